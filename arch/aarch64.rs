@@ -1,0 +1,155 @@
+//! aarch64, both byte orders.
+//!
+//! - Instruction: `svc #0`.
+//! - Number: `x8`.
+//! - Arguments: `x0` to `x5`.
+//! - Result: `x0`; −4095 to −1 is an error.
+//! - Clobbers: no general register and no flag. Where the program may use
+//!   SVE, a system call zeroes `p0` to `p15`, `ffr` and the vectors beyond
+//!   their low 128 bits.
+//! - Source: the kernel's `arch/arm64/kernel/entry.S`,
+//!   `Documentation/arch/arm64/sve.rst` ("System call behaviour") and
+//!   `include/uapi/asm-generic/unistd.h`.
+
+use super::{Facts, GENERIC_64, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "aarch64",
+        ..GENERIC_64.aio
+    },
+    ..GENERIC_64
+};
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `svc`. A build that may keep values in SVE registers names all of
+    /// them as lost: an operand cannot be the upper part of a vector.
+    macro_rules! svc {
+        ($number:ident, $first:expr $(, $register:literal: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads and all that it changes (see the
+            // top of this file); nothing is pushed.
+            #[cfg(not(target_feature = "sve"))]
+            unsafe {
+                asm!(
+                    "svc #0",
+                    in("x8") $number,
+                    inlateout("x0") $first => result,
+                    $(in($register) $argument,)*
+                    options(nostack),
+                );
+            }
+            // SAFETY: as above, with what SVE loses added.
+            #[cfg(target_feature = "sve")]
+            unsafe {
+                asm!(
+                    "svc #0",
+                    in("x8") $number,
+                    inlateout("x0") $first => result,
+                    $(in($register) $argument,)*
+                    lateout("v0") _, lateout("v1") _, lateout("v2") _, lateout("v3") _,
+                    lateout("v4") _, lateout("v5") _, lateout("v6") _, lateout("v7") _,
+                    lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
+                    lateout("v12") _, lateout("v13") _, lateout("v14") _, lateout("v15") _,
+                    lateout("v16") _, lateout("v17") _, lateout("v18") _, lateout("v19") _,
+                    lateout("v20") _, lateout("v21") _, lateout("v22") _, lateout("v23") _,
+                    lateout("v24") _, lateout("v25") _, lateout("v26") _, lateout("v27") _,
+                    lateout("v28") _, lateout("v29") _, lateout("v30") _, lateout("v31") _,
+                    lateout("p0") _, lateout("p1") _, lateout("p2") _, lateout("p3") _,
+                    lateout("p4") _, lateout("p5") _, lateout("p6") _, lateout("p7") _,
+                    lateout("p8") _, lateout("p9") _, lateout("p10") _, lateout("p11") _,
+                    lateout("p12") _, lateout("p13") _, lateout("p14") _, lateout("p15") _,
+                    lateout("ffr") _,
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall0(n: usize) -> isize {
+        // The kernel reads no argument; x0 only has to be an output.
+        svc!(n, 0_usize)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
+        svc!(n, a)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
+        svc!(n, a, "x1": b)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
+        svc!(n, a, "x1": b, "x2": c)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+        svc!(n, a, "x1": b, "x2": c, "x3": d)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall5(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+    ) -> isize {
+        svc!(n, a, "x1": b, "x2": c, "x3": d, "x4": e)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall6(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+        f: usize,
+    ) -> isize {
+        svc!(n, a, "x1": b, "x2": c, "x3": d, "x4": e, "x5": f)
+    }
+}
+
+/// Process entry: `sp` points at argc and is 16-byte aligned. Frame pointer
+/// and link register are zeroed: the chain of frames ends here.
+#[cfg(all(feature = "rt", target_arch = "aarch64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "mov x0, sp",
+            "bl {rust}",
+            "brk #1",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

@@ -1,0 +1,118 @@
+//! Every target without Linux under it: bare metal, UEFI, wasm, another
+//! system. And every Linux architecture that has no file here yet.
+//!
+//! There is no trap. No AIO number exists, and every stub answers ENOSYS (38,
+//! the generic number), so that the crate builds everywhere and a program
+//! sees one and the same outcome: no AIO here.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// As wide as a pointer, like the kernel's `long`.
+pub(crate) type Long = isize;
+
+/// Not a Linux ABI, so not among `arch::EVERY`.
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "absent",
+        io_setup: None,
+        io_destroy: None,
+        io_submit: None,
+        io_cancel: None,
+        io_getevents: None,
+        io_pgetevents: None,
+        io_pgetevents_time64: None,
+    },
+    base: BaseNumbers {
+        madvise: 0,
+        write: 0,
+        exit_group: 0,
+    },
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};
+
+pub(crate) mod trap {
+    const ENOSYS: isize = -(super::errno::ENOSYS as isize);
+
+    pub(crate) unsafe fn syscall0(_: usize) -> isize {
+        ENOSYS
+    }
+
+    pub(crate) unsafe fn syscall1(_: usize, _: usize) -> isize {
+        ENOSYS
+    }
+
+    pub(crate) unsafe fn syscall2(_: usize, _: usize, _: usize) -> isize {
+        ENOSYS
+    }
+
+    pub(crate) unsafe fn syscall3(_: usize, _: usize, _: usize, _: usize) -> isize {
+        ENOSYS
+    }
+
+    pub(crate) unsafe fn syscall4(_: usize, _: usize, _: usize, _: usize, _: usize) -> isize {
+        ENOSYS
+    }
+
+    pub(crate) unsafe fn syscall5(
+        _: usize,
+        _: usize,
+        _: usize,
+        _: usize,
+        _: usize,
+        _: usize,
+    ) -> isize {
+        ENOSYS
+    }
+
+    pub(crate) unsafe fn syscall6(
+        _: usize,
+        _: usize,
+        _: usize,
+        _: usize,
+        _: usize,
+        _: usize,
+        _: usize,
+    ) -> isize {
+        ENOSYS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FACTS, trap};
+
+    #[test]
+    fn every_stub_answers_enosys() {
+        // SAFETY: none of these stubs does anything.
+        let answers = unsafe {
+            [
+                trap::syscall0(0),
+                trap::syscall1(0, 1),
+                trap::syscall2(0, 1, 2),
+                trap::syscall3(0, 1, 2, 3),
+                trap::syscall4(0, 1, 2, 3, 4),
+                trap::syscall5(0, 1, 2, 3, 4, 5),
+                trap::syscall6(0, 1, 2, 3, 4, 5, 6),
+            ]
+        };
+        assert_eq!(answers, [-38; 7]);
+    }
+
+    #[test]
+    fn no_call_has_a_number() {
+        let aio = FACTS.aio;
+        let numbers = [
+            aio.io_setup,
+            aio.io_destroy,
+            aio.io_submit,
+            aio.io_cancel,
+            aio.io_getevents,
+            aio.io_pgetevents,
+            aio.io_pgetevents_time64,
+        ];
+        assert_eq!(numbers, [None; 7]);
+    }
+}

@@ -1,0 +1,147 @@
+//! What differs between architectures, and nothing else.
+//!
+//! A new architecture is one file here, its `mod` line and its row in
+//! `architectures!` below. Every file opens with the trap instruction, the
+//! registers of the number, arguments and result, the error convention, what
+//! the kernel clobbers, and its source. It provides:
+//!
+//! - `ABIS`: the [`Facts`] of each Linux ABI of the architecture, plain data
+//!   that compiles on every host, so that one host test can hold all of them
+//!   to the kernel's headers;
+//! - `FACTS`: the one row of `ABIS` that the target being built uses;
+//! - `errno`: the module with the ABI's error numbers;
+//! - `Long`: the kernel's `long` as the target's calls pass it;
+//! - bound to the target by `cfg`: `trap::syscall0` to `trap::syscall6`
+//!   (`usize` in, `isize` out; −4095 to −1 is an error, whatever the
+//!   architecture's own convention is), and the macro `__process_entry!` that
+//!   emits `_start` for the feature `rt`.
+//!
+//! No policy and no types of the library live here.
+#![allow(
+    dead_code,
+    reason = "a build uses one architecture's facts; all of them compile so that the host can test them"
+)]
+
+pub(crate) mod aarch64;
+pub(crate) mod absent;
+pub(crate) mod errno_generic;
+pub(crate) mod riscv64;
+pub(crate) mod x86;
+pub(crate) mod x86_64;
+
+/// A row an architecture: its file, and the `cfg` under which a Linux target
+/// uses it. Everything else is `absent`.
+macro_rules! architectures {
+    ($($file:ident if $cfg:meta;)+) => {
+        cfg_if::cfg_if! {
+            if #[cfg(not(any(target_os = "linux", target_os = "android")))] {
+                pub(crate) use absent as target;
+            }
+            $(else if #[cfg($cfg)] {
+                pub(crate) use $file as target;
+            })+
+            else {
+                pub(crate) use absent as target;
+            }
+        }
+
+        /// Every architecture's ABIs.
+        pub(crate) const EVERY: &[&[Facts]] = &[$($file::ABIS),+];
+    };
+}
+
+architectures! {
+    aarch64 if target_arch = "aarch64";
+    riscv64 if target_arch = "riscv64";
+    x86 if target_arch = "x86";
+    x86_64 if target_arch = "x86_64";
+}
+
+cfg_if::cfg_if! {
+    // The same list as the optional dependency's in Cargo.toml.
+    if #[cfg(all(
+        feature = "sc",
+        any(target_os = "linux", target_os = "android"),
+        target_pointer_width = "64",
+        target_endian = "little",
+        any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"),
+    ))] {
+        #[path = "via_sc.rs"]
+        pub(crate) mod trap;
+    } else {
+        pub(crate) use target::trap;
+    }
+}
+
+/// The facts of the target being built.
+pub(crate) const FACTS: Facts = target::FACTS;
+
+/// What one Linux ABI passes to its kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) aio: Numbers,
+    pub(crate) base: BaseNumbers,
+    /// Bytes of the kernel's `sigset_t`.
+    pub(crate) sigset_bytes: usize,
+    /// Poll's `POLLRDHUP`, the one common poll bit whose value differs.
+    pub(crate) pollrdhup: u16,
+}
+
+/// The system-call numbers of AIO on one Linux ABI, whole as the kernel is
+/// given them; `None` where the ABI has no such call.
+///
+/// Sources: the kernel's `arch/*/kernel/syscalls/*.tbl` and
+/// `include/uapi/asm-generic/unistd.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Numbers {
+    /// The ABI's name: rustc's `target_arch`, or `x32`.
+    pub abi: &'static str,
+    /// `io_setup(2)`
+    pub io_setup: Option<u32>,
+    /// `io_destroy(2)`
+    pub io_destroy: Option<u32>,
+    /// `io_submit(2)`
+    pub io_submit: Option<u32>,
+    /// `io_cancel(2)`
+    pub io_cancel: Option<u32>,
+    /// `io_getevents(2)`
+    pub io_getevents: Option<u32>,
+    /// `io_pgetevents(2)` (Linux 4.18)
+    pub io_pgetevents: Option<u32>,
+    /// `io_pgetevents_time64` (Linux 5.1, 32-bit ABIs only)
+    pub io_pgetevents_time64: Option<u32>,
+}
+
+/// The few calls outside AIO that the library itself makes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BaseNumbers {
+    /// `madvise(2)`: the ring is kept from forked children.
+    pub(crate) madvise: u32,
+    /// `write(2)`: the panic message of `rt`.
+    pub(crate) write: u32,
+    /// `exit_group(2)`: the end of `rt`'s process.
+    pub(crate) exit_group: u32,
+}
+
+/// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
+/// only: aarch64, riscv64.
+const GENERIC_64: Facts = Facts {
+    aio: Numbers {
+        abi: "generic64",
+        io_setup: Some(0),
+        io_destroy: Some(1),
+        io_submit: Some(2),
+        io_cancel: Some(3),
+        io_getevents: Some(4),
+        io_pgetevents: Some(292),
+        io_pgetevents_time64: None,
+    },
+    base: BaseNumbers {
+        madvise: 233,
+        write: 64,
+        exit_group: 94,
+    },
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};

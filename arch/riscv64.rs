@@ -1,0 +1,143 @@
+//! riscv64.
+//!
+//! - Instruction: `ecall`.
+//! - Number: `a7`.
+//! - Arguments: `a0` to `a5`.
+//! - Result: `a0`; −4095 to −1 is an error.
+//! - Clobbers: no other integer or floating-point register. The vector
+//!   registers and their state are lost across a system call (the kernel
+//!   discards them on purpose since 6.5), so all 32 are named; the compiler
+//!   takes `vl` and `vtype` as lost across any `asm!`.
+//! - Source: the kernel's `arch/riscv/kernel/entry.S`,
+//!   `Documentation/arch/riscv/vector.rst` and
+//!   `include/uapi/asm-generic/unistd.h`.
+
+use super::{Facts, GENERIC_64, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "riscv64",
+        ..GENERIC_64.aio
+    },
+    ..GENERIC_64
+};
+
+#[cfg(target_arch = "riscv64")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `ecall`, with the operands that every arity shares.
+    macro_rules! ecall {
+        ($number:ident, $first:expr $(, $register:literal: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads and all that it changes (see the
+            // top of this file); nothing is pushed.
+            unsafe {
+                asm!(
+                    "ecall",
+                    in("a7") $number,
+                    inlateout("a0") $first => result,
+                    $(in($register) $argument,)*
+                    lateout("v0") _, lateout("v1") _, lateout("v2") _, lateout("v3") _,
+                    lateout("v4") _, lateout("v5") _, lateout("v6") _, lateout("v7") _,
+                    lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
+                    lateout("v12") _, lateout("v13") _, lateout("v14") _, lateout("v15") _,
+                    lateout("v16") _, lateout("v17") _, lateout("v18") _, lateout("v19") _,
+                    lateout("v20") _, lateout("v21") _, lateout("v22") _, lateout("v23") _,
+                    lateout("v24") _, lateout("v25") _, lateout("v26") _, lateout("v27") _,
+                    lateout("v28") _, lateout("v29") _, lateout("v30") _, lateout("v31") _,
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall0(n: usize) -> isize {
+        // The kernel reads no argument; a0 only has to be an output.
+        ecall!(n, 0_usize)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
+        ecall!(n, a)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
+        ecall!(n, a, "a1": b)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
+        ecall!(n, a, "a1": b, "a2": c)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+        ecall!(n, a, "a1": b, "a2": c, "a3": d)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall5(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+    ) -> isize {
+        ecall!(n, a, "a1": b, "a2": c, "a3": d, "a4": e)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall6(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+        f: usize,
+    ) -> isize {
+        ecall!(n, a, "a1": b, "a2": c, "a3": d, "a4": e, "a5": f)
+    }
+}
+
+/// Process entry: `sp` points at argc and is 16-byte aligned. The global
+/// pointer is set before any code that the linker may have relaxed to use it.
+#[cfg(all(feature = "rt", target_arch = "riscv64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            ".option push",
+            ".option norelax",
+            "la gp, __global_pointer$",
+            ".option pop",
+            "li s0, 0",
+            "li ra, 0",
+            "mv a0, sp",
+            "andi sp, sp, -16",
+            "call {rust}",
+            "ebreak",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

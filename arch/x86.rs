@@ -1,0 +1,202 @@
+//! x86 (32-bit, i386 to i686).
+//!
+//! - Instruction: `int 0x80`, which every kernel and every processor has.
+//! - Number: `eax`.
+//! - Arguments: `ebx`, `ecx`, `edx`, `esi`, `edi`, `ebp`.
+//! - Result: `eax`; −4095 to −1 is an error.
+//! - Clobbers: none; the interrupt gate gives back every other register and
+//!   the flags.
+//! - `esi` and `ebp` belong to the compiler (base and frame pointer) and
+//!   cannot be operands: the stubs swap them in and back around the trap.
+//!   Six arguments and the number fill all seven registers, so the last stubs
+//!   take what does not fit from an array that `eax` points at. Those push,
+//!   and so are not `nostack`.
+//! - Source: the kernel's `arch/x86/entry/entry_32.S`, `entry_64_compat.S`
+//!   and `arch/x86/entry/syscalls/syscall_32.tbl`.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i32;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "x86",
+        io_setup: Some(245),
+        io_destroy: Some(246),
+        io_submit: Some(248),
+        io_cancel: Some(249),
+        io_getevents: Some(247),
+        io_pgetevents: Some(385),
+        io_pgetevents_time64: Some(416),
+    },
+    base: BaseNumbers {
+        madvise: 219,
+        write: 4,
+        exit_group: 252,
+    },
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};
+
+#[cfg(target_arch = "x86")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// A trap with up to three arguments: no register of the compiler's.
+    macro_rules! int80 {
+        ($number:ident $(, $register:literal: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads, the result all that it changes;
+            // nothing is pushed.
+            unsafe {
+                asm!(
+                    "int 0x80",
+                    inlateout("eax") $number => result,
+                    $(in($register) $argument,)*
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall0(n: usize) -> isize {
+        int80!(n)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
+        int80!(n, "ebx": a)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
+        int80!(n, "ebx": a, "ecx": b)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
+        int80!(n, "ebx": a, "ecx": b, "edx": c)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+        let result: isize;
+        // SAFETY: the caller vouches for the call itself. `esi` is swapped
+        // with the fourth argument and swapped back before the compiler can
+        // look at it; the kernel changes `eax` alone; nothing is pushed.
+        unsafe {
+            asm!(
+                "xchg esi, edi",
+                "int 0x80",
+                "xchg esi, edi",
+                inlateout("eax") n => result,
+                in("ebx") a,
+                in("ecx") b,
+                in("edx") c,
+                in("edi") d,
+                options(nostack),
+            );
+        }
+        result
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall5(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+    ) -> isize {
+        let result: isize;
+        let rest = [n, d];
+        // SAFETY: the caller vouches for the call itself. `eax` points at
+        // `rest`, which outlives the block and is read before `eax` becomes
+        // the number; `esi` is pushed before and popped after the trap, which
+        // is why `nostack` is absent.
+        unsafe {
+            asm!(
+                "push esi",
+                "mov esi, [eax + 4]",
+                "mov eax, [eax]",
+                "int 0x80",
+                "pop esi",
+                inlateout("eax") &raw const rest => result,
+                in("ebx") a,
+                in("ecx") b,
+                in("edx") c,
+                in("edi") e,
+            );
+        }
+        result
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall6(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+        f: usize,
+    ) -> isize {
+        let result: isize;
+        let rest = [n, d, f];
+        // SAFETY: as in `syscall5`, with `ebp` saved and given back too; no
+        // memory is addressed through `ebp` between the two pops.
+        unsafe {
+            asm!(
+                "push ebp",
+                "push esi",
+                "mov esi, [eax + 4]",
+                "mov ebp, [eax + 8]",
+                "mov eax, [eax]",
+                "int 0x80",
+                "pop esi",
+                "pop ebp",
+                inlateout("eax") &raw const rest => result,
+                in("ebx") a,
+                in("ecx") b,
+                in("edx") c,
+                in("edi") e,
+            );
+        }
+        result
+    }
+}
+
+/// Process entry: `esp` points at argc. The ABI wants it 16-byte aligned at a
+/// call, with the argument on the stack.
+#[cfg(all(feature = "rt", target_arch = "x86"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "xor ebp, ebp",
+            "mov eax, esp",
+            "and esp, -16",
+            "sub esp, 12",
+            "push eax",
+            "call {rust}",
+            "ud2",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

@@ -1,0 +1,174 @@
+//! x86_64 and its 32-bit-pointer ABI, x32.
+//!
+//! - Instruction: `syscall`.
+//! - Number: `rax`; on x32 with bit 30 set (`__X32_SYSCALL_BIT`).
+//! - Arguments: `rdi`, `rsi`, `rdx`, `r10`, `r8`, `r9`.
+//! - Result: `rax`; −4095 to −1 is an error.
+//! - Clobbers: `rcx` (return address) and `r11` (flags), written by the
+//!   instruction itself; every other register is given back.
+//! - Stack: no red zone is touched; the kernel runs on its own stack.
+//! - Source: the kernel's `arch/x86/entry/entry_64.S` and
+//!   `arch/x86/entry/syscalls/syscall_64.tbl`; System V ABI, A.2.1.
+//!
+//! On x32, io_setup and io_submit are the compat calls (32-bit context and
+//! iocb pointers); the others are the 64-bit ones, with 64-bit time and a
+//! 64-bit `sigset` argument.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`: 64 bits on x32 as well.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[X86_64, X32];
+
+pub(crate) const FACTS: Facts = if cfg!(target_pointer_width = "32") {
+    X32
+} else {
+    X86_64
+};
+
+const X86_64: Facts = Facts {
+    aio: Numbers {
+        abi: "x86_64",
+        io_setup: Some(206),
+        io_destroy: Some(207),
+        io_submit: Some(209),
+        io_cancel: Some(210),
+        io_getevents: Some(208),
+        io_pgetevents: Some(333),
+        io_pgetevents_time64: None,
+    },
+    base: BaseNumbers {
+        madvise: 28,
+        write: 1,
+        exit_group: 231,
+    },
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};
+
+const X32_BIT: u32 = 0x4000_0000;
+
+const X32: Facts = Facts {
+    aio: Numbers {
+        abi: "x32",
+        io_setup: Some(X32_BIT + 543),
+        io_destroy: Some(X32_BIT + 207),
+        io_submit: Some(X32_BIT + 544),
+        io_cancel: Some(X32_BIT + 210),
+        io_getevents: Some(X32_BIT + 208),
+        io_pgetevents: Some(X32_BIT + 333),
+        io_pgetevents_time64: None,
+    },
+    base: BaseNumbers {
+        madvise: X32_BIT + 28,
+        write: X32_BIT + 1,
+        exit_group: X32_BIT + 231,
+    },
+    ..X86_64
+};
+
+/// Traps. Registers are 64 bits wide on x32 too, so arguments go in as `u64`
+/// (x32's are zero-extended) and the result is cut to `isize`.
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `syscall`, with the operands that every arity shares.
+    macro_rules! syscall {
+        ($number:ident $(, $register:literal: $argument:ident)*) => {{
+            let result: u64;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads and all that it changes (see the
+            // top of this file); no option is set that would deny memory
+            // effects, and nothing is pushed.
+            unsafe {
+                asm!(
+                    "syscall",
+                    inlateout("rax") $number as u64 => result,
+                    $(in($register) $argument as u64,)*
+                    lateout("rcx") _,
+                    lateout("r11") _,
+                    options(nostack),
+                );
+            }
+            result as isize
+        }};
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall0(n: usize) -> isize {
+        syscall!(n)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
+        syscall!(n, "rdi": a)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
+        syscall!(n, "rdi": a, "rsi": b)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
+        syscall!(n, "rdi": a, "rsi": b, "rdx": c)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+        syscall!(n, "rdi": a, "rsi": b, "rdx": c, "r10": d)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall5(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+    ) -> isize {
+        syscall!(n, "rdi": a, "rsi": b, "rdx": c, "r10": d, "r8": e)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall6(
+        n: usize,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+        f: usize,
+    ) -> isize {
+        syscall!(n, "rdi": a, "rsi": b, "rdx": c, "r10": d, "r8": e, "r9": f)
+    }
+}
+
+/// Process entry: at the start `rsp` points at argc and is 16-byte aligned by
+/// the ABI; the call needs it aligned before the push of the return address.
+#[cfg(all(feature = "rt", target_arch = "x86_64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "xor ebp, ebp",
+            "mov rdi, rsp",
+            "and rsp, -16",
+            "call {rust}",
+            "ud2",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

@@ -1,0 +1,46 @@
+//! Raw system calls, for those beyond AIO that a program without libc needs.
+//!
+//! `usize` in, `isize` out, in the kernel's own convention whatever the
+//! architecture's is: −4095 to −1 is a negated error number. Each function is
+//! inlined to the bare trap. [`Errno::check`](crate::Errno::check) sorts the
+//! result. Where the target has no Linux under it, every call returns −ENOSYS.
+//!
+//! ```
+//! # #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {
+//! use linux_aio::{Errno, syscall::syscall0};
+//!
+//! const GETPID: usize = 39; // x86_64
+//! // SAFETY: getpid touches no memory of the program.
+//! let pid = Errno::check(unsafe { syscall0(GETPID) });
+//! assert_eq!(pid, Ok(std::process::id() as usize));
+//! # }
+//! ```
+
+use crate::arch::trap;
+
+macro_rules! public {
+    ($($name:ident($($argument:ident),*) $count:literal;)+) => {$(
+        #[doc = concat!("Calls the kernel with number `nr` and ", $count, ".")]
+        ///
+        /// # Safety
+        /// The call must be sound with these arguments: what the kernel
+        /// reads is valid, and nothing that the program relies on is written,
+        /// unmapped, closed or taken over behind its back.
+        #[inline(always)]
+        #[must_use]
+        pub unsafe fn $name(nr: usize $(, $argument: usize)*) -> isize {
+            // SAFETY: the same promise, passed on by the caller.
+            unsafe { trap::$name(nr $(, $argument)*) }
+        }
+    )+};
+}
+
+public! {
+    syscall0() "no argument";
+    syscall1(a) "one argument";
+    syscall2(a, b) "two arguments";
+    syscall3(a, b, c) "three arguments";
+    syscall4(a, b, c, d) "four arguments";
+    syscall5(a, b, c, d, e) "five arguments";
+    syscall6(a, b, c, d, e, f) "six arguments";
+}
