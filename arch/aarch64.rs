@@ -35,7 +35,7 @@ pub(crate) mod trap {
     /// One `svc`. A build that may keep values in SVE registers names all of
     /// them as lost: an operand cannot be the upper part of a vector.
     macro_rules! svc {
-        ($number:ident, $first:expr $(, $register:literal: $argument:ident)*) => {{
+        ($number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the

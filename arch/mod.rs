@@ -19,6 +19,7 @@
 //! No policy and no types of the library live here.
 #![allow(
     dead_code,
+    unused_imports,
     reason = "a build uses one architecture's facts; all of them compile so that the host can test them"
 )]
 

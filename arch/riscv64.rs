@@ -35,7 +35,7 @@ pub(crate) mod trap {
 
     /// One `ecall`, with the operands that every arity shares.
     macro_rules! ecall {
-        ($number:ident, $first:expr $(, $register:literal: $argument:ident)*) => {{
+        ($number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the

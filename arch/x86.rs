@@ -49,7 +49,7 @@ pub(crate) mod trap {
 
     /// A trap with up to three arguments: no register of the compiler's.
     macro_rules! int80 {
-        ($number:ident $(, $register:literal: $argument:ident)*) => {{
+        ($number:ident $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads, the result all that it changes;

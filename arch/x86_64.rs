@@ -78,7 +78,7 @@ pub(crate) mod trap {
 
     /// One `syscall`, with the operands that every arity shares.
     macro_rules! syscall {
-        ($number:ident $(, $register:literal: $argument:ident)*) => {{
+        ($number:ident $(, $register:tt: $argument:ident)*) => {{
             let result: u64;
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the

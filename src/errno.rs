@@ -86,7 +86,7 @@ impl Errno {
         match NonZeroI32::new(result) {
             Some(negated) => Errno(negated),
             // Not reached with a negative value; no panic is worth the code.
-            None => Errno::INVAL,
+            None => Errno(NonZeroI32::MIN),
         }
     }
 }
@@ -129,7 +129,6 @@ macro_rules! errnos {
         impl Errno {
             $(
                 #[doc = concat!("`", stringify!($name), "`: ", $text, ".")]
-                #[doc(alias = stringify!($name))]
                 pub const $short: Errno =
                     Errno::from_negated(-(errno::$name as i32));
             )+

@@ -20,8 +20,8 @@ pub mod sys;
 pub mod syscall;
 mod wait;
 
-pub use abi::{AioContext, Event, Iocb};
+pub use abi::{AioContext, Event, Iocb, SigSet};
 pub use context::{Context, SubmitError, Submitter};
 pub use errno::Errno;
 pub use ring::Ring;
-pub use wait::{SigSet, Wait};
+pub use wait::Wait;

@@ -1,0 +1,362 @@
+//! [`Context`]: exclusive owner of one kernel context.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+
+use crate::abi::{AioContext, Event, Iocb};
+use crate::errno::Errno;
+use crate::ring::{Ring, RingMap};
+use crate::wait::{Wait, get_events};
+use crate::sys;
+
+/// A kernel AIO context, owned: it is destroyed when this is dropped, and the
+/// drop **blocks until every operation in flight has ended**.
+///
+/// Any number of threads may submit, cancel and wait through `&Context`; the
+/// kernel keeps them apart. Completions can also be read from the ring without
+/// a system call, by one reader at a time: [`Context::ring`].
+///
+/// # Fork
+/// A forked child has no part in its parent's contexts: every call answers
+/// EINVAL there, and dropping does nothing. The ring is kept out of children
+/// (`MADV_DONTFORK`), since a child that moved its `head` would take events
+/// away from its parent; so a child must not use a [`Ring`] made before the
+/// fork or from an inherited `Context`. It should [`into_raw`] or forget what
+/// it inherits before it makes contexts of its own, which may get the same
+/// address.
+///
+/// [`into_raw`]: Context::into_raw
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Context, Errno, Event, opcode::PRead};
+/// use std::{fs::File, os::fd::AsRawFd};
+///
+/// let file = File::open("Cargo.toml").unwrap();
+/// let mut buffer = [0_u8; 11];
+/// # if let Err(Errno::NOSYS) = Context::new(8) { return Ok(()) }
+/// let context = Context::new(8)?;
+/// let mut read = PRead::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+///     .build()
+///     .user_data(7);
+/// // SAFETY: the buffer is not touched before the event has come.
+/// assert_eq!(unsafe { context.submit(&mut [&mut read]) }?, 1);
+///
+/// let mut events = [Event::EMPTY; 8];
+/// let done = context.wait(1, &mut events)?;
+/// assert_eq!(done[0].user_data(), 7);
+/// assert_eq!(done[0].result()?, buffer.len());
+/// assert_eq!(&buffer, b"[workspace]");
+/// # Ok::<(), Errno>(())
+/// ```
+#[doc(alias = "io_context_t")]
+pub struct Context {
+    name: AioContext,
+    ring: Option<RingMap>,
+}
+
+// SAFETY: a context belongs to the process, not to a thread, and the kernel
+// locks what its calls share. The ring is reached through `&mut` alone.
+unsafe impl Send for Context {}
+// SAFETY: as above: `&Context` offers system calls only.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// Sets up a context for at least `nr_events` operations in flight
+    /// (`io_setup(2)`).
+    ///
+    /// # Errors
+    /// - EAGAIN: `fs.aio-max-nr` is used up, by all processes together.
+    /// - EINVAL: `nr_events` is 0, or millions.
+    /// - ENOMEM: out of memory or address space.
+    /// - ENOSYS: no AIO on this target or in this kernel, or a sandbox says so;
+    ///   EPERM: a sandbox forbids it.
+    #[doc(alias = "io_setup")]
+    #[doc(alias = "io_queue_init")]
+    pub fn new(nr_events: u32) -> Result<Context, Errno> {
+        let mut name = AioContext::NONE;
+        // SAFETY: `name` is ours to be written.
+        unsafe { sys::io_setup(nr_events, &raw mut name) }?;
+        // SAFETY: the kernel has just made it, and nobody else knows it.
+        Ok(unsafe { Context::from_raw(name) })
+    }
+
+    /// Takes over a context that other code has set up.
+    ///
+    /// # Safety
+    /// `raw` was given by `io_setup` in this process and is owned by the
+    /// caller: no other code waits on it through the ring, or destroys it.
+    pub unsafe fn from_raw(raw: AioContext) -> Context {
+        Context {
+            name: raw,
+            // SAFETY: the context is alive and becomes ours.
+            ring: unsafe { RingMap::attach(raw) },
+        }
+    }
+
+    /// Gives the context up without destroying it.
+    #[must_use = "the context lives on and must be destroyed by someone"]
+    pub fn into_raw(self) -> AioContext {
+        ManuallyDrop::new(self).name
+    }
+
+    /// The kernel's name for the context, which stays owned by this.
+    pub fn as_raw(&self) -> AioContext {
+        self.name
+    }
+
+    /// Submits operations, in order, with one `io_submit(2)`. Returns how many
+    /// the kernel took from the front; the rest stays the caller's.
+    ///
+    /// A count below `iocbs.len()` means that the next one was refused; why,
+    /// the kernel tells when it comes first, as [`submit_all`] asks it to.
+    /// The iocbs are copied and may go; buffered file I/O runs inside this
+    /// call.
+    ///
+    /// [`submit_all`]: Context::submit_all
+    ///
+    /// # Errors
+    /// The first operation was refused, and nothing was taken:
+    /// - EAGAIN: no room in the ring: take events first.
+    /// - EBADF: the descriptor is not open, or not for this.
+    /// - EINVAL: opcode unknown to this kernel, negative offset, file without
+    ///   AIO, `resfd` no eventfd; also where the context is not this process's
+    ///   (a forked child).
+    /// - EOPNOTSUPP: an `RWF_*` flag unknown to this kernel.
+    /// - EPERM: a priority that this process may not use.
+    /// - EFAULT: an `iovec` array that cannot be read.
+    /// - ENOSYS: no AIO here.
+    ///
+    /// # Safety
+    /// For each operation taken, until its event has been reaped or this
+    /// context is destroyed: its buffers stay allocated, what it reads into is
+    /// neither read nor written by anyone else, and what it writes from is not
+    /// written.
+    #[doc(alias = "io_submit")]
+    pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
+        // `&mut Iocb` is a pointer, so the slice is the array the kernel wants.
+        let pointers = iocbs.as_mut_ptr().cast::<*mut Iocb>();
+        // SAFETY: the pointers are valid for writes; the buffers are the
+        // caller's promise. A slice has no more than isize::MAX elements.
+        unsafe { sys::io_submit(self.name, iocbs.len() as isize, pointers) }
+    }
+
+    /// Submits all the operations, with as many calls as it takes, and stops
+    /// only at one that the kernel refuses when it comes first.
+    ///
+    /// # Errors
+    /// How many were taken and why the next was not. Those taken run, and
+    /// their events will come.
+    ///
+    /// # Safety
+    /// As [`Context::submit`].
+    pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
+        let mut submitted = 0;
+        while let Some(rest @ [_, ..]) = iocbs.get_mut(submitted..) {
+            // SAFETY: the caller's promise covers each of them.
+            match unsafe { self.submit(rest) } {
+                // Not known to happen; it would be an endless loop.
+                Ok(0) => {
+                    return Err(SubmitError {
+                        submitted,
+                        errno: Errno::AGAIN,
+                    });
+                }
+                Ok(count) => submitted += count,
+                Err(errno) => return Err(SubmitError { submitted, errno }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for an operation to end early. `Ok` means that it is being
+    /// cancelled; **its event comes all the same** (a cancelled poll's result
+    /// is 0), and until then the buffer is the kernel's.
+    ///
+    /// `iocb` is the address at submission; 4 bytes of it are read there. Only
+    /// polls can be cancelled (and transfers of some USB gadget drivers).
+    ///
+    /// # Errors
+    /// - EINVAL: unknown, already ended, or not of a kind that can be
+    ///   cancelled.
+    /// - EFAULT: nothing readable at `iocb`.
+    /// - ENOSYS: no AIO here; gVisor lacks this call alone.
+    #[doc(alias = "io_cancel")]
+    #[allow(
+        clippy::not_unsafe_ptr_arg_deref,
+        reason = "the kernel checks the address; nothing here follows it"
+    )]
+    pub fn cancel(&self, iocb: *const Iocb) -> Result<(), Errno> {
+        // Kernels before 3.11 wrote the event here instead of to the ring.
+        let mut result = Event::EMPTY;
+        // SAFETY: `result` may be written; the kernel checks the address of
+        // the iocb. What is cancelled gets its event, so no promise of another
+        // submitter is broken.
+        match unsafe { sys::io_cancel(self.name, iocb, &raw mut result) } {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Waits for at least `min_nr` events, for ever, and takes as many as fit.
+    /// Fewer than `min_nr` come back after a signal.
+    ///
+    /// # Errors
+    /// - EINTR: a signal, and no event yet. Not retried here.
+    /// - EINVAL: `min_nr` is more than `events` can hold; or not this
+    ///   process's context (a forked child); or destroyed meanwhile by code
+    ///   that has its raw name.
+    /// - ENOSYS: no AIO here.
+    ///
+    /// No event is lost by an error.
+    #[doc(alias = "io_getevents")]
+    pub fn wait<'e>(
+        &self,
+        min_nr: usize,
+        events: &'e mut [Event],
+    ) -> Result<&'e mut [Event], Errno> {
+        self.wait_with(min_nr, events, Wait::new())
+    }
+
+    /// Waits for at least `min_nr` events, as `wait` says: for how long, with
+    /// which signal mask. Fewer than `min_nr`, or none, come back when the
+    /// time is over.
+    ///
+    /// # Errors
+    /// As [`Context::wait`]; with a signal mask also ENOSYS on kernels before
+    /// 4.18, and EPERM where a sandbox forbids io_pgetevents.
+    #[doc(alias = "io_pgetevents")]
+    pub fn wait_with<'e>(
+        &self,
+        min_nr: usize,
+        events: &'e mut [Event],
+        wait: Wait<'_>,
+    ) -> Result<&'e mut [Event], Errno> {
+        // SAFETY: a `Ring` borrows the context exclusively, so none exists
+        // while `&self` does.
+        let count = unsafe { get_events(self.name, min_nr, events, wait) }?;
+        Ok(front(events, count))
+    }
+
+    /// The completion ring, to be read without a system call.
+    pub fn ring(&mut self) -> Ring<'_> {
+        self.split().1
+    }
+
+    /// Both ends at once: one to submit and cancel, which may be copied and
+    /// sent to other threads, and the ring to reap.
+    pub fn split(&mut self) -> (Submitter<'_>, Ring<'_>) {
+        let ring = Ring::new(self.name, self.ring);
+        (Submitter { context: self }, ring)
+    }
+
+    /// Destroys the context and tells how that went: cancels what can be
+    /// cancelled, blocks until every operation has ended (no signal interrupts
+    /// it; a hung device hangs it), frees it. Events not reaped are lost. An
+    /// idle context takes tens of milliseconds.
+    ///
+    /// When it returns `Ok`, the kernel holds none of the buffers any more
+    /// (Linux 3.16).
+    ///
+    /// # Errors
+    /// - EINVAL: not this process's context (a forked child), or destroyed
+    ///   behind its back.
+    #[doc(alias = "io_destroy")]
+    pub fn destroy(self) -> Result<(), Errno> {
+        let name = self.into_raw();
+        // SAFETY: the context was owned, and no `Ring` borrows it any more.
+        unsafe { sys::io_destroy(name) }
+    }
+
+    /// Whether the kernel still knows the context: not in a forked child. It
+    /// tells the two causes of EINVAL at submission apart.
+    ///
+    /// # Errors
+    /// EINVAL if it does not; ENOSYS where there is no AIO.
+    pub fn check(&self) -> Result<(), Errno> {
+        let nothing = &mut [];
+        // SAFETY: no `Ring` exists beside `&self`, and nothing is taken.
+        unsafe { get_events(self.name, 0, nothing, Wait::poll()) }.map(drop)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // An error means that there is nothing to destroy: see `destroy`.
+        // SAFETY: the context is owned, and no `Ring` borrows it any more.
+        let _ = unsafe { sys::io_destroy(self.name) };
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("name", &format_args!("{:#x}", self.name.0))
+            .field("ring_slots", &self.ring.map(|ring| ring.slots()))
+            .finish()
+    }
+}
+
+/// The submitting end of a [`Context`] whose ring is being read: see
+/// [`Context::split`].
+#[derive(Clone, Copy, Debug)]
+pub struct Submitter<'c> {
+    context: &'c Context,
+}
+
+impl Submitter<'_> {
+    /// [`Context::submit`].
+    ///
+    /// # Errors
+    /// As [`Context::submit`].
+    ///
+    /// # Safety
+    /// As [`Context::submit`].
+    pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
+        // SAFETY: the same promise, passed on by the caller.
+        unsafe { self.context.submit(iocbs) }
+    }
+
+    /// [`Context::submit_all`].
+    ///
+    /// # Errors
+    /// As [`Context::submit_all`].
+    ///
+    /// # Safety
+    /// As [`Context::submit`].
+    pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
+        // SAFETY: the same promise, passed on by the caller.
+        unsafe { self.context.submit_all(iocbs) }
+    }
+
+    /// [`Context::cancel`].
+    ///
+    /// # Errors
+    /// As [`Context::cancel`].
+    pub fn cancel(&self, iocb: *const Iocb) -> Result<(), Errno> {
+        self.context.cancel(iocb)
+    }
+}
+
+/// Some operations were taken, the next was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubmitError {
+    /// How many were taken, from the front. They run, and their events come.
+    pub submitted: usize,
+    /// Why the next one was not.
+    pub errno: Errno,
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused after {} submitted: {}", self.submitted, self.errno)
+    }
+}
+
+impl core::error::Error for SubmitError {}
+
+/// The first `count` events; never more than there are.
+pub(crate) fn front(events: &mut [Event], count: usize) -> &mut [Event] {
+    let count = count.min(events.len());
+    &mut events[..count]
+}

@@ -1,0 +1,310 @@
+//! Builders: a typed operation becomes an [`Iocb`].
+//!
+//! Building is safe and does nothing; submitting
+//! ([`Context::submit`](crate::Context::submit)) is where the promise about
+//! the buffer is made. What the kernel would refuse by its form alone cannot
+//! be built: an fsync has no offset, a poll no buffer, a priority no level 9.
+//!
+//! ```
+//! use linux_aio::abi::RwFlags;
+//! use linux_aio::opcode::{FSync, PRead};
+//!
+//! let mut buffer = [0; 4096];
+//! let read = PRead::new(3, buffer.as_mut_ptr(), buffer.len())
+//!     .offset(8192)
+//!     .rw_flags(RwFlags::NOWAIT)
+//!     .build()
+//!     .user_data(1);
+//! let sync = FSync::new(3).build().user_data(2);
+//! ```
+
+use bitflags::bitflags;
+
+use crate::abi::{
+    IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
+    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb, IocbFlags, RwFlags,
+};
+use crate::arch::FACTS;
+
+/// A file descriptor: from a number, and with the feature `std` from anything
+/// that has one. It is looked up at submission and may be closed afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Fd(pub i32);
+
+impl From<i32> for Fd {
+    fn from(fd: i32) -> Fd {
+        Fd(fd)
+    }
+}
+
+#[cfg(feature = "std")]
+#[cfg(any(unix, target_os = "wasi"))]
+mod std_fd {
+    use super::Fd;
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+    impl From<BorrowedFd<'_>> for Fd {
+        fn from(fd: BorrowedFd<'_>) -> Fd {
+            Fd(fd.as_raw_fd())
+        }
+    }
+
+    impl<T: AsFd> From<&T> for Fd {
+        fn from(owner: &T) -> Fd {
+            owner.as_fd().into()
+        }
+    }
+}
+
+/// An I/O priority, as `ioprio_set(2)` defines it: a class and, in two of
+/// them, a level from 0 (first) to 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoPriority(i16);
+
+impl IoPriority {
+    /// Before everything else. Needs CAP_SYS_ADMIN or CAP_SYS_NICE: EPERM at
+    /// submission without. `None` for a level over 7.
+    pub const fn real_time(level: u8) -> Option<IoPriority> {
+        IoPriority::new(1, level)
+    }
+
+    /// The usual class. `None` for a level over 7.
+    pub const fn best_effort(level: u8) -> Option<IoPriority> {
+        IoPriority::new(2, level)
+    }
+
+    /// Only when the disk has nothing else to do.
+    pub const fn idle() -> IoPriority {
+        IoPriority(3 << 13)
+    }
+
+    const fn new(class: i16, level: u8) -> Option<IoPriority> {
+        if level > 7 {
+            return None;
+        }
+        Some(IoPriority(class << 13 | level as i16))
+    }
+}
+
+bitflags! {
+    /// What to wait for, or what has come: the bits of `poll(2)`. ERR and HUP
+    /// come unasked. Others go through `PollMask::from_bits_retain`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct PollMask: u16 {
+        /// `POLLIN`: something to read.
+        const IN = 0x0001;
+        /// `POLLPRI`: something urgent.
+        const PRI = 0x0002;
+        /// `POLLOUT`: room to write.
+        const OUT = 0x0004;
+        /// `POLLERR`: an error.
+        const ERR = 0x0008;
+        /// `POLLHUP`: the other side is gone.
+        const HUP = 0x0010;
+        /// `POLLRDHUP`: the other side will send no more. The value is the
+        /// architecture's.
+        const RDHUP = FACTS.pollrdhup;
+        const _ = !0;
+    }
+}
+
+impl PollMask {
+    /// The mask in a poll's [`Event::result`](crate::Event::result).
+    pub const fn from_result(result: usize) -> PollMask {
+        PollMask::from_bits_retain(result as u16)
+    }
+}
+
+impl Iocb {
+    /// With a number of the caller's, which comes back in the event. Best a
+    /// slot and a generation: an address read from an event must never be
+    /// followed.
+    #[must_use]
+    pub const fn user_data(mut self, user_data: u64) -> Iocb {
+        self.data = user_data;
+        self
+    }
+
+    const fn new(opcode: u16, fd: Fd) -> Iocb {
+        Iocb {
+            data: 0,
+            key: 0,
+            rw_flags: RwFlags::empty(),
+            opcode,
+            reqprio: 0,
+            fildes: fd.0 as u32,
+            buf: 0,
+            nbytes: 0,
+            offset: 0,
+            reserved2: 0,
+            flags: IocbFlags::empty(),
+            resfd: 0,
+        }
+    }
+}
+
+/// What every builder has: `resfd` and `build`.
+macro_rules! builder {
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// Signals this eventfd when the operation has ended (its counter
+            /// goes up by one). Anything but an eventfd: EINVAL at submission.
+            pub fn resfd(mut self, eventfd: impl Into<Fd>) -> $name {
+                self.0.flags |= IocbFlags::RESFD;
+                self.0.resfd = eventfd.into().0 as u32;
+                self
+            }
+
+            /// The operation, ready to be submitted.
+            pub const fn build(self) -> Iocb {
+                self.0
+            }
+        }
+    )+};
+}
+
+/// What reads and writes have besides.
+macro_rules! read_or_write {
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// Where in the file, in bytes; 0 unless set. An offset over
+            /// `i64::MAX` is EINVAL at submission. Ignored by pipes and such.
+            pub const fn offset(mut self, offset: u64) -> $name {
+                self.0.offset = offset as i64;
+                self
+            }
+
+            /// Flags for this operation alone. One that the kernel does not
+            /// know is EOPNOTSUPP at submission.
+            pub const fn rw_flags(mut self, flags: RwFlags) -> $name {
+                self.0.rw_flags = flags;
+                self
+            }
+
+            /// With this I/O priority instead of the thread's (Linux 4.18).
+            pub const fn priority(mut self, priority: IoPriority) -> $name {
+                self.0.flags = self.0.flags.union(IocbFlags::IOPRIO);
+                self.0.reqprio = priority.0;
+                self
+            }
+        }
+    )+};
+}
+
+/// Reads into one buffer, as `pread(2)`: `IOCB_CMD_PREAD`.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+#[doc(alias = "io_prep_pread")]
+pub struct PRead(Iocb);
+
+impl PRead {
+    /// Reads up to `len` bytes into memory at `buf`, which is the kernel's
+    /// until the event has come.
+    pub fn new(fd: impl Into<Fd>, buf: *mut u8, len: usize) -> PRead {
+        PRead(transfer(IOCB_CMD_PREAD, fd.into(), buf, len as u64))
+    }
+}
+
+/// Writes one buffer, as `pwrite(2)`: `IOCB_CMD_PWRITE`.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+#[doc(alias = "io_prep_pwrite")]
+pub struct PWrite(Iocb);
+
+impl PWrite {
+    /// Writes up to `len` bytes of memory at `buf`, which must not change
+    /// until the event has come.
+    pub fn new(fd: impl Into<Fd>, buf: *const u8, len: usize) -> PWrite {
+        PWrite(transfer(IOCB_CMD_PWRITE, fd.into(), buf, len as u64))
+    }
+}
+
+/// Reads into several buffers, as `preadv(2)`: `IOCB_CMD_PREADV`.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+#[doc(alias = "io_prep_preadv")]
+pub struct PReadV(Iocb);
+
+impl PReadV {
+    /// Reads into the `count` pieces of the array at `iov`: EINVAL over 1024.
+    /// The array is copied at submission; the pieces are the kernel's until
+    /// the event has come.
+    pub fn new(fd: impl Into<Fd>, iov: *const IoVec, count: u32) -> PReadV {
+        PReadV(transfer(IOCB_CMD_PREADV, fd.into(), iov, count.into()))
+    }
+}
+
+/// Writes several buffers, as `pwritev(2)`: `IOCB_CMD_PWRITEV`.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+#[doc(alias = "io_prep_pwritev")]
+pub struct PWriteV(Iocb);
+
+impl PWriteV {
+    /// Writes the `count` pieces of the array at `iov`: EINVAL over 1024. The
+    /// array is copied at submission; the pieces must not change until the
+    /// event has come.
+    pub fn new(fd: impl Into<Fd>, iov: *const IoVec, count: u32) -> PWriteV {
+        PWriteV(transfer(IOCB_CMD_PWRITEV, fd.into(), iov, count.into()))
+    }
+}
+
+/// Writes a file's data and metadata to the disk, as `fsync(2)`:
+/// `IOCB_CMD_FSYNC` (Linux 4.18; EINVAL at submission before). It covers the
+/// writes whose events have come, not those in flight beside it.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+#[doc(alias = "io_prep_fsync")]
+pub struct FSync(Iocb);
+
+impl FSync {
+    /// Syncs this file.
+    pub fn new(fd: impl Into<Fd>) -> FSync {
+        FSync(Iocb::new(IOCB_CMD_FSYNC, fd.into()))
+    }
+}
+
+/// As [`FSync`], without metadata that reading the data does not need:
+/// `IOCB_CMD_FDSYNC` (Linux 4.18).
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+#[doc(alias = "io_prep_fdsync")]
+pub struct FDSync(Iocb);
+
+impl FDSync {
+    /// Syncs this file's data.
+    pub fn new(fd: impl Into<Fd>) -> FDSync {
+        FDSync(Iocb::new(IOCB_CMD_FDSYNC, fd.into()))
+    }
+}
+
+/// Waits once until a descriptor is ready, as `poll(2)`: `IOCB_CMD_POLL`
+/// (Linux 4.19; EINVAL at submission before). The one operation on files that
+/// can be cancelled.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+#[doc(alias = "io_prep_poll")]
+pub struct Poll(Iocb);
+
+impl Poll {
+    /// Waits for any of `mask`. The event's result is what has come:
+    /// [`PollMask::from_result`].
+    pub fn new(fd: impl Into<Fd>, mask: PollMask) -> Poll {
+        let mut iocb = Iocb::new(IOCB_CMD_POLL, fd.into());
+        iocb.buf = mask.bits().into();
+        Poll(iocb)
+    }
+}
+
+builder!(PRead PWrite PReadV PWriteV FSync FDSync Poll);
+read_or_write!(PRead PWrite PReadV PWriteV);
+
+/// A read or a write. The one place where a pointer becomes a field: its
+/// provenance is exposed, because the kernel takes it up again from a number.
+fn transfer<T>(opcode: u16, fd: Fd, memory: *const T, nbytes: u64) -> Iocb {
+    let mut iocb = Iocb::new(opcode, fd);
+    iocb.buf = memory.expose_provenance() as u64;
+    iocb.nbytes = nbytes;
+    iocb
+}

@@ -1,0 +1,252 @@
+//! How to wait: which of the kernel's three calls, with which time and mask.
+//!
+//! - 64-bit ABIs: io_getevents, or io_pgetevents where a mask is given.
+//! - 32-bit ABIs: io_pgetevents_time64 first (Linux 5.1; the only one on
+//!   riscv32 and on kernels without 32-bit time). Where it is missing, or a
+//!   sandbox forbids it, the older call with 32-bit time.
+//!
+//! A sandbox says EPERM where an older kernel says ENOSYS: both mean "not this
+//! call", and both fall back. There is no fall-back for the mask itself: to
+//! change it with a call of its own would lose the signals in between.
+
+use core::ptr::{null, null_mut};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::time::Duration;
+
+use crate::abi::{
+    AioContext, Event, Long, OldTimespec, PaddedSigsetArg, SigSet, SigsetArg, Timespec,
+};
+use crate::errno::Errno;
+use crate::{nr, sys};
+
+/// How long to wait for events, and with which signals blocked.
+///
+/// ```
+/// use core::time::Duration;
+/// use linux_aio::{SigSet, Wait};
+///
+/// const SIGTERM: u32 = 15;
+/// // Up to a second, with SIGTERM let through and everything else held back.
+/// let mask = SigSet::full().without(SIGTERM);
+/// let wait = Wait::new().timeout(Duration::from_secs(1)).sigmask(&mask);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Wait<'a> {
+    timeout: Option<Duration>,
+    sigmask: Option<&'a SigSet>,
+}
+
+impl<'a> Wait<'a> {
+    /// For ever, with the thread's own signal mask.
+    pub const fn new() -> Wait<'a> {
+        Wait {
+            timeout: None,
+            sigmask: None,
+        }
+    }
+
+    /// Not at all: take what is there.
+    pub const fn poll() -> Wait<'a> {
+        Wait::new().timeout(Duration::ZERO)
+    }
+
+    /// For this long at the most. More seconds than the kernel's type can
+    /// hold are cut to its maximum.
+    pub const fn timeout(mut self, timeout: Duration) -> Wait<'a> {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// With this as the thread's signal mask while it waits, put in place and
+    /// taken back by the kernel in one step with the wait (io_pgetevents,
+    /// Linux 4.18).
+    pub const fn sigmask(mut self, mask: &'a SigSet) -> Wait<'a> {
+        self.sigmask = Some(mask);
+        self
+    }
+
+    /// Neither waits nor lets signals in.
+    pub(crate) fn is_poll(&self) -> bool {
+        self.timeout == Some(Duration::ZERO) && !self.has_mask()
+    }
+
+    pub(crate) fn has_mask(&self) -> bool {
+        self.sigmask.is_some()
+    }
+}
+
+/// Set once the 64-bit time call has turned out to be missing while the older
+/// one works. A filter or a kernel does not give a call back, so this never
+/// has to be unset, and threads need no order between them.
+static TIME64_MISSING: AtomicBool = AtomicBool::new(false);
+
+/// Takes up to `events.len()` events, waiting for `min_nr` of them. Returns
+/// how many were written to the front of `events`.
+///
+/// # Safety
+/// No other code may be reading the context's ring in user space.
+pub(crate) unsafe fn get_events(
+    ctx: AioContext,
+    min_nr: usize,
+    events: &mut [Event],
+    wait: Wait<'_>,
+) -> Result<usize, Errno> {
+    // Numbers over isize::MAX become negative, which the kernel refuses.
+    let min_nr = min_nr as isize;
+    let call = Call {
+        ctx,
+        min_nr,
+        nr: events.len() as isize,
+        // Null and dangling pointers are one to the kernel where nr is 0.
+        events: if events.is_empty() {
+            null_mut()
+        } else {
+            events.as_mut_ptr()
+        },
+    };
+    if nr::IO_PGETEVENTS_TIME64.is_none() {
+        // SAFETY: `call` writes to `events` alone, as many as it holds.
+        return unsafe { call.old(wait) };
+    }
+    if TIME64_MISSING.load(Relaxed) {
+        // SAFETY: as above.
+        return unsafe { call.old(wait) };
+    }
+    // SAFETY: as above.
+    match unsafe { call.time64(wait) } {
+        Err(first @ (Errno::NOSYS | Errno::PERM)) => {
+            // SAFETY: as above; the first call took no event.
+            match unsafe { call.old(wait) } {
+                Err(Errno::NOSYS | Errno::PERM) => Err(first),
+                answer => {
+                    TIME64_MISSING.store(true, Relaxed);
+                    answer
+                }
+            }
+        }
+        answer => answer,
+    }
+}
+
+/// What the three calls have in common.
+#[derive(Clone, Copy)]
+struct Call {
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+}
+
+impl Call {
+    /// # Safety
+    /// `events` is valid for writes of `nr` events, and no other code reads
+    /// the ring.
+    unsafe fn time64(self, wait: Wait<'_>) -> Result<usize, Errno> {
+        let time = wait.timeout.map(timespec);
+        let time = time.as_ref().map_or(null(), core::ptr::from_ref);
+        let Call {
+            ctx,
+            min_nr,
+            nr,
+            events,
+        } = self;
+        with_mask(wait.sigmask, |mask| {
+            // SAFETY: time and mask are alive here; the rest is the caller's.
+            unsafe { sys::io_pgetevents_time64(ctx, min_nr, nr, events, time, mask) }
+        })
+    }
+
+    /// # Safety
+    /// As [`Call::time64`].
+    unsafe fn old(self, wait: Wait<'_>) -> Result<usize, Errno> {
+        let time = wait.timeout.map(old_timespec);
+        let time = time.as_ref().map_or(null(), core::ptr::from_ref);
+        let Call {
+            ctx,
+            min_nr,
+            nr,
+            events,
+        } = self;
+        if wait.sigmask.is_none() {
+            // SAFETY: time is alive here; the rest is the caller's.
+            return unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) };
+        }
+        with_mask(wait.sigmask, |mask| {
+            // SAFETY: time and mask are alive here; the rest is the caller's.
+            unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
+        })
+    }
+}
+
+/// Calls with the mask's argument, and on 32-bit ABIs a second time with the
+/// padded form where the kernel refuses the right one: an unmended 64-bit
+/// kernel (see [`PaddedSigsetArg`]). EINVAL for another reason comes back the
+/// second time too, and nothing has been taken by the first.
+fn with_mask(
+    mask: Option<&SigSet>,
+    call: impl Fn(*const SigsetArg) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    if mask.is_none() {
+        return call(null());
+    }
+    let argument = SigsetArg::new(mask);
+    match call(&raw const argument) {
+        Err(Errno::INVAL) if cfg!(target_pointer_width = "32") => {
+            let padded = PaddedSigsetArg::new(mask);
+            // Both forms are 16 bytes of plain numbers to the kernel.
+            call((&raw const padded).cast())
+        }
+        answer => answer,
+    }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+        nsec: time.subsec_nanos().into(),
+    }
+}
+
+fn old_timespec(time: Duration) -> OldTimespec {
+    OldTimespec {
+        sec: time.as_secs().try_into().unwrap_or(Long::MAX),
+        nsec: time.subsec_nanos() as Long,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_too_long_is_cut_not_turned_negative() {
+        let time = timespec(Duration::MAX);
+        assert_eq!((time.sec, time.nsec), (i64::MAX, 999_999_999));
+        let time = old_timespec(Duration::MAX);
+        assert_eq!((time.sec, time.nsec), (Long::MAX, 999_999_999));
+    }
+
+    #[test]
+    fn an_unmended_kernel_is_asked_again_on_32_bit_only() {
+        use core::cell::Cell;
+        let calls = Cell::new(0);
+        let answer = with_mask(Some(&SigSet::empty()), |argument| {
+            calls.set(calls.get() + 1);
+            // SAFETY: both forms are at least 16 bytes and hold no padding.
+            let words = unsafe { argument.cast::<[u32; 4]>().read() };
+            // What such a kernel sees: a 64-bit pointer, then the length.
+            if words[2] == SigSet::BYTES as u32 {
+                Ok(7)
+            } else {
+                Err(Errno::INVAL)
+            }
+        });
+        if cfg!(target_pointer_width = "32") {
+            assert_eq!((answer, calls.get()), (Ok(7), 2));
+        } else {
+            // Here the right form is that layout already.
+            assert_eq!((answer, calls.get()), (Ok(7), 1));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What the integration tests share: files, pipes, signals, children,
+//! sandboxes. Linux with AIO is taken for granted here; a machine without it
+//! fails the tests rather than skip them.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use linux_aio::{Context, Event, Iocb, Wait, nr};
+
+/// A file that is gone when the test ends.
+pub struct TempFile {
+    pub path: PathBuf,
+    pub file: File,
+}
+
+impl TempFile {
+    pub fn with(content: &[u8]) -> TempFile {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap();
+        file.write_all(content).unwrap();
+        file.sync_all().unwrap();
+        TempFile { path, file }
+    }
+
+    pub fn fd(&self) -> i32 {
+        self.file.as_raw_fd()
+    }
+
+    /// The same file, past the page cache.
+    pub fn direct(&self) -> File {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_DIRECT)
+            .open(&self.path)
+            .expect("a file system with O_DIRECT")
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Bytes that differ from block to block and are never zero.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|i| (i / 251 * 7 + i % 251) as u8 | 1)
+        .collect()
+}
+
+/// The reading and the writing end.
+pub fn pipe() -> (OwnedFd, OwnedFd) {
+    let mut ends = [0; 2];
+    // SAFETY: two integers are written; both are fresh descriptors.
+    unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
+    }
+}
+
+pub fn eventfd() -> OwnedFd {
+    // SAFETY: a fresh descriptor, or −1, which the assertion catches.
+    unsafe {
+        let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+        assert!(fd >= 0);
+        OwnedFd::from_raw_fd(fd)
+    }
+}
+
+/// Submits one operation and waits for its event.
+///
+/// # Safety
+/// As for `Context::submit`, with the buffers alive until this returns.
+pub unsafe fn run(context: &Context, mut iocb: Iocb) -> Event {
+    // SAFETY: the caller's.
+    assert_eq!(unsafe { context.submit(&mut [&mut iocb]) }, Ok(1));
+    let mut events = [Event::EMPTY; 2];
+    let wait = Wait::new().timeout(Duration::from_secs(20));
+    let done = context.wait_with(1, &mut events, wait).unwrap();
+    assert_eq!(done.len(), 1, "one operation, one event");
+    assert_eq!(done[0].obj, (&raw const iocb).addr() as u64);
+    done[0]
+}
+
+/// Runs `body` in a forked child and returns its exit status. The body must
+/// not allocate or panic: other threads may hold locks that stay locked.
+pub fn in_child(body: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child makes system calls and ends by _exit.
+    unsafe {
+        match libc::fork() {
+            -1 => panic!("fork: {}", std::io::Error::last_os_error()),
+            0 => libc::_exit(body()),
+            child => {
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                assert!(libc::WIFEXITED(status), "child died: status {status:#x}");
+                libc::WEXITSTATUS(status)
+            }
+        }
+    }
+}
+
+/// Makes the kernel answer `errno` to each of the numbers, from now on and in
+/// this process, as a container's seccomp profile does.
+pub fn forbid(numbers: &[Option<u32>], errno: i32) {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let statement = |code, k, jf| libc::sock_filter { code, jt: 0, jf, k };
+    let mut filter = [statement(RET, libc::SECCOMP_RET_ALLOW, 0); 32];
+    let mut len = 0;
+    let mut push = |s| {
+        filter[len] = s;
+        len += 1;
+    };
+    push(statement(LOAD, 0, 0)); // seccomp_data.nr
+    for number in numbers.iter().flatten() {
+        push(statement(JEQ, *number, 1));
+        push(statement(RET, libc::SECCOMP_RET_ERRNO | errno as u32, 0));
+    }
+    push(statement(RET, libc::SECCOMP_RET_ALLOW, 0));
+    let program = libc::sock_fprog {
+        len: len as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the program is valid for the call and is copied.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let mode = libc::SECCOMP_MODE_FILTER;
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
+    }
+}
+
+/// All of AIO.
+pub const ALL: [Option<u32>; 7] = [
+    nr::IO_SETUP,
+    nr::IO_DESTROY,
+    nr::IO_SUBMIT,
+    nr::IO_CANCEL,
+    nr::IO_GETEVENTS,
+    nr::IO_PGETEVENTS,
+    nr::IO_PGETEVENTS_TIME64,
+];
+
+/// Lets `signal` interrupt system calls: a handler that does nothing, without
+/// SA_RESTART.
+pub fn catch(signal: i32) {
+    extern "C" fn handler(_: i32) {}
+    // SAFETY: the structure is all zero but for the handler, which is valid.
+    unsafe {
+        let mut action: libc::sigaction = core::mem::zeroed();
+        action.sa_sigaction = handler as extern "C" fn(i32) as libc::sighandler_t;
+        assert_eq!(libc::sigaction(signal, &raw const action, core::ptr::null_mut()), 0);
+    }
+}
