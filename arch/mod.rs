@@ -26,6 +26,8 @@
 pub(crate) mod aarch64;
 pub(crate) mod absent;
 pub(crate) mod errno_generic;
+#[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "x86")))]
+mod header_tests;
 pub(crate) mod riscv64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;

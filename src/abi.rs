@@ -373,8 +373,22 @@ fn mask_address(mask: Option<&SigSet>) -> usize {
 const _: () = {
     assert!(size_of::<Iocb>() == 64);
     assert!(offset_of!(Iocb, data) == 0);
-    assert!(offset_of!(Iocb, key) == if cfg!(target_endian = "little") { 8 } else { 12 });
-    assert!(offset_of!(Iocb, rw_flags) == if cfg!(target_endian = "little") { 12 } else { 8 });
+    assert!(
+        offset_of!(Iocb, key)
+            == if cfg!(target_endian = "little") {
+                8
+            } else {
+                12
+            }
+    );
+    assert!(
+        offset_of!(Iocb, rw_flags)
+            == if cfg!(target_endian = "little") {
+                12
+            } else {
+                8
+            }
+    );
     assert!(offset_of!(Iocb, opcode) == 16);
     assert!(offset_of!(Iocb, reqprio) == 18);
     assert!(offset_of!(Iocb, fildes) == 20);
@@ -398,6 +412,13 @@ const _: () = {
     assert!(size_of::<Timespec>() == 16);
     assert!(size_of::<OldTimespec>() == 2 * size_of::<Long>());
     assert!(size_of::<SigSet>() == SigSet::BYTES);
-    assert!(size_of::<SigsetArg>() == if size_of::<usize>() >= 8 { 16 } else { 8 + 2 * size_of::<Long>() });
+    assert!(
+        size_of::<SigsetArg>()
+            == if size_of::<usize>() >= 8 {
+                16
+            } else {
+                8 + 2 * size_of::<Long>()
+            }
+    );
     assert!(size_of::<PaddedSigsetArg>() == 16);
 };

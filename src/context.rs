@@ -6,8 +6,8 @@ use core::mem::ManuallyDrop;
 use crate::abi::{AioContext, Event, Iocb};
 use crate::errno::Errno;
 use crate::ring::{Ring, RingMap};
-use crate::wait::{Wait, get_events};
 use crate::sys;
+use crate::wait::{Wait, get_events};
 
 /// A kernel AIO context, owned: it is destroyed when this is dropped, and the
 /// drop **blocks until every operation in flight has ended**.
@@ -349,7 +349,11 @@ pub struct SubmitError {
 
 impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused after {} submitted: {}", self.submitted, self.errno)
+        write!(
+            f,
+            "refused after {} submitted: {}",
+            self.submitted, self.errno
+        )
     }
 }
 

@@ -68,19 +68,59 @@ impl RingMap {
         unsafe { AtomicU32::from_ptr(&raw mut (*self.header.as_ptr()).tail) }
     }
 
+    /// `head` and `tail`, both below `slots`. `None`: they make no sense.
+    #[inline]
+    fn indices(&self) -> Option<(u32, u32)> {
+        // Only readers write `head`, and we are the only one.
+        let head = self.head().load(Ordering::Relaxed);
+        // Acquire: the events before `tail` are seen as the kernel wrote them.
+        let tail = self.tail().load(Ordering::Acquire);
+        (head < self.slots && tail < self.slots).then_some((head, tail))
+    }
+
+    /// The address of a slot.
+    ///
+    /// # Safety
+    /// `index` is below `slots`.
+    #[inline]
+    unsafe fn slot(&self, index: u32) -> *const Event {
+        // SAFETY: the slots follow the header in one mapping.
+        unsafe {
+            self.header
+                .as_ptr()
+                .add(1)
+                .cast::<Event>()
+                .add(index as usize)
+        }
+    }
+
+    /// Takes one event. The outer `None`: the indices make no sense.
+    ///
+    /// # Safety
+    /// Nobody else reads the ring.
+    #[inline]
+    unsafe fn take_one(&self) -> Option<Option<Event>> {
+        let (head, tail) = self.indices()?;
+        if head == tail {
+            return Some(None);
+        }
+        // SAFETY: `head` is below `slots`, and the kernel does not write this
+        // slot before it sees a new head.
+        let event = unsafe { self.slot(head).read() };
+        let next = if head + 1 == self.slots { 0 } else { head + 1 };
+        // Release: the copy above is done before the kernel may write to the
+        // slot again.
+        self.head().store(next, Ordering::Release);
+        Some(Some(event))
+    }
+
     /// Takes up to `events.len()` events. `None`: the indices make no sense.
     ///
     /// # Safety
     /// Nobody else reads the ring.
     #[inline]
     unsafe fn take(&self, events: &mut [Event]) -> Option<usize> {
-        // Only readers write `head`, and we are the only one.
-        let mut head = self.head().load(Ordering::Relaxed);
-        // Acquire: the events before `tail` are seen as the kernel wrote them.
-        let tail = self.tail().load(Ordering::Acquire);
-        if head >= self.slots || tail >= self.slots {
-            return None;
-        }
+        let (mut head, tail) = self.indices()?;
         let mut taken = 0;
         // In at most two runs: up to the end of the ring, then from its start.
         while head != tail && taken < events.len() {
@@ -90,9 +130,8 @@ impl RingMap {
             // header, `taken + run` within `events`. The kernel does not write
             // slots from head to tail before it sees a new head.
             unsafe {
-                let first = self.header.as_ptr().add(1).cast::<Event>();
                 core::ptr::copy_nonoverlapping(
-                    first.add(head as usize),
+                    self.slot(head),
                     events.as_mut_ptr().add(taken),
                     run,
                 );
@@ -199,11 +238,13 @@ impl Ring<'_> {
     /// As [`Ring::reap`].
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Event>, Errno> {
+        // SAFETY: as in `take`.
+        if let Some(event) = self.map.and_then(|map| unsafe { map.take_one() }) {
+            return Ok(event);
+        }
         let mut event = [Event::EMPTY];
-        Ok(match self.reap(&mut event)? {
-            [] => None,
-            [event, ..] => Some(*event),
-        })
+        let count = self.call(0, &mut event, Wait::poll())?;
+        Ok((count > 0).then_some(event[0]))
     }
 
     /// Takes what is there, up to `events.len()`, without waiting. No system
@@ -282,7 +323,12 @@ impl Ring<'_> {
         self.map.and_then(|map| unsafe { map.take(events) })
     }
 
-    fn call(&mut self, min_nr: usize, events: &mut [Event], wait: Wait<'_>) -> Result<usize, Errno> {
+    fn call(
+        &mut self,
+        min_nr: usize,
+        events: &mut [Event],
+        wait: Wait<'_>,
+    ) -> Result<usize, Errno> {
         // SAFETY: we are the ring's one reader, and not reading now.
         unsafe { get_events(self.name, min_nr, events, wait) }
     }

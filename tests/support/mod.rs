@@ -14,13 +14,13 @@ use std::time::Duration;
 use linux_aio::{Context, Event, Iocb, Wait, nr};
 
 /// A file that is gone when the test ends.
-pub struct TempFile {
-    pub path: PathBuf,
-    pub file: File,
+pub(crate) struct TempFile {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
 }
 
 impl TempFile {
-    pub fn with(content: &[u8]) -> TempFile {
+    pub(crate) fn with(content: &[u8]) -> TempFile {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -35,12 +35,12 @@ impl TempFile {
         TempFile { path, file }
     }
 
-    pub fn fd(&self) -> i32 {
+    pub(crate) fn fd(&self) -> i32 {
         self.file.as_raw_fd()
     }
 
     /// The same file, past the page cache.
-    pub fn direct(&self) -> File {
+    pub(crate) fn direct(&self) -> File {
         OpenOptions::new()
             .read(true)
             .write(true)
@@ -57,14 +57,14 @@ impl Drop for TempFile {
 }
 
 /// Bytes that differ from block to block and are never zero.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len)
         .map(|i| (i / 251 * 7 + i % 251) as u8 | 1)
         .collect()
 }
 
 /// The reading and the writing end.
-pub fn pipe() -> (OwnedFd, OwnedFd) {
+pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
     // SAFETY: two integers are written; both are fresh descriptors.
     unsafe {
@@ -73,7 +73,7 @@ pub fn pipe() -> (OwnedFd, OwnedFd) {
     }
 }
 
-pub fn eventfd() -> OwnedFd {
+pub(crate) fn eventfd() -> OwnedFd {
     // SAFETY: a fresh descriptor, or −1, which the assertion catches.
     unsafe {
         let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
@@ -86,7 +86,7 @@ pub fn eventfd() -> OwnedFd {
 ///
 /// # Safety
 /// As for `Context::submit`, with the buffers alive until this returns.
-pub unsafe fn run(context: &Context, mut iocb: Iocb) -> Event {
+pub(crate) unsafe fn run(context: &Context, mut iocb: Iocb) -> Event {
     // SAFETY: the caller's.
     assert_eq!(unsafe { context.submit(&mut [&mut iocb]) }, Ok(1));
     let mut events = [Event::EMPTY; 2];
@@ -99,7 +99,7 @@ pub unsafe fn run(context: &Context, mut iocb: Iocb) -> Event {
 
 /// Runs `body` in a forked child and returns its exit status. The body must
 /// not allocate or panic: other threads may hold locks that stay locked.
-pub fn in_child(body: impl FnOnce() -> i32) -> i32 {
+pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the child makes system calls and ends by _exit.
     unsafe {
         match libc::fork() {
@@ -117,7 +117,7 @@ pub fn in_child(body: impl FnOnce() -> i32) -> i32 {
 
 /// Makes the kernel answer `errno` to each of the numbers, from now on and in
 /// this process, as a container's seccomp profile does.
-pub fn forbid(numbers: &[Option<u32>], errno: i32) {
+pub(crate) fn forbid(numbers: &[Option<u32>], errno: i32) {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -142,12 +142,15 @@ pub fn forbid(numbers: &[Option<u32>], errno: i32) {
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
         let mode = libc::SECCOMP_MODE_FILTER;
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
+        assert_eq!(
+            libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program),
+            0
+        );
     }
 }
 
 /// All of AIO.
-pub const ALL: [Option<u32>; 7] = [
+pub(crate) const ALL: [Option<u32>; 7] = [
     nr::IO_SETUP,
     nr::IO_DESTROY,
     nr::IO_SUBMIT,
@@ -159,12 +162,15 @@ pub const ALL: [Option<u32>; 7] = [
 
 /// Lets `signal` interrupt system calls: a handler that does nothing, without
 /// SA_RESTART.
-pub fn catch(signal: i32) {
+pub(crate) fn catch(signal: i32) {
     extern "C" fn handler(_: i32) {}
     // SAFETY: the structure is all zero but for the handler, which is valid.
     unsafe {
         let mut action: libc::sigaction = core::mem::zeroed();
         action.sa_sigaction = handler as extern "C" fn(i32) as libc::sighandler_t;
-        assert_eq!(libc::sigaction(signal, &raw const action, core::ptr::null_mut()), 0);
+        assert_eq!(
+            libc::sigaction(signal, &raw const action, core::ptr::null_mut()),
+            0
+        );
     }
 }

@@ -1,0 +1,65 @@
+//! What it costs to take one completion: from the ring in user space, or by
+//! `io_getevents`. Run it with `--release` for times; with one round (`reap 1`)
+//! under `strace`, the system calls between its two marks are what the ring costs.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use linux_aio::opcode::{Poll, PollMask};
+use linux_aio::{Context, Errno, Event, Wait};
+
+/// Completions waiting at a time.
+const BATCH: usize = 100;
+
+fn main() -> Result<(), Errno> {
+    let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok());
+    let rounds: u32 = rounds.unwrap_or(1000);
+    let mut context = Context::new(BATCH as u32)?;
+
+    let mut ring_time = Duration::ZERO;
+    for _ in 0..rounds {
+        complete(&context)?;
+        let mut ring = context.ring();
+        mark(rounds, b"[");
+        let start = Instant::now();
+        while black_box(ring.pop()?).is_some() {}
+        ring_time += start.elapsed();
+        mark(rounds, b"]");
+    }
+
+    let mut call_time = Duration::ZERO;
+    for _ in 0..rounds {
+        complete(&context)?;
+        let mut event = [Event::EMPTY];
+        let start = Instant::now();
+        while !black_box(context.wait_with(1, &mut event, Wait::poll())?).is_empty() {}
+        call_time += start.elapsed();
+    }
+
+    let each = |time: Duration| time.as_nanos() as f64 / f64::from(rounds) / BATCH as f64;
+    let (ring, call) = (each(ring_time), each(call_time));
+    println!("one completion: ring {ring:.1} ns, io_getevents {call:.1} ns");
+    println!("ratio {:.1}", call / ring);
+    Ok(())
+}
+
+/// With a single round, marks where reaping from the ring begins and ends, for
+/// whoever watches the system calls.
+fn mark(rounds: u32, mark: &[u8]) {
+    if rounds == 1 {
+        std::io::stderr().write_all(mark).unwrap();
+    }
+}
+
+/// Puts [`BATCH`] completions into the ring.
+fn complete(context: &Context) -> Result<(), Errno> {
+    let always = std::io::stdout().as_raw_fd();
+    for _ in 0..BATCH {
+        let mut poll = Poll::new(always, PollMask::OUT).build();
+        // SAFETY: a poll has no buffer.
+        unsafe { context.submit(&mut [&mut poll]) }?;
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! What the kernel hands a new process: arguments, environment, auxiliary
+//! vector.
+
+use core::ffi::{CStr, c_char};
+use core::fmt;
+use core::marker::PhantomData;
+use core::slice;
+
+use super::mem;
+
+/// The start of a process, as the kernel laid it out on the stack: arguments,
+/// environment and auxiliary vector.
+///
+/// The strings live as long as the process and are not copied.
+///
+/// ```
+/// # use linux_aio::rt::Process;
+/// fn main(process: Process) -> i32 {
+///     let page = process.aux(6); // AT_PAGESZ
+///     let home = process.var("HOME");
+///     process.args().skip(1).count() as i32
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Process {
+    args: Strings,
+    env: Strings,
+    auxv: Auxv,
+}
+
+impl Process {
+    /// Reads the initial stack: argc, argv, a null pointer, the environment, a
+    /// null pointer, the pairs of the auxiliary vector, a pair whose kind is
+    /// zero.
+    ///
+    /// # Safety
+    /// `stack` is the stack pointer that the kernel gave the process, or
+    /// points at the same layout, valid and unchanged for ever.
+    pub unsafe fn from_stack(stack: *const usize) -> Process {
+        // SAFETY: argc is there.
+        let argc = unsafe { *stack };
+        let argv = stack.wrapping_add(1).cast::<*const c_char>();
+        // argv ends with a null pointer, and may hold none before it.
+        let envp = argv.wrapping_add(argc).wrapping_add(1);
+        let mut end = envp;
+        // SAFETY: the environment ends with a null pointer, and no pointer up
+        // to here was it.
+        while unsafe { !(*end).is_null() } {
+            end = end.wrapping_add(1);
+        }
+        Process {
+            args: Strings::new(argv),
+            env: Strings::new(envp),
+            auxv: Auxv {
+                next: end.wrapping_add(1).cast(),
+                life: PhantomData,
+            },
+        }
+    }
+
+    /// The arguments, the program's name first. There may be none at all:
+    /// even the name is up to the parent process.
+    pub fn args(&self) -> Strings {
+        self.args
+    }
+
+    /// The environment, each in the form `NAME=value`.
+    pub fn env(&self) -> Strings {
+        self.env
+    }
+
+    /// The value of the environment's first variable `name`.
+    pub fn var(&self, name: impl AsRef<[u8]>) -> Option<&'static CStr> {
+        let name = name.as_ref();
+        self.env().find_map(|string| {
+            let bytes = string.to_bytes_with_nul();
+            match bytes.strip_prefix(name)? {
+                [b'=', value @ ..] => CStr::from_bytes_with_nul(value).ok(),
+                _ => None,
+            }
+        })
+    }
+
+    /// The auxiliary vector: pairs of kind and value, without the last, which
+    /// only marks the end. A value may be an address.
+    pub fn auxv(&self) -> Auxv {
+        self.auxv
+    }
+
+    /// The auxiliary vector's value of this kind, such as 6 (`AT_PAGESZ`), the
+    /// bytes of a page.
+    #[doc(alias = "getauxval")]
+    pub fn aux(&self, kind: usize) -> Option<usize> {
+        self.auxv()
+            .find_map(|(found, value)| (found == kind).then_some(value))
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the environment: it is where secrets are.
+        f.debug_struct("Process")
+            .field("args", &self.args)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Strings of the kernel's list of arguments or of the environment.
+#[derive(Clone, Copy)]
+pub struct Strings {
+    /// Never behind the null pointer that ends the list.
+    next: *const *const c_char,
+    life: PhantomData<&'static CStr>,
+}
+
+impl Strings {
+    fn new(next: *const *const c_char) -> Strings {
+        Strings {
+            next,
+            life: PhantomData,
+        }
+    }
+}
+
+impl Iterator for Strings {
+    type Item = &'static CStr;
+
+    fn next(&mut self) -> Option<&'static CStr> {
+        // SAFETY: `from_stack` was promised a list that ends with a null
+        // pointer, and `next` does not go beyond it.
+        let string = unsafe { *self.next };
+        if string.is_null() {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1);
+        // SAFETY: the kernel's strings end with a zero byte, the first of
+        // which `length` finds, and stay for ever. `CStr::from_ptr` would call
+        // `strlen`, which a program with its own memory functions may lack.
+        Some(unsafe {
+            let length = mem::length(string.cast());
+            CStr::from_bytes_with_nul_unchecked(slice::from_raw_parts(string.cast(), length + 1))
+        })
+    }
+}
+
+impl fmt::Debug for Strings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(*self).finish()
+    }
+}
+
+/// Pairs of the auxiliary vector: kind and value.
+#[derive(Clone, Copy)]
+pub struct Auxv {
+    /// Never behind the pair that ends the vector.
+    next: *const [usize; 2],
+    life: PhantomData<&'static [usize; 2]>,
+}
+
+impl Iterator for Auxv {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        // SAFETY: `from_stack` was promised a vector that ends with the kind
+        // zero, and `next` does not go beyond it.
+        let [kind, value] = unsafe { *self.next };
+        if kind == 0 {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1);
+        Some((kind, value))
+    }
+}
+
+impl fmt::Debug for Auxv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(*self).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::Process;
+    use std::boxed::Box;
+    use std::ffi::CStr;
+    use std::format;
+    use std::vec::Vec;
+
+    /// The kernel's layout, kept for ever.
+    fn process(args: &[&'static CStr], env: &[&'static CStr], auxv: &[(usize, usize)]) -> Process {
+        let address = |string: &&'static CStr| string.as_ptr().expose_provenance();
+        let mut stack = Vec::from([args.len()]);
+        stack.extend(args.iter().map(address));
+        stack.push(0);
+        stack.extend(env.iter().map(address));
+        stack.push(0);
+        stack.extend(auxv.iter().flat_map(|&(kind, value)| [kind, value]));
+        stack.extend([0, 99]);
+        // SAFETY: the same layout, leaked.
+        unsafe { Process::from_stack(Box::leak(stack.into_boxed_slice()).as_ptr()) }
+    }
+
+    #[test]
+    fn reads_what_the_kernel_wrote() {
+        let p = process(
+            &[c"aio", c"", c"\xff\xfe"],
+            &[c"A=1", c"AB=2", c"EMPTY=", c"odd", c"A=3", c"EQ=x=y"],
+            &[(6, 4096), (25, 7)],
+        );
+        assert!(p.args().eq([c"aio", c"", c"\xff\xfe"]));
+        assert_eq!(p.env().count(), 6);
+        assert!(p.auxv().eq([(6, 4096), (25, 7)]));
+        assert_eq!(p.aux(25), Some(7));
+        assert_eq!(p.aux(0), None);
+        assert_eq!(p.var("A"), Some(c"1"));
+        assert_eq!(p.var(b"AB"), Some(c"2"));
+        assert_eq!(p.var("EMPTY"), Some(c""));
+        assert_eq!(p.var("EQ"), Some(c"x=y"));
+        assert_eq!(p.var("odd"), None);
+        assert_eq!(p.var("B"), None);
+        assert_eq!(p.var(""), None);
+        assert_eq!(
+            format!("{p:?}"),
+            r#"Process { args: ["aio", "", "\xff\xfe"], .. }"#
+        );
+    }
+
+    #[test]
+    fn reads_a_process_with_nothing() {
+        let p = process(&[], &[], &[]);
+        assert_eq!(p.args().next(), None);
+        assert_eq!(p.env().next(), None);
+        assert_eq!(p.auxv().next(), None);
+        // And an iterator at its end stays there.
+        let mut args = p.args();
+        assert_eq!((args.next(), args.next()), (None, None));
+    }
+}

@@ -1,0 +1,383 @@
+//! The typed core: submit, wait, cancel, destroy, and what becomes of it in
+//! children and sandboxes.
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+mod support;
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use linux_aio::opcode::{PRead, PWrite, Poll, PollMask};
+use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet, SubmitError, Wait};
+use support::{TempFile, pattern};
+
+#[test]
+fn a_partial_batch_is_told_apart_from_an_error() {
+    let (_reader, writer) = support::pipe();
+    let ready = |n| {
+        Poll::new(writer.as_raw_fd(), PollMask::OUT)
+            .build()
+            .user_data(n)
+    };
+    let (mut one, mut two, mut late) = (ready(1), ready(2), ready(3));
+    let mut bad = Poll::new(-1, PollMask::IN).build();
+    let context = Context::new(8).unwrap();
+    // SAFETY: polls have no buffer.
+    unsafe {
+        let batch: &mut [&mut Iocb] = &mut [&mut one, &mut two, &mut bad, &mut late];
+        assert_eq!(context.submit(batch), Ok(2));
+        assert_eq!(context.submit(&mut batch[2..]), Err(Errno::BADF));
+        let error = context.submit_all(batch).unwrap_err();
+        let (submitted, errno) = (2, Errno::BADF);
+        assert_eq!(error, SubmitError { submitted, errno });
+        assert_eq!(context.submit_all(&mut batch[3..]), Ok(()));
+        assert_eq!(context.submit_all(&mut []), Ok(()));
+    }
+    let mut events = [Event::EMPTY; 8];
+    let done = context.wait(5, &mut events).unwrap();
+    let mut data: Vec<_> = done.iter().map(Event::user_data).collect();
+    data.sort_unstable();
+    assert_eq!(data, [1, 1, 2, 2, 3], "every one taken gives one event");
+}
+
+#[test]
+fn waiting_ends_by_number_by_time_and_is_refused_by_form() {
+    let (_reader, writer) = support::pipe();
+    let context = Context::new(8).unwrap();
+    let mut events = [Event::EMPTY; 4];
+    let start = Instant::now();
+    let wait = Wait::new().timeout(Duration::from_millis(50));
+    assert_eq!(context.wait_with(1, &mut events, wait), Ok(&mut [][..]));
+    assert!(start.elapsed() >= Duration::from_millis(50));
+    assert_eq!(
+        context.wait_with(4, &mut events, Wait::poll()),
+        Ok(&mut [][..])
+    );
+
+    let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
+    // SAFETY: no buffer.
+    unsafe { context.submit(&mut [&mut poll]) }.unwrap();
+    let refused = context.wait_with(5, &mut events, Wait::poll());
+    assert_eq!(refused, Err(Errno::INVAL));
+    assert_eq!(context.wait(usize::MAX, &mut events), Err(Errno::INVAL));
+    assert_eq!(context.wait(0, &mut []), Ok(&mut [][..]));
+    // A time that no kernel type can hold is cut, not turned negative.
+    let for_ever = Wait::new().timeout(Duration::MAX);
+    let done = context.wait_with(1, &mut events, for_ever).unwrap();
+    assert_eq!(done.len(), 1, "the refused waits took nothing");
+}
+
+/// Sends `signal` to this thread again and again until the guard is dropped.
+fn pester(signal: i32) -> impl Drop {
+    struct Guard(&'static AtomicBool, Option<thread::JoinHandle<()>>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+            self.1.take().unwrap().join().unwrap();
+        }
+    }
+    support::catch(signal);
+    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+    // SAFETY: the thread lives at least as long as the guard.
+    let target = unsafe { libc::pthread_self() };
+    let sender = thread::spawn(move || {
+        while !stop.load(Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+            // SAFETY: as above.
+            unsafe { libc::pthread_kill(target, signal) };
+        }
+    });
+    Guard(stop, Some(sender))
+}
+
+#[test]
+fn a_signal_interrupts_and_loses_nothing() {
+    let (_idle, idle_writer) = support::pipe();
+    let (reader, _writer) = support::pipe();
+    let context = Context::new(8).unwrap();
+    let mut events = [Event::EMPTY; 4];
+    let mut never = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
+    let mut ready = Poll::new(idle_writer.as_raw_fd(), PollMask::OUT).build();
+    let guard = pester(libc::SIGUSR1);
+    // SAFETY: polls have no buffer.
+    unsafe { context.submit(&mut [&mut never]) }.unwrap();
+    assert_eq!(context.wait(1, &mut events), Err(Errno::INTR));
+    // SAFETY: as above.
+    unsafe { context.submit(&mut [&mut ready]) }.unwrap();
+    // One event is there, the second will not come: the signal ends the wait
+    // with what there is.
+    assert_eq!(context.wait(2, &mut events).unwrap().len(), 1);
+    drop(guard);
+}
+
+#[test]
+fn the_signal_mask_holds_while_it_waits() {
+    let signal = libc::SIGUSR2;
+    support::catch(signal);
+    let context = Context::new(8).unwrap();
+    let mut events = [Event::EMPTY; 1];
+    // SAFETY: the set is initialised by sigemptyset; only this thread's mask
+    // changes.
+    unsafe {
+        let mut set = core::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        let (block, old) = (libc::SIG_BLOCK, core::ptr::null_mut());
+        assert_eq!(libc::pthread_sigmask(block, &raw const set, old), 0);
+        assert_eq!(libc::pthread_kill(libc::pthread_self(), signal), 0);
+    }
+    // Pending and blocked: the wait is not disturbed.
+    let wait = Wait::new().timeout(Duration::from_millis(30));
+    assert_eq!(context.wait_with(1, &mut events, wait), Ok(&mut [][..]));
+    let still_blocked = SigSet::empty().with(signal as u32);
+    let with_mask = wait.sigmask(&still_blocked);
+    assert_eq!(
+        context.wait_with(1, &mut events, with_mask),
+        Ok(&mut [][..])
+    );
+    // Let in for the time of the wait alone.
+    let open = SigSet::full().without(signal as u32);
+    let for_ever = Wait::new().sigmask(&open);
+    assert_eq!(
+        context.wait_with(1, &mut events, for_ever),
+        Err(Errno::INTR)
+    );
+}
+
+#[test]
+fn signal_sets_are_the_kernels() {
+    let set = SigSet::empty().with(1).with(33).with(SigSet::SIGNALS);
+    assert!(set.contains(1) && set.contains(33) && set.contains(SigSet::SIGNALS));
+    assert!(!set.contains(2) && !set.contains(0) && !set.contains(u32::MAX));
+    assert_eq!(set.with(0).with(SigSet::SIGNALS + 1), set);
+    assert_eq!(SigSet::full().without(33).with(33), SigSet::full());
+    assert_eq!(format!("{:?}", SigSet::empty().with(9).with(15)), "{9, 15}");
+}
+
+#[test]
+fn cancel_succeeds_and_the_event_comes() {
+    let (reader, _writer) = support::pipe();
+    let context = Context::new(8).unwrap();
+    let mut poll = Poll::new(reader.as_raw_fd(), PollMask::IN)
+        .build()
+        .user_data(9);
+    // SAFETY: no buffer.
+    unsafe { context.submit(&mut [&mut poll]) }.unwrap();
+    assert_eq!(context.cancel(&raw const poll), Ok(()));
+    let mut events = [Event::EMPTY; 2];
+    let done = context.wait(1, &mut events).unwrap();
+    assert_eq!((done.len(), done[0].user_data()), (1, 9));
+    assert_eq!(done[0].result(), Ok(0));
+    assert_eq!(context.cancel(&raw const poll), Err(Errno::INVAL));
+}
+
+/// Direct reads that the disk takes its time for, then an end of the context:
+/// when it has ended, every byte must be there.
+fn ends_only_when_the_reads_have(end: impl Fn(Context)) {
+    const BLOCK: usize = 1 << 20;
+    const BLOCKS: usize = 32;
+    let content = pattern(BLOCK * BLOCKS);
+    let file = TempFile::with(&content);
+    let direct = file.direct();
+    let mut memory = vec![0_u8; BLOCK * BLOCKS + 4096];
+    let shift = memory.as_ptr().align_offset(4096);
+    let base = memory[shift..].as_mut_ptr();
+    let mut proved = false;
+    for _ in 0..20 {
+        memory.fill(0);
+        let context = Context::new(BLOCKS as u32).unwrap();
+        for block in 0..BLOCKS {
+            let mut read = PRead::new(direct.as_raw_fd(), base.wrapping_add(block * BLOCK), BLOCK)
+                .offset((block * BLOCK) as u64)
+                .build();
+            // SAFETY: `memory` is left alone until the context has ended.
+            assert_eq!(unsafe { context.submit(&mut [&mut read]) }, Ok(1));
+        }
+        // The kernel writes this byte while we look: so it is read as what it
+        // is, memory of somebody else's.
+        let last = base.wrapping_add(BLOCK * BLOCKS - 1);
+        // SAFETY: within `memory`.
+        let in_flight = unsafe { last.read_volatile() } == 0;
+        end(context);
+        assert!(memory[shift..][..content.len()] == content[..]);
+        proved |= in_flight;
+        if proved {
+            break;
+        }
+    }
+    assert!(proved, "no read was ever in flight: the test shows nothing");
+}
+
+#[test]
+fn destroy_blocks_until_the_reads_have_ended() {
+    ends_only_when_the_reads_have(|context| context.destroy().unwrap());
+}
+
+#[test]
+fn drop_blocks_until_the_reads_have_ended() {
+    ends_only_when_the_reads_have(drop);
+}
+
+#[test]
+fn destroy_ends_polls_that_would_never_end() {
+    let (reader, _writer) = support::pipe();
+    let context = Context::new(8).unwrap();
+    let mut poll = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
+    // SAFETY: no buffer.
+    unsafe { context.submit(&mut [&mut poll]) }.unwrap();
+    assert_eq!(context.destroy(), Ok(()));
+}
+
+#[test]
+fn raw_there_and_back() {
+    let context = Context::new(8).unwrap();
+    let raw = context.into_raw();
+    assert_ne!(raw, AioContext::NONE);
+    // SAFETY: given up a line before.
+    let context = unsafe { Context::from_raw(raw) };
+    assert_eq!(context.as_raw(), raw);
+    assert_eq!(context.check(), Ok(()));
+    assert_eq!(context.destroy(), Ok(()));
+}
+
+#[test]
+fn from_raw_takes_garbage_without_harm() {
+    let stack = [0_u64; 8];
+    for garbage in [0, 1, 4096, usize::MAX, (&raw const stack).addr()] {
+        // SAFETY: not owned, as it should be; no call but `check` is made, and
+        // the name is taken out again.
+        unsafe {
+            let mut context = Context::from_raw(AioContext(garbage));
+            assert!(!context.ring().is_mapped());
+            assert_eq!(context.check(), Err(Errno::INVAL));
+            assert_eq!(context.into_raw(), AioContext(garbage));
+        }
+    }
+}
+
+#[test]
+fn many_threads_submit_and_wait() {
+    let file = TempFile::with(&pattern(4096));
+    let context = Context::new(64).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let mut byte = 0_u8;
+                    let mut read = PRead::new(file.fd(), &raw mut byte, 1).build();
+                    let mut events = [Event::EMPTY; 1];
+                    // SAFETY: a buffered read has ended when submit returns.
+                    // The event may be another thread's: one each all the same.
+                    unsafe { context.submit_all(&mut [&mut read]) }.unwrap();
+                    assert_eq!(context.wait(1, &mut events).unwrap().len(), 1);
+                }
+            });
+        }
+    });
+    let mut events = [Event::EMPTY; 1];
+    let rest = context.wait_with(1, &mut events, Wait::poll()).unwrap();
+    assert_eq!(rest, &[], "2,000 in, 2,000 out");
+}
+
+#[test]
+fn a_forked_child_has_no_part_in_it() {
+    let (_reader, writer) = support::pipe();
+    let mut context = Context::new(8).unwrap();
+    let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
+    // SAFETY: no buffer.
+    unsafe { context.submit(&mut [&mut poll]) }.unwrap();
+    assert!(context.ring().is_mapped());
+    let status = support::in_child(|| {
+        let mut events = [Event::EMPTY; 1];
+        let mut byte = 0_u8;
+        let mut read = PRead::new(0, &raw mut byte, 1).build();
+        // SAFETY: refused; mincore is given one byte to write.
+        let (submit, mapped) = unsafe {
+            let ring = core::ptr::without_provenance_mut(context.as_raw().0);
+            let mapped = libc::mincore(ring, 1, &raw mut byte);
+            (context.submit(&mut [&mut read]), mapped)
+        };
+        let fails = [
+            context.wait_with(0, &mut events, Wait::poll()) != Err(Errno::INVAL),
+            context.check() != Err(Errno::INVAL),
+            submit != Err(Errno::INVAL),
+            mapped != -1, // the ring is not even there
+            // SAFETY: the context is not used in this child any more.
+            unsafe { Context::from_raw(context.as_raw()) }.destroy() != Err(Errno::INVAL),
+        ];
+        fails
+            .iter()
+            .position(|&fail| fail)
+            .map_or(0, |at| 1 + at as i32)
+    });
+    assert_eq!(status, 0, "which of the child's checks failed");
+    // The event is still the parent's, and so is the context.
+    assert!(context.ring().pop().unwrap().is_some());
+    assert_eq!(context.destroy(), Ok(()));
+}
+
+#[test]
+fn a_sandbox_without_aio_says_so() {
+    for (errno, expected) in [(libc::ENOSYS, Errno::NOSYS), (libc::EPERM, Errno::PERM)] {
+        let status = support::in_child(|| {
+            let before = Context::new(1).unwrap();
+            support::forbid(&support::ALL, errno);
+            let mut events = [Event::EMPTY; 1];
+            let mut byte = 0_u8;
+            let mut write = PWrite::new(1, &raw const byte, 1).build();
+            // SAFETY: refused.
+            let submit = unsafe { before.submit(&mut [&mut write]) };
+            byte = 1;
+            let fails = [
+                Context::new(1).err() != Some(expected),
+                submit != Err(expected),
+                before.wait(1, &mut events).err() != Some(expected),
+                before.cancel(&raw const write) != Err(expected),
+                before.check() != Err(expected),
+                before.destroy() != Err(expected),
+                byte != 1,
+            ];
+            fails
+                .iter()
+                .position(|&fail| fail)
+                .map_or(0, |at| 1 + at as i32)
+        });
+        assert_eq!(status, 0, "which check failed with {expected:?}");
+    }
+}
+
+#[test]
+fn a_forbidden_io_pgetevents_does_not_stop_a_plain_wait() {
+    use linux_aio::nr;
+    let newer = [nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
+    for errno in [libc::EPERM, libc::ENOSYS] {
+        let (_reader, writer) = support::pipe();
+        let status = support::in_child(|| {
+            let context = Context::new(1).unwrap();
+            support::forbid(&newer, errno);
+            let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
+            // SAFETY: no buffer.
+            let submit = unsafe { context.submit(&mut [&mut poll]) };
+            let mut events = [Event::EMPTY; 1];
+            let mask = SigSet::empty();
+            let masked = Wait::poll().sigmask(&mask);
+            let fails = [
+                submit != Ok(1),
+                // No way to change the mask in one step: said, not faked.
+                context.wait_with(0, &mut [], masked).err().map(Errno::raw) != Some(errno),
+                context.wait(1, &mut events).map(|got| got.len()) != Ok(1),
+                context
+                    .wait_with(1, &mut events, Wait::poll())
+                    .map(|got| got.len())
+                    != Ok(0),
+            ];
+            fails
+                .iter()
+                .position(|&fail| fail)
+                .map_or(0, |at| 1 + at as i32)
+        });
+        assert_eq!(status, 0, "which check failed with errno {errno}");
+    }
+}

@@ -1,0 +1,217 @@
+//! The ring, reaped in user space, against the real kernel.
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+mod support;
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use linux_aio::abi::RingHeader;
+use linux_aio::opcode::{PRead, Poll, PollMask};
+use linux_aio::{Context, Errno, Event, Submitter, Wait};
+use support::TempFile;
+
+/// Submits `count` operations that have ended when this returns, numbered
+/// from `first`.
+fn complete(submitter: Submitter<'_>, fd: &impl AsRawFd, first: u64, count: u64) {
+    for number in first..first + count {
+        let poll = Poll::new(fd.as_raw_fd(), PollMask::OUT);
+        let mut iocb = poll.build().user_data(number);
+        // SAFETY: no buffer.
+        assert_eq!(unsafe { submitter.submit(&mut [&mut iocb]) }, Ok(1));
+    }
+}
+
+#[test]
+fn reaps_in_order_past_the_end_of_the_ring() {
+    let (_reader, writer) = support::pipe();
+    let mut context = Context::new(1).unwrap();
+    let (submitter, mut ring) = context.split();
+    assert!(ring.is_mapped());
+    let slots = u64::from(ring.slots().unwrap());
+    let mut events = vec![Event::EMPTY; 7];
+    let (mut submitted, mut reaped) = (0, 0);
+    // Three times around, in steps that do not divide the ring.
+    while reaped < 3 * slots {
+        complete(submitter, &writer, submitted, 5);
+        submitted += 5;
+        loop {
+            let got = ring.reap(&mut events).unwrap();
+            if got.is_empty() {
+                break;
+            }
+            for event in got {
+                assert_eq!(event.user_data(), reaped);
+                reaped += 1;
+            }
+        }
+        assert_eq!(reaped, submitted);
+    }
+    assert_eq!(ring.pop(), Ok(None));
+}
+
+#[test]
+fn the_whole_ring_fills_and_empties() {
+    let (_reader, writer) = support::pipe();
+    let mut context = Context::new(1).unwrap();
+    let (submitter, mut ring) = context.split();
+    let slots = ring.slots().unwrap() as usize;
+    let mut events = vec![Event::EMPTY; 2 * slots];
+    for _ in 0..3 {
+        let mut in_flight = 0;
+        let refused = loop {
+            let mut iocb = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
+            // SAFETY: no buffer.
+            match unsafe { submitter.submit(&mut [&mut iocb]) } {
+                Ok(count) => in_flight += count,
+                Err(errno) => break errno,
+            }
+        };
+        assert_eq!(refused, Errno::AGAIN);
+        assert!((1..slots).contains(&in_flight), "{in_flight} of {slots}");
+        // Room taken in user space comes back to the kernel at the next
+        // submission: the second round shows it.
+        assert_eq!(ring.reap(&mut events).unwrap().len(), in_flight);
+    }
+}
+
+#[test]
+fn waits_by_a_call_only_for_what_is_missing() {
+    let (_reader, writer) = support::pipe();
+    let (blocked, mut unblock) = support::pipe();
+    let mut context = Context::new(8).unwrap();
+    let (submitter, mut ring) = context.split();
+    let mut events = [Event::EMPTY; 8];
+
+    complete(submitter, &writer, 0, 3);
+    assert_eq!(ring.wait(2, &mut events).unwrap().len(), 3);
+    assert_eq!(ring.wait(0, &mut events).unwrap().len(), 0);
+    assert_eq!(ring.wait(9, &mut events), Err(Errno::INVAL));
+    assert_eq!(
+        ring.wait_with(8, &mut events, Wait::poll()),
+        Ok(&mut [][..])
+    );
+
+    complete(submitter, &writer, 10, 1);
+    let mut late = Poll::new(blocked.as_raw_fd(), PollMask::IN)
+        .build()
+        .user_data(11);
+    // SAFETY: no buffer.
+    unsafe { submitter.submit(&mut [&mut late]) }.unwrap();
+    let short = Wait::new().timeout(Duration::from_millis(20));
+    // One is there, the other is not: time runs out with what there is.
+    assert_eq!(ring.wait_with(2, &mut events, short).unwrap().len(), 1);
+    complete(submitter, &writer, 12, 1);
+    let done = thread::scope(|scope| {
+        scope.spawn(|| {
+            use std::io::Write;
+            thread::sleep(Duration::from_millis(20));
+            let mut pipe = std::fs::File::from(core::mem::replace(&mut unblock, support::pipe().1));
+            pipe.write_all(b"x").unwrap();
+        });
+        ring.wait(2, &mut events).unwrap().to_vec()
+    });
+    let mut data: Vec<_> = done.iter().map(Event::user_data).collect();
+    data.sort_unstable();
+    assert_eq!(data, [11, 12]);
+}
+
+#[test]
+fn one_thread_submits_another_reaps() {
+    const EACH: u64 = 200_000;
+    let file = TempFile::with(&[7]);
+    let mut context = Context::new(64).unwrap();
+    let (submitter, mut ring) = context.split();
+    let done = AtomicBool::new(false);
+    let mut seen = vec![0_u8; EACH as usize];
+    thread::scope(|scope| {
+        let (done, file) = (&done, &file);
+        scope.spawn(move || {
+            let mut byte = 0_u8;
+            for number in 0..EACH {
+                let read = PRead::new(file.fd(), &raw mut byte, 1);
+                let mut iocb = read.build().user_data(number);
+                // SAFETY: a buffered read has ended when submit returns.
+                while unsafe { submitter.submit(&mut [&mut iocb]) } == Err(Errno::AGAIN) {
+                    thread::yield_now();
+                }
+            }
+            done.store(true, Relaxed);
+        });
+        let mut events = [Event::EMPTY; 16];
+        let mut reaped = 0;
+        while reaped < EACH {
+            for event in ring.reap(&mut events).unwrap() {
+                assert_eq!(event.result(), Ok(1));
+                seen[event.user_data() as usize] += 1;
+                reaped += 1;
+            }
+        }
+        while !done.load(Relaxed) {
+            thread::yield_now();
+        }
+        assert_eq!(ring.pop(), Ok(None));
+    });
+    assert!(seen.iter().all(|&times| times == 1), "each exactly once");
+}
+
+/// Writes one field of the header as a hostile program would.
+fn scribble(context: &Context, field: impl FnOnce(*mut RingHeader) -> *mut u32, value: u32) -> u32 {
+    let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(context.as_raw().0);
+    // SAFETY: the context is alive and so is its ring; nobody reads it now.
+    unsafe {
+        let field = field(header);
+        let old = field.read_volatile();
+        field.write_volatile(value);
+        old
+    }
+}
+
+#[test]
+fn a_scribbled_ring_is_not_followed_out_of_bounds() {
+    let mut context = Context::new(8).unwrap();
+    let mut events = [Event::EMPTY; 8];
+    // SAFETY: an address within the mapping; nothing is read.
+    let head = |header: *mut RingHeader| unsafe { &raw mut (*header).head };
+    for value in [u32::MAX, context.ring().slots().unwrap(), 1 << 31] {
+        let old = scribble(&context, head, value);
+        // The system call answers instead: what the kernel makes of it.
+        let _ = context.ring().reap(&mut events);
+        scribble(&context, head, old);
+    }
+    assert_eq!(context.destroy(), Ok(()));
+}
+
+#[test]
+fn a_ring_of_another_kind_is_left_to_the_kernel() {
+    let (_reader, writer) = support::pipe();
+    let fields: [fn(*mut RingHeader) -> *mut u32; 3] = [
+        // SAFETY: an address within the mapping; nothing is read.
+        |header| unsafe { &raw mut (*header).magic },
+        // SAFETY: likewise.
+        |header| unsafe { &raw mut (*header).incompat_features },
+        // SAFETY: likewise.
+        |header| unsafe { &raw mut (*header).header_length },
+    ];
+    for field in fields {
+        let context = Context::new(8).unwrap();
+        let old = scribble(&context, field, 0xbad);
+        // SAFETY: taken out and put back in.
+        let mut context = unsafe { Context::from_raw(context.into_raw()) };
+        let (submitter, mut ring) = context.split();
+        assert!(!ring.is_mapped());
+        assert_eq!(ring.slots(), None);
+        complete(submitter, &writer, 1, 3);
+        let mut events = [Event::EMPTY; 2];
+        assert_eq!(ring.reap(&mut events).unwrap().len(), 2);
+        assert_eq!(ring.pop().unwrap().unwrap().user_data(), 3);
+        assert_eq!(ring.pop(), Ok(None));
+        assert_eq!(
+            ring.wait_with(1, &mut events, Wait::poll()),
+            Ok(&mut [][..])
+        );
+        scribble(&context, field, old);
+    }
+}

@@ -1,0 +1,367 @@
+//! The feature `rt`, from outside: a program that links nothing but this
+//! library is built in every way a user would, looked at and run.
+#![cfg(all(
+    target_os = "linux",
+    // `_start` exists where `arch/` has the architecture.
+    any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+    ),
+))]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The profiles of the program: as `cargo build` and `cargo build --release`
+/// make it, and as small as it gets, where link-time optimisation sees the
+/// memory functions and all their callers at once.
+const PROFILES: [(&str, &str); 3] = [("dev", "debug"), ("release", "release"), ("small", "small")];
+
+const LINK: [&str; 4] = ["-nostartfiles", "-nostdlib", "-static", "-no-pie"];
+
+/// The triple to build for; `None` is the host's own.
+const TARGET: Option<&str> = if cfg!(target_arch = "x86") {
+    Some("i686-unknown-linux-gnu")
+} else {
+    None
+};
+
+/// The program of `tests/fixtures/rt/main.rs`, once a profile, built by the
+/// first test that asks.
+fn programs() -> &'static [PathBuf] {
+    static PROGRAMS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    PROGRAMS.get_or_init(|| build("main"))
+}
+
+/// Builds one of the fixture's programs in every profile.
+///
+/// The manifest is written here and not kept beside the source: `cargo
+/// package` leaves out a directory with a manifest, and a build would leave a
+/// lock file among the sources. With the library's own lock file, nothing has
+/// to be fetched.
+fn build(program: &str) -> Vec<PathBuf> {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fixture = library.join("tests/fixtures/rt");
+    // A directory each, as tests run at the same time.
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("rt")
+        .join(program);
+    fs::create_dir_all(&home).unwrap();
+    let sc = if cfg!(feature = "sc") {
+        r#", "sc""#
+    } else {
+        ""
+    };
+    let text = format!(
+        r#"[workspace]
+[package]
+name = "rt-fixture"
+version = "0.0.0"
+edition = "2024"
+[[bin]]
+name = "{program}"
+path = {path:?}
+[dependencies]
+linux-aio = {{ path = {library:?}, features = ["rt"{sc}] }}
+[profile.dev]
+panic = "abort"
+[profile.release]
+panic = "abort"
+[profile.small]
+inherits = "release"
+opt-level = "s"
+lto = "fat"
+codegen-units = 1
+"#,
+        path = fixture.join(program).with_extension("rs"),
+    );
+    let manifest = home.join("Cargo.toml");
+    // An unchanged manifest keeps its time: nothing is built anew.
+    if fs::read_to_string(&manifest).ok().as_ref() != Some(&text) {
+        fs::write(&manifest, text).unwrap();
+    }
+    let lock = library.join("Cargo.lock");
+    if lock.exists() {
+        fs::copy(lock, home.join("Cargo.lock")).unwrap();
+    }
+
+    let build = |(profile, directory): (&str, &str)| {
+        let target = home.join("target");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["rustc", "--quiet", "--profile", profile]);
+        cargo.arg("--manifest-path").arg(&manifest);
+        cargo.arg("--target-dir").arg(&target);
+        if let Some(triple) = TARGET {
+            cargo.arg(format!("--target={triple}"));
+            if !has_core(triple) {
+                // Whoever built this test without it has the source.
+                cargo.arg("-Zbuild-std=core").env("RUSTC_BOOTSTRAP", "1");
+            }
+        }
+        cargo.arg("--");
+        cargo.args(LINK.map(|argument| format!("-Clink-arg={argument}")));
+        let output = cargo.output().unwrap();
+        assert!(
+            output.status.success(),
+            "profile {profile}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        target
+            .join(TARGET.unwrap_or(""))
+            .join(directory)
+            .join(program)
+    };
+    PROFILES.map(build).to_vec()
+}
+
+/// Whether the toolchain came with `core` for a triple.
+fn has_core(triple: &str) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let output = Command::new(rustc)
+        .args(["--print=target-libdir", "--target", triple])
+        .output()
+        .unwrap();
+    Path::new(String::from_utf8_lossy(&output.stdout).trim_end()).exists()
+}
+
+/// Runs the program of every profile the same way.
+fn each(mode: &str, prepare: impl Fn(&mut Command), check: impl Fn(&Output)) {
+    for program in programs() {
+        let mut command = Command::new(program);
+        command.arg(mode);
+        prepare(&mut command);
+        let output = command.output().unwrap();
+        println!(
+            "{}: {mode}: {}\n{}{}",
+            program.display(),
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        check(&output);
+    }
+}
+
+#[test]
+fn arguments_environment_and_auxv_arrive() {
+    // SAFETY: sysconf is always sound to call.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let phent = if cfg!(target_pointer_width = "64") {
+        56
+    } else {
+        32
+    };
+    each(
+        "show",
+        |command| {
+            command.arg0("called so");
+            command
+                .args(["", "two words"])
+                .arg(OsStr::from_bytes(b"\xff"));
+            command.env_clear().env("RT_TEST", "a=b").env("EMPTY", "");
+        },
+        |output| {
+            assert_eq!(output.status.code(), Some(0));
+            let text = String::from_utf8(output.stdout.clone()).unwrap();
+            let of = |kind: &str| {
+                let lines = text.lines().filter_map(|line| line.strip_prefix(kind));
+                lines.collect::<Vec<_>>()
+            };
+            assert_eq!(
+                of("arg "),
+                [
+                    r#""called so""#,
+                    r#""show""#,
+                    r#""""#,
+                    r#""two words""#,
+                    r#""\xff""#
+                ]
+            );
+            let mut env = of("env ");
+            env.sort_unstable();
+            assert_eq!(env, [r#""EMPTY=""#, r#""RT_TEST=a=b""#]);
+            assert_eq!(of("var "), [r#"Some("a=b")"#]);
+            assert_eq!(of("page "), [format!("Some({page})")]);
+            assert_eq!(of("phent "), [format!("Some({phent})")]);
+            assert!(of("auxv ")[0].parse::<usize>().unwrap() >= 8);
+            assert_eq!(output.stderr, b"to standard error\n");
+        },
+    );
+}
+
+#[test]
+fn nothing_in_the_environment() {
+    each(
+        "show",
+        |command| {
+            command.env_clear();
+        },
+        |output| {
+            assert_eq!(output.status.code(), Some(0));
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(!text.contains("env "));
+            assert!(text.contains("\nvar None\n"));
+        },
+    );
+}
+
+#[test]
+fn the_exit_status_is_passed_on() {
+    // The kernel keeps the low eight bits.
+    for (argument, status) in [("0", 0), ("1", 1), ("255", 255), ("256", 0), ("-1", 255)] {
+        each(
+            "status",
+            |command| {
+                command.arg(argument);
+            },
+            |output| assert_eq!(output.status.code(), Some(status)),
+        );
+    }
+}
+
+/// The number of strings moves the end of the stack's contents about; the
+/// kernel aligns it, and `_start` must keep it so.
+#[test]
+fn the_stack_is_aligned_whatever_the_arguments() {
+    for count in 0..8 {
+        each(
+            "aligned",
+            |command| {
+                command.args(["odd"; 8].iter().take(count));
+            },
+            |output| assert_eq!(output.status.code(), Some(0)),
+        );
+    }
+}
+
+#[test]
+fn memory_functions_work_through_their_symbols() {
+    each(
+        "memory",
+        |_| {},
+        |output| {
+            // One that calls itself would end the process by a signal.
+            assert_eq!(output.status.signal(), None);
+            assert_eq!(output.status.code(), Some(0));
+        },
+    );
+}
+
+#[test]
+fn memory_functions_survive_when_only_the_compiler_calls_them() {
+    for program in build("implicit") {
+        let status = Command::new(program).args(["1", "2"]).status().unwrap();
+        assert_eq!(status.code(), Some(3));
+    }
+}
+
+#[test]
+fn a_panic_says_where_and_why_and_exits() {
+    each(
+        "panic",
+        |_| {},
+        |output| {
+            assert_eq!(output.status.code(), Some(101));
+            let text = String::from_utf8_lossy(&output.stderr);
+            let (first, rest) = text.split_once('\n').unwrap();
+            assert!(
+                first.starts_with("panicked at ") && first.contains("tests/fixtures/rt/main.rs:")
+            );
+            assert_eq!(rest, "42 and \"panic\"\n");
+            assert!(output.stdout.is_empty());
+        },
+    );
+    each(
+        "index",
+        |_| {},
+        |output| {
+            assert_eq!(output.status.code(), Some(101));
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(text.contains("the len is 3 but the index is 3"));
+        },
+    );
+}
+
+#[test]
+fn a_long_panic_message_is_whole() {
+    each(
+        "panic-long",
+        |_| {},
+        |output| {
+            assert_eq!(output.status.code(), Some(101));
+            let text = String::from_utf8_lossy(&output.stderr);
+            let message = format!("\n{:0>3000}\n", 7);
+            assert!(text.ends_with(&message));
+        },
+    );
+}
+
+#[test]
+fn a_panic_in_a_panic_ends() {
+    each(
+        "panic-twice",
+        |_| {},
+        |output| {
+            assert_eq!(output.status.code(), Some(101));
+        },
+    );
+}
+
+#[test]
+fn a_panic_nobody_can_read_exits_all_the_same() {
+    for program in programs() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" panic 2>&-"]).arg(program);
+        assert_eq!(shell.status().unwrap().code(), Some(101));
+    }
+}
+
+/// Static: no undefined symbol, no dynamic section, no interpreter.
+#[test]
+fn the_program_links_nothing_else() {
+    let tool = |name: &str, argument: &str, program: &Path| {
+        let output = Command::new(name).arg(argument).arg(program).output();
+        let output = output.unwrap_or_else(|error| panic!("{name} (binutils): {error}"));
+        assert!(output.status.success(), "{name} {argument}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for program in programs() {
+        assert_eq!(tool("nm", "-u", program), "");
+        let dynamic = tool("readelf", "-dW", program);
+        assert!(dynamic.contains("There is no dynamic section"), "{dynamic}");
+        let segments = tool("readelf", "-lW", program);
+        assert!(segments.contains("Elf file type is EXEC"), "{segments}");
+        assert!(!segments.contains("INTERP"), "{segments}");
+        // A program writes no memory that it also runs.
+        assert!(!segments.contains("RWE"), "{segments}");
+    }
+}
+
+/// This very test is a program of the standard library: that it links and runs
+/// with the feature, and its functions work in it, is the proof.
+#[cfg(feature = "rt")]
+#[test]
+fn the_feature_adds_no_symbol_to_other_programs() {
+    use linux_aio::{Errno, rt};
+
+    assert_eq!(rt::write_all(1, b""), Ok(()));
+    assert_eq!(rt::write_all(-1, b"x"), Err(Errno::BADF));
+    let me = std::env::current_exe().unwrap();
+    let output = Command::new("nm").arg(me).output().unwrap();
+    let symbols = String::from_utf8_lossy(&output.stdout);
+    let defined = |name: &str| {
+        let mut lines = symbols.lines().filter_map(|line| line.split_once(" T "));
+        lines.any(|(_, symbol)| symbol == name)
+    };
+    assert!(defined("main"));
+    for name in ["memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"] {
+        assert!(!defined(name), "{name}");
+    }
+}
