@@ -1,5 +1,62 @@
-//! Linux native AIO, from [`io_setup`](sys::io_setup) to
-//! [`io_destroy`](sys::io_destroy), with no libc.
+//! Linux native AIO, from `io_setup` to `io_destroy`, with no libc.
+//!
+//! AIO is the asynchronous disk I/O that is left where io_uring is switched
+//! off: in containers, on phones, on hardened hosts. This crate speaks it from
+//! pure Rust: hand-written traps for each architecture, the kernel's
+//! structures, and a typed layer that owns contexts and reads the completion
+//! ring without a system call. It is `no_std`, allocates nothing, and has no
+//! build script.
+//!
+//! # A first example
+//! ```
+//! use linux_aio::{Context, Errno, Event, opcode::PRead};
+//! use std::{fs::File, os::fd::AsRawFd};
+//!
+//! # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
+//! let file = File::open("Cargo.toml").unwrap();
+//! let mut buffer = [0_u8; 4096];
+//!
+//! let context = Context::new(32)?;
+//! let mut read = PRead::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+//!     .offset(0)
+//!     .build()
+//!     .user_data(42);
+//! // SAFETY: the buffer outlives the wait below and is not touched before it.
+//! unsafe { context.submit(&mut [&mut read]) }?;
+//!
+//! let mut events = [Event::EMPTY; 32];
+//! for event in context.wait(1, &mut events)? {
+//!     println!("{}: {} bytes", event.user_data(), event.result()?);
+//! }
+//! // Blocks until the kernel has let go of every buffer.
+//! context.destroy()?;
+//! # Ok::<(), Errno>(())
+//! ```
+//!
+//! # The map
+//! | from the top | |
+//! |---|---|
+//! | [`Context`], [`Submitter`], [`Ring`], [`Wait`] | owns a kernel context: submit, wait, cancel, reap, destroy |
+//! | [`opcode`] | builders: a typed operation becomes an [`Iocb`] |
+//! | [`sys`] | the seven calls as the kernel has them |
+//! | [`syscall`], [`nr`] | the bare traps, and the numbers of every ABI |
+//! | [`abi`], [`Errno`] | the kernel's structures and error numbers |
+//! | `rt` (feature) | process entry, arguments, exit and panic for binaries without libc |
+//!
+//! # No AIO here
+//! A target without Linux, a kernel without AIO, a sandbox and QEMU's user
+//! mode look the same to a program: [`Errno::NOSYS`] (or, from some sandboxes,
+//! [`Errno::PERM`]). The crate builds for every target; where there is no
+//! Linux every call answers ENOSYS without a trap.
+//!
+//! # Features
+//! None is on by default.
+//! - `rt`: `entry!` makes a static binary of a `main`, with nothing else
+//!   linked. The feature alone adds no symbol.
+//! - `sc`: issue the traps through the `sc` crate, on 64-bit x86_64, aarch64
+//!   and riscv64; elsewhere our own go on serving.
+//! - `std`: `From<Errno> for std::io::Error`, and anything that is `AsFd` where
+//!   a descriptor is wanted.
 #![no_std]
 
 #[cfg(feature = "std")]

@@ -4,16 +4,29 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The instructions of one function of tests/fixtures/machine-code.
+/// The instructions of one function of tests/fixtures/machine_code.rs, in a
+/// release build. The manifest is written here, so that the build leaves
+/// nothing among the sources.
 fn instructions(function: &str) -> Vec<String> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machine-code");
+    let library = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machine-code");
+    let target = home.join("target");
     let _ = std::fs::remove_dir_all(target.join("release"));
-    let fixture = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/machine-code/Cargo.toml"
+    std::fs::create_dir_all(&home).unwrap();
+    let manifest = home.join("Cargo.toml");
+    let text = format!(
+        "[workspace]\n\
+         [package]\nname = \"machine-code\"\nedition = \"2024\"\n\
+         [lib]\npath = {:?}\n\
+         [dependencies]\nlinux-aio = {{ path = {library:?} }}\n",
+        library.join("tests/fixtures/machine_code.rs"),
     );
+    std::fs::write(&manifest, text).unwrap();
+    // With the library's own lock file nothing has to be fetched.
+    let _ = std::fs::copy(library.join("Cargo.lock"), home.join("Cargo.lock"));
     let status = Command::new(env!("CARGO"))
-        .args(["rustc", "--quiet", "--release", "--manifest-path", fixture])
+        .args(["rustc", "--quiet", "--release", "--manifest-path"])
+        .arg(&manifest)
         .arg("--target-dir")
         .arg(&target)
         .args(["--", "--emit=asm", "-Ccodegen-units=1"])

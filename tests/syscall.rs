@@ -109,7 +109,7 @@ fn six() {
         let fd = file.fd() as usize;
         let address = Errno::check(syscall6(mmap, 0, 4096, read, private, fd, offset)).unwrap();
         let page = core::ptr::with_exposed_provenance::<[u8; 4096]>(address);
-        assert!((*page)[..] == content[4096..8192]);
+        assert!(page.read()[..] == content[4096..8192]);
         assert_eq!(syscall2(nr(libc::SYS_munmap), address, 4096), 0);
     }
 }

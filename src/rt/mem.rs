@@ -288,9 +288,7 @@ mod tests {
                         let used = high + size + MARGIN;
                         buffer.0[..used].copy_from_slice(&fresh[..used]);
                         expected[..used].copy_from_slice(&fresh[..used]);
-                        for i in 0..size {
-                            expected[to + i] = fresh[from + i];
-                        }
+                        expected[to..to + size].copy_from_slice(&fresh[from..from + size]);
                         let start = buffer.0.as_mut_ptr();
                         // SAFETY: both regions are inside the buffer.
                         unsafe { copy(start.add(to), start.add(from), size) };

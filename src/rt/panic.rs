@@ -15,20 +15,24 @@ static PANICKING: AtomicBool = AtomicBool::new(false);
 /// Writes where and why the program panicked to standard error, and exits with
 /// status 101. [`panic_handler!`](crate::rt::panic_handler) calls it.
 ///
-/// A panic while the message is being written ends the process at once.
-/// Whether the message could be written makes no difference.
+/// If what the message shows panics in its turn, only that second place is
+/// named. Whether anything could be written makes no difference.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
+    let mut message = Message {
+        bytes: [0; 512],
+        filled: 0,
+    };
     // Load and store, not a swap, which some targets lack: two threads may
     // both write, which is no harm.
-    if !PANICKING.load(Ordering::Relaxed) {
+    let _ = if !PANICKING.load(Ordering::Relaxed) {
         PANICKING.store(true, Ordering::Relaxed);
-        let mut message = Message {
-            bytes: [0; 512],
-            filled: 0,
-        };
-        let _ = writeln!(message, "{info}");
-        message.flush();
-    }
+        writeln!(message, "{info}")
+    } else if let Some(location) = info.location() {
+        writeln!(message, "panicked at {location}, in a panic's message")
+    } else {
+        Ok(())
+    };
+    message.flush();
     exit(STATUS)
 }
 

@@ -14,8 +14,9 @@ use super::mem;
 /// The strings live as long as the process and are not copied.
 ///
 /// ```
-/// # use linux_aio::rt::Process;
-/// fn main(process: Process) -> i32 {
+/// use linux_aio::rt::Process;
+///
+/// fn start(process: Process) -> i32 {
 ///     let page = process.aux(6); // AT_PAGESZ
 ///     let home = process.var("HOME");
 ///     process.args().skip(1).count() as i32
