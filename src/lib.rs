@@ -82,3 +82,8 @@ pub use context::{Context, SubmitError, Submitter};
 pub use errno::Errno;
 pub use ring::Ring;
 pub use wait::Wait;
+
+/// The README's examples, compiled and run with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,63 @@
+# The programs that the tests need. Sourced.
+
+# Packages of Debian: the C compiler and the kernel's headers are the witness
+# for structures and numbers, strace for the system calls made.
+packages=(gcc libc6-dev linux-libc-dev binutils strace)
+if [ "$(uname -m)" = x86_64 ]; then
+    packages+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
+fi
+
+tools() {
+    local package program missing=()
+    for program in cargo rustc rustfmt cargo-clippy; do
+        command -v "$program" >/dev/null || missing+=("$program")
+    done
+    if [ ${#missing[@]} != 0 ]; then
+        echo "missing: ${missing[*]} (install Rust with rustup, components rustfmt and clippy)"
+        return 1
+    fi
+    for package in "${packages[@]}"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} != 0 ] || return 0
+    echo "to install: ${missing[*]}"
+    if [ "$(id -u)" != 0 ]; then
+        echo "not root, so nothing was installed. As root: apt-get install ${missing[*]}"
+        return 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq || return
+    # Nothing of the machine's is removed for it.
+    apt-get install -qq --no-install-recommends --no-remove "${missing[@]}"
+}
+
+# static_elf FILE [MACHINE]: one static executable that needs nothing, for
+# MACHINE as readelf writes it.
+static_elf() {
+    local file=$1 machine=${2:-} header segments symbols undefined
+    header=$(LC_ALL=C readelf -hW "$file") || return
+    segments=$(LC_ALL=C readelf -lW "$file") || return
+    symbols=$(LC_ALL=C readelf -sW "$file") || return
+    if ! grep -Eq '^ *Type: *EXEC' <<<"$header"; then
+        echo "$file: no executable at a fixed address"
+        return 1
+    fi
+    if [ -n "$machine" ] && ! grep -Eq "^ *Machine: *$machine\$" <<<"$header"; then
+        echo "$file: not for $machine"
+        return 1
+    fi
+    if grep -E '^ *(INTERP|DYNAMIC) ' <<<"$segments"; then
+        echo "$file: not static"
+        return 1
+    fi
+    if ! grep -q ' FUNC ' <<<"$symbols"; then
+        echo "$file: no symbols to look at"
+        return 1
+    fi
+    undefined=$(awk '$7 == "UND" && $8 != "" { print $8 }' <<<"$symbols")
+    if [ -n "$undefined" ]; then
+        echo "$file: undefined:" $undefined
+        return 1
+    fi
+    echo "$file: static, no undefined symbol, $(stat -c %s "$file") bytes"
+}
