@@ -35,7 +35,14 @@ pub(crate) mod trap {
     /// One `svc`. A build that may keep values in SVE registers names all of
     /// them as lost: an operand cannot be the upper part of a vector.
     macro_rules! svc {
-        ($number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
+        // The kernel reads no argument; x0 only has to be an output.
+        ($number:ident) => {
+            svc!(@ $number, 0_usize)
+        };
+        ($number:ident, "x0": $first:ident $($rest:tt)*) => {
+            svc!(@ $number, $first $($rest)*)
+        };
+        (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the
@@ -78,56 +85,7 @@ pub(crate) mod trap {
         }};
     }
 
-    #[inline(always)]
-    pub(crate) unsafe fn syscall0(n: usize) -> isize {
-        // The kernel reads no argument; x0 only has to be an output.
-        svc!(n, 0_usize)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
-        svc!(n, a)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
-        svc!(n, a, "x1": b)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
-        svc!(n, a, "x1": b, "x2": c)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
-        svc!(n, a, "x1": b, "x2": c, "x3": d)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall5(
-        n: usize,
-        a: usize,
-        b: usize,
-        c: usize,
-        d: usize,
-        e: usize,
-    ) -> isize {
-        svc!(n, a, "x1": b, "x2": c, "x3": d, "x4": e)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall6(
-        n: usize,
-        a: usize,
-        b: usize,
-        c: usize,
-        d: usize,
-        e: usize,
-        f: usize,
-    ) -> isize {
-        svc!(n, a, "x1": b, "x2": c, "x3": d, "x4": e, "x5": f)
-    }
+    stubs!(svc, "x0" "x1" "x2" "x3" "x4" "x5");
 }
 
 /// Process entry: `sp` points at argc and is 16-byte aligned. Frame pointer

@@ -11,7 +11,8 @@
 //! - `FACTS`: the one row of `ABIS` that the target being built uses;
 //! - `errno`: the module with the ABI's error numbers;
 //! - `Long`: the kernel's `long` as the target's calls pass it;
-//! - bound to the target by `cfg`: `trap::syscall0` to `trap::syscall6`
+//! - bound to the target by `cfg`: `trap::syscall0` to `trap::syscall6`, by
+//!   hand or through `stubs!`
 //!   (`usize` in, `isize` out; −4095 to −1 is an error, whatever the
 //!   architecture's own convention is), and the macro `__process_entry!` that
 //!   emits `_start` for the feature `rt`.
@@ -23,10 +24,39 @@
     reason = "a build uses one architecture's facts; all of them compile so that the host can test them"
 )]
 
+/// The seven stubs of an architecture whose trap differs by arity in nothing
+/// but the operands: from its trap macro and the argument registers in order.
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "x86_64"
+))]
+macro_rules! stubs {
+    ($trap:ident, $a:tt $b:tt $c:tt $d:tt $e:tt $f:tt) => {
+        stubs!($trap: syscall0(););
+        stubs!($trap: syscall1(a $a););
+        stubs!($trap: syscall2(a $a, b $b););
+        stubs!($trap: syscall3(a $a, b $b, c $c););
+        stubs!($trap: syscall4(a $a, b $b, c $c, d $d););
+        stubs!($trap: syscall5(a $a, b $b, c $c, d $d, e $e););
+        stubs!($trap: syscall6(a $a, b $b, c $c, d $d, e $e, f $f););
+    };
+    ($trap:ident: $name:ident($($argument:ident $register:tt),*);) => {
+        #[inline(always)]
+        pub(crate) unsafe fn $name(n: usize $(, $argument: usize)*) -> isize {
+            $trap!(n $(, $register: $argument)*)
+        }
+    };
+}
+
 pub(crate) mod aarch64;
 pub(crate) mod absent;
 pub(crate) mod errno_generic;
-#[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "x86")))]
+#[cfg(all(
+    test,
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "x86")
+))]
 mod header_tests;
 pub(crate) mod riscv64;
 pub(crate) mod x86;

@@ -35,7 +35,14 @@ pub(crate) mod trap {
 
     /// One `ecall`, with the operands that every arity shares.
     macro_rules! ecall {
-        ($number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
+        // The kernel reads no argument; a0 only has to be an output.
+        ($number:ident) => {
+            ecall!(@ $number, 0_usize)
+        };
+        ($number:ident, "a0": $first:ident $($rest:tt)*) => {
+            ecall!(@ $number, $first $($rest)*)
+        };
+        (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the
@@ -61,56 +68,7 @@ pub(crate) mod trap {
         }};
     }
 
-    #[inline(always)]
-    pub(crate) unsafe fn syscall0(n: usize) -> isize {
-        // The kernel reads no argument; a0 only has to be an output.
-        ecall!(n, 0_usize)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
-        ecall!(n, a)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
-        ecall!(n, a, "a1": b)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
-        ecall!(n, a, "a1": b, "a2": c)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
-        ecall!(n, a, "a1": b, "a2": c, "a3": d)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall5(
-        n: usize,
-        a: usize,
-        b: usize,
-        c: usize,
-        d: usize,
-        e: usize,
-    ) -> isize {
-        ecall!(n, a, "a1": b, "a2": c, "a3": d, "a4": e)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall6(
-        n: usize,
-        a: usize,
-        b: usize,
-        c: usize,
-        d: usize,
-        e: usize,
-        f: usize,
-    ) -> isize {
-        ecall!(n, a, "a1": b, "a2": c, "a3": d, "a4": e, "a5": f)
-    }
+    stubs!(ecall, "a0" "a1" "a2" "a3" "a4" "a5");
 }
 
 /// Process entry: `sp` points at argc and is 16-byte aligned. The global

@@ -98,55 +98,7 @@ pub(crate) mod trap {
         }};
     }
 
-    #[inline(always)]
-    pub(crate) unsafe fn syscall0(n: usize) -> isize {
-        syscall!(n)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
-        syscall!(n, "rdi": a)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
-        syscall!(n, "rdi": a, "rsi": b)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
-        syscall!(n, "rdi": a, "rsi": b, "rdx": c)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
-        syscall!(n, "rdi": a, "rsi": b, "rdx": c, "r10": d)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall5(
-        n: usize,
-        a: usize,
-        b: usize,
-        c: usize,
-        d: usize,
-        e: usize,
-    ) -> isize {
-        syscall!(n, "rdi": a, "rsi": b, "rdx": c, "r10": d, "r8": e)
-    }
-
-    #[inline(always)]
-    pub(crate) unsafe fn syscall6(
-        n: usize,
-        a: usize,
-        b: usize,
-        c: usize,
-        d: usize,
-        e: usize,
-        f: usize,
-    ) -> isize {
-        syscall!(n, "rdi": a, "rsi": b, "rdx": c, "r10": d, "r8": e, "r9": f)
-    }
+    stubs!(syscall, "rdi" "rsi" "rdx" "r10" "r8" "r9");
 }
 
 /// Process entry: at the start `rsp` points at argc and is 16-byte aligned by

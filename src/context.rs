@@ -7,7 +7,7 @@ use crate::abi::{AioContext, Event, Iocb};
 use crate::errno::Errno;
 use crate::ring::{Ring, RingMap};
 use crate::sys;
-use crate::wait::{Wait, get_events};
+use crate::wait::{Wait, front, get_events};
 
 /// A kernel AIO context, owned: it is destroyed when this is dropped, and the
 /// drop **blocks until every operation in flight has ended**.
@@ -358,9 +358,3 @@ impl fmt::Display for SubmitError {
 }
 
 impl core::error::Error for SubmitError {}
-
-/// The first `count` events; never more than there are.
-pub(crate) fn front(events: &mut [Event], count: usize) -> &mut [Event] {
-    let count = count.min(events.len());
-    &mut events[..count]
-}

@@ -16,9 +16,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::abi::{AioContext, Event, RingHeader};
 use crate::arch::{FACTS, trap};
-use crate::context::front;
 use crate::errno::Errno;
-use crate::wait::{Wait, get_events};
+use crate::wait::{Wait, front, get_events};
 
 /// A context's ring, mapped and found to be one this crate can read.
 #[derive(Clone, Copy)]

@@ -129,6 +129,12 @@ pub(crate) unsafe fn get_events(
     }
 }
 
+/// The first `count` events; never more than there are.
+pub(crate) fn front(events: &mut [Event], count: usize) -> &mut [Event] {
+    let count = count.min(events.len());
+    &mut events[..count]
+}
+
 /// What the three calls have in common.
 #[derive(Clone, Copy)]
 struct Call {

@@ -2,19 +2,17 @@
 # one suite, and `dpkg-deb` into a folder. Sourced; needs $cache.
 
 # The mirror is the machine's own choice, whichever format its sources have:
-# apt itself is asked. An entry counts as Debian's when its release file says
-# so, or, before any `apt-get update`, when suite and component are Debian's.
+# apt itself is asked, first for what it knows to be Debian's; before any
+# `apt-get update` it knows none, and the suite's name decides.
 debian_mirror() {
-    if [ -n "${DEBIAN_MIRROR:-}" ]; then
-        echo "${DEBIAN_MIRROR%/}"
-        return
-    fi
-    local found
-    found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' |
-        awk '$2 ~ /-security|\// || $3 != "main" { next }
-             $4 == "Debian" { print $1; exit }
-             $2 ~ /^(stable|oldstable|testing|unstable|sid|bookworm|trixie|forky)$/ && !known { known = $1 }
-             END { if (known) print known }' | head -n 1)
+    local found=${DEBIAN_MIRROR:-}
+    # shellcheck disable=SC2016 # apt's variables
+    [ -n "$found" ] ||
+        found=$(apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
+            awk '$1 == "Debian" && $2 == "main" && $3 !~ /-security|\// && !n++ { print $4 }')
+    [ -n "$found" ] ||
+        found=$(apt-get update --print-uris -o Debug::NoLocking=true | sed -nE \
+            "s#^'(.*)/dists/(stable|oldstable|testing|unstable|sid|bookworm|trixie|forky)/InRelease'.*#\\1#p" | sed -n 1p)
     if [ -z "$found" ]; then
         echo "no Debian mirror in this machine's apt sources: set DEBIAN_MIRROR" >&2
         return 1

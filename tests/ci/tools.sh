@@ -56,7 +56,7 @@ static_elf() {
     fi
     undefined=$(awk '$7 == "UND" && $8 != "" { print $8 }' <<<"$symbols")
     if [ -n "$undefined" ]; then
-        echo "$file: undefined:" $undefined
+        echo "$file: undefined: ${undefined//$'\n'/ }"
         return 1
     fi
     echo "$file: static, no undefined symbol, $(stat -c %s "$file") bytes"
