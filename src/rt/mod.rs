@@ -3,7 +3,7 @@
 //!
 //! [`entry!`](crate::entry) makes a `no_std` binary that links nothing else:
 //!
-//! ```ignore
+//! ```rs
 //! #![no_std]
 //! #![no_main]
 //!
@@ -26,7 +26,7 @@
 //! The linker must leave out what a C program would get, and give the program
 //! a fixed address, as nothing here relocates it. In the binary's `build.rs`:
 //!
-//! ```ignore
+//! ```rs
 //! fn main() {
 //!     for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
 //!         println!("cargo::rustc-link-arg-bins={argument}");
