@@ -31,7 +31,7 @@ debian_apt() {
         -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null \
         -o Dir::State::Lists="$state/lists" -o Dir::Cache="$state/cache" \
         -o Dir::State::Status="$state/status" -o Acquire::Languages=none \
-        -o Acquire::Retries=3 -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
+        -o Dir::Log="$state" -o Acquire::Retries=3 -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
         -o APT::Sandbox::User="$(id -un)" -o Debug::NoLocking=true "$@"
 }
 

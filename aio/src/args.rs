@@ -1,0 +1,182 @@
+//! The command line: flags of one subcommand, with a hint for a wrong one.
+
+use core::fmt;
+
+use getargs::{Arg, Opt, Options};
+
+use crate::path::Shown;
+use crate::print::{Text, complain};
+
+/// An argument as the user gave it.
+pub(crate) type Bytes = &'static [u8];
+
+/// What one subcommand takes.
+pub(crate) struct Grammar {
+    /// `copy`; empty for the tool itself.
+    pub(crate) command: &'static str,
+    /// Without the two dashes; true for one that takes a value.
+    pub(crate) flags: &'static [(&'static str, bool)],
+    pub(crate) help: &'static str,
+}
+
+/// Exit status of a wrong command line.
+pub(crate) const USAGE: i32 = 2;
+
+/// What the command line comes to when it cannot be followed.
+pub(crate) enum Done {
+    /// The help was asked for.
+    Help,
+    /// It was wrong, and that was said.
+    Wrong,
+}
+
+impl Grammar {
+    /// Hands each flag to `flag` and each other argument to `other`.
+    pub(crate) fn parse(
+        &self,
+        arguments: &mut dyn Iterator<Item = Bytes>,
+        flag: &mut dyn FnMut(&'static str, Bytes) -> Result<(), Done>,
+        other: &mut dyn FnMut(Bytes) -> Result<(), Done>,
+    ) -> Result<(), Done> {
+        let mut options = Options::new(arguments);
+        loop {
+            match options.next_arg() {
+                Ok(None) => return Ok(()),
+                Ok(Some(Arg::Positional(argument))) => other(argument)?,
+                Ok(Some(Arg::Short(b'h'))) => return Err(Done::Help),
+                Ok(Some(Arg::Short(letter))) => {
+                    return Err(self.unknown("-", &[letter]));
+                }
+                Ok(Some(Arg::Long(b"help"))) => return Err(Done::Help),
+                Ok(Some(Arg::Long(name))) => {
+                    let known = self.flags.iter().find(|known| known.0.as_bytes() == name);
+                    match known {
+                        None => return Err(self.unknown("--", name)),
+                        Some(&(name, false)) => flag(name, b"")?,
+                        Some(&(name, true)) => match options.value() {
+                            Ok(value) => flag(name, value)?,
+                            Err(_) => {
+                                return Err(self
+                                    .wrong(format_args!("flag '--{}' needs a value", Text(name))));
+                            }
+                        },
+                    }
+                }
+                Err(error) => {
+                    let (getargs::Error::DoesNotRequireValue(opt)
+                    | getargs::Error::RequiresValue(opt)) = error
+                    else {
+                        return Err(self.wrong(format_args!("a flag that cannot be read")));
+                    };
+                    let (dashes, name) = match &opt {
+                        Opt::Long(name) => ("--", *name),
+                        Opt::Short(letter) => ("-", core::slice::from_ref(letter)),
+                    };
+                    return Err(self.wrong(format_args!(
+                        "flag '{}{}' takes no value",
+                        Text(dashes),
+                        Shown(name)
+                    )));
+                }
+            }
+        }
+    }
+
+    fn unknown(&self, dashes: &str, name: &[u8]) -> Done {
+        let flags = self.flags.iter().map(|flag| flag.0);
+        let (dashes, shown) = (Text(dashes), Shown(name));
+        match nearest(name, flags.chain(core::iter::once("help"))) {
+            Some(meant) => self.wrong(format_args!(
+                "unknown flag '{dashes}{shown}'; did you mean '--{}'?",
+                Text(meant)
+            )),
+            None => self.wrong(format_args!("unknown flag '{dashes}{shown}'")),
+        }
+    }
+
+    /// Says what is wrong and where the help is.
+    pub(crate) fn wrong(&self, what: fmt::Arguments<'_>) -> Done {
+        let space = if self.command.is_empty() { "" } else { " " };
+        let command = self.command;
+        let end = if ends_as_question(what) { "" } else { ";" };
+        let (end, space, command) = (Text(end), Text(space), Text(command));
+        complain(format_args!("{what}{end} see 'aio{space}{command} --help'"));
+        Done::Wrong
+    }
+}
+
+/// Whether a message ends in a question mark, after which no semicolon goes.
+fn ends_as_question(message: fmt::Arguments<'_>) -> bool {
+    struct Last(u8);
+    impl fmt::Write for Last {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            if let Some(&last) = text.as_bytes().last() {
+                self.0 = last;
+            }
+            Ok(())
+        }
+    }
+    let mut last = Last(0);
+    let _ = fmt::write(&mut last, message);
+    last.0 == b'?'
+}
+
+/// The name that a mistyped one was meant to be, if one is near.
+pub(crate) fn nearest<'a>(typed: &[u8], names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut best = None;
+    for name in names {
+        let beginning = !typed.is_empty() && name.as_bytes().starts_with(typed);
+        let away = if beginning {
+            1
+        } else {
+            distance(typed, name.as_bytes())
+        };
+        if away <= 2 && away < name.len() && best.is_none_or(|(least, _)| away < least) {
+            best = Some((away, name));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+/// How many letters to add, drop or change (Levenshtein). Long words are all
+/// equally far.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    const MOST: usize = 16;
+    if a.len() >= MOST || b.len() >= MOST {
+        return usize::MAX;
+    }
+    let mut row = [0; MOST];
+    for (column, cell) in row.iter_mut().enumerate() {
+        *cell = column;
+    }
+    for (line, &from) in a.iter().enumerate() {
+        let mut diagonal = core::mem::replace(&mut row[0], line + 1);
+        for (column, &to) in b.iter().enumerate() {
+            let change = diagonal + usize::from(from != to);
+            diagonal = row[column + 1];
+            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// A whole number with an optional unit: K, M or G, times 1024 each.
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
+    let (digits, shift) = match text.split_last()? {
+        (b'K' | b'k', digits) => (digits, 10),
+        (b'M' | b'm', digits) => (digits, 20),
+        (b'G' | b'g', digits) => (digits, 30),
+        _ => (text, 0),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value = 0_u64;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add((digit - b'0').into())?;
+    }
+    value.checked_mul(1 << shift)
+}

@@ -1,0 +1,90 @@
+//! A JSON document, written as it comes.
+//!
+//! Not serde: without a heap its serialisers need the whole document in one
+//! buffer, and the list that `aio who` prints has no bound. Everything that is
+//! needed is objects, arrays, strings and whole numbers.
+
+use core::fmt::{self, Write};
+
+/// Writes values, and the commas between them.
+pub(crate) struct Json<'a, W: Write> {
+    out: &'a mut W,
+    first: bool,
+}
+
+impl<'a, W: Write> Json<'a, W> {
+    pub(crate) fn new(out: &'a mut W) -> Json<'a, W> {
+        Json { out, first: true }
+    }
+
+    fn comma(&mut self) -> fmt::Result {
+        if !core::mem::replace(&mut self.first, false) {
+            self.out.write_char(',')?;
+        }
+        Ok(())
+    }
+
+    /// The name of the next value.
+    fn key(&mut self, key: &str) -> fmt::Result {
+        self.comma()?;
+        self.escaped(key.as_bytes())?;
+        self.out.write_char(':')
+    }
+
+    /// `{`, or `"key":{`. In an array the key is empty.
+    pub(crate) fn open(&mut self, key: &str, bracket: char) -> fmt::Result {
+        if key.is_empty() {
+            self.comma()?;
+        } else {
+            self.key(key)?;
+        }
+        self.first = true;
+        self.out.write_char(bracket)
+    }
+
+    pub(crate) fn close(&mut self, bracket: char) -> fmt::Result {
+        self.first = false;
+        self.out.write_char(bracket)
+    }
+
+    /// A whole number, or null.
+    pub(crate) fn number(&mut self, key: &str, value: Option<u64>) -> fmt::Result {
+        self.key(key)?;
+        match value {
+            Some(value) => write!(self.out, "{value}"),
+            None => self.out.write_str("null"),
+        }
+    }
+
+    /// A string, or null. Bytes that are no UTF-8 become U+FFFD.
+    pub(crate) fn string(&mut self, key: &str, value: Option<&[u8]>) -> fmt::Result {
+        self.key(key)?;
+        match value {
+            Some(value) => self.escaped(value),
+            None => self.out.write_str("null"),
+        }
+    }
+
+    pub(crate) fn boolean(&mut self, key: &str, value: bool) -> fmt::Result {
+        self.key(key)?;
+        self.out.write_str(if value { "true" } else { "false" })
+    }
+
+    fn escaped(&mut self, text: &[u8]) -> fmt::Result {
+        self.out.write_char('"')?;
+        for chunk in text.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '"' => self.out.write_str("\\\"")?,
+                    '\\' => self.out.write_str("\\\\")?,
+                    '\0'..='\x1f' => write!(self.out, "\\u{:04x}", character as u32)?,
+                    _ => self.out.write_char(character)?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                self.out.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        self.out.write_char('"')
+    }
+}

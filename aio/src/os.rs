@@ -1,0 +1,356 @@
+//! The system calls beyond AIO that the tool needs, one thin function each.
+//!
+//! Numbers and structures come from `linux-raw-sys`; only calls that every
+//! Linux architecture has are used, so that a new one needs no line here.
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use linux_aio::Errno;
+use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
+use linux_raw_sys::general as k;
+
+pub(crate) use linux_aio::rt::write_all;
+pub(crate) use linux_raw_sys::general::{
+    O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    statx as Stat,
+};
+pub(crate) use linux_raw_sys::system::new_utsname as Names;
+
+mod process;
+
+pub(crate) use process::*;
+
+pub(crate) const STDOUT: i32 = 1;
+pub(crate) const STDERR: i32 = 2;
+
+type Result<T> = core::result::Result<T, Errno>;
+
+/// An open file, closed when dropped.
+pub(crate) struct File(i32);
+
+/// The directory that a relative name starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct At(i32);
+
+/// The working directory.
+pub(crate) const CWD: At = At(k::AT_FDCWD);
+
+impl File {
+    fn from_result(result: isize) -> Result<File> {
+        Errno::check(result).map(|fd| File(fd as i32))
+    }
+
+    pub(crate) fn raw(&self) -> i32 {
+        self.0
+    }
+
+    pub(crate) fn at(&self) -> At {
+        At(self.0)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is this value's own, and it is used no more.
+        // What close(2) answers is too late for anyone: what had to reach the
+        // disk was synced before.
+        let _ = unsafe { syscall1(k::__NR_close as usize, self.0 as usize) };
+    }
+}
+
+pub(crate) fn open(at: At, path: &CStr, flags: u32, mode: u32) -> Result<File> {
+    // Without O_LARGEFILE a 32-bit program is refused files over 2 GiB.
+    let flags = flags | k::O_CLOEXEC | k::O_LARGEFILE;
+    // SAFETY: `path` ends in a zero byte and lives through the call.
+    File::from_result(unsafe {
+        syscall4(
+            k::__NR_openat as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            flags as usize,
+            mode as usize,
+        )
+    })
+}
+
+pub(crate) fn stat(at: At, path: &CStr) -> Result<Stat> {
+    statx(at, path, k::STATX_BASIC_STATS, 0)
+}
+
+/// Of an open file, with the alignment that O_DIRECT wants of it.
+pub(crate) fn stat_file(file: &File) -> Result<Stat> {
+    let mask = k::STATX_BASIC_STATS | k::STATX_DIOALIGN;
+    statx(file.at(), c"", mask, k::AT_EMPTY_PATH)
+}
+
+fn statx(at: At, path: &CStr, mask: u32, flags: u32) -> Result<Stat> {
+    let mut stat = MaybeUninit::<Stat>::zeroed();
+    // SAFETY: `path` ends in a zero byte, `stat` has the kernel's size, and
+    // both live through the call.
+    Errno::check(unsafe {
+        syscall5(
+            k::__NR_statx as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            flags as usize,
+            mask as usize,
+            stat.as_mut_ptr().expose_provenance(),
+        )
+    })?;
+    // SAFETY: the kernel filled it, and zero bytes are valid for what an older
+    // one left out: it is all integers.
+    Ok(unsafe { stat.assume_init() })
+}
+
+/// Whether the caller may write the file of that name.
+pub(crate) fn may_write(at: At, path: &CStr) -> Result<()> {
+    const W_OK: usize = 2;
+    // SAFETY: `path` ends in a zero byte and lives through the call.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_faccessat as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            W_OK,
+        )
+    })
+    .map(drop)
+}
+
+/// What the symbolic link says; not ended by a zero byte.
+pub(crate) fn read_link<'a>(at: At, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    // SAFETY: the kernel writes at most the buffer's length into it.
+    let length = Errno::check(unsafe {
+        syscall4(
+            k::__NR_readlinkat as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            buffer.as_mut_ptr().expose_provenance(),
+            buffer.len(),
+        )
+    })?;
+    Ok(&buffer[..length])
+}
+
+pub(crate) fn rename(at: At, from: &CStr, to: &CStr) -> Result<()> {
+    // renameat2 is the one rename that every architecture has.
+    // SAFETY: both names end in a zero byte and live through the call.
+    Errno::check(unsafe {
+        syscall5(
+            k::__NR_renameat2 as usize,
+            at.0 as usize,
+            from.as_ptr().expose_provenance(),
+            at.0 as usize,
+            to.as_ptr().expose_provenance(),
+            0,
+        )
+    })
+    .map(drop)
+}
+
+pub(crate) fn unlink(at: At, path: &CStr) -> Result<()> {
+    // SAFETY: `path` ends in a zero byte and lives through the call.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_unlinkat as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            0,
+        )
+    })
+    .map(drop)
+}
+
+pub(crate) fn fchmod(file: &File, mode: u32) -> Result<()> {
+    // SAFETY: no memory is passed.
+    Errno::check(unsafe { syscall2(k::__NR_fchmod as usize, file.0 as usize, mode as usize) })
+        .map(drop)
+}
+
+pub(crate) fn fsync(file: &File) -> Result<()> {
+    // SAFETY: no memory is passed.
+    Errno::check(unsafe { syscall1(k::__NR_fsync as usize, file.0 as usize) }).map(drop)
+}
+
+/// Gives the file blocks on the disk, and this size.
+pub(crate) fn allocate(file: &File, size: u64) -> Result<()> {
+    // Offset 0 and the size, as 32-bit ABIs split them: each into two words,
+    // in the order of the machine's bytes.
+    #[cfg(target_pointer_width = "32")]
+    let halves = if cfg!(target_endian = "little") {
+        [size as usize, (size >> 32) as usize]
+    } else {
+        [(size >> 32) as usize, size as usize]
+    };
+    #[cfg(target_pointer_width = "32")]
+    let arguments = [0, 0, halves[0], halves[1]];
+    #[cfg(not(target_pointer_width = "32"))]
+    let arguments = [0, size as usize, 0, 0];
+    let [a, b, c, d] = arguments;
+    // SAFETY: no memory is passed.
+    Errno::check(unsafe { syscall6(k::__NR_fallocate as usize, file.0 as usize, 0, a, b, c, d) })
+        .map(drop)
+}
+
+/// Switches O_DIRECT on or off for an open file. The other flags that this
+/// could change (O_APPEND, O_NONBLOCK) mean nothing to the files copied here.
+pub(crate) fn set_direct(file: &File, direct: bool) -> Result<()> {
+    let flags = if direct {
+        O_DIRECT | k::O_LARGEFILE
+    } else {
+        k::O_LARGEFILE
+    };
+    // SAFETY: F_SETFL takes a number and no memory.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_fcntl as usize,
+            file.0 as usize,
+            k::F_SETFL as usize,
+            flags as usize,
+        )
+    })
+    .map(drop)
+}
+
+pub(crate) fn read(file: &File, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        // SAFETY: the kernel writes at most the buffer's length into it.
+        let result = Errno::check(unsafe {
+            syscall3(
+                k::__NR_read as usize,
+                file.0 as usize,
+                buffer.as_mut_ptr().expose_provenance(),
+                buffer.len(),
+            )
+        });
+        if result != Err(Errno::INTR) {
+            return result;
+        }
+    }
+}
+
+/// Reads at an offset, for the files that AIO cannot read.
+///
+/// # Safety
+/// `length` bytes at `buffer` may be written and nobody else uses them.
+pub(crate) unsafe fn read_at(
+    fd: i32,
+    buffer: *mut u8,
+    length: usize,
+    offset: u64,
+) -> Result<usize> {
+    let vector = linux_aio::abi::IoVec {
+        base: buffer.cast(),
+        len: length,
+    };
+    // preadv takes the offset in two words on every architecture, pread64 in
+    // one or two, at a place that differs.
+    let high = (offset >> 32) as usize * usize::from(usize::BITS == 32);
+    // SAFETY: the vector lives through the call; the memory it names may be
+    // written by the caller's promise.
+    Errno::check(unsafe {
+        syscall5(
+            k::__NR_preadv as usize,
+            fd as usize,
+            (&raw const vector).expose_provenance(),
+            1,
+            offset as usize,
+            high,
+        )
+    })
+}
+
+/// Directory entries, as many as fit; 0 bytes at the end.
+pub(crate) fn read_directory(file: &File, buffer: &mut [u64]) -> Result<usize> {
+    // SAFETY: the kernel writes at most the buffer's bytes into it, and its
+    // entries are aligned to eight.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_getdents64 as usize,
+            file.0 as usize,
+            buffer.as_mut_ptr().expose_provenance(),
+            size_of_val(buffer),
+        )
+    })
+}
+
+/// Fresh zeroed memory that stays until the process ends. There is no heap:
+/// what a run needs it asks for once.
+pub(crate) fn memory(bytes: usize) -> Result<*mut u8> {
+    #[cfg(any(target_pointer_width = "64", target_arch = "x86_64"))]
+    const NUMBER: u32 = k::__NR_mmap;
+    // The plain mmap of many 32-bit ABIs takes one pointer to its arguments.
+    #[cfg(not(any(target_pointer_width = "64", target_arch = "x86_64")))]
+    const NUMBER: u32 = k::__NR_mmap2;
+    // SAFETY: the kernel picks addresses that nothing else uses.
+    let address = Errno::check(unsafe {
+        syscall6(
+            NUMBER as usize,
+            0,
+            bytes,
+            (k::PROT_READ | k::PROT_WRITE) as usize,
+            (k::MAP_PRIVATE | k::MAP_ANONYMOUS) as usize,
+            usize::MAX,
+            0,
+        )
+    })?;
+    Ok(core::ptr::with_exposed_provenance_mut(address))
+}
+
+/// Whether the descriptor is a terminal: only one has settings to tell.
+pub(crate) fn is_terminal(fd: i32) -> bool {
+    // More than any architecture's `struct termios`.
+    let mut settings = [0_u64; 16];
+    // SAFETY: TCGETS writes one `struct termios`, which fits.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_ioctl as usize,
+            fd as usize,
+            linux_raw_sys::ioctl::TCGETS as usize,
+            (&raw mut settings).expose_provenance(),
+        )
+    })
+    .is_ok()
+}
+
+/// Bytes of a block device.
+pub(crate) fn device_size(file: &File) -> Result<u64> {
+    let mut size = 0_u64;
+    // SAFETY: BLKGETSIZE64 writes 64 bits.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_ioctl as usize,
+            file.0 as usize,
+            linux_raw_sys::ioctl::BLKGETSIZE64 as usize,
+            (&raw mut size).expose_provenance(),
+        )
+    })?;
+    Ok(size)
+}
+
+/// An anonymous file in memory.
+pub(crate) fn memory_file(name: &CStr) -> Result<File> {
+    // SAFETY: `name` ends in a zero byte and lives through the call.
+    File::from_result(unsafe {
+        syscall2(
+            k::__NR_memfd_create as usize,
+            name.as_ptr().expose_provenance(),
+            k::MFD_CLOEXEC as usize,
+        )
+    })
+}
+
+/// The two ends of a pipe: read here, write there.
+pub(crate) fn pipe() -> Result<(File, File)> {
+    let mut ends = [-1_i32; 2];
+    // SAFETY: the kernel writes two descriptors.
+    Errno::check(unsafe {
+        syscall2(
+            k::__NR_pipe2 as usize,
+            (&raw mut ends).expose_provenance(),
+            k::O_CLOEXEC as usize,
+        )
+    })?;
+    Ok((File(ends[0]), File(ends[1])))
+}

@@ -1,0 +1,98 @@
+//! File names without a heap: bytes, ended by a zero, in a fixed buffer.
+
+use core::ffi::CStr;
+use core::fmt::{self, Write as _};
+
+use linux_aio::Errno;
+
+/// PATH_MAX: the kernel takes no longer name, its zero byte included.
+const MOST: usize = 4096;
+
+/// A file name as the kernel takes it.
+#[derive(Clone)]
+pub(crate) struct Path {
+    bytes: [u8; MOST],
+    length: usize,
+}
+
+impl Path {
+    /// # Errors
+    /// ENAMETOOLONG as the kernel would say it; ENOENT for a name with a zero
+    /// byte inside, which no file can have.
+    pub(crate) fn new(name: &[u8]) -> Result<Path, Errno> {
+        let mut path = Path {
+            bytes: [0; MOST],
+            length: 0,
+        };
+        path.push(name)?;
+        Ok(path)
+    }
+
+    /// Appends bytes as they are.
+    pub(crate) fn push(&mut self, name: &[u8]) -> Result<(), Errno> {
+        if name.contains(&0) {
+            return Err(Errno::NOENT);
+        }
+        let end = self.length + name.len();
+        if end >= MOST {
+            return Err(Errno::NAMETOOLONG);
+        }
+        self.bytes[self.length..end].copy_from_slice(name);
+        self.length = end;
+        Ok(())
+    }
+
+    /// Appends a number in decimal digits.
+    pub(crate) fn push_number(&mut self, number: u32) -> Result<(), Errno> {
+        if number >= 10 {
+            self.push_number(number / 10)?;
+        }
+        self.push(&[b'0' + (number % 10) as u8])
+    }
+
+    /// Appends a name inside this directory.
+    pub(crate) fn join(&mut self, name: &[u8]) -> Result<(), Errno> {
+        if !self.as_bytes().ends_with(b"/") {
+            self.push(b"/")?;
+        }
+        self.push(name)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    pub(crate) fn as_c(&self) -> &CStr {
+        // SAFETY: `push` keeps zero bytes out and one after the name in.
+        unsafe { CStr::from_bytes_with_nul_unchecked(&self.bytes[..=self.length]) }
+    }
+
+    /// The directory, and the name in it, which is empty after a final slash.
+    pub(crate) fn split(&self) -> (&[u8], &[u8]) {
+        let bytes = self.as_bytes();
+        match bytes.iter().rposition(|&byte| byte == b'/') {
+            Some(0) => (b"/", &bytes[1..]),
+            Some(slash) => (&bytes[..slash], &bytes[slash + 1..]),
+            None => (b".", bytes),
+        }
+    }
+}
+
+/// Bytes that somebody else chose, shown on one line: no control character
+/// reaches the terminal.
+pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                let control = character.is_control();
+                f.write_char(if control { '?' } else { character })?;
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}

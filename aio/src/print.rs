@@ -1,0 +1,107 @@
+//! Writing to the terminal, to pipes and to files, with `core::fmt`.
+
+use core::fmt::{self, Write};
+
+use linux_aio::Errno;
+
+use crate::os;
+
+/// A descriptor with a buffer in front. What fails is told by [`end`](Out::end).
+pub(crate) struct Out {
+    fd: i32,
+    buffer: [u8; 1024],
+    filled: usize,
+    failed: Option<Errno>,
+}
+
+impl Out {
+    pub(crate) fn new(fd: i32) -> Out {
+        Out {
+            fd,
+            buffer: [0; 1024],
+            filled: 0,
+            failed: None,
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.failed.is_none() {
+            self.failed = os::write_all(self.fd, &self.buffer[..self.filled]).err();
+        }
+        self.filled = 0;
+    }
+
+    /// Writes what is left, and tells the first error of all.
+    pub(crate) fn end(mut self) -> Result<(), Errno> {
+        self.flush();
+        self.failed.map_or(Ok(()), Err)
+    }
+}
+
+impl Write for Out {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            if self.filled == self.buffer.len() {
+                self.flush();
+            }
+            self.buffer[self.filled] = byte;
+            self.filled += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Writes to standard output through `body`, and gives the exit status: 1 if
+/// it could not all be written, for then a script must not believe it.
+pub(crate) fn stdout(body: impl FnOnce(&mut Out) -> fmt::Result) -> i32 {
+    let mut out = Out::new(os::STDOUT);
+    let formatted = body(&mut out);
+    match (out.end(), formatted) {
+        (Ok(()), Ok(())) => 0,
+        (Err(errno), _) => {
+            complain(format_args!("standard output: {errno}"));
+            1
+        }
+        (Ok(()), Err(fmt::Error)) => 1,
+    }
+}
+
+/// One line on standard error, begun with the tool's name.
+pub(crate) fn complain(message: fmt::Arguments<'_>) {
+    let mut out = Out::new(os::STDERR);
+    let _ = writeln!(out, "aio: {message}");
+    // There is nowhere left to tell it.
+    let _ = out.end();
+}
+
+/// A text as it is. `str`'s own way to be shown pads and cuts, which costs a
+/// kilobyte of code as soon as one place uses it.
+pub(crate) struct Text<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A number of bytes, in the unit that suits it: `1.5 MiB`.
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        if self.0 < 1024 {
+            return write!(f, "{} B", self.0);
+        }
+        // Tenths of the unit, rounded down: a copy is never shown as complete
+        // before it is.
+        let (mut unit, mut whole, mut below) = (0, self.0 >> 10, self.0 & 1023);
+        while whole >= 1024 && unit < UNITS.len() - 1 {
+            unit += 1;
+            below = whole & 1023;
+            whole >>= 10;
+        }
+        let tenth = below * 10 / 1024;
+        write!(f, "{whole}.{tenth} {}", Text(UNITS[unit]))
+    }
+}

@@ -1,0 +1,283 @@
+//! `aio probe`: does AIO work here, and if not, why.
+
+use core::fmt::{self, Write};
+use core::time::Duration;
+
+use linux_aio::opcode::{FDSync, FSync, PRead, PReadV, PWrite, PWriteV, Poll, PollMask};
+use linux_aio::{Context, Errno, Event, Iocb, Wait, abi, nr};
+
+use crate::args::{Bytes, Done, Grammar};
+use crate::json::Json;
+use crate::os;
+use crate::path::Shown;
+use crate::print::{self, Out, Text};
+use crate::proc::{self, Limit};
+use crate::why::Why;
+
+pub(crate) const GRAMMAR: Grammar = Grammar {
+    command: "probe",
+    flags: &[("json", false)],
+    help: "\
+Tell whether Linux native AIO works here and, if not, why: a kernel without it,
+a sandbox, an emulator, or a used up limit. Nothing on disk is touched.
+
+Usage: aio probe [--json]
+
+Flags:
+      --json  print one JSON object
+  -h, --help  print this help
+
+Exit status: 0 if AIO works; 1 if it does not; 2 for a wrong command line.
+",
+};
+
+/// Events to ask a context for: a common queue depth.
+const ASKED: u32 = 128;
+
+/// How one operation was answered; `None` if it could not be tried.
+type Answer = Option<Result<(), Errno>>;
+
+/// What a context here can do.
+struct Abilities {
+    /// The ring's real size, where it can be read.
+    slots: Option<u32>,
+    /// Completions are read without a system call.
+    mapped: bool,
+    opcodes: [(&'static str, Answer); 7],
+}
+
+pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Done> {
+    let mut json = false;
+    GRAMMAR.parse(
+        arguments,
+        &mut |_, _| {
+            json = true;
+            Ok(())
+        },
+        &mut |argument| {
+            Err(GRAMMAR.wrong(format_args!("unexpected argument '{}'", Shown(argument))))
+        },
+    )?;
+    // Before the probe holds a context itself.
+    let limit = Limit::now();
+    let found = match Context::new(ASKED) {
+        Ok(context) => Ok(try_out(context)),
+        Err(errno) => Err(Why::find(errno, ASKED)),
+    };
+    let status = print::stdout(|out| {
+        if json {
+            tell_json(&found, limit, out)?;
+            out.write_char('\n')
+        } else {
+            tell(&found, limit, out)
+        }
+    });
+    Ok(if found.is_err() { 1 } else { status })
+}
+
+/// Tries every opcode on descriptors that nobody else sees.
+fn try_out(mut context: Context) -> Abilities {
+    let ring = context.ring();
+    let (slots, mapped) = (ring.slots(), ring.is_mapped());
+
+    let file = os::memory_file(c"aio-probe");
+    let pipe = os::pipe();
+    // Static, and leaked with the process: should an operation never end, the
+    // kernel may still write here.
+    let buffer = os::memory(4096);
+    let vector = buffer.map(|buffer| abi::IoVec {
+        base: buffer.cast(),
+        len: 8,
+    });
+
+    let mut attempt = |iocb: Result<Iocb, Errno>| -> Answer {
+        let mut iocb = iocb.ok()?;
+        Some(one(&mut context, &mut iocb))
+    };
+    let fd = file.as_ref().map(os::File::raw).map_err(|&errno| errno);
+    let with = |build: &dyn Fn(i32, *mut u8, *const abi::IoVec) -> Iocb| -> Result<Iocb, Errno> {
+        Ok(build(
+            fd?,
+            buffer?,
+            vector.as_ref().map_err(|&errno| errno)?,
+        ))
+    };
+    let poll = pipe.as_ref().map_err(|&errno| errno).map(|(out, into)| {
+        // Something to read, so that the poll ends at once.
+        let _ = os::write_all(into.raw(), b"x");
+        Poll::new(out.raw(), PollMask::IN).build()
+    });
+    let opcodes = [
+        (
+            "PWRITE",
+            attempt(with(&|fd, data, _| PWrite::new(fd, data, 8).build())),
+        ),
+        (
+            "PREAD",
+            attempt(with(&|fd, data, _| PRead::new(fd, data, 8).build())),
+        ),
+        (
+            "PWRITEV",
+            attempt(with(&|fd, _, vector| PWriteV::new(fd, vector, 1).build())),
+        ),
+        (
+            "PREADV",
+            attempt(with(&|fd, _, vector| PReadV::new(fd, vector, 1).build())),
+        ),
+        ("FSYNC", attempt(with(&|fd, _, _| FSync::new(fd).build()))),
+        ("FDSYNC", attempt(with(&|fd, _, _| FDSync::new(fd).build()))),
+        ("POLL", attempt(poll)),
+    ];
+    Abilities {
+        slots,
+        mapped,
+        opcodes,
+    }
+}
+
+/// Submits one operation and waits for its end, but not for ever.
+fn one(context: &mut Context, iocb: &mut Iocb) -> Result<(), Errno> {
+    // SAFETY: the buffer and the vector are never freed while the process
+    // lives; see `try_out`.
+    let taken = unsafe { context.submit(&mut [iocb]) }?;
+    if taken == 0 {
+        return Err(Errno::AGAIN);
+    }
+    let mut events = [Event::EMPTY];
+    let wait = Wait::new().timeout(Duration::from_secs(2));
+    match context.ring().wait_with(1, &mut events, wait)? {
+        [event, ..] => event.result().map(drop),
+        [] => Err(Errno::TIMEDOUT),
+    }
+}
+
+type Found = Result<Abilities, Why>;
+
+fn tell(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
+    let names = os::names();
+    if let Ok(names) = &names {
+        let (release, machine) = (text(&names.release), text(&names.machine));
+        writeln!(out, "kernel    {}, {}", Shown(release), Shown(machine))?;
+    }
+    match found {
+        Ok(_) => writeln!(out, "AIO       works")?,
+        Err(why) => writeln!(out, "AIO       does not work: {why}")?,
+    }
+    match limit {
+        Some(Limit { used, most }) => {
+            writeln!(out, "limit     fs.aio-nr is {used} of fs.aio-max-nr {most}")?;
+        }
+        None => writeln!(out, "limit     not shown by this kernel")?,
+    }
+    if let Ok(able) = found {
+        match able.slots {
+            Some(slots) => writeln!(out, "ring      {slots} slots for a request of {ASKED}")?,
+            None => writeln!(out, "ring      cannot be read")?,
+        }
+        let reaping = if able.mapped {
+            "in user space, without a system call"
+        } else {
+            "by system call: the ring cannot be read in user space"
+        };
+        writeln!(out, "reaping   {}", Text(reaping))?;
+        out.write_str("opcodes  ")?;
+        for (name, answer) in &able.opcodes {
+            if let Some(Ok(())) = answer {
+                write!(out, " {}", Text(name))?;
+            }
+        }
+        out.write_char('\n')?;
+        for (name, answer) in &able.opcodes {
+            match answer {
+                Some(Ok(())) => {}
+                Some(Err(errno)) => writeln!(out, "          {} refused: {errno}", Text(name))?,
+                None => {
+                    writeln!(
+                        out,
+                        "          {} not tried: no descriptor to try it on",
+                        Text(name)
+                    )?;
+                }
+            }
+        }
+    }
+    writeln!(out, "numbers   of {}:", Text(nr::TARGET.abi))?;
+    for (name, number) in numbers() {
+        write!(out, "          {}", Text(name))?;
+        for _ in name.len()..=WIDEST {
+            out.write_char(' ')?;
+        }
+        match number {
+            Some(number) => writeln!(out, "{number}")?,
+            None => out.write_str("-\n")?,
+        }
+    }
+    Ok(())
+}
+
+fn tell_json(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
+    let mut json = Json::new(out);
+    json.open("", '{')?;
+    json.string("version", Some(env!("CARGO_PKG_VERSION").as_bytes()))?;
+    let names = os::names();
+    let name = |pick: fn(&os::Names) -> &[core::ffi::c_char]| names.as_ref().ok().map(pick);
+    json.string("release", name(|names| &names.release).map(text))?;
+    json.string("machine", name(|names| &names.machine).map(text))?;
+    json.boolean("works", found.is_ok())?;
+    let why = found.as_ref().err();
+    json.string("cause", why.map(|why| why.cause.word().as_bytes()))?;
+    json.string(
+        "errno",
+        why.and_then(|why| why.errno.name()).map(str::as_bytes),
+    )?;
+    json.number("seccomp", proc::seccomp())?;
+    json.number("aio_nr", limit.map(|limit| limit.used))?;
+    json.number("aio_max_nr", limit.map(|limit| limit.most))?;
+    if let Ok(able) = found {
+        json.open("ring", '{')?;
+        json.number("asked", Some(ASKED.into()))?;
+        json.number("slots", able.slots.map(u64::from))?;
+        json.boolean("user_space_reaping", able.mapped)?;
+        json.close('}')?;
+        json.open("opcodes", '{')?;
+        for (name, answer) in &able.opcodes {
+            let word = match answer {
+                Some(Ok(())) => Some("accepted"),
+                Some(Err(errno)) => Some(errno.name().unwrap_or("refused")),
+                None => None,
+            };
+            json.string(name, word.map(str::as_bytes))?;
+        }
+        json.close('}')?;
+    }
+    json.string("abi", Some(nr::TARGET.abi.as_bytes()))?;
+    json.open("numbers", '{')?;
+    for (name, number) in numbers() {
+        json.number(name, number.map(u64::from))?;
+    }
+    json.close('}')?;
+    json.close('}')
+}
+
+/// Letters of the longest of these names.
+const WIDEST: usize = "io_pgetevents_time64".len();
+
+fn numbers() -> [(&'static str, Option<u32>); 7] {
+    [
+        ("io_setup", nr::IO_SETUP),
+        ("io_destroy", nr::IO_DESTROY),
+        ("io_submit", nr::IO_SUBMIT),
+        ("io_cancel", nr::IO_CANCEL),
+        ("io_getevents", nr::IO_GETEVENTS),
+        ("io_pgetevents", nr::IO_PGETEVENTS),
+        ("io_pgetevents_time64", nr::IO_PGETEVENTS_TIME64),
+    ]
+}
+
+/// A name of uname(2), up to its zero byte.
+fn text(characters: &[core::ffi::c_char]) -> &[u8] {
+    // SAFETY: C's characters are bytes, whatever their sign.
+    let bytes =
+        unsafe { core::slice::from_raw_parts(characters.as_ptr().cast::<u8>(), characters.len()) };
+    bytes.split(|&byte| byte == 0).next().unwrap_or(bytes)
+}

@@ -1,0 +1,341 @@
+//! `aio copy` as a user runs it, when all goes well.
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::*;
+
+#[track_caller]
+fn copies(flags: &[&str], data: &[u8]) {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::write(&source, data).unwrap();
+    quiet(&copy(flags, &source, &target).output().unwrap());
+    assert!(
+        fs::read(&target).unwrap() == data,
+        "{flags:?} {}",
+        data.len()
+    );
+    assert_eq!(names(directory.path()), ["a", "b"]);
+}
+
+#[test]
+fn every_size_around_a_block() {
+    for size in [
+        0, 1, 511, 512, 513, 4095, 4096, 4097, 8191, 8192, 8193, 12_287,
+    ] {
+        for depth in ["1", "2", "7"] {
+            copies(&["--depth", depth, "--block", "4K"], &bytes(size));
+        }
+    }
+    for size in [(256 << 10) - 1, 256 << 10, (256 << 10) + 1, 5_000_001] {
+        copies(&[], &bytes(size));
+    }
+}
+
+#[test]
+fn odd_blocks() {
+    for block in ["512", "513", "1000", "65537", "1M", "3m"] {
+        copies(&["--block", block, "--depth", "5"], &bytes(200_001));
+    }
+}
+
+#[test]
+fn a_great_depth() {
+    copies(&["--depth=4096", "--block=512"], &bytes(3_000_017));
+}
+
+#[test]
+fn around_the_page_cache() {
+    if !direct_works() {
+        return skip(
+            "direct",
+            "the build directory's file system refuses O_DIRECT",
+        );
+    }
+    for size in [
+        0, 1, 511, 512, 4095, 4096, 4097, 65_536, 65_537, 1_048_576, 5_000_001,
+    ] {
+        for block in ["4K", "64K", "5000"] {
+            copies(&["--direct", "--block", block], &bytes(size));
+        }
+    }
+}
+
+#[test]
+fn where_direct_is_refused_it_says_so_and_copies() {
+    if !can_mount() {
+        return skip("direct refused", "nothing can be mounted");
+    }
+    let directory = directory();
+    let source = directory.path().join("a");
+    fs::write(&source, bytes(100_001)).unwrap();
+    let mount = directory.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    // ramfs has no way around its pages.
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-ec"])
+        .arg(r#"mount -t ramfs none "$2/mount"; "$1" copy --direct "$2/a" "$2/mount/b"; cmp "$2/a" "$2/mount/b""#)
+        .arg("sh")
+        .arg(tool())
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let target = mount.join("b");
+    assert_eq!(
+        stderr(&output),
+        format!(
+            "aio: copy: {}: O_DIRECT refused by the file system (invalid argument (EINVAL)); \
+             going through the page cache\n",
+            target.display()
+        )
+    );
+}
+
+#[test]
+fn replaces_a_file_and_keeps_the_mode() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    for mode in [0o400, 0o640, 0o755, 0o777, 0o1600, 0o4755, 0o2711] {
+        fs::write(&source, mode.to_string()).unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(mode)).unwrap();
+        fs::write(&target, "something longer that was here before").unwrap();
+        quiet(&copy(&[], &source, &target).output().unwrap());
+        assert_eq!(fs::read_to_string(&target).unwrap(), mode.to_string());
+        let kept = fs::metadata(&target).unwrap().mode() & 0o7777;
+        assert_eq!(kept, mode, "{kept:o} {mode:o}");
+        fs::remove_file(&source).unwrap();
+        fs::remove_file(&target).unwrap();
+    }
+}
+
+#[test]
+fn another_owner_gets_no_set_id_bits() {
+    if !is_root() {
+        return skip("set-id bits", "chown needs root");
+    }
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::write(&source, "x").unwrap();
+    chown(&source, Some(65_534), Some(65_534)).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o6755)).unwrap();
+    quiet(&copy(&[], &source, &target).output().unwrap());
+    let copied = fs::metadata(&target).unwrap();
+    assert_eq!((copied.mode() & 0o7777, copied.uid()), (0o755, 0));
+}
+
+#[test]
+fn into_a_directory_and_through_links() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("a"), "data").unwrap();
+    fs::create_dir(at("d")).unwrap();
+    quiet(&copy(&[], &at("a"), &at("d")).output().unwrap());
+    assert_eq!(fs::read_to_string(at("d/a")).unwrap(), "data");
+
+    // The file that a link names is replaced, and the link stays.
+    fs::write(at("d/real"), "old").unwrap();
+    symlink("d/real", at("link")).unwrap();
+    quiet(&copy(&[], &at("a"), &at("link")).output().unwrap());
+    assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(at("d/real")).unwrap(), "data");
+
+    // Names without a directory.
+    let output = aio(&["copy", "a", "z"])
+        .current_dir(directory.path())
+        .output();
+    quiet(&output.unwrap());
+    // After `--`, a name may begin with a dash.
+    let output = aio(&["copy", "--", "a", "-x"])
+        .current_dir(directory.path())
+        .output();
+    quiet(&output.unwrap());
+    assert_eq!(fs::read_to_string(at("-x")).unwrap(), "data");
+    assert_eq!(names(directory.path()), ["-x", "a", "d", "link", "z"]);
+}
+
+#[test]
+fn a_name_as_long_as_can_be() {
+    let directory = directory();
+    let (source, target) = (
+        directory.path().join("a"),
+        directory.path().join("n".repeat(255)),
+    );
+    fs::write(&source, "data").unwrap();
+    quiet(&copy(&[], &source, &target).output().unwrap());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "data");
+}
+
+#[test]
+fn files_without_a_size_are_read_to_their_end() {
+    let directory = directory();
+    let target = directory.path().join("b");
+    // One that is read in pieces, one that AIO cannot read, one whose size is
+    // a lie.
+    let environment = format!("/proc/{}/environ", std::process::id());
+    for source in [
+        "/proc/kallsyms",
+        &environment,
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+    ] {
+        let Ok(data) = fs::read(source) else { continue };
+        for flags in [&[][..], &["--direct"]] {
+            let output = copy(flags, Path::new(source), &target).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(fs::read(&target).unwrap(), data, "{source}");
+        }
+    }
+}
+
+#[test]
+fn the_data_moves_through_io_submit_alone() {
+    if !has("strace") {
+        return skip("strace proof", "no strace");
+    }
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("a"), bytes(1_000_001)).unwrap();
+    for flags in [&["--block", "64K"][..], &["--block", "64K", "--direct"]] {
+        let output = Command::new("strace")
+            .args(["-f", "-e"])
+            .arg(
+                "trace=io_submit,read,write,pread64,pwrite64,readv,writev,preadv,pwritev,\
+                 preadv2,pwritev2,copy_file_range,sendfile,splice,mmap,ioctl,fcntl",
+            )
+            .arg("-o")
+            .arg(at("trace"))
+            .arg(tool())
+            .arg("copy")
+            .args(flags)
+            .args([at("a"), at("b")])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let trace = fs::read_to_string(at("trace")).unwrap();
+        let mut moved = [0_u64; 2];
+        for line in trace.lines() {
+            let call = line.split_whitespace().nth(1).unwrap_or_default();
+            assert!(
+                ["io_submit(", "mmap(", "ioctl(", "fcntl(", "+++"]
+                    .iter()
+                    .any(|known| call.starts_with(known)),
+                "{line}"
+            );
+            moved[0] += line.matches("aio_lio_opcode=IOCB_CMD_PREAD").count() as u64;
+            moved[1] += line.matches("aio_lio_opcode=IOCB_CMD_PWRITE").count() as u64;
+        }
+        assert!(moved[0] >= 16 && moved[1] >= 16, "{moved:?}\n{trace}");
+        assert!(trace.contains("IOCB_CMD_FSYNC"), "{trace}");
+        // Both files, switched over and back.
+        let direct = flags.contains(&"--direct") && direct_works();
+        let switched = if direct { 2 } else { 0 };
+        assert_eq!(trace.matches("O_DIRECT").count(), switched, "{trace}");
+        assert_eq!(trace.matches("F_SETFL").count(), 2 * switched, "{trace}");
+        assert_eq!(fs::read(at("a")).unwrap(), fs::read(at("b")).unwrap());
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_file() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    let file = fs::File::create(&source).unwrap();
+    file.set_len(256 << 20).unwrap();
+    let mut command = copy(&[], &source, &target);
+    // SAFETY: a system call between fork and exec, and no allocation.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit {
+                rlim_cur: 12 << 20,
+                rlim_max: 12 << 20,
+            };
+            libc::setrlimit(libc::RLIMIT_AS, &limit);
+            Ok(())
+        });
+    }
+    quiet(&command.output().unwrap());
+    assert_eq!(fs::metadata(&target).unwrap().len(), 256 << 20);
+}
+
+#[test]
+fn what_is_appended_meanwhile_comes_along() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    let mut data = bytes(16 << 20);
+    fs::write(&source, &data).unwrap();
+    let child = copy(&["--block", "512", "--depth", "1"], &source, &target)
+        .spawn()
+        .unwrap();
+    wait_until(|| names(directory.path()).len() == 2);
+    let mut file = fs::OpenOptions::new().append(true).open(&source).unwrap();
+    file.write_all(b"and more").unwrap();
+    data.extend_from_slice(b"and more");
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert!(fs::read(&target).unwrap() == data);
+}
+
+#[test]
+fn progress_on_a_terminal_and_in_no_pipe() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::write(&source, bytes(32 << 20)).unwrap();
+    // Slow enough to be drawn.
+    let flags = ["--block", "512", "--depth", "1"];
+    quiet(&copy(&flags, &source, &target).output().unwrap());
+
+    let (mut here, there) = terminal();
+    let child = copy(&flags, &source, &target)
+        .stderr(Stdio::from(there))
+        .spawn()
+        .unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 1024];
+    // The read fails when the last holder of the other side is gone.
+    while let Ok(read @ 1..) = here.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..read]);
+    }
+    assert!(child.wait_with_output().unwrap().status.success());
+    let seen = String::from_utf8(seen).unwrap();
+    assert!(
+        seen.ends_with("\n") && seen.matches('\n').count() == 1,
+        "{seen:?}"
+    );
+    let drawn: Vec<&str> = seen
+        .split('\r')
+        .filter(|line| line.contains("/s"))
+        .collect();
+    assert!(drawn.len() >= 2, "{seen:?}");
+    assert!(
+        drawn.iter().all(|line| line.contains(" of 32.0 MiB, ")),
+        "{seen:?}"
+    );
+    assert!(
+        drawn
+            .last()
+            .unwrap()
+            .contains("32.0 MiB of 32.0 MiB, 100 %, "),
+        "{seen:?}"
+    );
+}
+
+/// A terminal's two sides: ours, and the one that the tool gets.
+fn terminal() -> (fs::File, OwnedFd) {
+    // SAFETY: plain calls; the descriptors are fresh and ours.
+    unsafe {
+        let here = OwnedFd::from_raw_fd(libc::posix_openpt(libc::O_RDWR | libc::O_CLOEXEC));
+        assert_eq!(libc::grantpt(here.as_raw_fd()), 0);
+        assert_eq!(libc::unlockpt(here.as_raw_fd()), 0);
+        let name = libc::ptsname(here.as_raw_fd());
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let there = OwnedFd::from_raw_fd(libc::open(name, flags));
+        (here.into(), there)
+    }
+}

@@ -1,0 +1,357 @@
+//! `aio copy` when something stands in its way: one line that names the file,
+//! status 1, DST as it was, nothing left behind.
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use common::*;
+
+#[test]
+fn names_that_cannot_be_copied() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("a"), "data").unwrap();
+    fs::create_dir(at("d")).unwrap();
+    fs::create_dir_all(at("e/a")).unwrap();
+    let fifo = std::ffi::CString::new(at("fifo").to_str().unwrap()).unwrap();
+    // SAFETY: the name ends in a zero byte.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+    let before = names(directory.path());
+
+    let no_offsets = "not a regular file or block device: it has no offsets to copy by";
+    let replaced = "not a regular file, and a copy would replace it";
+    let long = "n".repeat(256);
+    for (source, target, about, why) in [
+        (
+            "missing",
+            "b",
+            "missing",
+            "no such file or directory (ENOENT)",
+        ),
+        ("d", "b", "d", "is a directory (EISDIR)"),
+        ("a", "no/b", "no/b", "no such file or directory (ENOENT)"),
+        ("a", "a/b", "a/b", "not a directory (ENOTDIR)"),
+        ("a/", "b", "a/", "not a directory (ENOTDIR)"),
+        ("a", "b/", "b/", "not a directory (ENOTDIR)"),
+        ("a", "e", "e", "is a directory (EISDIR)"),
+        ("a", "", "", "no such file or directory (ENOENT)"),
+        ("a", &long, &long, "file name too long (ENAMETOOLONG)"),
+        ("fifo", "b", "fifo", no_offsets),
+        ("/dev/zero", "b", "/dev/zero", no_offsets),
+        ("a", "fifo", "fifo", replaced),
+        ("a", "/dev/null", "/dev/null", replaced),
+        (
+            "/proc/self/mem",
+            "b",
+            "/proc/self/mem",
+            "input/output error (EIO)",
+        ),
+    ] {
+        let output = aio(&["copy", source, target])
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
+        fails(&output, &format!("aio: copy: {about}: {why}"));
+        assert_eq!(names(directory.path()), before, "{source} {target}");
+    }
+    assert_eq!(fs::read_to_string(at("a")).unwrap(), "data");
+    assert!(names(&at("d")).is_empty());
+}
+
+#[test]
+fn the_same_file_is_left_alone() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    let data = bytes(70_000);
+    fs::write(at("a"), &data).unwrap();
+    fs::hard_link(at("a"), at("hard")).unwrap();
+    symlink("a", at("soft")).unwrap();
+    for (source, target) in [
+        ("a", "a"),
+        ("a", "./a"),
+        ("a", "hard"),
+        ("hard", "a"),
+        ("a", "soft"),
+        ("soft", "a"),
+        ("a", "."),
+    ] {
+        let output = aio(&["copy", source, target])
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
+        fails(
+            &output,
+            &format!("aio: copy: {target}: the same file as SRC"),
+        );
+        assert!(fs::read(at("a")).unwrap() == data, "{source} {target}");
+    }
+    assert_eq!(names(directory.path()), ["a", "hard", "soft"]);
+}
+
+#[test]
+fn control_characters_of_names_stay_off_the_terminal() {
+    let output = aio(&["copy", "no\nsuch\x1b[31mfile", "b"])
+        .output()
+        .unwrap();
+    fails(
+        &output,
+        "aio: copy: no?such?[31mfile: no such file or directory (ENOENT)",
+    );
+}
+
+/// Runs a script with a small file system mounted at `$2/mount`, in a mount
+/// namespace of its own.
+fn on_a_small_disk(directory: &Path, script: &str) -> std::process::Output {
+    fs::create_dir(directory.join("mount")).unwrap();
+    Command::new("unshare")
+        .args(["-m", "sh", "-c"])
+        .arg(format!(
+            "mount -t tmpfs -o size=1m none \"$2/mount\" || exit 99\ncd \"$2\"\n{script}"
+        ))
+        .arg("sh")
+        .arg(tool())
+        .arg(directory)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_full_disk() {
+    if !can_mount() {
+        return skip("a full disk", "nothing can be mounted");
+    }
+    for flags in [
+        "",
+        "--direct",
+        "--block 4K --depth 64",
+        "--block 512 --depth 1",
+    ] {
+        let directory = directory();
+        fs::write(directory.path().join("a"), bytes(3 << 20)).unwrap();
+        let script = format!(
+            "echo old >mount/b\n\"$1\" copy {flags} a mount/b\necho $?\ncat mount/b\nls -A mount"
+        );
+        let output = on_a_small_disk(directory.path(), &script);
+        assert_eq!(stdout(&output), "1\nold\nb\n", "{output:?}");
+        assert_eq!(
+            stderr(&output),
+            "aio: copy: mount/b: no space left on device (ENOSPC)\n"
+        );
+    }
+}
+
+#[test]
+fn files_that_are_not_ours() {
+    if !is_root() {
+        return skip("files that are not ours", "changing the user needs root");
+    }
+    // Not below the build directory, which the other user may not enter.
+    let directory = Directory::new_in(&std::env::temp_dir());
+    let at = |name: &str| directory.path().join(name);
+    let tool_of_all = at("aio");
+    fs::copy(tool(), &tool_of_all).unwrap();
+    fs::write(at("secret"), "s").unwrap();
+    fs::set_permissions(at("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(at("open"), "o").unwrap();
+    fs::create_dir(at("theirs")).unwrap();
+    fs::set_permissions(at("theirs"), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(at("theirs/kept"), "k").unwrap();
+    fs::set_permissions(at("theirs/kept"), fs::Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+
+    let denied = "permission denied (EACCES)";
+    for (source, target, about) in [
+        ("secret", "theirs/b", "secret"),
+        ("open", "b", "b"),
+        // The directory would let it be replaced; its mode says otherwise.
+        ("open", "theirs/kept", "theirs/kept"),
+    ] {
+        let output = Command::new(&tool_of_all)
+            .args(["copy", source, target])
+            .current_dir(directory.path())
+            .uid(65_534)
+            .gid(65_534)
+            .output()
+            .unwrap();
+        fails(&output, &format!("aio: copy: {about}: {denied}"));
+    }
+    assert_eq!(names(&at("theirs")), ["kept"]);
+    assert_eq!(fs::read_to_string(at("theirs/kept")).unwrap(), "k");
+
+    // A directory whose names may not be read takes a file all the same.
+    fs::set_permissions(at("theirs"), fs::Permissions::from_mode(0o733)).unwrap();
+    let output = Command::new(&tool_of_all)
+        .args(["copy", "open", "theirs/new"])
+        .current_dir(directory.path())
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    quiet(&output);
+    assert_eq!(fs::read_to_string(at("theirs/new")).unwrap(), "o");
+}
+
+/// Starts a copy that takes long enough to be disturbed, and waits until it
+/// writes.
+fn start_slowly(directory: &Path) -> Running {
+    let file = fs::File::create(directory.join("a")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    fs::write(directory.join("b"), "old").unwrap();
+    let flags = ["--block", "512", "--depth", "1"];
+    let child = copy(&flags, &directory.join("a"), &directory.join("b"))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let child = Running(child);
+    let draft = directory.join(format!(".b.aio-{}", child.id()));
+    wait_until(|| fs::metadata(&draft).is_ok_and(|draft| draft.len() > 0));
+    assert_eq!(
+        fs::metadata(&draft).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    child
+}
+
+/// A copy that would go on for hours. It does not outlive its test.
+struct Running(std::process::Child);
+
+impl Running {
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for the end, and takes what was said.
+    fn end(mut self) -> (ExitStatus, String) {
+        wait_until(|| self.0.try_wait().unwrap().is_some());
+        let mut said = String::new();
+        let mut pipe = self.0.stderr.take().unwrap();
+        pipe.read_to_string(&mut said).unwrap();
+        (self.0.wait().unwrap(), said)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_signal_leaves_nothing_behind() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        let directory = directory();
+        let child = start_slowly(directory.path());
+        // SAFETY: the child is ours and not waited for yet.
+        assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+        let (status, said) = child.end();
+        assert_eq!(status.signal(), Some(signal), "{status:?}");
+        assert_eq!(said, "");
+        assert_eq!(names(directory.path()), ["a", "b"]);
+        assert_eq!(
+            fs::read_to_string(directory.path().join("b")).unwrap(),
+            "old"
+        );
+    }
+}
+
+#[test]
+fn an_ignored_signal_is_ignored() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::write(&source, bytes(8 << 20)).unwrap();
+    let mut command = copy(&["--block", "512", "--depth", "1"], &source, &target);
+    // SAFETY: a system call between fork and exec, and no allocation.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            Ok(())
+        });
+    }
+    let child = command.spawn().unwrap();
+    wait_until(|| names(directory.path()).len() == 2);
+    // SAFETY: the child is ours and not waited for yet.
+    unsafe { libc::kill(child.id() as i32, libc::SIGHUP) };
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert!(fs::read(&source).unwrap() == fs::read(&target).unwrap());
+}
+
+#[test]
+fn a_source_that_shrinks_is_no_success() {
+    let directory = directory();
+    let child = start_slowly(directory.path());
+    let source = directory.path().join("a");
+    let file = fs::OpenOptions::new().write(true).open(&source).unwrap();
+    file.set_len(0).unwrap();
+    let (status, said) = child.end();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(
+        said,
+        format!(
+            "aio: copy: {}: became shorter while it was copied\n",
+            source.display()
+        )
+    );
+    assert_eq!(names(directory.path()), ["a", "b"]);
+    assert_eq!(
+        fs::read_to_string(directory.path().join("b")).unwrap(),
+        "old"
+    );
+}
+
+#[test]
+fn a_limit_on_file_sizes() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::write(&source, bytes(200_000)).unwrap();
+    // The limit lies inside a block: a short write comes before the error.
+    for block in ["64K", "512", "1M"] {
+        let mut command = copy(&["--block", block], &source, &target);
+        // SAFETY: a system call between fork and exec, and no allocation.
+        unsafe {
+            command.pre_exec(|| {
+                let limit = libc::rlimit {
+                    rlim_cur: 100_000,
+                    rlim_max: 100_000,
+                };
+                libc::setrlimit(libc::RLIMIT_FSIZE, &limit);
+                Ok(())
+            });
+        }
+        fails(
+            &command.output().unwrap(),
+            &format!("aio: copy: {}: file too large (EFBIG)", target.display()),
+        );
+        assert_eq!(names(directory.path()), ["a"]);
+    }
+}
+
+#[test]
+fn buffers_that_do_not_fit_into_memory() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::File::create(&source).unwrap().set_len(1 << 40).unwrap();
+    let mut command = copy(&["--depth", "64", "--block", "1G"], &source, &target);
+    // SAFETY: a system call between fork and exec, and no allocation.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit {
+                rlim_cur: 1 << 30,
+                rlim_max: 1 << 30,
+            };
+            libc::setrlimit(libc::RLIMIT_AS, &limit);
+            Ok(())
+        });
+    }
+    fails(
+        &command.output().unwrap(),
+        "aio: copy: buffers: out of memory (ENOMEM)",
+    );
+    assert_eq!(names(directory.path()), ["a"]);
+}

@@ -1,0 +1,296 @@
+//! `aio probe`, `aio who`, the command line, and the binary itself.
+
+mod common;
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use common::*;
+use serde_json::Value;
+
+fn json(arguments: &[&str]) -> Value {
+    let output = aio(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn probe_tells_what_works() {
+    let told = json(&["probe", "--json"]);
+    assert_eq!(told["works"], true);
+    assert_eq!(told["cause"], Value::Null);
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(told["release"], release.trim());
+    assert_eq!(told["machine"], std::env::consts::ARCH);
+    assert_eq!(told["ring"]["asked"], 128);
+    assert!(told["ring"]["slots"].as_u64().unwrap() >= 128);
+    assert_eq!(told["ring"]["user_space_reaping"], true);
+    assert_eq!(told["opcodes"].as_object().unwrap().len(), 7);
+    for opcode in [
+        "PREAD", "PWRITE", "PREADV", "PWRITEV", "FSYNC", "FDSYNC", "POLL",
+    ] {
+        assert_eq!(told["opcodes"][opcode], "accepted", "{opcode}");
+    }
+    assert_eq!(told["numbers"]["io_setup"], libc::SYS_io_setup);
+    assert_eq!(told["numbers"]["io_destroy"], libc::SYS_io_destroy);
+    assert_eq!(told["numbers"]["io_pgetevents_time64"], Value::Null);
+
+    let output = aio(&["probe"]).output().unwrap();
+    let shown = stdout(&output);
+    assert_eq!(stderr(&output), "");
+    for line in [
+        "AIO       works\n",
+        "reaping   in user space, without a system call\n",
+        "opcodes   PWRITE PREAD PWRITEV PREADV FSYNC FDSYNC POLL\n",
+        "          io_pgetevents_time64 -\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
+/// The contexts of this process belong to one test at a time.
+static HOLDING: Mutex<()> = Mutex::new(());
+
+#[test]
+fn who_finds_the_holders() {
+    let _alone = HOLDING.lock();
+    let held = [Held::new(1), Held::new(1), Held::new(1000)];
+    assert!(held.iter().all(Option::is_some), "the limit is used up");
+    let told = json(&["who", "--json"]);
+    let me = std::process::id();
+    let mine: Vec<&Value> = told["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|process| process["pid"] == me)
+        .collect();
+    let [mine] = mine[..] else { panic!("{told}") };
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    assert_eq!(mine["rings"], maps.matches("/[aio]").count());
+    assert!(mine["rings"].as_u64().unwrap() >= 3);
+    let pages = mine["bytes"].as_u64().unwrap();
+    assert!(pages >= 3 * 4096 + 32 * 1000 && pages % 4096 == 0, "{mine}");
+    assert!(told["aio_nr"].as_u64().unwrap() >= 1002);
+    let command = fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!(mine["command"], command.trim_end());
+
+    let output = aio(&["who"]).output().unwrap();
+    let shown = stdout(&output);
+    assert!(
+        shown.starts_with("       PID  RINGS       SIZE  COMMAND\n"),
+        "{shown}"
+    );
+    let line = shown
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(&me.to_string()))
+        .unwrap();
+    assert!(
+        line.ends_with(&format!("KiB  {}", command.trim_end())),
+        "{line}"
+    );
+    assert!(shown.contains(" of fs.aio-max-nr "), "{shown}");
+
+    drop(held);
+    let told = json(&["who", "--json"]);
+    let still = told["processes"].as_array().unwrap().iter();
+    assert_eq!(still.filter(|process| process["pid"] == me).count(), 0);
+}
+
+#[test]
+fn who_is_not_fooled_by_long_maps_or_names() {
+    let _alone = HOLDING.lock();
+    // Many mappings, so that lines cross the reading buffer's end, and a
+    // command name that would break JSON.
+    let directory = directory();
+    let file = fs::File::create(directory.path().join("x".repeat(200))).unwrap();
+    file.set_len(4096).unwrap();
+    use std::os::fd::AsRawFd;
+    let mut held = Vec::new();
+    for number in 0..300 {
+        if number % 25 == 0 {
+            held.push(Held::new(1).expect("the limit is used up"));
+        }
+        // SAFETY: fresh mappings that nobody uses.
+        unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            );
+        }
+    }
+    let name = c"a\"\\\x01\n\xff";
+    // SAFETY: the name ends in a zero byte and is shorter than 16.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    // The file is that of the main thread, which this one may not be.
+    fs::write("/proc/self/comm", name.to_bytes()).unwrap();
+    let told = json(&["who", "--json"]);
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    drop(held);
+    let me = std::process::id();
+    let mine = told["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|process| process["pid"] == me)
+        .unwrap();
+    assert_eq!(mine["command"], "a\"\\\u{1}\n\u{fffd}");
+    assert_eq!(mine["rings"], maps.matches("/[aio]").count());
+}
+
+#[test]
+fn wrong_command_lines_get_a_hint() {
+    for (arguments, line) in [
+        (&[][..], "aio: a command is missing; see 'aio --help'"),
+        (
+            &["cpoy"],
+            "aio: unknown command 'cpoy'; did you mean 'copy'? see 'aio --help'",
+        ),
+        (
+            &["frobnicate"],
+            "aio: unknown command 'frobnicate'; see 'aio --help'",
+        ),
+        (
+            &["--vresion"],
+            "aio: unknown flag '--vresion'; did you mean '--version'? see 'aio --help'",
+        ),
+        (
+            &["copy", "--dept", "3", "a", "b"],
+            "aio: unknown flag '--dept'; did you mean '--depth'? see 'aio copy --help'",
+        ),
+        (
+            &["copy", "--force", "a", "b"],
+            "aio: unknown flag '--force'; see 'aio copy --help'",
+        ),
+        (
+            &["copy", "-x", "a", "b"],
+            "aio: unknown flag '-x'; see 'aio copy --help'",
+        ),
+        (
+            &["copy", "--direct=1", "a", "b"],
+            "aio: flag '--direct' takes no value; see 'aio copy --help'",
+        ),
+        (
+            &["copy", "--depth"],
+            "aio: flag '--depth' needs a value; see 'aio copy --help'",
+        ),
+        (
+            &["copy", "--depth", "0", "a", "b"],
+            "aio: '--depth' is a number from 1 to 65536, not '0'; see 'aio copy --help'",
+        ),
+        (
+            &["copy", "--block", "12T", "a", "b"],
+            "aio: '--block' is a number from 512 to 1073741824, not '12T'; see 'aio copy --help'",
+        ),
+        (
+            &["copy", "--block", "99999999999999999999G", "a", "b"],
+            "aio: '--block' is a number from 512 to 1073741824, not '99999999999999999999G'; \
+             see 'aio copy --help'",
+        ),
+        (
+            &["copy"],
+            "aio: SRC and DST are missing; see 'aio copy --help'",
+        ),
+        (&["copy", "a"], "aio: DST is missing; see 'aio copy --help'"),
+        (
+            &["copy", "a", "b", "c"],
+            "aio: unexpected argument 'c'; see 'aio copy --help'",
+        ),
+        (
+            &["probe", "--jsno"],
+            "aio: unknown flag '--jsno'; did you mean '--json'? see 'aio probe --help'",
+        ),
+        (
+            &["who", "me"],
+            "aio: unexpected argument 'me'; see 'aio who --help'",
+        ),
+    ] {
+        let output = aio(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(stderr(&output), format!("{line}\n"));
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn help_and_version() {
+    for (arguments, begins) in [
+        (&["--help"][..], "Linux native AIO at the command line.\n"),
+        (&["-h"], "Linux native AIO at the command line.\n"),
+        (&["copy", "--help"], "Copy a file through AIO,"),
+        (&["copy", "a", "b", "--help"], "Copy a file through AIO,"),
+        (
+            &["probe", "--help"],
+            "Tell whether Linux native AIO works here",
+        ),
+        (&["who", "-h"], "List the processes that hold AIO contexts"),
+        (
+            &["--version"],
+            concat!("aio ", env!("CARGO_PKG_VERSION"), "\n"),
+        ),
+    ] {
+        let output = aio(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(stdout(&output).starts_with(begins), "{arguments:?}");
+        assert!(stdout(&output).lines().all(|line| line.len() <= 80));
+        assert_eq!(stderr(&output), "");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    for arguments in [&["probe"][..], &["probe", "--json"], &["who"], &["--help"]] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = aio(arguments).stdout(Stdio::from(full)).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let line = "aio: standard output: no space left on device (ENOSPC)\n";
+        assert!(stderr(&output).starts_with(line), "{output:?}");
+    }
+}
+
+#[test]
+fn one_static_binary_with_nothing_in_it() {
+    if !has("readelf") || !has("nm") || !has("strip") {
+        return skip("the binary's form", "no binutils");
+    }
+    let run = |program: &str, flags: &[&str]| {
+        let output = Command::new(program)
+            .args(flags)
+            .arg(tool())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        stdout(&output)
+    };
+    assert!(run("readelf", &["-d"]).contains("There is no dynamic section"));
+    let headers = run("readelf", &["-lW"]);
+    assert!(!headers.contains("INTERP") && headers.contains("EXEC (Executable file)"));
+    let stack = headers
+        .lines()
+        .find(|line| line.contains("GNU_STACK"))
+        .unwrap();
+    assert!(!stack.contains('E'), "{stack}");
+    assert_eq!(run("nm", &["-u"]), "");
+
+    let directory = directory();
+    let stripped = directory.path().join("aio");
+    run("strip", &["-o", stripped.to_str().unwrap()]);
+    let size = fs::metadata(&stripped).unwrap().len();
+    println!("aio is {size} bytes, stripped");
+    assert!(size < 48 << 10, "{size}");
+    assert!(
+        Command::new(&stripped)
+            .arg("--version")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+}
