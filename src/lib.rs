@@ -73,6 +73,7 @@ pub mod opcode;
 mod ring;
 #[cfg(feature = "rt")]
 pub mod rt;
+mod sigset;
 pub mod sys;
 pub mod syscall;
 mod wait;

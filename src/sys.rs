@@ -232,22 +232,8 @@ pub unsafe fn io_pgetevents(
     timeout: *const OldTimespec,
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
-    let result = match nr::IO_PGETEVENTS {
-        // SAFETY: as in `io_getevents`, and the caller vouches for `sigmask`.
-        Some(number) => unsafe {
-            trap::syscall6(
-                number as usize,
-                ctx.0,
-                min_nr as usize,
-                nr as usize,
-                events.expose_provenance(),
-                timeout.expose_provenance(),
-                sigmask.expose_provenance(),
-            )
-        },
-        None => ENOSYS,
-    };
-    Errno::check_count(result)
+    // SAFETY: the caller's promise is the same.
+    unsafe { pgetevents(nr::IO_PGETEVENTS, ctx, min_nr, nr, events, timeout, sigmask) }
 }
 
 /// [`io_pgetevents`] with 64-bit time, on 32-bit ABIs.
@@ -270,8 +256,37 @@ pub unsafe fn io_pgetevents_time64(
     timeout: *const Timespec,
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
-    let result = match nr::IO_PGETEVENTS_TIME64 {
-        // SAFETY: as in `io_pgetevents`.
+    // SAFETY: the caller's promise is the same.
+    unsafe {
+        pgetevents(
+            nr::IO_PGETEVENTS_TIME64,
+            ctx,
+            min_nr,
+            nr,
+            events,
+            timeout,
+            sigmask,
+        )
+    }
+}
+
+/// What the two calls have in common: all but the number and the type of time.
+///
+/// # Safety
+/// As [`io_pgetevents`], with `timeout` of the type that `number` takes.
+#[inline(always)]
+unsafe fn pgetevents<T>(
+    number: Option<u32>,
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    timeout: *const T,
+    sigmask: *const SigsetArg,
+) -> Result<usize, Errno> {
+    let result = match number {
+        // SAFETY: the caller vouches for `events`, which is all that is
+        // written, and for what `timeout` and `sigmask` point at.
         Some(number) => unsafe {
             trap::syscall6(
                 number as usize,

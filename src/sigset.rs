@@ -1,0 +1,149 @@
+//! Signal sets as the kernel holds them, and the argument of io_pgetevents
+//! that carries one.
+//!
+//! Source: the kernel's `include/uapi/asm-generic/signal.h`, and `fs/aio.c`
+//! (`__aio_sigset`, `__compat_aio_sigset`).
+
+use crate::abi::Long;
+use crate::arch::FACTS;
+
+/// Words of a [`SigSet`].
+const SIGSET_WORDS: usize = FACTS.sigset_bytes / size_of::<usize>();
+
+/// A set of signals as the kernel holds it: 64 of them, on MIPS 128. This is
+/// not libc's `sigset_t`, which is larger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+#[doc(alias = "sigset_t")]
+pub struct SigSet([usize; SIGSET_WORDS]);
+
+impl SigSet {
+    /// How many signals there are; they count from 1.
+    pub const SIGNALS: u32 = 8 * FACTS.sigset_bytes as u32;
+
+    /// Bytes, as the kernel wants to be told.
+    pub const BYTES: usize = FACTS.sigset_bytes;
+
+    /// The set without a signal: as a mask it blocks nothing.
+    pub const fn empty() -> SigSet {
+        SigSet([0; SIGSET_WORDS])
+    }
+
+    /// Every signal.
+    pub const fn full() -> SigSet {
+        SigSet([usize::MAX; SIGSET_WORDS])
+    }
+
+    /// With `signal` added. A number that is no signal changes nothing.
+    pub const fn with(mut self, signal: u32) -> SigSet {
+        if let Some((word, bit)) = place(signal) {
+            self.0[word] |= bit;
+        }
+        self
+    }
+
+    /// With `signal` taken out. A number that is no signal changes nothing.
+    pub const fn without(mut self, signal: u32) -> SigSet {
+        if let Some((word, bit)) = place(signal) {
+            self.0[word] &= !bit;
+        }
+        self
+    }
+
+    /// Whether `signal` is in the set.
+    pub const fn contains(&self, signal: u32) -> bool {
+        match place(signal) {
+            Some((word, bit)) => self.0[word] & bit != 0,
+            None => false,
+        }
+    }
+}
+
+/// The word and the bit of a signal: the lowest numbers lie in the first word
+/// whatever the byte order.
+const fn place(signal: u32) -> Option<(usize, usize)> {
+    if signal == 0 || signal > SigSet::SIGNALS {
+        return None;
+    }
+    let index = (signal - 1) as usize;
+    let bits = usize::BITS as usize;
+    Some((index / bits, 1 << (index % bits)))
+}
+
+impl core::fmt::Debug for SigSet {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_set()
+            .entries((1..=SigSet::SIGNALS).filter(|&signal| self.contains(signal)))
+            .finish()
+    }
+}
+
+/// The last argument of io_pgetevents: where the mask is and how long.
+///
+/// Two of the kernel's `long`, and on 32-bit ABIs two words more, which must
+/// be zero: some 64-bit kernels read a 32-bit program's structure with a
+/// 64-bit pointer (see [`PaddedSigsetArg`]), and so find a length of zero
+/// instead of what happens to lie behind it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+#[doc(alias = "__aio_sigset")]
+pub struct SigsetArg {
+    sigmask: Long,
+    sigsetsize: Long,
+    #[cfg(target_pointer_width = "32")]
+    zero: [u32; 2],
+}
+
+impl SigsetArg {
+    /// The argument for a mask; `None` leaves the thread's mask alone. The
+    /// mask must live until the call returns.
+    pub fn new(mask: Option<&SigSet>) -> SigsetArg {
+        SigsetArg {
+            sigmask: mask_address(mask) as Long,
+            sigsetsize: SigSet::BYTES as Long,
+            #[cfg(target_pointer_width = "32")]
+            zero: [0; 2],
+        }
+    }
+}
+
+/// The argument in the form that 64-bit kernels from 4.18 on wanted of 32-bit
+/// programs, by mistake, until they were mended in 2025: with a 64-bit
+/// pointer. They answer EINVAL to the right form.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct PaddedSigsetArg {
+    sigmask: u64,
+    sigsetsize: u32,
+    zero: u32,
+}
+
+impl PaddedSigsetArg {
+    /// The argument for a mask, which must live until the call returns.
+    pub fn new(mask: Option<&SigSet>) -> PaddedSigsetArg {
+        PaddedSigsetArg {
+            sigmask: mask_address(mask) as u64,
+            sigsetsize: SigSet::BYTES as u32,
+            zero: 0,
+        }
+    }
+}
+
+/// The address that the kernel will read the mask from: exposed, because it
+/// travels as a number.
+fn mask_address(mask: Option<&SigSet>) -> usize {
+    mask.map_or(0, |mask| core::ptr::from_ref(mask).expose_provenance())
+}
+
+const _: () = {
+    assert!(size_of::<SigSet>() == SigSet::BYTES);
+    assert!(
+        size_of::<SigsetArg>()
+            == if size_of::<usize>() >= 8 {
+                16
+            } else {
+                8 + 2 * size_of::<Long>()
+            }
+    );
+    assert!(size_of::<PaddedSigsetArg>() == 16);
+};
