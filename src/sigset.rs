@@ -107,9 +107,10 @@ impl SigsetArg {
     }
 }
 
-/// The argument in the form that 64-bit kernels from 4.18 on wanted of 32-bit
-/// programs, by mistake, until they were mended in 2025: with a 64-bit
-/// pointer. They answer EINVAL to the right form.
+/// The argument in the form that 64-bit kernels wanted of 32-bit programs by
+/// mistake, with a 64-bit pointer: from 4.18 until commit 97eba80fcca7 of
+/// 2019, which went into the stable kernels too. They answer EINVAL to the
+/// right form.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct PaddedSigsetArg {

@@ -31,6 +31,29 @@ pub(crate) enum Done {
 }
 
 impl Grammar {
+    /// For a command that takes one flag without a value, and nothing else:
+    /// whether the flag was given.
+    pub(crate) fn parse_switch(
+        &self,
+        arguments: &mut dyn Iterator<Item = Bytes>,
+    ) -> Result<bool, Done> {
+        let mut given = false;
+        self.parse(
+            arguments,
+            &mut |_, _| {
+                given = true;
+                Ok(())
+            },
+            &mut |argument| Err(self.unexpected(argument)),
+        )?;
+        Ok(given)
+    }
+
+    /// Complains of an argument that the command has no use for.
+    pub(crate) fn unexpected(&self, argument: Bytes) -> Done {
+        self.wrong(format_args!("unexpected argument '{}'", Shown(argument)))
+    }
+
     /// Hands each flag to `flag` and each other argument to `other`.
     pub(crate) fn parse(
         &self,

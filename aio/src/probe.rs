@@ -47,17 +47,7 @@ struct Abilities {
 }
 
 pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Done> {
-    let mut json = false;
-    GRAMMAR.parse(
-        arguments,
-        &mut |_, _| {
-            json = true;
-            Ok(())
-        },
-        &mut |argument| {
-            Err(GRAMMAR.wrong(format_args!("unexpected argument '{}'", Shown(argument))))
-        },
-    )?;
+    let json = GRAMMAR.parse_switch(arguments)?;
     // Before the probe holds a context itself.
     let limit = Limit::now();
     let found = match Context::new(ASKED) {

@@ -36,17 +36,7 @@ Exit status: 0; 1 if /proc cannot be read; 2 for a wrong command line.
 };
 
 pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Done> {
-    let mut json = false;
-    GRAMMAR.parse(
-        arguments,
-        &mut |_, _| {
-            json = true;
-            Ok(())
-        },
-        &mut |argument| {
-            Err(GRAMMAR.wrong(format_args!("unexpected argument '{}'", Shown(argument))))
-        },
-    )?;
+    let json = GRAMMAR.parse_switch(arguments)?;
     let directory = match os::open(CWD, c"/proc", os::O_RDONLY | os::O_DIRECTORY, 0) {
         Ok(directory) => directory,
         Err(errno) => {

@@ -167,7 +167,7 @@ fn parse(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<Options, Done> {
                 *name = Some(argument);
                 Ok(())
             }
-            None => Err(GRAMMAR.wrong(format_args!("unexpected argument '{}'", Shown(argument)))),
+            None => Err(GRAMMAR.unexpected(argument)),
         },
     )?;
     match names {
