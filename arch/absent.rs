@@ -29,6 +29,7 @@ pub(crate) const FACTS: Facts = Facts {
         write: 0,
         exit_group: 0,
     },
+    errnos: errno::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
 };

@@ -110,6 +110,8 @@ pub(crate) const FACTS: Facts = target::FACTS;
 pub(crate) struct Facts {
     pub(crate) aio: Numbers,
     pub(crate) base: BaseNumbers,
+    /// The error numbers, by name.
+    pub(crate) errnos: &'static [(&'static str, u16)],
     /// Bytes of the kernel's `sigset_t`.
     pub(crate) sigset_bytes: usize,
     /// Poll's `POLLRDHUP`, the one common poll bit whose value differs.
@@ -171,6 +173,7 @@ const GENERIC_64: Facts = Facts {
         write: 64,
         exit_group: 94,
     },
+    errnos: errno_generic::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
 };

@@ -45,6 +45,7 @@ const X86_64: Facts = Facts {
         write: 1,
         exit_group: 231,
     },
+    errnos: errno::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
 };
