@@ -239,10 +239,11 @@ mod tests {
         let calls = Cell::new(0);
         let answer = with_mask(Some(&SigSet::empty()), |argument| {
             calls.set(calls.get() + 1);
+            // What such a kernel sees: a 64-bit pointer, then the length, of
+            // the program's width.
             // SAFETY: both forms are at least 16 bytes and hold no padding.
-            let words = unsafe { argument.cast::<[u32; 4]>().read() };
-            // What such a kernel sees: a 64-bit pointer, then the length.
-            if words[2] == SigSet::BYTES as u32 {
+            let length = unsafe { argument.byte_add(8).cast::<usize>().read() };
+            if length == SigSet::BYTES {
                 Ok(7)
             } else {
                 Err(Errno::INVAL)
