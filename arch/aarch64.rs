@@ -7,6 +7,8 @@
 //! - Clobbers: no general register and no flag. Where the program may use
 //!   SVE, a system call zeroes `p0` to `p15`, `ffr` and the vectors beyond
 //!   their low 128 bits.
+//! - ILP32 (32-bit pointers) builds and links. No mainline kernel and no
+//!   emulator runs it: no number and no call is proven there.
 //! - Source: the kernel's `arch/arm64/kernel/entry.S`,
 //!   `Documentation/arch/arm64/sve.rst` ("System call behaviour") and
 //!   `include/uapi/asm-generic/unistd.h`.
@@ -32,8 +34,10 @@ pub(crate) const FACTS: Facts = Facts {
 pub(crate) mod trap {
     use core::arch::asm;
 
-    /// One `svc`. A build that may keep values in SVE registers names all of
-    /// them as lost: an operand cannot be the upper part of a vector.
+    /// One `svc`. Registers are 64 bits wide on ILP32 too, so arguments go in
+    /// as `u64` (ILP32's are zero-extended) and the result is cut to `isize`.
+    /// A build that may keep values in SVE registers names all of them as
+    /// lost: an operand cannot be the upper part of a vector.
     macro_rules! svc {
         // The kernel reads no argument; x0 only has to be an output.
         ($number:ident) => {
@@ -43,7 +47,7 @@ pub(crate) mod trap {
             svc!(@ $number, $first $($rest)*)
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
-            let result: isize;
+            let result: u64;
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the
             // top of this file); nothing is pushed.
@@ -51,9 +55,9 @@ pub(crate) mod trap {
             unsafe {
                 asm!(
                     "svc #0",
-                    in("x8") $number,
-                    inlateout("x0") $first => result,
-                    $(in($register) $argument,)*
+                    in("x8") $number as u64,
+                    inlateout("x0") $first as u64 => result,
+                    $(in($register) $argument as u64,)*
                     options(nostack),
                 );
             }
@@ -62,9 +66,9 @@ pub(crate) mod trap {
             unsafe {
                 asm!(
                     "svc #0",
-                    in("x8") $number,
-                    inlateout("x0") $first => result,
-                    $(in($register) $argument,)*
+                    in("x8") $number as u64,
+                    inlateout("x0") $first as u64 => result,
+                    $(in($register) $argument as u64,)*
                     lateout("v0") _, lateout("v1") _, lateout("v2") _, lateout("v3") _,
                     lateout("v4") _, lateout("v5") _, lateout("v6") _, lateout("v7") _,
                     lateout("v8") _, lateout("v9") _, lateout("v10") _, lateout("v11") _,
@@ -81,7 +85,7 @@ pub(crate) mod trap {
                     options(nostack),
                 );
             }
-            result
+            result as isize
         }};
     }
 

@@ -47,6 +47,7 @@ macro_rules! stubs {
 
 pub(crate) mod aarch64;
 pub(crate) mod absent;
+pub(crate) mod arm;
 pub(crate) mod errno_generic;
 #[cfg(all(
     test,
@@ -54,7 +55,12 @@ pub(crate) mod errno_generic;
     any(target_arch = "x86_64", target_arch = "x86")
 ))]
 mod header_tests;
+pub(crate) mod loongarch64;
+pub(crate) mod powerpc;
+pub(crate) mod powerpc64;
+pub(crate) mod riscv32;
 pub(crate) mod riscv64;
+pub(crate) mod s390x;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
@@ -81,7 +87,13 @@ macro_rules! architectures {
 
 architectures! {
     aarch64 if target_arch = "aarch64";
+    arm if target_arch = "arm";
+    loongarch64 if target_arch = "loongarch64";
+    powerpc if target_arch = "powerpc";
+    powerpc64 if target_arch = "powerpc64";
+    riscv32 if target_arch = "riscv32";
     riscv64 if target_arch = "riscv64";
+    s390x if target_arch = "s390x";
     x86 if target_arch = "x86";
     x86_64 if target_arch = "x86_64";
 }
@@ -156,7 +168,7 @@ pub(crate) struct BaseNumbers {
 }
 
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
-/// only: aarch64, riscv64.
+/// only: aarch64, loongarch64, riscv64.
 const GENERIC_64: Facts = Facts {
     aio: Numbers {
         abi: "generic64",

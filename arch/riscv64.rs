@@ -1,4 +1,4 @@
-//! riscv64.
+//! riscv64. Trap and process entry are riscv32's too.
 //!
 //! - Instruction: `ecall`.
 //! - Number: `a7`.
@@ -29,7 +29,7 @@ pub(crate) const FACTS: Facts = Facts {
     ..GENERIC_64
 };
 
-#[cfg(target_arch = "riscv64")]
+#[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
 pub(crate) mod trap {
     use core::arch::asm;
 
@@ -73,7 +73,7 @@ pub(crate) mod trap {
 
 /// Process entry: `sp` points at argc and is 16-byte aligned. The global
 /// pointer is set before any code that the linker may have relaxed to use it.
-#[cfg(all(feature = "rt", target_arch = "riscv64"))]
+#[cfg(all(feature = "rt", any(target_arch = "riscv32", target_arch = "riscv64")))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __process_entry {

@@ -1,0 +1,111 @@
+//! arm (EABI, 32-bit), both byte orders, ARM and Thumb code.
+//!
+//! - Instruction: `svc 0`; the zero keeps kernels that also serve the old ABI
+//!   from taking the call for one of that.
+//! - Number: `r7`.
+//! - Arguments: `r0` to `r5`.
+//! - Result: `r0`; −4095 to −1 is an error.
+//! - Clobbers: none; the kernel gives back every other register and the flags.
+//! - In Thumb code `r7` is the frame pointer and cannot be an operand, and the
+//!   mode is hidden from `cfg`: the stubs keep it in `r12` around the trap.
+//!   Nothing is pushed, and the instructions are the same from ARMv4T's ARM
+//!   and Thumb code to Thumb-2 (`movs` where `mov` between low registers is
+//!   not in all of them).
+//! - Source: the kernel's `arch/arm/kernel/entry-common.S` (`vector_swi`,
+//!   `ret_fast_syscall`), `entry-header.S` and `arch/arm/tools/syscall.tbl`.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i32;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "arm",
+        io_setup: Some(243),
+        io_destroy: Some(244),
+        io_submit: Some(246),
+        io_cancel: Some(247),
+        io_getevents: Some(245),
+        io_pgetevents: Some(399),
+        io_pgetevents_time64: Some(416),
+    },
+    base: BaseNumbers {
+        madvise: 220,
+        write: 4,
+        exit_group: 248,
+    },
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};
+
+#[cfg(target_arch = "arm")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `svc`, with the operands that every arity shares.
+    macro_rules! svc {
+        // The kernel reads no argument; r0 only has to be an output.
+        ($number:ident) => {
+            svc!(@ $number, 0_usize)
+        };
+        ($number:ident, "r0": $first:ident $($rest:tt)*) => {
+            svc!(@ $number, $first $($rest)*)
+        };
+        (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. `r7` is given
+            // back before the compiler can look at it. In ARM code the
+            // compiler may choose it for the number: that is read before
+            // anything is written to it, and given back like the rest. `r12`
+            // and the flags are named as lost (the flags by default); the
+            // kernel changes `r0` alone; nothing is pushed.
+            unsafe {
+                asm!(
+                    "mov r12, r7",
+                    "movs r7, {number}",
+                    "svc 0",
+                    "mov r7, r12",
+                    number = in(reg) $number,
+                    inlateout("r0") $first => result,
+                    $(in($register) $argument,)*
+                    out("r12") _,
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    stubs!(svc, "r0" "r1" "r2" "r3" "r4" "r5");
+}
+
+/// Process entry: `sp` points at argc and is 16-byte aligned by the kernel,
+/// where the ABI wants 8. The frame pointers of ARM and of Thumb code are
+/// zeroed: the chain of frames ends here. The instructions are right in both.
+#[cfg(all(feature = "rt", target_arch = "arm"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", %progbits",
+            ".p2align 2",
+            ".globl _start",
+            ".type _start, %function",
+            "_start:",
+            "movs r7, #0",
+            "mov r11, r7",
+            "mov r0, sp",
+            "bl {rust}",
+            "udf #0",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

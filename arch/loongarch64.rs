@@ -1,0 +1,90 @@
+//! loongarch64.
+//!
+//! - Instruction: `syscall 0`.
+//! - Number: `$a7`.
+//! - Arguments: `$a0` to `$a5`.
+//! - Result: `$a0`; −4095 to −1 is an error.
+//! - Clobbers: `$t0` to `$t8`, which the kernel does not save. It gives back
+//!   every other integer register, and saves the floating-point and vector
+//!   registers (LSX, LASX) whole before it uses them itself.
+//! - Source: the kernel's `arch/loongarch/kernel/entry.S` (`handle_syscall`),
+//!   `arch/loongarch/kernel/kfpu.c` and `include/uapi/asm-generic/unistd.h`.
+
+use super::{Facts, GENERIC_64, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "loongarch64",
+        ..GENERIC_64.aio
+    },
+    ..GENERIC_64
+};
+
+#[cfg(target_arch = "loongarch64")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `syscall 0`, with the operands that every arity shares.
+    macro_rules! syscall {
+        // The kernel reads no argument; $a0 only has to be an output.
+        ($number:ident) => {
+            syscall!(@ $number, 0_usize)
+        };
+        ($number:ident, "$a0": $first:ident $($rest:tt)*) => {
+            syscall!(@ $number, $first $($rest)*)
+        };
+        (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads and all that it changes (see the
+            // top of this file); nothing is pushed.
+            unsafe {
+                asm!(
+                    "syscall 0",
+                    in("$a7") $number,
+                    inlateout("$a0") $first => result,
+                    $(in($register) $argument,)*
+                    lateout("$t0") _, lateout("$t1") _, lateout("$t2") _,
+                    lateout("$t3") _, lateout("$t4") _, lateout("$t5") _,
+                    lateout("$t6") _, lateout("$t7") _, lateout("$t8") _,
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    stubs!(syscall, "$a0" "$a1" "$a2" "$a3" "$a4" "$a5");
+}
+
+/// Process entry: `$sp` points at argc; the ABI wants it 16-byte aligned. The
+/// frame pointer is zeroed: the chain of frames ends here.
+#[cfg(all(feature = "rt", target_arch = "loongarch64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "move $fp, $zero",
+            "move $a0, $sp",
+            "bstrins.d $sp, $zero, 3, 0",
+            "bl {rust}",
+            "break 0",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

@@ -1,0 +1,131 @@
+//! powerpc (32-bit), with or without SPE. The trap is powerpc64's too.
+//!
+//! Its `asm!` is stable since Rust 1.95: there this crate needs that release.
+//!
+//! - Instruction: `sc`.
+//! - Number: `r0`.
+//! - Arguments: `r3` to `r8`.
+//! - Result: `r3`; where the summary overflow bit of `cr0` is set, it is an
+//!   error number, positive, and the stub negates it. The caller so sees
+//!   −4095 to −1 as everywhere.
+//! - Clobbers: `r0`, `r4` to `r12`, `cr0`, `ctr`, `xer`. The kernel gives back
+//!   `lr`, the other condition fields, and the floating-point, vector and
+//!   control registers; it touches no part of the caller's stack frame.
+//! - Source: the kernel's `Documentation/arch/powerpc/syscall64-abi.rst`,
+//!   `arch/powerpc/kernel/interrupt_64.S` and `entry_32.S` (which restores
+//!   more: some kernels also `ctr` and `xer`), and
+//!   `arch/powerpc/kernel/syscalls/syscall.tbl`.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i32;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "powerpc",
+        io_setup: Some(227),
+        io_destroy: Some(228),
+        io_submit: Some(230),
+        io_cancel: Some(231),
+        io_getevents: Some(229),
+        io_pgetevents: Some(388),
+        io_pgetevents_time64: Some(416),
+    },
+    base: BaseNumbers {
+        madvise: 205,
+        write: 4,
+        exit_group: 234,
+    },
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};
+
+#[cfg(any(target_arch = "powerpc", target_arch = "powerpc64"))]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `sc`. The argument registers are lost whether used or not, so each
+    /// arity names those that it leaves.
+    macro_rules! sc {
+        // The kernel reads no argument; r3 only has to be an output.
+        ($number:ident) => {
+            sc!(@ $number, 0_usize; "r4" "r5" "r6" "r7" "r8")
+        };
+        ($number:ident, "r3": $a:ident) => {
+            sc!(@ $number, $a; "r4" "r5" "r6" "r7" "r8")
+        };
+        ($number:ident, "r3": $a:ident, "r4": $b:ident) => {
+            sc!(@ $number, $a, "r4": $b; "r5" "r6" "r7" "r8")
+        };
+        ($number:ident, "r3": $a:ident, "r4": $b:ident, "r5": $c:ident) => {
+            sc!(@ $number, $a, "r4": $b, "r5": $c; "r6" "r7" "r8")
+        };
+        ($number:ident, "r3": $a:ident, "r4": $b:ident, "r5": $c:ident, "r6": $d:ident) => {
+            sc!(@ $number, $a, "r4": $b, "r5": $c, "r6": $d; "r7" "r8")
+        };
+        ($number:ident, "r3": $a:ident, "r4": $b:ident, "r5": $c:ident, "r6": $d:ident,
+         "r7": $e:ident) => {
+            sc!(@ $number, $a, "r4": $b, "r5": $c, "r6": $d, "r7": $e; "r8")
+        };
+        ($number:ident, "r3": $a:ident, "r4": $b:ident, "r5": $c:ident, "r6": $d:ident,
+         "r7": $e:ident, "r8": $f:ident) => {
+            sc!(@ $number, $a, "r4": $b, "r5": $c, "r6": $d, "r7": $e, "r8": $f;)
+        };
+        (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*; $($lost:tt)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads and all that it changes (see the
+            // top of this file); the branch stays inside; nothing is pushed.
+            unsafe {
+                asm!(
+                    "sc",
+                    "bns+ 2f",
+                    "neg 3, 3",
+                    "2:",
+                    inlateout("r0") $number => _,
+                    inlateout("r3") $first => result,
+                    $(inlateout($register) $argument => _,)*
+                    $(lateout($lost) _,)*
+                    lateout("r9") _, lateout("r10") _, lateout("r11") _, lateout("r12") _,
+                    lateout("cr0") _, lateout("ctr") _, lateout("xer") _,
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    stubs!(sc, "r3" "r4" "r5" "r6" "r7" "r8");
+}
+
+/// Process entry: `r1` points at argc; the ABI wants it 16-byte aligned, and
+/// below it a frame with room for the caller's link register. Its back chain
+/// is zero: the chain of frames ends here.
+#[cfg(all(feature = "rt", target_arch = "powerpc"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "mr 3, 1",
+            "clrrwi 1, 1, 4",
+            "li 0, 0",
+            "stwu 0, -16(1)",
+            "bl {rust}",
+            "trap",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

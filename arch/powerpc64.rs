@@ -1,0 +1,93 @@
+//! powerpc64, both byte orders, both ELF ABIs.
+//!
+//! Its `asm!` is stable since Rust 1.95: there this crate needs that release.
+//!
+//! - Instruction, registers, error convention, clobbers: see `powerpc.rs`,
+//!   whose trap serves here too; `scv`, which not every processor has, is not
+//!   used.
+//! - Source: as for powerpc; 64-Bit ELF V2 ABI, "Process Initialization", and
+//!   64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors".
+
+use super::{Facts, Numbers, powerpc};
+
+pub(crate) use super::errno_generic as errno;
+#[cfg(target_arch = "powerpc64")]
+pub(crate) use super::powerpc::trap;
+
+/// The kernel's `long`.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+/// powerpc's numbers, without the calls that 32 bits alone need.
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "powerpc64",
+        io_pgetevents_time64: None,
+        ..powerpc::FACTS.aio
+    },
+    ..powerpc::FACTS
+};
+
+/// Process entry: `r1` points at argc; the ABI wants it 16-byte aligned, and
+/// below it a frame, whose back chain is zero: the chain of frames ends here.
+/// `r12` is the entry's own address, from which the TOC pointer comes.
+#[cfg(all(feature = "rt", target_arch = "powerpc64", not(target_abi = "elfv1")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "addis 2, 12, .TOC. - _start@ha",
+            "addi 2, 2, .TOC. - _start@l",
+            "mr 3, 1",
+            "clrrdi 1, 1, 4",
+            "li 0, 0",
+            "stdu 0, -32(1)",
+            "bl {rust}",
+            "nop",
+            "trap",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}
+
+/// Process entry, ELFv1: as above, but the symbol is a descriptor in `.opd`,
+/// from which the kernel loads the address of the code and the TOC pointer,
+/// and the frame has room for eight arguments.
+#[cfg(all(feature = "rt", target_arch = "powerpc64", target_abi = "elfv1"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .opd, \"aw\", @progbits",
+            ".p2align 3",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            ".quad .L_start, .TOC.@tocbase, 0",
+            ".popsection",
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".p2align 2",
+            ".L_start:",
+            "mr 3, 1",
+            "clrrdi 1, 1, 4",
+            "li 0, 0",
+            "stdu 0, -112(1)",
+            "bl {rust}",
+            "nop",
+            "trap",
+            ".size _start, . - .L_start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

@@ -1,0 +1,29 @@
+//! riscv32: the trap and the process entry of riscv64, in 32-bit registers.
+//!
+//! - Instruction, registers, error convention, clobbers: see `riscv64.rs`.
+//! - The ABI began with 64-bit time: io_getevents and io_pgetevents do not
+//!   exist, only io_pgetevents_time64.
+//! - Source: as for riscv64; `arch/riscv/include/uapi/asm/unistd.h`, which
+//!   asks for no 32-bit time.
+
+use super::{Facts, GENERIC_64, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+#[cfg(target_arch = "riscv32")]
+pub(crate) use super::riscv64::trap;
+
+/// The kernel's `long`.
+pub(crate) type Long = i32;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "riscv32",
+        io_getevents: None,
+        io_pgetevents: None,
+        io_pgetevents_time64: Some(416),
+        ..GENERIC_64.aio
+    },
+    ..GENERIC_64
+};

@@ -1,0 +1,102 @@
+//! s390x.
+//!
+//! Its `asm!` is stable since Rust 1.84.
+//!
+//! - Instruction: `svc 0`; the zero sends the kernel to the register.
+//! - Number: `%r1`.
+//! - Arguments: `%r2` to `%r7`.
+//! - Result: `%r2`; −4095 to −1 is an error.
+//! - Clobbers: none; every other register is given back, the condition code
+//!   too.
+//! - Source: the kernel's `arch/s390/kernel/entry.S` (`system_call`),
+//!   `arch/s390/kernel/syscall.c` and `arch/s390/kernel/syscalls/syscall.tbl`.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "s390x",
+        io_setup: Some(243),
+        io_destroy: Some(244),
+        io_submit: Some(246),
+        io_cancel: Some(247),
+        io_getevents: Some(245),
+        io_pgetevents: Some(382),
+        io_pgetevents_time64: None,
+    },
+    base: BaseNumbers {
+        madvise: 219,
+        write: 4,
+        exit_group: 248,
+    },
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};
+
+#[cfg(target_arch = "s390x")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `svc`, with the operands that every arity shares.
+    macro_rules! svc {
+        // The kernel reads no argument; r2 only has to be an output.
+        ($number:ident) => {
+            svc!(@ $number, 0_usize)
+        };
+        ($number:ident, "r2": $first:ident $($rest:tt)*) => {
+            svc!(@ $number, $first $($rest)*)
+        };
+        (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads, the result all that it changes;
+            // nothing is pushed.
+            unsafe {
+                asm!(
+                    "svc 0",
+                    in("r1") $number,
+                    inlateout("r2") $first => result,
+                    $(in($register) $argument,)*
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    stubs!(svc, "r2" "r3" "r4" "r5" "r6" "r7");
+}
+
+/// Process entry: `%r15` points at argc, aligned as the ABI wants it. Below it
+/// goes the frame that every caller owes, 160 bytes, with a back chain of
+/// zero: the chain of frames ends here.
+#[cfg(all(feature = "rt", target_arch = "s390x"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".p2align 1",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "lgr %r2, %r15",
+            "aghi %r15, -160",
+            "xc 0(8, %r15), 0(%r15)",
+            "brasl %r14, {rust}",
+            // Lands on a zero halfword, which is no instruction.
+            "j .+2",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}
