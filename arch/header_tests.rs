@@ -253,8 +253,8 @@ fn a_changed_number_is_seen() {
 /// Values, and the names too: one that the header has and we leave out fails.
 #[test]
 fn every_error_number_is_the_headers() {
-    // Second names of numbers that we have, and four that belong to file
-    // systems and networks of mips and sparc that Linux never had.
+    // EWOULDBLOCK is EAGAIN everywhere, and EDEADLOCK mostly EDEADLK; the
+    // other four are mips' and sparc's alone, and no Linux call returns them.
     let left_out = [
         "EWOULDBLOCK",
         "EDEADLOCK",

@@ -36,6 +36,7 @@ pub(crate) const FACTS: Facts = Facts {
         write: 4,
         exit_group: 248,
     },
+    errnos: errno::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
 };
