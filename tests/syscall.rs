@@ -94,24 +94,25 @@ fn five() {
     assert_eq!(size, 5);
 }
 
+/// Not mmap: s390x's takes one argument, and 32-bit ABIs count pages.
 #[test]
 fn six() {
     let content = pattern(3 * 4096);
-    let file = TempFile::with(&content);
-    // The last argument is the second page: by its bytes, or by its number.
-    #[cfg(target_pointer_width = "64")]
-    let (mmap, offset) = (nr(libc::SYS_mmap), 4096);
-    #[cfg(target_pointer_width = "32")]
-    let (mmap, offset) = (nr(libc::SYS_mmap2), 1);
-    let (read, private) = (libc::PROT_READ as usize, libc::MAP_PRIVATE as usize);
-    // SAFETY: a new mapping of a file that stays as it is; given back.
-    unsafe {
-        let fd = file.fd() as usize;
-        let address = Errno::check(syscall6(mmap, 0, 4096, read, private, fd, offset)).unwrap();
-        let page = core::ptr::with_exposed_provenance::<[u8; 4096]>(address);
-        assert!(page.read()[..] == content[4096..8192]);
-        assert_eq!(syscall2(nr(libc::SYS_munmap), address, 4096), 0);
-    }
+    let (from, to) = (TempFile::with(&content), TempFile::with(b"before"));
+    let (mut from_at, mut to_at) = (4096_i64, 6_i64);
+    let mut copy = |flags| {
+        let from_at = (&raw mut from_at).expose_provenance();
+        let to_at = (&raw mut to_at).expose_provenance();
+        let (from, to) = (from.fd() as usize, to.fd() as usize);
+        let copy_file_range = nr(libc::SYS_copy_file_range);
+        // SAFETY: the kernel reads and writes the two offsets.
+        Errno::check(unsafe { syscall6(copy_file_range, from, from_at, to, to_at, 100, flags) })
+    };
+    assert_eq!(copy(1 << 10), Err(Errno::INVAL));
+    assert_eq!(copy(0), Ok(100));
+    assert_eq!((from_at, to_at), (4196, 106));
+    let (text, copied) = (b"before", &content[4096..4196]);
+    assert_eq!(std::fs::read(&to.path).unwrap(), [text, copied].concat());
 }
 
 /// Live values in as many registers as there are, across each stub.
