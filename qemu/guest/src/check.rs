@@ -1,0 +1,95 @@
+//! The reporter. A line a check, each one write(2):
+//!
+//! ```text
+//! ok NAME
+//! FAILED NAME: what
+//! skipped NAME: why
+//! N passed, N failed
+//! ```
+//!
+//! The last line also has `, N skipped` if there are any. The exit status is 0
+//! if nothing failed and something passed.
+
+use crate::line::{Line, Show};
+
+pub(crate) struct Check {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+impl Check {
+    pub(crate) fn new() -> Check {
+        Check {
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Whether something is what it should be.
+    pub(crate) fn equal<T: PartialEq + Show>(&mut self, name: &str, got: T, want: T) {
+        if got == want {
+            self.pass(name);
+        } else {
+            let line = failure(name).with("got ").with(got);
+            self.fail(line.with(", want ").with(want));
+        }
+    }
+
+    /// Whether something holds that has no value to show.
+    pub(crate) fn holds(&mut self, name: &str, holds: bool) {
+        if holds {
+            self.pass(name);
+        } else {
+            self.fail(failure(name).with("does not hold"));
+        }
+    }
+
+    /// A check that could not run.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        self.skipped += 1;
+        let line = Line::new().with("skipped ").with(name);
+        line.with(": ").with(why).print();
+    }
+
+    /// The value that the next checks need; without it this one has failed,
+    /// and those do not run.
+    pub(crate) fn needs<T, E: Show>(&mut self, name: &str, value: Result<T, E>) -> Option<T> {
+        match value {
+            Ok(value) => {
+                self.pass(name);
+                Some(value)
+            }
+            Err(error) => {
+                self.fail(failure(name).with("got ").with(error));
+                None
+            }
+        }
+    }
+
+    /// The last line, and the exit status.
+    pub(crate) fn verdict(&self) -> i32 {
+        let line = Line::new().decimal(self.passed).with(" passed, ");
+        let mut line = line.decimal(self.failed).with(" failed");
+        if self.skipped > 0 {
+            line = line.with(", ").decimal(self.skipped).with(" skipped");
+        }
+        line.print();
+        i32::from(self.failed != 0 || self.passed == 0)
+    }
+
+    fn pass(&mut self, name: &str) {
+        self.passed += 1;
+        Line::new().with("ok ").with(name).print();
+    }
+
+    fn fail(&mut self, line: Line) {
+        self.failed += 1;
+        line.print();
+    }
+}
+
+fn failure(name: &str) -> Line {
+    Line::new().with("FAILED ").with(name).with(": ")
+}

@@ -1,0 +1,161 @@
+//! What the kernel hands a new process, as `_start` and `rt` pass it on.
+
+use core::ffi::CStr;
+use core::hint::black_box;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use linux_aio::rt::Process;
+
+use crate::check::Check;
+
+/// Kinds of the auxiliary vector: the kernel's `include/uapi/linux/auxvec.h`.
+const AT_PHENT: usize = 4;
+const AT_PAGESZ: usize = 6;
+const AT_ENTRY: usize = 9;
+const AT_SECURE: usize = 23;
+const AT_RANDOM: usize = 25;
+
+/// What the host's tool runs the program with.
+const TOOL_ARGS: [&CStr; 3] = [c"one", c"two words", c""];
+
+unsafe extern "C" {
+    fn _start();
+}
+
+pub(crate) fn run(check: &mut Check, process: Process) {
+    arguments(check, process);
+    environment(check, process);
+    auxiliary(check, process);
+    stack(check);
+    sections(check);
+}
+
+fn arguments(check: &mut Check, process: Process) {
+    let count = process.args().count();
+    check.holds("entry argv has a name", count > 0);
+    if count != 1 + TOOL_ARGS.len() {
+        check.skip("entry argv", "run without the tool's arguments");
+        return;
+    }
+    let names = ["entry argv 1", "entry argv 2", "entry argv 3"];
+    for ((got, want), name) in process.args().skip(1).zip(TOOL_ARGS).zip(names) {
+        check.equal(name, got.to_bytes(), want.to_bytes());
+    }
+}
+
+fn environment(check: &mut Check, process: Process) {
+    // An environment read from the wrong place would hold no `=`. There may be
+    // none, as in a kernel's first process without `HOME`.
+    let variables = process.env().count();
+    let proper = process
+        .env()
+        .filter(|string| string.to_bytes().contains(&b'='));
+    check.equal("entry environment", proper.count(), variables);
+    let Some(first) = process.env().next() else {
+        check.skip("entry variable", "the environment is empty");
+        return;
+    };
+    let mut parts = first.to_bytes().splitn(2, |&byte| byte == b'=');
+    let name = parts.next().unwrap_or_default();
+    let found = process.var(name).map(CStr::to_bytes);
+    check.equal("entry variable", found, parts.next());
+}
+
+fn auxiliary(check: &mut Check, process: Process) {
+    let page = process.aux(AT_PAGESZ).unwrap_or(0);
+    let plausible = page.is_power_of_two() && (4096..=1 << 20).contains(&page);
+    check.holds("entry auxv page size", plausible);
+
+    let header = if cfg!(target_pointer_width = "64") {
+        56
+    } else {
+        32
+    };
+    check.equal(
+        "entry auxv header size",
+        process.aux(AT_PHENT),
+        Some(header),
+    );
+
+    // Thumb's mark, the lowest bit, may or may not be there.
+    let start = _start as *const () as usize;
+    let entry = process.aux(AT_ENTRY).map(|entry| entry | 1);
+    check.equal("entry auxv start address", entry, Some(start | 1));
+
+    check.equal("entry auxv secure", process.aux(AT_SECURE), Some(0));
+    // Sixteen random bytes: all zero once in 2^128 runs.
+    let random = process.aux(AT_RANDOM).unwrap_or(0);
+    let random = core::ptr::with_exposed_provenance::<[u8; 16]>(random);
+    // SAFETY: the kernel's pointer to 16 bytes on the stack, which stay.
+    let random = (!random.is_null()).then(|| unsafe { random.read() });
+    let some = random.is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0));
+    check.holds("entry auxv random bytes", some);
+}
+
+/// The compiler places an aligned local by what the ABI promises of the stack
+/// pointer, so a wrong one at the entry shows here: the type's alignment is no
+/// more than that promise, lest the compiler align the frame itself.
+fn stack(check: &mut Check) {
+    #[cfg_attr(
+        any(
+            target_arch = "x86",
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv32",
+            target_arch = "riscv64",
+            target_arch = "loongarch64",
+            target_arch = "powerpc",
+            target_arch = "powerpc64",
+            target_arch = "mips64",
+            target_arch = "mips64r6",
+            target_arch = "sparc64",
+        ),
+        repr(align(16))
+    )]
+    #[cfg_attr(
+        any(
+            target_arch = "arm",
+            target_arch = "mips",
+            target_arch = "mips32r6",
+            target_arch = "s390x",
+            target_arch = "sparc",
+            target_arch = "hexagon",
+        ),
+        repr(align(8))
+    )]
+    struct Aligned([u8; 4]);
+
+    let local = Aligned([0; 4]);
+    let address = black_box(&local).0.as_ptr().addr();
+    let misaligned = address & (align_of::<Aligned>() - 1);
+    check.equal("entry stack alignment", misaligned, 0);
+}
+
+/// Initialised data, zeroed data and a table of addresses are where the
+/// program expects them: nothing relocates it.
+fn sections(check: &mut Check) {
+    static DATA: AtomicU32 = AtomicU32::new(0x600d_da7a);
+    static ZERO: [AtomicU32; 1024] = [const { AtomicU32::new(0) }; 1024];
+    static TABLE: [fn() -> u32; 2] = [|| 0x11, || 0x22];
+
+    check.equal("entry data", DATA.swap_slowly(0x1234), 0x600d_da7a);
+    check.equal("entry data is writable", DATA.load(Relaxed), 0x1234);
+    let zero = black_box(&ZERO).iter().all(|word| word.load(Relaxed) == 0);
+    check.holds("entry zeroed data", zero);
+    let table = black_box(&TABLE);
+    let sum = table.iter().fold(0, |sum, function| sum + function());
+    check.equal("entry addresses in constants", sum, 0x33);
+}
+
+/// Not one operation, which some targets lack.
+trait SwapSlowly {
+    fn swap_slowly(&self, new: u32) -> u32;
+}
+
+impl SwapSlowly for AtomicU32 {
+    fn swap_slowly(&self, new: u32) -> u32 {
+        let old = self.load(Relaxed);
+        self.store(new, Relaxed);
+        old
+    }
+}

@@ -1,0 +1,53 @@
+//! The conformance program: the library and its runtime, checked from inside,
+//! on every architecture. It has no libc and no std, so that it runs where
+//! nothing else does: under QEMU's user mode (where AIO answers ENOSYS), on a
+//! host, or as the only process of a kernel.
+//!
+//! It prints a line a check and a last line with the counts (see [`check`]).
+//! Run as `guest one "two words" ""` it also knows its arguments.
+//!
+//! Numbers are printed without dividing: LLVM miscompiles division by ten for
+//! m68k.
+#![no_std]
+#![no_main]
+// `_start` and the traps are `asm!`, which is not stable everywhere.
+#![cfg_attr(
+    any(
+        target_arch = "mips",
+        target_arch = "mips64",
+        target_arch = "mips32r6",
+        target_arch = "mips64r6",
+        target_arch = "sparc",
+        target_arch = "sparc64",
+        target_arch = "m68k",
+        target_arch = "csky",
+        target_arch = "hexagon"
+    ),
+    feature(asm_experimental_arch)
+)]
+
+use linux_aio::rt::Process;
+
+mod aio;
+mod check;
+mod entry;
+mod errors;
+mod line;
+mod nr;
+mod numbers;
+mod os;
+mod registers;
+mod stubs;
+
+linux_aio::entry!(main);
+
+fn main(process: Process) -> i32 {
+    let check = &mut check::Check::new();
+    entry::run(check, process);
+    stubs::run(check, process);
+    errors::run(check);
+    numbers::run(check);
+    registers::run(check);
+    aio::run(check);
+    check.verdict()
+}

@@ -1,0 +1,116 @@
+//! The numbers of AIO's calls, held to `linux-raw-sys`, which is generated
+//! from the kernel's headers, and to `sc`.
+
+use crate::check::Check;
+
+pub(crate) fn run(check: &mut Check) {
+    linux_raw_sys::run(check);
+    sc::run(check);
+}
+
+/// Stands for a number that a witness does not have.
+const ABSENT: u32 = u32::MAX;
+
+fn present(number: u32) -> Option<u32> {
+    (number != ABSENT).then_some(number)
+}
+
+#[cfg(not(any(target_arch = "hexagon", target_arch = "csky")))]
+mod linux_raw_sys {
+    use super::{ABSENT, Check, present};
+    use linux_aio::nr;
+
+    // In the function below, the names that the witness has come before these:
+    // no list is needed of which architecture lacks which.
+    #[allow(dead_code, non_upper_case_globals)]
+    const __NR_io_getevents: u32 = ABSENT;
+    #[allow(dead_code, non_upper_case_globals)]
+    const __NR_io_pgetevents: u32 = ABSENT;
+    #[allow(dead_code, non_upper_case_globals)]
+    const __NR_io_pgetevents_time64: u32 = ABSENT;
+
+    pub(super) fn run(check: &mut Check) {
+        use ::linux_raw_sys::general::*;
+
+        for (name, number, witness) in [
+            ("numbers io_setup", nr::IO_SETUP, __NR_io_setup),
+            ("numbers io_destroy", nr::IO_DESTROY, __NR_io_destroy),
+            ("numbers io_submit", nr::IO_SUBMIT, __NR_io_submit),
+            ("numbers io_cancel", nr::IO_CANCEL, __NR_io_cancel),
+            ("numbers io_getevents", nr::IO_GETEVENTS, __NR_io_getevents),
+            (
+                "numbers io_pgetevents",
+                nr::IO_PGETEVENTS,
+                __NR_io_pgetevents,
+            ),
+            (
+                "numbers io_pgetevents_time64",
+                nr::IO_PGETEVENTS_TIME64,
+                __NR_io_pgetevents_time64,
+            ),
+        ] {
+            check.equal(name, number, present(witness));
+        }
+    }
+}
+
+#[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
+mod linux_raw_sys {
+    use super::Check;
+
+    pub(super) fn run(check: &mut Check) {
+        check.skip("numbers", "linux-raw-sys has none that compile here");
+    }
+}
+
+/// The same targets as in Cargo.toml.
+#[cfg(all(
+    target_pointer_width = "64",
+    target_endian = "little",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    ),
+))]
+mod sc {
+    use super::Check;
+    use ::sc::nr as witness;
+    use linux_aio::nr;
+
+    pub(super) fn run(check: &mut Check) {
+        for (name, number, witness) in [
+            ("numbers sc io_setup", nr::IO_SETUP, witness::IO_SETUP),
+            ("numbers sc io_destroy", nr::IO_DESTROY, witness::IO_DESTROY),
+            ("numbers sc io_submit", nr::IO_SUBMIT, witness::IO_SUBMIT),
+            ("numbers sc io_cancel", nr::IO_CANCEL, witness::IO_CANCEL),
+            (
+                "numbers sc io_getevents",
+                nr::IO_GETEVENTS,
+                witness::IO_GETEVENTS,
+            ),
+            (
+                "numbers sc io_pgetevents",
+                nr::IO_PGETEVENTS,
+                witness::IO_PGETEVENTS,
+            ),
+        ] {
+            check.equal(name, number, Some(witness as u32));
+        }
+    }
+}
+
+#[cfg(not(all(
+    target_pointer_width = "64",
+    target_endian = "little",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    ),
+)))]
+mod sc {
+    use super::Check;
+
+    pub(super) fn run(_: &mut Check) {}
+}
