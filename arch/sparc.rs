@@ -5,9 +5,9 @@
 //! - Instruction: `ta 0x10`; on sparc64 `ta 0x6d`.
 //! - Number: `%g1`, which cannot be an operand: the compiler never uses it.
 //! - Arguments: `%o0` to `%o5`.
-//! - Result: `%o0`; where the carry bit is set it is an error number,
-//!   positive, and the stub negates it. The caller so sees −4095 to −1 as
-//!   everywhere.
+//! - Result: `%o0`; where the carry bit is set (of `%icc`, on sparc64 of
+//!   `%xcc`) it is an error number, positive, and the stub negates it. The
+//!   caller so sees −4095 to −1 as everywhere.
 //! - Clobbers: `%o1`, the second result of a few calls (pipe, fork), and the
 //!   condition codes. The kernel gives back every other register; the windows
 //!   below this one are the stack's.
@@ -49,17 +49,18 @@ pub(crate) const FACTS: Facts = Facts {
 pub(crate) mod trap {
     use core::arch::asm;
 
+    /// The trap, and the branch over the negation where it left no carry.
     #[cfg(target_arch = "sparc")]
-    macro_rules! software_trap {
+    macro_rules! trap_and_branch {
         () => {
-            "ta 0x10"
+            "ta 0x10\nbcc 2f"
         };
     }
 
     #[cfg(target_arch = "sparc64")]
-    macro_rules! software_trap {
+    macro_rules! trap_and_branch {
         () => {
-            "ta 0x6d"
+            "ta 0x6d\nbcc,pt %xcc, 2f"
         };
     }
 
@@ -83,8 +84,7 @@ pub(crate) mod trap {
             unsafe {
                 asm!(
                     "mov {number}, %g1",
-                    software_trap!(),
-                    "bcc 2f",
+                    trap_and_branch!(),
                     "nop",
                     "sub %g0, %o0, %o0",
                     "2:",
