@@ -87,7 +87,12 @@ pub(crate) mod trap {
 
 /// Process entry: `sp` points at argc and is 16-byte aligned by the kernel,
 /// where the ABI wants 8. The frame pointers of ARM and of Thumb code are
-/// zeroed: the chain of frames ends here. The instructions are right in both.
+/// zeroed: the chain of frames ends here.
+///
+/// The instructions are right in both modes, and a directive that chose one
+/// would stay in force for the program's other assembly. But the kernel starts
+/// in Thumb only where the symbol's lowest bit is set: it is made from the
+/// length of the first instruction, 4 bytes in ARM code and 2 in Thumb.
 #[cfg(all(feature = "rt", target_arch = "arm"))]
 #[doc(hidden)]
 #[macro_export]
@@ -98,13 +103,15 @@ macro_rules! __process_entry {
             ".p2align 2",
             ".globl _start",
             ".type _start, %function",
-            "_start:",
+            ".L_start:",
             "movs r7, #0",
+            ".L_start_second:",
             "mov r11, r7",
             "mov r0, sp",
             "bl {rust}",
             "udf #0",
-            ".size _start, . - _start",
+            ".set _start, .L_start + (4 - (.L_start_second - .L_start)) / 2",
+            ".size _start, . - .L_start",
             ".popsection",
             rust = sym $rust,
         );

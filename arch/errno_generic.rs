@@ -1,16 +1,7 @@
 //! The error numbers of `asm-generic/errno-base.h` and `asm-generic/errno.h`,
 //! which every Linux architecture has except mips, sparc, alpha and parisc.
 
-/// The numbers as constants, and as a table for the test that holds them to
-/// the header.
-macro_rules! numbers {
-    ($($name:ident = $value:literal,)+) => {
-        $(pub(crate) const $name: u16 = $value;)+
-        pub(crate) const TABLE: &[(&str, u16)] = &[$((stringify!($name), $name)),+];
-    };
-}
-
-numbers! {
+error_numbers! {
     EPERM = 1,
     ENOENT = 2,
     ESRCH = 3,

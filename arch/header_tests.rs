@@ -22,9 +22,11 @@ use super::{EVERY, Facts};
 /// Which headers speak for an ABI, and what its own compiler would have
 /// defined for them.
 struct Witness {
-    /// The architecture's folder under `usr/lib/linux/uapi`; none for those
-    /// whose headers the package does not have: they are the generic ones.
-    folder: Option<&'static str>,
+    /// The architecture's folder under `usr/lib/linux/uapi`.
+    folder: &'static str,
+    /// `asm`, or `asm-generic` where the package lacks an architecture whose
+    /// headers are the generic ones: another's serve for the basic types.
+    headers: &'static str,
     /// The machine's compiler with this ABI's widths.
     width: &'static str,
     defines: &'static [&'static str],
@@ -33,11 +35,15 @@ struct Witness {
 
 /// What csky and hexagon ask of `asm-generic/unistd.h`, of the calls we look
 /// at. Source: `arch/csky/include/uapi/asm/unistd.h`, and hexagon's.
-const GENERIC_32: &[&str] = &["__BITS_PER_LONG=32", "__ARCH_WANT_TIME32_SYSCALLS"];
+const GENERIC_32: &[&str] = &["__riscv_xlen=32", "__ARCH_WANT_TIME32_SYSCALLS"];
+
+/// Without it, sparc's headers tell of SunOS's 32 signals.
+const POSIX_SIGNALS: &str = "__WANT_POSIX1B_SIGNALS__";
 
 fn witness(abi: &str) -> Witness {
     let of = |folder, width, defines| Witness {
-        folder: Some(folder),
+        folder,
+        headers: "asm",
         width,
         defines,
         big_endian: false,
@@ -92,14 +98,16 @@ fn witness(abi: &str) -> Witness {
                 "__MIPSEB__",
             ],
         )),
-        "sparc" => big(of("sparc", "-m32", &["__sparc__"])),
-        "sparc64" => big(of("sparc", "-m64", &["__sparc__", "__arch64__"])),
+        "sparc" => big(of("sparc", "-m32", &["__sparc__", POSIX_SIGNALS])),
+        "sparc64" => big(of(
+            "sparc",
+            "-m64",
+            &["__sparc__", "__arch64__", POSIX_SIGNALS],
+        )),
         "m68k" => big(of("m68k", "-m32", &["__m68k__", "__mc68000__"])),
         "csky" | "hexagon" => Witness {
-            folder: None,
-            width: "-m32",
-            defines: GENERIC_32,
-            big_endian: false,
+            headers: "asm-generic",
+            ..of("riscv", "-m32", GENERIC_32)
         },
         other => panic!("which headers speak for {other}?"),
     }
@@ -140,9 +148,8 @@ fn compile(witness: &Witness, mode: &[&str], source: &str) -> Result<String, Str
     for define in witness.defines {
         cc.arg(format!("-D{define}"));
     }
-    if let Some(folder) = witness.folder {
-        cc.arg("-I").arg(usr.join("lib/linux/uapi").join(folder));
-    }
+    cc.arg("-I")
+        .arg(usr.join("lib/linux/uapi").join(witness.folder));
     cc.arg("-I").arg(usr.join("include"));
     let mut child = cc
         .arg("-")
@@ -167,11 +174,7 @@ const CHECK: &[&str] = &["-fsyntax-only"];
 
 /// The same header among the architecture's own, or the generic one.
 fn include(witness: &Witness, header: &str) -> String {
-    let folder = match witness.folder {
-        Some(_) => "asm",
-        None => "asm-generic",
-    };
-    format!("#include <{folder}/{header}>\n")
+    format!("#include <{}/{header}>\n", witness.headers)
 }
 
 /// Claims as C: a name's value, or that there is no such name.

@@ -45,22 +45,40 @@ macro_rules! stubs {
     };
 }
 
+/// An ABI's error numbers as constants, and as a table for the test that holds
+/// them to the header.
+macro_rules! error_numbers {
+    ($($name:ident = $value:literal,)+) => {
+        $(pub(crate) const $name: u16 = $value;)+
+        pub(crate) const TABLE: &[(&str, u16)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
 pub(crate) mod aarch64;
 pub(crate) mod absent;
 pub(crate) mod arm;
+pub(crate) mod csky;
 pub(crate) mod errno_generic;
+pub(crate) mod errno_mips;
+pub(crate) mod errno_sparc;
 #[cfg(all(
     test,
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "x86")
 ))]
 mod header_tests;
+pub(crate) mod hexagon;
 pub(crate) mod loongarch64;
+pub(crate) mod m68k;
+pub(crate) mod mips;
+pub(crate) mod mips64;
 pub(crate) mod powerpc;
 pub(crate) mod powerpc64;
 pub(crate) mod riscv32;
 pub(crate) mod riscv64;
 pub(crate) mod s390x;
+pub(crate) mod sparc;
+pub(crate) mod sparc64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
@@ -88,12 +106,19 @@ macro_rules! architectures {
 architectures! {
     aarch64 if target_arch = "aarch64";
     arm if target_arch = "arm";
+    csky if target_arch = "csky";
+    hexagon if target_arch = "hexagon";
     loongarch64 if target_arch = "loongarch64";
+    m68k if target_arch = "m68k";
+    mips if any(target_arch = "mips", target_arch = "mips32r6");
+    mips64 if any(target_arch = "mips64", target_arch = "mips64r6");
     powerpc if target_arch = "powerpc";
     powerpc64 if target_arch = "powerpc64";
     riscv32 if target_arch = "riscv32";
     riscv64 if target_arch = "riscv64";
     s390x if target_arch = "s390x";
+    sparc if target_arch = "sparc";
+    sparc64 if target_arch = "sparc64";
     x86 if target_arch = "x86";
     x86_64 if target_arch = "x86_64";
 }
@@ -188,4 +213,14 @@ const GENERIC_64: Facts = Facts {
     errnos: errno_generic::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
+};
+
+/// The same with 32-bit time as well: csky, hexagon.
+const GENERIC_32: Facts = Facts {
+    aio: Numbers {
+        abi: "generic32",
+        io_pgetevents_time64: Some(416),
+        ..GENERIC_64.aio
+    },
+    ..GENERIC_64
 };

@@ -80,6 +80,7 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
+            ".p2align 2",
             ".globl _start",
             ".type _start, @function",
             "_start:",

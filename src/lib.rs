@@ -49,6 +49,12 @@
 //! [`Errno::PERM`]). The crate builds for every target; where there is no
 //! Linux every call answers ENOSYS without a trap.
 //!
+//! # Compilers
+//! Rust 1.85 or later; powerpc and powerpc64 from 1.95, where their `asm!`
+//! became stable. On csky, hexagon, m68k, mips, mips64, sparc and sparc64 it is
+//! not yet: there this crate needs a nightly compiler, and so does a binary
+//! that uses `rt`'s `entry!`, with `#![feature(asm_experimental_arch)]`.
+//!
 //! # Features
 //! None is on by default.
 //! - `rt`: `entry!` makes a static binary of a `main`, with nothing else
@@ -58,6 +64,24 @@
 //! - `std`: `From<Errno> for std::io::Error`, and anything that is `AsFd` where
 //!   a descriptor is wanted.
 #![no_std]
+// These architectures' `asm!` is not stable yet.
+#![cfg_attr(
+    all(
+        target_os = "linux",
+        any(
+            target_arch = "csky",
+            target_arch = "hexagon",
+            target_arch = "m68k",
+            target_arch = "mips",
+            target_arch = "mips32r6",
+            target_arch = "mips64",
+            target_arch = "mips64r6",
+            target_arch = "sparc",
+            target_arch = "sparc64"
+        )
+    ),
+    feature(asm_experimental_arch)
+)]
 
 #[cfg(feature = "std")]
 extern crate std;

@@ -1,0 +1,87 @@
+//! hexagon.
+//!
+//! Its `asm!` is experimental: this target needs a nightly compiler.
+//!
+//! - Instruction: `trap0(#1)`.
+//! - Number: `r6`.
+//! - Arguments: `r0` to `r5`.
+//! - Result: `r0`; −4095 to −1 is an error.
+//! - Clobbers: none; the kernel gives back every other register.
+//! - Source: the kernel's `arch/hexagon/kernel/vm_entry.S` and `traps.c`
+//!   (`do_trap0`), `include/uapi/asm-generic/unistd.h`.
+
+use super::{Facts, GENERIC_32, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i32;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "hexagon",
+        ..GENERIC_32.aio
+    },
+    ..GENERIC_32
+};
+
+#[cfg(target_arch = "hexagon")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `trap0`, with the operands that every arity shares.
+    macro_rules! trap0 {
+        // The kernel reads no argument; r0 only has to be an output.
+        ($number:ident) => {
+            trap0!(@ $number, 0_usize)
+        };
+        ($number:ident, "r0": $first:ident $($rest:tt)*) => {
+            trap0!(@ $number, $first $($rest)*)
+        };
+        (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads, the result all that it changes;
+            // nothing is pushed.
+            unsafe {
+                asm!(
+                    "trap0(#1)",
+                    in("r6") $number,
+                    inlateout("r0") $first => result,
+                    $(in($register) $argument,)*
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    stubs!(trap0, "r0" "r1" "r2" "r3" "r4" "r5");
+}
+
+/// Process entry: `r29`, the stack pointer, points at argc; the ABI wants it
+/// 8-byte aligned. Frame pointer and return address are zeroed: the chain of
+/// frames ends here.
+#[cfg(all(feature = "rt", target_arch = "hexagon"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "{{ r0 = r29 }}",
+            "{{ r30 = #0; r31 = #0 }}",
+            "{{ r29 = and(r29, #-8) }}",
+            "{{ call {rust} }}",
+            "{{ trap0(#0xdb) }}",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

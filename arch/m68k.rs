@@ -1,0 +1,92 @@
+//! m68k.
+//!
+//! Its `asm!` is experimental: this target needs a nightly compiler.
+//!
+//! - Instruction: `trap #0`.
+//! - Number: `d0`.
+//! - Arguments: `d1` to `d5`, `a0`.
+//! - Result: `d0`; −4095 to −1 is an error.
+//! - Clobbers: none; the kernel gives back every other register.
+//! - There is no io_pgetevents, only io_pgetevents_time64.
+//! - Source: the kernel's `arch/m68k/kernel/entry.S` and
+//!   `arch/m68k/kernel/syscalls/syscall.tbl`.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_generic as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i32;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "m68k",
+        io_setup: Some(241),
+        io_destroy: Some(242),
+        io_submit: Some(244),
+        io_cancel: Some(245),
+        io_getevents: Some(243),
+        io_pgetevents: None,
+        io_pgetevents_time64: Some(416),
+    },
+    base: BaseNumbers {
+        madvise: 238,
+        write: 4,
+        exit_group: 247,
+    },
+    errnos: errno::TABLE,
+    sigset_bytes: 8,
+    pollrdhup: 0x2000,
+};
+
+#[cfg(target_arch = "m68k")]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `trap #0`, with the operands that every arity shares.
+    macro_rules! trap {
+        ($number:ident $(, $register:tt: $argument:ident)*) => {{
+            let result: isize;
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads, the result all that it changes;
+            // nothing is pushed.
+            unsafe {
+                asm!(
+                    "trap #0",
+                    inlateout("d0") $number => result,
+                    $(in($register) $argument,)*
+                    options(nostack),
+                );
+            }
+            result
+        }};
+    }
+
+    stubs!(trap, "d1" "d2" "d3" "d4" "d5" "a0");
+}
+
+/// Process entry: `sp` points at argc; arguments go by the stack. The frame
+/// pointer is zeroed: the chain of frames ends here.
+#[cfg(all(feature = "rt", target_arch = "m68k"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "suba.l %a6, %a6",
+            "move.l %sp, %d0",
+            "move.l %d0, -(%sp)",
+            "jsr {rust}",
+            "trap #7",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

@@ -1,0 +1,252 @@
+//! mips (o32), both byte orders, up to release 5 and release 6. The trap is
+//! mips64's too.
+//!
+//! Its `asm!` is experimental: this target needs a nightly compiler.
+//!
+//! - Instruction: `syscall`.
+//! - Number: `$2`, from 4000 up (n64: 5000, n32: 6000).
+//! - Arguments: `$4` to `$7`. o32's fifth and sixth lie on the stack, at 16
+//!   and 20 bytes from `$29`, above the room that a called function has for
+//!   the first four: the stubs make that frame and take it away. n64's are in
+//!   `$8` and `$9`.
+//! - Result: `$2`; where `$7` is not zero it is an error number, positive, and
+//!   the stub negates it. The caller so sees −4095 to −1 as everywhere.
+//! - Clobbers: `$1` (the assembler's, never the compiler's), `$3`, `$7` to
+//!   `$15`, `$24`, `$25`, `hi`, `lo`. The kernel gives back `$16` to `$23`, the
+//!   registers of stack and frame, and floating point. `asm!` cannot name `hi`
+//!   and `lo`, so the stubs keep them in two registers that the kernel gives
+//!   back. Release 6 has neither.
+//! - Source: the kernel's `arch/mips/kernel/scall32-o32.S` and
+//!   `scall64-n64.S`, `arch/mips/include/asm/stackframe.h` (`SAVE_SOME`,
+//!   `RESTORE_SOME`) and `arch/mips/kernel/syscalls/*.tbl`.
+
+use super::{BaseNumbers, Facts, Numbers};
+
+pub(crate) use super::errno_mips as errno;
+
+/// The kernel's `long`.
+pub(crate) type Long = i32;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "mips",
+        io_setup: Some(4241),
+        io_destroy: Some(4242),
+        io_submit: Some(4244),
+        io_cancel: Some(4245),
+        io_getevents: Some(4243),
+        io_pgetevents: Some(4368),
+        io_pgetevents_time64: Some(4416),
+    },
+    base: BaseNumbers {
+        madvise: 4218,
+        write: 4004,
+        exit_group: 4246,
+    },
+    errnos: errno::TABLE,
+    sigset_bytes: 16,
+    pollrdhup: 0x2000,
+};
+
+#[cfg(any(
+    target_arch = "mips",
+    target_arch = "mips32r6",
+    target_arch = "mips64",
+    target_arch = "mips64r6"
+))]
+pub(crate) mod trap {
+    use core::arch::asm;
+
+    /// One `syscall` with what comes before and after it, its error flag
+    /// folded into the result.
+    macro_rules! framed {
+        ([$($before:literal)*] [$($after:literal)*] $number:ident, $d:expr, $($operands:tt)*) => {{
+            let (result, error): (isize, usize);
+            // SAFETY: the caller vouches for the call itself. The operands
+            // are all that the kernel reads and all that it changes (see the
+            // top of this file); `hi`, `lo` and the stack pointer are given
+            // back; where the stack is used, `nostack` is not among them.
+            unsafe {
+                asm!(
+                    $($before,)*
+                    "syscall",
+                    $($after,)*
+                    inlateout("$2") $number => result,
+                    inlateout("$7") $d => error,
+                    lateout("$3") _,
+                    lateout("$10") _, lateout("$11") _, lateout("$12") _, lateout("$13") _,
+                    lateout("$14") _, lateout("$15") _, lateout("$24") _, lateout("$25") _,
+                    $($operands)*
+                );
+            }
+            if error == 0 { result } else { result.wrapping_neg() }
+        }};
+    }
+
+    /// The same, with `hi` and `lo` kept where the instruction set has them.
+    #[cfg(any(target_arch = "mips", target_arch = "mips64"))]
+    macro_rules! syscall {
+        ([$($before:literal)*] [$($after:literal)*] $number:ident, $d:expr, $($operands:tt)*) => {
+            framed!(
+                ["mfhi $16" "mflo $17" $($before)*] [$($after)* "mthi $16" "mtlo $17"]
+                $number, $d, out("$16") _, out("$17") _, $($operands)*
+            )
+        };
+    }
+
+    #[cfg(any(target_arch = "mips32r6", target_arch = "mips64r6"))]
+    macro_rules! syscall {
+        ($($all:tt)*) => { framed!($($all)*) };
+    }
+
+    /// Up to four arguments, which both ABIs pass alike. The kernel reads no
+    /// fourth where there is none: `$7` only has to be an output.
+    macro_rules! short {
+        ($number:ident, $d:expr $(, $register:tt: $argument:ident)*) => {
+            syscall!(
+                [] [] $number, $d, $(in($register) $argument,)*
+                lateout("$8") _, lateout("$9") _, options(nostack)
+            )
+        };
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall0(n: usize) -> isize {
+        short!(n, 0_usize)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall1(n: usize, a: usize) -> isize {
+        short!(n, 0_usize, "$4": a)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall2(n: usize, a: usize, b: usize) -> isize {
+        short!(n, 0_usize, "$4": a, "$5": b)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall3(n: usize, a: usize, b: usize, c: usize) -> isize {
+        short!(n, 0_usize, "$4": a, "$5": b, "$6": c)
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
+        short!(n, d, "$4": a, "$5": b, "$6": c)
+    }
+
+    /// Five and six arguments on o32.
+    #[cfg(target_pointer_width = "32")]
+    mod long {
+        use core::arch::asm;
+
+        #[inline(always)]
+        pub(crate) unsafe fn syscall5(
+            n: usize,
+            a: usize,
+            b: usize,
+            c: usize,
+            d: usize,
+            e: usize,
+        ) -> isize {
+            syscall!(
+                ["addiu $29, $29, -24" "sw {e}, 16($29)"] ["addiu $29, $29, 24"] n, d,
+                in("$4") a, in("$5") b, in("$6") c, e = in(reg) e,
+                lateout("$8") _, lateout("$9") _
+            )
+        }
+
+        #[inline(always)]
+        pub(crate) unsafe fn syscall6(
+            n: usize,
+            a: usize,
+            b: usize,
+            c: usize,
+            d: usize,
+            e: usize,
+            f: usize,
+        ) -> isize {
+            syscall!(
+                ["addiu $29, $29, -24" "sw {e}, 16($29)" "sw {f}, 20($29)"] ["addiu $29, $29, 24"]
+                n, d, in("$4") a, in("$5") b, in("$6") c, e = in(reg) e, f = in(reg) f,
+                lateout("$8") _, lateout("$9") _
+            )
+        }
+    }
+
+    /// Five and six arguments on n64.
+    #[cfg(target_pointer_width = "64")]
+    mod long {
+        use core::arch::asm;
+
+        #[inline(always)]
+        pub(crate) unsafe fn syscall5(
+            n: usize,
+            a: usize,
+            b: usize,
+            c: usize,
+            d: usize,
+            e: usize,
+        ) -> isize {
+            syscall!(
+                [] [] n, d, in("$4") a, in("$5") b, in("$6") c, inlateout("$8") e => _,
+                lateout("$9") _, options(nostack)
+            )
+        }
+
+        #[inline(always)]
+        pub(crate) unsafe fn syscall6(
+            n: usize,
+            a: usize,
+            b: usize,
+            c: usize,
+            d: usize,
+            e: usize,
+            f: usize,
+        ) -> isize {
+            syscall!(
+                [] [] n, d, in("$4") a, in("$5") b, in("$6") c, inlateout("$8") e => _,
+                inlateout("$9") f => _, options(nostack)
+            )
+        }
+    }
+
+    pub(crate) use long::{syscall5, syscall6};
+}
+
+/// Process entry: `$29` points at argc; the ABI wants it 8-byte aligned, with
+/// room below for four arguments. `$25` is where the code looks for its own
+/// address. Frame pointer and return address are zeroed: the chain of frames
+/// ends here.
+#[cfg(all(feature = "rt", any(target_arch = "mips", target_arch = "mips32r6")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            ".set push",
+            ".set noreorder",
+            "move $30, $0",
+            "move $31, $0",
+            "move $4, $29",
+            "addiu $8, $0, -8",
+            "and $29, $29, $8",
+            "addiu $29, $29, -16",
+            "lui $25, %hi({rust})",
+            "addiu $25, $25, %lo({rust})",
+            "jalr $25",
+            "nop",
+            "break",
+            ".set pop",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

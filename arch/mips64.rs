@@ -1,0 +1,95 @@
+//! mips64 (n64), both byte orders, up to release 5 and release 6; and the
+//! numbers of n32, its ABI with 32-bit pointers, which rustc has no target for.
+//!
+//! Its `asm!` is experimental: this target needs a nightly compiler.
+//!
+//! - Instruction, registers, error convention, clobbers: see `mips.rs`, whose
+//!   trap serves here too.
+//! - Source: as for mips.
+
+use super::{BaseNumbers, Facts, Numbers, mips};
+
+pub(crate) use super::errno_mips as errno;
+#[cfg(any(target_arch = "mips64", target_arch = "mips64r6"))]
+pub(crate) use super::mips::trap;
+
+/// The kernel's `long`.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS, N32];
+
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "mips64",
+        io_setup: Some(5200),
+        io_destroy: Some(5201),
+        io_submit: Some(5203),
+        io_cancel: Some(5204),
+        io_getevents: Some(5202),
+        io_pgetevents: Some(5328),
+        io_pgetevents_time64: None,
+    },
+    base: BaseNumbers {
+        madvise: 5027,
+        write: 5001,
+        exit_group: 5205,
+    },
+    ..mips::FACTS
+};
+
+const N32: Facts = Facts {
+    aio: Numbers {
+        abi: "mips-n32",
+        io_setup: Some(6200),
+        io_destroy: Some(6201),
+        io_submit: Some(6203),
+        io_cancel: Some(6204),
+        io_getevents: Some(6202),
+        io_pgetevents: Some(6332),
+        io_pgetevents_time64: Some(6416),
+    },
+    base: BaseNumbers {
+        madvise: 6027,
+        write: 6001,
+        exit_group: 6205,
+    },
+    ..mips::FACTS
+};
+
+/// Process entry: `$29` points at argc; the ABI wants it 16-byte aligned. `$25`
+/// is where the code looks for its own address. Frame pointer and return
+/// address are zeroed: the chain of frames ends here.
+#[cfg(all(feature = "rt", any(target_arch = "mips64", target_arch = "mips64r6")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            ".set push",
+            ".set noreorder",
+            ".set noat",
+            "move $30, $0",
+            "move $31, $0",
+            "move $4, $29",
+            "addiu $8, $0, -16",
+            "and $29, $29, $8",
+            "lui $25, %highest({rust})",
+            "daddiu $25, $25, %higher({rust})",
+            "dsll $25, $25, 16",
+            "daddiu $25, $25, %hi({rust})",
+            "dsll $25, $25, 16",
+            "daddiu $25, $25, %lo({rust})",
+            "jalr $25",
+            "nop",
+            "break",
+            ".set pop",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}

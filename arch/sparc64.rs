@@ -1,0 +1,55 @@
+//! sparc64.
+//!
+//! Its `asm!` is experimental: this target needs a nightly compiler.
+//!
+//! - Instruction, registers, error convention, clobbers: see `sparc.rs`, whose
+//!   trap serves here too.
+//! - Source: as for sparc.
+
+use super::{Facts, Numbers, sparc};
+
+pub(crate) use super::errno_sparc as errno;
+#[cfg(target_arch = "sparc64")]
+pub(crate) use super::sparc::trap;
+
+/// The kernel's `long`.
+pub(crate) type Long = i64;
+
+pub(crate) const ABIS: &[Facts] = &[FACTS];
+
+/// sparc's numbers, without the call that 32 bits alone need.
+pub(crate) const FACTS: Facts = Facts {
+    aio: Numbers {
+        abi: "sparc64",
+        io_pgetevents_time64: None,
+        ..sparc::FACTS.aio
+    },
+    ..sparc::FACTS
+};
+
+/// Process entry: `%sp` is 2047 bytes below the stack's end, and argc lies
+/// behind the 128 bytes in which the register window is saved. Below goes the
+/// frame that every caller owes, 176 bytes. The frame pointer is zeroed: the
+/// chain of frames ends here.
+#[cfg(all(feature = "rt", target_arch = "sparc64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __process_entry {
+    ($rust:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text._start, \"ax\", @progbits",
+            ".globl _start",
+            ".type _start, @function",
+            "_start:",
+            "mov %g0, %fp",
+            "add %sp, 2047 + 128, %o0",
+            "sub %sp, 176, %sp",
+            "call {rust}",
+            "nop",
+            "ta 5",
+            ".size _start, . - _start",
+            ".popsection",
+            rust = sym $rust,
+        );
+    };
+}
