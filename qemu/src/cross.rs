@@ -32,8 +32,8 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
         .env("RUSTC_BOOTSTRAP", "1");
     let mut flags = vec!["-Crelocation-model=static".to_owned()];
     if let Some(link) = &link {
-        let name = target.triple.to_uppercase().replace('-', "_");
-        cargo.env(format!("CARGO_TARGET_{name}_LINKER"), &link.program);
+        // Not by cargo's own setting: that is the build scripts' too.
+        flags.push(format!("-Clinker={}", link.program.display()));
         flags.push(format!("-Clinker-flavor={}", link.flavor));
         if target.triple.contains("-musl") {
             // Else rustc asks for a C library's start files.
