@@ -33,6 +33,8 @@ mod check;
 mod entry;
 mod errors;
 mod line;
+#[cfg(target_arch = "m68k")]
+mod m68k;
 mod nr;
 mod numbers;
 mod os;

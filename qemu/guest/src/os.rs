@@ -363,17 +363,25 @@ pub(crate) unsafe fn mmap(
     fd: i32,
     offset: u64,
 ) -> Result<usize> {
-    // SAFETY: the caller's promise; elsewhere nothing is there yet.
+    let arguments = [
+        address,
+        length,
+        protection as usize,
+        flags as usize,
+        number(fd),
+        (offset >> nr::MMAP_SHIFT) as usize,
+    ];
+    let call = nr::MMAP as usize;
+    // SAFETY: the caller's promise; elsewhere nothing is there yet. The array
+    // lives through the call.
     Errno::check(unsafe {
-        syscall6(
-            nr::MMAP as usize,
-            address,
-            length,
-            protection as usize,
-            flags as usize,
-            number(fd),
-            (offset >> nr::MMAP_SHIFT) as usize,
-        )
+        if cfg!(target_arch = "s390x") {
+            // The one ABI whose mmap(2) takes its six arguments from memory.
+            syscall1(call, arguments.as_ptr().expose_provenance())
+        } else {
+            let [a, b, c, d, e, f] = arguments;
+            syscall6(call, a, b, c, d, e, f)
+        }
     })
 }
 

@@ -1,2 +1,234 @@
 //! Registers: what is live around a stub must be the same after it.
-pub(crate) fn run(_: &mut crate::check::Check) {}
+//!
+//! Each function holds more values than the machine has registers of a class,
+//! so that the compiler fills every one that it believes to survive the trap,
+//! and keeps the rest in memory; then come the trap, inlined, and the
+//! comparison. A register that the trap changes and the stub does not name as
+//! lost then holds a wrong value. In an optimised build only: elsewhere all
+//! values live in memory.
+//!
+//! Not reached: condition flags (the compiler never keeps any across `asm!`,
+//! but on sparc, where LLVM forgets that they are lost), the compiler's own
+//! registers (stack, frame, global, thread), lanes of vectors beyond 128 bits,
+//! and vectors where the language has no stable type for them.
+
+use core::hint::black_box;
+
+use linux_aio::syscall::{
+    syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6,
+};
+
+use crate::check::Check;
+use crate::nr;
+
+/// Values of a class of registers: any number of different ones.
+trait Value: Copy {
+    fn new(index: u32) -> Self;
+    fn same(self, other: Self) -> bool;
+}
+
+impl Value for usize {
+    #[inline(always)]
+    fn new(index: u32) -> usize {
+        // Every byte of every value differs from its neighbours'.
+        (0x0123_4567_89ab_cdef_u64 as usize).wrapping_add(index as usize * (usize::MAX / 0xff))
+    }
+
+    #[inline(always)]
+    fn same(self, other: usize) -> bool {
+        self == other
+    }
+}
+
+impl Value for f64 {
+    #[inline(always)]
+    fn new(index: u32) -> f64 {
+        1.5 + index as f64
+    }
+
+    #[inline(always)]
+    fn same(self, other: f64) -> bool {
+        self == other
+    }
+}
+
+impl Value for f32 {
+    #[inline(always)]
+    fn new(index: u32) -> f32 {
+        -0.25 - index as f32
+    }
+
+    #[inline(always)]
+    fn same(self, other: f32) -> bool {
+        self == other
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod vector {
+    pub(super) use core::arch::x86_64::__m128i as Vector;
+    use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x};
+
+    #[inline(always)]
+    pub(super) fn new(index: i64) -> Vector {
+        // SAFETY: every x86_64 target of Linux has SSE2.
+        unsafe { _mm_set_epi64x(0x1122_3344_5566_7788 ^ index, 0x0fed_cba9_8765_4321 + index) }
+    }
+
+    #[inline(always)]
+    pub(super) fn same(one: Vector, other: Vector) -> bool {
+        // SAFETY: as above.
+        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(one, other)) == 0xffff }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod vector {
+    pub(super) use core::arch::aarch64::uint64x2_t as Vector;
+    use core::arch::aarch64::{vceqq_u64, vcombine_u64, vcreate_u64, vgetq_lane_u64};
+
+    #[inline(always)]
+    pub(super) fn new(index: i64) -> Vector {
+        let index = index as u64;
+        // SAFETY: every aarch64 target of Linux has NEON.
+        unsafe {
+            vcombine_u64(
+                vcreate_u64(0x1122_3344_5566_7788 ^ index),
+                vcreate_u64(0x0fed_cba9_8765_4321 + index),
+            )
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn same(one: Vector, other: Vector) -> bool {
+        // SAFETY: as above.
+        let lanes = unsafe {
+            let equal = vceqq_u64(one, other);
+            vgetq_lane_u64::<0>(equal) & vgetq_lane_u64::<1>(equal)
+        };
+        lanes == u64::MAX
+    }
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+impl Value for vector::Vector {
+    #[inline(always)]
+    fn new(index: u32) -> Self {
+        vector::new(index.into())
+    }
+
+    #[inline(always)]
+    fn same(self, other: Self) -> bool {
+        vector::same(self, other)
+    }
+}
+
+/// Runs the expression with a value of the type live in each of the names.
+/// How many values were lost.
+macro_rules! keep {
+    ($value:ty, $call:expr, $($name:ident)+) => {{
+        let index = 0;
+        $(
+            let index = index + 1;
+            // Opaque: the compiler cannot make it again after the trap.
+            let $name = black_box(<$value>::new(index));
+        )+
+        black_box($call);
+        let (lost, index) = (0, 0);
+        $(
+            let index = index + 1;
+            let lost = lost + u32::from(!$name.same(<$value>::new(index)));
+        )+
+        let _ = index;
+        lost
+    }};
+}
+
+/// A function for each arity and one class of registers, and one that runs
+/// them. Arguments and numbers are opaque too, so that they take registers.
+macro_rules! class {
+    ($module:ident, $value:ty, $name:literal, $($local:ident)+) => {
+        mod $module {
+            use super::*;
+
+            pub(super) fn run(check: &mut Check) {
+                check.equal(concat!("registers ", $name, " 0"), none(), 0);
+                check.equal(concat!("registers ", $name, " 1"), one(), 0);
+                check.equal(concat!("registers ", $name, " 2"), two(), 0);
+                check.equal(concat!("registers ", $name, " 3"), three(), 0);
+                check.equal(concat!("registers ", $name, " 4"), four(), 0);
+                check.equal(concat!("registers ", $name, " 5"), five(), 0);
+                check.equal(concat!("registers ", $name, " 6"), six(), 0);
+            }
+
+            #[inline(never)]
+            fn none() -> u32 {
+                let n = nr::__NR_getpid as usize;
+                // SAFETY: touches no memory.
+                keep!($value, unsafe { syscall0(n) }, $($local)+)
+            }
+
+            #[inline(never)]
+            fn one() -> u32 {
+                let n = nr::__NR_close as usize;
+                // SAFETY: no such descriptor.
+                keep!($value, unsafe { syscall1(n, usize::MAX) }, $($local)+)
+            }
+
+            #[inline(never)]
+            fn two() -> u32 {
+                let n = nr::__NR_munmap as usize;
+                // SAFETY: refused: no length.
+                keep!($value, unsafe { syscall2(n, 0, 0) }, $($local)+)
+            }
+
+            #[inline(never)]
+            fn three() -> u32 {
+                let n = nr::__NR_read as usize;
+                // SAFETY: no such descriptor, and no length.
+                keep!($value, unsafe { syscall3(n, usize::MAX, 0, 0) }, $($local)+)
+            }
+
+            #[inline(never)]
+            fn four() -> u32 {
+                let n = nr::__NR_rt_sigprocmask as usize;
+                let size = linux_aio::SigSet::BYTES;
+                // SAFETY: neither sets nor stores a mask.
+                keep!($value, unsafe { syscall4(n, 0, 0, 0, size) }, $($local)+)
+            }
+
+            #[inline(never)]
+            fn five() -> u32 {
+                let n = nr::__NR_mremap as usize;
+                // SAFETY: refused: the address is no page's.
+                keep!($value, unsafe { syscall5(n, 1, 0, 0, 0, 0) }, $($local)+)
+            }
+
+            #[inline(never)]
+            fn six() -> u32 {
+                let n = nr::__NR_copy_file_range as usize;
+                let none = usize::MAX;
+                // SAFETY: no such descriptors.
+                keep!($value, unsafe { syscall6(n, none, 0, none, 0, 0, 0) }, $($local)+)
+            }
+        }
+    };
+}
+
+class! { integers, usize, "integers",
+    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+class! { doubles, f64, "doubles",
+    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+class! { floats, f32, "floats",
+    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+class! { vectors, vector::Vector, "vectors",
+    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+
+pub(crate) fn run(check: &mut Check) {
+    integers::run(check);
+    doubles::run(check);
+    floats::run(check);
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    vectors::run(check);
+}
