@@ -14,9 +14,7 @@
 
 use core::hint::black_box;
 
-use linux_aio::syscall::{
-    syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6,
-};
+use linux_aio::syscall::{syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
 
 use crate::check::Check;
 use crate::nr;
@@ -216,14 +214,14 @@ macro_rules! class {
 }
 
 class! { integers, usize, "integers",
-    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
 class! { doubles, f64, "doubles",
-    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
 class! { floats, f32, "floats",
-    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 class! { vectors, vector::Vector, "vectors",
-    a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
+a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af }
 
 pub(crate) fn run(check: &mut Check) {
     integers::run(check);
