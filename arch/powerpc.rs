@@ -12,9 +12,8 @@
 //!   `lr`, the other condition fields, and the floating-point, vector and
 //!   control registers; it touches no part of the caller's stack frame.
 //! - Source: the kernel's `Documentation/arch/powerpc/syscall64-abi.rst`,
-//!   `arch/powerpc/kernel/interrupt_64.S` and `entry_32.S` (which restores
-//!   more: some kernels also `ctr` and `xer`), and
-//!   `arch/powerpc/kernel/syscalls/syscall.tbl`.
+//!   `arch/powerpc/kernel/interrupt_64.S` (which zeroes exactly these),
+//!   `entry_32.S` and `arch/powerpc/kernel/syscalls/syscall.tbl`.
 
 use super::{BaseNumbers, Facts, Numbers};
 

@@ -32,7 +32,11 @@ pub(crate) const FACTS: Facts = Facts {
 /// Process entry: `r1` points at argc; the ABI wants it 16-byte aligned, and
 /// below it a frame, whose back chain is zero: the chain of frames ends here.
 /// `r12` is the entry's own address, from which the TOC pointer comes.
-#[cfg(all(feature = "rt", target_arch = "powerpc64", not(target_abi = "elfv1")))]
+#[cfg(all(
+    feature = "rt",
+    target_arch = "powerpc64",
+    not(all(target_endian = "big", target_env = "gnu"))
+))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __process_entry {
@@ -62,7 +66,14 @@ macro_rules! __process_entry {
 /// Process entry, ELFv1: as above, but the symbol is a descriptor in `.opd`,
 /// from which the kernel loads the address of the code and the TOC pointer,
 /// and the frame has room for eight arguments.
-#[cfg(all(feature = "rt", target_arch = "powerpc64", target_abi = "elfv1"))]
+///
+/// `target_abi = "elfv1"` says the same as this `cfg`, but Rust 1.85 does not
+/// know it, and warns wherever the crate is built.
+#[cfg(all(
+    feature = "rt",
+    target_arch = "powerpc64",
+    all(target_endian = "big", target_env = "gnu")
+))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __process_entry {

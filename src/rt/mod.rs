@@ -245,9 +245,10 @@ macro_rules! __rt_memory_functions {
     };
 }
 
-/// The two symbols of unwinding alone. `core` as it is delivered was compiled
-/// to unwind, and an unoptimised link asks for them, but nothing calls them in
-/// a program whose panics do not unwind.
+/// The symbols of unwinding alone. `core` as it is delivered was compiled to
+/// unwind, and an unoptimised link asks for two of them; on 32-bit Arm the
+/// table of every function asks for one of the last three, which GNU's linker
+/// wants to see. Nothing calls them in a program whose panics do not unwind.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_unwind_symbols {
@@ -261,6 +262,24 @@ macro_rules! __rt_unwind_symbols {
 
             #[unsafe(no_mangle)]
             extern "C" fn _Unwind_Resume() -> ! {
+                $crate::rt::exit(101)
+            }
+
+            #[cfg(target_arch = "arm")]
+            #[unsafe(no_mangle)]
+            extern "C" fn __aeabi_unwind_cpp_pr0() -> ! {
+                $crate::rt::exit(101)
+            }
+
+            #[cfg(target_arch = "arm")]
+            #[unsafe(no_mangle)]
+            extern "C" fn __aeabi_unwind_cpp_pr1() -> ! {
+                $crate::rt::exit(101)
+            }
+
+            #[cfg(target_arch = "arm")]
+            #[unsafe(no_mangle)]
+            extern "C" fn __aeabi_unwind_cpp_pr2() -> ! {
                 $crate::rt::exit(101)
             }
         };

@@ -1,16 +1,11 @@
 # Builds for targets whose core and std are built from source. Sourced; needs
-# rust-src.sh, $target, $logs, $feature_sets.
+# $target, $logs, $feature_sets.
 
-# use_library: the sources, looked for once a run; every step after a failed
-# search fails at once.
+# use_library: the sources and their compiler, as `cargo qemu` finds them.
 use_library() {
-    local found=$logs/library
-    if [ ! -f "$found" ]; then
-        rust_src || library=
-        printf 'library=%q compiler=%q\n' "$library" "$compiler" >"$found"
-    fi
-    . "$found"
-    [ -n "$library" ] || { echo "no library sources of this compiler (step: library sources)"; return 1; }
+    local found
+    found=$(cargo qemu library) || return
+    eval "$found"
     # The first names the sources without a change in the toolchain's folder;
     # it is cargo's own test hook.
     export __CARGO_TESTS_ONLY_SRC_ROOT=$library RUSTC_BOOTSTRAP=1 RUSTC=$compiler
@@ -61,15 +56,30 @@ cross_bare() {
     done
 }
 
-# A 32-bit test run on an x86_64 kernel: the C library comes static from the
-# cross compiler's package. Tests unwind whatever the profile says, and two
-# builds of core do not mix: so all unwinds here.
-i686_tests() {
+# std_tests TARGET ARGUMENT...: cargo's tests with std from source. Tests
+# unwind whatever the profile says, and two builds of core do not mix: so all
+# unwinds here.
+std_tests() {
+    local to=$1
+    shift
     use_library || return
+    export CARGO_PROFILE_DEV_PANIC=unwind CARGO_TARGET_DIR=$target/std-tests
+    cargo test --locked --no-fail-fast --target "$to" -Zbuild-std=std,panic_abort,test "$@"
+}
+
+# A 32-bit test run on an x86_64 kernel: the C library comes static from the
+# cross compiler's package.
+i686_tests() {
     export CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=i686-linux-gnu-gcc
     export CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-static
-    export RUSTDOCFLAGS=-Ctarget-feature=+crt-static CARGO_PROFILE_DEV_PANIC=unwind
-    export CARGO_TARGET_DIR=$target/i686
-    cargo test --locked --no-fail-fast --target i686-unknown-linux-gnu \
-        -Zbuild-std=std,panic_abort,test "$@"
+    export RUSTDOCFLAGS=-Ctarget-feature=+crt-static
+    std_tests i686-unknown-linux-gnu "$@"
+}
+
+# Under QEMU's user mode, where AIO is absent: the tests that do without it.
+# The layouts are those of the target's own C compiler.
+emulated_tests() {
+    QEMU_USER=$(cargo qemu emulators) || return
+    export QEMU_USER TARGET_CC=$2
+    std_tests "$1" -p linux-aio --all-features --lib --test syscall --test layout
 }

@@ -5,7 +5,8 @@ failed=0
 failed_steps=()
 
 # step KIND NAME COMMAND...: KIND `test` counts what cargo's `test result:`
-# lines say, and a run of no test at all is a failure; KIND `check` counts one.
+# lines say, KIND `sum` what the last line `N passed, N failed` says, and a run
+# of no test at all is a failure; KIND `check` counts one.
 # A command that cannot do its work says why and fails: nothing is skipped but
 # by name.
 step() {
@@ -18,14 +19,16 @@ step() {
         "$@"
     ) >"$log" 2>&1 </dev/null
     status=$?
-    if [ "$kind" = test ]; then
+    if [ "$kind" != check ]; then
         read -r good bad ignored < <(awk '/^test result:/ {
                 for (i = 1; i < NF; i++) {
                     if ($(i + 1) == "passed;") good += $i
                     if ($(i + 1) == "failed;") bad += $i
                     if ($(i + 1) == "ignored;") ignored += $i
                 }
-            } END { print good + 0, bad + 0, ignored + 0 }' "$log")
+            }
+            { sum = $0 ~ /^[0-9]+ passed, [0-9]+ failed$/ ? $0 : "" }
+            END { if (split(sum, words, " ")) { good += words[1]; bad += words[3] }; print good + 0, bad + 0, ignored + 0 }' "$log")
         note=" $good passed"
         [ "$ignored" = 0 ] || note+=", $ignored ignored"
         if [ "$status" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi

@@ -5,6 +5,8 @@
 packages=(gcc libc6-dev linux-libc-dev binutils strace)
 if [ "$(uname -m)" = x86_64 ]; then
     packages+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
+    packages+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)
+    packages+=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
 fi
 
 tools() {

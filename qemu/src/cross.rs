@@ -1,0 +1,52 @@
+//! Builds the conformance program for a target, with `core` from source.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::cache::{Cache, root, target_folder};
+use crate::command::output;
+use crate::rust_src::RustSrc;
+use crate::targets::Target;
+use crate::toolchain;
+
+/// The program for a target; `None` where nothing can link it, and the library
+/// alone was built.
+pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<Option<PathBuf>> {
+    let link = toolchain::linker(cache, target.abi)?;
+    // A folder a target: cargo locks the one it builds in, and these are
+    // built side by side.
+    let folder = target_folder().join("qemu").join(target.triple);
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .args(["build", "--locked", "--quiet", "--profile", "guest"])
+        .args(["--target", target.triple, "-Zbuild-std=core"])
+        .env("CARGO_TARGET_DIR", &folder)
+        .env("CARGO_TERM_COLOR", "never")
+        .env("RUSTC", &rust.compiler)
+        // The first is cargo's own test hook: it names the sources without a
+        // change in the toolchain's folder.
+        .env("__CARGO_TESTS_ONLY_SRC_ROOT", &rust.library)
+        .env("RUSTC_BOOTSTRAP", "1");
+    let mut flags = vec!["-Crelocation-model=static".to_owned()];
+    if let Some(link) = &link {
+        // Not by cargo's own setting: that is the build scripts' too.
+        flags.push(format!("-Clinker={}", link.program.display()));
+        flags.push(format!("-Clinker-flavor={}", link.flavor));
+        if target.triple.contains("-musl") {
+            // Else rustc asks for a C library's start files.
+            flags.push("-Clink-self-contained=no".to_owned());
+        }
+        let words = target.abi.link_args.iter();
+        flags.extend(words.map(|word| format!("-Clink-arg={word}")));
+        cargo.args(["-p", "guest"]);
+    } else {
+        cargo.args(["-p", "linux-aio", "--lib", "--features", "rt"]);
+    }
+    flags.extend_from_slice(&target.abi.rustflags);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    output(&mut cargo)?;
+    Ok(link.map(|_| folder.join(target.triple).join("guest/guest")))
+}

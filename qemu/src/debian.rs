@@ -1,0 +1,197 @@
+//! Debian packages without installing them: an apt with private state that
+//! sees one suite, and `dpkg-deb` into a folder. The machine's own apt is
+//! asked for its mirror, and is not changed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::Cache;
+use crate::command::output;
+
+const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One suite of Debian, by a private apt.
+pub(crate) struct Suite {
+    name: String,
+    state: PathBuf,
+}
+
+impl Suite {
+    /// Its index, fetched at most once a day; an older one serves where there
+    /// is no network.
+    pub(crate) fn open(cache: &Cache, name: &str) -> Result<Suite> {
+        let state = cache.path("apt").join(name);
+        let suite = Suite {
+            name: name.to_owned(),
+            state,
+        };
+        suite
+            .update()
+            .with_context(|| format!("Debian's suite {name}"))?;
+        Ok(suite)
+    }
+
+    fn update(&self) -> Result<()> {
+        let mut mirror = mirror()?;
+        if self.name.ends_with("-security") {
+            mirror += "-security";
+        }
+        let keys = if Path::new(KEYS).exists() {
+            format!("[signed-by={KEYS}] ")
+        } else {
+            String::new()
+        };
+        let source = format!("deb {keys}{mirror} {} main\n", self.name);
+        let (list, stamp) = (self.state.join("sources.list"), self.state.join("updated"));
+        let known = fs::read_to_string(&list).is_ok_and(|old| old == source);
+        let age = fs::metadata(&stamp)
+            .and_then(|stamp| stamp.modified())
+            .ok()
+            .and_then(|time| SystemTime::now().duration_since(time).ok());
+        if known && age.is_some_and(|age| age < DAY) {
+            return Ok(());
+        }
+        fs::create_dir_all(self.state.join("lists/partial"))?;
+        fs::create_dir_all(self.state.join("cache/archives/partial"))?;
+        fs::write(self.state.join("status"), "")?;
+        fs::write(&list, source)?;
+        let mut apt = self.apt("apt-get");
+        apt.args(["update", "-qq", "--error-on=any"]);
+        match output(&mut apt) {
+            Err(_) if known && age.is_some() => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Ok(fs::write(stamp, "")?),
+        }
+    }
+
+    /// An apt command that sees this suite alone. The machine's proxies and
+    /// credentials still apply.
+    fn apt(&self, program: &str) -> Command {
+        let mut apt = Command::new(program);
+        let at = |key: &str, path: &str| format!("{key}={}", self.state.join(path).display());
+        for option in [
+            at("Dir::Etc::SourceList", "sources.list"),
+            at("Dir::State::Lists", "lists"),
+            at("Dir::State::Status", "status"),
+            at("Dir::Cache", "cache"),
+            at("Dir::Log", ""),
+        ] {
+            apt.args(["-o", &option]);
+        }
+        for option in [
+            "Dir::Etc::SourceParts=/dev/null",
+            "Dir::Etc::Preferences=/dev/null",
+            "Dir::Etc::PreferencesParts=/dev/null",
+            "Acquire::Languages=none",
+            "Acquire::Retries=3",
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+            "APT::Sandbox::User=root",
+            "Debug::NoLocking=true",
+        ] {
+            apt.args(["-o", option]);
+        }
+        apt.env("LC_ALL", "C");
+        apt
+    }
+
+    /// The newest version of a package that starts with `prefix`.
+    pub(crate) fn version(&self, package: &str, prefix: &str) -> Result<String> {
+        let list = output(self.apt("apt-cache").args(["madison", package]))?;
+        list.lines()
+            .filter_map(|line| line.split('|').nth(1).map(str::trim))
+            .find(|version| version.starts_with(prefix))
+            .map(str::to_owned)
+            .with_context(|| format!("Debian's {} has no {package} {prefix}", self.name))
+    }
+
+    /// Packages, each `NAME` or `NAME=VERSION`, unpacked into `folder`.
+    pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
+        let debs = folder.join("debs");
+        fs::create_dir_all(&debs)?;
+        let mut apt = self.apt("apt-get");
+        apt.current_dir(&debs)
+            .args(["download", "-qq"])
+            .args(packages);
+        output(&mut apt)?;
+        for deb in fs::read_dir(&debs)? {
+            output(
+                Command::new("dpkg-deb")
+                    .arg("-x")
+                    .arg(deb?.path())
+                    .arg(folder),
+            )?;
+        }
+        Ok(fs::remove_dir_all(debs)?)
+    }
+
+    /// A package and what of its dependencies this machine lacks, by a
+    /// simulated installation over its real package state.
+    pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
+        let mut apt = self.apt("apt-get");
+        apt.args(["install", "-qq", "--simulate", "--no-install-recommends"]);
+        apt.args(["-o", "Dir::State::Status=/var/lib/dpkg/status", package]);
+        let list = output(&mut apt)?;
+        let installs = list.lines().filter_map(|line| line.strip_prefix("Inst "));
+        let package = |line: &str| {
+            let (name, rest) = line.split_once(' ')?;
+            let version = rest.split_once('(')?.1.split(' ').next()?;
+            Some(format!("{name}={version}"))
+        };
+        Ok(installs.filter_map(package).collect())
+    }
+}
+
+/// The mirror is the machine's own choice, whichever format its sources have:
+/// apt itself is asked, first for what it knows to be Debian's; before any
+/// `apt-get update` it knows none, and the suite's name decides.
+fn mirror() -> Result<String> {
+    if let Ok(mirror) = std::env::var("DEBIAN_MIRROR") {
+        return Ok(mirror.trim_end_matches('/').to_owned());
+    }
+    let mut apt = Command::new("apt-get");
+    apt.args(["indextargets", "--format"])
+        .arg("$(ORIGIN) $(COMPONENT) $(RELEASE) $(REPO_URI)")
+        .arg("Created-By: Packages");
+    let targets = output(&mut apt)?;
+    let indexed = targets.lines().find_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["Debian", "main", release, uri]
+                if !release.contains("-security") && !release.contains('/') =>
+            {
+                Some(uri)
+            }
+            _ => None,
+        }
+    });
+    if let Some(uri) = indexed {
+        return Ok(uri.trim_end_matches('/').to_owned());
+    }
+    let mut apt = Command::new("apt-get");
+    apt.args(["update", "--print-uris", "-o", "Debug::NoLocking=true"]);
+    let uris = output(&mut apt)?;
+    let suites = [
+        "stable",
+        "oldstable",
+        "testing",
+        "unstable",
+        "sid",
+        "bookworm",
+        "trixie",
+        "forky",
+    ];
+    let found = uris.lines().find_map(|line| {
+        let (mirror, rest) = line.strip_prefix('\'')?.split_once("/dists/")?;
+        let suite = rest.split_once("/InRelease'")?.0;
+        suites.contains(&suite).then_some(mirror)
+    });
+    match found {
+        Some(mirror) => Ok(mirror.to_owned()),
+        None => bail!("no Debian mirror in this machine's apt sources: set DEBIAN_MIRROR"),
+    }
+}

@@ -1,0 +1,307 @@
+//! `cargo qemu`: the conformance program on every Linux target of rustc.
+
+use std::collections::VecDeque;
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+mod cache;
+mod command;
+mod cross;
+mod debian;
+mod readme;
+mod report;
+mod run;
+mod rust_src;
+mod targets;
+mod toolchain;
+mod trace;
+mod verdict;
+
+use cache::Cache;
+use report::{Outcome, Results, Status, Verb};
+use rust_src::RustSrc;
+use targets::{Table, Target};
+
+/// Builds the conformance program for Linux targets and runs it.
+///
+/// TARGET is a target of rustc, an ABI of `cargo qemu list`, or a pattern of
+/// either with `*`. What is needed is fetched from Debian into target/cache,
+/// once; DEBIAN_MIRROR replaces the mirror of apt's configuration, and
+/// RUST_SRC (toolchain, rustup, debian, debian-web) forces one way to the
+/// sources of Rust's library.
+#[derive(Parser)]
+#[command(name = "cargo qemu", bin_name = "cargo qemu")]
+struct Cli {
+    #[command(subcommand)]
+    command: Verbs,
+}
+
+#[derive(Subcommand)]
+enum Verbs {
+    /// Every ABI: its targets, what runs it here, the last recorded result
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch what targets need, and `headers`, the kernel's of every architecture
+    Setup { targets: Vec<String> },
+    /// Run under QEMU's user mode, where AIO answers ENOSYS
+    User(Run),
+    /// Run on this machine's own kernel, where AIO works
+    Native(Run),
+    /// Write the README's table of targets from qemu/results.json
+    Readme {
+        /// Fail if the table is another
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print where a compiler and its library's sources are, for the shell
+    Library,
+    /// Print the path of Debian's rustc of a version that starts so
+    Rustc { suite: String, version: String },
+    /// Print the folder of QEMU's emulators
+    Emulators,
+}
+
+#[derive(Args)]
+struct Run {
+    targets: Vec<String>,
+    /// All targets of each ABI, not the first alone
+    #[arg(long)]
+    all: bool,
+    /// An array with one object a target, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Put the results into qemu/results.json
+    #[arg(long)]
+    record: bool,
+    /// How many targets at a time
+    #[arg(long, short, default_value_t = cores())]
+    jobs: usize,
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cargo qemu: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Verbs) -> Result<ExitCode> {
+    let table = Table::load()?;
+    match command {
+        Verbs::List { json } => list(&table, json)?,
+        Verbs::Setup { targets } => setup(&table, &targets)?,
+        Verbs::User(options) => return test(&table, Verb::User, &options),
+        Verbs::Native(options) => return test(&table, Verb::Native, &options),
+        Verbs::Readme { check } => readme::update(&table, &Results::load()?, check)?,
+        Verbs::Library => {
+            let RustSrc { compiler, library } = RustSrc::find(&Cache::open()?)?;
+            println!(
+                "library='{}' compiler='{}'",
+                library.display(),
+                compiler.display()
+            );
+        }
+        Verbs::Rustc { suite, version } => {
+            let (compiler, _) = rust_src::web_compiler(&Cache::open()?, &suite, &version, &[])?;
+            println!("{}", compiler.display());
+        }
+        Verbs::Emulators => println!("{}", toolchain::qemu(&Cache::open()?)?.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(table: &Table, json: bool) -> Result<()> {
+    let results = Results::load()?;
+    if json {
+        let row = |target: Target<'_>| {
+            serde_json::json!({
+                "target": target.triple,
+                "arch": target.abi.arch,
+                "abi": target.abi.name,
+                "bits": target.abi.bits,
+                "endian": target.abi.endian,
+                "qemu": target.abi.qemu,
+                "nightly": target.abi.nightly,
+                "reason": target.abi.obstacle(),
+                "last": results.of(target.triple, Verb::User),
+            })
+        };
+        let rows: Vec<_> = table.targets(true).into_iter().map(row).collect();
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for target in table.targets(true) {
+        let last = results.of(target.triple, Verb::User);
+        let last = last.map_or("never recorded".to_owned(), |outcome| {
+            match outcome.result {
+                Status::Passed => format!("{} passed", outcome.passed),
+                result => result.name().to_owned(),
+            }
+        });
+        let how = match (target.abi.obstacle(), &target.abi.qemu) {
+            (None, Some(qemu)) => format!("qemu-{qemu}"),
+            (obstacle, _) => obstacle.unwrap_or_default().to_owned(),
+        };
+        println!(
+            "{:17} {:38} {last:15} {how}",
+            target.abi.name, target.triple
+        );
+    }
+    let list = command::output(Command::new("rustc").args(["--print", "target-list"]))?;
+    let (missing, unknown) = table.differences(&list);
+    for target in missing {
+        println!("{target}: this rustc has it, and no row does");
+    }
+    for target in unknown {
+        println!("{target}: this rustc does not have it");
+    }
+    Ok(())
+}
+
+fn setup(table: &Table, names: &[String]) -> Result<()> {
+    let cache = Cache::open()?;
+    let (headers, names): (Vec<String>, Vec<String>) =
+        names.iter().cloned().partition(|name| name == "headers");
+    let bar = ProgressBar::new_spinner();
+    let fetch = |what: &str, path: Result<std::path::PathBuf>| -> Result<()> {
+        let path = path?;
+        bar.suspend(|| println!("{what}: {}", path.display()));
+        Ok(())
+    };
+    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    if !headers.is_empty() {
+        bar.set_message("the kernel's headers");
+        fetch("headers", toolchain::headers(&cache))?;
+        if names.is_empty() {
+            return Ok(());
+        }
+    }
+    bar.set_message("the sources of Rust's library");
+    fetch("library", RustSrc::find(&cache).map(|rust| rust.library))?;
+    bar.set_message("QEMU");
+    fetch("emulators", toolchain::qemu(&cache))?;
+    for target in table.named(&names, true)? {
+        bar.set_message(target.triple.to_owned());
+        if let targets::Linker::Gnu(prefix) = &target.abi.linker {
+            let linker = toolchain::linker(&cache, target.abi)?;
+            fetch(
+                prefix,
+                Ok(linker.map(|link| link.program).unwrap_or_default()),
+            )?;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
+    let mut targets = table.named(&options.targets, options.all)?;
+    if verb == Verb::Native && options.targets.is_empty() {
+        targets.retain(|target| target.abi.is_native());
+        if targets.is_empty() {
+            bail!("no target is native on {}", std::env::consts::ARCH);
+        }
+    }
+    let cache = Cache::open()?;
+    let rust = RustSrc::find(&cache)?;
+    if verb == Verb::User {
+        toolchain::qemu(&cache)?;
+    }
+    let outcomes = side_by_side(&cache, &rust, verb, &targets, options);
+    if options.record {
+        record(&cache, &rust, &outcomes)?;
+    }
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&outcomes)?);
+    } else {
+        let of = |status| outcomes.iter().filter(|o| o.result == status).count();
+        println!(
+            "targets: {} passed, {} failed, {} built and not run, {} not built",
+            of(Status::Passed),
+            of(Status::Failed),
+            of(Status::Builds),
+            of(Status::NotRun)
+        );
+        println!("{}", report::sum(&outcomes));
+    }
+    let failed = outcomes
+        .iter()
+        .any(|outcome| outcome.result == Status::Failed);
+    let ran = outcomes
+        .iter()
+        .any(|outcome| outcome.result == Status::Passed);
+    // Targets that were only built are no proof of anything that was asked.
+    Ok(if failed || !ran {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Several targets at a time; each line is printed when its target is done.
+fn side_by_side(
+    cache: &Cache,
+    rust: &RustSrc,
+    verb: Verb,
+    targets: &[Target<'_>],
+    options: &Run,
+) -> Vec<Outcome> {
+    let bar = ProgressBar::new(targets.len() as u64);
+    let style = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}");
+    bar.set_style(style.unwrap_or(ProgressStyle::default_bar()));
+    let queue = Mutex::new(targets.iter().enumerate().collect::<VecDeque<_>>());
+    let done = Mutex::new(Vec::new());
+    let next = || queue.lock().ok()?.pop_front();
+    let work = || {
+        while let Some((index, target)) = next() {
+            bar.set_message(target.triple.to_owned());
+            let outcome = run::target(cache, rust, verb, *target);
+            bar.inc(1);
+            bar.suspend(|| match options.json {
+                true => eprintln!("{}", outcome.show()),
+                false => println!("{}", outcome.show()),
+            });
+            if let Ok(mut done) = done.lock() {
+                done.push((index, outcome));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..options.jobs.clamp(1, targets.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    bar.finish_and_clear();
+    let mut outcomes = done.into_inner().unwrap_or_default();
+    outcomes.sort_by_key(|&(index, _)| index);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn record(cache: &Cache, rust: &RustSrc, outcomes: &[Outcome]) -> Result<()> {
+    let mut results = Results::load()?;
+    results.merge(outcomes);
+    results.date = command::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?
+        .trim()
+        .to_owned();
+    results.kernel = command::output(Command::new("uname").arg("-r"))?
+        .trim()
+        .to_owned();
+    let version = command::output(Command::new(&rust.compiler).arg("-V"))?;
+    results.rustc = version.split(' ').nth(1).unwrap_or_default().to_owned();
+    results.qemu = toolchain::qemu_version(cache)?;
+    results.save()
+}

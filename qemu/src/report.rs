@@ -1,0 +1,203 @@
+//! What a run found: a line a target, JSON, and the results file.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::cache::root;
+use crate::targets::Target;
+
+/// How the program was run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verb {
+    /// By QEMU's user mode.
+    User,
+    /// By this machine's own kernel.
+    Native,
+}
+
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Verb::User => "user",
+            Verb::Native => "native",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Status {
+    Passed,
+    Failed,
+    /// Built, and nothing here runs it.
+    Builds,
+    NotRun,
+}
+
+impl Status {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Status::Passed => "passed",
+            Status::Failed => "FAILED",
+            Status::Builds => "builds",
+            Status::NotRun => "not run",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub(crate) target: String,
+    pub(crate) arch: String,
+    pub(crate) abi: String,
+    pub(crate) run: Verb,
+    pub(crate) result: Status,
+    pub(crate) passed: u32,
+    pub(crate) failed: u32,
+    pub(crate) skipped: u32,
+    pub(crate) seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// What is told of a failure.
+    #[serde(skip)]
+    pub(crate) output: String,
+}
+
+impl Outcome {
+    pub(crate) fn new(run: Verb, target: Target<'_>) -> Outcome {
+        Outcome {
+            target: target.triple.to_owned(),
+            arch: target.abi.arch.clone(),
+            abi: target.abi.name.clone(),
+            run,
+            result: Status::Passed,
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            seconds: 0.0,
+            reason: None,
+            output: String::new(),
+        }
+    }
+
+    fn because(mut self, result: Status, reason: &str) -> Outcome {
+        self.result = result;
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    pub(crate) fn built(self, reason: &str) -> Outcome {
+        self.because(Status::Builds, reason)
+    }
+
+    pub(crate) fn not_run(self, reason: &str) -> Outcome {
+        self.because(Status::NotRun, reason)
+    }
+
+    pub(crate) fn failed(mut self, reason: &str, output: &str) -> Outcome {
+        self.failed = 1;
+        self.output = output.to_owned();
+        self.because(Status::Failed, reason)
+    }
+
+    /// A line for a person, and for a failure what to know of it.
+    pub(crate) fn show(&self) -> String {
+        let Outcome {
+            target,
+            result,
+            passed,
+            failed,
+            skipped,
+            seconds,
+            ..
+        } = self;
+        let mut text = format!("{:7} {target:38} ", result.name());
+        if passed + failed > 0 {
+            let _ = write!(text, "{passed:4} passed");
+            if *failed > 0 {
+                let _ = write!(text, ", {failed} failed");
+            }
+            if *skipped > 0 {
+                let _ = write!(text, ", {skipped} skipped");
+            }
+        }
+        if let Some(reason) = &self.reason {
+            let _ = write!(text, " ({reason})");
+        }
+        let _ = write!(text, " {seconds:.1} s");
+        if *result == Status::Failed {
+            let lines: Vec<_> = self.output.lines().collect();
+            let (from, repeat) = (lines.len().saturating_sub(30), self.run.name());
+            for line in &lines[from..] {
+                let _ = write!(text, "\n    {line}");
+            }
+            let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {target}");
+        }
+        text
+    }
+}
+
+/// The last line: checks passed, and checks, builds and runs that failed.
+pub(crate) fn sum(outcomes: &[Outcome]) -> String {
+    let of = |count: fn(&Outcome) -> u32| outcomes.iter().map(count).sum::<u32>();
+    format!(
+        "{} passed, {} failed",
+        of(|outcome| outcome.passed),
+        of(|outcome| outcome.failed)
+    )
+}
+
+/// `qemu/results.json`: the last recorded result of each target and way.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// Of the last recording.
+    pub(crate) date: String,
+    pub(crate) rustc: String,
+    pub(crate) qemu: String,
+    pub(crate) kernel: String,
+    pub(crate) targets: Vec<Outcome>,
+}
+
+impl Results {
+    fn path() -> PathBuf {
+        root().join("qemu/results.json")
+    }
+
+    pub(crate) fn load() -> Result<Results> {
+        let path = Results::path();
+        if !path.exists() {
+            return Ok(Results::default());
+        }
+        let text = fs::read_to_string(&path)?;
+        serde_json::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Takes new outcomes in place of the old ones of the same targets.
+    pub(crate) fn merge(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let mut outcome = outcome.clone();
+            outcome.seconds = (outcome.seconds * 10.0).round() / 10.0;
+            self.targets
+                .retain(|old| old.target != outcome.target || old.run != outcome.run);
+            self.targets.push(outcome);
+        }
+        let key = |outcome: &Outcome| (outcome.target.clone(), outcome.run.name());
+        self.targets.sort_by_key(key);
+    }
+
+    pub(crate) fn save(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        Ok(fs::write(Results::path(), text)?)
+    }
+
+    pub(crate) fn of(&self, target: &str, run: Verb) -> Option<&Outcome> {
+        self.targets
+            .iter()
+            .find(|outcome| outcome.target == target && outcome.run == run)
+    }
+}

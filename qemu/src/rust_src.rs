@@ -1,0 +1,210 @@
+//! The sources of Rust's library, of exactly the compiler's version, so that
+//! `core` can be built for targets that nobody delivers it for.
+//!
+//! `RUST_SRC` names one way; else the first that works serves:
+//!
+//! - `toolchain`: `rust-src` is there already;
+//! - `rustup`: downloads the component; the toolchain itself stays as it is;
+//! - `debian`: Debian's rust-src, from whichever suite has this version;
+//! - `debian-web`: Debian's rustc-web and rust-web-src: another compiler, but
+//!   always a matching pair, since one source package makes both.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cache::Cache;
+use crate::command::output;
+use crate::debian::Suite;
+
+/// A compiler and its library's sources.
+pub(crate) struct RustSrc {
+    pub(crate) compiler: PathBuf,
+    pub(crate) library: PathBuf,
+}
+
+const WAYS: &str = "toolchain rustup debian debian-web";
+
+impl RustSrc {
+    pub(crate) fn find(cache: &Cache) -> Result<RustSrc> {
+        let installed = Installed::find()?;
+        let ways = std::env::var("RUST_SRC").unwrap_or_else(|_| WAYS.to_owned());
+        let mut complaints = String::new();
+        for way in ways.split_whitespace() {
+            let found = match way {
+                "toolchain" => {
+                    installed.with(installed.sysroot.join("lib/rustlib/src/rust/library"))
+                }
+                "rustup" => installed.rustup(cache),
+                "debian" => installed.debian(cache),
+                "debian-web" => web(cache),
+                _ => bail!("RUST_SRC={way}: the ways are {WAYS}"),
+            };
+            match found {
+                Ok(found) => return Ok(found),
+                Err(error) => complaints += &format!("\n{way}: {error:#}"),
+            }
+        }
+        bail!(
+            "no sources of the library of {}:{complaints}",
+            installed.release
+        )
+    }
+
+    fn check(self) -> Result<RustSrc> {
+        let library = &self.library;
+        ensure!(
+            library.join("Cargo.lock").is_file() && library.join("core/src/lib.rs").is_file(),
+            "{} is not there",
+            library.display()
+        );
+        Ok(self)
+    }
+
+    /// The linker that rustup's toolchains bring.
+    pub(crate) fn lld() -> Result<PathBuf> {
+        let sysroot = Installed::find()?.sysroot;
+        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let lld = sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
+        // Else it is looked for in PATH.
+        Ok(if lld.exists() { lld } else { "rust-lld".into() })
+    }
+}
+
+/// The compiler that this machine has.
+struct Installed {
+    compiler: PathBuf,
+    sysroot: PathBuf,
+    release: String,
+}
+
+impl Installed {
+    fn find() -> Result<Installed> {
+        let compiler = output(Command::new("rustup").args(["which", "rustc"]))
+            .or_else(|_| output(Command::new("sh").args(["-c", "command -v rustc"])))
+            .context("no rustc")?;
+        let compiler = PathBuf::from(compiler.trim());
+        let sysroot = output(Command::new(&compiler).args(["--print", "sysroot"]))?;
+        let release = output(Command::new(&compiler).arg("-vV"))?
+            .lines()
+            .find_map(|line| line.strip_prefix("release: "))
+            .context("a rustc without a release")?
+            .to_owned();
+        Ok(Installed {
+            compiler,
+            sysroot: sysroot.trim().into(),
+            release,
+        })
+    }
+
+    fn with(&self, library: PathBuf) -> Result<RustSrc> {
+        let compiler = self.compiler.clone();
+        RustSrc { compiler, library }.check()
+    }
+
+    /// rustup adds components to a toolchain in place. It is given a shadow of
+    /// this one, made of nothing but its manifests, so that the sources land
+    /// in the cache.
+    fn rustup(&self, cache: &Cache) -> Result<RustSrc> {
+        let name = self
+            .sysroot
+            .file_name()
+            .context("a toolchain without a name")?;
+        let manifests = self.sysroot.join("lib/rustlib");
+        let rustlib = Path::new("toolchains").join(name).join("lib/rustlib");
+        let entry = cache.entry(&format!("rustup-{}", self.release), |folder| {
+            let shadow = folder.join(&rustlib);
+            fs::create_dir_all(&shadow)?;
+            for file in fs::read_dir(&manifests)? {
+                let file = file?;
+                if file.file_type()?.is_file() {
+                    fs::copy(file.path(), shadow.join(file.file_name()))?;
+                }
+            }
+            let mut rustup = Command::new("timeout");
+            rustup.args([
+                "90",
+                "rustup",
+                "component",
+                "add",
+                "rust-src",
+                "--toolchain",
+            ]);
+            output(rustup.arg(name).env("RUSTUP_HOME", folder)).map(drop)
+        })?;
+        self.with(entry.join(rustlib).join("src/rust/library"))
+    }
+
+    fn debian(&self, cache: &Cache) -> Result<RustSrc> {
+        ensure!(
+            !self.release.contains('-'),
+            "{} is in no suite of Debian",
+            self.release
+        );
+        let entry = cache.entry(&format!("rust-src-{}", self.release), |folder| {
+            let mut complaints = String::new();
+            for suite in ["trixie-backports", "sid", "forky", "experimental", "trixie"] {
+                let unpacked = Suite::open(cache, suite).and_then(|suite| {
+                    let version = suite.version("rust-src", &format!("{}+", self.release))?;
+                    suite.unpack(&[format!("rust-src={version}")], folder)
+                });
+                match unpacked {
+                    Ok(()) => return Ok(()),
+                    Err(error) => complaints += &format!("\n{error:#}"),
+                }
+            }
+            bail!("no suite has it:{complaints}")
+        })?;
+        let sources = entry.join("usr/src");
+        let folder = fs::read_dir(&sources)?
+            .filter_map(Result::ok)
+            .map(|entry| entry.path().join("library"))
+            .find(|library| library.is_dir())
+            .context("a package without sources")?;
+        self.with(folder)
+    }
+}
+
+fn web(cache: &Cache) -> Result<RustSrc> {
+    let (compiler, root) = web_compiler(cache, "bookworm-security", "", &["rust-web-src"])?;
+    let library = root.join("usr/lib/rustlib/src/rust/library");
+    RustSrc { compiler, library }.check()
+}
+
+/// Debian's rustc-web of a version that starts with `prefix`, what it needs,
+/// and `more` packages of the same version, unpacked: the command that runs it
+/// and the folder.
+pub(crate) fn web_compiler(
+    cache: &Cache,
+    suite: &str,
+    prefix: &str,
+    more: &[&str],
+) -> Result<(PathBuf, PathBuf)> {
+    // Which version it is decides the network, so the entry is by suite.
+    let name = format!("rustc-web-{suite}{prefix}");
+    let folder = cache.entry(&name, |folder| {
+        let suite = Suite::open(cache, suite)?;
+        let version = suite.version("rustc-web", prefix)?;
+        let mut packages = suite.with_dependencies(&format!("rustc-web={version}"))?;
+        packages.extend(more.iter().map(|package| format!("{package}={version}")));
+        suite.unpack(&packages, folder)
+    })?;
+    let libraries = folder
+        .join("usr/lib")
+        .join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    let compiler = folder.join("rustc");
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH=\"{}\" exec \"{}/usr/bin/rustc\" \"$@\"\n",
+        libraries.display(),
+        folder.display()
+    );
+    if !fs::read_to_string(&compiler).is_ok_and(|old| old == script) {
+        fs::write(&compiler, script)?;
+        fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755))?;
+    }
+    output(Command::new(&compiler).arg("-vV"))?;
+    Ok((compiler, folder))
+}

@@ -1,0 +1,113 @@
+//! What a target needs besides the compiler: an emulator, and for some a GNU
+//! linker. All of it is Debian's, unpacked in the cache.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::Cache;
+use crate::command::output;
+use crate::debian::Suite;
+use crate::rust_src::RustSrc;
+use crate::targets::{Abi, Linker};
+
+/// The emulators of user mode: statically linked since QEMU 10, and so at home
+/// on any machine. The newest first.
+const QEMU_SUITES: [&str; 3] = ["trixie-backports", "bookworm-backports", "sid"];
+
+/// The folder of `qemu-ARCH`.
+pub(crate) fn qemu(cache: &Cache) -> Result<PathBuf> {
+    let entry = cache.entry("qemu-user", |folder| {
+        let mut complaints = String::new();
+        for suite in QEMU_SUITES {
+            let unpacked = Suite::open(cache, suite)
+                .and_then(|suite| suite.unpack(&["qemu-user".to_owned()], folder));
+            match unpacked {
+                Ok(()) => return Ok(()),
+                Err(error) => complaints += &format!("\n{error:#}"),
+            }
+        }
+        bail!("no suite has it:{complaints}")
+    })?;
+    Ok(entry.join("usr/bin"))
+}
+
+/// QEMU's version, as it tells it.
+pub(crate) fn qemu_version(cache: &Cache) -> Result<String> {
+    let version = output(Command::new(qemu(cache)?.join("qemu-s390x")).arg("--version"))?;
+    let words = version.lines().next().unwrap_or_default();
+    Ok(words
+        .trim_start_matches("qemu-s390x version ")
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .to_owned())
+}
+
+/// The kernel's headers of every architecture.
+pub(crate) fn headers(cache: &Cache) -> Result<PathBuf> {
+    cache.entry("linux-libc-dev", |folder| {
+        Suite::open(cache, "trixie")?.unpack(&["linux-libc-dev".to_owned()], folder)
+    })
+}
+
+/// A linker as rustc is told of it.
+pub(crate) struct Link {
+    pub(crate) program: PathBuf,
+    pub(crate) flavor: &'static str,
+}
+
+/// The linker of an ABI, where it has one.
+pub(crate) fn linker(cache: &Cache, abi: &Abi) -> Result<Option<Link>> {
+    match &abi.linker {
+        Linker::None => Ok(None),
+        Linker::Lld => Ok(Some(Link {
+            program: RustSrc::lld()?,
+            flavor: "ld.lld",
+        })),
+        Linker::Gnu(prefix) => Ok(Some(Link {
+            program: gnu(cache, prefix)?,
+            flavor: "ld",
+        })),
+    }
+}
+
+/// A GNU ld, behind a script that finds its libraries. The script also leaves
+/// out rustc's `symbols.o`, an object without code: for 32-bit sparc its
+/// header contradicts itself, and ld refuses it.
+fn gnu(cache: &Cache, prefix: &str) -> Result<PathBuf> {
+    let folder = cache.entry(&format!("binutils-{prefix}"), |folder| {
+        Suite::open(cache, "bookworm")?.unpack(&[format!("binutils-{prefix}")], folder)
+    })?;
+    let ld = folder.join("usr/bin").join(format!("{prefix}-ld"));
+    let libraries = folder
+        .join("usr/lib")
+        .join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    let script = format!(
+        "#!/bin/sh\n\
+         for word; do\n\
+         shift\n\
+         case $word in */symbols.o) ;; *) set -- \"$@\" \"$word\" ;; esac\n\
+         done\n\
+         LD_LIBRARY_PATH=\"{}\" exec \"{}\" \"$@\"\n",
+        libraries.display(),
+        ld.display()
+    );
+    let wrapper = folder.join("ld");
+    write_script(&wrapper, &script).with_context(|| wrapper.display().to_string())?;
+    Ok(wrapper)
+}
+
+fn write_script(path: &Path, script: &str) -> Result<()> {
+    if !fs::read_to_string(path).is_ok_and(|old| old == script) {
+        // In one step: another process may be running it.
+        let new = path.with_extension(std::process::id().to_string());
+        fs::write(&new, script)?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
+        fs::rename(new, path)?;
+    }
+    Ok(())
+}

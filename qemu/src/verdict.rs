@@ -1,0 +1,115 @@
+//! What the conformance program printed.
+
+use std::process::ExitStatus;
+
+/// A call that the program announced.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Announced {
+    pub(crate) name: String,
+    pub(crate) number: u32,
+    /// Empty where the program does not know them.
+    pub(crate) arguments: Vec<u64>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Verdict {
+    pub(crate) passed: u32,
+    pub(crate) failed: u32,
+    pub(crate) skipped: u32,
+    pub(crate) calls: Vec<Announced>,
+}
+
+impl Verdict {
+    /// Reads the output; an error tells why it is no verdict. The counts must
+    /// be those of the lines, and the status must agree.
+    pub(crate) fn read(output: &str, status: ExitStatus) -> Result<Verdict, String> {
+        let mut verdict = Verdict::default();
+        let mut last = None;
+        for line in output.lines() {
+            match line.split_once(' ').unwrap_or((line, "")) {
+                ("ok", _) => verdict.passed += 1,
+                ("FAILED", _) => verdict.failed += 1,
+                ("skipped", _) => verdict.skipped += 1,
+                ("trace", call) => verdict.calls.push(
+                    announced(call).ok_or_else(|| format!("no announcement of a call: {line}"))?,
+                ),
+                _ => {}
+            }
+            last = Some(line);
+        }
+        let expected = verdict.line();
+        if last != Some(&expected) {
+            return Err(format!(
+                "it ended ({status}) with {:?}, not with {expected:?}",
+                last.unwrap_or_default()
+            ));
+        }
+        if verdict.passed == 0 {
+            return Err("it passed nothing".to_owned());
+        }
+        let code = i32::from(verdict.failed != 0);
+        if status.code() != Some(code) {
+            return Err(format!("{expected}, but it ended with {status}"));
+        }
+        Ok(verdict)
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!("{} passed, {} failed", self.passed, self.failed);
+        if self.skipped > 0 {
+            line += &format!(", {} skipped", self.skipped);
+        }
+        line
+    }
+}
+
+fn announced(call: &str) -> Option<Announced> {
+    let mut words = call.split(' ');
+    Some(Announced {
+        name: words.next()?.to_owned(),
+        number: words.next()?.parse().ok()?,
+        arguments: words
+            .map(|word| u64::from_str_radix(word, 16).ok())
+            .collect::<Option<_>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    fn read(output: &str, code: i32) -> Result<Verdict, String> {
+        Verdict::read(output, ExitStatus::from_raw(code << 8))
+    }
+
+    #[test]
+    fn counts_and_calls() {
+        let output = "mode enosys\nok a\ntrace io_setup 206 11 ff\nok b c\nskipped d: why\n\
+                      2 passed, 0 failed, 1 skipped\n";
+        let verdict = read(output, 0).unwrap();
+        assert_eq!((verdict.passed, verdict.failed, verdict.skipped), (2, 0, 1));
+        let call = Announced {
+            name: "io_setup".to_owned(),
+            number: 206,
+            arguments: vec![0x11, 0xff],
+        };
+        assert_eq!(verdict.calls, [call]);
+        let failed = read("ok a\nFAILED b: 1\n1 passed, 1 failed\n", 1).unwrap();
+        assert_eq!(failed.failed, 1);
+    }
+
+    #[test]
+    fn anything_else_is_no_verdict() {
+        assert!(read("", 0).is_err());
+        assert!(read("0 passed, 0 failed\n", 0).is_err(), "nothing passed");
+        assert!(read("ok a\n", 0).is_err(), "cut off");
+        assert!(read("ok a\n2 passed, 0 failed\n", 0).is_err(), "miscounted");
+        assert!(read("ok a\n1 passed, 0 failed\nmore\n", 0).is_err());
+        assert!(read("ok a\n1 passed, 0 failed\n", 1).is_err(), "status");
+        assert!(read("ok a\nFAILED b: c\n1 passed, 1 failed\n", 0).is_err());
+        assert!(read("ok a\ntrace io_setup x\n1 passed, 0 failed\n", 0).is_err());
+        let killed = Verdict::read("ok a\n1 passed, 0 failed\n", ExitStatus::from_raw(11));
+        assert!(killed.is_err(), "a signal");
+    }
+}
