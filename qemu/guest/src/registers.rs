@@ -109,9 +109,13 @@ impl Value for vector::Vector {
     }
 }
 
+/// The values, through a pointer: an array on the stack that is written by
+/// index is more than LLVM gets right for m68k.
 #[inline(never)]
-fn fresh<T: Value>() -> [T; COUNT] {
-    core::array::from_fn(|index| T::new(index as u32))
+fn fill<T: Value>(values: &mut [T; COUNT]) {
+    for (index, value) in (0..).zip(values) {
+        *value = T::new(index);
+    }
 }
 
 /// How many values are not what they were.
@@ -128,7 +132,8 @@ fn lost<T: Value>(after: &[T; COUNT]) -> u32 {
 /// How many values were lost.
 macro_rules! keep {
     ($value:ty, $call:expr, $($name:ident)+) => {{
-        let mut values = fresh::<$value>();
+        let mut values = [<$value>::new(0); COUNT];
+        fill(&mut values);
         // Volatile, so that each is read before the trap, once, and written
         // after it: in between it is nowhere else.
         let next = values.as_ptr();
