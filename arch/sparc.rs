@@ -10,7 +10,9 @@
 //!   caller so sees −4095 to −1 as everywhere.
 //! - Clobbers: `%o1`, the second result of a few calls (pipe, fork), and the
 //!   condition codes. The kernel gives back every other register; the windows
-//!   below this one are the stack's.
+//!   below this one are the stack's. The compiler keeps comparisons in the
+//!   condition codes across `asm!` (LLVM 22 does not know them as a clobber;
+//!   the conformance program saw it), so the stubs give them back.
 //! - Source: the kernel's `arch/sparc/kernel/syscalls.S` (`ret_sys_call`),
 //!   `etrap_64.S`, `rtrap_64.S`, `entry.S` and
 //!   `arch/sparc/kernel/syscalls/syscall.tbl`.
@@ -83,11 +85,14 @@ pub(crate) mod trap {
             // top of this file); the branch stays inside; nothing is pushed.
             unsafe {
                 asm!(
+                    "rd %ccr, {flags}",
                     "mov {number}, %g1",
                     trap_and_branch!(),
                     "nop",
                     "sub %g0, %o0, %o0",
                     "2:",
+                    "wr {flags}, %ccr",
+                    flags = out(reg) _,
                     number = in(reg) $number,
                     inlateout("o0") $a => result,
                     inlateout("o1") $b => _,

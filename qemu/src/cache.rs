@@ -62,10 +62,14 @@ pub(crate) fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// The project's folder.
+/// The project's folder: the one this program was built in, unless told that
+/// a changed copy is to be tested.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
-        .to_owned()
+    std::env::var_os("LINUX_AIO_COPY").map_or_else(
+        || {
+            let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+            package.parent().unwrap_or(package).to_owned()
+        },
+        PathBuf::from,
+    )
 }

@@ -1,6 +1,7 @@
 //! Other programs: run, waited for, their failure told whole.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Runs a program with its output in a file; `None` if it took too long and
-/// was killed.
+/// was killed, and with it what it had started.
 pub(crate) fn bounded(
     command: &mut Command,
     out: File,
@@ -34,6 +35,7 @@ pub(crate) fn bounded(
         .stdin(Stdio::null())
         .stderr(out.try_clone()?)
         .stdout(out)
+        .process_group(0)
         .spawn()
         .with_context(|| format!("cannot run {name}"))?;
     loop {
@@ -41,7 +43,8 @@ pub(crate) fn bounded(
             return Ok(Some(status));
         }
         if begin.elapsed() > limit {
-            child.kill()?;
+            let group = format!("-{}", child.id());
+            output(Command::new("kill").args(["-KILL", "--", &group]))?;
             child.wait()?;
             return Ok(None);
         }

@@ -1,15 +1,20 @@
 //! Builds the conformance program for a target, with `core` from source.
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cache::{Cache, root, target_folder};
-use crate::command::output;
+use crate::command::bounded;
 use crate::rust_src::RustSrc;
 use crate::targets::Target;
 use crate::toolchain;
+
+/// A build takes a fifth of a minute; LLVM has been seen not to end at all.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// The program for a target; `None` where nothing can link it, and the library
 /// alone was built.
@@ -47,6 +52,15 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
     }
     flags.extend_from_slice(&target.abi.rustflags);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    output(&mut cargo)?;
+    fs::create_dir_all(&folder)?;
+    let log = folder.join("build");
+    let ended = bounded(&mut cargo, File::create(&log)?, LIMIT)?;
+    if !ended.is_some_and(|status| status.success()) {
+        let how = ended.map_or(format!("killed after {LIMIT:?}"), |status| {
+            status.to_string()
+        });
+        let log = fs::read(&log)?;
+        bail!("cargo: {how}\n{}", String::from_utf8_lossy(&log).trim_end());
+    }
     Ok(link.map(|_| folder.join(target.triple).join("guest/guest")))
 }

@@ -230,11 +230,10 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
     } else {
         let of = |status| outcomes.iter().filter(|o| o.result == status).count();
         println!(
-            "targets: {} passed, {} failed, {} built and not run, {} not built",
+            "targets: {} passed, {} failed, {} built and not run",
             of(Status::Passed),
             of(Status::Failed),
-            of(Status::Builds),
-            of(Status::NotRun)
+            of(Status::Builds)
         );
         println!("{}", report::sum(&outcomes));
     }

@@ -36,7 +36,6 @@ pub(crate) enum Status {
     Failed,
     /// Built, and nothing here runs it.
     Builds,
-    NotRun,
 }
 
 impl Status {
@@ -45,7 +44,6 @@ impl Status {
             Status::Passed => "passed",
             Status::Failed => "FAILED",
             Status::Builds => "builds",
-            Status::NotRun => "not run",
         }
     }
 }
@@ -93,10 +91,6 @@ impl Outcome {
 
     pub(crate) fn built(self, reason: &str) -> Outcome {
         self.because(Status::Builds, reason)
-    }
-
-    pub(crate) fn not_run(self, reason: &str) -> Outcome {
-        self.because(Status::NotRun, reason)
     }
 
     pub(crate) fn failed(mut self, reason: &str, output: &str) -> Outcome {

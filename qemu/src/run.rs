@@ -25,23 +25,13 @@ const ARGUMENTS: [&str; 3] = ["one", "two words", ""];
 /// Builds and runs for one target; what goes wrong is the outcome.
 pub(crate) fn target(cache: &Cache, rust: &RustSrc, verb: Verb, target: Target<'_>) -> Outcome {
     let begin = Instant::now();
-    let outcome = Outcome::new(verb, target);
-    let mut outcome = if target.abi.build {
-        attempt(cache, rust, verb, target, outcome)
-    } else {
-        outcome.not_run(target.abi.obstacle().unwrap_or_default())
-    };
+    let mut outcome = attempt(cache, rust, verb, target);
     outcome.seconds = begin.elapsed().as_secs_f64();
     outcome
 }
 
-fn attempt(
-    cache: &Cache,
-    rust: &RustSrc,
-    verb: Verb,
-    target: Target<'_>,
-    outcome: Outcome,
-) -> Outcome {
+fn attempt(cache: &Cache, rust: &RustSrc, verb: Verb, target: Target<'_>) -> Outcome {
+    let outcome = Outcome::new(verb, target);
     let program = match cross::build(cache, rust, target) {
         Ok(program) => program,
         Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
