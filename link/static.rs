@@ -3,27 +3,42 @@
 // without a package between them.
 
 /// The program is everything: no start files, no libraries, no dynamic loader,
-/// a fixed address. `more` goes to the linker itself.
+/// a fixed address; and nothing in it that nobody reads. `folder` is the one of
+/// this file, from the package's.
 ///
 /// rustc links through a C compiler (natively), or calls a linker itself (in
 /// cross builds, `rust-lld`). Both understand the same three words; the
 /// others would stop one of the two. Which one it is, rustc decides by the
 /// linker's file name, and so does this.
-fn link_static(more: &[String]) {
+fn link_static(folder: &str) {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
+    println!("cargo::rerun-if-changed={folder}/static.ld");
 
+    let script = std::env::current_dir().unwrap().join(folder).join("static.ld");
+    // For the linker itself.
+    let inner = [
+        // The default on MIPS is another name.
+        "--entry=_start".to_owned(),
+        // Code and constants share pages: fewer paddings.
+        "-znoseparate-code".to_owned(),
+        "--build-id=none".to_owned(),
+        "--no-eh-frame-hdr".to_owned(),
+        // Nobody would make relocated data read-only: nothing relocates it.
+        "-znorelro".to_owned(),
+        format!("--script={}", script.display()),
+    ];
     // rustc asks for a position-independent executable first; the last word
     // counts.
     let mut words = ["-nostdlib", "-static", "-no-pie"]
         .map(str::to_owned)
         .to_vec();
     if bare_linker() {
-        words.extend_from_slice(more);
+        words.extend(inner);
     } else {
         words.push("-nostartfiles".to_owned());
-        words.extend(more.iter().map(|word| format!("-Wl,{word}")));
+        words.extend(inner.map(|word| format!("-Wl,{word}")));
     }
     for word in words {
         println!("cargo::rustc-link-arg-bins={word}");

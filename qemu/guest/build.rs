@@ -3,6 +3,5 @@
 include!("../../link/static.rs");
 
 fn main() {
-    // The linkers' default on MIPS is another name.
-    link_static(&["--entry=_start".to_owned()]);
+    link_static("../../link");
 }

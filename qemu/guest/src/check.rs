@@ -29,7 +29,13 @@ impl Check {
 
     /// Whether something is what it should be.
     pub(crate) fn equal<T: PartialEq + Show>(&mut self, name: &str, got: T, want: T) {
-        if got == want {
+        let equal = got == want;
+        self.compared(name, equal, &got, &want);
+    }
+
+    /// One function for all types, as there are many.
+    fn compared(&mut self, name: &str, equal: bool, got: &dyn Show, want: &dyn Show) {
+        if equal {
             self.pass(name);
         } else {
             let line = failure(name).with("got ").with(got);

@@ -101,6 +101,12 @@ pub(crate) trait Show {
     fn show(&self, line: &mut Line);
 }
 
+impl Show for &dyn Show {
+    fn show(&self, line: &mut Line) {
+        (*self).show(line);
+    }
+}
+
 impl Show for &str {
     fn show(&self, line: &mut Line) {
         self.as_bytes().show(line);

@@ -15,7 +15,8 @@ pub(crate) use linux_raw_sys::general::{
     __NR_getsockname, __NR_gettid, __NR_kill, __NR_memfd_create, __NR_mremap, __NR_munmap,
     __NR_openat, __NR_personality, __NR_pipe2, __NR_pread64, __NR_preadv, __NR_pwrite64,
     __NR_pwritev, __NR_read, __NR_rt_sigprocmask, __NR_set_tid_address, __NR_statx, __NR_umask,
-    __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_NONBLOCK, O_TMPFILE, SIG_SETMASK, SIGCHLD, SIGUSR1,
+    __NR_waitid, __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_NONBLOCK, O_TMPFILE, SIG_SETMASK, SIGCHLD,
+    SIGUSR1,
 };
 
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
@@ -49,7 +50,7 @@ mod generic {
     pub(crate) const __NR_set_tid_address: u32 = 96;
     pub(crate) const __NR_statx: u32 = 291;
     pub(crate) const __NR_umask: u32 = 166;
-    pub(crate) const __NR_wait4: u32 = 260;
+    pub(crate) const __NR_waitid: u32 = 95;
     pub(crate) const __NR_write: u32 = 64;
     pub(crate) const MAP_ANONYMOUS: u32 = 0x20;
     pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;

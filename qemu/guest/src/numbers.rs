@@ -32,7 +32,7 @@ mod linux_raw_sys {
     pub(super) fn run(check: &mut Check) {
         use ::linux_raw_sys::general::*;
 
-        for (name, number, witness) in [
+        const NUMBERS: &[(&str, Option<u32>, u32)] = &[
             ("numbers io_setup", nr::IO_SETUP, __NR_io_setup),
             ("numbers io_destroy", nr::IO_DESTROY, __NR_io_destroy),
             ("numbers io_submit", nr::IO_SUBMIT, __NR_io_submit),
@@ -48,7 +48,8 @@ mod linux_raw_sys {
                 nr::IO_PGETEVENTS_TIME64,
                 __NR_io_pgetevents_time64,
             ),
-        ] {
+        ];
+        for &(name, number, witness) in NUMBERS {
             check.equal(name, number, present(witness));
         }
     }
@@ -79,7 +80,7 @@ mod sc {
     use linux_aio::nr;
 
     pub(super) fn run(check: &mut Check) {
-        for (name, number, witness) in [
+        const NUMBERS: &[(&str, Option<u32>, usize)] = &[
             ("numbers sc io_setup", nr::IO_SETUP, witness::IO_SETUP),
             ("numbers sc io_destroy", nr::IO_DESTROY, witness::IO_DESTROY),
             ("numbers sc io_submit", nr::IO_SUBMIT, witness::IO_SUBMIT),
@@ -94,7 +95,8 @@ mod sc {
                 nr::IO_PGETEVENTS,
                 witness::IO_PGETEVENTS,
             ),
-        ] {
+        ];
+        for &(name, number, witness) in NUMBERS {
             check.equal(name, number, Some(witness as u32));
         }
     }

@@ -444,6 +444,62 @@ pub(crate) fn futex_wait(nanoseconds: i64) -> Result<usize> {
     })
 }
 
+/// A copy of the process, with a copy of its memory. In the parent, the
+/// child's number.
+pub(crate) fn fork() -> Result<usize> {
+    let signal = nr::SIGCHLD as usize;
+    // s390x takes the stack first; zero is the one that there is.
+    let [a, b] = if cfg!(target_arch = "s390x") {
+        [0, signal]
+    } else {
+        [signal, 0]
+    };
+    // SAFETY: the child goes on on a copy of the stack, and shares nothing.
+    Errno::check(unsafe { syscall5(nr::__NR_clone as usize, a, b, 0, 0, 0) })
+}
+
+/// Waits for a child's end. The signal that killed it, or else, in the next
+/// byte, what it exited with.
+pub(crate) fn wait(pid: usize) -> Result<usize> {
+    const P_PID: usize = 1;
+    const WEXITED: usize = 4;
+    const CLD_EXITED: u32 = 1;
+    // siginfo: three numbers, a gap where words are wide, then who, whose and
+    // what.
+    const STATUS: usize = if cfg!(target_pointer_width = "64") {
+        6
+    } else {
+        5
+    };
+    const MIPS: bool = cfg!(any(
+        target_arch = "mips",
+        target_arch = "mips32r6",
+        target_arch = "mips64",
+        target_arch = "mips64r6",
+    ));
+    const CODE: usize = if MIPS { 1 } else { 2 };
+
+    let mut info = [0_u32; 32];
+    // waitid(2) is the one of its family that all architectures have.
+    // SAFETY: `info` has the size of a siginfo.
+    Errno::check(unsafe {
+        syscall5(
+            nr::__NR_waitid as usize,
+            P_PID,
+            pid,
+            (&raw mut info).expose_provenance(),
+            WEXITED,
+            0,
+        )
+    })?;
+    let status = info[STATUS] as usize;
+    Ok(if info[CODE] == CLD_EXITED {
+        status << 8
+    } else {
+        status
+    })
+}
+
 /// getsockname(2), which wants a socket.
 pub(crate) fn getsockname(fd: i32) -> Result<usize> {
     let mut address = [0_u8; 128];

@@ -172,7 +172,7 @@ fn six(check: &mut Check, file: i32) {
             check.equal("stub 6 the offset written", to, 8);
             let mut got = [0xff; 8];
             let _ = os::preadv(other, &mut got, 0);
-            let want: &[u8] = b"\0\0\0\0\0234";
+            let want: &[u8] = &[0, 0, 0, 0, 0, b'2', b'3', b'4'];
             check.equal("stub 6 what was copied", &got[..], want);
             // Its sixth argument must be zero.
             let refused = os::copy_file_range(file, &mut from, other, &mut to, 3, 1 << 20);
@@ -182,27 +182,43 @@ fn six(check: &mut Check, file: i32) {
     let _ = os::close(other);
 }
 
-/// Offsets over 4 GiB, which each 32-bit ABI splits in its own way. What one
+/// Offsets over 4 GiB, which each 32-bit ABI splits in its own way: what one
 /// call writes, another reads that takes the offset apart differently.
 fn offsets(check: &mut Check, file: i32) {
     let mut got = [0; 6];
     let written = os::pwrite(file, b"far to", FAR);
     check.equal("stub offset pwrite64", written, Ok(6));
-    let read = os::preadv(file, &mut got, FAR);
-    check.equal("stub offset preadv", read, Ok(6));
+    let set = os::seek(file, FAR as i64, nr::SEEK_SET);
+    check.equal("stub offset seek", set, Ok(FAR));
+    check.equal("stub offset read there", os::read(file, &mut got), Ok(6));
     check.equal("stub offset what pwrite64 wrote", &got[..], b"far to");
-    let written = os::pwritev(file, b"farther", FAR + 6);
-    check.equal("stub offset pwritev", written, Ok(7));
+
+    check.equal(
+        "stub offset write there",
+        os::write(file, b"farther"),
+        Ok(7),
+    );
     let read = os::pread(file, &mut got, FAR + 7);
     check.equal("stub offset pread64", read, Ok(6));
-    check.equal("stub offset what pwritev wrote", &got[..], b"arther");
+    check.equal("stub offset what was written", &got[..], b"arther");
     let end = os::seek(file, -3, nr::SEEK_END);
     check.equal("stub offset seek from the end", end, Ok(FAR + 10));
-    let set = os::seek(file, FAR as i64 + 1, nr::SEEK_SET);
-    check.equal("stub offset seek", set, Ok(FAR + 1));
-    let read = os::read(file, &mut got);
-    check.equal("stub offset read there", read, Ok(6));
-    check.equal("stub offset what was there", &got[..], b"ar tof");
+
+    if cfg!(target_arch = "sparc") {
+        check.skip(
+            "stub offset of vectors",
+            "QEMU's sparc32plus drops the high half",
+        );
+        return;
+    }
+    let written = os::pwritev(file, b"vector", FAR + 20);
+    check.equal("stub offset pwritev", written, Ok(6));
+    let read = os::pread(file, &mut got, FAR + 20);
+    check.equal("stub offset read of a vector", read, Ok(6));
+    check.equal("stub offset what pwritev wrote", &got[..], b"vector");
+    let read = os::preadv(file, &mut got, FAR + 1);
+    check.equal("stub offset preadv", read, Ok(6));
+    check.equal("stub offset what preadv read", &got[..], b"ar tof");
 }
 
 /// mmap and mremap: the kernel must see the address, the length, the

@@ -82,7 +82,8 @@ fn calls(check: &mut Check) {
     let got =
         unsafe { sys::io_getevents(AioContext::NONE, 0, 0, null::<Event>().cast_mut(), null()) };
     check.equal("absent io_getevents of nothing", got, Err(ABSENT));
-    check.holds("absent events are untouched", events == [Event::EMPTY; 2]);
+    let untouched = events.iter().all(|event| *event == Event::EMPTY);
+    check.holds("absent events are untouched", untouched);
     check.holds("absent iocb is untouched", iocb == FSync::new(-1).build());
 }
 

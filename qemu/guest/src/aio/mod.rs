@@ -1,14 +1,22 @@
 //! AIO itself: whether it is there, the raw calls, and then either that it is
 //! absent in every layer, or everything it does.
 
-use linux_aio::Errno;
+use linux_aio::{Context, Errno, Event, Iocb};
 
 use crate::check::Check;
 use crate::line::Line;
+use crate::os;
 
 mod absent;
+mod contexts;
+mod masks;
+mod polls;
 mod raw;
+mod refusals;
+mod rings;
 mod trace;
+mod transfers;
+mod waits;
 
 pub(crate) fn run(check: &mut Check) {
     match raw::probe() {
@@ -20,6 +28,49 @@ pub(crate) fn run(check: &mut Check) {
         Some(_) => {
             Line::new().with("mode kernel").print();
             raw::run(check, false);
+            present(check);
         }
     }
+}
+
+fn present(check: &mut Check) {
+    contexts::run(check);
+    let Some(context) = check.needs("aio Context::new", Context::new(16)) else {
+        return;
+    };
+    if let Some(file) = check.needs("aio file", os::memfd(c"aio")) {
+        transfers::run(check, &context, file);
+        refusals::run(check, &context, file);
+        let _ = os::close(file);
+    }
+    polls::run(check, &context);
+    waits::run(check, &context);
+    check.equal("aio Context::destroy", context.destroy(), Ok(()));
+    rings::run(check);
+    masks::run(check);
+}
+
+/// Submits one operation and waits for its event.
+///
+/// # Safety
+/// Its buffers live, and nothing else uses them, until this returns.
+unsafe fn complete(context: &Context, iocb: &mut Iocb) -> Result<Event, Errno> {
+    // SAFETY: the caller's promise.
+    unsafe { context.submit(&mut [iocb]) }?;
+    next(context)
+}
+
+/// Waits for one event.
+fn next(context: &Context) -> Result<Event, Errno> {
+    let mut event = [Event::EMPTY];
+    match context.wait(1, &mut event)? {
+        [event] => Ok(*event),
+        // Not known to happen: a wait without an end, and no signal.
+        _ => Err(Errno::AGAIN),
+    }
+}
+
+/// What the operation of an event came to.
+fn result(event: Result<Event, Errno>) -> Result<usize, Errno> {
+    event.and_then(|event| event.result())
 }

@@ -1,0 +1,97 @@
+//! io_setup and io_destroy: what they give, and what they refuse.
+
+use linux_aio::{AioContext, Errno, Event, Wait, sys};
+
+use crate::check::Check;
+use crate::os::NOWHERE;
+
+/// More than any kernel's `aio-max-nr` is, and less than io_setup takes for a
+/// mistake.
+const TOO_MANY: u32 = 4_000_000;
+
+fn setup(nr_events: u32) -> Result<AioContext, Errno> {
+    let mut name = AioContext::NONE;
+    // SAFETY: `name` may be written.
+    unsafe { sys::io_setup(nr_events, &raw mut name) }?;
+    Ok(name)
+}
+
+fn destroy(name: AioContext) -> Result<(), Errno> {
+    // SAFETY: nobody reads the ring of a context made here.
+    unsafe { sys::io_destroy(name) }
+}
+
+/// Whether the kernel knows the context.
+fn known(name: AioContext) -> Result<usize, Errno> {
+    // SAFETY: neither destroyed nor read: forgotten again.
+    let context = core::mem::ManuallyDrop::new(unsafe { linux_aio::Context::from_raw(name) });
+    let mut event = [Event::EMPTY];
+    let taken = context.wait_with(0, &mut event, Wait::poll());
+    taken.map(|events| events.len())
+}
+
+pub(crate) fn run(check: &mut Check) {
+    refused(check);
+    let Some(first) = check.needs("aio io_setup", setup(1)) else {
+        return;
+    };
+    let Some(second) = check.needs("aio io_setup again", setup(100)) else {
+        return;
+    };
+    check.holds("aio io_setup gives a name", first != AioContext::NONE);
+    check.holds("aio contexts differ", first != second);
+    check.equal("aio context is known", known(first), Ok(0));
+
+    let mut name = first;
+    // SAFETY: `name` may be written.
+    let taken = unsafe { sys::io_setup(1, &raw mut name) };
+    check.equal("aio io_setup over a name", taken, Err(Errno::INVAL));
+
+    check.equal("aio io_destroy", destroy(first), Ok(()));
+    check.equal("aio io_destroy twice", destroy(first), Err(Errno::INVAL));
+    check.equal(
+        "aio submit when destroyed",
+        submit_none(first),
+        Err(Errno::INVAL),
+    );
+    check.equal("aio the other context", known(second), Ok(0));
+    check.equal("aio submit of nothing", submit_none(second), Ok(0));
+    check.equal("aio io_destroy of the other", destroy(second), Ok(()));
+}
+
+fn submit_none(name: AioContext) -> Result<usize, Errno> {
+    // SAFETY: no operation.
+    unsafe { sys::io_submit(name, 0, core::ptr::null()) }
+}
+
+fn refused(check: &mut Check) {
+    let got = setup(0).map(|name| name.0);
+    check.equal("aio io_setup of none", got, Err(Errno::INVAL));
+    let got = setup(u32::MAX).map(|name| name.0);
+    check.equal("aio io_setup of everything", got, Err(Errno::INVAL));
+    let got = setup(TOO_MANY).map(|name| name.0);
+    check.equal("aio io_setup over the limit", got, Err(Errno::AGAIN));
+    // SAFETY: nothing is there to be written.
+    let got = unsafe { sys::io_setup(1, core::ptr::without_provenance_mut(NOWHERE)) };
+    check.equal("aio io_setup to nowhere", got, Err(Errno::FAULT));
+
+    check.equal(
+        "aio io_destroy of none",
+        destroy(AioContext::NONE),
+        Err(Errno::INVAL),
+    );
+    let wild = AioContext(usize::MAX);
+    check.equal(
+        "aio io_destroy of the last byte",
+        destroy(wild),
+        Err(Errno::INVAL),
+    );
+    // Memory that can be read, but is no ring.
+    let local = [0_u64; 16];
+    let local = AioContext(local.as_ptr().expose_provenance());
+    check.equal(
+        "aio io_destroy of memory",
+        destroy(local),
+        Err(Errno::INVAL),
+    );
+}

@@ -1,0 +1,74 @@
+//! What the mask of io_pgetevents does, shown without a signal handler: a
+//! child blocks a signal, sends it to itself, and waits with it let through.
+//! The child dies of it, in the wait; a mask that did not arrive leaves it
+//! alive. And what a child has of its parent's contexts.
+
+use core::time::Duration;
+
+use linux_aio::rt::exit;
+use linux_aio::{Context, Errno, Event, SigSet, Wait};
+
+use crate::check::Check;
+use crate::{nr, os};
+
+/// How a child ends that is not killed.
+const SURVIVED: usize = 3;
+const LACKING: usize = 4;
+const REFUSED: usize = 5;
+
+pub(crate) fn run(check: &mut Check) {
+    let Some(context) = check.needs("child Context::new", Context::new(1)) else {
+        return;
+    };
+    let killed = in_child(|| wait_with(&SigSet::empty()));
+    let ignored = in_child(|| wait_with(&SigSet::full()));
+    // The low seven bits of a status are the signal, the next byte the exit's.
+    if killed == Ok(LACKING << 8) {
+        check.skip(
+            "child killed in its wait",
+            "io_pgetevents is lacking or hidden",
+        );
+    } else {
+        check.equal("child killed in its wait", killed, Ok(nr::SIGUSR1 as usize));
+        check.equal("child waits it out", ignored, Ok(SURVIVED << 8));
+    }
+
+    let foreign = in_child(|| match context.check() {
+        Err(Errno::INVAL) => REFUSED,
+        _ => SURVIVED,
+    });
+    check.equal("child has no context", foreign, Ok(REFUSED << 8));
+    check.equal("child has left it alone", context.check(), Ok(()));
+    check.equal("child Context::destroy", context.destroy(), Ok(()));
+}
+
+/// Waits with a signal pending that is blocked outside the wait.
+fn wait_with(mask: &SigSet) -> usize {
+    let blocked = SigSet::empty().with(nr::SIGUSR1);
+    let sent = os::signal_mask(&blocked)
+        .and_then(|_| os::getpid())
+        .and_then(|pid| os::kill(pid, nr::SIGUSR1));
+    let Ok(context) = sent.and_then(|_| Context::new(1)) else {
+        return REFUSED;
+    };
+    let mut events = [Event::EMPTY];
+    let wait = Wait::new().timeout(Duration::from_millis(50)).sigmask(mask);
+    match context.wait_with(1, &mut events, wait) {
+        Ok([]) => SURVIVED,
+        Err(Errno::NOSYS | Errno::PERM) => LACKING,
+        _ => REFUSED,
+    }
+}
+
+/// Runs the function in a forked child and exits with what it returns. The
+/// status that wait4(2) gives.
+fn in_child(child: impl FnOnce() -> usize) -> os::Result<usize> {
+    let parent = os::getpid()?;
+    let pid = os::fork()?;
+    // Not by what fork returned: on sparc that is the parent's number in the
+    // child.
+    if os::getpid()? != parent {
+        exit(child() as i32);
+    }
+    os::wait(pid)
+}

@@ -1,0 +1,117 @@
+//! What io_submit refuses, and what it writes to the iocb.
+
+use core::ptr::null_mut;
+
+use linux_aio::abi::{IOCB_CMD_NOOP, IoVec, Iocb, IocbFlags};
+use linux_aio::opcode::{FSync, PRead, PReadV, Poll, PollMask};
+use linux_aio::{AioContext, Context, Errno, sys};
+
+use super::next;
+use crate::check::Check;
+use crate::os::{self, NOWHERE};
+
+pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
+    let mut byte = [0_u8];
+    let read = PRead::new(file, byte.as_mut_ptr(), 1).build();
+    let sync = FSync::new(file).build();
+    let mut refused = |name, iocb: Iocb, errno| {
+        // SAFETY: refused; a byte that lives.
+        let got = unsafe { context.submit(&mut [&mut { iocb }]) };
+        check.equal(name, got, Err(errno));
+    };
+
+    let opcode = |opcode| Iocb { opcode, ..read };
+    refused("aio opcode NOOP", opcode(IOCB_CMD_NOOP), Errno::INVAL);
+    refused("aio opcode 4", opcode(4), Errno::INVAL);
+    refused("aio opcode 0xffff", opcode(0xffff), Errno::INVAL);
+    let reserved2 = 1 << 40;
+    refused(
+        "aio reserved field",
+        Iocb { reserved2, ..read },
+        Errno::INVAL,
+    );
+    let offset = -1;
+    refused("aio negative offset", Iocb { offset, ..read }, Errno::INVAL);
+    refused("aio no such file", FSync::new(-1).build(), Errno::BADF);
+    refused(
+        "aio fsync with an offset",
+        Iocb { offset: 1, ..sync },
+        Errno::INVAL,
+    );
+    refused(
+        "aio fsync with a length",
+        Iocb { nbytes: 1, ..sync },
+        Errno::INVAL,
+    );
+    let poll = Poll::new(file, PollMask::IN).build();
+    let buf = 1 << 16;
+    refused(
+        "aio poll mask of 17 bits",
+        Iocb { buf, ..poll },
+        Errno::INVAL,
+    );
+    let reqprio = 4 << 13;
+    let flags = IocbFlags::IOPRIO;
+    refused(
+        "aio priority class 4",
+        Iocb {
+            reqprio,
+            flags,
+            ..read
+        },
+        Errno::INVAL,
+    );
+    let resfd = PRead::new(file, byte.as_mut_ptr(), 1).resfd(file).build();
+    refused("aio resfd of no eventfd", resfd, Errno::INVAL);
+
+    let nowhere = core::ptr::without_provenance::<IoVec>(NOWHERE);
+    let vector = PReadV::new(file, nowhere, 1).build();
+    refused("aio vector nowhere", vector, Errno::FAULT);
+    let vector = PReadV::new(file, nowhere, 1025).build();
+    refused("aio vector of 1025", vector, Errno::INVAL);
+
+    if let Ok([reader, writer]) = os::pipe(0) {
+        let read = PRead::new(writer, byte.as_mut_ptr(), 1).build();
+        refused("aio read of a writing end", read, Errno::BADF);
+        for end in [reader, writer] {
+            let _ = os::close(end);
+        }
+    }
+    arrays(check, context, sync);
+}
+
+/// The array and the iocbs themselves.
+fn arrays(check: &mut Check, context: &Context, sync: Iocb) {
+    let name = context.as_raw();
+    let mut iocb = Iocb { key: 0x55, ..sync };
+    let mut array = [&raw mut iocb];
+    // SAFETY: an operation without a buffer, or refused.
+    let submit = |name, count, array| unsafe { sys::io_submit(name, count, array) };
+    let got = submit(name, -1, array.as_mut_ptr());
+    check.equal("aio submit of a negative count", got, Err(Errno::INVAL));
+    let got = submit(AioContext(NOWHERE), 1, array.as_mut_ptr());
+    check.equal("aio submit to nobody", got, Err(Errno::INVAL));
+    let nowhere = core::ptr::without_provenance_mut(NOWHERE);
+    check.equal(
+        "aio array nowhere",
+        submit(name, 1, nowhere),
+        Err(Errno::FAULT),
+    );
+    let mut wild = [core::ptr::without_provenance_mut(NOWHERE)];
+    let got = submit(name, 1, wild.as_mut_ptr());
+    check.equal("aio iocb nowhere", got, Err(Errno::FAULT));
+    let mut none = [null_mut()];
+    let got = submit(name, 1, none.as_mut_ptr());
+    check.equal("aio iocb null", got, Err(Errno::FAULT));
+
+    check.equal(
+        "aio submit by sys",
+        submit(name, 1, array.as_mut_ptr()),
+        Ok(1),
+    );
+    // SAFETY: the kernel has written it during the call; nobody does now.
+    let key = unsafe { (&raw const iocb.key).read_volatile() };
+    check.equal("aio the kernel's key", key, 0);
+    let event = next(context).map(|event| event.res);
+    check.equal("aio event of sys", event, Ok(0));
+}

@@ -1,0 +1,224 @@
+//! Reads, writes and syncs of a file in memory: every byte, every field of the
+//! event.
+
+use linux_aio::abi::{IoVec, RwFlags};
+use linux_aio::opcode::{FDSync, FSync, IoPriority, PRead, PReadV, PWrite, PWriteV};
+use linux_aio::{Context, Errno, Event, Iocb};
+
+use super::{complete, next, result};
+use crate::check::Check;
+use crate::os;
+
+/// Beyond 4 GiB, and its halves differ: the iocb's offset is 64 bits wide
+/// whatever the architecture.
+const FAR: u64 = 0x5_4321_0007;
+
+/// All 64 bits count.
+const DATA: u64 = 0xfedc_ba98_0123_4567;
+
+pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
+    plain(check, context, file);
+    ends(check, context, file);
+    vectored(check, context, file);
+    flags(check, context, file);
+    syncs(check, context, file);
+    signalled(check, context, file);
+    batch(check, context, file);
+    // SAFETY: a buffer where nothing is: the kernel finds that out.
+    let lost = unsafe {
+        let nowhere = core::ptr::without_provenance_mut(os::NOWHERE);
+        complete(context, &mut PRead::new(file, nowhere, 8).build())
+    };
+    check.equal("aio read to nowhere", result(lost), Err(Errno::FAULT));
+}
+
+fn write(context: &Context, file: i32, bytes: &[u8], offset: u64) -> Result<Event, Errno> {
+    let write = PWrite::new(file, bytes.as_ptr(), bytes.len()).offset(offset);
+    // SAFETY: the bytes live and do not change.
+    unsafe { complete(context, &mut write.build().user_data(DATA)) }
+}
+
+fn read(context: &Context, file: i32, bytes: &mut [u8], offset: u64) -> Result<Event, Errno> {
+    let read = PRead::new(file, bytes.as_mut_ptr(), bytes.len()).offset(offset);
+    // SAFETY: the bytes live and are nobody else's.
+    unsafe { complete(context, &mut read.build().user_data(!DATA)) }
+}
+
+fn plain(check: &mut Check, context: &Context, file: i32) {
+    let event = write(context, file, b"asynchronous", FAR);
+    check.equal("aio pwrite", result(event), Ok(12));
+    let data = event.map(|event| event.user_data());
+    check.equal("aio pwrite's data", data, Ok(DATA));
+    let other = event.map(|event| event.res2);
+    check.equal("aio pwrite's second result", other, Ok(0));
+
+    let mut got = [0; 12];
+    let seen = os::seek(file, FAR as i64, 0).and_then(|_| os::read(file, &mut got));
+    check.equal("aio where pwrite wrote", seen, Ok(12));
+    check.equal("aio what pwrite wrote", &got[..], b"asynchronous");
+
+    let mut got = [0; 7];
+    let mut iocb = PRead::new(file, got.as_mut_ptr(), got.len());
+    iocb = iocb.offset(FAR + 1);
+    let mut iocb = iocb.build().user_data(!DATA);
+    // SAFETY: the buffer lives and is not used meanwhile.
+    let event = unsafe { complete(context, &mut iocb) };
+    check.equal("aio pread", result(event), Ok(7));
+    check.equal("aio what pread read", &got[..], b"synchro");
+    let data = event.map(|event| event.user_data());
+    check.equal("aio pread's data", data, Ok(!DATA));
+    let object = event.map(|event| event.obj);
+    let address = (&raw const iocb).expose_provenance() as u64;
+    check.equal("aio pread's object", object, Ok(address));
+}
+
+fn ends(check: &mut Check, context: &Context, file: i32) {
+    let mut got = [0x55; 20];
+    let event = read(context, file, &mut got, FAR + 8);
+    check.equal("aio short read", result(event), Ok(4));
+    check.equal("aio what a short read leaves", &got[2..6], b"us\x55\x55");
+    let event = read(context, file, &mut got, FAR + 12);
+    check.equal("aio read at the end", result(event), Ok(0));
+    let event = read(context, file, &mut [], FAR);
+    check.equal("aio read of nothing", result(event), Ok(0));
+    let event = read(context, file, &mut got, 1 << 33);
+    check.equal("aio read of a hole", result(event), Ok(20));
+    check.holds("aio a hole's zeros", got == [0; 20]);
+}
+
+fn piece(bytes: &mut [u8]) -> IoVec {
+    IoVec {
+        base: bytes.as_mut_ptr().cast(),
+        len: bytes.len(),
+    }
+}
+
+fn vectored(check: &mut Check, context: &Context, file: i32) {
+    let (mut a, mut b, mut c) = (*b"one", *b"", *b"three");
+    let pieces = [piece(&mut a), piece(&mut b), piece(&mut c)];
+    let write = PWriteV::new(file, pieces.as_ptr(), 3).offset(FAR + 100);
+    // SAFETY: pieces and array live and do not change.
+    let event = unsafe { complete(context, &mut write.build()) };
+    check.equal("aio pwritev", result(event), Ok(8));
+
+    let (mut a, mut b) = ([0; 5], [0; 9]);
+    let pieces = [piece(&mut a), piece(&mut b)];
+    let read = PReadV::new(file, pieces.as_ptr(), 2).offset(FAR + 100);
+    // SAFETY: the pieces live and are not used meanwhile.
+    let event = unsafe { complete(context, &mut read.build()) };
+    check.equal("aio preadv", result(event), Ok(8));
+    check.equal("aio preadv's first piece", &a[..], b"oneth");
+    check.equal("aio preadv's second piece", &b[..], b"ree\0\0\0\0\0\0");
+}
+
+fn flags(check: &mut Check, context: &Context, file: i32) {
+    let flagged = |flags| {
+        let bytes = b"flagged";
+        let write = PWrite::new(file, bytes.as_ptr(), 7).offset(FAR + 200);
+        // SAFETY: the bytes live and do not change.
+        unsafe { complete(context, &mut write.rw_flags(flags).build()) }
+    };
+    check.equal("aio RWF_DSYNC", result(flagged(RwFlags::DSYNC)), Ok(7));
+    check.equal("aio RWF_SYNC", result(flagged(RwFlags::SYNC)), Ok(7));
+    check.equal("aio RWF_HIPRI", result(flagged(RwFlags::HIPRI)), Ok(7));
+    let unknown = flagged(RwFlags::from_bits_retain(1 << 31));
+    check.equal("aio unknown RWF", result(unknown), Err(Errno::OPNOTSUPP));
+
+    // Not at its offset, but at the end.
+    check.equal("aio RWF_APPEND", result(flagged(RwFlags::APPEND)), Ok(7));
+    let mut got = [0; 7];
+    let event = read(context, file, &mut got, FAR + 207);
+    check.equal("aio read what was appended", result(event), Ok(7));
+    check.equal("aio what was appended", &got[..], b"flagged");
+
+    let priority = |priority| {
+        let bytes = b"first";
+        let write = PWrite::new(file, bytes.as_ptr(), 5).priority(priority);
+        // SAFETY: the bytes live and do not change.
+        unsafe { complete(context, &mut write.build()) }
+    };
+    check.equal(
+        "aio idle priority",
+        result(priority(IoPriority::idle())),
+        Ok(5),
+    );
+    if let Some(best) = IoPriority::best_effort(7) {
+        check.equal("aio best effort", result(priority(best)), Ok(5));
+    }
+}
+
+fn syncs(check: &mut Check, context: &Context, file: i32) {
+    let mut sync = FSync::new(file).build().user_data(1);
+    // SAFETY: no buffer.
+    let event = unsafe { complete(context, &mut sync) };
+    check.equal("aio fsync", result(event), Ok(0));
+    let data = event.map(|event| event.user_data());
+    check.equal("aio fsync's data", data, Ok(1));
+    // SAFETY: no buffer.
+    let event = unsafe { complete(context, &mut FDSync::new(file).build()) };
+    check.equal("aio fdsync", result(event), Ok(0));
+}
+
+/// An eventfd counts the operations that have ended.
+fn signalled(check: &mut Check, context: &Context, file: i32) {
+    let Some(counter) = check.needs("aio eventfd", os::eventfd()) else {
+        return;
+    };
+    let mut count = [0; 8];
+    let empty = os::read(counter, &mut count);
+    check.equal("aio resfd before", empty, Err(Errno::AGAIN));
+    for _ in 0..3 {
+        let bytes = b"x";
+        let write = PWrite::new(file, bytes.as_ptr(), 1).resfd(counter);
+        // SAFETY: the byte lives and does not change.
+        let event = unsafe { complete(context, &mut write.build()) };
+        check.equal("aio pwrite with resfd", result(event), Ok(1));
+    }
+    check.equal("aio resfd after", os::read(counter, &mut count), Ok(8));
+    check.equal("aio resfd counted", u64::from_ne_bytes(count), 3);
+    let _ = os::close(counter);
+}
+
+/// Several with one call, taken with one call.
+fn batch(check: &mut Check, context: &Context, file: i32) {
+    let bytes = *b"abcdefgh";
+    let mut data = 0;
+    let mut writes = [0_u8; 8].map(|_| {
+        let byte = bytes.as_ptr().wrapping_add(data as usize);
+        let write = PWrite::new(file, byte, 1).offset(FAR + 300 + data);
+        data += 1;
+        write.build().user_data(data)
+    });
+    let mut all = writes.each_mut();
+    // SAFETY: the bytes live and do not change.
+    let taken = unsafe { context.submit(&mut all) };
+    check.equal("aio submit of eight", taken, Ok(8));
+    let mut events = [Event::EMPTY; 8];
+    let got = context.wait(8, &mut events).map(|events| events.len());
+    check.equal("aio wait for eight", got, Ok(8));
+    check.holds(
+        "aio each wrote a byte",
+        events.iter().all(|event| event.res == 1),
+    );
+    let sum = events.iter().fold(0, |sum, event| sum + event.data);
+    check.equal("aio each came once", sum, 36);
+    let mut got = [0; 8];
+    let event = read(context, file, &mut got, FAR + 300);
+    check.equal("aio read what eight wrote", result(event), Ok(8));
+    check.equal("aio what eight wrote", &got[..], &bytes[..]);
+
+    // The second cannot be taken: the first is, the third is not reached.
+    let good = FSync::new(file).build();
+    let bad = FSync::new(-1).build();
+    let mut three: [Iocb; 3] = [good, bad, good];
+    let mut three = three.each_mut();
+    // SAFETY: no buffers.
+    let taken = unsafe { context.submit(&mut three) };
+    check.equal("aio submit up to a bad one", taken, Ok(1));
+    check.equal("aio the good one", result(next(context)), Ok(0));
+    // SAFETY: no buffers.
+    let rest = unsafe { context.submit_all(&mut three) };
+    let rest = rest.map_err(|error| error.errno);
+    check.equal("aio submit_all up to a bad one", rest, Err(Errno::BADF));
+    check.equal("aio the good one again", result(next(context)), Ok(0));
+}

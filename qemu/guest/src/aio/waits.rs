@@ -1,0 +1,225 @@
+//! io_getevents and io_pgetevents, with and without 64-bit time: counts, times
+//! and what they refuse. A call that this kernel or this ABI lacks is left
+//! out.
+
+use core::ptr::{null, without_provenance, without_provenance_mut};
+use core::time::Duration;
+
+use linux_aio::abi::{OldTimespec, SigsetArg, Timespec};
+use linux_aio::opcode::{Poll, PollMask};
+use linux_aio::{AioContext, Context, Errno, Event, SigSet, Wait, nr, sys};
+
+use crate::check::Check;
+use crate::os::{self, NOWHERE};
+
+type Answer = Result<usize, Errno>;
+
+/// One of the three calls: context, least and most events, where to, a time
+/// (none, no time at all, a millisecond, or at no address), and a mask.
+struct Call {
+    missing: bool,
+    names: [&'static str; 9],
+    call: fn(AioContext, isize, isize, *mut Event, Time) -> Answer,
+}
+
+#[derive(Clone, Copy)]
+enum Time {
+    Zero,
+    Short,
+    Nowhere,
+}
+
+impl Time {
+    fn nanoseconds(self) -> i64 {
+        match self {
+            Time::Short => 1_000_000,
+            _ => 0,
+        }
+    }
+
+    /// The address of a time, or of none.
+    fn at<T>(self, time: &T) -> *const T {
+        match self {
+            Time::Nowhere => without_provenance(NOWHERE),
+            _ => time,
+        }
+    }
+}
+
+macro_rules! names {
+    ($call:literal) => {
+        [
+            concat!("aio ", $call, " of nothing"),
+            concat!("aio ", $call, " until a time"),
+            concat!("aio ", $call, " takes two"),
+            concat!("aio ", $call, " takes the third"),
+            concat!("aio ", $call, " least over most"),
+            concat!("aio ", $call, " negative least"),
+            concat!("aio ", $call, " to nowhere"),
+            concat!("aio ", $call, " time nowhere"),
+            concat!("aio ", $call, " of nobody"),
+        ]
+    };
+}
+
+const CALLS: [Call; 3] = [
+    Call {
+        missing: nr::IO_GETEVENTS.is_none(),
+        names: names!("io_getevents"),
+        call: |ctx, min, most, events, time| {
+            let spec = OldTimespec {
+                sec: 0,
+                nsec: time.nanoseconds() as _,
+            };
+            // SAFETY: `most` events may be written, or nothing is there.
+            unsafe { sys::io_getevents(ctx, min, most, events, time.at(&spec)) }
+        },
+    },
+    Call {
+        missing: nr::IO_PGETEVENTS.is_none(),
+        names: names!("io_pgetevents"),
+        call: |ctx, min, most, events, time| {
+            let spec = OldTimespec {
+                sec: 0,
+                nsec: time.nanoseconds() as _,
+            };
+            // SAFETY: as above; no mask.
+            unsafe { sys::io_pgetevents(ctx, min, most, events, time.at(&spec), null()) }
+        },
+    },
+    Call {
+        missing: nr::IO_PGETEVENTS_TIME64.is_none(),
+        names: names!("io_pgetevents_time64"),
+        call: |ctx, min, most, events, time| {
+            let spec = Timespec {
+                sec: 0,
+                nsec: time.nanoseconds(),
+            };
+            // SAFETY: as above; no mask.
+            unsafe { sys::io_pgetevents_time64(ctx, min, most, events, time.at(&spec), null()) }
+        },
+    },
+];
+
+pub(crate) fn run(check: &mut Check, context: &Context) {
+    let Some([reader, writer]) = check.needs("aio pipe for waits", os::pipe(0)) else {
+        return;
+    };
+    for call in CALLS {
+        if !call.missing {
+            one(check, context, writer, &call);
+        }
+    }
+    typed(check, context, writer);
+    masks(check, context);
+    for end in [reader, writer] {
+        let _ = os::close(end);
+    }
+}
+
+/// So many events, at once.
+fn fill(context: &Context, writer: i32, count: usize) -> Answer {
+    for _ in 0..count {
+        let mut poll = Poll::new(writer, PollMask::OUT).build();
+        // SAFETY: no buffer.
+        unsafe { context.submit(&mut [&mut poll]) }?;
+    }
+    Ok(count)
+}
+
+fn one(check: &mut Check, context: &Context, writer: i32, wait: &Call) {
+    let ctx = context.as_raw();
+    let call = wait.call;
+    let [
+        nothing,
+        until,
+        two,
+        third,
+        over,
+        negative,
+        nowhere,
+        time,
+        nobody,
+    ] = wait.names;
+    let mut events = [Event::EMPTY; 4];
+    let into = events.as_mut_ptr();
+    match call(ctx, 0, 4, into, Time::Zero) {
+        Err(Errno::NOSYS | Errno::PERM) => {
+            check.skip(nothing, "this kernel lacks the call, or hides it");
+            return;
+        }
+        answer => check.equal(nothing, answer, Ok(0)),
+    }
+    check.equal(until, call(ctx, 1, 4, into, Time::Short), Ok(0));
+
+    let filled = fill(context, writer, 3);
+    let lost = call(ctx, 1, 4, without_provenance_mut(NOWHERE), Time::Zero);
+    check.equal(nowhere, lost, Err(Errno::FAULT));
+    // Nothing was lost by that.
+    let first = filled.and(call(ctx, 2, 2, into, Time::Short));
+    check.equal(two, first, Ok(2));
+    check.equal(third, call(ctx, 1, 4, into, Time::Short), Ok(1));
+
+    let answer = call(ctx, 3, 2, into, Time::Zero);
+    check.equal(over, answer, Err(Errno::INVAL));
+    let answer = call(ctx, -1, 4, into, Time::Zero);
+    check.equal(negative, answer, Err(Errno::INVAL));
+    let answer = call(ctx, 0, 4, into, Time::Nowhere);
+    check.equal(time, answer, Err(Errno::FAULT));
+    let answer = call(AioContext(NOWHERE), 0, 4, into, Time::Zero);
+    check.equal(nobody, answer, Err(Errno::INVAL));
+}
+
+/// The typed layer, which chooses the call.
+fn typed(check: &mut Check, context: &Context, writer: i32) {
+    let mut events = [Event::EMPTY; 4];
+    let filled = fill(context, writer, 2);
+    check.equal("aio two polls", filled, Ok(2));
+    let got = context.wait(2, &mut events).map(|events| events.len());
+    check.equal("aio Context::wait", got, Ok(2));
+    let short = Wait::new().timeout(Duration::from_millis(2));
+    let got = context.wait_with(1, &mut events, short);
+    let got = got.map(|events| events.len());
+    check.equal("aio Context::wait_with a time", got, Ok(0));
+    let got = context.wait(5, &mut events).map(|events| events.len());
+    check.equal("aio Context::wait for too many", got, Err(Errno::INVAL));
+    check.equal("aio Context::check", context.check(), Ok(()));
+}
+
+/// The mask's argument: see `masks` for what it does.
+fn masks(check: &mut Check, context: &Context) {
+    let mut events = [Event::EMPTY; 1];
+    let set = SigSet::full();
+    let wait = Wait::new().timeout(Duration::from_millis(1)).sigmask(&set);
+    let got = context.wait_with(1, &mut events, wait);
+    match got.map(|events| events.len()) {
+        Err(Errno::NOSYS | Errno::PERM) => {
+            check.skip("aio wait with a mask", "io_pgetevents is lacking or hidden");
+        }
+        got => check.equal("aio wait with a mask", got, Ok(0)),
+    }
+
+    let argument = SigsetArg::new(Some(&set));
+    // SAFETY: an address in place of an argument; nothing is there.
+    let wild = without_provenance::<SigsetArg>(NOWHERE);
+    let into = events.as_mut_ptr();
+    let ctx = context.as_raw();
+    let time = OldTimespec { sec: 0, nsec: 0 };
+    let call = |mask| {
+        // SAFETY: one event may be written; the mask lives, or is refused.
+        unsafe { sys::io_pgetevents(ctx, 0, 1, into, &raw const time, mask) }
+    };
+    match call(&raw const argument) {
+        // An unmended kernel wants the other form of 32-bit programs.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
+            check.skip(
+                "aio io_pgetevents with a mask",
+                "lacking, hidden or unmended",
+            );
+        }
+        got => {
+            check.equal("aio io_pgetevents with a mask", got, Ok(0));
+            check.equal("aio mask nowhere", call(wild), Err(Errno::FAULT));
+        }
+    }
+}
