@@ -26,7 +26,13 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())
-        .args(["build", "--locked", "--quiet", "--profile", "guest"])
+        .args([
+            "build",
+            "--locked",
+            "--quiet",
+            "--profile",
+            &target.abi.profile,
+        ])
         .args(["--target", target.triple, "-Zbuild-std=core"])
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_TERM_COLOR", "never")
@@ -62,5 +68,6 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
         let log = fs::read(&log)?;
         bail!("cargo: {how}\n{}", String::from_utf8_lossy(&log).trim_end());
     }
-    Ok(link.map(|_| folder.join(target.triple).join("guest/guest")))
+    let built = folder.join(target.triple).join(&target.abi.profile);
+    Ok(link.map(|_| built.join("guest")))
 }

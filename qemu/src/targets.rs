@@ -22,12 +22,18 @@ pub(crate) struct Abi {
     pub(crate) link_args: Vec<String>,
     #[serde(default)]
     pub(crate) rustflags: Vec<String>,
+    #[serde(default = "guest")]
+    pub(crate) profile: String,
     #[serde(default = "six")]
     pub(crate) traced: usize,
     #[serde(default)]
     pub(crate) nightly: bool,
     pub(crate) reason: Option<String>,
     pub(crate) targets: Vec<String>,
+}
+
+fn guest() -> String {
+    "guest".to_owned()
 }
 
 fn six() -> usize {
