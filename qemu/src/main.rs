@@ -1,6 +1,8 @@
 //! `cargo qemu`: the conformance program on every Linux target of rustc.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _, stdout};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::thread;
@@ -126,24 +128,38 @@ fn run(command: Verbs) -> Result<ExitCode> {
 
 fn list(table: &Table, json: bool) -> Result<()> {
     let results = Results::load()?;
-    if json {
-        let row = |target: Target<'_>| {
-            serde_json::json!({
-                "target": target.triple,
-                "arch": target.abi.arch,
-                "abi": target.abi.name,
-                "bits": target.abi.bits,
-                "endian": target.abi.endian,
-                "qemu": target.abi.qemu,
-                "nightly": target.abi.nightly,
-                "reason": target.abi.obstacle(),
-                "last": results.of(target.triple, Verb::User),
-            })
-        };
-        let rows: Vec<_> = table.targets(true).into_iter().map(row).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
-        return Ok(());
+    let text = if json {
+        list_json(table, &results)?
+    } else {
+        list_text(table, &results)?
+    };
+    match stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
+}
+
+fn list_json(table: &Table, results: &Results) -> Result<String> {
+    let row = |target: Target<'_>| {
+        serde_json::json!({
+            "target": target.triple,
+            "arch": target.abi.arch,
+            "abi": target.abi.name,
+            "bits": target.abi.bits,
+            "endian": target.abi.endian,
+            "qemu": target.abi.qemu,
+            "nightly": target.abi.nightly,
+            "reason": target.abi.obstacle(),
+            "last": results.of(target.triple, Verb::User),
+        })
+    };
+    let rows: Vec<_> = table.targets(true).into_iter().map(row).collect();
+    Ok(serde_json::to_string_pretty(&rows)? + "\n")
+}
+
+fn list_text(table: &Table, results: &Results) -> Result<String> {
+    let mut text = String::new();
     for target in table.targets(true) {
         let last = results.of(target.triple, Verb::User);
         let last = last.map_or("never recorded".to_owned(), |outcome| {
@@ -156,20 +172,18 @@ fn list(table: &Table, json: bool) -> Result<()> {
             (None, Some(qemu)) => format!("qemu-{qemu}"),
             (obstacle, _) => obstacle.unwrap_or_default().to_owned(),
         };
-        println!(
-            "{:17} {:38} {last:15} {how}",
-            target.abi.name, target.triple
-        );
+        let (abi, triple) = (&target.abi.name, target.triple);
+        writeln!(text, "{abi:17} {triple:38} {last:15} {how}")?;
     }
     let list = command::output(Command::new("rustc").args(["--print", "target-list"]))?;
     let (missing, unknown) = table.differences(&list);
     for target in missing {
-        println!("{target}: this rustc has it, and no row does");
+        writeln!(text, "{target}: this rustc has it, and no row does")?;
     }
     for target in unknown {
-        println!("{target}: this rustc does not have it");
+        writeln!(text, "{target}: this rustc does not have it")?;
     }
-    Ok(())
+    Ok(text)
 }
 
 fn setup(table: &Table, names: &[String]) -> Result<()> {

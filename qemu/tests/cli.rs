@@ -1,0 +1,53 @@
+//! The commands that need no emulator, as a user runs them.
+
+use std::process::{Command, Output};
+
+fn qemu(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_qemu"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn list_tells_every_target() {
+    let output = qemu(&["list"]);
+    assert!(output.status.success());
+    let lines = text(&output.stdout).lines().count();
+    let output = qemu(&["list", "--json"]);
+    assert!(output.status.success());
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), lines);
+    for row in rows {
+        assert!(row["target"].is_string() && row["arch"].is_string());
+        // What runs it, or why nothing does.
+        assert!(
+            row["qemu"].is_string() != row["reason"].is_string(),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_means_nothing_is_told() {
+    for verb in ["user", "native", "setup"] {
+        let output = qemu(&[verb, "riscv46"]);
+        assert_eq!(output.status.code(), Some(1));
+        let complaint = text(&output.stderr);
+        assert!(complaint.contains("riscv46"), "{complaint}");
+        assert!(complaint.contains("is it riscv64?"), "{complaint}");
+    }
+}
+
+#[test]
+fn a_reader_who_leaves_is_no_failure() {
+    let tool = env!("CARGO_BIN_EXE_qemu");
+    let script = format!("set -o pipefail; \"{tool}\" list | head -n 1");
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
