@@ -46,8 +46,8 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
         // Not by cargo's own setting: that is the build scripts' too.
         flags.push(format!("-Clinker={}", link.program.display()));
         flags.push(format!("-Clinker-flavor={}", link.flavor));
-        if target.triple.contains("-unknown-linux-musl") {
-            // Else rustc asks for a C library's start files.
+        if target.triple.contains("-linux-musl") && !target.triple.contains("-unikraft-") {
+            // Else rustc brings a C library's start files.
             flags.push("-Clink-self-contained=no".to_owned());
         }
         let words = target.abi.link_args.iter();
