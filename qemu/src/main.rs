@@ -103,6 +103,7 @@ fn main() -> ExitCode {
 
 fn run(command: Verbs) -> Result<ExitCode> {
     let table = Table::load()?;
+    command::end_together()?;
     match command {
         Verbs::List { json } => list(&table, json)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
@@ -251,18 +252,25 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
         );
         println!("{}", report::sum(&outcomes));
     }
-    let failed = outcomes
+    let any = |status| outcomes.iter().any(|outcome| outcome.result == status);
+    // What was asked for by its name, and not by a pattern, has to run.
+    let named = |outcome: &Outcome| {
+        let mut names = options.targets.iter();
+        names.any(|name| *name == outcome.target || *name == outcome.abi)
+    };
+    let unproven = outcomes
         .iter()
-        .any(|outcome| outcome.result == Status::Failed);
-    let ran = outcomes
-        .iter()
-        .any(|outcome| outcome.result == Status::Passed);
-    // Targets that were only built are no proof of anything that was asked.
-    Ok(if failed || !ran {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+        .filter(|outcome| outcome.result == Status::Builds && named(outcome));
+    let unproven = unproven
+        .inspect(|outcome| eprintln!("{}: asked for by name and not run", outcome.target))
+        .count();
+    Ok(
+        if any(Status::Failed) || !any(Status::Passed) || unproven > 0 {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        },
+    )
 }
 
 /// Several targets at a time; each line is printed when its target is done.
