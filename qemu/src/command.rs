@@ -101,9 +101,15 @@ mod tests {
         let ended = bounded(&mut shell, out, Duration::from_millis(300)).unwrap();
         assert_eq!(ended, None);
         let child = std::fs::read_to_string(&path).unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
-        // Gone, or dead and not yet fetched by whoever inherited it.
-        assert!(state.map_or(true, |state| state.contains(") Z ")));
+        // Gone, or dead and not yet fetched by whoever inherited it. Its
+        // signal was sent, and is at work when a processor is free.
+        let stat = format!("/proc/{}/stat", child.trim());
+        let dead = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        let begin = Instant::now();
+        while !dead() && begin.elapsed() < Duration::from_secs(20) {
+            sleep(Duration::from_millis(5));
+        }
+        assert!(dead());
         std::fs::remove_file(path).unwrap();
     }
 
