@@ -2,24 +2,32 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 pub(crate) struct Cache {
     folder: PathBuf,
-    /// Held while this process lives: two may run at once, one fetches.
-    lock: File,
+    /// Who fetches. The file's lock keeps other processes out, but not this
+    /// one's other threads, which have the same open file: the mutex does.
+    lock: Mutex<File>,
 }
 
 impl Cache {
     pub(crate) fn open() -> Result<Cache> {
-        let folder = target_folder().join("cache");
+        Cache::at(target_folder()?.join("cache"))
+    }
+
+    fn at(folder: PathBuf) -> Result<Cache> {
         let open = || -> std::io::Result<File> {
             fs::create_dir_all(&folder)?;
             File::create(folder.join("lock"))
         };
         let lock = open().with_context(|| format!("the cache {}", folder.display()))?;
-        Ok(Cache { folder, lock })
+        Ok(Cache {
+            folder,
+            lock: Mutex::new(lock),
+        })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -37,9 +45,11 @@ impl Cache {
         if entry.is_dir() {
             return Ok(entry);
         }
-        self.lock.lock()?;
+        // A thread that panicked left a part, which is made anew.
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.lock()?;
         let made = self.make(&entry, name, fill);
-        self.lock.unlock()?;
+        lock.unlock()?;
         made.map(|()| entry)
     }
 
@@ -57,9 +67,12 @@ impl Cache {
     }
 }
 
-/// Where cargo puts what it builds.
-pub(crate) fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+/// Where cargo puts what it builds; absolute, since the programs that are told
+/// of it run in other folders.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let folder = std::env::var_os("CARGO_TARGET_DIR");
+    let folder = folder.map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(std::path::absolute(folder)?)
 }
 
 /// The project's folder: the one this program was built in, unless told that
@@ -72,4 +85,53 @@ pub(crate) fn root() -> PathBuf {
         },
         PathBuf::from,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    fn cache(name: &str) -> Cache {
+        let name = format!("linux-aio-cache-{name}-{}", std::process::id());
+        Cache::at(std::env::temp_dir().join(name)).unwrap()
+    }
+
+    #[test]
+    fn two_threads_fetch_once() {
+        let (cache, begin, fetched) = (cache("threads"), Barrier::new(2), AtomicU32::new(0));
+        let fetch = || {
+            begin.wait();
+            cache.entry("entry", |folder| {
+                fetched.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(50));
+                Ok(fs::write(folder.join("file"), "")?)
+            })
+        };
+        let paths = thread::scope(|scope| {
+            [scope.spawn(fetch), scope.spawn(fetch)].map(|thread| thread.join().unwrap())
+        });
+        for path in paths {
+            assert!(path.unwrap().join("file").exists());
+        }
+        assert_eq!(fetched.into_inner(), 1);
+        fs::remove_dir_all(cache.folder).unwrap();
+    }
+
+    #[test]
+    fn what_failed_is_not_there() {
+        let cache = cache("failed");
+        let half = cache.entry("entry", |folder| {
+            fs::write(folder.join("half"), "")?;
+            anyhow::bail!("no network")
+        });
+        assert!(half.is_err());
+        assert!(!cache.path("entry").exists());
+        let whole = cache.entry("entry", |_| Ok(())).unwrap();
+        assert!(!whole.join("half").exists());
+        fs::remove_dir_all(cache.folder).unwrap();
+    }
 }

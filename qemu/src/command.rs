@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,29 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{name} printed no text"))
 }
 
+/// Process groups that run now. Each program has one of its own, so that it
+/// can be killed with all that it started; so a terminal's interrupt reaches
+/// this process alone.
+static GROUPS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// From here on, an interrupt or a request to end takes the groups along.
+pub(crate) fn end_together() -> Result<()> {
+    Ok(ctrlc::set_handler(|| {
+        // Held to the end: no other program is started.
+        let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+        for &group in groups.iter() {
+            // Nobody is left to be told of a failure.
+            let _ = kill(group);
+        }
+        std::process::exit(130);
+    })?)
+}
+
+fn kill(group: u32) -> Result<()> {
+    let group = format!("-{group}");
+    output(Command::new("kill").args(["-KILL", "--", &group])).map(drop)
+}
+
 /// Runs a program with its output in a file; `None` if it took too long and
 /// was killed, and with it what it had started.
 pub(crate) fn bounded(
@@ -30,24 +54,71 @@ pub(crate) fn bounded(
     limit: Duration,
 ) -> Result<Option<ExitStatus>> {
     let name = command.get_program().display().to_string();
-    let begin = Instant::now();
-    let mut child = command
+    command
         .stdin(Stdio::null())
         .stderr(out.try_clone()?)
         .stdout(out)
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot run {name}"))?;
+        .process_group(0);
+    let groups = || GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut child = {
+        let mut groups = groups();
+        let child = command.spawn();
+        let child = child.with_context(|| format!("cannot run {name}"))?;
+        groups.push(child.id());
+        child
+    };
+    let ended = wait(&mut child, limit);
+    groups().retain(|&group| group != child.id());
+    ended
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
         if begin.elapsed() > limit {
-            let group = format!("-{}", child.id());
-            output(Command::new("kill").args(["-KILL", "--", &group]))?;
+            kill(child.id())?;
             child.wait()?;
             return Ok(None);
         }
         sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_dies_with_all_it_started() {
+        let name = format!("linux-aio-bounded-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let out = File::create(&path).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 60 & echo $!; wait"]);
+        let ended = bounded(&mut shell, out, Duration::from_millis(300)).unwrap();
+        assert_eq!(ended, None);
+        let child = std::fs::read_to_string(&path).unwrap();
+        // Gone, or dead and not yet fetched by whoever inherited it. Its
+        // signal was sent, and is at work when a processor is free.
+        let stat = format!("/proc/{}/stat", child.trim());
+        let dead = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        let begin = Instant::now();
+        while !dead() && begin.elapsed() < Duration::from_secs(20) {
+            sleep(Duration::from_millis(5));
+        }
+        assert!(dead());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_ends_in_time_keeps_its_status() {
+        let out = File::create("/dev/null").unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exit 3"]);
+        let ended = bounded(&mut shell, out, Duration::from_secs(30)).unwrap();
+        assert_eq!(ended.and_then(|status| status.code()), Some(3));
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
     let link = toolchain::linker(cache, target.abi)?;
     // A folder a target: cargo locks the one it builds in, and these are
     // built side by side.
-    let folder = target_folder().join("qemu").join(target.triple);
+    let folder = target_folder()?.join("qemu").join(target.triple);
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())

@@ -47,8 +47,8 @@ impl Suite {
             String::new()
         };
         let source = format!("deb {keys}{mirror} {} main\n", self.name);
-        let (list, stamp) = (self.state.join("sources.list"), self.state.join("updated"));
-        let known = fs::read_to_string(&list).is_ok_and(|old| old == source);
+        let (list, stamp) = (self.state.join("sources.list"), self.stamp());
+        let known = fs::read_to_string(&list).is_ok_and(|old| old == source) && self.has_index();
         let age = fs::metadata(&stamp)
             .and_then(|stamp| stamp.modified())
             .ok()
@@ -67,6 +67,22 @@ impl Suite {
             Err(error) => Err(error),
             Ok(_) => Ok(fs::write(stamp, "")?),
         }
+    }
+
+    /// As old as the index.
+    fn stamp(&self) -> PathBuf {
+        self.state.join("updated")
+    }
+
+    /// A stamp without an index is what a broken update leaves.
+    fn has_index(&self) -> bool {
+        let lists = fs::read_dir(self.state.join("lists"));
+        lists.is_ok_and(|lists| {
+            let names = lists.filter_map(|entry| Some(entry.ok()?.file_name()));
+            names
+                .filter_map(|name| name.into_string().ok())
+                .any(|name| name.contains("_Packages"))
+        })
     }
 
     /// An apt command that sees this suite alone. The machine's proxies and
@@ -117,7 +133,11 @@ impl Suite {
         apt.current_dir(&debs)
             .args(["download", "-qq"])
             .args(packages);
-        output(&mut apt)?;
+        if let Err(error) = output(&mut apt) {
+            // The mirror may have gone on since: the next try looks anew.
+            let _ = fs::remove_file(self.stamp());
+            return Err(error);
+        }
         for deb in fs::read_dir(&debs)? {
             output(
                 Command::new("dpkg-deb")

@@ -25,7 +25,7 @@ mod trace;
 mod verdict;
 
 use cache::Cache;
-use report::{Outcome, Results, Status, Verb};
+use report::{Outcome, Recorded, Results, Status, Verb};
 use rust_src::RustSrc;
 use targets::{Table, Target};
 
@@ -103,6 +103,7 @@ fn main() -> ExitCode {
 
 fn run(command: Verbs) -> Result<ExitCode> {
     let table = Table::load()?;
+    command::end_together()?;
     match command {
         Verbs::List { json } => list(&table, json)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
@@ -151,7 +152,8 @@ fn list_json(table: &Table, results: &Results) -> Result<String> {
             "qemu": target.abi.qemu,
             "nightly": target.abi.nightly,
             "reason": target.abi.obstacle(),
-            "last": results.of(target.triple, Verb::User),
+            "user": results.of(target.triple, Verb::User),
+            "native": results.of(target.triple, Verb::Native),
         })
     };
     let rows: Vec<_> = table.targets(true).into_iter().map(row).collect();
@@ -161,11 +163,15 @@ fn list_json(table: &Table, results: &Results) -> Result<String> {
 fn list_text(table: &Table, results: &Results) -> Result<String> {
     let mut text = String::new();
     for target in table.targets(true) {
-        let last = results.of(target.triple, Verb::User);
-        let last = last.map_or("never recorded".to_owned(), |outcome| {
-            match outcome.result {
-                Status::Passed => format!("{} passed", outcome.passed),
-                result => result.name().to_owned(),
+        // What proves most comes first.
+        let mut last = [Verb::Native, Verb::User]
+            .iter()
+            .filter_map(|&verb| results.of(target.triple, verb));
+        let last = last.next().map_or("never recorded".to_owned(), |outcome| {
+            match (outcome.result, outcome.run) {
+                (Status::Passed, Verb::User) => format!("{} passed", outcome.passed),
+                (Status::Passed, Verb::Native) => format!("{} natively", outcome.passed),
+                (result, _) => result.name().to_owned(),
             }
         });
         let how = match (target.abi.obstacle(), &target.abi.qemu) {
@@ -237,7 +243,7 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
     }
     let outcomes = side_by_side(&cache, &rust, verb, &targets, options);
     if options.record {
-        record(&cache, &rust, &outcomes)?;
+        record(&cache, &rust, verb, &outcomes)?;
     }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&outcomes)?);
@@ -251,18 +257,25 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
         );
         println!("{}", report::sum(&outcomes));
     }
-    let failed = outcomes
+    let any = |status| outcomes.iter().any(|outcome| outcome.result == status);
+    // What was asked for by its name, and not by a pattern, has to run.
+    let named = |outcome: &Outcome| {
+        let mut names = options.targets.iter();
+        names.any(|name| *name == outcome.target || *name == outcome.abi)
+    };
+    let unproven = outcomes
         .iter()
-        .any(|outcome| outcome.result == Status::Failed);
-    let ran = outcomes
-        .iter()
-        .any(|outcome| outcome.result == Status::Passed);
-    // Targets that were only built are no proof of anything that was asked.
-    Ok(if failed || !ran {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+        .filter(|outcome| outcome.result == Status::Builds && named(outcome));
+    let unproven = unproven
+        .inspect(|outcome| eprintln!("{}: asked for by name and not run", outcome.target))
+        .count();
+    Ok(
+        if any(Status::Failed) || !any(Status::Passed) || unproven > 0 {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        },
+    )
 }
 
 /// Several targets at a time; each line is printed when its target is done.
@@ -304,17 +317,21 @@ fn side_by_side(
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-fn record(cache: &Cache, rust: &RustSrc, outcomes: &[Outcome]) -> Result<()> {
+fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Result<()> {
+    let word = |program: &mut Command, index| -> Result<String> {
+        let text = command::output(program)?;
+        let word = text.split_whitespace().nth(index);
+        Ok(word.unwrap_or_default().to_owned())
+    };
+    let recorded = Recorded {
+        date: word(Command::new("date").args(["-u", "+%Y-%m-%d"]), 0)?,
+        rustc: word(Command::new(&rust.compiler).arg("-V"), 1)?,
+        by: match verb {
+            Verb::User => format!("QEMU {}", toolchain::qemu_version(cache)?),
+            Verb::Native => format!("Linux {}", word(Command::new("uname").arg("-r"), 0)?),
+        },
+    };
     let mut results = Results::load()?;
-    results.merge(outcomes);
-    results.date = command::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?
-        .trim()
-        .to_owned();
-    results.kernel = command::output(Command::new("uname").arg("-r"))?
-        .trim()
-        .to_owned();
-    let version = command::output(Command::new(&rust.compiler).arg("-V"))?;
-    results.rustc = version.split(' ').nth(1).unwrap_or_default().to_owned();
-    results.qemu = toolchain::qemu_version(cache)?;
+    results.merge(outcomes, &recorded);
     results.save()
 }

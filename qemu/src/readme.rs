@@ -1,12 +1,13 @@
 //! The README's table of targets, made of the recorded results. It claims what
 //! they hold and nothing else.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::cache::root;
-use crate::report::{Outcome, Results, Status, Verb};
+use crate::report::{Outcome, Recorded, Results, Status, Verb};
 use crate::targets::{Abi, Table};
 
 const BEGIN: &str = "<!-- targets: made by `cargo qemu readme` -->\n";
@@ -44,16 +45,28 @@ fn render(table: &Table, results: &Results) -> String {
             abi.name, abi.bits, row.proof, row.checks, row.targets
         );
     }
-    let Results {
-        date,
-        rustc,
-        qemu,
-        kernel,
-        ..
-    } = results;
-    text + &format!(
-        "\nRecorded {date} with rustc {rustc}, QEMU {qemu} and Linux {kernel} by `cargo qemu user --all --record`\n\
-         and `cargo qemu native --record`. ¹ `asm!` is not stable there: a nightly compiler is needed.\n"
+    text + "\n"
+        + &recorded(results)
+        + "\n¹ `asm!` is not stable there: a nightly compiler is needed.\n"
+}
+
+/// When, with what and by which commands: as many as there were.
+fn recorded(results: &Results) -> String {
+    let of = |field: fn(&Recorded) -> &String| -> Vec<&str> {
+        let recorded = results.targets.iter().filter_map(|o| o.recorded.as_ref());
+        let all: BTreeSet<&str> = recorded.map(|recorded| field(recorded).as_str()).collect();
+        all.into_iter().collect()
+    };
+    let dates = match of(|recorded| &recorded.date)[..] {
+        [] => return "Nothing was recorded yet.".to_owned(),
+        [one] => one.to_owned(),
+        [first, .., last] => format!("{first} to {last}"),
+    };
+    format!(
+        "Recorded {dates} with rustc {} on {}\n\
+         by `cargo qemu user --all --record` and `cargo qemu native --record`.",
+        of(|recorded| &recorded.rustc).join(", "),
+        of(|recorded| &recorded.by).join(", ")
     )
 }
 
@@ -88,7 +101,8 @@ impl Row {
             Some(reason) if user.is_empty() => format!("{proof}: {reason}"),
             _ => proof.to_owned(),
         };
-        let checks = proven.iter().map(|outcome| outcome.passed).max();
+        // The least that each of them passed.
+        let checks = proven.iter().map(|outcome| outcome.passed).min();
         let checks = checks.filter(|&checks| checks > 0);
         let ran = if user.is_empty() { builds } else { user };
         Row {
@@ -118,23 +132,50 @@ mod tests {
         Row::of(abi, results).proof
     }
 
+    fn recorded_on(date: &str) -> Recorded {
+        let (date, rustc, by) = (date.to_owned(), "1.95.0".to_owned(), "QEMU 11".to_owned());
+        Recorded { date, rustc, by }
+    }
+
     #[test]
     fn it_claims_what_the_results_hold() {
         let table = Table::load().unwrap();
         let mut results = Results::default();
-        assert_eq!(proof(&results, "x86_64"), "not yet");
         let gnu = "x86_64-unknown-linux-gnu";
-        results.merge(&[outcome(&table, gnu, Verb::User, Status::Failed)]);
         assert_eq!(proof(&results, "x86_64"), "not yet");
-        results.merge(&[outcome(&table, gnu, Verb::User, Status::Builds)]);
-        assert_eq!(proof(&results, "x86_64"), "builds");
-        results.merge(&[outcome(&table, gnu, Verb::User, Status::Passed)]);
-        assert_eq!(proof(&results, "x86_64"), "user mode");
-        results.merge(&[outcome(&table, gnu, Verb::Native, Status::Failed)]);
-        assert_eq!(proof(&results, "x86_64"), "user mode");
-        results.merge(&[outcome(&table, gnu, Verb::Native, Status::Passed)]);
-        assert_eq!(proof(&results, "x86_64"), "real kernel");
+        for (run, result, claim) in [
+            (Verb::User, Status::Failed, "not yet"),
+            (Verb::User, Status::Builds, "builds"),
+            (Verb::User, Status::Passed, "user mode"),
+            (Verb::Native, Status::Failed, "user mode"),
+            (Verb::Native, Status::Passed, "real kernel"),
+        ] {
+            let outcome = outcome(&table, gnu, run, result);
+            results.merge(&[outcome], &recorded_on("2026-01-01"));
+            assert_eq!(proof(&results, "x86_64"), claim);
+        }
         assert_eq!(results.targets.len(), 2, "one a target and way");
+    }
+
+    #[test]
+    fn a_new_recording_does_not_date_the_old_ones() {
+        let table = Table::load().unwrap();
+        let mut results = Results::default();
+        assert_eq!(recorded(&results), "Nothing was recorded yet.");
+        let mut add = |triple: &str, passed: u32, date: &str| {
+            let mut outcome = outcome(&table, triple, Verb::User, Status::Passed);
+            outcome.passed = passed;
+            results.merge(&[outcome], &recorded_on(date));
+            (recorded(&results), render(&table, &results))
+        };
+        let (line, _) = add("s390x-unknown-linux-gnu", 9, "2026-01-01");
+        assert!(line.starts_with("Recorded 2026-01-01 with rustc 1.95.0 on QEMU 11\n"));
+        let (line, text) = add("s390x-unknown-linux-musl", 7, "2026-02-02");
+        assert!(line.starts_with("Recorded 2026-01-01 to 2026-02-02 with"));
+        assert!(
+            text.contains("| s390x | 64 BE | user mode | 7 | 2 of 2 |\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::root;
@@ -48,6 +48,15 @@ impl Status {
     }
 }
 
+/// When an outcome was seen, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    pub(crate) date: String,
+    pub(crate) rustc: String,
+    /// What ran the program: "QEMU 11.1.3", "Linux 6.18.5".
+    pub(crate) by: String,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) target: String,
@@ -61,6 +70,9 @@ pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// Of an outcome in the results file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recorded: Option<Recorded>,
     /// What is told of a failure.
     #[serde(skip)]
     pub(crate) output: String,
@@ -79,6 +91,7 @@ impl Outcome {
             skipped: 0,
             seconds: 0.0,
             reason: None,
+            recorded: None,
             output: String::new(),
         }
     }
@@ -146,14 +159,11 @@ pub(crate) fn sum(outcomes: &[Outcome]) -> String {
     )
 }
 
-/// `qemu/results.json`: the last recorded result of each target and way.
+/// `qemu/results.json`: the last recorded result of each target and way, each
+/// with its own date and versions, since a recording may be of one target.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Results {
-    /// Of the last recording.
-    pub(crate) date: String,
-    pub(crate) rustc: String,
-    pub(crate) qemu: String,
-    pub(crate) kernel: String,
     pub(crate) targets: Vec<Outcome>,
 }
 
@@ -168,13 +178,20 @@ impl Results {
             return Ok(Results::default());
         }
         let text = fs::read_to_string(&path)?;
-        serde_json::from_str(&text).with_context(|| path.display().to_string())
+        let results: Results =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        for outcome in &results.targets {
+            let target = &outcome.target;
+            ensure!(outcome.recorded.is_some(), "{target}: recorded by what?");
+        }
+        Ok(results)
     }
 
     /// Takes new outcomes in place of the old ones of the same targets.
-    pub(crate) fn merge(&mut self, outcomes: &[Outcome]) {
+    pub(crate) fn merge(&mut self, outcomes: &[Outcome], recorded: &Recorded) {
         for outcome in outcomes {
             let mut outcome = outcome.clone();
+            outcome.recorded = Some(recorded.clone());
             outcome.seconds = (outcome.seconds * 10.0).round() / 10.0;
             self.targets
                 .retain(|old| old.target != outcome.target || old.run != outcome.run);

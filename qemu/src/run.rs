@@ -59,7 +59,7 @@ struct Ran {
 }
 
 fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<Ran> {
-    let folder = target_folder().join("qemu").join(target.triple);
+    let folder = target_folder()?.join("qemu").join(target.triple);
     let (out, log) = (folder.join("output"), folder.join("strace"));
     let mut command = match (verb, &target.abi.qemu) {
         (Verb::User, Some(qemu)) => {

@@ -32,8 +32,10 @@ impl RustSrc {
     pub(crate) fn find(cache: &Cache) -> Result<RustSrc> {
         let installed = Installed::find()?;
         let ways = std::env::var("RUST_SRC").unwrap_or_else(|_| WAYS.to_owned());
+        let mut ways: Vec<&str> = ways.split_whitespace().collect();
+        ways.sort_by_key(|way| !installed.is_near(cache, way));
         let mut complaints = String::new();
-        for way in ways.split_whitespace() {
+        for way in ways {
             let found = match way {
                 "toolchain" => {
                     installed.with(installed.sysroot.join("lib/rustlib/src/rust/library"))
@@ -100,6 +102,26 @@ impl Installed {
         })
     }
 
+    /// Whether a way asks no network. Those come first: a rustup that cannot
+    /// download may take its time to say so, at every call. The last way keeps
+    /// its place, since its compiler is another.
+    fn is_near(&self, cache: &Cache, way: &str) -> bool {
+        match way {
+            "toolchain" => true,
+            "rustup" => cache.path(&self.rustup_entry()).is_dir(),
+            "debian" => cache.path(&self.debian_entry()).is_dir(),
+            _ => false,
+        }
+    }
+
+    fn rustup_entry(&self) -> String {
+        format!("rustup-{}", self.release)
+    }
+
+    fn debian_entry(&self) -> String {
+        format!("rust-src-{}", self.release)
+    }
+
     fn with(&self, library: PathBuf) -> Result<RustSrc> {
         let compiler = self.compiler.clone();
         RustSrc { compiler, library }.check()
@@ -115,7 +137,7 @@ impl Installed {
             .context("a toolchain without a name")?;
         let manifests = self.sysroot.join("lib/rustlib");
         let rustlib = Path::new("toolchains").join(name).join("lib/rustlib");
-        let entry = cache.entry(&format!("rustup-{}", self.release), |folder| {
+        let entry = cache.entry(&self.rustup_entry(), |folder| {
             let shadow = folder.join(&rustlib);
             fs::create_dir_all(&shadow)?;
             for file in fs::read_dir(&manifests)? {
@@ -144,7 +166,7 @@ impl Installed {
             "{} is in no suite of Debian",
             self.release
         );
-        let entry = cache.entry(&format!("rust-src-{}", self.release), |folder| {
+        let entry = cache.entry(&self.debian_entry(), |folder| {
             let mut complaints = String::new();
             for suite in ["trixie-backports", "sid", "forky", "experimental", "trixie"] {
                 let unpacked = Suite::open(cache, suite).and_then(|suite| {
