@@ -11,14 +11,17 @@
 //!   `$8` and `$9`.
 //! - Result: `$2`; where `$7` is not zero it is an error number, positive, and
 //!   the stub negates it. The caller so sees −4095 to −1 as everywhere.
-//! - Clobbers: `$1` (the assembler's, never the compiler's), `$3`, `$7` to
-//!   `$15`, `$24`, `$25`, `hi`, `lo`. The kernel gives back `$16` to `$23`, the
-//!   registers of stack and frame, and floating point. `asm!` cannot name `hi`
-//!   and `lo`, so the stubs keep them in two registers that the kernel gives
-//!   back. Release 6 has neither.
+//! - Clobbers: `$1`, `$3`, `$7` to `$15`, `$24`, `$25`, `hi`, `lo`. The kernel
+//!   gives back `$4` to `$6`, `$16` to `$23`, the registers of stack and frame,
+//!   and floating point. `asm!` cannot name `$1`, `hi` and `lo`, in which LLVM
+//!   keeps values as in any other register (`$1` is the assembler's to GCC
+//!   alone), so the stubs keep them in three registers that the kernel gives
+//!   back. Release 6 has neither `hi` nor `lo`. QEMU's user mode changes none
+//!   of them: only a real kernel shows a clobber forgotten.
 //! - Source: the kernel's `arch/mips/kernel/scall32-o32.S` and
-//!   `scall64-n64.S`, `arch/mips/include/asm/stackframe.h` (`SAVE_SOME`,
-//!   `RESTORE_SOME`) and `arch/mips/kernel/syscalls/*.tbl`.
+//!   `scall64-n64.S`, `entry.S` (`restore_partial`, and `restore_all`, which
+//!   loads what was never saved), `arch/mips/include/asm/stackframe.h`
+//!   (`SAVE_SOME`, `RESTORE_SOME`) and `arch/mips/kernel/syscalls/*.tbl`.
 
 use super::{BaseNumbers, Facts, Numbers};
 
@@ -59,20 +62,25 @@ pub(crate) const FACTS: Facts = Facts {
 pub(crate) mod trap {
     use core::arch::asm;
 
-    /// One `syscall` with what comes before and after it, its error flag
-    /// folded into the result.
+    /// One `syscall` with what comes before and after it, `$1` kept, its error
+    /// flag folded into the result.
     macro_rules! framed {
         ([$($before:literal)*] [$($after:literal)*] $number:ident, $d:expr, $($operands:tt)*) => {{
             let (result, error): (isize, usize);
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the
-            // top of this file); `hi`, `lo` and the stack pointer are given
-            // back; where the stack is used, `nostack` is not among them.
+            // top of this file); `$1`, `hi`, `lo` and the stack pointer are
+            // given back; where the stack is used, `nostack` is not among
+            // them. An operand may lie in `$1`: it is read before the trap.
             unsafe {
                 asm!(
+                    ".set noat",
+                    "move $18, $1",
                     $($before,)*
                     "syscall",
                     $($after,)*
+                    "move $1, $18",
+                    out("$18") _,
                     inlateout("$2") $number => result,
                     inlateout("$7") $d => error,
                     lateout("$3") _,
