@@ -1,7 +1,7 @@
 //! Tells the linker that `aio` is everything.
 
-include!("../link/static.rs");
+include!("link.rs");
 
 fn main() {
-    link_static("../link");
+    link_static(".");
 }

@@ -9,7 +9,8 @@
 //!   that compiles on every host, so that one host test can hold all of them
 //!   to the kernel's headers;
 //! - `FACTS`: the one row of `ABIS` that the target being built uses;
-//! - `errno`: the module with the ABI's error numbers;
+//! - `errno`: the module with the architecture's error numbers, whose `TABLE`
+//!   its facts name;
 //! - `Long`: the kernel's `long` as the target's calls pass it;
 //! - bound to the target by `cfg`: `trap::syscall0` to `trap::syscall6`, by
 //!   hand or through `stubs!`
@@ -163,7 +164,7 @@ pub(crate) struct Facts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Numbers {
-    /// The ABI's name: rustc's `target_arch`, or `x32`.
+    /// The ABI's name: rustc's `target_arch`, or `x32`, or `mips-n32`.
     pub abi: &'static str,
     /// `io_setup(2)`
     pub io_setup: Option<u32>,
@@ -193,7 +194,7 @@ pub(crate) struct BaseNumbers {
 }
 
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
-/// only: aarch64, loongarch64, riscv64.
+/// only: aarch64, loongarch64, riscv64; riscv32 takes most of them.
 const GENERIC_64: Facts = Facts {
     aio: Numbers {
         abi: "generic64",

@@ -1,7 +1,7 @@
 //! Tells the linker that the program is everything.
 
-include!("../../link/static.rs");
+include!("../../aio/link.rs");
 
 fn main() {
-    link_static("../../link");
+    link_static("../../aio");
 }

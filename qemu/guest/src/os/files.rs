@@ -1,50 +1,13 @@
-//! Ordinary system calls, through the library's raw stubs: what the checks
-//! need to make files, pipes and memory. Each takes its arguments apart just
-//! as the kernel wants them on the target.
+//! Descriptors and files.
 
 use core::ffi::{CStr, c_void};
 
 use linux_aio::Errno;
 use linux_aio::abi::IoVec;
-use linux_aio::syscall::{syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
+use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
 
+use super::{NOWHERE, Result, number};
 use crate::nr;
-
-pub(crate) type Result<T> = core::result::Result<T, Errno>;
-
-/// An address that is never mapped.
-pub(crate) const NOWHERE: usize = 16;
-
-/// The number that a file descriptor is passed as.
-pub(crate) fn number(fd: i32) -> usize {
-    fd as usize
-}
-
-pub(crate) fn getpid() -> Result<usize> {
-    // SAFETY: touches no memory.
-    Errno::check(unsafe { syscall0(nr::__NR_getpid as usize) })
-}
-
-pub(crate) fn gettid() -> Result<usize> {
-    // SAFETY: touches no memory.
-    Errno::check(unsafe { syscall0(nr::__NR_gettid as usize) })
-}
-
-pub(crate) fn set_tid_address() -> Result<usize> {
-    // SAFETY: a null pointer: nothing is written when the thread ends.
-    Errno::check(unsafe { syscall1(nr::__NR_set_tid_address as usize, 0) })
-}
-
-pub(crate) fn umask(mask: usize) -> Result<usize> {
-    // SAFETY: touches no memory.
-    Errno::check(unsafe { syscall1(nr::__NR_umask as usize, mask) })
-}
-
-pub(crate) fn personality(persona: usize) -> Result<usize> {
-    // SAFETY: touches no memory. How later calls behave is put back by the
-    // caller before it makes one.
-    Errno::check(unsafe { syscall1(nr::__NR_personality as usize, persona) })
-}
 
 pub(crate) fn close(fd: i32) -> Result<usize> {
     // SAFETY: the program's descriptors are its own; nothing relies on one
@@ -73,12 +36,6 @@ pub(crate) fn dup3(fd: i32, to: i32, flags: u32) -> Result<usize> {
 pub(crate) fn descriptor_flags(fd: i32) -> Result<usize> {
     // SAFETY: touches no memory.
     Errno::check(unsafe { syscall2(nr::FCNTL as usize, number(fd), nr::F_GETFD as usize) })
-}
-
-pub(crate) fn kill(pid: usize, signal: u32) -> Result<usize> {
-    // SAFETY: no handler is installed anywhere; a signal ends a process or
-    // does nothing to it.
-    Errno::check(unsafe { syscall2(nr::__NR_kill as usize, pid, signal as usize) })
 }
 
 /// The reading and the writing end.
@@ -156,22 +113,6 @@ pub(crate) fn write(fd: i32, buffer: &[u8]) -> Result<usize> {
 pub(crate) fn write_from_nowhere(fd: i32) -> Result<usize> {
     // SAFETY: the kernel finds nothing to read.
     Errno::check(unsafe { syscall3(nr::__NR_write as usize, number(fd), NOWHERE, 1) })
-}
-
-/// The thread's signal mask: replaced, and what it was.
-pub(crate) fn signal_mask(new: &linux_aio::SigSet) -> Result<linux_aio::SigSet> {
-    let mut old = linux_aio::SigSet::empty();
-    // SAFETY: both sets have the kernel's size and live through the call.
-    Errno::check(unsafe {
-        syscall4(
-            nr::__NR_rt_sigprocmask as usize,
-            nr::SIG_SETMASK as usize,
-            core::ptr::from_ref(new).expose_provenance(),
-            (&raw mut old).expose_provenance(),
-            linux_aio::SigSet::BYTES,
-        )
-    })?;
-    Ok(old)
 }
 
 /// What statx(2) fills, as far as it is looked at.
@@ -351,57 +292,6 @@ pub(crate) fn seek(fd: i32, offset: i64, whence: u32) -> Result<u64> {
     Ok(position)
 }
 
-/// Maps memory, or a file at an offset that is a multiple of the page.
-///
-/// # Safety
-/// With MAP_FIXED nothing that the program relies on is at `address`.
-pub(crate) unsafe fn mmap(
-    address: usize,
-    length: usize,
-    protection: u32,
-    flags: u32,
-    fd: i32,
-    offset: u64,
-) -> Result<usize> {
-    let arguments = [
-        address,
-        length,
-        protection as usize,
-        flags as usize,
-        number(fd),
-        (offset >> nr::MMAP_SHIFT) as usize,
-    ];
-    let call = nr::MMAP as usize;
-    // SAFETY: the caller's promise; elsewhere nothing is there yet. The array
-    // lives through the call.
-    Errno::check(unsafe {
-        if cfg!(target_arch = "s390x") {
-            // The one ABI whose mmap(2) takes its six arguments from memory.
-            syscall1(call, arguments.as_ptr().expose_provenance())
-        } else {
-            let [a, b, c, d, e, f] = arguments;
-            syscall6(call, a, b, c, d, e, f)
-        }
-    })
-}
-
-/// # Safety
-/// Nothing that the program relies on is mapped there.
-pub(crate) unsafe fn munmap(address: usize, length: usize) -> Result<usize> {
-    // SAFETY: the caller's promise.
-    Errno::check(unsafe { syscall2(nr::__NR_munmap as usize, address, length) })
-}
-
-/// Moves a mapping to `to`, of the same length.
-///
-/// # Safety
-/// Nothing that the program relies on is mapped at either place.
-pub(crate) unsafe fn mremap(from: usize, length: usize, to: usize) -> Result<usize> {
-    let flags = (nr::MREMAP_MAYMOVE | nr::MREMAP_FIXED) as usize;
-    // SAFETY: the caller's promise.
-    Errno::check(unsafe { syscall5(nr::__NR_mremap as usize, from, length, length, flags, to) })
-}
-
 /// Copies between files, from and to offsets that are moved on.
 pub(crate) fn copy_file_range(
     from: i32,
@@ -425,81 +315,6 @@ pub(crate) fn copy_file_range(
     })
 }
 
-/// Sleeps until the time is over, as nobody wakes it: ETIMEDOUT.
-pub(crate) fn futex_wait(nanoseconds: i64) -> Result<usize> {
-    let word = 0_u32;
-    // Two 64-bit numbers wherever `FUTEX` is the call that is used here.
-    let time = [0, nanoseconds];
-    // SAFETY: word and time live through the call and are only read.
-    Errno::check(unsafe {
-        syscall6(
-            nr::FUTEX as usize,
-            (&raw const word).expose_provenance(),
-            nr::FUTEX_WAIT as usize,
-            0,
-            (&raw const time).expose_provenance(),
-            0,
-            0,
-        )
-    })
-}
-
-/// A copy of the process, with a copy of its memory. In the parent, the
-/// child's number.
-pub(crate) fn fork() -> Result<usize> {
-    let signal = nr::SIGCHLD as usize;
-    // s390x takes the stack first; zero is the one that there is.
-    let [a, b] = if cfg!(target_arch = "s390x") {
-        [0, signal]
-    } else {
-        [signal, 0]
-    };
-    // SAFETY: the child goes on on a copy of the stack, and shares nothing.
-    Errno::check(unsafe { syscall5(nr::__NR_clone as usize, a, b, 0, 0, 0) })
-}
-
-/// Waits for a child's end. The signal that killed it, or else, in the next
-/// byte, what it exited with.
-pub(crate) fn wait(pid: usize) -> Result<usize> {
-    const P_PID: usize = 1;
-    const WEXITED: usize = 4;
-    const CLD_EXITED: u32 = 1;
-    // siginfo: three numbers, a gap where words are wide, then who, whose and
-    // what.
-    const STATUS: usize = if cfg!(target_pointer_width = "64") {
-        6
-    } else {
-        5
-    };
-    const MIPS: bool = cfg!(any(
-        target_arch = "mips",
-        target_arch = "mips32r6",
-        target_arch = "mips64",
-        target_arch = "mips64r6",
-    ));
-    const CODE: usize = if MIPS { 1 } else { 2 };
-
-    let mut info = [0_u32; 32];
-    // waitid(2) is the one of its family that all architectures have.
-    // SAFETY: `info` has the size of a siginfo.
-    Errno::check(unsafe {
-        syscall5(
-            nr::__NR_waitid as usize,
-            P_PID,
-            pid,
-            (&raw mut info).expose_provenance(),
-            WEXITED,
-            0,
-        )
-    })?;
-    let status = info[STATUS] as usize;
-    Ok(if info[CODE] == CLD_EXITED {
-        status << 8
-    } else {
-        status
-    })
-}
-
 /// getsockname(2), which wants a socket.
 pub(crate) fn getsockname(fd: i32) -> Result<usize> {
     let mut address = [0_u8; 128];
@@ -513,10 +328,4 @@ pub(crate) fn getsockname(fd: i32) -> Result<usize> {
             (&raw mut length).expose_provenance(),
         )
     })
-}
-
-/// A call that no kernel has.
-pub(crate) fn no_call() -> Result<usize> {
-    // SAFETY: there is nothing that could be done.
-    Errno::check(unsafe { syscall0(nr::NO_CALL as usize) })
 }

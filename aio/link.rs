@@ -14,9 +14,9 @@ fn link_static(folder: &str) {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
-    println!("cargo::rerun-if-changed={folder}/static.ld");
+    println!("cargo::rerun-if-changed={folder}/link.ld");
 
-    let script = std::env::current_dir().unwrap().join(folder).join("static.ld");
+    let script = std::env::current_dir().unwrap().join(folder).join("link.ld");
     // For the linker itself.
     let inner = [
         // The default on MIPS is another name.
