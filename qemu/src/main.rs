@@ -250,10 +250,11 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
     } else {
         let of = |status| outcomes.iter().filter(|o| o.result == status).count();
         println!(
-            "targets: {} passed, {} failed, {} built and not run",
+            "targets: {} passed, {} failed, {} built and not run, {} not built",
             of(Status::Passed),
             of(Status::Failed),
-            of(Status::Builds)
+            of(Status::Builds),
+            of(Status::NotRun)
         );
         println!("{}", report::sum(&outcomes));
     }
@@ -263,9 +264,9 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
         let mut names = options.targets.iter();
         names.any(|name| *name == outcome.target || *name == outcome.abi)
     };
-    let unproven = outcomes
-        .iter()
-        .filter(|outcome| outcome.result == Status::Builds && named(outcome));
+    let unproven = outcomes.iter().filter(|outcome| {
+        matches!(outcome.result, Status::Builds | Status::NotRun) && named(outcome)
+    });
     let unproven = unproven
         .inspect(|outcome| eprintln!("{}: asked for by name and not run", outcome.target))
         .count();

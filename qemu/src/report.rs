@@ -36,6 +36,8 @@ pub(crate) enum Status {
     Failed,
     /// Built, and nothing here runs it.
     Builds,
+    /// Not even built: this compiler lacks the target.
+    NotRun,
 }
 
 impl Status {
@@ -44,6 +46,7 @@ impl Status {
             Status::Passed => "passed",
             Status::Failed => "FAILED",
             Status::Builds => "builds",
+            Status::NotRun => "not run",
         }
     }
 }
@@ -104,6 +107,10 @@ impl Outcome {
 
     pub(crate) fn built(self, reason: &str) -> Outcome {
         self.because(Status::Builds, reason)
+    }
+
+    pub(crate) fn not_run(self, reason: &str) -> Outcome {
+        self.because(Status::NotRun, reason)
     }
 
     pub(crate) fn failed(mut self, reason: &str, output: &str) -> Outcome {

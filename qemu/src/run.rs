@@ -32,6 +32,9 @@ pub(crate) fn target(cache: &Cache, rust: &RustSrc, verb: Verb, target: Target<'
 
 fn attempt(cache: &Cache, rust: &RustSrc, verb: Verb, target: Target<'_>) -> Outcome {
     let outcome = Outcome::new(verb, target);
+    if let Some(reason) = rust.lacks(target.triple) {
+        return outcome.not_run(&reason);
+    }
     let program = match cross::build(cache, rust, target) {
         Ok(program) => program,
         Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),

@@ -66,6 +66,20 @@ impl RustSrc {
         Ok(self)
     }
 
+    /// Why the compiler can not build for a target at all, if so: Debian's
+    /// LLVM lacks csky, and another release has other targets.
+    pub(crate) fn lacks(&self, target: &str) -> Option<String> {
+        let mut rustc = Command::new(&self.compiler);
+        rustc.args(["--print", "cfg", "--target", target]);
+        // No report of the compiler's into the work tree.
+        let error = output(rustc.env("RUSTC_ICE", "0")).err()?.to_string();
+        let why = error.lines().rfind(|line| line.starts_with("error: "));
+        Some(
+            why.unwrap_or("error: no such target")
+                .replacen("error: ", "this compiler: ", 1),
+        )
+    }
+
     /// The linker that rustup's toolchains bring.
     pub(crate) fn lld() -> Result<PathBuf> {
         let sysroot = Installed::find()?.sysroot;
