@@ -73,7 +73,9 @@ impl RustSrc {
         rustc.args(["--print", "cfg", "--target", target]);
         // No report of the compiler's into the work tree.
         let error = output(rustc.env("RUSTC_ICE", "0")).err()?.to_string();
-        let why = error.lines().rfind(|line| line.starts_with("error: "));
+        let is_reason =
+            |line: &&str| line.starts_with("error: ") && !line.contains("internal compiler error");
+        let why = error.lines().find(is_reason);
         Some(
             why.unwrap_or("error: no such target")
                 .replacen("error: ", "this compiler: ", 1),
