@@ -5,7 +5,9 @@
 //! - Instruction: `trap32 0`.
 //! - Number: `r7`, which cannot be an operand: the stubs keep it in `r12`.
 //! - Arguments: `r0` to `r5`.
-//! - Result: `r0`; −4095 to −1 is an error.
+//! - Result: `r0`; −4095 to −1 is an error. A number beyond the kernel's table
+//!   is none: the first argument comes back. Of ours that is
+//!   io_pgetevents_time64, before Linux 5.1.
 //! - Clobbers: none; the kernel gives back every other register.
 //! - Nothing here has a linker or an emulator for it: it was compiled, and its
 //!   bytes were read.

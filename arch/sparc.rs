@@ -11,11 +11,13 @@
 //! - Clobbers: `%o1`, the second result of a few calls (pipe, fork), and the
 //!   condition codes. The kernel gives back every other register; the windows
 //!   below this one are the stack's. The compiler keeps comparisons in the
-//!   condition codes across `asm!` (LLVM 22 does not know them as a clobber;
-//!   the conformance program saw it), so the stubs give them back.
+//!   condition codes across `asm!` (LLVM 22 does not know them as a clobber),
+//!   so the stubs give them back. glibc and the kernel's own vDSO call floating
+//!   point lost too, for which `asm!` has no names: Linux 2.4 lost it, today's
+//!   entry saves it (`TI_FPDEPTH`).
 //! - Source: the kernel's `arch/sparc/kernel/syscalls.S` (`ret_sys_call`),
-//!   `etrap_64.S`, `rtrap_64.S`, `entry.S` and
-//!   `arch/sparc/kernel/syscalls/syscall.tbl`.
+//!   `etrap_64.S`, `rtrap_64.S`, `entry.S`,
+//!   `arch/sparc/lib/VISsave.S` and `arch/sparc/kernel/syscalls/syscall.tbl`.
 
 use super::{BaseNumbers, Facts, Numbers};
 

@@ -7,10 +7,14 @@
 //! lost then holds a wrong value. In an optimised build only: elsewhere all
 //! values live in memory.
 //!
-//! Not reached: condition flags (the compiler keeps none across `asm!`), the
-//! compiler's own registers (stack, frame, global, thread), lanes of vectors
-//! beyond 128 bits, and vectors at all where the language has no stable type
-//! for them. Single floats lie in the same registers as doubles.
+//! Condition codes are a register too: a comparison made before the trap must
+//! decide after it.
+//!
+//! Not reached: the compiler's own registers (stack, frame, global, thread),
+//! lanes of vectors beyond 128 bits, and vectors at all where the language has
+//! no stable type for them. Single floats lie in the same registers as doubles.
+//! And QEMU's user mode changes nothing but the result and the error flag: what
+//! else a kernel may change, only a kernel shows.
 
 use core::hint::black_box;
 
@@ -258,7 +262,59 @@ classes! { a b c d e f g h i j k l m n o p q r }
 )))]
 classes! { a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af ag ah }
 
+/// Whether `a < b`, compared before a call that succeeds and told after it, by
+/// a branch.
+#[inline(never)]
+fn less_past_success(a: usize, b: usize) -> bool {
+    let less = a < b;
+    // SAFETY: touches no memory.
+    let result = unsafe { syscall0(nr::__NR_getpid as usize) };
+    if less { yes(result) } else { no(result) }
+}
+
+/// The same with a call that fails: architectures with an error flag set it.
+#[inline(never)]
+fn less_past_failure(a: usize, b: usize) -> bool {
+    let less = a < b;
+    // SAFETY: no such descriptor.
+    let result = unsafe { syscall1(nr::__NR_close as usize, usize::MAX) };
+    if less { yes(result) } else { no(result) }
+}
+
+// Calls, so that there is a branch, and nothing between the trap and it: where
+// the compiler may, it then compares first.
+#[inline(never)]
+fn yes(result: isize) -> bool {
+    black_box((result, true)).1
+}
+
+#[inline(never)]
+fn no(result: isize) -> bool {
+    black_box((result, false)).1
+}
+
+fn comparisons(check: &mut Check) {
+    let (one, two) = (black_box(1), black_box(2));
+    check.holds(
+        "registers flags: less, success",
+        less_past_success(one, two),
+    );
+    check.holds(
+        "registers flags: more, success",
+        !less_past_success(two, one),
+    );
+    check.holds(
+        "registers flags: less, failure",
+        less_past_failure(one, two),
+    );
+    check.holds(
+        "registers flags: more, failure",
+        !less_past_failure(two, one),
+    );
+}
+
 pub(crate) fn run(check: &mut Check) {
+    comparisons(check);
     integers::run(check);
     doubles::run(check);
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
