@@ -1,5 +1,6 @@
 //! Every target without Linux under it: bare metal, UEFI, wasm, another
-//! system. And every Linux architecture that has no file here yet.
+//! system. And every Linux target that has no file here: of rustc's that is
+//! wasm32-wali, whose system calls are imported functions.
 //!
 //! There is no trap. No AIO number exists, and every stub answers ENOSYS (38,
 //! the generic number), so that the crate builds everywhere and a program

@@ -91,7 +91,8 @@ pub(crate) fn futex_wait(nanoseconds: i64) -> Result<usize> {
 }
 
 /// A copy of the process, with a copy of its memory. In the parent, the
-/// child's number.
+/// child's number; in the child zero, but on sparc, which tells the two apart
+/// by a second result that the stubs do not pass on.
 pub(crate) fn fork() -> Result<usize> {
     let signal = nr::SIGCHLD as usize;
     // s390x takes the stack first; zero is the one that there is.
