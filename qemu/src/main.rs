@@ -15,6 +15,8 @@ mod cache;
 mod command;
 mod cross;
 mod debian;
+mod kernels;
+mod machine;
 mod readme;
 mod report;
 mod run;
@@ -214,6 +216,14 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
     fetch("library", RustSrc::find(&cache).map(|rust| rust.library))?;
     bar.set_message("QEMU");
     fetch("emulators", toolchain::qemu(&cache))?;
+    for name in [
+        "x86_64", "aarch64", "riscv64", "ppc64", "s390x", "mips64el", "sparc64",
+    ] {
+        fetch(
+            name,
+            machine::Emulator::find(&cache, name).map(|e| e.command().get_program().into()),
+        )?;
+    }
     for target in table.named(&names, true)? {
         bar.set_message(target.triple.to_owned());
         if let targets::Linker::Gnu(prefix) = &target.abi.linker {
@@ -328,7 +338,10 @@ fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Re
         date: word(Command::new("date").args(["-u", "+%Y-%m-%d"]), 0)?,
         rustc: word(Command::new(&rust.compiler).arg("-V"), 1)?,
         by: match verb {
-            Verb::User => format!("QEMU {}", toolchain::qemu_version(cache)?),
+            Verb::User => {
+                let mut emulator = Command::new(toolchain::qemu(cache)?.join("qemu-s390x"));
+                format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
+            }
             Verb::Native => format!("Linux {}", word(Command::new("uname").arg("-r"), 0)?),
         },
     };
