@@ -12,8 +12,13 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     /// Debian's name of the architecture.
     pub(crate) arch: String,
-    #[serde(flatten)]
-    pub(crate) source: Source,
+    /// Of a stock kernel: its packages.
+    pub(crate) flavour: Option<String>,
+    #[serde(default)]
+    pub(crate) suites: Vec<String>,
+    pub(crate) version: Option<String>,
+    /// Built here, with the configuration `qemu/kernels/BUILD.config`.
+    pub(crate) build: Option<String>,
     pub(crate) emulator: String,
     pub(crate) args: String,
     #[serde(default = "one")]
@@ -28,6 +33,7 @@ pub(crate) struct Kernel {
     #[serde(default = "by_id")]
     pub(crate) drive: String,
     pub(crate) disk: Option<String>,
+    pub(crate) late: Option<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
     pub(crate) abis: Vec<String>,
@@ -45,24 +51,15 @@ fn by_id() -> String {
     "none".to_owned()
 }
 
-/// Where a kernel comes from.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, rename_all = "kebab-case")]
-pub(crate) enum Source {
-    /// A package of Debian's.
-    Stock {
-        flavour: String,
-        suites: Vec<String>,
-        version: Option<String>,
-    },
-    /// Built here, with the configuration `qemu/kernels/BUILD.config`.
-    Built { build: String },
-}
-
 impl Kernel {
     /// Whether it is built here, which takes minutes.
     pub(crate) fn is_built(&self) -> bool {
-        matches!(self.source, Source::Built { .. })
+        self.build.is_some()
+    }
+
+    /// Whether it comes from one place.
+    pub(crate) fn has_source(&self) -> bool {
+        self.is_built() == (self.flavour.is_none() && self.suites.is_empty())
     }
 
     pub(crate) fn runs(&self, abi: &Abi) -> bool {

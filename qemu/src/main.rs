@@ -11,12 +11,18 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+mod boot;
 mod cache;
 mod command;
 mod cross;
 mod debian;
+mod disk;
+mod image;
+mod initramfs;
+mod kernel_build;
 mod kernels;
 mod machine;
+mod modules;
 mod readme;
 mod report;
 mod run;
@@ -28,6 +34,7 @@ mod verdict;
 
 use cache::Cache;
 use report::{Outcome, Recorded, Results, Status, Verb};
+use run::{Job, Manner};
 use rust_src::RustSrc;
 use targets::{Table, Target};
 
@@ -58,6 +65,10 @@ enum Verbs {
     User(Run),
     /// Run on this machine's own kernel, where AIO works
     Native(Run),
+    /// Boot kernels on emulated machines, with the program as the only process
+    ///
+    /// Without TARGETs, the first of every ABI that a kernel here runs.
+    Kernel(Kernels),
     /// Write the README's table of targets from qemu/results.json
     Readme {
         /// Fail if the table is another
@@ -89,6 +100,27 @@ struct Run {
     jobs: usize,
 }
 
+#[derive(Args)]
+struct Kernels {
+    #[command(flatten)]
+    run: Run,
+    /// On this kernel of `cargo qemu list --kernels` (or pattern with `*`) alone
+    #[arg(long, value_name = "KERNEL")]
+    on: Vec<String>,
+    /// On the kernels that are built here from Debian's sources; minutes each
+    #[arg(long)]
+    build: bool,
+    /// Also where nothing has changed since the last boot that passed
+    #[arg(long)]
+    again: bool,
+    /// Leave the console's log, and tell where
+    #[arg(long)]
+    keep: bool,
+    /// Not by emulation: where this machine's KVM can
+    #[arg(long)]
+    kvm: bool,
+}
+
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -109,8 +141,9 @@ fn run(command: Verbs) -> Result<ExitCode> {
     match command {
         Verbs::List { json } => list(&table, json)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
-        Verbs::User(options) => return test(&table, Verb::User, &options),
-        Verbs::Native(options) => return test(&table, Verb::Native, &options),
+        Verbs::User(options) => return run_all(&table, Verb::User, &options),
+        Verbs::Native(options) => return run_all(&table, Verb::Native, &options),
+        Verbs::Kernel(options) => return boot_all(&table, &options),
         Verbs::Readme { check } => readme::update(&table, &Results::load()?, check)?,
         Verbs::Library => {
             let RustSrc { compiler, library } = RustSrc::find(&Cache::open()?)?;
@@ -238,7 +271,7 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
+fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
     let mut targets = table.named(&options.targets, options.all)?;
     if verb == Verb::Native && options.targets.is_empty() {
         targets.retain(|target| target.abi.is_native());
@@ -246,14 +279,62 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
             bail!("no target is native on {}", std::env::consts::ARCH);
         }
     }
+    let kernel = None;
+    let jobs: Vec<Job<'_>> = targets
+        .into_iter()
+        .map(|target| Job {
+            verb,
+            target,
+            kernel,
+        })
+        .collect();
     let cache = Cache::open()?;
-    let rust = RustSrc::find(&cache)?;
     if verb == Verb::User {
         toolchain::qemu(&cache)?;
     }
-    let outcomes = side_by_side(&cache, &rust, verb, &targets, options);
+    test(&cache, verb, &jobs, options, Manner::default())
+}
+
+/// Each kernel with every target that is meant and that it runs.
+fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
+    let targets = table.named(&options.run.targets, options.run.all)?;
+    let kernels = table.kernels_named(&options.on, options.build)?;
+    let mut jobs = Vec::new();
+    for kernel in &kernels {
+        let runs = targets.iter().filter(|target| kernel.runs(target.abi));
+        jobs.extend(runs.map(|&target| Job {
+            verb: Verb::Kernel,
+            target,
+            kernel: Some(kernel),
+        }));
+    }
+    if !options.run.targets.is_empty() {
+        let without = |target: &&Target<'_>| !kernels.iter().any(|k| k.runs(target.abi));
+        jobs.extend(targets.iter().filter(without).map(|&target| Job {
+            verb: Verb::Kernel,
+            target,
+            kernel: None,
+        }));
+    }
+    let manner = Manner {
+        again: options.again,
+        keep: options.keep,
+        kvm: options.kvm,
+    };
+    test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
+}
+
+fn test(
+    cache: &Cache,
+    verb: Verb,
+    jobs: &[Job<'_>],
+    options: &Run,
+    manner: Manner,
+) -> Result<ExitCode> {
+    let rust = RustSrc::find(cache)?;
+    let outcomes = side_by_side(cache, &rust, jobs, options, manner);
     if options.record {
-        record(&cache, &rust, verb, &outcomes)?;
+        record(cache, &rust, verb, &outcomes)?;
     }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&outcomes)?);
@@ -293,20 +374,21 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
 fn side_by_side(
     cache: &Cache,
     rust: &RustSrc,
-    verb: Verb,
-    targets: &[Target<'_>],
+    jobs: &[Job<'_>],
     options: &Run,
+    manner: Manner,
 ) -> Vec<Outcome> {
-    let bar = ProgressBar::new(targets.len() as u64);
+    let bar = ProgressBar::new(jobs.len() as u64);
     let style = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}");
     bar.set_style(style.unwrap_or(ProgressStyle::default_bar()));
-    let queue = Mutex::new(targets.iter().enumerate().collect::<VecDeque<_>>());
+    let queue = Mutex::new(jobs.iter().enumerate().collect::<VecDeque<_>>());
     let done = Mutex::new(Vec::new());
     let next = || queue.lock().ok()?.pop_front();
     let work = || {
-        while let Some((index, target)) = next() {
-            bar.set_message(target.triple.to_owned());
-            let outcome = run::target(cache, rust, verb, *target);
+        while let Some((index, job)) = next() {
+            let kernel = job.kernel.map_or("", |kernel| kernel.name.as_str());
+            bar.set_message(format!("{} {kernel}", job.target.triple));
+            let outcome = run::job(cache, rust, *job, manner);
             bar.inc(1);
             bar.suspend(|| match options.json {
                 true => eprintln!("{}", outcome.show()),
@@ -318,7 +400,7 @@ fn side_by_side(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, targets.len().max(1)) {
+        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
             scope.spawn(work);
         }
     });
@@ -340,6 +422,10 @@ fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Re
         by: match verb {
             Verb::User => {
                 let mut emulator = Command::new(toolchain::qemu(cache)?.join("qemu-s390x"));
+                format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
+            }
+            Verb::Kernel => {
+                let mut emulator = machine::Emulator::find(cache, "x86_64")?.command();
                 format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
             }
             Verb::Native => format!("Linux {}", word(Command::new("uname").arg("-r"), 0)?),

@@ -4,7 +4,8 @@
 //! host, or as the only process of a kernel.
 //!
 //! It prints a line a check and a last line with the counts (see [`check`]).
-//! Run as `guest one "two words" ""` it also knows its arguments.
+//! Run as `guest one "two words" ""` it also knows its arguments. As a kernel's
+//! first process it has a plan (see [`init`]).
 //!
 //! Numbers are printed without dividing: LLVM miscompiles division by ten for
 //! m68k.
@@ -32,6 +33,7 @@ mod aio;
 mod check;
 mod entry;
 mod errors;
+mod init;
 mod line;
 #[cfg(target_arch = "m68k")]
 mod m68k;
@@ -44,12 +46,21 @@ mod stubs;
 linux_aio::entry!(main);
 
 fn main(process: Process) -> i32 {
+    if init::is_first() {
+        init::run(process);
+    }
     let check = &mut check::Check::new();
+    conform(check, process);
+    check.verdict()
+}
+
+/// Everything that needs nothing but a kernel.
+fn conform(check: &mut check::Check, process: Process) {
+    init::tell_kernel();
     entry::run(check, process);
     stubs::run(check, process);
     errors::run(check);
     numbers::run(check);
     registers::run(check);
     aio::run(check);
-    check.verdict()
 }

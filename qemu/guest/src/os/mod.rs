@@ -7,9 +7,11 @@ use linux_aio::syscall::{syscall0, syscall1, syscall2, syscall4, syscall5, sysca
 
 use crate::nr;
 
+mod boot;
 mod files;
 mod memory;
 
+pub(crate) use boot::*;
 pub(crate) use files::*;
 pub(crate) use memory::*;
 
