@@ -1,11 +1,382 @@
-//! Kernels of architectures that Debian has no kernel for.
+//! Kernels that Debian does not have, built of its kernel's sources by its
+//! cross compilers. Nothing is installed.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::env::consts::ARCH;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, root, target_folder};
+use crate::command::{bounded, output};
+use crate::debian::Suite;
+use crate::image::hash;
 
-pub(crate) fn image(_cache: &Cache, name: &str, _arch: &str) -> Result<PathBuf> {
-    bail!("{name}: not yet")
+/// A build takes one to five minutes.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Where sources are: security updates first, they are the newest.
+const SOURCES: [&str; 3] = [
+    "bookworm-security+bookworm",
+    "trixie-security+trixie",
+    "sid",
+];
+
+/// An architecture as the kernel's build knows it.
+struct Port {
+    arch: &'static str,
+    prefix: &'static str,
+    image: &'static str,
+}
+
+impl Port {
+    /// By Debian's name; for riscv32 it has none.
+    fn of(arch: &str) -> Result<Port> {
+        let (arch, prefix, image) = match arch {
+            "amd64" => ("x86_64", "x86-64-linux-gnu", "arch/x86/boot/bzImage"),
+            "arm64" => ("arm64", "aarch64-linux-gnu", "arch/arm64/boot/Image"),
+            "m68k" => ("m68k", "m68k-linux-gnu", "vmlinux"),
+            // One compiler for both widths, here and below.
+            "mips" | "mips64" => ("mips", "mips-linux-gnu", "vmlinux"),
+            "powerpc" | "ppc64" => ("powerpc", "powerpc64-linux-gnu", "vmlinux"),
+            "riscv32" => ("riscv", "riscv64-linux-gnu", "arch/riscv/boot/Image"),
+            "sparc64" => ("sparc64", "sparc64-linux-gnu", "vmlinux"),
+            _ => bail!("no kernel is built for {arch}"),
+        };
+        Ok(Port {
+            arch,
+            prefix,
+            image,
+        })
+    }
+
+    /// This machine's own compiler serves.
+    fn is_native(&self) -> bool {
+        let arch = self.prefix.replacen("x86-64", "x86_64", 1);
+        arch.split('-').next() == Some(ARCH)
+    }
+}
+
+/// A bootable image with the configuration `qemu/kernels/NAME.config`, for
+/// Debian's architecture `arch`.
+pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
+    let config = configuration(name)?;
+    let entry = format!("linux-{name}-{}", &hash([config.as_bytes()])[..8]);
+    let image = cache.path(&entry).join("kernel");
+    if image.exists() {
+        return Ok(image);
+    }
+    // One at a time: each takes every processor. The cache is not locked
+    // meanwhile.
+    let rooms = target_folder()?.join("kernels");
+    fs::create_dir_all(&rooms)?;
+    let lock = File::create(rooms.join("lock"))?;
+    lock.lock()?;
+    if image.exists() {
+        return Ok(image);
+    }
+    let build = Build {
+        port: Port::of(arch)?,
+        folder: rooms.join(name),
+    };
+    let built = build
+        .run(cache, &config)
+        .with_context(|| format!("cannot build the kernel {name}"));
+    // More than a gigabyte, and soon unpacked again.
+    fs::remove_dir_all(build.source()).or_else(|error| match build.source().exists() {
+        true => Err(error),
+        false => Ok(()),
+    })?;
+    built?;
+    cache.entry(&entry, |folder| {
+        for file in ["kernel", "config"] {
+            fs::copy(build.folder.join(file), folder.join(file))?;
+        }
+        Ok(())
+    })?;
+    Ok(image)
+}
+
+/// What is common, what a variant's name begins with (`m68k` of
+/// `m68k-time64`), and the kernel's own.
+fn configuration(name: &str) -> Result<String> {
+    let folder = root().join("qemu/kernels");
+    let file = |name: &str| folder.join(format!("{name}.config"));
+    let base = name.split_once('-').map(|(base, _)| file(base));
+    let base = base.filter(|base| base.exists());
+    let mut text = String::new();
+    let files = [Some(file("common")), base, Some(file(name))];
+    for path in files.into_iter().flatten() {
+        text += &fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    }
+    Ok(text)
+}
+
+/// The last value of each option; what is not set is `n`.
+fn options(config: &str) -> BTreeMap<&str, &str> {
+    let lines = config.lines().filter(|line| line.starts_with("CONFIG_"));
+    lines.filter_map(|line| line.split_once('=')).collect()
+}
+
+/// What was asked for and is not in the finished configuration: an option may
+/// want others, or have another name in another release.
+fn untaken(wanted: &str, taken: &str) -> Vec<String> {
+    let taken = options(taken);
+    let is_taken = |name, value| *taken.get(name).unwrap_or(&"n") == value;
+    options(wanted)
+        .into_iter()
+        .filter(|&(name, value)| !is_taken(name, value))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}
+
+struct Build {
+    port: Port,
+    folder: PathBuf,
+}
+
+impl Build {
+    fn source(&self) -> PathBuf {
+        self.folder.join("source")
+    }
+
+    /// Leaves `kernel`, `config` and `log` in the folder.
+    fn run(&self, cache: &Cache, config: &str) -> Result<()> {
+        let archive = sources(cache)?;
+        let tools = [self.compiler(cache)?, tools(cache)?];
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder)?;
+        }
+        let source = self.source();
+        fs::create_dir_all(&source)?;
+        let mut tar = Command::new("tar");
+        tar.arg("-xf").arg(archive).arg("-C").arg(&source);
+        output(tar.arg("--strip-components=1"))?;
+        mend(&source)?;
+        let wanted = self.folder.join("wanted");
+        fs::write(&wanted, config)?;
+        let mut make = self.make(&tools)?;
+        self.step(make.env("KCONFIG_ALLCONFIG", wanted).arg("allnoconfig"))?;
+        let taken = fs::read_to_string(source.join(".config"))?;
+        let untaken = untaken(config, &taken);
+        ensure!(untaken.is_empty(), "not taken: {}", untaken.join(" "));
+        let image = Path::new(self.port.image);
+        let goal = image.file_name().unwrap_or(image.as_os_str());
+        self.step(self.make(&tools)?.arg(goal))?;
+        fs::copy(source.join(image), self.folder.join("kernel"))?;
+        fs::write(self.folder.join("config"), taken)?;
+        Ok(())
+    }
+
+    /// A step of the build; its log tells why it fails.
+    fn step(&self, make: &mut Command) -> Result<()> {
+        let path = self.folder.join("log");
+        let log = File::options().create(true).append(true).open(&path)?;
+        let how = match bounded(make, log, LIMIT)? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => status.to_string(),
+            None => format!("killed after {LIMIT:?}"),
+        };
+        let log = fs::read(&path)?;
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(15)..];
+        bail!("make: {how}, see {}\n{}", path.display(), last.join("\n"))
+    }
+
+    fn make(&self, trees: &[Option<PathBuf>; 2]) -> Result<Command> {
+        let mut make = Command::new("make");
+        make.current_dir(self.source());
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        make.arg(format!("-j{jobs}"))
+            .arg(format!("ARCH={}", self.port.arch))
+            .arg("KCFLAGS=-w");
+        let trees = || trees.iter().flatten();
+        if let Some(compiler) = &trees().find_map(|tree| self.program(tree)) {
+            make.arg(format!("CROSS_COMPILE={}-", self.port.prefix));
+            make.arg(format!("CC={compiler}"));
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let programs = trees().map(|tree| tree.join("usr/bin"));
+        let programs = programs.chain(std::env::split_paths(&path));
+        make.env("PATH", std::env::join_paths(programs)?);
+        let libraries = trees().map(|tree| tree.join(format!("usr/lib/{ARCH}-linux-gnu")));
+        make.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
+        for tree in trees() {
+            // They do not look beside themselves.
+            for (name, path) in [("BISON_PKGDATADIR", "share/bison"), ("M4", "bin/m4")] {
+                let path = tree.join("usr").join(path);
+                if path.exists() {
+                    make.env(name, path);
+                }
+            }
+        }
+        // A make around this one has its own mind about jobs.
+        make.env_remove("MAKEFLAGS").env("LC_ALL", "C");
+        Ok(make)
+    }
+
+    /// Debian's cross compiler; `None` where this machine's serves.
+    fn compiler(&self, cache: &Cache) -> Result<Option<PathBuf>> {
+        if self.port.is_native() {
+            return Ok(None);
+        }
+        let prefix = self.port.prefix;
+        let tree = cache.entry(&format!("gcc-{prefix}"), |folder| {
+            let package = |suite: &Suite| {
+                let pattern = format!("^gcc-[0-9]+-{prefix}$");
+                suite.with_dependencies(&newest(suite, &pattern)?)
+            };
+            from_any(cache, &own_suites()?, folder, package)
+        })?;
+        Ok(Some(tree))
+    }
+
+    /// The name of the compiler in a tree: it has its version.
+    fn program(&self, tree: &Path) -> Option<String> {
+        let prefix = format!("{}-gcc-", self.port.prefix.replacen("x86-64", "x86_64", 1));
+        let programs = fs::read_dir(tree.join("usr/bin")).ok()?;
+        let names = programs.filter_map(|file| file.ok()?.file_name().into_string().ok());
+        let version = |name: &String| {
+            let version = name.strip_prefix(&prefix)?;
+            version.parse::<u32>().ok()
+        };
+        names.filter(|name| version(name).is_some()).max()
+    }
+}
+
+/// The archive of the newest sources of the 6th series.
+fn sources(cache: &Cache) -> Result<PathBuf> {
+    let tree = cache.entry("linux-source", |folder| {
+        let suites = SOURCES.map(str::to_owned);
+        from_any(cache, &suites, folder, |suite| {
+            Ok(vec![newest(suite, "^linux-source-6[.][0-9]+$")?])
+        })
+    })?;
+    let files = fs::read_dir(tree.join("usr/src"))?.filter_map(|file| Some(file.ok()?.path()));
+    let is_archive = |path: &PathBuf| path.to_string_lossy().contains(".tar.");
+    let archive = files.filter(is_archive).max();
+    archive.with_context(|| format!("no archive in {}", tree.display()))
+}
+
+/// What the build needs besides compilers, where this machine lacks it.
+fn tools(cache: &Cache) -> Result<Option<PathBuf>> {
+    let tree = cache.entry("kernel-tools", |folder| {
+        from_any(cache, &own_suites()?, folder, |suite| {
+            let mut packages = Vec::new();
+            for tool in ["make", "flex", "bison", "bc"] {
+                packages.extend(suite.with_dependencies(tool)?);
+            }
+            packages.sort();
+            packages.dedup();
+            Ok(packages)
+        })
+    })?;
+    Ok(Some(tree))
+}
+
+/// The programs are linked against the machine's own release.
+fn own_suites() -> Result<Vec<String>> {
+    let release = fs::read_to_string("/etc/os-release")?;
+    let name = release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let name = name.context("/etc/os-release tells no release of Debian")?;
+    let name = name.trim_matches('"');
+    Ok(vec![format!("{name}+{name}-security"), name.to_owned()])
+}
+
+/// The packages that the first possible suite has, unpacked.
+fn from_any(
+    cache: &Cache,
+    suites: &[String],
+    folder: &Path,
+    packages: impl Fn(&Suite) -> Result<Vec<String>>,
+) -> Result<()> {
+    let mut complaints = String::new();
+    for suite in suites {
+        let unpacked = Suite::open(cache, suite).and_then(|suite| {
+            let packages = packages(&suite)?;
+            suite.unpack(&packages, folder)
+        });
+        match unpacked {
+            Ok(()) => return Ok(()),
+            Err(error) => complaints += &format!("\n{error:#}"),
+        }
+    }
+    bail!("no suite has it:{complaints}")
+}
+
+/// Of packages that differ in a number, the one with the highest.
+fn newest(suite: &Suite, pattern: &str) -> Result<String> {
+    let numbers = |name: &String| -> Vec<u32> {
+        let words = name.split(|c: char| !c.is_ascii_digit());
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    let names = suite.search(pattern)?;
+    let newest = names.into_iter().max_by_key(numbers);
+    newest.with_context(|| format!("no package {pattern}"))
+}
+
+/// fs/fcntl.c counts the flags of open(2) when it is compiled; 6.12's sparc64
+/// has another number, and does not compile. The count is taken out.
+fn mend(source: &Path) -> Result<()> {
+    let path = source.join("fs/fcntl.c");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(fs::write(&path, without_count(&text))?)
+}
+
+fn without_count(text: &str) -> String {
+    let cut = || {
+        let begin = text.find("BUILD_BUG_ON(")?;
+        let end = begin + text[begin..].find(";\n")? + 1;
+        let counts = text[begin..end].contains("HWEIGHT32");
+        counts.then(|| format!("{}{}", &text[..begin], &text[end..]))
+    };
+    cut().unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every configuration but the common part: its name and text.
+    fn every() -> Vec<(String, String)> {
+        let files = fs::read_dir(root().join("qemu/kernels")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let names = names.filter_map(|name| Some(name.strip_suffix(".config")?.to_owned()));
+        let names = names.filter(|name| name != "common");
+        names
+            .map(|name| (name.clone(), configuration(&name).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn one_kernel_has_64_bit_times_alone_and_one_has_no_aio() {
+        let without = |option: &str| -> Vec<String> {
+            let lacks = |config: &str| options(config).get(option) == Some(&"n");
+            let every = every().into_iter().filter(|(_, config)| lacks(config));
+            every.map(|(name, _)| name).collect()
+        };
+        assert_eq!(without("CONFIG_COMPAT_32BIT_TIME"), ["m68k-time64"]);
+        assert_eq!(without("CONFIG_AIO"), ["x86_64-no-aio"]);
+    }
+
+    #[test]
+    fn what_is_not_taken_is_told() {
+        let wanted = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=n\n# CONFIG_D=y\nCONFIG_B=n\n";
+        let taken = "CONFIG_B=y\n# CONFIG_C is not set\n";
+        assert_eq!(untaken(wanted, taken), ["CONFIG_A=y", "CONFIG_B=n"]);
+        assert!(untaken(wanted, "CONFIG_A=y\n").is_empty());
+    }
+
+    #[test]
+    fn only_the_count_of_flags_is_taken_out() {
+        let text = "a;\nBUILD_BUG_ON(21 !=\n\tHWEIGHT32(FLAGS));\n\nb;\n";
+        assert_eq!(without_count(text), "a;\n\n\nb;\n");
+        assert_eq!(without_count("BUILD_BUG_ON(1);\n"), "BUILD_BUG_ON(1);\n");
+    }
 }
