@@ -25,17 +25,28 @@ const SOURCES: [&str; 3] = [
     "sid",
 ];
 
+/// Half of the sources.
+const UNUSED: [&str; 7] = [
+    "Documentation",
+    "drivers/gpu",
+    "drivers/media",
+    "drivers/net",
+    "drivers/staging",
+    "sound",
+    "tools/testing",
+];
+
 /// An architecture as the kernel's build knows it.
 struct Port {
     arch: &'static str,
-    prefix: &'static str,
+    package: &'static str,
     image: &'static str,
 }
 
 impl Port {
     /// By Debian's name; for riscv32 it has none.
     fn of(arch: &str) -> Result<Port> {
-        let (arch, prefix, image) = match arch {
+        let (arch, package, image) = match arch {
             "amd64" => ("x86_64", "x86-64-linux-gnu", "arch/x86/boot/bzImage"),
             "arm64" => ("arm64", "aarch64-linux-gnu", "arch/arm64/boot/Image"),
             "m68k" => ("m68k", "m68k-linux-gnu", "vmlinux"),
@@ -48,15 +59,19 @@ impl Port {
         };
         Ok(Port {
             arch,
-            prefix,
+            package,
             image,
         })
     }
 
+    /// What the programs' names begin with; a package's name has no `_`.
+    fn prefix(&self) -> String {
+        self.package.replace("x86-64", "x86_64")
+    }
+
     /// This machine's own compiler serves.
     fn is_native(&self) -> bool {
-        let arch = self.prefix.replacen("x86-64", "x86_64", 1);
-        arch.split('-').next() == Some(ARCH)
+        self.prefix().split('-').next() == Some(ARCH)
     }
 }
 
@@ -85,11 +100,9 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     let built = build
         .run(cache, &config)
         .with_context(|| format!("cannot build the kernel {name}"));
-    // More than a gigabyte, and soon unpacked again.
-    fs::remove_dir_all(build.source()).or_else(|error| match build.source().exists() {
-        true => Err(error),
-        false => Ok(()),
-    })?;
+    if build.objects().exists() {
+        fs::remove_dir_all(build.objects())?;
+    }
     built?;
     cache.entry(&entry, |folder| {
         for file in ["kernel", "config"] {
@@ -133,40 +146,51 @@ fn untaken(wanted: &str, taken: &str) -> Vec<String> {
         .collect()
 }
 
+/// The sources, and where programs are that this machine lacks.
+struct Places {
+    source: PathBuf,
+    compiler: Option<PathBuf>,
+    tools: PathBuf,
+}
+
+impl Places {
+    fn trees(&self) -> impl Iterator<Item = &PathBuf> {
+        self.compiler.iter().chain([&self.tools])
+    }
+}
+
 struct Build {
     port: Port,
     folder: PathBuf,
 }
 
 impl Build {
-    fn source(&self) -> PathBuf {
-        self.folder.join("source")
+    fn objects(&self) -> PathBuf {
+        self.folder.join("objects")
     }
 
     /// Leaves `kernel`, `config` and `log` in the folder.
     fn run(&self, cache: &Cache, config: &str) -> Result<()> {
-        let archive = sources(cache)?;
-        let tools = [self.compiler(cache)?, tools(cache)?];
+        let places = Places {
+            source: source(cache)?,
+            compiler: self.compiler(cache)?,
+            tools: tools(cache)?,
+        };
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)?;
         }
-        let source = self.source();
-        fs::create_dir_all(&source)?;
-        let mut tar = Command::new("tar");
-        tar.arg("-xf").arg(archive).arg("-C").arg(&source);
-        output(tar.arg("--strip-components=1"))?;
-        mend(&source)?;
+        fs::create_dir_all(self.objects())?;
         let wanted = self.folder.join("wanted");
         fs::write(&wanted, config)?;
-        let mut make = self.make(&tools)?;
+        let mut make = self.make(&places)?;
         self.step(make.env("KCONFIG_ALLCONFIG", wanted).arg("allnoconfig"))?;
-        let taken = fs::read_to_string(source.join(".config"))?;
+        let taken = fs::read_to_string(self.objects().join(".config"))?;
         let untaken = untaken(config, &taken);
         ensure!(untaken.is_empty(), "not taken: {}", untaken.join(" "));
         let image = Path::new(self.port.image);
         let goal = image.file_name().unwrap_or(image.as_os_str());
-        self.step(self.make(&tools)?.arg(goal))?;
-        fs::copy(source.join(image), self.folder.join("kernel"))?;
+        self.step(self.make(&places)?.arg(goal))?;
+        fs::copy(self.objects().join(image), self.folder.join("kernel"))?;
         fs::write(self.folder.join("config"), taken)?;
         Ok(())
     }
@@ -187,31 +211,35 @@ impl Build {
         bail!("make: {how}, see {}\n{}", path.display(), last.join("\n"))
     }
 
-    fn make(&self, trees: &[Option<PathBuf>; 2]) -> Result<Command> {
+    fn make(&self, places: &Places) -> Result<Command> {
         let mut make = Command::new("make");
-        make.current_dir(self.source());
+        make.current_dir(&places.source);
+        make.arg(format!("O={}", self.objects().display()));
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         make.arg(format!("-j{jobs}"))
             .arg(format!("ARCH={}", self.port.arch))
             .arg("KCFLAGS=-w");
-        let trees = || trees.iter().flatten();
-        if let Some(compiler) = &trees().find_map(|tree| self.program(tree)) {
-            make.arg(format!("CROSS_COMPILE={}-", self.port.prefix));
-            make.arg(format!("CC={compiler}"));
+        if let Some(compiler) = &places.compiler {
+            make.arg(format!("CROSS_COMPILE={}-", self.port.prefix()));
+            make.arg(format!("CC={}", self.program(compiler)?));
         }
+        let libraries = format!("usr/lib/{ARCH}-linux-gnu");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let programs = trees().map(|tree| tree.join("usr/bin"));
+        let programs = places.trees().map(|tree| tree.join("usr/bin"));
         let programs = programs.chain(std::env::split_paths(&path));
         make.env("PATH", std::env::join_paths(programs)?);
-        let libraries = trees().map(|tree| tree.join(format!("usr/lib/{ARCH}-linux-gnu")));
-        make.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
-        for tree in trees() {
-            // They do not look beside themselves.
-            for (name, path) in [("BISON_PKGDATADIR", "share/bison"), ("M4", "bin/m4")] {
-                let path = tree.join("usr").join(path);
-                if path.exists() {
-                    make.env(name, path);
-                }
+        let paths = places.trees().map(|tree| tree.join(&libraries));
+        make.env("LD_LIBRARY_PATH", std::env::join_paths(paths)?);
+        // What does not look beside itself.
+        for (name, path) in [
+            ("BISON_PKGDATADIR", "usr/share/bison"),
+            ("M4", "usr/bin/m4"),
+            ("C_INCLUDE_PATH", "usr/include"),
+            ("LIBRARY_PATH", &libraries),
+        ] {
+            let path = places.tools.join(path);
+            if path.exists() {
+                make.env(name, path);
             }
         }
         // A make around this one has its own mind about jobs.
@@ -224,10 +252,10 @@ impl Build {
         if self.port.is_native() {
             return Ok(None);
         }
-        let prefix = self.port.prefix;
-        let tree = cache.entry(&format!("gcc-{prefix}"), |folder| {
+        let package = self.port.package;
+        let tree = cache.entry(&format!("gcc-{package}"), |folder| {
             let package = |suite: &Suite| {
-                let pattern = format!("^gcc-[0-9]+-{prefix}$");
+                let pattern = format!("^gcc-[0-9]+-{package}$");
                 suite.with_dependencies(&newest(suite, &pattern)?)
             };
             from_any(cache, &own_suites()?, folder, package)
@@ -236,46 +264,61 @@ impl Build {
     }
 
     /// The name of the compiler in a tree: it has its version.
-    fn program(&self, tree: &Path) -> Option<String> {
-        let prefix = format!("{}-gcc-", self.port.prefix.replacen("x86-64", "x86_64", 1));
-        let programs = fs::read_dir(tree.join("usr/bin")).ok()?;
-        let names = programs.filter_map(|file| file.ok()?.file_name().into_string().ok());
-        let version = |name: &String| {
-            let version = name.strip_prefix(&prefix)?;
-            version.parse::<u32>().ok()
+    fn program(&self, tree: &Path) -> Result<String> {
+        let prefix = format!("{}-gcc-", self.port.prefix());
+        let programs = fs::read_dir(tree.join("usr/bin"))?;
+        let mut names = programs.filter_map(|file| file.ok()?.file_name().into_string().ok());
+        let is_compiler = |name: &String| {
+            let version = name.strip_prefix(&prefix);
+            version.is_some_and(|version| version.parse::<u32>().is_ok())
         };
-        names.filter(|name| version(name).is_some()).max()
+        let name = names.find(is_compiler);
+        name.with_context(|| format!("no compiler in {}", tree.display()))
     }
 }
 
-/// The archive of the newest sources of the 6th series.
-fn sources(cache: &Cache) -> Result<PathBuf> {
-    let tree = cache.entry("linux-source", |folder| {
+/// The newest sources of the 6th series, without what is large and not built.
+fn source(cache: &Cache) -> Result<PathBuf> {
+    cache.entry("linux-source-6", |folder| {
         let suites = SOURCES.map(str::to_owned);
-        from_any(cache, &suites, folder, |suite| {
+        let package = folder.join("package");
+        from_any(cache, &suites, &package, |suite| {
             Ok(vec![newest(suite, "^linux-source-6[.][0-9]+$")?])
-        })
-    })?;
-    let files = fs::read_dir(tree.join("usr/src"))?.filter_map(|file| Some(file.ok()?.path()));
-    let is_archive = |path: &PathBuf| path.to_string_lossy().contains(".tar.");
-    let archive = files.filter(is_archive).max();
-    archive.with_context(|| format!("no archive in {}", tree.display()))
+        })?;
+        let files = fs::read_dir(package.join("usr/src"))?;
+        let mut files = files.filter_map(|file| Some(file.ok()?.path()));
+        let archive = files.find(|path| path.to_string_lossy().contains(".tar."));
+        let archive = archive.context("the package has no archive")?;
+        let mut tar = Command::new("tar");
+        for part in UNUSED {
+            // Their Kconfig is read all the same.
+            tar.arg(format!("--exclude=*/{part}/*.[chrty]*"));
+        }
+        tar.arg("-xf").arg(archive).arg("-C").arg(folder);
+        output(tar.arg("--strip-components=1"))?;
+        mend(folder)?;
+        Ok(fs::remove_dir_all(package)?)
+    })
 }
 
 /// What the build needs besides compilers, where this machine lacks it.
-fn tools(cache: &Cache) -> Result<Option<PathBuf>> {
-    let tree = cache.entry("kernel-tools", |folder| {
+fn tools(cache: &Cache) -> Result<PathBuf> {
+    cache.entry("kernel-build-tools", |folder| {
         from_any(cache, &own_suites()?, folder, |suite| {
             let mut packages = Vec::new();
-            for tool in ["make", "flex", "bison", "bc"] {
+            for tool in ["make", "flex", "bison", "bc", "libelf-dev"] {
                 packages.extend(suite.with_dependencies(tool)?);
+            }
+            // The file that is linked against is a link to one beside it.
+            let library = newest(suite, "^libelf1(t64)?$")?;
+            if packages.iter().all(|one| !one.starts_with(&library)) {
+                packages.push(library);
             }
             packages.sort();
             packages.dedup();
             Ok(packages)
         })
-    })?;
-    Ok(Some(tree))
+    })
 }
 
 /// The programs are linked against the machine's own release.
