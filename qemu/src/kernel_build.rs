@@ -26,11 +26,12 @@ const SOURCES: [&str; 3] = [
 ];
 
 /// Half of the sources.
-const UNUSED: [&str; 7] = [
+const UNUSED: [&str; 8] = [
     "Documentation",
     "drivers/gpu",
     "drivers/media",
-    "drivers/net",
+    "drivers/net/ethernet",
+    "drivers/net/wireless",
     "drivers/staging",
     "sound",
     "tools/testing",
@@ -100,10 +101,9 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     let built = build
         .run(cache, &config)
         .with_context(|| format!("cannot build the kernel {name}"));
-    if build.objects().exists() {
-        fs::remove_dir_all(build.objects())?;
-    }
+    // What has failed keeps its objects, to go on from there.
     built?;
+    fs::remove_dir_all(build.objects())?;
     cache.entry(&entry, |folder| {
         for file in ["kernel", "config"] {
             fs::copy(build.folder.join(file), folder.join(file))?;
@@ -176,11 +176,12 @@ impl Build {
             compiler: self.compiler(cache)?,
             tools: tools(cache)?,
         };
-        if self.folder.exists() {
+        let wanted = self.folder.join("wanted");
+        let resumed = fs::read_to_string(&wanted).is_ok_and(|old| old == config);
+        if self.folder.exists() && !resumed {
             fs::remove_dir_all(&self.folder)?;
         }
         fs::create_dir_all(self.objects())?;
-        let wanted = self.folder.join("wanted");
         fs::write(&wanted, config)?;
         let mut make = self.make(&places)?;
         self.step(make.env("KCONFIG_ALLCONFIG", wanted).arg("allnoconfig"))?;
