@@ -159,6 +159,15 @@ impl Places {
     }
 }
 
+/// What a compiler complained of, and how it ended.
+fn excerpt(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let (earlier, last) = lines.split_at(lines.len().saturating_sub(10));
+    let complaints = earlier.iter().filter(|line| line.contains("rror: "));
+    let told: Vec<&str> = complaints.take(5).chain(last).copied().collect();
+    told.join("\n")
+}
+
 struct Build {
     port: Port,
     folder: PathBuf,
@@ -207,9 +216,7 @@ impl Build {
         };
         let log = fs::read(&path)?;
         let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        let last = &lines[lines.len().saturating_sub(15)..];
-        bail!("make: {how}, see {}\n{}", path.display(), last.join("\n"))
+        bail!("make: {how}, see {}\n{}", path.display(), excerpt(&log))
     }
 
     fn make(&self, places: &Places) -> Result<Command> {
@@ -375,10 +382,10 @@ fn mend(source: &Path) -> Result<()> {
 
 fn without_count(text: &str) -> String {
     let cut = || {
-        let begin = text.find("BUILD_BUG_ON(")?;
+        let (before, _) = text.split_once("HWEIGHT32(")?;
+        let begin = before.rfind("BUILD_BUG_ON(")?;
         let end = begin + text[begin..].find(";\n")? + 1;
-        let counts = text[begin..end].contains("HWEIGHT32");
-        counts.then(|| format!("{}{}", &text[..begin], &text[end..]))
+        Some(format!("{}{}", &text[..begin], &text[end..]))
     };
     cut().unwrap_or_else(|| text.to_owned())
 }
@@ -418,9 +425,17 @@ mod tests {
     }
 
     #[test]
+    fn an_early_complaint_is_told() {
+        let log = format!("a.c: error: no\n{}", "CC b.o\n".repeat(40));
+        let told = excerpt(&log);
+        assert!(told.starts_with("a.c: error: no\n"));
+        assert_eq!(told.lines().count(), 11);
+    }
+
+    #[test]
     fn only_the_count_of_flags_is_taken_out() {
-        let text = "a;\nBUILD_BUG_ON(21 !=\n\tHWEIGHT32(FLAGS));\n\nb;\n";
-        assert_eq!(without_count(text), "a;\n\n\nb;\n");
+        let text = "BUILD_BUG_ON(1);\nBUILD_BUG_ON(21 !=\n\tHWEIGHT32(FLAGS));\n\nb;\n";
+        assert_eq!(without_count(text), "BUILD_BUG_ON(1);\n\n\nb;\n");
         assert_eq!(without_count("BUILD_BUG_ON(1);\n"), "BUILD_BUG_ON(1);\n");
     }
 }
