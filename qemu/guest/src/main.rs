@@ -40,6 +40,7 @@ mod numbers;
 mod os;
 mod registers;
 mod stubs;
+mod threads;
 
 linux_aio::entry!(main);
 
@@ -50,6 +51,7 @@ fn main(process: Process) -> i32 {
     errors::run(check);
     numbers::run(check);
     registers::run(check);
+    threads::run(check);
     aio::run(check);
     check.verdict()
 }
