@@ -54,7 +54,7 @@ fn talk(check: &mut Check) {
     let take = |mine: u32| {
         while turn.load(Ordering::Acquire) < TURNS {
             if turn.load(Ordering::Acquire) & 1 == mine {
-                turn.fetch_add(1, Ordering::Release);
+                turn.store(turn.load(Ordering::Relaxed) + 1, Ordering::Release);
             } else {
                 os::yield_now();
             }
@@ -66,19 +66,24 @@ fn talk(check: &mut Check) {
     check.holds("thread takes turns", (TURNS..TURNS + 2).contains(&turns));
 }
 
-/// Several at a time, several times; each returns from a deep call.
+/// Several at a time, several times; each returns from a deep call. Here and
+/// elsewhere no number is added to in place: the MC68000 cannot.
 fn many(check: &mut Check) {
-    let sum = AtomicU32::new(0);
-    let add = || {
-        sum.fetch_add(deep(40), Ordering::Relaxed);
+    let sums = [const { AtomicU32::new(0) }; 4];
+    let add = |sum: &AtomicU32| {
+        sum.store(sum.load(Ordering::Relaxed) + deep(40), Ordering::Relaxed);
     };
+    let [a, b, c, d] = &sums;
     let mut done = Ok(());
     for _ in 0..8 {
-        let all = os::beside(&add, || os::beside(&add, || os::beside(&add, add)));
+        let all = os::beside(&|| add(a), || {
+            os::beside(&|| add(b), || os::beside(&|| add(c), || add(d)))
+        });
         done = done.and(all.and_then(|rest| rest).and_then(|rest| rest));
     }
     check.equal("thread many times", done, Ok(()));
-    check.equal("thread many results", sum.into_inner(), 8 * 4 * 40);
+    let all = sums.iter().all(|sum| sum.load(Ordering::Relaxed) == 8 * 40);
+    check.holds("thread many results", all);
 }
 
 /// Its argument, by as many calls: on sparc more than there are windows.
