@@ -46,12 +46,15 @@ linux_aio::entry!(main);
 
 fn main(process: Process) -> i32 {
     let check = &mut check::Check::new();
+    if let Some(status) = aio::obeyed(check, process) {
+        return status;
+    }
     entry::run(check, process);
     stubs::run(check, process);
     errors::run(check);
     numbers::run(check);
     registers::run(check);
     threads::run(check);
-    aio::run(check);
+    aio::run(check, process);
     check.verdict()
 }

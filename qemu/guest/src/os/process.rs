@@ -1,5 +1,7 @@
 //! Processes: copies of this one, and their ends.
 
+use core::ffi::CStr;
+
 use linux_aio::Errno;
 use linux_aio::rt::exit;
 use linux_aio::syscall::{syscall0, syscall2, syscall5};
@@ -96,4 +98,23 @@ pub(crate) fn spawn(child: impl FnOnce() -> usize) -> Result<usize> {
         exit(child() as i32);
     }
     Ok(pid)
+}
+
+/// Becomes the program that is open here, with one argument behind its name;
+/// returns only if that failed.
+pub(crate) fn exec(program: i32, argument: &CStr) -> Result<usize> {
+    let arguments = [c"guest".as_ptr(), argument.as_ptr(), core::ptr::null()];
+    let environment = [core::ptr::null::<u8>()];
+    // SAFETY: both arrays end with a null pointer, all strings with a zero
+    // byte; if the call succeeds, nothing of this program goes on.
+    Errno::check(unsafe {
+        syscall5(
+            nr::__NR_execveat as usize,
+            super::number(program),
+            c"".as_ptr().expose_provenance(),
+            arguments.as_ptr().expose_provenance(),
+            environment.as_ptr().expose_provenance(),
+            nr::AT_EMPTY_PATH as usize,
+        )
+    })
 }
