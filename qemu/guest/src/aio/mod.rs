@@ -12,6 +12,8 @@ mod absent;
 mod arguments;
 mod contexts;
 mod disk;
+mod faults;
+mod freed;
 mod limits;
 mod masks;
 mod polls;
@@ -19,6 +21,8 @@ mod processes;
 mod raw;
 mod refusals;
 mod rings;
+mod sandbox;
+mod signals;
 mod together;
 mod trace;
 mod transfers;
@@ -49,16 +53,20 @@ fn present(check: &mut Check, process: Process) {
     if let Some(file) = check.needs("aio file", os::memfd(c"aio")) {
         transfers::run(check, &context, file);
         refusals::run(check, &context, file);
+        faults::run(check, &context, file);
         let _ = os::close(file);
     }
     polls::run(check, &context);
     waits::run(check, &context);
+    freed::run(check, &context);
     check.equal("aio Context::destroy", context.destroy(), Ok(()));
     rings::run(check);
     masks::run(check);
     together::run(check);
     processes::run(check, process);
     limits::run(check);
+    signals::run(check);
+    sandbox::run(check);
 }
 
 /// Submits one operation and waits for its event.

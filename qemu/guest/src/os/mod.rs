@@ -11,12 +11,14 @@ mod clone;
 mod files;
 mod memory;
 mod process;
+mod seccomp;
 mod threads;
 mod time;
 
 pub(crate) use files::*;
 pub(crate) use memory::*;
 pub(crate) use process::*;
+pub(crate) use seccomp::*;
 pub(crate) use threads::*;
 pub(crate) use time::*;
 
