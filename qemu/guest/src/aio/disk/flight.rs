@@ -3,7 +3,7 @@
 //! every buffer.
 
 use linux_aio::opcode::PRead;
-use linux_aio::{Context, Errno, Event, Iocb, Wait};
+use linux_aio::{Context, Errno, Event, Wait};
 
 use super::{BLOCK, Drive, Kind, PATTERN, RUN, THIRD, Way, fill, submit, wrong_words};
 use crate::check::Check;
@@ -58,7 +58,7 @@ fn late(check: &mut Check, drive: &Drive) {
         check.skip("late no event at once", "this machine is slower");
     }
     // Block I/O cannot be cancelled.
-    let cancelled = context.cancel(&raw const read as *const Iocb);
+    let cancelled = context.cancel(&raw const read);
     check.equal("late cancel", cancelled, Err(Errno::INVAL));
     let got = context.wait(1, &mut events).map(|events| events.len());
     check.equal("late event", got, Ok(1));
