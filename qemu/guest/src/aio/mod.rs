@@ -15,6 +15,7 @@ mod disk;
 mod faults;
 mod freed;
 mod limits;
+mod load;
 mod masks;
 mod polls;
 mod processes;
@@ -62,6 +63,7 @@ fn present(check: &mut Check, process: Process) {
     check.equal("aio Context::destroy", context.destroy(), Ok(()));
     rings::run(check);
     masks::run(check);
+    load::run(check);
     together::run(check);
     processes::run(check, process);
     limits::run(check);

@@ -5,7 +5,7 @@ use linux_aio::abi::{IoVec, Iocb, RwFlags};
 use linux_aio::opcode::{IoPriority, PRead, PReadV, PWrite, PWriteV};
 use linux_aio::{Context, Errno, Event, Wait};
 
-use super::super::{complete, result};
+use super::super::{complete, next, result};
 use super::{BLOCK, Drive, PATTERN, THIRD, fill, wrong_words};
 use crate::check::Check;
 use crate::os::{self, Pages};
@@ -82,9 +82,17 @@ impl Edges<'_> {
         );
 
         memory.bytes_mut().fill(0xee);
-        let read = PReadV::new(self.drive.file, pieces.as_ptr(), 3).offset(THIRD);
-        // SAFETY: the pieces live and are nobody else's.
-        let got = unsafe { self.one(read.build()) };
+        let mut array = pieces;
+        let at = array.as_mut_ptr();
+        let read = PReadV::new(self.drive.file, at, 3).offset(THIRD);
+        // SAFETY: the pieces live and are nobody else's. The array may go once
+        // it is submitted: the device is still at it, or may be.
+        let got = unsafe {
+            let taken = self.context.submit(&mut [&mut read.build()]);
+            at.cast::<[u8; 3 * size_of::<IoVec>()]>()
+                .write_volatile([0; _]);
+            taken.and_then(|_| result(next(&self.context)))
+        };
         check.equal("disk preadv", got, Ok(6 * BLOCK));
         let (mut offset, mut wrong) = (THIRD, 0);
         for place in places {
