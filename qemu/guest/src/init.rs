@@ -14,6 +14,7 @@ use core::ffi::CStr;
 use linux_aio::Errno;
 use linux_aio::rt::Process;
 
+use crate::aio::disk::{self, Disk, Kind};
 use crate::check::Check;
 use crate::line::Line;
 use crate::{nr, os};
@@ -41,16 +42,13 @@ pub(crate) fn run(process: Process) -> ! {
     let plan = Plan::read();
     plan.each("module", |name, parameters| module(check, name, parameters));
     crate::conform(check, process);
-    plan.each("disk", |path, _| {
-        if appears(check, path) {
-            crate::aio::disk(check, path, false);
-        }
-    });
-    plan.each("late", |path, _| {
-        if appears(check, path) {
-            crate::aio::disk(check, path, true);
-        }
-    });
+    for (word, kind) in [("disk", Kind::Plain), ("late", Kind::Late)] {
+        plan.each(word, |path, _| {
+            if appears(check, path) {
+                disk::run(check, &Disk { path, kind });
+            }
+        });
+    }
     check.verdict();
     os::power_off()
 }

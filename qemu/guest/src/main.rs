@@ -42,6 +42,7 @@ mod numbers;
 mod os;
 mod registers;
 mod stubs;
+mod threads;
 
 linux_aio::entry!(main);
 
@@ -50,6 +51,9 @@ fn main(process: Process) -> i32 {
         init::run(process);
     }
     let check = &mut check::Check::new();
+    if let Some(status) = aio::obeyed(check, process) {
+        return status;
+    }
     conform(check, process);
     check.verdict()
 }
@@ -62,5 +66,6 @@ fn conform(check: &mut check::Check, process: Process) {
     errors::run(check);
     numbers::run(check);
     registers::run(check);
-    aio::run(check);
+    threads::run(check);
+    aio::run(check, process);
 }

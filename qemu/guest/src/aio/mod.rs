@@ -1,6 +1,7 @@
 //! AIO itself: whether it is there, the raw calls, and then either that it is
 //! absent in every layer, or everything it does.
 
+use linux_aio::rt::Process;
 use linux_aio::{Context, Errno, Event, Iocb};
 
 use crate::check::Check;
@@ -8,17 +9,24 @@ use crate::line::Line;
 use crate::os;
 
 mod absent;
+mod arguments;
 mod contexts;
+pub(crate) mod disk;
+mod limits;
 mod masks;
 mod polls;
+mod processes;
 mod raw;
 mod refusals;
 mod rings;
+mod together;
 mod trace;
 mod transfers;
 mod waits;
 
-pub(crate) fn run(check: &mut Check) {
+pub(crate) use arguments::obeyed;
+
+pub(crate) fn run(check: &mut Check, process: Process) {
     match raw::probe() {
         None | Some(Err(Errno::NOSYS)) => {
             Line::new().with("mode enosys").print();
@@ -28,17 +36,12 @@ pub(crate) fn run(check: &mut Check) {
         Some(_) => {
             Line::new().with("mode kernel").print();
             raw::run(check, false);
-            present(check);
+            present(check, process);
         }
     }
 }
 
-/// A disk, and what AIO does with it; `late` is one that answers late.
-pub(crate) fn disk(check: &mut Check, _path: &core::ffi::CStr, _late: bool) {
-    check.skip("disk", "not yet");
-}
-
-fn present(check: &mut Check) {
+fn present(check: &mut Check, process: Process) {
     contexts::run(check);
     let Some(context) = check.needs("aio Context::new", Context::new(16)) else {
         return;
@@ -53,6 +56,9 @@ fn present(check: &mut Check) {
     check.equal("aio Context::destroy", context.destroy(), Ok(()));
     rings::run(check);
     masks::run(check);
+    together::run(check);
+    processes::run(check, process);
+    limits::run(check);
 }
 
 /// Submits one operation and waits for its event.
