@@ -38,6 +38,8 @@ pub(crate) struct Kernel {
     pub(crate) late: Option<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
+    /// What the fault runs load besides; a kernel without has none.
+    pub(crate) faults: Option<Vec<String>>,
     pub(crate) abis: Vec<String>,
 }
 

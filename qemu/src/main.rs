@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -17,6 +17,7 @@ mod command;
 mod cross;
 mod debian;
 mod disk;
+mod faults;
 mod image;
 mod initramfs;
 mod kernel_build;
@@ -69,6 +70,9 @@ enum Verbs {
     ///
     /// Without TARGETs, the first of every ABI that a kernel here runs.
     Kernel(Kernels),
+    /// Boot kernels whose disk answers late (slow), with errors (failing), has
+    /// no room (full), or loses its power (cut)
+    Faults(Faults),
     /// Write the README's table of targets from qemu/results.json
     Readme {
         /// Fail if the table is another
@@ -121,6 +125,27 @@ struct Kernels {
     kvm: bool,
 }
 
+#[derive(Args)]
+struct Faults {
+    #[arg(value_name = "FAULT")]
+    faults: Vec<String>,
+    /// On this kernel (or pattern with `*`) alone
+    #[arg(long, value_name = "KERNEL")]
+    on: Vec<String>,
+    /// An array with one object a run, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// How many at a time
+    #[arg(long, short, default_value_t = cores())]
+    jobs: usize,
+    /// Leave the console's log, and tell where
+    #[arg(long)]
+    keep: bool,
+    /// Not by emulation: where this machine's KVM can
+    #[arg(long)]
+    kvm: bool,
+}
+
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -144,6 +169,7 @@ fn run(command: Verbs) -> Result<ExitCode> {
         Verbs::User(options) => return run_all(&table, Verb::User, &options),
         Verbs::Native(options) => return run_all(&table, Verb::Native, &options),
         Verbs::Kernel(options) => return boot_all(&table, &options),
+        Verbs::Faults(options) => return fail_all(&table, &options),
         Verbs::Readme { check } => readme::update(&table, &Results::load()?, check)?,
         Verbs::Library => {
             let RustSrc { compiler, library } = RustSrc::find(&Cache::open()?)?;
@@ -286,6 +312,7 @@ fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
             verb,
             target,
             kernel,
+            fault: None,
         })
         .collect();
     let cache = Cache::open()?;
@@ -306,6 +333,7 @@ fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
             verb: Verb::Kernel,
             target,
             kernel: Some(kernel),
+            fault: None,
         }));
     }
     if !options.run.targets.is_empty() {
@@ -314,6 +342,7 @@ fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
             verb: Verb::Kernel,
             target,
             kernel: None,
+            fault: None,
         }));
     }
     let manner = Manner {
@@ -322,6 +351,37 @@ fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
         kvm: options.kvm,
     };
     test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
+}
+
+/// Each fault on each kernel that they are tried on, with its first ABI.
+fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
+    let faults = faults::named(&options.faults)?;
+    let kernels = table.kernels_named(&options.on, false)?;
+    let targets = table.targets(false);
+    let mut jobs = Vec::new();
+    for kernel in kernels.into_iter().filter(|row| row.faults.is_some()) {
+        let target = targets.iter().find(|target| kernel.runs(target.abi));
+        let target = *target.with_context(|| format!("{} runs nothing", kernel.name))?;
+        jobs.extend(faults.iter().map(|fault| Job {
+            verb: Verb::Faults,
+            target,
+            kernel: Some(kernel),
+            fault: Some(fault),
+        }));
+    }
+    let run = Run {
+        targets: Vec::new(),
+        all: false,
+        json: options.json,
+        record: false,
+        jobs: options.jobs,
+    };
+    let manner = Manner {
+        again: true,
+        keep: options.keep,
+        kvm: options.kvm,
+    };
+    test(&Cache::open()?, Verb::Faults, &jobs, &run, manner)
 }
 
 fn test(
@@ -424,7 +484,7 @@ fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Re
                 let mut emulator = Command::new(toolchain::qemu(cache)?.join("qemu-s390x"));
                 format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
             }
-            Verb::Kernel => {
+            Verb::Kernel | Verb::Faults => {
                 let mut emulator = machine::Emulator::find(cache, "x86_64")?.command();
                 format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
             }
