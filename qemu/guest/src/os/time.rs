@@ -49,6 +49,16 @@ impl Moment {
         later
     }
 
+    /// How long it lies behind, in nanoseconds; at most some seconds.
+    pub(crate) fn elapsed(self) -> i64 {
+        let now = Moment::now();
+        let mut elapsed = now.nanoseconds - self.nanoseconds;
+        for _ in self.seconds..now.seconds {
+            elapsed += SECOND;
+        }
+        elapsed
+    }
+
     /// Whether it lies behind.
     pub(crate) fn is_over(self) -> bool {
         Moment::now() >= self

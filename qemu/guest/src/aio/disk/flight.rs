@@ -1,0 +1,177 @@
+//! Operations in flight when their context goes: the promise that everything
+//! in this project rests on. When io_destroy returns, the device is done with
+//! every buffer.
+
+use linux_aio::opcode::PRead;
+use linux_aio::{Context, Errno, Event, Iocb, Wait};
+
+use super::{BLOCK, Drive, Kind, PATTERN, RUN, THIRD, Way, fill, submit, wrong_words};
+use crate::check::Check;
+use crate::os::{Moment, Pages};
+
+/// No pattern's byte, and what is in a buffer before it is read into.
+const UNTOUCHED: u8 = 0x77;
+
+pub(super) fn run(check: &mut Check, drive: &Drive) {
+    if drive.kind == Kind::Late {
+        late(check, drive);
+    }
+    let rounds = [
+        (&DESTROY, PATTERN.rotate_left(8), true),
+        (&DROP, PATTERN.rotate_left(16), false),
+    ];
+    for (names, pattern, destroy) in rounds {
+        gone(check, drive, names, pattern, |context| {
+            if destroy {
+                context.destroy()
+            } else {
+                drop(context);
+                Ok(())
+            }
+        });
+    }
+}
+
+/// A device that takes 20 ms is seen to take them.
+fn late(check: &mut Check, drive: &Drive) {
+    let Some(context) = check.needs("late context", Context::new(8)) else {
+        return;
+    };
+    let Some(mut page) = check.needs("late page", Pages::new(BLOCK)) else {
+        return;
+    };
+    page.bytes_mut().fill(UNTOUCHED);
+    let mut read = PRead::new(drive.file, page.start(), BLOCK).build();
+    let begin = Moment::now();
+    // SAFETY: the page is looked at when the event has come, and meanwhile as
+    // memory that may change.
+    let taken = unsafe { context.submit(&mut [&mut read]) };
+    check.equal("late submit", taken, Ok(1));
+    let mut events = [Event::EMPTY; 2];
+    let none = context.wait_with(0, &mut events, Wait::poll());
+    let none = none.map(|events| events.len());
+    let soon = !begin.plus(15).is_over();
+    if soon {
+        check.equal("late no event at once", none, Ok(0));
+        check.holds("late buffer is untouched", untouched(&page));
+    } else {
+        check.skip("late no event at once", "this machine is slower");
+    }
+    // Block I/O cannot be cancelled.
+    let cancelled = context.cancel(&raw const read as *const Iocb);
+    check.equal("late cancel", cancelled, Err(Errno::INVAL));
+    let got = context.wait(1, &mut events).map(|events| events.len());
+    check.equal("late event", got, Ok(1));
+    check.holds("late event is late", begin.plus(15).is_over());
+    check.equal("late result", events[0].result(), Ok(BLOCK));
+    check.equal("late content", wrong_words(page.bytes(), 0, PATTERN), 0);
+
+    let took = begin.elapsed();
+    let begin = Moment::now();
+    check.equal("late Context::destroy", context.destroy(), Ok(()));
+    // Else a destroy that waited for nothing would look the same.
+    if begin.elapsed() >= took {
+        check.skip(
+            "late device is slower than an idle destroy",
+            "give it more time: completion_nsec",
+        );
+    } else {
+        check.holds("late device is slower than an idle destroy", true);
+    }
+}
+
+/// Whether no block holds anything yet, read as memory that may change.
+fn untouched(memory: &Pages) -> bool {
+    let length = memory.bytes().len();
+    let ends = (0..length)
+        .step_by(BLOCK)
+        .flat_map(|at| [at, at + BLOCK - 1]);
+    // SAFETY: within the pages. The device may be writing: nothing is
+    // concluded from such a byte but that it is early.
+    ends.into_iter()
+        .all(|at| unsafe { memory.start().wrapping_add(at).read_volatile() == UNTOUCHED })
+}
+
+struct Names([&'static str; 9]);
+
+const DESTROY: Names = Names([
+    "destroy in flight: context",
+    "destroy in flight: memory",
+    "destroy in flight: reads and writes",
+    "destroy in flight: nothing read yet",
+    "destroy in flight: is done",
+    "destroy in flight: took its time",
+    "destroy in flight: every byte was read",
+    "destroy in flight: every byte was written",
+    "destroy in flight: what was written from is the same",
+]);
+
+const DROP: Names = Names([
+    "drop in flight: context",
+    "drop in flight: memory",
+    "drop in flight: reads and writes",
+    "drop in flight: nothing read yet",
+    "drop in flight: is done",
+    "drop in flight: took its time",
+    "drop in flight: every byte was read",
+    "drop in flight: every byte was written",
+    "drop in flight: what was written from is the same",
+]);
+
+/// Sixteen reads and as many writes are in flight when the context goes.
+fn gone(
+    check: &mut Check,
+    drive: &Drive,
+    names: &Names,
+    pattern: u64,
+    end: impl FnOnce(Context) -> Result<(), Errno>,
+) {
+    let [
+        context,
+        memory,
+        submitted,
+        nothing,
+        done,
+        time,
+        read,
+        written,
+        same,
+    ] = names.0;
+    let Some(context) = check.needs(context, Context::new(64)) else {
+        return;
+    };
+    let both = Pages::new(RUN).and_then(|first| Ok((first, Pages::new(RUN)?)));
+    let Some((mut into, mut from)) = check.needs(memory, both) else {
+        return;
+    };
+    into.bytes_mut().fill(UNTOUCHED);
+    fill(from.bytes_mut(), THIRD, pattern);
+    let begin = Moment::now();
+    // SAFETY: the memory is looked at when the context is gone; before that
+    // only as `untouched` does.
+    let taken = unsafe { submit(&context, drive, Way::Read, 0, into.start()) };
+    // SAFETY: as above.
+    let taken = taken.and(unsafe { submit(&context, drive, Way::Write, THIRD, from.start()) });
+    check.equal(submitted, taken, Ok(()));
+    if drive.kind == Kind::Late {
+        let untouched = untouched(&into);
+        if begin.plus(15).is_over() {
+            check.skip(nothing, "this machine is slower");
+        } else {
+            check.holds(nothing, untouched);
+        }
+    }
+    let ended = end(context);
+    let late = begin.plus(10).is_over();
+    // The first look: nothing may come between.
+    let wrong = wrong_words(into.bytes(), 0, PATTERN);
+    check.equal(done, ended, Ok(()));
+    if drive.kind == Kind::Late {
+        check.holds(time, late);
+    }
+    check.equal(read, wrong, 0);
+    let found = Context::new(16)
+        .and_then(|other| super::sweep(&other, drive, Way::Read, THIRD, RUN as u64, pattern));
+    check.equal(written, found, Ok(0));
+    check.equal(same, wrong_words(from.bytes(), THIRD, pattern), 0);
+}
