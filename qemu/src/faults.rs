@@ -21,10 +21,10 @@ pub(crate) struct Fault {
     options: &'static str,
 }
 
-/// Four operations in a second, so that a dozen take three.
+/// So many operations in a second that those in flight take two.
 const SLOW: Fault = Fault {
     name: "slow",
-    options: ",throttling.iops-total=4",
+    options: ",throttling.iops-total=16",
 };
 
 /// Half a MiB in, reads fail; the same in the second MiB, writes.

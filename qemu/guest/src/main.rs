@@ -31,6 +31,7 @@ use linux_aio::rt::Process;
 
 mod aio;
 mod check;
+mod copies;
 mod entry;
 mod errors;
 mod init;

@@ -17,8 +17,8 @@ pub(crate) use linux_raw_sys::general::{
     __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv, __NR_pwrite64,
     __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask, __NR_sched_yield,
     __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname, __NR_waitid,
-    __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_DIRECT, O_NONBLOCK, O_TMPFILE, SIG_SETMASK, SIGCHLD,
-    SIGCONT, SIGSTOP, SIGUSR1,
+    __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK, O_TMPFILE, SIG_SETMASK,
+    SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
 };
 
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
@@ -67,6 +67,7 @@ mod generic {
     pub(crate) const __NR_uname: u32 = 160;
     pub(crate) const MAP_ANONYMOUS: u32 = 0x20;
     pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
+    pub(crate) const O_CREAT: u32 = 0o100;
     pub(crate) const O_DIRECT: u32 = 0o40_000;
     pub(crate) const O_NONBLOCK: u32 = 0o4_000;
     pub(crate) const O_TMPFILE: u32 = 0o20_200_000;

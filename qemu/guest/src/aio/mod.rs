@@ -81,6 +81,15 @@ fn next(context: &Context) -> Result<Event, Errno> {
     }
 }
 
+/// Submits one operation, waits for it, and tells what it came to.
+///
+/// # Safety
+/// As for [`complete`].
+pub(crate) unsafe fn complete_one(context: &Context, iocb: &mut Iocb) -> Result<usize, Errno> {
+    // SAFETY: the caller's promise.
+    result(unsafe { complete(context, iocb) })
+}
+
 /// What the operation of an event came to.
 fn result(event: Result<Event, Errno>) -> Result<usize, Errno> {
     event.and_then(|event| event.result())
