@@ -1,6 +1,6 @@
 //! Debian packages without installing them: an apt with private state that
-//! sees one suite, and `dpkg-deb` into a folder. The machine's own apt is
-//! asked for its mirror, and is not changed.
+//! sees the suites it is told of, and `dpkg-deb` into a folder. The machine's
+//! own apt is asked for its mirror, and is not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,38 +15,51 @@ use crate::command::output;
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One suite of Debian, by a private apt.
+/// A suite of Debian, or several, by a private apt.
 pub(crate) struct Suite {
     name: String,
+    arch: Option<String>,
     state: PathBuf,
 }
 
 impl Suite {
     /// Its index, fetched at most once a day; an older one serves where there
-    /// is no network.
+    /// is no network. Of several suites, joined by `+`, the first is preferred.
     pub(crate) fn open(cache: &Cache, name: &str) -> Result<Suite> {
-        let state = cache.path("apt").join(name);
-        let suite = Suite {
-            name: name.to_owned(),
-            state,
-        };
+        Suite::at(name, None, cache.path("apt").join(name))
+    }
+
+    /// As another architecture (Debian's name) sees it.
+    pub(crate) fn foreign(cache: &Cache, name: &str, arch: &str) -> Result<Suite> {
+        let state = cache.path("apt").join(format!("{name}:{arch}"));
+        Suite::at(name, Some(arch.to_owned()), state)
+    }
+
+    fn at(name: &str, arch: Option<String>, state: PathBuf) -> Result<Suite> {
+        let name = name.to_owned();
+        let suite = Suite { name, arch, state };
         suite
             .update()
-            .with_context(|| format!("Debian's suite {name}"))?;
+            .with_context(|| format!("Debian's suite {}", suite.name))?;
         Ok(suite)
     }
 
     fn update(&self) -> Result<()> {
-        let mut mirror = mirror()?;
-        if self.name.ends_with("-security") {
-            mirror += "-security";
-        }
+        let mirror = mirror()?;
         let keys = if Path::new(KEYS).exists() {
             format!("[signed-by={KEYS}] ")
         } else {
             String::new()
         };
-        let source = format!("deb {keys}{mirror} {} main\n", self.name);
+        let line = |suite: &str| {
+            let security = if suite.ends_with("-security") {
+                "-security"
+            } else {
+                ""
+            };
+            format!("deb {keys}{mirror}{security} {suite} main\n")
+        };
+        let source: String = self.name.split('+').map(line).collect();
         let (list, stamp) = (self.state.join("sources.list"), self.stamp());
         let known = fs::read_to_string(&list).is_ok_and(|old| old == source) && self.has_index();
         let age = fs::metadata(&stamp)
@@ -99,6 +112,14 @@ impl Suite {
         ] {
             apt.args(["-o", &option]);
         }
+        if let Some(arch) = &self.arch {
+            let one = format!("APT::Architecture={arch}");
+            let all = format!("APT::Architectures={arch}");
+            apt.args(["-o", &one, "-o", &all]);
+        }
+        if let Some((first, _)) = self.name.split_once('+') {
+            apt.args(["-o", &format!("APT::Default-Release={first}")]);
+        }
         for option in [
             "Dir::Etc::SourceParts=/dev/null",
             "Dir::Etc::Preferences=/dev/null",
@@ -125,12 +146,19 @@ impl Suite {
             .with_context(|| format!("Debian's {} has no {package} {prefix}", self.name))
     }
 
-    /// Packages, each `NAME` or `NAME=VERSION`, unpacked into `folder`.
-    pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
-        let debs = folder.join("debs");
-        fs::create_dir_all(&debs)?;
+    /// Packages whose names match an extended regular expression.
+    pub(crate) fn search(&self, pattern: &str) -> Result<Vec<String>> {
+        let mut apt = self.apt("apt-cache");
+        let list = output(apt.args(["search", "--names-only", pattern]))?;
+        let names = list.lines().filter_map(|line| line.split(' ').next());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// The archives of packages, each `NAME` or `NAME=VERSION`, in `folder`.
+    pub(crate) fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(folder)?;
         let mut apt = self.apt("apt-get");
-        apt.current_dir(&debs)
+        apt.current_dir(folder)
             .args(["download", "-qq"])
             .args(packages);
         if let Err(error) = output(&mut apt) {
@@ -138,13 +166,15 @@ impl Suite {
             let _ = fs::remove_file(self.stamp());
             return Err(error);
         }
-        for deb in fs::read_dir(&debs)? {
-            output(
-                Command::new("dpkg-deb")
-                    .arg("-x")
-                    .arg(deb?.path())
-                    .arg(folder),
-            )?;
+        let debs = fs::read_dir(folder)?.map(|deb| Ok(deb?.path()));
+        debs.collect()
+    }
+
+    /// Packages, each `NAME` or `NAME=VERSION`, unpacked into `folder`.
+    pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
+        let debs = folder.join("debs");
+        for deb in self.download(packages, &debs)? {
+            output(Command::new("dpkg-deb").arg("-x").arg(deb).arg(folder))?;
         }
         Ok(fs::remove_dir_all(debs)?)
     }

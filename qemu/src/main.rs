@@ -7,14 +7,23 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+mod boot;
 mod cache;
 mod command;
 mod cross;
 mod debian;
+mod disk;
+mod faults;
+mod image;
+mod initramfs;
+mod kernel_build;
+mod kernels;
+mod machine;
+mod modules;
 mod readme;
 mod report;
 mod run;
@@ -26,6 +35,7 @@ mod verdict;
 
 use cache::Cache;
 use report::{Outcome, Recorded, Results, Status, Verb};
+use run::{Job, Manner};
 use rust_src::RustSrc;
 use targets::{Table, Target};
 
@@ -56,6 +66,13 @@ enum Verbs {
     User(Run),
     /// Run on this machine's own kernel, where AIO works
     Native(Run),
+    /// Boot kernels on emulated machines, with the program as the only process
+    ///
+    /// Without TARGETs, the first of every ABI that a kernel here runs.
+    Kernel(Kernels),
+    /// Boot kernels whose disk answers late (slow), with errors (failing), has
+    /// no room (full), or loses its power (cut)
+    Faults(Faults),
     /// Write the README's table of targets from qemu/results.json
     Readme {
         /// Fail if the table is another
@@ -87,6 +104,48 @@ struct Run {
     jobs: usize,
 }
 
+#[derive(Args)]
+struct Kernels {
+    #[command(flatten)]
+    run: Run,
+    /// On this kernel of `cargo qemu list --kernels` (or pattern with `*`) alone
+    #[arg(long, value_name = "KERNEL")]
+    on: Vec<String>,
+    /// On the kernels that are built here from Debian's sources; minutes each
+    #[arg(long)]
+    build: bool,
+    /// Also where nothing has changed since the last boot that passed
+    #[arg(long)]
+    again: bool,
+    /// Leave the console's log, and tell where
+    #[arg(long)]
+    keep: bool,
+    /// Not by emulation: where this machine's KVM can
+    #[arg(long)]
+    kvm: bool,
+}
+
+#[derive(Args)]
+struct Faults {
+    #[arg(value_name = "FAULT")]
+    faults: Vec<String>,
+    /// On this kernel (or pattern with `*`) alone
+    #[arg(long, value_name = "KERNEL")]
+    on: Vec<String>,
+    /// An array with one object a run, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// How many at a time
+    #[arg(long, short, default_value_t = cores())]
+    jobs: usize,
+    /// Leave the console's log, and tell where
+    #[arg(long)]
+    keep: bool,
+    /// Not by emulation: where this machine's KVM can
+    #[arg(long)]
+    kvm: bool,
+}
+
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -107,8 +166,10 @@ fn run(command: Verbs) -> Result<ExitCode> {
     match command {
         Verbs::List { json } => list(&table, json)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
-        Verbs::User(options) => return test(&table, Verb::User, &options),
-        Verbs::Native(options) => return test(&table, Verb::Native, &options),
+        Verbs::User(options) => return run_all(&table, Verb::User, &options),
+        Verbs::Native(options) => return run_all(&table, Verb::Native, &options),
+        Verbs::Kernel(options) => return boot_all(&table, &options),
+        Verbs::Faults(options) => return fail_all(&table, &options),
         Verbs::Readme { check } => readme::update(&table, &Results::load()?, check)?,
         Verbs::Library => {
             let RustSrc { compiler, library } = RustSrc::find(&Cache::open()?)?;
@@ -214,6 +275,14 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
     fetch("library", RustSrc::find(&cache).map(|rust| rust.library))?;
     bar.set_message("QEMU");
     fetch("emulators", toolchain::qemu(&cache))?;
+    for name in [
+        "x86_64", "aarch64", "riscv64", "ppc64", "s390x", "mips64el", "sparc64",
+    ] {
+        fetch(
+            name,
+            machine::Emulator::find(&cache, name).map(|e| e.command().get_program().into()),
+        )?;
+    }
     for target in table.named(&names, true)? {
         bar.set_message(target.triple.to_owned());
         if let targets::Linker::Gnu(prefix) = &target.abi.linker {
@@ -228,7 +297,7 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
+fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
     let mut targets = table.named(&options.targets, options.all)?;
     if verb == Verb::Native && options.targets.is_empty() {
         targets.retain(|target| target.abi.is_native());
@@ -236,14 +305,96 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
             bail!("no target is native on {}", std::env::consts::ARCH);
         }
     }
+    let kernel = None;
+    let jobs: Vec<Job<'_>> = targets
+        .into_iter()
+        .map(|target| Job {
+            verb,
+            target,
+            kernel,
+            fault: None,
+        })
+        .collect();
     let cache = Cache::open()?;
-    let rust = RustSrc::find(&cache)?;
     if verb == Verb::User {
         toolchain::qemu(&cache)?;
     }
-    let outcomes = side_by_side(&cache, &rust, verb, &targets, options);
+    test(&cache, verb, &jobs, options, Manner::default())
+}
+
+/// Each kernel with every target that is meant and that it runs.
+fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
+    let targets = table.named(&options.run.targets, options.run.all)?;
+    let kernels = table.kernels_named(&options.on, options.build)?;
+    let mut jobs = Vec::new();
+    for kernel in &kernels {
+        let runs = targets.iter().filter(|target| kernel.runs(target.abi));
+        jobs.extend(runs.map(|&target| Job {
+            verb: Verb::Kernel,
+            target,
+            kernel: Some(kernel),
+            fault: None,
+        }));
+    }
+    if !options.run.targets.is_empty() {
+        let without = |target: &&Target<'_>| !kernels.iter().any(|k| k.runs(target.abi));
+        jobs.extend(targets.iter().filter(without).map(|&target| Job {
+            verb: Verb::Kernel,
+            target,
+            kernel: None,
+            fault: None,
+        }));
+    }
+    let manner = Manner {
+        again: options.again,
+        keep: options.keep,
+        kvm: options.kvm,
+    };
+    test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
+}
+
+/// Each fault on each kernel that they are tried on, with its first ABI.
+fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
+    let faults = faults::named(&options.faults)?;
+    let kernels = table.kernels_named(&options.on, false)?;
+    let targets = table.targets(false);
+    let mut jobs = Vec::new();
+    for kernel in kernels.into_iter().filter(|row| row.faults.is_some()) {
+        let target = targets.iter().find(|target| kernel.runs(target.abi));
+        let target = *target.with_context(|| format!("{} runs nothing", kernel.name))?;
+        jobs.extend(faults.iter().map(|fault| Job {
+            verb: Verb::Faults,
+            target,
+            kernel: Some(kernel),
+            fault: Some(fault),
+        }));
+    }
+    let run = Run {
+        targets: Vec::new(),
+        all: false,
+        json: options.json,
+        record: false,
+        jobs: options.jobs,
+    };
+    let manner = Manner {
+        again: true,
+        keep: options.keep,
+        kvm: options.kvm,
+    };
+    test(&Cache::open()?, Verb::Faults, &jobs, &run, manner)
+}
+
+fn test(
+    cache: &Cache,
+    verb: Verb,
+    jobs: &[Job<'_>],
+    options: &Run,
+    manner: Manner,
+) -> Result<ExitCode> {
+    let rust = RustSrc::find(cache)?;
+    let outcomes = side_by_side(cache, &rust, jobs, options, manner);
     if options.record {
-        record(&cache, &rust, verb, &outcomes)?;
+        record(cache, &rust, verb, &outcomes)?;
     }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&outcomes)?);
@@ -283,20 +434,21 @@ fn test(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
 fn side_by_side(
     cache: &Cache,
     rust: &RustSrc,
-    verb: Verb,
-    targets: &[Target<'_>],
+    jobs: &[Job<'_>],
     options: &Run,
+    manner: Manner,
 ) -> Vec<Outcome> {
-    let bar = ProgressBar::new(targets.len() as u64);
+    let bar = ProgressBar::new(jobs.len() as u64);
     let style = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}");
     bar.set_style(style.unwrap_or(ProgressStyle::default_bar()));
-    let queue = Mutex::new(targets.iter().enumerate().collect::<VecDeque<_>>());
+    let queue = Mutex::new(jobs.iter().enumerate().collect::<VecDeque<_>>());
     let done = Mutex::new(Vec::new());
     let next = || queue.lock().ok()?.pop_front();
     let work = || {
-        while let Some((index, target)) = next() {
-            bar.set_message(target.triple.to_owned());
-            let outcome = run::target(cache, rust, verb, *target);
+        while let Some((index, job)) = next() {
+            let kernel = job.kernel.map_or("", |kernel| kernel.name.as_str());
+            bar.set_message(format!("{} {kernel}", job.target.triple));
+            let outcome = run::job(cache, rust, *job, manner);
             bar.inc(1);
             bar.suspend(|| match options.json {
                 true => eprintln!("{}", outcome.show()),
@@ -308,7 +460,7 @@ fn side_by_side(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, targets.len().max(1)) {
+        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
             scope.spawn(work);
         }
     });
@@ -328,7 +480,14 @@ fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Re
         date: word(Command::new("date").args(["-u", "+%Y-%m-%d"]), 0)?,
         rustc: word(Command::new(&rust.compiler).arg("-V"), 1)?,
         by: match verb {
-            Verb::User => format!("QEMU {}", toolchain::qemu_version(cache)?),
+            Verb::User => {
+                let mut emulator = Command::new(toolchain::qemu(cache)?.join("qemu-s390x"));
+                format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
+            }
+            Verb::Kernel | Verb::Faults => {
+                let mut emulator = machine::Emulator::find(cache, "x86_64")?.command();
+                format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
+            }
             Verb::Native => format!("Linux {}", word(Command::new("uname").arg("-r"), 0)?),
         },
     };

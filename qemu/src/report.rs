@@ -18,6 +18,10 @@ pub(crate) enum Verb {
     User,
     /// By this machine's own kernel.
     Native,
+    /// By a kernel on an emulated machine.
+    Kernel,
+    /// The same, with a disk that fails it.
+    Faults,
 }
 
 impl Verb {
@@ -25,6 +29,8 @@ impl Verb {
         match self {
             Verb::User => "user",
             Verb::Native => "native",
+            Verb::Kernel => "kernel",
+            Verb::Faults => "faults",
         }
     }
 }
@@ -66,6 +72,13 @@ pub(crate) struct Outcome {
     pub(crate) arch: String,
     pub(crate) abi: String,
     pub(crate) run: Verb,
+    /// The row of the kernel that was booted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<String>,
+    /// The release of the kernel that it ran on, as that tells it.
+    pub(crate) kernel: Option<String>,
     pub(crate) result: Status,
     pub(crate) passed: u32,
     pub(crate) failed: u32,
@@ -76,6 +89,9 @@ pub(crate) struct Outcome {
     /// Of an outcome in the results file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recorded: Option<Recorded>,
+    /// Not run now, since nothing has changed.
+    #[serde(skip)]
+    pub(crate) cached: bool,
     /// What is told of a failure.
     #[serde(skip)]
     pub(crate) output: String,
@@ -88,6 +104,9 @@ impl Outcome {
             arch: target.abi.arch.clone(),
             abi: target.abi.name.clone(),
             run,
+            machine: None,
+            fault: None,
+            kernel: None,
             result: Status::Passed,
             passed: 0,
             failed: 0,
@@ -95,6 +114,7 @@ impl Outcome {
             seconds: 0.0,
             reason: None,
             recorded: None,
+            cached: false,
             output: String::new(),
         }
     }
@@ -131,6 +151,12 @@ impl Outcome {
             ..
         } = self;
         let mut text = format!("{:7} {target:38} ", result.name());
+        if let Some(machine) = &self.machine {
+            let _ = write!(text, "{machine:16} ");
+        }
+        if let Some(fault) = &self.fault {
+            let _ = write!(text, "{fault:8} ");
+        }
         if passed + failed > 0 {
             let _ = write!(text, "{passed:4} passed");
             if *failed > 0 {
@@ -144,13 +170,23 @@ impl Outcome {
             let _ = write!(text, " ({reason})");
         }
         let _ = write!(text, " {seconds:.1} s");
+        if let (Verb::Kernel | Verb::Faults, Some(kernel)) = (self.run, &self.kernel) {
+            let _ = write!(text, ", Linux {kernel}");
+        }
+        if self.cached {
+            text += ", as before";
+        }
         if *result == Status::Failed {
             let lines: Vec<_> = self.output.lines().collect();
             let (from, repeat) = (lines.len().saturating_sub(30), self.run.name());
             for line in &lines[from..] {
                 let _ = write!(text, "\n    {line}");
             }
-            let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {target}");
+            let what = self.fault.as_ref().unwrap_or(target);
+            let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {what}");
+            if let Some(machine) = &self.machine {
+                let _ = write!(text, " --on {machine} --keep");
+            }
         }
         text
     }
@@ -200,11 +236,11 @@ impl Results {
             let mut outcome = outcome.clone();
             outcome.recorded = Some(recorded.clone());
             outcome.seconds = (outcome.seconds * 10.0).round() / 10.0;
-            self.targets
-                .retain(|old| old.target != outcome.target || old.run != outcome.run);
+            let key = |one: &Outcome| (one.target.clone(), one.run, one.machine.clone());
+            self.targets.retain(|old| key(old) != key(&outcome));
             self.targets.push(outcome);
         }
-        let key = |outcome: &Outcome| (outcome.target.clone(), outcome.run.name());
+        let key = |one: &Outcome| (one.target.clone(), one.run.name(), one.machine.clone());
         self.targets.sort_by_key(key);
     }
 

@@ -1,4 +1,5 @@
-//! Runs the conformance program, on an emulator or on this machine's kernel.
+//! Runs the conformance program: by an emulator, on this machine's kernel, or
+//! on a kernel that is booted for it.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::boot::{self, Machine};
 use crate::cache::{Cache, target_folder};
 use crate::cross;
+use crate::faults::{Fault, Programs};
+use crate::kernels::Kernel;
 use crate::report::{Outcome, Verb};
 use crate::rust_src::RustSrc;
 use crate::targets::Target;
@@ -22,16 +26,38 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What the program looks for among its arguments.
 const ARGUMENTS: [&str; 3] = ["one", "two words", ""];
 
-/// Builds and runs for one target; what goes wrong is the outcome.
-pub(crate) fn target(cache: &Cache, rust: &RustSrc, verb: Verb, target: Target<'_>) -> Outcome {
+/// What is run: the program for a target, and the kernel that is booted.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) verb: Verb,
+    pub(crate) target: Target<'a>,
+    pub(crate) kernel: Option<&'a Kernel>,
+    pub(crate) fault: Option<&'a Fault>,
+}
+
+/// How kernels are booted.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// Although nothing has changed.
+    pub(crate) again: bool,
+    /// The console's log stays.
+    pub(crate) keep: bool,
+    pub(crate) kvm: bool,
+}
+
+/// Builds and runs; what goes wrong is the outcome.
+pub(crate) fn job(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outcome {
     let begin = Instant::now();
-    let mut outcome = attempt(cache, rust, verb, target);
+    let mut outcome = attempt(cache, rust, job, manner);
     outcome.seconds = begin.elapsed().as_secs_f64();
     outcome
 }
 
-fn attempt(cache: &Cache, rust: &RustSrc, verb: Verb, target: Target<'_>) -> Outcome {
-    let outcome = Outcome::new(verb, target);
+fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outcome {
+    let target = job.target;
+    let mut outcome = Outcome::new(job.verb, target);
+    outcome.machine = job.kernel.map(|kernel| kernel.name.clone());
+    outcome.fault = job.fault.map(|fault| fault.name.to_owned());
     if let Some(reason) = rust.lacks(target.triple) {
         return outcome.not_run(&reason);
     }
@@ -39,18 +65,79 @@ fn attempt(cache: &Cache, rust: &RustSrc, verb: Verb, target: Target<'_>) -> Out
         Ok(program) => program,
         Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
     };
-    let obstacle = match verb {
-        Verb::User => target.abi.obstacle(),
-        Verb::Native if target.abi.is_native() => None,
-        Verb::Native => Some("another machine's program"),
+    let obstacle = match (job.verb, job.kernel) {
+        (Verb::User, _) => target.abi.obstacle(),
+        (Verb::Native, _) if target.abi.is_native() => None,
+        (Verb::Native, _) => Some("another machine's program"),
+        (Verb::Kernel | Verb::Faults, Some(_)) => None,
+        (Verb::Kernel | Verb::Faults, None) => Some("no kernel runs it here"),
     };
-    match (program, obstacle) {
-        (Some(program), None) => match run(cache, verb, target, &program) {
-            Ok(ran) => ran.into_outcome(outcome),
-            Err(error) => outcome.failed(&format!("{error:#}"), ""),
-        },
-        (_, obstacle) => outcome.built(obstacle.unwrap_or("no linker")),
+    let (Some(program), None) = (program, obstacle) else {
+        return outcome.built(obstacle.unwrap_or("no linker"));
+    };
+    let ran = match (job.kernel, job.fault) {
+        (Some(kernel), Some(fault)) => cross::build_aio(cache, rust, target).and_then(|aio| {
+            let programs = Programs {
+                guest: program,
+                aio,
+            };
+            fail(cache, target, kernel, fault, &programs, manner)
+        }),
+        (Some(kernel), None) => boot(cache, target, kernel, &program, manner),
+        _ => run(cache, job.verb, target, &program),
+    };
+    match ran {
+        Ok(ran) => ran.into_outcome(outcome),
+        Err(error) => outcome.failed(&format!("{error:#}"), ""),
     }
+}
+
+fn boot(
+    cache: &Cache,
+    target: Target<'_>,
+    kernel: &Kernel,
+    program: &Path,
+    manner: Manner,
+) -> Result<Ran> {
+    let folder = target_folder()?.join("qemu/boot").join(&kernel.name);
+    let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(target.triple))?;
+    let booted = boot::conformance(&machine, program, manner.again)?;
+    let passed = booted.verdict.as_ref().is_ok_and(|v| v.failed == 0);
+    if passed && !booted.cached && !manner.keep {
+        std::fs::remove_file(machine.console())?;
+    }
+    Ok(Ran {
+        verdict: booted.verdict,
+        traced: 0,
+        complaints: Vec::new(),
+        output: booted.output,
+        cached: booted.cached,
+    })
+}
+
+/// A boot with a disk that fails the program.
+fn fail(
+    cache: &Cache,
+    target: Target<'_>,
+    kernel: &Kernel,
+    fault: &Fault,
+    programs: &Programs,
+    manner: Manner,
+) -> Result<Ran> {
+    let folder = target_folder()?.join("qemu/faults").join(&kernel.name);
+    let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(fault.name))?;
+    let verdict = fault.run(&machine, programs)?;
+    let output = machine.said()?;
+    if !manner.keep && verdict.as_ref().is_ok_and(|v| v.failed == 0) {
+        std::fs::remove_file(machine.console())?;
+    }
+    Ok(Ran {
+        verdict,
+        traced: 0,
+        complaints: Vec::new(),
+        output,
+        cached: false,
+    })
 }
 
 /// A run that took place.
@@ -59,6 +146,7 @@ struct Ran {
     traced: u32,
     complaints: Vec<String>,
     output: String,
+    cached: bool,
 }
 
 fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<Ran> {
@@ -78,7 +166,7 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
     let output = fs::read(&out).with_context(|| out.display().to_string())?;
     let output = String::from_utf8_lossy(&output).into_owned();
     let verdict = match status {
-        Some(status) => Verdict::read(&output, status),
+        Some(status) => Verdict::read(&output, Some(status)),
         None => Err(format!("it was still running after {LIMIT:?}")),
     };
     let (mut traced, mut complaints) = (0, Vec::new());
@@ -94,6 +182,7 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
         traced,
         complaints,
         output,
+        cached: false,
     })
 }
 
@@ -102,6 +191,9 @@ impl Ran {
         match self.verdict {
             Err(why) => outcome.failed(&why, &self.output),
             Ok(verdict) => {
+                outcome.kernel = verdict.kernel;
+                outcome.reason = verdict.note;
+                outcome.cached = self.cached;
                 outcome.passed = verdict.passed + self.traced;
                 outcome.failed = verdict.failed + self.complaints.len() as u32;
                 outcome.skipped = verdict.skipped;

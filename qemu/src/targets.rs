@@ -1,9 +1,11 @@
-//! `targets.toml`, the one list of targets.
+//! `targets.toml`, the one list of targets and kernels.
 
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+
+use crate::kernels::{self, Kernel};
 
 /// A row: an ABI and rustc's targets that have it.
 #[derive(Debug, Deserialize)]
@@ -87,6 +89,7 @@ pub(crate) struct Target<'a> {
 
 pub(crate) struct Table {
     abis: Vec<Abi>,
+    kernels: Vec<Kernel>,
 }
 
 impl Table {
@@ -99,8 +102,17 @@ impl Table {
         #[serde(deny_unknown_fields)]
         struct File {
             abi: Vec<Abi>,
+            #[serde(default)]
+            kernel: Vec<Kernel>,
         }
-        let File { abi: abis } = toml::from_str(text)?;
+        let mut table: toml::Table = toml::from_str(text)?;
+        if let Some(toml::Value::Array(rows)) = table.get_mut("kernel") {
+            kernels::fill_in(rows)?;
+        }
+        let File {
+            abi: abis,
+            kernel: kernels,
+        } = table.try_into()?;
         let known: HashSet<&str> = linux_aio::nr::every().map(|row| row.abi).collect();
         let mut seen = HashSet::new();
         for abi in &abis {
@@ -122,7 +134,36 @@ impl Table {
                 abi.name
             );
         }
-        Ok(Table { abis })
+        let mut names = HashSet::new();
+        for kernel in &kernels {
+            let name = &kernel.name;
+            ensure!(names.insert(name), "two kernels are called {name}");
+            ensure!(!kernel.abis.is_empty(), "{name} runs nothing");
+            ensure!(kernel.has_source(), "{name}: where does it come from?");
+            for abi in &kernel.abis {
+                let known = abis.iter().any(|row| row.name == *abi);
+                ensure!(known, "{name}: no ABI is called {abi}");
+            }
+        }
+        Ok(Table { abis, kernels })
+    }
+
+    pub(crate) fn kernels(&self) -> &[Kernel] {
+        &self.kernels
+    }
+
+    /// The kernels that are meant by names or patterns; without any, all that
+    /// need not be built here, or with `built` those that must.
+    pub(crate) fn kernels_named(&self, names: &[String], built: bool) -> Result<Vec<&Kernel>> {
+        for name in names {
+            let known = self.kernels.iter().any(|row| matches(name, &row.name));
+            ensure!(known, "no kernel is called {name}");
+        }
+        let meant = |row: &&Kernel| match names {
+            [] => row.is_built() == built,
+            names => names.iter().any(|name| matches(name, &row.name)),
+        };
+        Ok(self.kernels.iter().filter(meant).collect())
     }
 
     pub(crate) fn abis(&self) -> &[Abi] {

@@ -35,16 +35,12 @@ pub(crate) fn qemu(cache: &Cache) -> Result<PathBuf> {
     Ok(entry.join("usr/bin"))
 }
 
-/// QEMU's version, as it tells it.
-pub(crate) fn qemu_version(cache: &Cache) -> Result<String> {
-    let version = output(Command::new(qemu(cache)?.join("qemu-s390x")).arg("--version"))?;
-    let words = version.lines().next().unwrap_or_default();
-    Ok(words
-        .trim_start_matches("qemu-s390x version ")
-        .split(' ')
-        .next()
-        .unwrap_or_default()
-        .to_owned())
+/// The version that an emulator tells of itself: "11.1.3".
+pub(crate) fn qemu_version(emulator: &mut Command) -> Result<String> {
+    let told = output(emulator.arg("--version"))?;
+    let version = told.split_once(" version ").map_or("", |(_, rest)| rest);
+    let version = version.split_whitespace().next();
+    Ok(version.context("QEMU tells no version")?.to_owned())
 }
 
 /// The kernel's headers of every architecture.

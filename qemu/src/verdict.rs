@@ -17,12 +17,32 @@ pub(crate) struct Verdict {
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
     pub(crate) calls: Vec<Announced>,
+    /// The kernel's release.
+    pub(crate) kernel: Option<String>,
+    /// What else there is to say.
+    pub(crate) note: Option<String>,
+}
+
+/// What the program printed as a kernel's first process: firmware and kernel
+/// speak before it, and the kernel after it.
+pub(crate) fn console(output: &str) -> &str {
+    let begin = output
+        .split_once("\ninit\r\n")
+        .map_or(output, |(_, rest)| rest);
+    let end = begin
+        .split_inclusive('\n')
+        .scan(0, |end, line| {
+            *end += line.len();
+            Some((*end, line))
+        })
+        .find(|(_, line)| line.contains(" passed, ") && line.contains(" failed"));
+    end.map_or(begin, |(end, _)| &begin[..end])
 }
 
 impl Verdict {
     /// Reads the output; an error tells why it is no verdict. The counts must
-    /// be those of the lines, and the status must agree.
-    pub(crate) fn read(output: &str, status: ExitStatus) -> Result<Verdict, String> {
+    /// be those of the lines, and the status, where there is one, must agree.
+    pub(crate) fn read(output: &str, status: Option<ExitStatus>) -> Result<Verdict, String> {
         let mut verdict = Verdict::default();
         let mut last = None;
         for line in output.lines() {
@@ -30,6 +50,9 @@ impl Verdict {
                 ("ok", _) => verdict.passed += 1,
                 ("FAILED", _) => verdict.failed += 1,
                 ("skipped", _) => verdict.skipped += 1,
+                ("kernel", names) => {
+                    verdict.kernel = names.split(' ').next().map(str::to_owned);
+                }
                 ("trace", call) => verdict.calls.push(
                     announced(call).ok_or_else(|| format!("no announcement of a call: {line}"))?,
                 ),
@@ -39,8 +62,9 @@ impl Verdict {
         }
         let expected = verdict.line();
         if last != Some(&expected) {
+            let ended = status.map_or(String::new(), |status| format!(" ({status})"));
             return Err(format!(
-                "it ended ({status}) with {:?}, not with {expected:?}",
+                "it ended{ended} with {:?}, not with {expected:?}",
                 last.unwrap_or_default()
             ));
         }
@@ -48,10 +72,12 @@ impl Verdict {
             return Err("it passed nothing".to_owned());
         }
         let code = i32::from(verdict.failed != 0);
-        if status.code() != Some(code) {
-            return Err(format!("{expected}, but it ended with {status}"));
+        match status {
+            Some(status) if status.code() != Some(code) => {
+                Err(format!("{expected}, but it ended with {status}"))
+            }
+            _ => Ok(verdict),
         }
-        Ok(verdict)
     }
 
     fn line(&self) -> String {
@@ -80,7 +106,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     fn read(output: &str, code: i32) -> Result<Verdict, String> {
-        Verdict::read(output, ExitStatus::from_raw(code << 8))
+        Verdict::read(output, Some(ExitStatus::from_raw(code << 8)))
     }
 
     #[test]
@@ -109,7 +135,20 @@ mod tests {
         assert!(read("ok a\n1 passed, 0 failed\n", 1).is_err(), "status");
         assert!(read("ok a\nFAILED b: c\n1 passed, 1 failed\n", 0).is_err());
         assert!(read("ok a\ntrace io_setup x\n1 passed, 0 failed\n", 0).is_err());
-        let killed = Verdict::read("ok a\n1 passed, 0 failed\n", ExitStatus::from_raw(11));
+        let killed = Some(ExitStatus::from_raw(11));
+        let killed = Verdict::read("ok a\n1 passed, 0 failed\n", killed);
         assert!(killed.is_err(), "a signal");
+    }
+
+    #[test]
+    fn a_console_has_other_voices() {
+        let said = "ok a\r\n1 passed, 0 failed\r\n";
+        let output = format!("BIOS\r\nok boot\r\ninit\r\n{said}[ 1.0] reboot: Power down\r\n");
+        assert_eq!(console(&output), said);
+        assert_eq!(Verdict::read(console(&output), None).unwrap().passed, 1);
+        // Cut off, or another program: no verdict.
+        let panic = "init\r\nok a\r\nKernel panic - not syncing\r\n";
+        assert!(Verdict::read(console(panic), None).is_err());
+        assert!(Verdict::read(console("BIOS\r\n"), None).is_err());
     }
 }

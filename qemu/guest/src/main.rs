@@ -4,7 +4,8 @@
 //! host, or as the only process of a kernel.
 //!
 //! It prints a line a check and a last line with the counts (see [`check`]).
-//! Run as `guest one "two words" ""` it also knows its arguments.
+//! Run as `guest one "two words" ""` it also knows its arguments. As a kernel's
+//! first process it has a plan (see [`init`]).
 //!
 //! Numbers are printed without dividing: LLVM miscompiles division by ten for
 //! m68k.
@@ -30,8 +31,10 @@ use linux_aio::rt::Process;
 
 mod aio;
 mod check;
+mod copies;
 mod entry;
 mod errors;
+mod init;
 mod line;
 #[cfg(target_arch = "m68k")]
 mod m68k;
@@ -45,10 +48,20 @@ mod threads;
 linux_aio::entry!(main);
 
 fn main(process: Process) -> i32 {
+    if init::is_first() {
+        init::run(process);
+    }
     let check = &mut check::Check::new();
     if let Some(status) = aio::obeyed(check, process) {
         return status;
     }
+    conform(check, process);
+    check.verdict()
+}
+
+/// Everything that needs nothing but a kernel.
+fn conform(check: &mut check::Check, process: Process) {
+    init::tell_kernel();
     entry::run(check, process);
     stubs::run(check, process);
     errors::run(check);
@@ -56,5 +69,4 @@ fn main(process: Process) -> i32 {
     registers::run(check);
     threads::run(check);
     aio::run(check, process);
-    check.verdict()
 }

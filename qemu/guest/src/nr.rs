@@ -12,12 +12,13 @@
 #[cfg(not(any(target_arch = "hexagon", target_arch = "csky")))]
 pub(crate) use linux_raw_sys::general::{
     __NR_clone, __NR_close, __NR_copy_file_range, __NR_dup, __NR_dup3, __NR_eventfd2,
-    __NR_execveat, __NR_exit, __NR_getpid, __NR_getsockname, __NR_gettid, __NR_kill,
-    __NR_memfd_create, __NR_mremap, __NR_munmap, __NR_openat, __NR_personality, __NR_pipe2,
-    __NR_prctl, __NR_pread64, __NR_preadv, __NR_pwrite64, __NR_pwritev, __NR_read,
-    __NR_rt_sigprocmask, __NR_sched_yield, __NR_set_tid_address, __NR_statx, __NR_umask,
-    __NR_waitid, __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_DIRECT, O_NONBLOCK, O_TMPFILE,
-    SIG_SETMASK, SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
+    __NR_execveat, __NR_exit, __NR_finit_module, __NR_getpid, __NR_getsockname, __NR_gettid,
+    __NR_kill, __NR_memfd_create, __NR_mkdirat, __NR_mount, __NR_mremap, __NR_munmap, __NR_openat,
+    __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv, __NR_pwrite64,
+    __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask, __NR_sched_yield,
+    __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname, __NR_waitid,
+    __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK, O_TMPFILE, SIG_SETMASK,
+    SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
 };
 
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
@@ -58,8 +59,15 @@ mod generic {
     pub(crate) const __NR_umask: u32 = 166;
     pub(crate) const __NR_waitid: u32 = 95;
     pub(crate) const __NR_write: u32 = 64;
+    pub(crate) const __NR_finit_module: u32 = 273;
+    pub(crate) const __NR_mkdirat: u32 = 34;
+    pub(crate) const __NR_mount: u32 = 40;
+    pub(crate) const __NR_reboot: u32 = 142;
+    pub(crate) const __NR_umount2: u32 = 39;
+    pub(crate) const __NR_uname: u32 = 160;
     pub(crate) const MAP_ANONYMOUS: u32 = 0x20;
     pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
+    pub(crate) const O_CREAT: u32 = 0o100;
     pub(crate) const O_DIRECT: u32 = 0o40_000;
     pub(crate) const O_NONBLOCK: u32 = 0o4_000;
     pub(crate) const O_TMPFILE: u32 = 0o20_200_000;

@@ -11,7 +11,7 @@ use crate::os;
 mod absent;
 mod arguments;
 mod contexts;
-mod disk;
+pub(crate) mod disk;
 mod faults;
 mod freed;
 mod limits;
@@ -89,6 +89,15 @@ fn next(context: &Context) -> Result<Event, Errno> {
         // Not known to happen: a wait without an end, and no signal.
         _ => Err(Errno::AGAIN),
     }
+}
+
+/// Submits one operation, waits for it, and tells what it came to.
+///
+/// # Safety
+/// As for [`complete`].
+pub(crate) unsafe fn complete_one(context: &Context, iocb: &mut Iocb) -> Result<usize, Errno> {
+    // SAFETY: the caller's promise.
+    result(unsafe { complete(context, iocb) })
 }
 
 /// What the operation of an event came to.

@@ -158,7 +158,7 @@ fn execs(check: &mut Check, process: Process, reader: i32) {
         }
         let mut argument = [0; 32];
         let argument = told(&mut argument, context.into_raw());
-        let _ = os::exec(itself, argument);
+        let _ = os::exec(itself, [c"guest", argument]);
         NO_EXEC
     });
     check.equal(name, status, Ok(RIGHT << 8));

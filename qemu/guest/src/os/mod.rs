@@ -7,6 +7,7 @@ use linux_aio::syscall::{syscall0, syscall1, syscall4};
 
 use crate::nr;
 
+mod boot;
 mod clone;
 mod files;
 mod memory;
@@ -15,6 +16,7 @@ mod seccomp;
 mod threads;
 mod time;
 
+pub(crate) use boot::*;
 pub(crate) use files::*;
 pub(crate) use memory::*;
 pub(crate) use process::*;

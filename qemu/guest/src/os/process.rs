@@ -100,10 +100,17 @@ pub(crate) fn spawn(child: impl FnOnce() -> usize) -> Result<usize> {
     Ok(pid)
 }
 
-/// Becomes the program that is open here, with one argument behind its name;
-/// returns only if that failed.
-pub(crate) fn exec(program: i32, argument: &CStr) -> Result<usize> {
-    let arguments = [c"guest".as_ptr(), argument.as_ptr(), core::ptr::null()];
+/// Becomes the program that is open here, with these arguments, of which the
+/// first is its name; returns only if that failed.
+pub(crate) fn exec<const N: usize>(program: i32, arguments: [&CStr; N]) -> Result<usize> {
+    // The last is null.
+    let mut pointers = [core::ptr::null(); 8];
+    if N >= pointers.len() {
+        return Err(Errno::TOOBIG);
+    }
+    for (pointer, argument) in pointers.iter_mut().zip(arguments) {
+        *pointer = argument.as_ptr();
+    }
     let environment = [core::ptr::null::<u8>()];
     // SAFETY: both arrays end with a null pointer, all strings with a zero
     // byte; if the call succeeds, nothing of this program goes on.
@@ -112,7 +119,7 @@ pub(crate) fn exec(program: i32, argument: &CStr) -> Result<usize> {
             nr::__NR_execveat as usize,
             super::number(program),
             c"".as_ptr().expose_provenance(),
-            arguments.as_ptr().expose_provenance(),
+            pointers.as_ptr().expose_provenance(),
             environment.as_ptr().expose_provenance(),
             nr::AT_EMPTY_PATH as usize,
         )

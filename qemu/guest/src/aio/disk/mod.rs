@@ -19,6 +19,7 @@ use crate::nr;
 use crate::os::{self, Pages};
 
 mod edges;
+mod failing;
 mod flight;
 
 const PATTERN: u64 = 0x5a5a_0000_a5a5_0000;
@@ -44,6 +45,10 @@ pub(crate) enum Kind {
     /// Every operation takes at least 20 ms, and all begin empty: Linux'
     /// null_blk with memory behind it and a timer.
     Late,
+    /// A few operations in a second.
+    Slow,
+    /// Bad sectors.
+    Failing,
 }
 
 /// A disk that is open.
@@ -73,9 +78,15 @@ pub(crate) fn run(check: &mut Check, disk: &Disk<'_>) {
             kind: disk.kind,
         };
         check.holds("disk has three MiB", size >= 3 * MIB);
-        contents(check, &drive);
-        edges::run(check, &drive);
-        flight::run(check, &drive);
+        match disk.kind {
+            Kind::Plain | Kind::Late => {
+                contents(check, &drive);
+                edges::run(check, &drive);
+                flight::run(check, &drive);
+            }
+            Kind::Slow => flight::context_gone(check, &drive),
+            Kind::Failing => failing::run(check, &drive),
+        }
     }
     let _ = os::close(file);
 }

@@ -1,0 +1,215 @@
+//! Boots a kernel with the program as its only process, and reads its verdict
+//! from the console.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cache;
+use crate::command::{bounded, watched};
+use crate::disk::Disk;
+use crate::image::{Image, hash};
+use crate::initramfs::{Initramfs, late_words};
+use crate::kernels::Kernel;
+use crate::machine::Emulator;
+use crate::verdict::{Verdict, console};
+
+/// A boot takes 2 to 20 seconds; a machine may be busy.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// A machine that is ready to be switched on.
+pub(crate) struct Machine<'a> {
+    kernel: &'a Kernel,
+    image: Image,
+    emulator: Emulator,
+    kvm: bool,
+    pub(crate) folder: PathBuf,
+}
+
+impl<'a> Machine<'a> {
+    /// `folder` is where its files are.
+    pub(crate) fn new(
+        cache: &Cache,
+        kernel: &'a Kernel,
+        kvm: bool,
+        folder: &Path,
+    ) -> Result<Machine<'a>> {
+        fs::create_dir_all(folder)?;
+        Ok(Machine {
+            kernel,
+            image: Image::find(cache, kernel)?,
+            emulator: Emulator::find(cache, &kernel.emulator)?,
+            kvm,
+            folder: folder.to_owned(),
+        })
+    }
+
+    pub(crate) fn console(&self) -> PathBuf {
+        self.folder.join("console")
+    }
+
+    /// The disk's name there.
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.kernel.disk.as_deref()
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.folder.join("disk")
+    }
+
+    /// The program as a first process that loads the kernel's modules, and
+    /// those of the lists.
+    pub(crate) fn initramfs(&self, program: &Path, lists: &[&str]) -> Result<Initramfs> {
+        let program = fs::read(program).with_context(|| program.display().to_string())?;
+        let mut files = Initramfs::new(program);
+        for list in lists {
+            for (name, module) in self.image.modules(list)? {
+                files.module(name, module);
+            }
+        }
+        Ok(files)
+    }
+
+    /// QEMU with everything but the disk's backend.
+    pub(crate) fn command(&self, initramfs: &Path) -> Command {
+        let row = self.kernel;
+        let mut qemu = self.emulator.command();
+        qemu.args(row.args.split_whitespace());
+        qemu.args(["-nographic", "-no-reboot", "-nic", "none"]);
+        qemu.args(["-m", &row.memory.to_string()]);
+        qemu.args(["-smp", &row.cpus.to_string()]);
+        qemu.args(["-accel", if self.kvm { "kvm" } else { "tcg" }]);
+        qemu.arg("-kernel").arg(&self.image.kernel);
+        qemu.arg("-initrd").arg(initramfs);
+        if row.dtb.is_some() {
+            qemu.arg("-dtb").arg(self.image.file("dtb"));
+        }
+        let late = if row.is_built() && row.late.is_some() {
+            late_words()
+        } else {
+            String::new()
+        };
+        // Nothing but a panic is printed besides what the program says. The
+        // words after `--` are its arguments.
+        let words = format!(
+            "console={} panic=-1 quiet loglevel=1 {}{late} -- one \"two words\" \"\"",
+            row.console, row.append
+        );
+        qemu.args(["-append", &words]);
+        qemu
+    }
+
+    /// The option that gives the machine its disk.
+    pub(crate) fn drive(&self, backend: &str) -> String {
+        let id = if self.kernel.drive == "none" {
+            ",id=disk"
+        } else {
+            ""
+        };
+        format!("{backend},if={}{id}", self.kernel.drive)
+    }
+
+    /// Switches it on, and waits for its end. What it has printed since the
+    /// program began.
+    pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
+        let ended = bounded(&mut qemu, File::create(self.console())?, LIMIT)?;
+        Ok(match ended {
+            None => Err(format!("it was still running after {LIMIT:?}")),
+            Some(status) if !status.success() => Err(format!("QEMU: {status}")),
+            Some(_) => Ok(console(&self.said()?).to_owned()),
+        })
+    }
+
+    /// Switches it on, and cuts its power when `cut` says so of what it has
+    /// printed: whether that came to pass before it ended by itself.
+    pub(crate) fn run_until(
+        &self,
+        mut qemu: Command,
+        mut cut: impl FnMut(&str) -> bool,
+    ) -> Result<bool> {
+        let begin = Instant::now();
+        let log = File::create(self.console())?;
+        let stop = || begin.elapsed() > LIMIT || self.said().is_ok_and(|said| cut(&said));
+        let ended = watched(&mut qemu, log, stop)?;
+        Ok(ended.is_none() && begin.elapsed() <= LIMIT)
+    }
+
+    /// All that it has printed.
+    pub(crate) fn said(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.console())?).into_owned())
+    }
+}
+
+/// A boot that took place, or did earlier with exactly the same parts.
+pub(crate) struct Booted {
+    pub(crate) verdict: Result<Verdict, String>,
+    pub(crate) output: String,
+    pub(crate) cached: bool,
+}
+
+/// Everything the program knows to check, on one kernel.
+pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) -> Result<Booted> {
+    let mut files = machine.initramfs(program, &["order"])?;
+    if let Some(disk) = &machine.kernel.disk {
+        files.tell(&format!("disk {disk}"));
+    }
+    if let Some(late) = &machine.kernel.late {
+        files.tell(&format!("late {late}"));
+    }
+    let archive = files.pack()?;
+    let initramfs = machine.folder.join("initramfs");
+    let mut qemu = machine.command(&initramfs);
+    if machine.kernel.disk.is_some() {
+        let file = format!("file={},format=raw", machine.disk().display());
+        qemu.args(["-drive", &machine.drive(&file)]);
+    }
+    // QEMU's path has no version; it does not change without its package.
+    let command = format!("{qemu:?}");
+    let kernel = fs::read(&machine.image.kernel)?;
+    let key = hash([archive.as_slice(), &kernel, command.as_bytes()]);
+    let passed = machine.folder.join("passed");
+    if !again && let Some(output) = recall(&passed, &key) {
+        return Ok(Booted {
+            verdict: Verdict::read(&output, None),
+            output,
+            cached: true,
+        });
+    }
+    fs::write(&initramfs, archive)?;
+    let disk = Disk::create(&machine.disk())?;
+    let mut verdict = match machine.run(qemu)? {
+        Ok(output) => Verdict::read(&output, None),
+        Err(why) => Err(why),
+    };
+    if let Ok(whole) = &verdict
+        && whole.failed == 0
+    {
+        // The host is a witness of what was written.
+        match disk.check() {
+            Ok(()) => {}
+            Err(_) if machine.kernel.disk.is_none() => {}
+            Err(error) => verdict = Err(format!("{error:#}")),
+        }
+    }
+    disk.remove()?;
+    let output = machine.said()?;
+    if verdict.as_ref().is_ok_and(|verdict| verdict.failed == 0) {
+        fs::write(&passed, format!("{key}\n{}", console(&output)))?;
+    } else {
+        let _ = fs::remove_file(&passed);
+    }
+    Ok(Booted {
+        verdict,
+        output,
+        cached: false,
+    })
+}
+
+fn recall(passed: &Path, key: &str) -> Option<String> {
+    let text = fs::read_to_string(passed).ok()?;
+    let (known, output) = text.split_once('\n')?;
+    (known == key).then(|| output.to_owned())
+}

@@ -1,0 +1,235 @@
+//! A kernel's files: its image, its modules, and its device tree, taken out of
+//! Debian's packages into the cache.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::cache::Cache;
+use crate::debian::Suite;
+use crate::kernel_build;
+use crate::kernels::Kernel;
+use crate::modules;
+
+/// Fetched or built, and unpacked.
+pub(crate) struct Image {
+    folder: PathBuf,
+    pub(crate) kernel: PathBuf,
+}
+
+impl Image {
+    pub(crate) fn find(cache: &Cache, kernel: &Kernel) -> Result<Image> {
+        if let Some(build) = &kernel.build {
+            let image = kernel_build::image(cache, build, &kernel.arch)?;
+            let folder = image.parent().context("an image in a folder")?.to_owned();
+            let kernel = image;
+            return Ok(Image { folder, kernel });
+        }
+        let flavour = kernel.flavour.as_deref().context("no flavour")?;
+        let (suites, version) = (&kernel.suites, kernel.version.as_deref());
+        let dtb = kernel.dtb.as_deref();
+        // Whatever decides what is in the folder is in its name.
+        let wanted = format!(
+            "{suites:?} {version:?} {flavour} {dtb:?} {:?} {:?}",
+            kernel.modules, kernel.faults
+        );
+        let entry = format!("linux-{}-{}", kernel.name, &hash([wanted.as_bytes()])[..8]);
+        let folder = cache.entry(&entry, |folder| {
+            let wanted = Wanted {
+                arch: &kernel.arch,
+                flavour,
+                modules: &kernel.modules,
+                faults: kernel.faults.as_deref().unwrap_or_default(),
+                dtb,
+            };
+            // The version that is asked for, or the newest that there is.
+            let mut complaints = String::new();
+            for version in [version, None] {
+                for suite in suites {
+                    match wanted.fetch(cache, suite, version, folder) {
+                        Ok(()) => return Ok(()),
+                        Err(error) => complaints += &format!("\n{error:#}"),
+                    }
+                }
+            }
+            bail!("no suite has it:{complaints}")
+        })?;
+        Ok(Image {
+            kernel: folder.join("kernel"),
+            folder,
+        })
+    }
+
+    /// A file beside the image.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The modules of a list, "order" or "faults", in the order in which they
+    /// are loaded: name and content.
+    pub(crate) fn modules(&self, list: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let list = match fs::read_to_string(self.file("modules").join(list)) {
+            Ok(list) => list,
+            Err(_) => return Ok(Vec::new()),
+        };
+        let read = |name: &str| -> Result<_> {
+            Ok((name.to_owned(), fs::read(self.file("modules").join(name))?))
+        };
+        list.lines().map(read).collect()
+    }
+}
+
+pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let bytes = hasher.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is taken out of the packages.
+struct Wanted<'a> {
+    arch: &'a str,
+    flavour: &'a str,
+    modules: &'a [String],
+    faults: &'a [String],
+    dtb: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn fetch(
+        &self,
+        cache: &Cache,
+        suite: &str,
+        version: Option<&str>,
+        folder: &Path,
+    ) -> Result<()> {
+        let suite = Suite::foreign(cache, suite, self.arch)?;
+        let packages = self.packages(&suite, version)?;
+        let debs = suite.download(&packages, &folder.join("debs"))?;
+        let modules = folder.join("modules");
+        fs::create_dir_all(&modules)?;
+        let mut found = HashMap::new();
+        for deb in debs {
+            self.unpack(&deb, folder, &mut found)?;
+        }
+        fs::remove_dir_all(folder.join("debs"))?;
+        let kernel = folder.join("kernel");
+        ensure!(kernel.exists(), "{packages:?} has no image");
+        unwrap(&kernel)?;
+        for (list, wanted) in [("order", self.modules), ("faults", self.faults)] {
+            let mut names = String::new();
+            for name in modules::in_order(wanted, &found)? {
+                let file = format!("{name}.ko");
+                if let Some(module) = found.get(&name) {
+                    fs::write(modules.join(&file), module)?;
+                    names += &format!("{file}\n");
+                }
+            }
+            fs::write(modules.join(list), names)?;
+        }
+        Ok(())
+    }
+
+    fn has_modules(&self) -> bool {
+        !self.modules.is_empty() || !self.faults.is_empty()
+    }
+
+    /// Since 6.19 the image and the modules are packages of their own.
+    fn packages(&self, suite: &Suite, version: Option<&str>) -> Result<Vec<String>> {
+        let version = match version {
+            Some(version) => version.replace('.', "[.]") + "([.+-][0-9a-z.+-]*)?",
+            None => "[0-9]+[.][0-9.]+([+-][0-9a-z.+-]*)?".to_owned(),
+        };
+        // `cloud` and `rt` are words of flavours, and of no version.
+        let pattern = format!("^linux-(image|binary)-{version}-{}$", self.flavour);
+        let other = |name: &String| {
+            let short = name.strip_suffix(self.flavour).unwrap_or(name);
+            short.contains("-cloud-") || short.contains("-rt-")
+        };
+        let mut names = suite.search(&pattern)?;
+        names.retain(|name| !other(name));
+        // The same version's `binary` holds what `image` then only asks for.
+        let newest = names
+            .into_iter()
+            .max_by_key(|name| (numbers(name), name.starts_with("linux-binary")))
+            .with_context(|| format!("no package {pattern}"))?;
+        Ok(match newest.strip_prefix("linux-binary-") {
+            Some(version) if self.has_modules() => {
+                vec![newest.clone(), format!("linux-modules-{version}")]
+            }
+            _ => vec![newest],
+        })
+    }
+
+    /// Takes the image, the device tree and every module out of a package.
+    fn unpack(
+        &self,
+        deb: &Path,
+        folder: &Path,
+        found: &mut HashMap<String, Vec<u8>>,
+    ) -> Result<()> {
+        let mut dpkg = Command::new("dpkg-deb");
+        dpkg.arg("--fsys-tarfile").arg(deb).stdout(Stdio::piped());
+        let mut dpkg = dpkg.spawn().context("cannot run dpkg-deb")?;
+        let pipe = dpkg.stdout.take().context("dpkg-deb's output")?;
+        for entry in tar::Archive::new(BufReader::new(pipe)).entries()? {
+            let mut entry = entry?;
+            let path = entry.path()?.into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let mut keep = |to: &str| -> Result<()> {
+                let mut file = File::create(folder.join(to))?;
+                std::io::copy(&mut entry, &mut file)?;
+                Ok(())
+            };
+            if name.starts_with("vmlinu") {
+                keep("kernel")?;
+            } else if self.dtb.is_some_and(|dtb| *name == *dtb) {
+                keep("dtb")?;
+            } else if let Some(module) = modules::name(&name)
+                && self.has_modules()
+                && modules::is_of_interest(&path)
+            {
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes)?;
+                found.insert(module, modules::decompress(&name, bytes)?);
+            }
+        }
+        let status = dpkg.wait()?;
+        ensure!(status.success(), "dpkg-deb {}: {status}", deb.display());
+        Ok(())
+    }
+}
+
+/// The numbers in a package's name: they order versions.
+fn numbers(name: &str) -> Vec<u64> {
+    name.split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect()
+}
+
+/// An EFI image that unpacks itself is more than QEMU knows to load, if it is
+/// packed by zstd: what is in it, in its place.
+fn unwrap(kernel: &Path) -> Result<()> {
+    let image = fs::read(kernel)?;
+    if image.get(4..8) != Some(b"zimg") || image.get(24..28) != Some(b"zstd") {
+        return Ok(());
+    }
+    let word = |at: usize| -> Option<usize> {
+        let bytes = image.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_le_bytes(bytes) as usize)
+    };
+    let packed = word(8).zip(word(12));
+    let packed = packed.and_then(|(at, size)| image.get(at..at.checked_add(size)?));
+    let packed = packed.context("the image is shorter than it says")?;
+    let mut plain = Vec::new();
+    ruzstd::decoding::StreamingDecoder::new(packed)?.read_to_end(&mut plain)?;
+    Ok(fs::write(kernel, plain)?)
+}

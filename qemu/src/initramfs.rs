@@ -1,0 +1,92 @@
+//! The file system that a kernel starts from: the program as `/init`, what it
+//! is told to do as `/plan`, and the modules it loads.
+
+use anyhow::Result;
+
+/// null_blk completes each operation after 20 ms, by a timer, and keeps what
+/// is written: a disk that answers late, always by the same time.
+const LATE: &str = "irqmode=2 completion_nsec=20000000 memory_backed=1 gb=1 nr_devices=1 \
+                    queue_mode=2";
+
+pub(crate) struct Initramfs {
+    files: Vec<(String, u32, Vec<u8>)>,
+    plan: String,
+}
+
+impl Initramfs {
+    pub(crate) fn new(program: Vec<u8>) -> Initramfs {
+        Initramfs {
+            files: vec![("init".to_owned(), 0o755, program)],
+            plan: String::new(),
+        }
+    }
+
+    pub(crate) fn program(&mut self, name: &str, program: Vec<u8>) {
+        self.files.push((name.to_owned(), 0o755, program));
+    }
+
+    pub(crate) fn module(&mut self, file: String, module: Vec<u8>) {
+        let parameters = if file == "null_blk.ko" { LATE } else { "" };
+        self.tell(&format!("module /{file} {parameters}"));
+        self.files.push((file, 0o644, module));
+    }
+
+    /// A line of the plan.
+    pub(crate) fn tell(&mut self, line: &str) {
+        self.plan += line.trim_end();
+        self.plan.push('\n');
+    }
+
+    pub(crate) fn pack(mut self) -> Result<Vec<u8>> {
+        let plan = self.plan.into_bytes();
+        self.files.push(("plan".to_owned(), 0o644, plan));
+        let mut archive = Vec::new();
+        for (inode, (name, mode, content)) in (1..).zip(&self.files) {
+            let entry = cpio::newc::Builder::new(name)
+                .ino(inode)
+                .mode(0o100_000 | mode)
+                .nlink(1);
+            let mut writer = entry.write(archive, u32::try_from(content.len())?);
+            std::io::Write::write_all(&mut writer, content)?;
+            archive = writer.finish()?;
+        }
+        Ok(cpio::newc::trailer(archive)?)
+    }
+}
+
+/// What a kernel with null_blk built in is told in its command line.
+pub(crate) fn late_words() -> String {
+    let words = LATE.split_whitespace();
+    words.map(|word| format!(" null_blk.{word}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_can_be_read_back() {
+        let mut files = Initramfs::new(b"program".to_vec());
+        files.module("a.ko".to_owned(), b"module".to_vec());
+        files.tell("disk /dev/vda");
+        let archive = files.pack().unwrap();
+        let mut rest: &[u8] = &archive;
+        let mut seen = Vec::new();
+        loop {
+            let mut reader = cpio::newc::Reader::new(rest).unwrap();
+            if reader.entry().is_trailer() {
+                break;
+            }
+            let mut content = String::new();
+            std::io::Read::read_to_string(&mut reader, &mut content).unwrap();
+            seen.push((reader.entry().name().to_owned(), content));
+            rest = reader.finish().unwrap();
+        }
+        let want = [
+            ("init", "program"),
+            ("a.ko", "module"),
+            ("plan", "module /a.ko\ndisk /dev/vda\n"),
+        ];
+        assert_eq!(seen, want.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+}
