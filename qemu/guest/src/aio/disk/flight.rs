@@ -2,12 +2,13 @@
 //! in this project rests on. When io_destroy returns, the device is done with
 //! every buffer.
 
+use linux_aio::abi::IocbFlags;
 use linux_aio::opcode::PRead;
-use linux_aio::{Context, Errno, Event, Wait};
+use linux_aio::{Context, Errno, Event, Iocb, Wait};
 
-use super::{BLOCK, Drive, Kind, PATTERN, RUN, THIRD, Way, fill, submit, wrong_words};
+use super::{BLOCK, DEPTH, Drive, Kind, PATTERN, RUN, THIRD, Way, fill, wrong_words};
 use crate::check::Check;
-use crate::os::{Moment, Pages};
+use crate::os::{self, Moment, Pages};
 
 /// No pattern's byte, and what is in a buffer before it is read into.
 const UNTOUCHED: u8 = 0x77;
@@ -96,15 +97,17 @@ fn untouched(memory: &Pages) -> bool {
     })
 }
 
-struct Names([&'static str; 9]);
+struct Names([&'static str; 11]);
 
 const DESTROY: Names = Names([
     "destroy in flight: context",
     "destroy in flight: memory",
+    "destroy in flight: eventfd",
     "destroy in flight: reads and writes",
     "destroy in flight: not all read yet",
     "destroy in flight: is done",
     "destroy in flight: took its time",
+    "destroy in flight: every operation has ended",
     "destroy in flight: every byte was read",
     "destroy in flight: every byte was written",
     "destroy in flight: what was written from is the same",
@@ -113,10 +116,12 @@ const DESTROY: Names = Names([
 const DROP: Names = Names([
     "drop in flight: context",
     "drop in flight: memory",
+    "drop in flight: eventfd",
     "drop in flight: reads and writes",
     "drop in flight: not all read yet",
     "drop in flight: is done",
     "drop in flight: took its time",
+    "drop in flight: every operation has ended",
     "drop in flight: every byte was read",
     "drop in flight: every byte was written",
     "drop in flight: what was written from is the same",
@@ -133,10 +138,12 @@ fn gone(
     let [
         context,
         memory,
+        eventfd,
         submitted,
         nothing,
         done,
         time,
+        all,
         read,
         written,
         same,
@@ -148,19 +155,22 @@ fn gone(
     let Some((mut into, mut from)) = check.needs(memory, both) else {
         return;
     };
+    let Some(counter) = check.needs(eventfd, os::eventfd()) else {
+        return;
+    };
     into.bytes_mut().fill(UNTOUCHED);
     fill(from.bytes_mut(), THIRD, pattern);
     let begin = Moment::now();
     // SAFETY: the memory is looked at when the context is gone; before that
     // only as `untouched` does.
-    let taken = unsafe { submit(&context, drive, Way::Read, 0, into.start()) };
+    let taken = unsafe { submit(&context, drive, Way::Read, 0, into.start(), counter) };
     // SAFETY: as above.
-    let taken = taken.and(unsafe { submit(&context, drive, Way::Write, THIRD, from.start()) });
-    check.equal(submitted, taken, Ok(()));
-    if drive.kind == Kind::Slow {
-        // At least the last: the device takes one after the other.
-        check.holds(nothing, untouched(&into));
-    }
+    let taken = taken.and_then(|()| unsafe {
+        submit(&context, drive, Way::Write, THIRD, from.start(), counter)
+    });
+    let before = ended_operations(counter);
+    let seen_late = drive.kind == Kind::Slow || !begin.plus(15).is_over();
+    let some_untouched = untouched(&into);
     let ended = end(context);
     let late = match drive.kind {
         Kind::Plain | Kind::Failing => true,
@@ -169,13 +179,60 @@ fn gone(
     };
     // The first look: nothing may come between.
     let wrong = wrong_words(into.bytes(), 0, PATTERN);
+    let after = ended_operations(counter);
+    check.equal(submitted, taken, Ok(()));
+    if drive.kind == Kind::Slow {
+        // At least the last: the device takes one after the other. (null_blk
+        // is late only to say that it is done.)
+        check.holds(nothing, some_untouched && before < 2 * DEPTH as u64);
+    } else if drive.kind == Kind::Late && seen_late {
+        check.equal(nothing, before, 0);
+    }
     check.equal(done, ended, Ok(()));
     if drive.kind != Kind::Plain {
         check.holds(time, late);
     }
+    // The kernel counts an operation when the device is done with it.
+    check.equal(all, before + after, 2 * DEPTH as u64);
     check.equal(read, wrong, 0);
     let found = Context::new(16)
         .and_then(|other| super::sweep(&other, drive, Way::Read, THIRD, RUN as u64, pattern));
     check.equal(written, found, Ok(0));
     check.equal(same, wrong_words(from.bytes(), THIRD, pattern), 0);
+    let _ = os::close(counter);
+}
+
+/// What has been counted since the last look.
+fn ended_operations(counter: i32) -> u64 {
+    let mut count = [0; 8];
+    match os::read(counter, &mut count) {
+        Ok(_) => u64::from_ne_bytes(count),
+        Err(_) => 0,
+    }
+}
+
+/// An operation for each of [`DEPTH`] blocks, counted when it has ended.
+///
+/// # Safety
+/// `memory` has [`RUN`] bytes, and they are the kernel's until all have ended.
+unsafe fn submit(
+    context: &Context,
+    drive: &Drive,
+    way: Way,
+    offset: u64,
+    memory: *mut u8,
+    counter: i32,
+) -> Result<(), Errno> {
+    let mut index = 0;
+    let mut iocbs = [0_u8; DEPTH].map(|_| {
+        let at = index * BLOCK;
+        index += 1;
+        Iocb {
+            flags: IocbFlags::RESFD,
+            resfd: counter as u32,
+            ..super::block(drive, way, offset + at as u64, memory.wrapping_add(at))
+        }
+    });
+    // SAFETY: the caller's promise.
+    unsafe { context.submit_all(&mut iocbs.each_mut()) }.map_err(|error| error.errno)
 }
