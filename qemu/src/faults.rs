@@ -19,28 +19,35 @@ pub(crate) struct Fault {
     pub(crate) name: &'static str,
     /// What QEMU is told of the disk besides its file.
     options: &'static str,
+    /// And of the machine.
+    words: &'static [&'static str],
 }
 
-/// So many operations in a second that those in flight take two.
+/// So many operations in a second that those in flight take two. QEMU would
+/// make one of neighbours.
 const SLOW: Fault = Fault {
     name: "slow",
     options: ",throttling.iops-total=16",
+    words: &["-global", "virtio-blk-device.request-merging=off"],
 };
 
 /// Half a MiB in, reads fail; the same in the second MiB, writes.
 const FAILING: Fault = Fault {
     name: "failing",
     options: "",
+    words: &[],
 };
 
 const FULL: Fault = Fault {
     name: "full",
     options: "",
+    words: &[],
 };
 
 const CUT: Fault = Fault {
     name: "cut",
     options: "",
+    words: &[],
 };
 
 pub(crate) const ALL: [Fault; 4] = [SLOW, FAILING, FULL, CUT];
@@ -79,6 +86,7 @@ impl Fault {
             _ => format!("file={},format=raw{}", disk.path.display(), self.options),
         };
         qemu.args(["-drive", &machine.drive(&backend)]);
+        qemu.args(self.words);
         let said = machine.run(qemu)?;
         disk.remove()?;
         Ok(said.and_then(|said| Verdict::read(&said, None)))
@@ -119,8 +127,8 @@ const COPIED: u64 = 8 << 20;
 /// the end (it takes about two seconds), or when it has said that it is done.
 const MOMENTS: [Option<Duration>; 4] = [
     Some(Duration::from_millis(100)),
-    Some(Duration::from_millis(900)),
-    Some(Duration::from_millis(1700)),
+    Some(Duration::from_millis(1200)),
+    Some(Duration::from_millis(2200)),
     None,
 ];
 

@@ -81,7 +81,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
                 guest: program,
                 aio,
             };
-            fail(cache, target, kernel, fault, &programs, manner)
+            fail(cache, kernel, fault, &programs, manner)
         }),
         (Some(kernel), None) => boot(cache, target, kernel, &program, manner),
         _ => run(cache, job.verb, target, &program),
@@ -118,7 +118,6 @@ fn boot(
 /// A boot with a disk that fails the program.
 fn fail(
     cache: &Cache,
-    target: Target<'_>,
     kernel: &Kernel,
     fault: &Fault,
     programs: &Programs,

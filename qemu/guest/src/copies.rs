@@ -12,7 +12,7 @@ use crate::{aio, nr, os};
 
 const AIO: &CStr = c"/aio";
 
-/// Of a page.
+/// Files are made of these.
 const CHUNK: usize = 4096;
 
 /// Runs `aio copy FROM TO`: what it exits with.
@@ -32,12 +32,12 @@ fn exists(path: &CStr) -> bool {
     file.and_then(os::close).is_ok()
 }
 
-/// A file system of a quarter MiB, and a file of half a MiB.
+/// A file system of one MiB, and a file of two.
 pub(crate) fn full(check: &mut Check, _disk: &CStr) {
     let _ = os::mkdir(c"/full");
-    let mounted = os::mount(c"tmpfs", c"/full", c"tmpfs", c"size=256k");
+    let mounted = os::mount(c"tmpfs", c"/full", c"tmpfs", c"size=1m");
     check.equal("full mount", mounted, Ok(0));
-    check.equal("full source", file(c"/tmp/source", 128), Ok(()));
+    check.equal("full source", file(c"/tmp/source", 512), Ok(()));
     check.equal("full old target", file(c"/full/old", 1), Ok(()));
 
     let none = copy(c"/tmp/source", c"/full/new");
@@ -46,8 +46,8 @@ pub(crate) fn full(check: &mut Check, _disk: &CStr) {
     let none = copy(c"/tmp/source", c"/full/old");
     check.equal("full aio copy over a file", none, Ok(1));
     check.equal("full leaves the old target", size(c"/full/old"), Ok(4096));
-    // 64 pages are there; one is the old target's. What failed left nothing.
-    check.equal("full room is as before", file(c"/full/rest", 60), Ok(()));
+    // What failed left nothing: there is room for three quarters.
+    check.equal("full room is as before", file(c"/full/rest", 192), Ok(()));
     let fits = copy(c"/full/old", c"/full/small");
     check.equal("full aio copy of what fits", fits, Ok(0));
 
@@ -62,11 +62,11 @@ fn size(path: &CStr) -> os::Result<u64> {
     Ok(stat?.size)
 }
 
-/// Makes a file of so many pages, or fails.
-fn file(path: &CStr, pages: u32) -> os::Result<()> {
+/// Makes a file of so many chunks, or fails.
+fn file(path: &CStr, chunks: u32) -> os::Result<()> {
     let flags = nr::O_WRONLY | nr::O_CREAT | nr::O_CLOEXEC;
     let file = os::open(nr::AT_FDCWD, path, flags, 0o600)?;
-    for _ in 0..pages {
+    for _ in 0..chunks {
         if os::write(file, &[0x33; CHUNK])? != CHUNK {
             return Err(Errno::NOSPC);
         }
@@ -88,12 +88,12 @@ fn event(check: &mut Check) {
     };
     let bytes = [0x44; CHUNK];
     let mut offset = 0;
-    // The few pages that are left, and then none.
+    // The little that is left, and then none.
     let last = loop {
         let write = PWrite::new(file, bytes.as_ptr(), CHUNK).offset(offset);
         // SAFETY: the bytes live and do not change.
         match unsafe { aio::complete_one(&context, &mut write.build()) } {
-            Ok(CHUNK) if offset < 1 << 20 => offset += CHUNK as u64,
+            Ok(CHUNK) if offset < 2 << 20 => offset += CHUNK as u64,
             other => break other,
         }
     };

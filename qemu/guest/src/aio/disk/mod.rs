@@ -84,11 +84,31 @@ pub(crate) fn run(check: &mut Check, disk: &Disk<'_>) {
                 edges::run(check, &drive);
                 flight::run(check, &drive);
             }
-            Kind::Slow => flight::context_gone(check, &drive),
+            Kind::Slow => {
+                check.equal("slow nomerges", apart(disk.path), Ok(1));
+                flight::context_gone(check, &drive);
+            }
             Kind::Failing => failing::run(check, &drive),
         }
     }
     let _ = os::close(file);
+}
+
+/// Tells the kernel to hand each operation to the device by itself: neighbours
+/// made one would be as fast as one.
+fn apart(path: &CStr) -> os::Result<usize> {
+    let name = path.to_bytes().rsplit(|&byte| byte == b'/').next();
+    let parts = [b"/sys/block/", name.unwrap_or_default(), b"/queue/nomerges"];
+    let mut setting = [0; 64];
+    let bytes = parts.into_iter().flatten();
+    for (to, from) in setting.iter_mut().take(63).zip(bytes) {
+        *to = *from;
+    }
+    let setting = CStr::from_bytes_until_nul(&setting).unwrap_or_default();
+    let file = os::open(nr::AT_FDCWD, setting, nr::O_WRONLY, 0)?;
+    let written = os::write(file, b"2");
+    os::close(file)?;
+    written
 }
 
 fn contents(check: &mut Check, drive: &Drive) {
