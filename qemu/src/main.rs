@@ -34,6 +34,7 @@ mod trace;
 mod verdict;
 
 use cache::Cache;
+use image::Image;
 use report::{Outcome, Recorded, Results, Status, Verb};
 use run::{Job, Manner};
 use rust_src::RustSrc;
@@ -59,8 +60,12 @@ enum Verbs {
     List {
         #[arg(long)]
         json: bool,
+        /// The kernels that `cargo qemu kernel` boots
+        #[arg(long, conflicts_with = "json")]
+        kernels: bool,
     },
-    /// Fetch what targets need, and `headers`, the kernel's of every architecture
+    /// Fetch what targets need; `headers`, the kernel's of every architecture;
+    /// or `kernels`, and what boots them
     Setup { targets: Vec<String> },
     /// Run under QEMU's user mode, where AIO answers ENOSYS
     User(Run),
@@ -164,7 +169,7 @@ fn run(command: Verbs) -> Result<ExitCode> {
     let table = Table::load()?;
     command::end_together()?;
     match command {
-        Verbs::List { json } => list(&table, json)?,
+        Verbs::List { json, kernels } => list(&table, json, kernels)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
         Verbs::User(options) => return run_all(&table, Verb::User, &options),
         Verbs::Native(options) => return run_all(&table, Verb::Native, &options),
@@ -188,9 +193,11 @@ fn run(command: Verbs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(table: &Table, json: bool) -> Result<()> {
+fn list(table: &Table, json: bool, kernels: bool) -> Result<()> {
     let results = Results::load()?;
-    let text = if json {
+    let text = if kernels {
+        list_kernels(table, &results)?
+    } else if json {
         list_json(table, &results)?
     } else {
         list_text(table, &results)?
@@ -200,6 +207,26 @@ fn list(table: &Table, json: bool) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+fn list_kernels(table: &Table, results: &Results) -> Result<String> {
+    let mut text = String::new();
+    for kernel in table.kernels() {
+        let of = |outcome: &&Outcome| outcome.machine.as_ref() == Some(&kernel.name);
+        let ran: Vec<&Outcome> = results.targets.iter().filter(of).collect();
+        let last = match ran.iter().find_map(|outcome| outcome.kernel.as_deref()) {
+            Some(release) => format!("Linux {release}"),
+            None => "never recorded".to_owned(),
+        };
+        let from = if kernel.is_built() {
+            "built here"
+        } else {
+            "Debian's"
+        };
+        let (name, abis) = (&kernel.name, kernel.abis.join(" "));
+        writeln!(text, "{name:15} {from:11} {last:38} {abis}")?;
+    }
+    Ok(text)
 }
 
 fn list_json(table: &Table, results: &Results) -> Result<String> {
@@ -215,6 +242,7 @@ fn list_json(table: &Table, results: &Results) -> Result<String> {
             "reason": target.abi.obstacle(),
             "user": results.of(target.triple, Verb::User),
             "native": results.of(target.triple, Verb::Native),
+            "kernels": results.boots(target.triple).collect::<Vec<_>>(),
         })
     };
     let rows: Vec<_> = table.targets(true).into_iter().map(row).collect();
@@ -225,13 +253,17 @@ fn list_text(table: &Table, results: &Results) -> Result<String> {
     let mut text = String::new();
     for target in table.targets(true) {
         // What proves most comes first.
-        let mut last = [Verb::Native, Verb::User]
+        let mut last = [Verb::Kernel, Verb::Native, Verb::User]
             .iter()
             .filter_map(|&verb| results.of(target.triple, verb));
         let last = last.next().map_or("never recorded".to_owned(), |outcome| {
             match (outcome.result, outcome.run) {
-                (Status::Passed, Verb::User) => format!("{} passed", outcome.passed),
                 (Status::Passed, Verb::Native) => format!("{} natively", outcome.passed),
+                (Status::Passed, Verb::Kernel) => {
+                    let kernels = results.boots(target.triple).count();
+                    format!("{} on {kernels}", outcome.passed)
+                }
+                (Status::Passed, _) => format!("{} passed", outcome.passed),
                 (result, _) => result.name().to_owned(),
             }
         });
@@ -255,8 +287,11 @@ fn list_text(table: &Table, results: &Results) -> Result<String> {
 
 fn setup(table: &Table, names: &[String]) -> Result<()> {
     let cache = Cache::open()?;
-    let (headers, names): (Vec<String>, Vec<String>) =
-        names.iter().cloned().partition(|name| name == "headers");
+    let (words, names): (Vec<String>, Vec<String>) = names
+        .iter()
+        .cloned()
+        .partition(|name| name == "headers" || name == "kernels");
+    let asked = |word: &str| words.iter().any(|name| name == word);
     let bar = ProgressBar::new_spinner();
     let fetch = |what: &str, path: Result<std::path::PathBuf>| -> Result<()> {
         let path = path?;
@@ -264,12 +299,19 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
         Ok(())
     };
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    if !headers.is_empty() {
+    if asked("headers") {
         bar.set_message("the kernel's headers");
         fetch("headers", toolchain::headers(&cache))?;
-        if names.is_empty() {
-            return Ok(());
+    }
+    if asked("kernels") {
+        for kernel in table.kernels_named(&[], false)? {
+            bar.set_message(kernel.name.clone());
+            machine::Emulator::find(&cache, &kernel.emulator)?;
+            fetch(&kernel.name, Image::find(&cache, kernel).map(|i| i.kernel))?;
         }
+    }
+    if !words.is_empty() && names.is_empty() {
+        return Ok(());
     }
     bar.set_message("the sources of Rust's library");
     fetch("library", RustSrc::find(&cache).map(|rust| rust.library))?;

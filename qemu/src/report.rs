@@ -249,6 +249,12 @@ impl Results {
         Ok(fs::write(Results::path(), text)?)
     }
 
+    /// The kernels that a target was booted on.
+    pub(crate) fn boots(&self, target: &str) -> impl Iterator<Item = &Outcome> {
+        let all = self.targets.iter();
+        all.filter(move |one| one.target == target && one.run == Verb::Kernel)
+    }
+
     pub(crate) fn of(&self, target: &str, run: Verb) -> Option<&Outcome> {
         self.targets
             .iter()

@@ -148,6 +148,10 @@ impl Table {
         Ok(Table { abis, kernels })
     }
 
+    pub(crate) fn kernels(&self) -> &[Kernel] {
+        &self.kernels
+    }
+
     /// The kernels that are meant by names or patterns; without any, all that
     /// need not be built here, or with `built` those that must.
     pub(crate) fn kernels_named(&self, names: &[String], built: bool) -> Result<Vec<&Kernel>> {
