@@ -59,8 +59,10 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
         check.equal("fault half unmapped", cut, Ok(0));
         let got = one(PRead::new(file, at, 2 * LARGE).build());
         check.equal("fault read into half", got, Ok(LARGE));
-        let got = one(PWrite::new(file, half.wrapping_sub(10), 20).build());
-        let part = got == Ok(10) || got == Err(Errno::FAULT);
+        // Whole words: a kernel for 32-bit x86 copies nothing else, and tries
+        // for ever if the end of memory parts one (seen with 6.1).
+        let got = one(PWrite::new(file, half.wrapping_sub(64), 128).build());
+        let part = got == Ok(64) || got == Err(Errno::FAULT);
         check.holds("fault write from half", part);
         // SAFETY: the other half.
         let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
