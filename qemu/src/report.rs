@@ -92,6 +92,9 @@ pub(crate) struct Outcome {
     /// Not run now, since nothing has changed.
     #[serde(skip)]
     pub(crate) cached: bool,
+    /// Where the console's log is, if it stays.
+    #[serde(skip)]
+    pub(crate) log: Option<PathBuf>,
     /// What is told of a failure.
     #[serde(skip)]
     pub(crate) output: String,
@@ -115,6 +118,7 @@ impl Outcome {
             reason: None,
             recorded: None,
             cached: false,
+            log: None,
             output: String::new(),
         }
     }
@@ -175,6 +179,9 @@ impl Outcome {
         }
         if self.cached {
             text += ", as before";
+        }
+        if let Some(log) = &self.log {
+            let _ = write!(text, "\n    console: {}", log.display());
         }
         if *result == Status::Failed {
             let lines: Vec<_> = self.output.lines().collect();

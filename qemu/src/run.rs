@@ -2,7 +2,7 @@
 //! on a kernel that is booted for it.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -103,16 +103,22 @@ fn boot(
     let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(target.triple))?;
     let booted = boot::conformance(&machine, program, manner.again)?;
     let passed = booted.verdict.as_ref().is_ok_and(|v| v.failed == 0);
-    if passed && !booted.cached && !manner.keep {
-        std::fs::remove_file(machine.console())?;
-    }
     Ok(Ran {
         verdict: booted.verdict,
         traced: 0,
         complaints: Vec::new(),
         output: booted.output,
         cached: booted.cached,
+        log: log(machine.console(), passed && !manner.keep)?,
     })
+}
+
+/// The console's log, which is not kept of what went well.
+fn log(path: PathBuf, remove: bool) -> Result<Option<PathBuf>> {
+    if remove && path.exists() {
+        fs::remove_file(&path)?;
+    }
+    Ok(path.exists().then_some(path))
 }
 
 /// A boot with a disk that fails the program.
@@ -127,15 +133,14 @@ fn fail(
     let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(fault.name))?;
     let verdict = fault.run(&machine, programs)?;
     let output = machine.said()?;
-    if !manner.keep && verdict.as_ref().is_ok_and(|v| v.failed == 0) {
-        std::fs::remove_file(machine.console())?;
-    }
+    let passed = verdict.as_ref().is_ok_and(|v| v.failed == 0);
     Ok(Ran {
         verdict,
         traced: 0,
         complaints: Vec::new(),
         output,
         cached: false,
+        log: log(machine.console(), passed && !manner.keep)?,
     })
 }
 
@@ -146,6 +151,7 @@ struct Ran {
     complaints: Vec<String>,
     output: String,
     cached: bool,
+    log: Option<PathBuf>,
 }
 
 fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<Ran> {
@@ -182,11 +188,13 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
         complaints,
         output,
         cached: false,
+        log: None,
     })
 }
 
 impl Ran {
-    fn into_outcome(self, mut outcome: Outcome) -> Outcome {
+    fn into_outcome(mut self, mut outcome: Outcome) -> Outcome {
+        outcome.log = self.log.take();
         match self.verdict {
             Err(why) => outcome.failed(&why, &self.output),
             Ok(verdict) => {
