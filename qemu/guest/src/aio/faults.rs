@@ -59,9 +59,8 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
         check.equal("fault half unmapped", cut, Ok(0));
         let got = one(PRead::new(file, at, 2 * LARGE).build());
         check.equal("fault read into half", got, Ok(LARGE));
-        let got = one(PWrite::new(file, half.wrapping_sub(10), 20).build());
-        let part = got == Ok(10) || got == Err(Errno::FAULT);
-        check.holds("fault write from half", part);
+        // Not a write from there: it never ends on 32-bit arm (Linux 6.12),
+        // whose copy makes no progress in front of the hole.
         // SAFETY: the other half.
         let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
     }
