@@ -59,11 +59,8 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
         check.equal("fault half unmapped", cut, Ok(0));
         let got = one(PRead::new(file, at, 2 * LARGE).build());
         check.equal("fault read into half", got, Ok(LARGE));
-        // Whole words: a kernel for 32-bit x86 copies nothing else, and tries
-        // for ever if the end of memory parts one (seen with 6.1).
-        let got = one(PWrite::new(file, half.wrapping_sub(64), 128).build());
-        let part = got == Ok(64) || got == Err(Errno::FAULT);
-        check.holds("fault write from half", part);
+        // Not a write from there: it never ends on 32-bit arm and x86, whose
+        // copies make no progress before a hole in the middle of a word.
         // SAFETY: the other half.
         let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
     }
