@@ -1,11 +1,426 @@
-//! Kernels of architectures that Debian has no kernel for.
+//! Kernels that Debian does not have, built of its kernel's sources by its
+//! cross compilers. Nothing is installed.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::env::consts::ARCH;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, root, target_folder};
+use crate::command::{bounded, output};
+use crate::debian::Suite;
+use crate::image::hash;
 
-pub(crate) fn image(_cache: &Cache, name: &str, _arch: &str) -> Result<PathBuf> {
-    bail!("{name}: not yet")
+/// A build takes one to five minutes.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Where sources are: security updates first, they are the newest.
+const SOURCES: [&str; 3] = [
+    "bookworm-security+bookworm",
+    "trixie-security+trixie",
+    "sid",
+];
+
+/// Half of the sources.
+const UNUSED: [&str; 8] = [
+    "Documentation",
+    "drivers/gpu",
+    "drivers/media",
+    "drivers/net/ethernet",
+    "drivers/net/wireless",
+    "drivers/staging",
+    "sound",
+    "tools/testing",
+];
+
+/// An architecture as the kernel's build knows it.
+struct Port {
+    arch: &'static str,
+    package: &'static str,
+    image: &'static str,
+}
+
+impl Port {
+    /// By Debian's name; for riscv32 it has none.
+    fn of(arch: &str) -> Result<Port> {
+        let (arch, package, image) = match arch {
+            "amd64" => ("x86_64", "x86-64-linux-gnu", "arch/x86/boot/bzImage"),
+            "arm64" => ("arm64", "aarch64-linux-gnu", "arch/arm64/boot/Image"),
+            "m68k" => ("m68k", "m68k-linux-gnu", "vmlinux"),
+            // One compiler for both widths, here and below.
+            "mips" | "mips64" => ("mips", "mips-linux-gnu", "vmlinux"),
+            "powerpc" | "ppc64" => ("powerpc", "powerpc64-linux-gnu", "vmlinux"),
+            "riscv32" => ("riscv", "riscv64-linux-gnu", "arch/riscv/boot/Image"),
+            "sparc64" => ("sparc64", "sparc64-linux-gnu", "vmlinux"),
+            _ => bail!("no kernel is built for {arch}"),
+        };
+        Ok(Port {
+            arch,
+            package,
+            image,
+        })
+    }
+
+    /// What the programs' names begin with; a package's name has no `_`.
+    fn prefix(&self) -> String {
+        self.package.replace("x86-64", "x86_64")
+    }
+
+    /// This machine's own compiler serves.
+    fn is_native(&self) -> bool {
+        self.prefix().split('-').next() == Some(ARCH)
+    }
+}
+
+/// A bootable image with the configuration `qemu/kernels/NAME.config`, for
+/// Debian's architecture `arch`.
+pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
+    let config = configuration(name)?;
+    let entry = format!("linux-{name}-{}", &hash([config.as_bytes()])[..8]);
+    let image = cache.path(&entry).join("kernel");
+    if image.exists() {
+        return Ok(image);
+    }
+    // One at a time: each takes every processor. The cache is not locked
+    // meanwhile.
+    let rooms = target_folder()?.join("kernels");
+    fs::create_dir_all(&rooms)?;
+    let lock = File::create(rooms.join("lock"))?;
+    lock.lock()?;
+    if image.exists() {
+        return Ok(image);
+    }
+    let build = Build {
+        port: Port::of(arch)?,
+        folder: rooms.join(name),
+    };
+    let built = build
+        .run(cache, &config)
+        .with_context(|| format!("cannot build the kernel {name}"));
+    // What has failed keeps its objects, to go on from there.
+    built?;
+    fs::remove_dir_all(build.objects())?;
+    cache.entry(&entry, |folder| {
+        for file in ["kernel", "config"] {
+            fs::copy(build.folder.join(file), folder.join(file))?;
+        }
+        Ok(())
+    })?;
+    Ok(image)
+}
+
+/// What is common, what a variant's name begins with (`m68k` of
+/// `m68k-time64`), and the kernel's own.
+fn configuration(name: &str) -> Result<String> {
+    let folder = root().join("qemu/kernels");
+    let file = |name: &str| folder.join(format!("{name}.config"));
+    let base = name.split_once('-').map(|(base, _)| file(base));
+    let base = base.filter(|base| base.exists());
+    let mut text = String::new();
+    let files = [Some(file("common")), base, Some(file(name))];
+    for path in files.into_iter().flatten() {
+        text += &fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    }
+    Ok(text)
+}
+
+/// The last value of each option; what is not set is `n`.
+fn options(config: &str) -> BTreeMap<&str, &str> {
+    let lines = config.lines().filter(|line| line.starts_with("CONFIG_"));
+    lines.filter_map(|line| line.split_once('=')).collect()
+}
+
+/// What was asked for and is not in the finished configuration: an option may
+/// want others, or have another name in another release.
+fn untaken(wanted: &str, taken: &str) -> Vec<String> {
+    let taken = options(taken);
+    let is_taken = |name, value| *taken.get(name).unwrap_or(&"n") == value;
+    options(wanted)
+        .into_iter()
+        .filter(|&(name, value)| !is_taken(name, value))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}
+
+/// The sources, and where programs are that this machine lacks.
+struct Places {
+    source: PathBuf,
+    compiler: Option<PathBuf>,
+    tools: PathBuf,
+}
+
+impl Places {
+    fn trees(&self) -> impl Iterator<Item = &PathBuf> {
+        self.compiler.iter().chain([&self.tools])
+    }
+}
+
+struct Build {
+    port: Port,
+    folder: PathBuf,
+}
+
+impl Build {
+    fn objects(&self) -> PathBuf {
+        self.folder.join("objects")
+    }
+
+    /// Leaves `kernel`, `config` and `log` in the folder.
+    fn run(&self, cache: &Cache, config: &str) -> Result<()> {
+        let places = Places {
+            source: source(cache)?,
+            compiler: self.compiler(cache)?,
+            tools: tools(cache)?,
+        };
+        let wanted = self.folder.join("wanted");
+        let resumed = fs::read_to_string(&wanted).is_ok_and(|old| old == config);
+        if self.folder.exists() && !resumed {
+            fs::remove_dir_all(&self.folder)?;
+        }
+        fs::create_dir_all(self.objects())?;
+        fs::write(&wanted, config)?;
+        let mut make = self.make(&places)?;
+        self.step(make.env("KCONFIG_ALLCONFIG", wanted).arg("allnoconfig"))?;
+        let taken = fs::read_to_string(self.objects().join(".config"))?;
+        let untaken = untaken(config, &taken);
+        ensure!(untaken.is_empty(), "not taken: {}", untaken.join(" "));
+        let image = Path::new(self.port.image);
+        let goal = image.file_name().unwrap_or(image.as_os_str());
+        self.step(self.make(&places)?.arg(goal))?;
+        fs::copy(self.objects().join(image), self.folder.join("kernel"))?;
+        fs::write(self.folder.join("config"), taken)?;
+        Ok(())
+    }
+
+    /// A step of the build; its log tells why it fails.
+    fn step(&self, make: &mut Command) -> Result<()> {
+        let path = self.folder.join("log");
+        let log = File::options().create(true).append(true).open(&path)?;
+        let how = match bounded(make, log, LIMIT)? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => status.to_string(),
+            None => format!("killed after {LIMIT:?}"),
+        };
+        let log = fs::read(&path)?;
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(15)..];
+        bail!("make: {how}, see {}\n{}", path.display(), last.join("\n"))
+    }
+
+    fn make(&self, places: &Places) -> Result<Command> {
+        let mut make = Command::new("make");
+        make.current_dir(&places.source);
+        make.arg(format!("O={}", self.objects().display()));
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        make.arg(format!("-j{jobs}"))
+            .arg(format!("ARCH={}", self.port.arch))
+            .arg("KCFLAGS=-w");
+        if let Some(compiler) = &places.compiler {
+            make.arg(format!("CROSS_COMPILE={}-", self.port.prefix()));
+            make.arg(format!("CC={}", self.program(compiler)?));
+        }
+        let libraries = format!("usr/lib/{ARCH}-linux-gnu");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let programs = places.trees().map(|tree| tree.join("usr/bin"));
+        let programs = programs.chain(std::env::split_paths(&path));
+        make.env("PATH", std::env::join_paths(programs)?);
+        let paths = places.trees().map(|tree| tree.join(&libraries));
+        make.env("LD_LIBRARY_PATH", std::env::join_paths(paths)?);
+        // What does not look beside itself.
+        for (name, path) in [
+            ("BISON_PKGDATADIR", "usr/share/bison"),
+            ("M4", "usr/bin/m4"),
+            ("C_INCLUDE_PATH", "usr/include"),
+            ("LIBRARY_PATH", &libraries),
+        ] {
+            let path = places.tools.join(path);
+            if path.exists() {
+                make.env(name, path);
+            }
+        }
+        // A make around this one has its own mind about jobs.
+        make.env_remove("MAKEFLAGS").env("LC_ALL", "C");
+        Ok(make)
+    }
+
+    /// Debian's cross compiler; `None` where this machine's serves.
+    fn compiler(&self, cache: &Cache) -> Result<Option<PathBuf>> {
+        if self.port.is_native() {
+            return Ok(None);
+        }
+        let package = self.port.package;
+        let tree = cache.entry(&format!("gcc-{package}"), |folder| {
+            let package = |suite: &Suite| {
+                let pattern = format!("^gcc-[0-9]+-{package}$");
+                suite.with_dependencies(&newest(suite, &pattern)?)
+            };
+            from_any(cache, &own_suites()?, folder, package)
+        })?;
+        Ok(Some(tree))
+    }
+
+    /// The name of the compiler in a tree: it has its version.
+    fn program(&self, tree: &Path) -> Result<String> {
+        let prefix = format!("{}-gcc-", self.port.prefix());
+        let programs = fs::read_dir(tree.join("usr/bin"))?;
+        let mut names = programs.filter_map(|file| file.ok()?.file_name().into_string().ok());
+        let is_compiler = |name: &String| {
+            let version = name.strip_prefix(&prefix);
+            version.is_some_and(|version| version.parse::<u32>().is_ok())
+        };
+        let name = names.find(is_compiler);
+        name.with_context(|| format!("no compiler in {}", tree.display()))
+    }
+}
+
+/// The newest sources of the 6th series, without what is large and not built.
+fn source(cache: &Cache) -> Result<PathBuf> {
+    cache.entry("linux-source-6", |folder| {
+        let suites = SOURCES.map(str::to_owned);
+        let package = folder.join("package");
+        from_any(cache, &suites, &package, |suite| {
+            Ok(vec![newest(suite, "^linux-source-6[.][0-9]+$")?])
+        })?;
+        let files = fs::read_dir(package.join("usr/src"))?;
+        let mut files = files.filter_map(|file| Some(file.ok()?.path()));
+        let archive = files.find(|path| path.to_string_lossy().contains(".tar."));
+        let archive = archive.context("the package has no archive")?;
+        let mut tar = Command::new("tar");
+        for part in UNUSED {
+            // Their Kconfig is read all the same.
+            tar.arg(format!("--exclude=*/{part}/*.[chrty]*"));
+        }
+        tar.arg("-xf").arg(archive).arg("-C").arg(folder);
+        output(tar.arg("--strip-components=1"))?;
+        mend(folder)?;
+        Ok(fs::remove_dir_all(package)?)
+    })
+}
+
+/// What the build needs besides compilers, where this machine lacks it.
+fn tools(cache: &Cache) -> Result<PathBuf> {
+    cache.entry("kernel-build-tools", |folder| {
+        from_any(cache, &own_suites()?, folder, |suite| {
+            let mut packages = Vec::new();
+            for tool in ["make", "flex", "bison", "bc", "libelf-dev"] {
+                packages.extend(suite.with_dependencies(tool)?);
+            }
+            // The file that is linked against is a link to one beside it.
+            let library = newest(suite, "^libelf1(t64)?$")?;
+            if packages.iter().all(|one| !one.starts_with(&library)) {
+                packages.push(library);
+            }
+            packages.sort();
+            packages.dedup();
+            Ok(packages)
+        })
+    })
+}
+
+/// The programs are linked against the machine's own release.
+fn own_suites() -> Result<Vec<String>> {
+    let release = fs::read_to_string("/etc/os-release")?;
+    let name = release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let name = name.context("/etc/os-release tells no release of Debian")?;
+    let name = name.trim_matches('"');
+    Ok(vec![format!("{name}+{name}-security"), name.to_owned()])
+}
+
+/// The packages that the first possible suite has, unpacked.
+fn from_any(
+    cache: &Cache,
+    suites: &[String],
+    folder: &Path,
+    packages: impl Fn(&Suite) -> Result<Vec<String>>,
+) -> Result<()> {
+    let mut complaints = String::new();
+    for suite in suites {
+        let unpacked = Suite::open(cache, suite).and_then(|suite| {
+            let packages = packages(&suite)?;
+            suite.unpack(&packages, folder)
+        });
+        match unpacked {
+            Ok(()) => return Ok(()),
+            Err(error) => complaints += &format!("\n{error:#}"),
+        }
+    }
+    bail!("no suite has it:{complaints}")
+}
+
+/// Of packages that differ in a number, the one with the highest.
+fn newest(suite: &Suite, pattern: &str) -> Result<String> {
+    let numbers = |name: &String| -> Vec<u32> {
+        let words = name.split(|c: char| !c.is_ascii_digit());
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    let names = suite.search(pattern)?;
+    let newest = names.into_iter().max_by_key(numbers);
+    newest.with_context(|| format!("no package {pattern}"))
+}
+
+/// fs/fcntl.c counts the flags of open(2) when it is compiled; 6.12's sparc64
+/// has another number, and does not compile. The count is taken out.
+fn mend(source: &Path) -> Result<()> {
+    let path = source.join("fs/fcntl.c");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(fs::write(&path, without_count(&text))?)
+}
+
+fn without_count(text: &str) -> String {
+    let cut = || {
+        let begin = text.find("BUILD_BUG_ON(")?;
+        let end = begin + text[begin..].find(";\n")? + 1;
+        let counts = text[begin..end].contains("HWEIGHT32");
+        counts.then(|| format!("{}{}", &text[..begin], &text[end..]))
+    };
+    cut().unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every configuration but the common part: its name and text.
+    fn every() -> Vec<(String, String)> {
+        let files = fs::read_dir(root().join("qemu/kernels")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let names = names.filter_map(|name| Some(name.strip_suffix(".config")?.to_owned()));
+        let names = names.filter(|name| name != "common");
+        names
+            .map(|name| (name.clone(), configuration(&name).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn one_kernel_has_64_bit_times_alone_and_one_has_no_aio() {
+        let without = |option: &str| -> Vec<String> {
+            let lacks = |config: &str| options(config).get(option) == Some(&"n");
+            let every = every().into_iter().filter(|(_, config)| lacks(config));
+            every.map(|(name, _)| name).collect()
+        };
+        assert_eq!(without("CONFIG_COMPAT_32BIT_TIME"), ["m68k-time64"]);
+        assert_eq!(without("CONFIG_AIO"), ["x86_64-no-aio"]);
+    }
+
+    #[test]
+    fn what_is_not_taken_is_told() {
+        let wanted = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=n\n# CONFIG_D=y\nCONFIG_B=n\n";
+        let taken = "CONFIG_B=y\n# CONFIG_C is not set\n";
+        assert_eq!(untaken(wanted, taken), ["CONFIG_A=y", "CONFIG_B=n"]);
+        assert!(untaken(wanted, "CONFIG_A=y\n").is_empty());
+    }
+
+    #[test]
+    fn only_the_count_of_flags_is_taken_out() {
+        let text = "a;\nBUILD_BUG_ON(21 !=\n\tHWEIGHT32(FLAGS));\n\nb;\n";
+        assert_eq!(without_count(text), "a;\n\n\nb;\n");
+        assert_eq!(without_count("BUILD_BUG_ON(1);\n"), "BUILD_BUG_ON(1);\n");
+    }
 }
