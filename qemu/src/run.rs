@@ -70,7 +70,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
         (Verb::Native, _) if target.abi.is_native() => None,
         (Verb::Native, _) => Some("another machine's program"),
         (Verb::Kernel | Verb::Faults, Some(_)) => None,
-        (Verb::Kernel | Verb::Faults, None) => Some("no kernel runs it here"),
+        (Verb::Kernel | Verb::Faults, None) => Some("no stock kernel runs it; --build may"),
     };
     let (Some(program), None) = (program, obstacle) else {
         return outcome.built(obstacle.unwrap_or("no linker"));
