@@ -16,7 +16,7 @@ core::arch::global_asm!(
     "cmp r0, #0",
     "beq 2f",
     "pop {{r4, r7}}",
-    "bx lr",
+    "mov pc, lr",
     "2:",
     "movs r7, #0",
     "mov r11, r7",

@@ -10,6 +10,10 @@
 //! are the reasons for those here.
 
 /// The function, with the symbol around its code.
+#[allow(
+    unused_macros,
+    reason = "arm and ELFv1 write their symbol in another way"
+)]
 macro_rules! clone {
     ($($code:literal,)+) => {
         core::arch::global_asm!(
