@@ -42,7 +42,7 @@ pub(crate) struct Disk<'a> {
 pub(crate) enum Kind {
     /// As fast as it may be.
     Plain,
-    /// Every operation takes at least 20 ms, and all begin empty: Linux'
+    /// Every operation takes at least 100 ms, and all begin empty: Linux'
     /// null_blk with memory behind it and a timer.
     Late,
     /// A few operations in a second.
