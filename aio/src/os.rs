@@ -283,17 +283,24 @@ pub(crate) fn memory(bytes: usize) -> Result<*mut u8> {
     // The plain mmap of many 32-bit ABIs takes one pointer to its arguments.
     #[cfg(not(any(target_pointer_width = "64", target_arch = "x86_64")))]
     const NUMBER: u32 = k::__NR_mmap2;
-    // SAFETY: the kernel picks addresses that nothing else uses.
+    let arguments = [
+        0,
+        bytes,
+        (k::PROT_READ | k::PROT_WRITE) as usize,
+        (k::MAP_PRIVATE | k::MAP_ANONYMOUS) as usize,
+        usize::MAX,
+        0,
+    ];
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: the kernel picks addresses that nothing else uses; the array
+    // lives through the call.
     let address = Errno::check(unsafe {
-        syscall6(
-            NUMBER as usize,
-            0,
-            bytes,
-            (k::PROT_READ | k::PROT_WRITE) as usize,
-            (k::MAP_PRIVATE | k::MAP_ANONYMOUS) as usize,
-            usize::MAX,
-            0,
-        )
+        if cfg!(target_arch = "s390x") {
+            // The one 64-bit ABI whose mmap takes its arguments from memory.
+            syscall1(NUMBER as usize, arguments.as_ptr().expose_provenance())
+        } else {
+            syscall6(NUMBER as usize, a, b, c, d, e, f)
+        }
     })?;
     Ok(core::ptr::with_exposed_provenance_mut(address))
 }

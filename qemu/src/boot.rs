@@ -4,12 +4,12 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::cache::Cache;
-use crate::command::bounded;
+use crate::command::{bounded, watched};
 use crate::disk::Disk;
 use crate::image::{Image, hash};
 use crate::initramfs::{Initramfs, late_words};
@@ -26,7 +26,7 @@ pub(crate) struct Machine<'a> {
     image: Image,
     emulator: Emulator,
     kvm: bool,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl<'a> Machine<'a> {
@@ -51,16 +51,24 @@ impl<'a> Machine<'a> {
         self.folder.join("console")
     }
 
+    /// The disk's name there.
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.kernel.disk.as_deref()
+    }
+
     fn disk(&self) -> PathBuf {
         self.folder.join("disk")
     }
 
-    /// The program as a first process that loads the kernel's modules.
-    pub(crate) fn initramfs(&self, program: &Path) -> Result<Initramfs> {
+    /// The program as a first process that loads the kernel's modules, and
+    /// those of the lists.
+    pub(crate) fn initramfs(&self, program: &Path, lists: &[&str]) -> Result<Initramfs> {
         let program = fs::read(program).with_context(|| program.display().to_string())?;
         let mut files = Initramfs::new(program);
-        for (name, module) in self.image.modules()? {
-            files.module(name, module);
+        for list in lists {
+            for (name, module) in self.image.modules(list)? {
+                files.module(name, module);
+            }
         }
         Ok(files)
     }
@@ -107,14 +115,31 @@ impl<'a> Machine<'a> {
     /// Switches it on, and waits for its end. What it has printed since the
     /// program began.
     pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
-        let log = self.console();
-        let ended = bounded(&mut qemu, File::create(&log)?, LIMIT)?;
-        let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        let ended = bounded(&mut qemu, File::create(self.console())?, LIMIT)?;
         Ok(match ended {
             None => Err(format!("it was still running after {LIMIT:?}")),
             Some(status) if !status.success() => Err(format!("QEMU: {status}")),
-            Some(_) => Ok(console(&output).to_owned()),
+            Some(_) => Ok(console(&self.said()?).to_owned()),
         })
+    }
+
+    /// Switches it on, and cuts its power when `cut` says so of what it has
+    /// printed: whether that came to pass before it ended by itself.
+    pub(crate) fn run_until(
+        &self,
+        mut qemu: Command,
+        mut cut: impl FnMut(&str) -> bool,
+    ) -> Result<bool> {
+        let begin = Instant::now();
+        let log = File::create(self.console())?;
+        let stop = || begin.elapsed() > LIMIT || self.said().is_ok_and(|said| cut(&said));
+        let ended = watched(&mut qemu, log, stop)?;
+        Ok(ended.is_none() && begin.elapsed() <= LIMIT)
+    }
+
+    /// All that it has printed.
+    pub(crate) fn said(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.console())?).into_owned())
     }
 }
 
@@ -127,7 +152,7 @@ pub(crate) struct Booted {
 
 /// Everything the program knows to check, on one kernel.
 pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) -> Result<Booted> {
-    let mut files = machine.initramfs(program)?;
+    let mut files = machine.initramfs(program, &["order"])?;
     if let Some(disk) = &machine.kernel.disk {
         files.tell(&format!("disk {disk}"));
     }
@@ -170,7 +195,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
         }
     }
     disk.remove()?;
-    let output = String::from_utf8_lossy(&fs::read(machine.console())?).into_owned();
+    let output = machine.said()?;
     if verdict.as_ref().is_ok_and(|verdict| verdict.failed == 0) {
         fs::write(&passed, format!("{key}\n{}", console(&output)))?;
     } else {

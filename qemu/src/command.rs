@@ -53,6 +53,17 @@ pub(crate) fn bounded(
     out: File,
     limit: Duration,
 ) -> Result<Option<ExitStatus>> {
+    let begin = Instant::now();
+    watched(command, out, || begin.elapsed() > limit)
+}
+
+/// Runs a program with its output in a file until it ends, or `stop` says so,
+/// which is asked all the time: `None` if it was killed.
+pub(crate) fn watched(
+    command: &mut Command,
+    out: File,
+    stop: impl FnMut() -> bool,
+) -> Result<Option<ExitStatus>> {
     let name = command.get_program().display().to_string();
     command
         .stdin(Stdio::null())
@@ -67,18 +78,17 @@ pub(crate) fn bounded(
         groups.push(child.id());
         child
     };
-    let ended = wait(&mut child, limit);
+    let ended = wait(&mut child, stop);
     groups().retain(|&group| group != child.id());
     ended
 }
 
-fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
-    let begin = Instant::now();
+fn wait(child: &mut Child, mut stop: impl FnMut() -> bool) -> Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if begin.elapsed() > limit {
+        if stop() {
             kill(child.id())?;
             child.wait()?;
             return Ok(None);

@@ -1,11 +1,11 @@
-//! Builds the conformance program for a target, with `core` from source.
+//! Builds programs without libc for a target, with `core` from source.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::cache::{Cache, root, target_folder};
 use crate::command::bounded;
@@ -16,9 +16,25 @@ use crate::toolchain;
 /// A build takes a fifth of a minute; LLVM has been seen not to end at all.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The program for a target; `None` where nothing can link it, and the library
-/// alone was built.
+/// The conformance program for a target; `None` where nothing can link it, and
+/// the library alone was built.
 pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<Option<PathBuf>> {
+    package(cache, rust, target, "guest", &target.abi.profile)
+}
+
+/// The tool `aio` for a target that has a linker.
+pub(crate) fn build_aio(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<PathBuf> {
+    let built = package(cache, rust, target, "aio", "aio")?;
+    built.with_context(|| format!("{} has no linker", target.triple))
+}
+
+fn package(
+    cache: &Cache,
+    rust: &RustSrc,
+    target: Target<'_>,
+    package: &str,
+    profile: &str,
+) -> Result<Option<PathBuf>> {
     let link = toolchain::linker(cache, target.abi)?;
     // A folder a target: cargo locks the one it builds in, and these are
     // built side by side.
@@ -26,13 +42,7 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())
-        .args([
-            "build",
-            "--locked",
-            "--quiet",
-            "--profile",
-            &target.abi.profile,
-        ])
+        .args(["build", "--locked", "--quiet", "--profile", profile])
         .args(["--target", target.triple, "-Zbuild-std=core"])
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_TERM_COLOR", "never")
@@ -52,7 +62,7 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
         }
         let words = target.abi.link_args.iter();
         flags.extend(words.map(|word| format!("-Clink-arg={word}")));
-        cargo.args(["-p", "guest"]);
+        cargo.args(["-p", package]);
     } else {
         cargo.args(["-p", "linux-aio", "--lib", "--features", "rt"]);
     }
@@ -68,6 +78,6 @@ pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result
         let log = fs::read(&log)?;
         bail!("cargo: {how}\n{}", String::from_utf8_lossy(&log).trim_end());
     }
-    let built = folder.join(target.triple).join(&target.abi.profile);
-    Ok(link.map(|_| built.join("guest")))
+    let built = folder.join(target.triple).join(profile);
+    Ok(link.map(|_| built.join(package)))
 }

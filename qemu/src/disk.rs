@@ -18,6 +18,12 @@ fn pattern(offset: u64) -> u64 {
     offset ^ 0x5a5a_0000_a5a5_0000
 }
 
+/// So many bytes, each eight of which say where they lie.
+pub(crate) fn filled(length: u64) -> Vec<u8> {
+    let words = (0..length).step_by(8);
+    words.flat_map(|at| pattern(at).to_le_bytes()).collect()
+}
+
 pub(crate) struct Disk {
     pub(crate) path: PathBuf,
 }
@@ -26,11 +32,7 @@ impl Disk {
     /// The first MiB is filled.
     pub(crate) fn create(path: &Path) -> Result<Disk> {
         let mut file = File::create(path)?;
-        let bytes: Vec<u8> = (0..MIB)
-            .step_by(8)
-            .flat_map(|offset| pattern(offset).to_le_bytes())
-            .collect();
-        file.write_all(&bytes)?;
+        file.write_all(&filled(MIB))?;
         file.set_len(SIZE)?;
         Ok(Disk {
             path: path.to_owned(),

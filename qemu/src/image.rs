@@ -35,8 +35,8 @@ impl Image {
         let dtb = kernel.dtb.as_deref();
         // Whatever decides what is in the folder is in its name.
         let wanted = format!(
-            "{suites:?} {version:?} {flavour} {dtb:?} {:?}",
-            kernel.modules
+            "{suites:?} {version:?} {flavour} {dtb:?} {:?} {:?}",
+            kernel.modules, kernel.faults
         );
         let entry = format!("linux-{}-{}", kernel.name, &hash([wanted.as_bytes()])[..8]);
         let folder = cache.entry(&entry, |folder| {
@@ -44,6 +44,7 @@ impl Image {
                 arch: &kernel.arch,
                 flavour,
                 modules: &kernel.modules,
+                faults: kernel.faults.as_deref().unwrap_or_default(),
                 dtb,
             };
             // The version that is asked for, or the newest that there is.
@@ -69,9 +70,10 @@ impl Image {
         self.folder.join(name)
     }
 
-    /// The modules in the order in which they are loaded: name and content.
-    pub(crate) fn modules(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let list = match fs::read_to_string(self.file("modules/order")) {
+    /// The modules of a list, "order" or "faults", in the order in which they
+    /// are loaded: name and content.
+    pub(crate) fn modules(&self, list: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let list = match fs::read_to_string(self.file("modules").join(list)) {
             Ok(list) => list,
             Err(_) => return Ok(Vec::new()),
         };
@@ -97,6 +99,7 @@ struct Wanted<'a> {
     arch: &'a str,
     flavour: &'a str,
     modules: &'a [String],
+    faults: &'a [String],
     dtb: Option<&'a str>,
 }
 
@@ -121,17 +124,22 @@ impl Wanted<'_> {
         let kernel = folder.join("kernel");
         ensure!(kernel.exists(), "{packages:?} has no image");
         unwrap(&kernel)?;
-        let order = modules::in_order(self.modules, &found)?;
-        let mut names = String::new();
-        for name in order {
-            let file = format!("{name}.ko");
-            if let Some(module) = found.get(&name) {
-                fs::write(modules.join(&file), module)?;
-                names += &format!("{file}\n");
+        for (list, wanted) in [("order", self.modules), ("faults", self.faults)] {
+            let mut names = String::new();
+            for name in modules::in_order(wanted, &found)? {
+                let file = format!("{name}.ko");
+                if let Some(module) = found.get(&name) {
+                    fs::write(modules.join(&file), module)?;
+                    names += &format!("{file}\n");
+                }
             }
+            fs::write(modules.join(list), names)?;
         }
-        fs::write(modules.join("order"), names)?;
         Ok(())
+    }
+
+    fn has_modules(&self) -> bool {
+        !self.modules.is_empty() || !self.faults.is_empty()
     }
 
     /// Since 6.19 the image and the modules are packages of their own.
@@ -154,7 +162,7 @@ impl Wanted<'_> {
             .max_by_key(|name| (numbers(name), name.starts_with("linux-binary")))
             .with_context(|| format!("no package {pattern}"))?;
         Ok(match newest.strip_prefix("linux-binary-") {
-            Some(version) if !self.modules.is_empty() => {
+            Some(version) if self.has_modules() => {
                 vec![newest.clone(), format!("linux-modules-{version}")]
             }
             _ => vec![newest],
@@ -186,7 +194,7 @@ impl Wanted<'_> {
             } else if self.dtb.is_some_and(|dtb| *name == *dtb) {
                 keep("dtb")?;
             } else if let Some(module) = modules::name(&name)
-                && !self.modules.is_empty()
+                && self.has_modules()
                 && modules::is_of_interest(&path)
             {
                 let mut bytes = Vec::new();

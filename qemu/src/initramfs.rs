@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 
-/// null_blk completes each operation after 20 ms, by a timer, and keeps what
+/// null_blk completes each operation after 100 ms, by a timer, and keeps what
 /// is written: a disk that answers late, always by the same time.
-const LATE: &str = "irqmode=2 completion_nsec=20000000 memory_backed=1 gb=1 nr_devices=1 \
+const LATE: &str = "irqmode=2 completion_nsec=100000000 memory_backed=1 gb=1 nr_devices=1 \
                     queue_mode=2";
 
 pub(crate) struct Initramfs {

@@ -1,7 +1,9 @@
 //! The kernels of `targets.toml`: where each comes from, the machine that it
 //! boots on, and the ABIs that it runs.
 
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use toml::Value;
 
 use crate::targets::Abi;
 
@@ -36,7 +38,27 @@ pub(crate) struct Kernel {
     pub(crate) late: Option<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
+    /// What the fault runs load besides; a kernel without has none.
+    pub(crate) faults: Option<Vec<String>>,
     pub(crate) abis: Vec<String>,
+}
+
+/// Gives each row that is `like` another what it does not say itself.
+pub(crate) fn fill_in(rows: &mut [Value]) -> Result<()> {
+    let given = rows.to_vec();
+    let named = |name: &Value| given.iter().find(|row| row.get("name") == Some(name));
+    for row in rows.iter_mut().filter_map(Value::as_table_mut) {
+        let Some(like) = row.remove("like") else {
+            continue;
+        };
+        let base = named(&like).and_then(Value::as_table);
+        let base = base.with_context(|| format!("no kernel is called {like}"))?;
+        ensure!(!base.contains_key("like"), "{like} is like another itself");
+        for (key, value) in base {
+            row.entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    Ok(())
 }
 
 fn one() -> u32 {

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -17,6 +17,7 @@ mod command;
 mod cross;
 mod debian;
 mod disk;
+mod faults;
 mod image;
 mod initramfs;
 mod kernel_build;
@@ -33,6 +34,7 @@ mod trace;
 mod verdict;
 
 use cache::Cache;
+use image::Image;
 use report::{Outcome, Recorded, Results, Status, Verb};
 use run::{Job, Manner};
 use rust_src::RustSrc;
@@ -58,8 +60,12 @@ enum Verbs {
     List {
         #[arg(long)]
         json: bool,
+        /// The kernels that `cargo qemu kernel` boots
+        #[arg(long, conflicts_with = "json")]
+        kernels: bool,
     },
-    /// Fetch what targets need, and `headers`, the kernel's of every architecture
+    /// Fetch what targets need; `headers`, the kernel's of every architecture;
+    /// or `kernels`, and what boots them
     Setup { targets: Vec<String> },
     /// Run under QEMU's user mode, where AIO answers ENOSYS
     User(Run),
@@ -69,6 +75,9 @@ enum Verbs {
     ///
     /// Without TARGETs, the first of every ABI that a kernel here runs.
     Kernel(Kernels),
+    /// Boot kernels whose disk answers late (slow), with errors (failing), has
+    /// no room (full), or loses its power (cut)
+    Faults(Faults),
     /// Write the README's table of targets from qemu/results.json
     Readme {
         /// Fail if the table is another
@@ -121,6 +130,27 @@ struct Kernels {
     kvm: bool,
 }
 
+#[derive(Args)]
+struct Faults {
+    #[arg(value_name = "FAULT")]
+    faults: Vec<String>,
+    /// On this kernel (or pattern with `*`) alone
+    #[arg(long, value_name = "KERNEL")]
+    on: Vec<String>,
+    /// An array with one object a run, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// How many at a time
+    #[arg(long, short, default_value_t = cores())]
+    jobs: usize,
+    /// Leave the console's log, and tell where
+    #[arg(long)]
+    keep: bool,
+    /// Not by emulation: where this machine's KVM can
+    #[arg(long)]
+    kvm: bool,
+}
+
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -139,11 +169,12 @@ fn run(command: Verbs) -> Result<ExitCode> {
     let table = Table::load()?;
     command::end_together()?;
     match command {
-        Verbs::List { json } => list(&table, json)?,
+        Verbs::List { json, kernels } => list(&table, json, kernels)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
         Verbs::User(options) => return run_all(&table, Verb::User, &options),
         Verbs::Native(options) => return run_all(&table, Verb::Native, &options),
         Verbs::Kernel(options) => return boot_all(&table, &options),
+        Verbs::Faults(options) => return fail_all(&table, &options),
         Verbs::Readme { check } => readme::update(&table, &Results::load()?, check)?,
         Verbs::Library => {
             let RustSrc { compiler, library } = RustSrc::find(&Cache::open()?)?;
@@ -162,9 +193,11 @@ fn run(command: Verbs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(table: &Table, json: bool) -> Result<()> {
+fn list(table: &Table, json: bool, kernels: bool) -> Result<()> {
     let results = Results::load()?;
-    let text = if json {
+    let text = if kernels {
+        list_kernels(table, &results)?
+    } else if json {
         list_json(table, &results)?
     } else {
         list_text(table, &results)?
@@ -174,6 +207,26 @@ fn list(table: &Table, json: bool) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+fn list_kernels(table: &Table, results: &Results) -> Result<String> {
+    let mut text = String::new();
+    for kernel in table.kernels() {
+        let of = |outcome: &&Outcome| outcome.machine.as_ref() == Some(&kernel.name);
+        let ran: Vec<&Outcome> = results.targets.iter().filter(of).collect();
+        let last = match ran.iter().find_map(|outcome| outcome.kernel.as_deref()) {
+            Some(release) => format!("Linux {release}"),
+            None => "never recorded".to_owned(),
+        };
+        let from = if kernel.is_built() {
+            "built here"
+        } else {
+            "Debian's"
+        };
+        let (name, abis) = (&kernel.name, kernel.abis.join(" "));
+        writeln!(text, "{name:15} {from:11} {last:38} {abis}")?;
+    }
+    Ok(text)
 }
 
 fn list_json(table: &Table, results: &Results) -> Result<String> {
@@ -189,6 +242,7 @@ fn list_json(table: &Table, results: &Results) -> Result<String> {
             "reason": target.abi.obstacle(),
             "user": results.of(target.triple, Verb::User),
             "native": results.of(target.triple, Verb::Native),
+            "kernels": results.boots(target.triple).collect::<Vec<_>>(),
         })
     };
     let rows: Vec<_> = table.targets(true).into_iter().map(row).collect();
@@ -199,13 +253,17 @@ fn list_text(table: &Table, results: &Results) -> Result<String> {
     let mut text = String::new();
     for target in table.targets(true) {
         // What proves most comes first.
-        let mut last = [Verb::Native, Verb::User]
+        let mut last = [Verb::Kernel, Verb::Native, Verb::User]
             .iter()
             .filter_map(|&verb| results.of(target.triple, verb));
         let last = last.next().map_or("never recorded".to_owned(), |outcome| {
             match (outcome.result, outcome.run) {
-                (Status::Passed, Verb::User) => format!("{} passed", outcome.passed),
                 (Status::Passed, Verb::Native) => format!("{} natively", outcome.passed),
+                (Status::Passed, Verb::Kernel) => {
+                    let kernels = results.boots(target.triple).count();
+                    format!("{} on {kernels}", outcome.passed)
+                }
+                (Status::Passed, _) => format!("{} passed", outcome.passed),
                 (result, _) => result.name().to_owned(),
             }
         });
@@ -229,8 +287,11 @@ fn list_text(table: &Table, results: &Results) -> Result<String> {
 
 fn setup(table: &Table, names: &[String]) -> Result<()> {
     let cache = Cache::open()?;
-    let (headers, names): (Vec<String>, Vec<String>) =
-        names.iter().cloned().partition(|name| name == "headers");
+    let (words, names): (Vec<String>, Vec<String>) = names
+        .iter()
+        .cloned()
+        .partition(|name| name == "headers" || name == "kernels");
+    let asked = |word: &str| words.iter().any(|name| name == word);
     let bar = ProgressBar::new_spinner();
     let fetch = |what: &str, path: Result<std::path::PathBuf>| -> Result<()> {
         let path = path?;
@@ -238,12 +299,19 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
         Ok(())
     };
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    if !headers.is_empty() {
+    if asked("headers") {
         bar.set_message("the kernel's headers");
         fetch("headers", toolchain::headers(&cache))?;
-        if names.is_empty() {
-            return Ok(());
+    }
+    if asked("kernels") {
+        for kernel in table.kernels_named(&[], false)? {
+            bar.set_message(kernel.name.clone());
+            machine::Emulator::find(&cache, &kernel.emulator)?;
+            fetch(&kernel.name, Image::find(&cache, kernel).map(|i| i.kernel))?;
         }
+    }
+    if !words.is_empty() && names.is_empty() {
+        return Ok(());
     }
     bar.set_message("the sources of Rust's library");
     fetch("library", RustSrc::find(&cache).map(|rust| rust.library))?;
@@ -286,6 +354,7 @@ fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
             verb,
             target,
             kernel,
+            fault: None,
         })
         .collect();
     let cache = Cache::open()?;
@@ -306,6 +375,7 @@ fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
             verb: Verb::Kernel,
             target,
             kernel: Some(kernel),
+            fault: None,
         }));
     }
     if !options.run.targets.is_empty() {
@@ -314,6 +384,7 @@ fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
             verb: Verb::Kernel,
             target,
             kernel: None,
+            fault: None,
         }));
     }
     let manner = Manner {
@@ -322,6 +393,37 @@ fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
         kvm: options.kvm,
     };
     test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
+}
+
+/// Each fault on each kernel that they are tried on, with its first ABI.
+fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
+    let faults = faults::named(&options.faults)?;
+    let kernels = table.kernels_named(&options.on, false)?;
+    let targets = table.targets(false);
+    let mut jobs = Vec::new();
+    for kernel in kernels.into_iter().filter(|row| row.faults.is_some()) {
+        let target = targets.iter().find(|target| kernel.runs(target.abi));
+        let target = *target.with_context(|| format!("{} runs nothing", kernel.name))?;
+        jobs.extend(faults.iter().map(|fault| Job {
+            verb: Verb::Faults,
+            target,
+            kernel: Some(kernel),
+            fault: Some(fault),
+        }));
+    }
+    let run = Run {
+        targets: Vec::new(),
+        all: false,
+        json: options.json,
+        record: false,
+        jobs: options.jobs,
+    };
+    let manner = Manner {
+        again: true,
+        keep: options.keep,
+        kvm: options.kvm,
+    };
+    test(&Cache::open()?, Verb::Faults, &jobs, &run, manner)
 }
 
 fn test(
@@ -424,7 +526,7 @@ fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Re
                 let mut emulator = Command::new(toolchain::qemu(cache)?.join("qemu-s390x"));
                 format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
             }
-            Verb::Kernel => {
+            Verb::Kernel | Verb::Faults => {
                 let mut emulator = machine::Emulator::find(cache, "x86_64")?.command();
                 format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
             }

@@ -21,6 +21,7 @@ pub(crate) fn update(table: &Table, results: &Results, check: bool) -> Result<()
     let (_, tail) = rest
         .split_once(END)
         .context("no end of the README's table")?;
+    known(table, results)?;
     let new = format!("{head}{BEGIN}{}{END}{tail}", render(table, results));
     if check {
         ensure!(
@@ -29,6 +30,24 @@ pub(crate) fn update(table: &Table, results: &Results, check: bool) -> Result<()
         );
     } else if new != readme {
         fs::write(path, new)?;
+    }
+    Ok(())
+}
+
+/// A result of what the table does not have proves nothing any more.
+fn known(table: &Table, results: &Results) -> Result<()> {
+    for outcome in &results.targets {
+        let Outcome {
+            target, machine, ..
+        } = outcome;
+        let mut abis = table.abis().iter();
+        let abi = abis.find(|abi| abi.targets.contains(target));
+        let abi = abi.with_context(|| format!("no row has {target}, which was recorded"))?;
+        if let Some(machine) = machine {
+            let mut kernels = table.kernels().iter();
+            let runs = kernels.any(|kernel| kernel.name == *machine && kernel.runs(abi));
+            ensure!(runs, "{machine} does not run {target}, which was recorded");
+        }
     }
     Ok(())
 }
@@ -46,8 +65,27 @@ fn render(table: &Table, results: &Results) -> String {
         );
     }
     text + "\n"
+        + &boots(results)
         + &recorded(results)
         + "\n¹ `asm!` is not stable there: a nightly compiler is needed.\n"
+}
+
+/// What all kernels together have shown.
+fn boots(results: &Results) -> String {
+    let booted = |outcome: &&Outcome| outcome.run == Verb::Kernel;
+    let boots: Vec<&Outcome> = results.targets.iter().filter(booted).collect();
+    let count = |of: fn(&Outcome) -> u32| boots.iter().map(|boot| of(boot)).sum::<u32>();
+    let kernels: BTreeSet<_> = boots.iter().map(|boot| &boot.machine).collect();
+    match boots.len() {
+        0 => String::new(),
+        boots => format!(
+            "{boots} boots of {} kernels: {} checks passed, {} failed, {} skipped by name.\n",
+            kernels.len(),
+            count(|boot| boot.passed),
+            count(|boot| boot.failed),
+            count(|boot| boot.skipped)
+        ),
+    }
 }
 
 /// When, with what and by which commands: as many as there were.
@@ -62,11 +100,20 @@ fn recorded(results: &Results) -> String {
         [one] => one.to_owned(),
         [first, .., last] => format!("{first} to {last}"),
     };
+    let ran = |verb| results.targets.iter().any(|outcome| outcome.run == verb);
+    let commands: Vec<&str> = [
+        (Verb::User, "`cargo qemu user --all --record`"),
+        (Verb::Native, "`cargo qemu native --record`"),
+        (Verb::Kernel, "`cargo qemu kernel --record` (and `--build`)"),
+    ]
+    .into_iter()
+    .filter_map(|(verb, command)| ran(verb).then_some(command))
+    .collect();
     format!(
-        "Recorded {dates} with rustc {} on {}\n\
-         by `cargo qemu user --all --record` and `cargo qemu native --record`.",
+        "Recorded {dates} with rustc {} on {}\nby {}.",
         of(|recorded| &recorded.rustc).join(", "),
-        of(|recorded| &recorded.by).join(", ")
+        of(|recorded| &recorded.by).join(", "),
+        commands.join(", ")
     )
 }
 
@@ -80,27 +127,34 @@ struct Row {
 impl Row {
     fn of(abi: &Abi, results: &Results) -> Row {
         let with = |run, status| -> Vec<&Outcome> {
-            let of = |target: &String| results.of(target, run);
-            let found = abi.targets.iter().filter_map(of);
-            found.filter(|outcome| outcome.result == status).collect()
+            let all = results.targets.iter();
+            all.filter(|one| abi.targets.contains(&one.target))
+                .filter(|one| one.run == run && one.result == status)
+                .collect()
         };
-        let native = with(Verb::Native, Status::Passed);
+        let mut kernels = with(Verb::Kernel, Status::Passed);
+        kernels.extend(with(Verb::Native, Status::Passed));
         let user = with(Verb::User, Status::Passed);
         let builds = with(Verb::User, Status::Builds);
-        let (proof, proven) = if !native.is_empty() {
-            ("real kernel", native.clone())
+        let (mut proof, proven) = if !kernels.is_empty() {
+            (releases(&kernels), kernels.clone())
         } else if !user.is_empty() {
-            ("user mode", user.clone())
+            ("user mode".to_owned(), user.clone())
         } else if !builds.is_empty() {
-            ("builds", builds.clone())
+            ("builds".to_owned(), builds.clone())
         } else {
-            ("not yet", Vec::new())
+            ("not yet".to_owned(), Vec::new())
         };
         let reason = builds.iter().find_map(|outcome| outcome.reason.as_deref());
-        let proof = match reason.or(abi.reason.as_deref()) {
-            Some(reason) if user.is_empty() => format!("{proof}: {reason}"),
-            _ => proof.to_owned(),
-        };
+        if let Some(reason) = reason.or(abi.reason.as_deref())
+            && user.is_empty()
+            && kernels.is_empty()
+        {
+            proof += &format!(": {reason}");
+        }
+        for failed in with(Verb::Kernel, Status::Failed) {
+            proof += &format!("; fails on {}", failed.machine.as_deref().unwrap_or("one"));
+        }
         // The least that each of them passed.
         let checks = proven.iter().map(|outcome| outcome.passed).min();
         let checks = checks.filter(|&checks| checks > 0);
@@ -110,6 +164,25 @@ impl Row {
             checks: checks.map_or(String::new(), |checks| checks.to_string()),
             targets: format!("{} of {}", ran.len(), abi.targets.len()),
         }
+    }
+}
+
+/// The kernels as they told their releases, to the second number, which is all
+/// that Debian's older ones tell: the oldest and the newest.
+fn releases(outcomes: &[&Outcome]) -> String {
+    let all = outcomes.iter().filter_map(|one| one.kernel.as_deref());
+    let version = |release: &str| -> Option<(u32, u32)> {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+        let mut next = || numbers.next()?.parse().ok();
+        Some((next()?, next()?))
+    };
+    let all: BTreeSet<(u32, u32)> = all.filter_map(version).collect();
+    let all: Vec<String> = all.iter().map(|(a, b)| format!("{a}.{b}")).collect();
+    match &all[..] {
+        [] => "a kernel that did not tell its name".to_owned(),
+        [one] => format!("Linux {one}"),
+        [one, other] => format!("Linux {one}, {other}"),
+        [first, .., last] => format!("Linux {first} to {last}, {} versions", all.len()),
     }
 }
 
@@ -148,13 +221,22 @@ mod tests {
             (Verb::User, Status::Builds, "builds"),
             (Verb::User, Status::Passed, "user mode"),
             (Verb::Native, Status::Failed, "user mode"),
-            (Verb::Native, Status::Passed, "real kernel"),
+            (Verb::Native, Status::Passed, "Linux 6.18"),
+            (Verb::Kernel, Status::Failed, "Linux 6.18; fails on amd64"),
+            (Verb::Kernel, Status::Passed, "Linux 6.18, 7.2"),
         ] {
-            let outcome = outcome(&table, gnu, run, result);
+            let mut outcome = outcome(&table, gnu, run, result);
+            if run == Verb::Native {
+                outcome.kernel = Some("6.18.5-fc".to_owned());
+            }
+            if run == Verb::Kernel {
+                outcome.machine = Some("amd64".to_owned());
+                outcome.kernel = Some("7.2+deb14-amd64".to_owned());
+            }
             results.merge(&[outcome], &recorded_on("2026-01-01"));
             assert_eq!(proof(&results, "x86_64"), claim);
         }
-        assert_eq!(results.targets.len(), 2, "one a target and way");
+        assert_eq!(results.targets.len(), 3, "one a target and way");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) enum Verb {
     Native,
     /// By a kernel on an emulated machine.
     Kernel,
+    /// The same, with a disk that fails it.
+    Faults,
 }
 
 impl Verb {
@@ -28,6 +30,7 @@ impl Verb {
             Verb::User => "user",
             Verb::Native => "native",
             Verb::Kernel => "kernel",
+            Verb::Faults => "faults",
         }
     }
 }
@@ -72,6 +75,8 @@ pub(crate) struct Outcome {
     /// The row of the kernel that was booted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) machine: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<String>,
     /// The release of the kernel that it ran on, as that tells it.
     pub(crate) kernel: Option<String>,
     pub(crate) result: Status,
@@ -87,6 +92,9 @@ pub(crate) struct Outcome {
     /// Not run now, since nothing has changed.
     #[serde(skip)]
     pub(crate) cached: bool,
+    /// Where the console's log is, if it stays.
+    #[serde(skip)]
+    pub(crate) log: Option<PathBuf>,
     /// What is told of a failure.
     #[serde(skip)]
     pub(crate) output: String,
@@ -100,6 +108,7 @@ impl Outcome {
             abi: target.abi.name.clone(),
             run,
             machine: None,
+            fault: None,
             kernel: None,
             result: Status::Passed,
             passed: 0,
@@ -109,6 +118,7 @@ impl Outcome {
             reason: None,
             recorded: None,
             cached: false,
+            log: None,
             output: String::new(),
         }
     }
@@ -148,6 +158,9 @@ impl Outcome {
         if let Some(machine) = &self.machine {
             let _ = write!(text, "{machine:16} ");
         }
+        if let Some(fault) = &self.fault {
+            let _ = write!(text, "{fault:8} ");
+        }
         if passed + failed > 0 {
             let _ = write!(text, "{passed:4} passed");
             if *failed > 0 {
@@ -161,11 +174,14 @@ impl Outcome {
             let _ = write!(text, " ({reason})");
         }
         let _ = write!(text, " {seconds:.1} s");
-        if let (Verb::Kernel, Some(kernel)) = (self.run, &self.kernel) {
+        if let (Verb::Kernel | Verb::Faults, Some(kernel)) = (self.run, &self.kernel) {
             let _ = write!(text, ", Linux {kernel}");
         }
         if self.cached {
             text += ", as before";
+        }
+        if let Some(log) = &self.log {
+            let _ = write!(text, "\n    console: {}", log.display());
         }
         if *result == Status::Failed {
             let lines: Vec<_> = self.output.lines().collect();
@@ -173,7 +189,8 @@ impl Outcome {
             for line in &lines[from..] {
                 let _ = write!(text, "\n    {line}");
             }
-            let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {target}");
+            let what = self.fault.as_ref().unwrap_or(target);
+            let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {what}");
             if let Some(machine) = &self.machine {
                 let _ = write!(text, " --on {machine} --keep");
             }
@@ -237,6 +254,12 @@ impl Results {
     pub(crate) fn save(&self) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         Ok(fs::write(Results::path(), text)?)
+    }
+
+    /// The kernels that a target was booted on.
+    pub(crate) fn boots(&self, target: &str) -> impl Iterator<Item = &Outcome> {
+        let all = self.targets.iter();
+        all.filter(move |one| one.target == target && one.run == Verb::Kernel)
     }
 
     pub(crate) fn of(&self, target: &str, run: Verb) -> Option<&Outcome> {

@@ -2,7 +2,7 @@
 //! on a kernel that is booted for it.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use crate::boot::{self, Machine};
 use crate::cache::{Cache, target_folder};
 use crate::cross;
+use crate::faults::{Fault, Programs};
 use crate::kernels::Kernel;
 use crate::report::{Outcome, Verb};
 use crate::rust_src::RustSrc;
@@ -31,6 +32,7 @@ pub(crate) struct Job<'a> {
     pub(crate) verb: Verb,
     pub(crate) target: Target<'a>,
     pub(crate) kernel: Option<&'a Kernel>,
+    pub(crate) fault: Option<&'a Fault>,
 }
 
 /// How kernels are booted.
@@ -55,6 +57,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
     let target = job.target;
     let mut outcome = Outcome::new(job.verb, target);
     outcome.machine = job.kernel.map(|kernel| kernel.name.clone());
+    outcome.fault = job.fault.map(|fault| fault.name.to_owned());
     if let Some(reason) = rust.lacks(target.triple) {
         return outcome.not_run(&reason);
     }
@@ -66,15 +69,22 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
         (Verb::User, _) => target.abi.obstacle(),
         (Verb::Native, _) if target.abi.is_native() => None,
         (Verb::Native, _) => Some("another machine's program"),
-        (Verb::Kernel, Some(_)) => None,
-        (Verb::Kernel, None) => Some("no kernel runs it here"),
+        (Verb::Kernel | Verb::Faults, Some(_)) => None,
+        (Verb::Kernel | Verb::Faults, None) => Some("no stock kernel runs it; --build may"),
     };
     let (Some(program), None) = (program, obstacle) else {
         return outcome.built(obstacle.unwrap_or("no linker"));
     };
-    let ran = match job.kernel {
-        Some(kernel) => boot(cache, target, kernel, &program, manner),
-        None => run(cache, job.verb, target, &program),
+    let ran = match (job.kernel, job.fault) {
+        (Some(kernel), Some(fault)) => cross::build_aio(cache, rust, target).and_then(|aio| {
+            let programs = Programs {
+                guest: program,
+                aio,
+            };
+            fail(cache, kernel, fault, &programs, manner)
+        }),
+        (Some(kernel), None) => boot(cache, target, kernel, &program, manner),
+        _ => run(cache, job.verb, target, &program),
     };
     match ran {
         Ok(ran) => ran.into_outcome(outcome),
@@ -93,15 +103,44 @@ fn boot(
     let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(target.triple))?;
     let booted = boot::conformance(&machine, program, manner.again)?;
     let passed = booted.verdict.as_ref().is_ok_and(|v| v.failed == 0);
-    if passed && !booted.cached && !manner.keep {
-        std::fs::remove_file(machine.console())?;
-    }
     Ok(Ran {
         verdict: booted.verdict,
         traced: 0,
         complaints: Vec::new(),
         output: booted.output,
         cached: booted.cached,
+        log: log(machine.console(), passed && !manner.keep)?,
+    })
+}
+
+/// The console's log, which is not kept of what went well.
+fn log(path: PathBuf, remove: bool) -> Result<Option<PathBuf>> {
+    if remove && path.exists() {
+        fs::remove_file(&path)?;
+    }
+    Ok(path.exists().then_some(path))
+}
+
+/// A boot with a disk that fails the program.
+fn fail(
+    cache: &Cache,
+    kernel: &Kernel,
+    fault: &Fault,
+    programs: &Programs,
+    manner: Manner,
+) -> Result<Ran> {
+    let folder = target_folder()?.join("qemu/faults").join(&kernel.name);
+    let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(fault.name))?;
+    let verdict = fault.run(&machine, programs)?;
+    let output = machine.said()?;
+    let passed = verdict.as_ref().is_ok_and(|v| v.failed == 0);
+    Ok(Ran {
+        verdict,
+        traced: 0,
+        complaints: Vec::new(),
+        output,
+        cached: false,
+        log: log(machine.console(), passed && !manner.keep)?,
     })
 }
 
@@ -112,6 +151,7 @@ struct Ran {
     complaints: Vec<String>,
     output: String,
     cached: bool,
+    log: Option<PathBuf>,
 }
 
 fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<Ran> {
@@ -148,15 +188,18 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
         complaints,
         output,
         cached: false,
+        log: None,
     })
 }
 
 impl Ran {
-    fn into_outcome(self, mut outcome: Outcome) -> Outcome {
+    fn into_outcome(mut self, mut outcome: Outcome) -> Outcome {
+        outcome.log = self.log.take();
         match self.verdict {
             Err(why) => outcome.failed(&why, &self.output),
             Ok(verdict) => {
                 outcome.kernel = verdict.kernel;
+                outcome.reason = verdict.note;
                 outcome.cached = self.cached;
                 outcome.passed = verdict.passed + self.traced;
                 outcome.failed = verdict.failed + self.complaints.len() as u32;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::kernels::Kernel;
+use crate::kernels::{self, Kernel};
 
 /// A row: an ABI and rustc's targets that have it.
 #[derive(Debug, Deserialize)]
@@ -105,10 +105,14 @@ impl Table {
             #[serde(default)]
             kernel: Vec<Kernel>,
         }
+        let mut table: toml::Table = toml::from_str(text)?;
+        if let Some(toml::Value::Array(rows)) = table.get_mut("kernel") {
+            kernels::fill_in(rows)?;
+        }
         let File {
             abi: abis,
             kernel: kernels,
-        } = toml::from_str(text)?;
+        } = table.try_into()?;
         let known: HashSet<&str> = linux_aio::nr::every().map(|row| row.abi).collect();
         let mut seen = HashSet::new();
         for abi in &abis {

@@ -19,6 +19,8 @@ pub(crate) struct Verdict {
     pub(crate) calls: Vec<Announced>,
     /// The kernel's release.
     pub(crate) kernel: Option<String>,
+    /// What else there is to say.
+    pub(crate) note: Option<String>,
 }
 
 /// What the program printed as a kernel's first process: firmware and kernel

@@ -7,16 +7,39 @@
 //! module FILE PARAMETERS     load a module, in this order
 //! disk PATH                  a disk that the tool has filled
 //! late PATH                  a disk that answers late (null_blk)
+//! slow PATH                  a disk of a few operations in a second
+//! failing PATH               a disk with bad sectors
+//! full PATH                  `aio copy` where there is no room
+//! copy PATH                  `aio copy` on an ext4 disk, until the power goes
+//! found PATH                 what is there afterwards
 //! ```
+//!
+//! All checks that need no disk come first, but where a disk fails.
 
 use core::ffi::CStr;
 
 use linux_aio::Errno;
 use linux_aio::rt::Process;
 
+use crate::aio::disk::{self, Disk, Kind};
 use crate::check::Check;
 use crate::line::Line;
-use crate::{nr, os};
+use crate::{copies, nr, os};
+
+const DISKS: [(&str, Kind); 4] = [
+    ("disk", Kind::Plain),
+    ("late", Kind::Late),
+    ("slow", Kind::Slow),
+    ("failing", Kind::Failing),
+];
+
+type Copying = fn(&mut Check, &CStr);
+
+const COPIES: [(&str, Copying); 3] = [
+    ("full", copies::full),
+    ("copy", copies::cut),
+    ("found", copies::found),
+];
 
 /// Whether this is a kernel's first process.
 pub(crate) fn is_first() -> bool {
@@ -40,17 +63,25 @@ pub(crate) fn run(process: Process) -> ! {
     home(check);
     let plan = Plan::read();
     plan.each("module", |name, parameters| module(check, name, parameters));
-    crate::conform(check, process);
-    plan.each("disk", |path, _| {
-        if appears(check, path) {
-            crate::aio::disk(check, path, false);
-        }
-    });
-    plan.each("late", |path, _| {
-        if appears(check, path) {
-            crate::aio::disk(check, path, true);
-        }
-    });
+    if plan.is_of_faults() {
+        tell_kernel();
+    } else {
+        crate::conform(check, process);
+    }
+    for (word, kind) in DISKS {
+        plan.each(word, |path, _| {
+            if appears(check, path) {
+                disk::run(check, &Disk { path, kind });
+            }
+        });
+    }
+    for (word, run) in COPIES {
+        plan.each(word, |path, _| {
+            if appears(check, path) {
+                run(check, path);
+            }
+        });
+    }
     check.verdict();
     os::power_off()
 }
@@ -116,6 +147,15 @@ impl Plan {
             let _ = os::close(file);
         }
         plan
+    }
+
+    /// Whether a disk fails here.
+    fn is_of_faults(&self) -> bool {
+        let (mut faults, words) = (false, ["slow", "failing", "full", "copy", "found"]);
+        for word in words {
+            self.each(word, |_, _| faults = true);
+        }
+        faults
     }
 
     /// Calls with the first argument and the rest of each line of this kind.

@@ -31,6 +31,7 @@ use linux_aio::rt::Process;
 
 mod aio;
 mod check;
+mod copies;
 mod entry;
 mod errors;
 mod init;
@@ -42,6 +43,7 @@ mod numbers;
 mod os;
 mod registers;
 mod stubs;
+mod threads;
 
 linux_aio::entry!(main);
 
@@ -50,6 +52,9 @@ fn main(process: Process) -> i32 {
         init::run(process);
     }
     let check = &mut check::Check::new();
+    if let Some(status) = aio::obeyed(check, process) {
+        return status;
+    }
     conform(check, process);
     check.verdict()
 }
@@ -62,5 +67,6 @@ fn conform(check: &mut check::Check, process: Process) {
     errors::run(check);
     numbers::run(check);
     registers::run(check);
-    aio::run(check);
+    threads::run(check);
+    aio::run(check, process);
 }

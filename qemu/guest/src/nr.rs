@@ -12,22 +12,26 @@
 #[cfg(not(any(target_arch = "hexagon", target_arch = "csky")))]
 pub(crate) use linux_raw_sys::general::{
     __NR_clone, __NR_close, __NR_copy_file_range, __NR_dup, __NR_dup3, __NR_eventfd2,
-    __NR_finit_module, __NR_getpid, __NR_getsockname, __NR_gettid, __NR_kill, __NR_memfd_create,
-    __NR_mkdirat, __NR_mount, __NR_mremap, __NR_munmap, __NR_openat, __NR_personality, __NR_pipe2,
-    __NR_pread64, __NR_preadv, __NR_pwrite64, __NR_pwritev, __NR_read, __NR_reboot,
-    __NR_rt_sigprocmask, __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname,
-    __NR_waitid, __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_NONBLOCK, O_TMPFILE, SIG_SETMASK, SIGCHLD,
-    SIGUSR1,
+    __NR_execveat, __NR_exit, __NR_finit_module, __NR_getpid, __NR_getsockname, __NR_gettid,
+    __NR_kill, __NR_memfd_create, __NR_mkdirat, __NR_mount, __NR_mremap, __NR_munmap, __NR_openat,
+    __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv, __NR_pwrite64,
+    __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask, __NR_sched_yield,
+    __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname, __NR_waitid,
+    __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK, O_TMPFILE, SIG_SETMASK,
+    SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
 };
 
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
 mod generic {
     pub(crate) const __NR_clone: u32 = 220;
+    pub(crate) const __NR_clock_gettime64: u32 = 403;
     pub(crate) const __NR_close: u32 = 57;
     pub(crate) const __NR_copy_file_range: u32 = 285;
     pub(crate) const __NR_dup: u32 = 23;
     pub(crate) const __NR_dup3: u32 = 24;
     pub(crate) const __NR_eventfd2: u32 = 19;
+    pub(crate) const __NR_execveat: u32 = 281;
+    pub(crate) const __NR_exit: u32 = 93;
     pub(crate) const __NR_fcntl64: u32 = 25;
     pub(crate) const __NR_futex_time64: u32 = 422;
     pub(crate) const __NR_getpid: u32 = 172;
@@ -42,12 +46,14 @@ mod generic {
     pub(crate) const __NR_openat: u32 = 56;
     pub(crate) const __NR_personality: u32 = 92;
     pub(crate) const __NR_pipe2: u32 = 59;
+    pub(crate) const __NR_prctl: u32 = 167;
     pub(crate) const __NR_pread64: u32 = 67;
     pub(crate) const __NR_preadv: u32 = 69;
     pub(crate) const __NR_pwrite64: u32 = 68;
     pub(crate) const __NR_pwritev: u32 = 70;
     pub(crate) const __NR_read: u32 = 63;
     pub(crate) const __NR_rt_sigprocmask: u32 = 135;
+    pub(crate) const __NR_sched_yield: u32 = 124;
     pub(crate) const __NR_set_tid_address: u32 = 96;
     pub(crate) const __NR_statx: u32 = 291;
     pub(crate) const __NR_umask: u32 = 166;
@@ -61,10 +67,14 @@ mod generic {
     pub(crate) const __NR_uname: u32 = 160;
     pub(crate) const MAP_ANONYMOUS: u32 = 0x20;
     pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
+    pub(crate) const O_CREAT: u32 = 0o100;
+    pub(crate) const O_DIRECT: u32 = 0o40_000;
     pub(crate) const O_NONBLOCK: u32 = 0o4_000;
     pub(crate) const O_TMPFILE: u32 = 0o20_200_000;
     pub(crate) const SIG_SETMASK: u32 = 2;
     pub(crate) const SIGCHLD: u32 = 17;
+    pub(crate) const SIGCONT: u32 = 18;
+    pub(crate) const SIGSTOP: u32 = 19;
     pub(crate) const SIGUSR1: u32 = 10;
 }
 
@@ -81,6 +91,7 @@ pub(crate) use generic::*;
 mod width {
     use linux_raw_sys::general as k;
 
+    pub(crate) const CLOCK: u32 = k::__NR_clock_gettime;
     pub(crate) const FCNTL: u32 = k::__NR_fcntl;
     pub(crate) const FUTEX: u32 = k::__NR_futex;
     pub(crate) const MMAP: u32 = k::__NR_mmap;
@@ -100,6 +111,7 @@ mod width {
     #[cfg(not(any(target_arch = "hexagon", target_arch = "csky")))]
     use linux_raw_sys::general as k;
 
+    pub(crate) const CLOCK: u32 = k::__NR_clock_gettime64;
     pub(crate) const FCNTL: u32 = k::__NR_fcntl64;
     pub(crate) const FUTEX: u32 = k::__NR_futex_time64;
     pub(crate) const MMAP: u32 = k::__NR_mmap2;

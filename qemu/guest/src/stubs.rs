@@ -224,11 +224,15 @@ fn offsets(check: &mut Check, file: i32) {
 /// mmap and mremap: the kernel must see the address, the length, the
 /// protection, the flags, the file and the offset.
 fn memory(check: &mut Check, file: i32, page: usize) {
-    // A hole of four pages that nobody else can take.
+    // Where caches go by virtual address, a shared page must lie as far from
+    // its file's beginning as from a multiple of this (the kernel's SHMLBA: at
+    // most this).
+    const COLOURS: usize = 0x4_0000;
+    // A hole that nobody else can take.
     // SAFETY: a new mapping at an address of the kernel's choice.
     let hole = unsafe {
         let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
-        os::mmap(0, 4 * page, 0, flags, -1, 0)
+        os::mmap(0, 4 * COLOURS, 0, flags, -1, 0)
     };
     let Some(hole) = check.needs("stub 6 mmap", hole) else {
         return;
@@ -245,7 +249,7 @@ fn memory(check: &mut Check, file: i32, page: usize) {
     };
     check.equal("stub 6 what mmap shall show", written, Ok(6));
 
-    let at = hole + page;
+    let at = hole + COLOURS + ((offset as usize).wrapping_sub(hole) & (COLOURS - 1));
     // SAFETY: the hole is ours, and nothing is in it.
     let mapped = unsafe {
         let flags = nr::MAP_SHARED | nr::MAP_FIXED;
@@ -262,11 +266,12 @@ fn memory(check: &mut Check, file: i32, page: usize) {
         // SAFETY: the page is mapped, ours and writable.
         unsafe { byte.write_volatile(b'M') };
 
+        let to = at + COLOURS;
         // SAFETY: both pages are in the hole.
-        let moved = unsafe { os::mremap(at, page, at + page) };
-        check.equal("stub 5 mremap", moved, Ok(at + page));
-        if moved == Ok(at + page) {
-            let moved = contents(at + page);
+        let moved = unsafe { os::mremap(at, page, to) };
+        check.equal("stub 5 mremap", moved, Ok(to));
+        if moved == Ok(to) {
+            let moved = contents(to);
             check.equal("stub 5 what mremap moved", moved, b"\0\0\0\0\0\0\0\0Mapped");
         }
     }
@@ -287,7 +292,7 @@ fn memory(check: &mut Check, file: i32, page: usize) {
     // SAFETY: nothing uses the pages any more.
     check.equal(
         "stub 2 munmap",
-        unsafe { os::munmap(hole, 4 * page) },
+        unsafe { os::munmap(hole, 4 * COLOURS) },
         Ok(0),
     );
 }

@@ -22,7 +22,7 @@ fn destroy(name: AioContext) -> Result<(), Errno> {
 }
 
 /// Whether the kernel knows the context.
-fn known(name: AioContext) -> Result<usize, Errno> {
+pub(super) fn known(name: AioContext) -> Result<usize, Errno> {
     // SAFETY: neither destroyed nor read: forgotten again.
     let context = core::mem::ManuallyDrop::new(unsafe { linux_aio::Context::from_raw(name) });
     let mut event = [Event::EMPTY];

@@ -5,7 +5,6 @@
 
 use core::time::Duration;
 
-use linux_aio::rt::exit;
 use linux_aio::{Context, Errno, Event, SigSet, Wait};
 
 use crate::check::Check;
@@ -20,8 +19,8 @@ pub(crate) fn run(check: &mut Check) {
     let Some(context) = check.needs("child Context::new", Context::new(1)) else {
         return;
     };
-    let killed = in_child(|| wait_with(&SigSet::empty()));
-    let ignored = in_child(|| wait_with(&SigSet::full()));
+    let killed = os::in_child(|| wait_with(&SigSet::empty()));
+    let ignored = os::in_child(|| wait_with(&SigSet::full()));
     // The low seven bits of a status are the signal, the next byte the exit's.
     if killed == Ok(LACKING << 8) {
         check.skip(
@@ -33,7 +32,7 @@ pub(crate) fn run(check: &mut Check) {
         check.equal("child waits it out", ignored, Ok(SURVIVED << 8));
     }
 
-    let foreign = in_child(|| match context.check() {
+    let foreign = os::in_child(|| match context.check() {
         Err(Errno::INVAL) => REFUSED,
         _ => SURVIVED,
     });
@@ -58,17 +57,4 @@ fn wait_with(mask: &SigSet) -> usize {
         Err(Errno::NOSYS | Errno::PERM) => LACKING,
         _ => REFUSED,
     }
-}
-
-/// Runs the function in a forked child and exits with what it returns. The
-/// status that wait4(2) gives.
-fn in_child(child: impl FnOnce() -> usize) -> os::Result<usize> {
-    let parent = os::getpid()?;
-    let pid = os::fork()?;
-    // Not by what fork returned: on sparc that is the parent's number in the
-    // child.
-    if os::getpid()? != parent {
-        exit(child() as i32);
-    }
-    os::wait(pid)
 }

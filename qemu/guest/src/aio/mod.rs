@@ -1,6 +1,7 @@
 //! AIO itself: whether it is there, the raw calls, and then either that it is
 //! absent in every layer, or everything it does.
 
+use linux_aio::rt::Process;
 use linux_aio::{Context, Errno, Event, Iocb};
 
 use crate::check::Check;
@@ -8,17 +9,29 @@ use crate::line::Line;
 use crate::os;
 
 mod absent;
+mod arguments;
 mod contexts;
+pub(crate) mod disk;
+mod faults;
+mod freed;
+mod limits;
+mod load;
 mod masks;
 mod polls;
+mod processes;
 mod raw;
 mod refusals;
 mod rings;
+mod sandbox;
+mod signals;
+mod together;
 mod trace;
 mod transfers;
 mod waits;
 
-pub(crate) fn run(check: &mut Check) {
+pub(crate) use arguments::obeyed;
+
+pub(crate) fn run(check: &mut Check, process: Process) {
     match raw::probe() {
         None | Some(Err(Errno::NOSYS)) => {
             Line::new().with("mode enosys").print();
@@ -28,17 +41,12 @@ pub(crate) fn run(check: &mut Check) {
         Some(_) => {
             Line::new().with("mode kernel").print();
             raw::run(check, false);
-            present(check);
+            present(check, process);
         }
     }
 }
 
-/// A disk, and what AIO does with it; `late` is one that answers late.
-pub(crate) fn disk(check: &mut Check, _path: &core::ffi::CStr, _late: bool) {
-    check.skip("disk", "not yet");
-}
-
-fn present(check: &mut Check) {
+fn present(check: &mut Check, process: Process) {
     contexts::run(check);
     let Some(context) = check.needs("aio Context::new", Context::new(16)) else {
         return;
@@ -46,13 +54,21 @@ fn present(check: &mut Check) {
     if let Some(file) = check.needs("aio file", os::memfd(c"aio")) {
         transfers::run(check, &context, file);
         refusals::run(check, &context, file);
+        faults::run(check, &context, file);
         let _ = os::close(file);
     }
     polls::run(check, &context);
     waits::run(check, &context);
+    freed::run(check, &context);
     check.equal("aio Context::destroy", context.destroy(), Ok(()));
     rings::run(check);
     masks::run(check);
+    load::run(check);
+    together::run(check);
+    processes::run(check, process);
+    limits::run(check);
+    signals::run(check);
+    sandbox::run(check);
 }
 
 /// Submits one operation and waits for its event.
@@ -73,6 +89,15 @@ fn next(context: &Context) -> Result<Event, Errno> {
         // Not known to happen: a wait without an end, and no signal.
         _ => Err(Errno::AGAIN),
     }
+}
+
+/// Submits one operation, waits for it, and tells what it came to.
+///
+/// # Safety
+/// As for [`complete`].
+pub(crate) unsafe fn complete_one(context: &Context, iocb: &mut Iocb) -> Result<usize, Errno> {
+    // SAFETY: the caller's promise.
+    result(unsafe { complete(context, iocb) })
 }
 
 /// What the operation of an event came to.

@@ -17,10 +17,12 @@ type Answer = Result<usize, Errno>;
 /// Small, all different, and below every mapping.
 const SMALL: [usize; 6] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66];
 
-/// All bits count: the highest, the lowest, and each half by itself.
+/// All bits count: the highest, the lowest, and each half by itself. The second
+/// serves as an address; its low half is one where 32-bit processes have
+/// nothing (the last page of them is arm's vectors).
 const WIDE: [usize; 6] = [
     0x8123_4567_89ab_cde1_u64 as usize,
-    0xffff_ffff_ffff_0002_u64 as usize,
+    0xffff_ffff_a000_0002_u64 as usize,
     0x7fff_fffe_8000_0003_u64 as usize,
     0x0000_0001_f000_0004_u64 as usize,
     0xfedc_ba98_7654_3215_u64 as usize,

@@ -111,8 +111,13 @@ pub(crate) fn write(fd: i32, buffer: &[u8]) -> Result<usize> {
 
 /// write(2) of a byte at an address with nothing behind it.
 pub(crate) fn write_from_nowhere(fd: i32) -> Result<usize> {
-    // SAFETY: the kernel finds nothing to read.
-    Errno::check(unsafe { syscall3(nr::__NR_write as usize, number(fd), NOWHERE, 1) })
+    write_from(fd, NOWHERE, 1)
+}
+
+/// write(2) from an address at which there may be something.
+pub(crate) fn write_from(fd: i32, address: usize, length: usize) -> Result<usize> {
+    // SAFETY: the kernel looks itself whether there is something to read.
+    Errno::check(unsafe { syscall3(nr::__NR_write as usize, number(fd), address, length) })
 }
 
 /// What statx(2) fills, as far as it is looked at.

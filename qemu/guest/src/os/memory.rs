@@ -56,3 +56,43 @@ pub(crate) unsafe fn mremap(from: usize, length: usize, to: usize) -> Result<usi
     // SAFETY: the caller's promise.
     Errno::check(unsafe { syscall5(nr::__NR_mremap as usize, from, length, length, flags, to) })
 }
+
+/// Memory of its own: zeroed, aligned to a page, given back when dropped.
+pub(crate) struct Pages {
+    address: usize,
+    length: usize,
+}
+
+impl Pages {
+    /// At least so many bytes.
+    pub(crate) fn new(length: usize) -> Result<Pages> {
+        let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
+        // SAFETY: a new mapping.
+        let address = unsafe { mmap(0, length, nr::PROT_READ_WRITE, flags, -1, 0) }?;
+        Ok(Pages { address, length })
+    }
+
+    /// The first byte, to be given to the kernel. None of the memory may be
+    /// looked at through [`bytes`](Pages::bytes) while the kernel writes.
+    pub(crate) fn start(&self) -> *mut u8 {
+        core::ptr::with_exposed_provenance_mut(self.address)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped as long as this lives; written by `bytes_mut`, which
+        // borrows it, and by the kernel, as `start` says.
+        unsafe { core::slice::from_raw_parts(self.start(), self.length) }
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and exclusively borrowed.
+        unsafe { core::slice::from_raw_parts_mut(self.start(), self.length) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: nobody borrows it any more.
+        let _ = unsafe { munmap(self.address, self.length) };
+    }
+}

@@ -1,0 +1,37 @@
+//! Arguments that ask the program for something else than all its checks.
+
+use core::ffi::CStr;
+
+use linux_aio::rt::Process;
+
+use super::disk::{self, Disk, Kind};
+use super::processes;
+use crate::check::Check;
+
+/// Before the letters that name a context: see `processes`.
+pub(super) const EXEC_CHILD: &[u8] = b"exec-child:";
+
+/// The exit status, if there was such an argument:
+/// - `disk=PATH`, `late=PATH`: the checks of a disk, as `disk` tells;
+/// - `exec-child:…`: what this program starts itself with.
+pub(crate) fn obeyed(check: &mut Check, process: Process) -> Option<i32> {
+    let argument = process.args().nth(1)?;
+    if let Some(letters) = argument.to_bytes().strip_prefix(EXEC_CHILD) {
+        return Some(processes::exec_child(letters));
+    }
+    for (prefix, kind) in [("disk=", Kind::Plain), ("late=", Kind::Late)] {
+        if let Some(path) = after(argument, prefix) {
+            disk::run(check, &Disk { path, kind });
+            return Some(check.verdict());
+        }
+    }
+    None
+}
+
+/// What follows a prefix.
+fn after<'a>(argument: &'a CStr, prefix: &str) -> Option<&'a CStr> {
+    let rest = argument
+        .to_bytes_with_nul()
+        .strip_prefix(prefix.as_bytes())?;
+    CStr::from_bytes_with_nul(rest).ok()
+}

@@ -1,0 +1,209 @@
+//! What a disk refuses, where it ends, and what an operation can ask for
+//! besides.
+
+use linux_aio::abi::{IoVec, Iocb, RwFlags};
+use linux_aio::opcode::{IoPriority, PRead, PReadV, PWrite, PWriteV};
+use linux_aio::{Context, Errno, Event, Wait};
+
+use super::super::{complete, next, result};
+use super::{BLOCK, Drive, PATTERN, THIRD, fill, wrong_words};
+use crate::check::Check;
+use crate::os::{self, Pages};
+
+pub(super) fn run(check: &mut Check, drive: &Drive) {
+    let Some(context) = check.needs("disk another context", Context::new(8)) else {
+        return;
+    };
+    let Some(mut memory) = check.needs("disk pages", Pages::new(8 * BLOCK)) else {
+        return;
+    };
+    let disk = Edges { context, drive };
+    disk.vectored(check, &mut memory);
+    disk.misaligned(check, &memory);
+    disk.flags(check, &mut memory);
+    disk.ends(check, &mut memory);
+    let destroyed = disk.context.destroy();
+    check.equal("disk another context's destroy", destroyed, Ok(()));
+}
+
+struct Edges<'a> {
+    context: Context,
+    drive: &'a Drive,
+}
+
+impl Edges<'_> {
+    /// The result of one operation, from its submission or from its event.
+    ///
+    /// # Safety
+    /// Its buffer lives, and nobody uses it, until this returns.
+    unsafe fn one(&self, mut iocb: Iocb) -> Result<usize, Errno> {
+        // SAFETY: the caller's promise.
+        result(unsafe { complete(&self.context, &mut iocb) })
+    }
+
+    fn read(&self, memory: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        let read = PRead::new(self.drive.file, memory.as_mut_ptr(), memory.len());
+        // SAFETY: the memory lives and is nobody else's.
+        unsafe { self.one(read.offset(offset).build()) }
+    }
+
+    fn write(&self, memory: &[u8], offset: u64) -> Result<usize, Errno> {
+        let write = PWrite::new(self.drive.file, memory.as_ptr(), memory.len());
+        // SAFETY: the memory lives and does not change.
+        unsafe { self.one(write.offset(offset).build()) }
+    }
+
+    /// Three pieces, of different lengths and not in their order in memory.
+    fn vectored(&self, check: &mut Check, memory: &mut Pages) {
+        const ORDER: [(usize, usize); 3] = [(5, 2), (0, 1), (2, 3)];
+        let pieces = ORDER.map(|(first, count)| IoVec {
+            base: memory.start().wrapping_add(first * BLOCK).cast(),
+            len: count * BLOCK,
+        });
+        let places = ORDER.map(|(first, count)| first * BLOCK..(first + count) * BLOCK);
+        let mut offset = THIRD;
+        for place in places.clone() {
+            let piece = memory.bytes_mut().get_mut(place).unwrap_or_default();
+            fill(piece, offset, PATTERN);
+            offset += piece.len() as u64;
+        }
+        let write = PWriteV::new(self.drive.file, pieces.as_ptr(), 3).offset(THIRD);
+        // SAFETY: pieces and array live and do not change.
+        let got = unsafe { self.one(write.build()) };
+        check.equal("disk pwritev", got, Ok(6 * BLOCK));
+        memory.bytes_mut().fill(0xee);
+        let read = self.read(memory.bytes_mut(), THIRD);
+        check.equal("disk pread of pwritev", read, Ok(8 * BLOCK));
+        let all = memory.bytes().get(..6 * BLOCK).unwrap_or_default();
+        check.equal(
+            "disk what pwritev wrote",
+            wrong_words(all, THIRD, PATTERN),
+            0,
+        );
+
+        memory.bytes_mut().fill(0xee);
+        let mut array = pieces;
+        let at = array.as_mut_ptr();
+        let read = PReadV::new(self.drive.file, at, 3).offset(THIRD);
+        // SAFETY: the pieces live and are nobody else's. The array may go once
+        // it is submitted: the device is still at it, or may be.
+        let got = unsafe {
+            let taken = self.context.submit(&mut [&mut read.build()]);
+            at.cast::<[u8; 3 * size_of::<IoVec>()]>()
+                .write_volatile([0; _]);
+            taken.and_then(|_| result(next(&self.context)))
+        };
+        check.equal("disk preadv", got, Ok(6 * BLOCK));
+        let (mut offset, mut wrong) = (THIRD, 0);
+        for place in places {
+            let piece = memory.bytes().get(place).unwrap_or_default();
+            wrong += wrong_words(piece, offset, PATTERN);
+            offset += piece.len() as u64;
+        }
+        check.equal("disk what preadv read", wrong, 0);
+        let rest = memory.bytes().get(BLOCK..2 * BLOCK).unwrap_or_default();
+        let rest = rest.iter().all(|&byte| byte == 0xee);
+        check.holds("disk preadv left the rest alone", rest);
+    }
+
+    /// Refused, at submission or in the event.
+    fn misaligned(&self, check: &mut Check, memory: &Pages) {
+        for (name, skew, length, offset) in [
+            ("disk misaligned buffer", 1, BLOCK, THIRD),
+            ("disk misaligned length", 0, 100, THIRD),
+            ("disk misaligned offset", 0, BLOCK, THIRD + 7),
+        ] {
+            let buffer = memory.start().wrapping_add(skew);
+            let read = PRead::new(self.drive.file, buffer, length).offset(offset);
+            // SAFETY: there are eight blocks, and nobody else uses them.
+            let got = unsafe { self.one(read.build()) };
+            check.equal(name, got, Err(Errno::INVAL));
+        }
+        let mut events = [Event::EMPTY; 4];
+        let rest = self.context.wait_with(0, &mut events, Wait::poll());
+        let rest = rest.map(|events| events.len());
+        check.equal("disk no event is left over", rest, Ok(0));
+    }
+
+    fn flags(&self, check: &mut Check, memory: &mut Pages) {
+        let file = self.drive.file;
+        let start = memory.start();
+        fill(memory.bytes_mut(), THIRD, !PATTERN);
+        let write = PWrite::new(file, start, BLOCK).offset(THIRD);
+        // SAFETY: in all of these, a block that lives and is nobody else's.
+        let one = |iocb| unsafe { self.one(iocb) };
+        let got = one(write.rw_flags(RwFlags::DSYNC).build());
+        check.equal("disk RWF_DSYNC", got, Ok(BLOCK));
+        let got = one(write.rw_flags(RwFlags::SYNC).build());
+        check.equal("disk RWF_SYNC", got, Ok(BLOCK));
+
+        let read = PRead::new(file, start, BLOCK).offset(THIRD);
+        match one(read.rw_flags(RwFlags::NOWAIT).build()) {
+            Err(Errno::OPNOTSUPP) => check.skip("disk RWF_NOWAIT", "not for this file"),
+            // It would have to wait.
+            Err(Errno::AGAIN) => check.equal("disk RWF_NOWAIT", Ok(BLOCK), Ok(BLOCK)),
+            got => check.equal("disk RWF_NOWAIT", got, Ok(BLOCK)),
+        }
+        if let Some(best) = IoPriority::best_effort(4) {
+            check.equal("disk priority", one(read.priority(best).build()), Ok(BLOCK));
+        }
+        let got = one(read.priority(IoPriority::idle()).build());
+        check.equal("disk idle priority", got, Ok(BLOCK));
+        if let Some(counter) = check.needs("disk eventfd", os::eventfd()) {
+            check.equal("disk resfd", one(read.resfd(counter).build()), Ok(BLOCK));
+            let mut count = [0; 8];
+            check.equal("disk resfd read", os::read(counter, &mut count), Ok(8));
+            check.equal("disk resfd counted", u64::from_ne_bytes(count), 1);
+            let _ = os::close(counter);
+        }
+        let block = memory.bytes().get(..BLOCK).unwrap_or_default();
+        check.equal(
+            "disk what was flagged",
+            wrong_words(block, THIRD, !PATTERN),
+            0,
+        );
+    }
+
+    /// The end of a device, or of a file.
+    fn ends(&self, check: &mut Check, memory: &mut Pages) {
+        let size = self.drive.size;
+        if size & (BLOCK as u64 - 1) != 0 {
+            check.skip("disk end", "no whole number of blocks");
+            return;
+        }
+        let last = size - BLOCK as u64;
+        let bytes = memory.bytes_mut();
+        let (two, rest) = bytes.split_at_mut(2 * BLOCK);
+        let rest = rest.get_mut(..BLOCK).unwrap_or_default();
+        two.fill(0x77);
+        check.equal("disk read across the end", self.read(two, last), Ok(BLOCK));
+        // Of a file, ext4 clears what lies behind the bytes that it read.
+        if self.drive.block {
+            let rest = two.iter().skip(BLOCK);
+            let left = rest.into_iter().all(|&byte| byte == 0x77);
+            check.holds("disk read across the end leaves the rest", left);
+        }
+        check.equal("disk read at the end", self.read(rest, size), Ok(0));
+        let beyond = size + BLOCK as u64;
+        check.equal("disk read after the end", self.read(rest, beyond), Ok(0));
+        if !self.drive.block {
+            return;
+        }
+        let got = self.write(rest, size);
+        check.equal("disk write at the end", got, Err(Errno::NOSPC));
+        let got = self.write(rest, beyond);
+        check.equal("disk write after the end", got, Err(Errno::NOSPC));
+        // What is there anyway, and more.
+        check.equal(
+            "disk write across the end",
+            self.write(two, last),
+            Ok(BLOCK),
+        );
+        check.equal(
+            "disk read of the last block",
+            self.read(rest, last),
+            Ok(BLOCK),
+        );
+        check.holds("disk last block", two.get(..BLOCK) == Some(&*rest));
+    }
+}

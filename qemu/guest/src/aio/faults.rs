@@ -1,0 +1,190 @@
+//! Memory that the kernel cannot read or write, and other things that cannot
+//! be: refused, or told in the event, and never the program's end.
+
+use core::time::Duration;
+
+use linux_aio::abi::{Iocb, IocbFlags, OldTimespec, Timespec};
+use linux_aio::opcode::{FSync, PRead, PWrite, Poll, PollMask};
+use linux_aio::{Context, Errno, Event, nr as aio, sys};
+
+use super::{complete, result};
+use crate::check::Check;
+use crate::nr;
+use crate::os::{self, Moment};
+
+/// Larger than any page.
+const LARGE: usize = 1 << 18;
+
+pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
+    let one = |mut iocb: Iocb| {
+        // SAFETY: buffers that live in all of these, or where nothing is.
+        result(unsafe { complete(context, &mut iocb) })
+    };
+    memory(check, file, &one);
+    kinds(check, file, &one);
+    iocb(check, context);
+    times(check, context);
+}
+
+/// Maps anew; where, unless it failed.
+fn map(check: &mut Check, length: usize, protection: u32) -> Option<*mut u8> {
+    let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
+    // SAFETY: a new mapping.
+    let at = unsafe { os::mmap(0, length, protection, flags, -1, 0) };
+    check
+        .needs("fault memory", at)
+        .map(core::ptr::with_exposed_provenance_mut)
+}
+
+type One<'a> = &'a dyn Fn(Iocb) -> Result<usize, Errno>;
+
+fn memory(check: &mut Check, file: i32, one: One<'_>) {
+    // Content for two large pieces.
+    let size = os::pwrite(file, b"end", 2 * LARGE as u64);
+    check.equal("fault file", size, Ok(3));
+    if let Some(at) = map(check, LARGE, nr::PROT_READ) {
+        let got = one(PRead::new(file, at, 64).build());
+        check.equal("fault read into read-only memory", got, Err(Errno::FAULT));
+        let got = one(PWrite::new(file, at, 64).build());
+        check.equal("fault write from read-only memory", got, Ok(64));
+        // SAFETY: the mapping above.
+        let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
+        let got = one(PWrite::new(file, at, 64).build());
+        check.equal("fault write from no memory", got, Err(Errno::FAULT));
+    }
+    if let Some(at) = map(check, 2 * LARGE, nr::PROT_READ_WRITE) {
+        let half = at.wrapping_add(LARGE);
+        // SAFETY: half of the mapping above.
+        let cut = unsafe { os::munmap(half.expose_provenance(), LARGE) };
+        check.equal("fault half unmapped", cut, Ok(0));
+        let got = one(PRead::new(file, at, 2 * LARGE).build());
+        check.equal("fault read into half", got, Ok(LARGE));
+        // Not a write from there: it never ends on 32-bit arm and x86, whose
+        // copies make no progress before a hole in the middle of a word.
+        // SAFETY: the other half.
+        let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
+    }
+}
+
+/// Files, sizes and offsets that cannot be.
+fn kinds(check: &mut Check, file: i32, one: One<'_>) {
+    let byte = b"x";
+    let write = |fd| PWrite::new(fd, byte.as_ptr(), 1);
+    if let Ok([reader, writer]) = os::pipe(0) {
+        let got = one(write(reader).build());
+        check.equal("fault write to a reading end", got, Err(Errno::BADF));
+        let got = one(FSync::new(writer).build());
+        check.equal("fault fsync of a pipe", got, Err(Errno::INVAL));
+        // No offset counts there, and the byte arrives.
+        let got = one(write(writer).offset(1 << 40).build());
+        check.equal("fault write to a pipe", got, Ok(1));
+        let mut read = [0];
+        check.equal("fault read of the pipe", os::read(reader, &mut read), Ok(1));
+        check.equal("fault what was read", &read[..], b"x");
+        for end in [reader, writer] {
+            let _ = os::close(end);
+        }
+    }
+    if let Some(directory) = check.needs("fault root", os::open(nr::AT_FDCWD, c"/", 0, 0)) {
+        let mut byte = [0];
+        let got = one(PRead::new(directory, byte.as_mut_ptr(), 1).build());
+        let refused = matches!(got, Err(Errno::INVAL | Errno::ISDIR));
+        check.holds("fault read of a directory", refused);
+        let _ = os::close(directory);
+    }
+    let got = one(write(file).offset(i64::MAX as u64).build());
+    check.equal("fault write over the last offset", got, Err(Errno::INVAL));
+    let nbytes = 1 << 63 | 8;
+    let got = one(Iocb {
+        nbytes,
+        ..write(file).build()
+    });
+    check.equal("fault negative length", got, Err(Errno::INVAL));
+    let got = one(write(file).resfd(-1).build());
+    check.equal("fault resfd not open", got, Err(Errno::BADF));
+    let flags = IocbFlags::from_bits_retain(1 << 31);
+    let got = one(Iocb {
+        flags,
+        ..write(file).build()
+    });
+    check.equal("fault unknown flag of the iocb is taken", got, Ok(1));
+}
+
+/// The kernel writes to an iocb: one in memory that it cannot write is refused.
+fn iocb(check: &mut Check, context: &Context) {
+    let Some(file) = check.needs("fault file for an iocb", os::memfd(c"iocb")) else {
+        return;
+    };
+    let sync = FSync::new(file).build();
+    // SAFETY: 64 bytes without gaps.
+    let bytes = unsafe { core::slice::from_raw_parts((&raw const sync).cast::<u8>(), 64) };
+    check.equal("fault iocb written", os::write(file, bytes), Ok(64));
+    let length = 64;
+    // SAFETY: a new mapping.
+    let at = unsafe { os::mmap(0, length, nr::PROT_READ, nr::MAP_SHARED, file, 0) };
+    if let Some(at) = check.needs("fault iocb mapped", at) {
+        let mut array = [core::ptr::with_exposed_provenance_mut::<Iocb>(at)];
+        // SAFETY: no buffer; the iocb can only be read, as the kernel finds.
+        let got = unsafe { sys::io_submit(context.as_raw(), 1, array.as_mut_ptr()) };
+        check.equal("fault read-only iocb", got, Err(Errno::FAULT));
+        // SAFETY: the mapping above.
+        let _ = unsafe { os::munmap(at, length) };
+    }
+    let _ = os::close(file);
+}
+
+/// More nanoseconds than a second has are taken as they are.
+fn times(check: &mut Check, context: &Context) {
+    const NANOSECONDS: i64 = 1_020_000_000;
+    let ctx = context.as_raw();
+    let mut event = [Event::EMPTY];
+    let into = event.as_mut_ptr();
+    let Some([reader, writer]) = check.needs("fault pipe", os::pipe(0)) else {
+        return;
+    };
+    let submit = || {
+        let mut poll = Poll::new(writer, PollMask::OUT).build();
+        // SAFETY: no buffer.
+        unsafe { context.submit(&mut [&mut poll]) }
+    };
+    let old = OldTimespec {
+        sec: 0,
+        nsec: NANOSECONDS as _,
+    };
+    // SAFETY: an event may be written, and the time lives.
+    let call = || unsafe { sys::io_getevents(ctx, 1, 1, into, &raw const old) };
+    let name = "fault nanoseconds of io_getevents";
+    let submitted = submit();
+    match submitted.and_then(|_| call()) {
+        Err(Errno::NOSYS) => {
+            let _ = super::next(context);
+            check.skip(name, "this kernel or this ABI has no io_getevents");
+        }
+        got => check.equal(name, got, Ok(1)),
+    }
+    if aio::IO_PGETEVENTS_TIME64.is_some() {
+        let time = Timespec {
+            sec: 0,
+            nsec: NANOSECONDS,
+        };
+        let no_mask = core::ptr::null();
+        let submitted = submit();
+        // SAFETY: as above; no mask.
+        let got = submitted.and_then(|_| unsafe {
+            sys::io_pgetevents_time64(ctx, 1, 1, into, &raw const time, no_mask)
+        });
+        check.equal("fault nanoseconds of io_pgetevents_time64", got, Ok(1));
+    }
+    // A time that is over is over: neither early nor for ever.
+    let begin = Moment::now();
+    let wait = linux_aio::Wait::new().timeout(Duration::from_millis(30));
+    let got = context
+        .wait_with(1, &mut event, wait)
+        .map(|events| events.len());
+    check.equal("fault nothing comes in its time", got, Ok(0));
+    check.holds("fault its time is over", begin.plus(30).is_over());
+    check.holds("fault not long over", !begin.plus(3000).is_over());
+    for end in [reader, writer] {
+        let _ = os::close(end);
+    }
+}

@@ -1,0 +1,168 @@
+//! `aio copy`, run by a kernel's first process: where there is no room, and
+//! where the power goes.
+
+use core::ffi::CStr;
+
+use linux_aio::Errno;
+use linux_aio::opcode::PWrite;
+
+use crate::check::Check;
+use crate::line::Line;
+use crate::{aio, nr, os};
+
+const AIO: &CStr = c"/aio";
+
+/// Files are made of these.
+const CHUNK: usize = 4096;
+
+/// Runs `aio copy FROM TO`: what it exits with.
+fn copy(from: &CStr, to: &CStr) -> os::Result<usize> {
+    let status = os::in_child(|| {
+        let arguments = [c"aio", c"copy", from, to];
+        let program = os::open(nr::AT_FDCWD, AIO, nr::O_CLOEXEC, 0);
+        let _ = program.and_then(|program| os::exec(program, arguments));
+        // There was no program.
+        126
+    })?;
+    Ok(status >> 8)
+}
+
+fn exists(path: &CStr) -> bool {
+    let file = os::open(nr::AT_FDCWD, path, nr::O_CLOEXEC, 0);
+    file.and_then(os::close).is_ok()
+}
+
+/// A file system of one MiB, and a file of two.
+pub(crate) fn full(check: &mut Check, _disk: &CStr) {
+    let _ = os::mkdir(c"/full");
+    let mounted = os::mount(c"tmpfs", c"/full", c"tmpfs", c"size=1m");
+    check.equal("full mount", mounted, Ok(0));
+    check.equal("full source", file(c"/tmp/source", 512), Ok(()));
+    check.equal("full old target", file(c"/full/old", 1), Ok(()));
+
+    let none = copy(c"/tmp/source", c"/full/new");
+    check.equal("full aio copy", none, Ok(1));
+    check.holds("full leaves no target", !exists(c"/full/new"));
+    let none = copy(c"/tmp/source", c"/full/old");
+    check.equal("full aio copy over a file", none, Ok(1));
+    check.equal("full leaves the old target", size(c"/full/old"), Ok(4096));
+    // What failed left nothing: there is room for three quarters.
+    check.equal("full room is as before", file(c"/full/rest", 192), Ok(()));
+    let fits = copy(c"/full/old", c"/full/small");
+    check.equal("full aio copy of what fits", fits, Ok(0));
+
+    event(check);
+    check.equal("full umount", os::umount(c"/full"), Ok(0));
+}
+
+fn size(path: &CStr) -> os::Result<u64> {
+    let file = os::open(nr::AT_FDCWD, path, nr::O_CLOEXEC, 0)?;
+    let stat = os::stat(file);
+    os::close(file)?;
+    Ok(stat?.size)
+}
+
+/// Makes a file of so many chunks, or fails.
+fn file(path: &CStr, chunks: u32) -> os::Result<()> {
+    let flags = nr::O_WRONLY | nr::O_CREAT | nr::O_CLOEXEC;
+    let file = os::open(nr::AT_FDCWD, path, flags, 0o600)?;
+    for _ in 0..chunks {
+        if os::write(file, &[0x33; CHUNK])? != CHUNK {
+            return Err(Errno::NOSPC);
+        }
+    }
+    os::close(file).map(|_| ())
+}
+
+/// A write that finds no room: told in its event.
+fn event(check: &mut Check) {
+    let flags = nr::O_WRONLY | nr::O_CREAT | nr::O_CLOEXEC;
+    let Some(file) = check.needs(
+        "full file",
+        os::open(nr::AT_FDCWD, c"/full/event", flags, 0o600),
+    ) else {
+        return;
+    };
+    let Some(context) = check.needs("full context", linux_aio::Context::new(4)) else {
+        return;
+    };
+    let bytes = [0x44; CHUNK];
+    let mut offset = 0;
+    // The little that is left, and then none.
+    let last = loop {
+        let write = PWrite::new(file, bytes.as_ptr(), CHUNK).offset(offset);
+        // SAFETY: the bytes live and do not change.
+        match unsafe { aio::complete_one(&context, &mut write.build()) } {
+            Ok(CHUNK) if offset < 2 << 20 => offset += CHUNK as u64,
+            other => break other,
+        }
+    };
+    check.equal("full event", last, Err(Errno::NOSPC));
+    check.equal("full Context::destroy", context.destroy(), Ok(()));
+    let _ = os::close(file);
+}
+
+fn mount(check: &mut Check, disk: &CStr) -> bool {
+    let _ = os::mkdir(c"/disk");
+    let mounted = os::mount(disk, c"/disk", c"ext4", c"");
+    check.equal("cut mount", mounted, Ok(0));
+    mounted.is_ok()
+}
+
+/// Copies, and goes on until the power goes.
+pub(crate) fn cut(check: &mut Check, disk: &CStr) {
+    if !mount(check, disk) {
+        return;
+    }
+    Line::new().with("copying").print();
+    let copied = copy(c"/disk/source", c"/disk/target");
+    if copied == Ok(0) {
+        Line::new().with("copied").print();
+        os::sleep(900);
+    }
+    check.equal("cut aio copy", copied, Ok(0));
+    check.holds("cut is on its way", false);
+}
+
+/// What is there after the power was back.
+pub(crate) fn found(check: &mut Check, disk: &CStr) {
+    if !mount(check, disk) {
+        return;
+    }
+    let source = c"/disk/source";
+    let what = match size(c"/disk/target") {
+        Err(Errno::NOENT) => "none",
+        Ok(_) if same(source, c"/disk/target") == Ok(true) => "whole",
+        _ => "part",
+    };
+    Line::new().with("found ").with(what).print();
+    check.holds("cut left none or all of the target", what != "part");
+    check.equal("cut left the source", same(source, source), Ok(true));
+    // And the next copy works.
+    let again = copy(source, c"/disk/target");
+    check.equal("cut aio copy again", again, Ok(0));
+    let whole = same(source, c"/disk/target");
+    check.equal("cut what was copied again", whole, Ok(true));
+    check.equal("cut umount", os::umount(c"/disk"), Ok(0));
+}
+
+/// Whether two files hold the same, and that is not nothing.
+fn same(one: &CStr, other: &CStr) -> os::Result<bool> {
+    let one = os::open(nr::AT_FDCWD, one, nr::O_CLOEXEC, 0)?;
+    let other = os::open(nr::AT_FDCWD, other, nr::O_CLOEXEC, 0)?;
+    let (mut a, mut b) = ([0; CHUNK], [0; CHUNK]);
+    let mut some = false;
+    let same = loop {
+        let (m, n) = (os::read(one, &mut a)?, os::read(other, &mut b)?);
+        if a.get(..m) != b.get(..n) {
+            break false;
+        }
+        if m == 0 {
+            break some;
+        }
+        some = true;
+    };
+    os::close(one)?;
+    os::close(other)?;
+    Ok(same)
+}

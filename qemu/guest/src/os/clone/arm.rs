@@ -1,0 +1,31 @@
+//! arm. Right in ARM and in Thumb code; the symbol's lowest bit, which tells
+//! them apart, is made from the length of the first instruction.
+
+core::arch::global_asm!(
+    ".pushsection .text.guest_clone, \"ax\", %progbits",
+    ".p2align 2",
+    ".globl guest_clone",
+    ".type guest_clone, %function",
+    ".Lguest_clone:",
+    "push {{r4, r7}}",
+    ".Lguest_clone_second:",
+    "movs r3, r2",
+    "movs r4, r2",
+    "movs r7, #{clone}",
+    "svc 0",
+    "cmp r0, #0",
+    "beq 2f",
+    "pop {{r4, r7}}",
+    "mov pc, lr",
+    "2:",
+    "movs r7, #0",
+    "mov r11, r7",
+    "mov r0, sp",
+    "bl {begin}",
+    "udf #0",
+    ".set guest_clone, .Lguest_clone + (4 - (.Lguest_clone_second - .Lguest_clone)) / 2",
+    ".size guest_clone, . - .Lguest_clone",
+    ".popsection",
+    clone = const crate::nr::__NR_clone,
+    begin = sym crate::os::threads::begin,
+);

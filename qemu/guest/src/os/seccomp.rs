@@ -1,0 +1,80 @@
+//! A filter of system calls, for this process and for good.
+
+use linux_aio::Errno;
+use linux_aio::syscall::syscall5;
+
+use super::Result;
+use crate::nr;
+
+/// One instruction of the classic Berkeley packet filter.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Instruction {
+    code: u16,
+    if_true: u8,
+    if_false: u8,
+    value: u32,
+}
+
+#[repr(C)]
+struct Program {
+    length: u16,
+    instructions: *const Instruction,
+}
+
+const LOAD_WORD: u16 = 0x20;
+const JUMP_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+/// Where the number of the call lies.
+const NUMBER: u32 = 0;
+const RETURN_ALLOW: u32 = 0x7fff_0000;
+const RETURN_ERRNO: u32 = 0x0005_0000;
+
+const PR_SET_NO_NEW_PRIVS: usize = 38;
+const PR_SET_SECCOMP: usize = 22;
+const SECCOMP_MODE_FILTER: usize = 2;
+
+fn prctl(option: usize, a: usize, b: usize) -> Result<usize> {
+    // SAFETY: the one address among the arguments is that of a program that
+    // lives through the call. What is changed is what later calls answer.
+    Errno::check(unsafe { syscall5(nr::__NR_prctl as usize, option, a, b, 0, 0) })
+}
+
+/// From now on each of the calls, if it has a number, answers the error. At
+/// most seven calls.
+pub(crate) fn refuse(calls: &[Option<u32>], answer: Errno) -> Result<usize> {
+    let instruction = |code, value| Instruction {
+        code,
+        if_true: 0,
+        if_false: 0,
+        value,
+    };
+    let allow = instruction(RETURN, RETURN_ALLOW);
+    let refuse = instruction(RETURN, RETURN_ERRNO | answer.raw() as u32);
+    // Load, and for each call: where it is not this one, over the refusal.
+    let mut program = [allow; 16];
+    let mut length = 1;
+    if let Some(first) = program.first_mut() {
+        *first = instruction(LOAD_WORD, NUMBER);
+    }
+    for number in calls.iter().flatten() {
+        let compare = Instruction {
+            if_false: 1,
+            ..instruction(JUMP_EQUAL, *number)
+        };
+        for next in [compare, refuse] {
+            *program.get_mut(length).ok_or(Errno::INVAL)? = next;
+            length += 1;
+        }
+    }
+    if length == program.len() {
+        return Err(Errno::INVAL);
+    }
+    let program = Program {
+        length: length as u16 + 1,
+        instructions: program.as_ptr(),
+    };
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0)?;
+    let at = (&raw const program).expose_provenance();
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, at)
+}

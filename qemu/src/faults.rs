@@ -1,0 +1,227 @@
+//! What a disk may do to a program: answer late, answer with errors, be full,
+//! or lose its power in the middle.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::boot::Machine;
+use crate::command::output;
+use crate::disk::{Disk, filled};
+use crate::verdict::Verdict;
+
+/// A fault, by its name in `/plan`.
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    /// What QEMU is told of the disk besides its file.
+    options: &'static str,
+    /// And of the machine.
+    words: &'static [&'static str],
+}
+
+/// So many operations in a second that those in flight take two. QEMU would
+/// make one of neighbours.
+const SLOW: Fault = Fault {
+    name: "slow",
+    options: ",throttling.iops-total=16",
+    words: &["-global", "virtio-blk-device.request-merging=off"],
+};
+
+/// Half a MiB in, reads fail; the same in the second MiB, writes.
+const FAILING: Fault = Fault {
+    name: "failing",
+    options: "",
+    words: &[],
+};
+
+const FULL: Fault = Fault {
+    name: "full",
+    options: "",
+    words: &[],
+};
+
+const CUT: Fault = Fault {
+    name: "cut",
+    options: "",
+    words: &[],
+};
+
+pub(crate) const ALL: [Fault; 4] = [SLOW, FAILING, FULL, CUT];
+
+/// The programs of a run.
+pub(crate) struct Programs {
+    pub(crate) guest: PathBuf,
+    pub(crate) aio: PathBuf,
+}
+
+impl Fault {
+    /// What came of it: the program's verdict, and what there is to say.
+    pub(crate) fn run(
+        &self,
+        machine: &Machine<'_>,
+        programs: &Programs,
+    ) -> Result<Result<Verdict, String>> {
+        match self.name {
+            "cut" => cut(machine, programs),
+            _ => self.boot(machine, programs),
+        }
+    }
+
+    fn boot(&self, machine: &Machine<'_>, programs: &Programs) -> Result<Result<Verdict, String>> {
+        let device = machine.device().context("it has no disk")?;
+        let initramfs = pack(
+            machine,
+            programs,
+            &format!("{} {device}", self.name),
+            &["order"],
+        )?;
+        let disk = Disk::create(&machine.folder.join("disk"))?;
+        let mut qemu = machine.command(&initramfs);
+        let backend = match self.name {
+            "failing" => failing(&disk.path),
+            _ => format!("file={},format=raw{}", disk.path.display(), self.options),
+        };
+        qemu.args(["-drive", &machine.drive(&backend)]);
+        qemu.args(self.words);
+        let said = machine.run(qemu)?;
+        disk.remove()?;
+        Ok(said.and_then(|said| Verdict::read(&said, None)))
+    }
+}
+
+/// QEMU's blkdebug before the file: one sector that cannot be read, and one
+/// that cannot be written.
+fn failing(path: &Path) -> String {
+    let rule = |index: u32, kind: &str, offset: u32| {
+        let rule = format!(",file.inject-error.{index}");
+        format!(
+            "{rule}.event=none{rule}.iotype={kind}{rule}.errno=5{rule}.once=off{rule}.sector={}",
+            offset / 512
+        )
+    };
+    format!(
+        "driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={}{}{}",
+        path.display(),
+        rule(0, "read", 0x8_0000),
+        rule(1, "write", 0x18_0000)
+    )
+}
+
+fn pack(machine: &Machine<'_>, programs: &Programs, plan: &str, lists: &[&str]) -> Result<PathBuf> {
+    let mut files = machine.initramfs(&programs.guest, lists)?;
+    files.program("aio", fs::read(&programs.aio)?);
+    files.tell(plan);
+    let path = machine.folder.join("initramfs");
+    fs::write(&path, files.pack()?)?;
+    Ok(path)
+}
+
+/// What is copied when the power goes.
+const COPIED: u64 = 8 << 20;
+
+/// When the power goes, after the copy has begun: at once, in the middle, near
+/// the end (it takes about two seconds), or when it has said that it is done.
+const MOMENTS: [Option<Duration>; 4] = [
+    Some(Duration::from_millis(100)),
+    Some(Duration::from_millis(1200)),
+    Some(Duration::from_millis(2200)),
+    None,
+];
+
+/// `aio copy` on an ext4 disk, cut off; then a second boot looks at what is
+/// there.
+fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<Verdict, String>> {
+    let device = machine.device().context("it has no disk")?;
+    let disk = machine.folder.join("disk");
+    let mut sum = Verdict::default();
+    let mut said = String::new();
+    for moment in MOMENTS {
+        let name = moment.map_or("done".to_owned(), |after| format!("{after:?}"));
+        file_system(&disk)?;
+        let lists = ["order", "faults"];
+        let initramfs = pack(machine, programs, &format!("copy {device}"), &lists)?;
+        let drive = format!("file={},format=raw", disk.display());
+        let slowly = format!("{drive},throttling.bps-total={COPIED}");
+        let mut qemu = machine.command(&initramfs);
+        qemu.args(["-drive", &machine.drive(&slowly)]);
+        let mut begun = None;
+        let was_cut = machine.run_until(qemu, |said| match moment {
+            None => said.contains("\ncopied"),
+            Some(after) => {
+                if begun.is_none() && said.contains("\ncopying") {
+                    begun = Some(Instant::now());
+                }
+                begun.is_some_and(|begun| begun.elapsed() > after)
+            }
+        })?;
+        if !was_cut {
+            return Ok(Err(format!("{name}: it ended before its power was cut")));
+        }
+        let done = machine.said()?.contains("\ncopied");
+
+        let initramfs = pack(machine, programs, &format!("found {device}"), &lists)?;
+        let mut qemu = machine.command(&initramfs);
+        qemu.args(["-drive", &machine.drive(&drive)]);
+        let found = match machine.run(qemu)? {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(format!("{name}, the second boot: {why}"))),
+        };
+        let verdict = match Verdict::read(&found, None) {
+            Ok(verdict) => verdict,
+            Err(why) => return Ok(Err(format!("{name}, the second boot: {why}"))),
+        };
+        let what = found.lines().find_map(|line| line.strip_prefix("found "));
+        let what = what.unwrap_or("nothing told");
+        // What was said to be done has to be there.
+        if done && what != "whole" {
+            return Ok(Err(format!(
+                "it was copied, and after a cut there is {what}"
+            )));
+        }
+        write!(said, " {name}: {what};")?;
+        sum.passed += verdict.passed;
+        sum.failed += verdict.failed;
+        sum.skipped += verdict.skipped;
+        sum.kernel = verdict.kernel;
+    }
+    fs::remove_file(disk)?;
+    sum.note = Some(said.trim_matches([' ', ';']).to_owned());
+    Ok(Ok(sum))
+}
+
+/// An ext4 disk with the file that is to be copied.
+fn file_system(disk: &Path) -> Result<()> {
+    let folder = disk.with_extension("content");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("source"), filled(COPIED))?;
+    if disk.exists() {
+        fs::remove_file(disk)?;
+    }
+    // Of e2fsprogs, which every Debian has; not in everybody's path.
+    let program = ["/usr/sbin/mke2fs", "/sbin/mke2fs", "mke2fs"]
+        .into_iter()
+        .find(|path| !path.starts_with('/') || Path::new(path).exists());
+    let mut mke2fs = Command::new(program.unwrap_or("mke2fs"));
+    mke2fs.args(["-q", "-F", "-t", "ext4", "-d"]);
+    output(mke2fs.arg(&folder).arg(disk).arg("64M"))?;
+    fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+/// The faults that are meant by names; all without any.
+pub(crate) fn named(names: &[String]) -> Result<Vec<Fault>> {
+    for name in names {
+        let known = ALL.iter().any(|fault| fault.name == name);
+        ensure!(known, "no fault is called {name}");
+    }
+    let meant = |fault: &Fault| names.is_empty() || names.iter().any(|name| name == fault.name);
+    let meant: Vec<Fault> = ALL.into_iter().filter(meant).collect();
+    if meant.is_empty() {
+        bail!("nothing to do");
+    }
+    Ok(meant)
+}
