@@ -372,8 +372,9 @@ fn newest(suite: &Suite, pattern: &str) -> Result<String> {
     newest.with_context(|| format!("no package {pattern}"))
 }
 
-/// fs/fcntl.c counts the flags of open(2) when it is compiled; 6.12's sparc64
-/// has another number, and does not compile. The count is taken out.
+/// fs/fcntl.c counts open(2)'s flags when it is compiled. In 6.12's updates
+/// FMODE_NONOTIFY is the bit that is O_TMPFILE on sparc64, where it then does
+/// not compile. The count is taken out; open(2) ignores that flag there.
 fn mend(source: &Path) -> Result<()> {
     let path = source.join("fs/fcntl.c");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
