@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::cache::Cache;
-use crate::command::{bounded, watched};
+use crate::command::watched;
 use crate::disk::Disk;
 use crate::image::{Image, hash};
 use crate::initramfs::{Initramfs, late_words};
@@ -17,8 +17,10 @@ use crate::kernels::Kernel;
 use crate::machine::Emulator;
 use crate::verdict::{Verdict, console};
 
-/// A boot takes 2 to 20 seconds; a machine may be busy.
+/// A boot takes 2 to 20 seconds, and its longest silence is the kernel's start;
+/// a machine may be busy.
 const LIMIT: Duration = Duration::from_secs(240);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A machine that is ready to be switched on.
 pub(crate) struct Machine<'a> {
@@ -115,9 +117,23 @@ impl<'a> Machine<'a> {
     /// Switches it on, and waits for its end. What it has printed since the
     /// program began.
     pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
-        let ended = bounded(&mut qemu, File::create(self.console())?, LIMIT)?;
+        let begin = Instant::now();
+        let (mut heard, mut length) = (begin, 0);
+        let log = File::create(self.console())?;
+        let stop = || {
+            let now = fs::metadata(self.console()).map_or(0, |log| log.len());
+            if now != length {
+                (heard, length) = (Instant::now(), now);
+            }
+            begin.elapsed() > LIMIT || heard.elapsed() > SILENCE
+        };
+        let ended = watched(&mut qemu, log, stop)?;
         Ok(match ended {
-            None => Err(format!("it was still running after {LIMIT:?}")),
+            None => Err(format!(
+                "killed after {:.0?}, silent for {:.0?}",
+                begin.elapsed(),
+                heard.elapsed()
+            )),
             Some(status) if !status.success() => Err(format!("QEMU: {status}")),
             Some(_) => Ok(console(&self.said()?).to_owned()),
         })
