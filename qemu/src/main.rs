@@ -292,6 +292,7 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
         .cloned()
         .partition(|name| name == "headers" || name == "kernels");
     let asked = |word: &str| words.iter().any(|name| name == word);
+    let targets = table.named(&names, true)?;
     let bar = ProgressBar::new_spinner();
     let fetch = |what: &str, path: Result<std::path::PathBuf>| -> Result<()> {
         let path = path?;
@@ -325,7 +326,7 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
             machine::Emulator::find(&cache, name).map(|e| e.command().get_program().into()),
         )?;
     }
-    for target in table.named(&names, true)? {
+    for target in targets {
         bar.set_message(target.triple.to_owned());
         if let targets::Linker::Gnu(prefix) = &target.abi.linker {
             let linker = toolchain::linker(&cache, target.abi)?;

@@ -35,7 +35,7 @@ fn list_tells_every_target() {
 
 #[test]
 fn a_name_that_means_nothing_is_told() {
-    for verb in ["user", "native", "setup"] {
+    for verb in ["user", "native", "setup", "kernel"] {
         let output = qemu(&[verb, "riscv46"]);
         assert_eq!(output.status.code(), Some(1));
         let complaint = text(&output.stderr);
@@ -50,4 +50,31 @@ fn a_reader_who_leaves_is_no_failure() {
     let script = format!("set -o pipefail; \"{tool}\" list | head -n 1");
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn kernels_are_listed_and_named() {
+    let output = qemu(&["list", "--kernels"]);
+    assert!(output.status.success());
+    let list = text(&output.stdout);
+    let stock = list.lines().filter(|line| line.contains(" Debian's "));
+    assert!(stock.count() > 20, "{list}");
+    // Each architecture of Debian's that has a kernel and a target.
+    for name in ["amd64", "i386", "arm64", "armhf", "armel", "riscv64"] {
+        assert!(
+            list.lines()
+                .any(|line| line.starts_with(&format!("{name} "))),
+            "{name}"
+        );
+    }
+    for arguments in [
+        ["kernel", "--on", "minix"],
+        ["faults", "--on", "minix"],
+        ["faults", "earthquake", "--json"],
+    ] {
+        let output = qemu(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let complaint = text(&output.stderr);
+        assert!(complaint.contains(" is called "), "{complaint}");
+    }
 }
