@@ -193,6 +193,10 @@ macro_rules! read_or_write {
 }
 
 /// Reads into one buffer, as `pread(2)`: `IOCB_CMD_PREAD`.
+///
+/// A direct read (O_DIRECT) across a file's end may write more of the buffer
+/// than its result tells: ext4 clears the rest of the last block (seen on Linux
+/// 6.18).
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_pread")]
