@@ -1,0 +1,215 @@
+//! What the verbs run: the jobs of each, several at a time, and their sum.
+
+use std::collections::VecDeque;
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cache::Cache;
+use crate::report::{self, Outcome, Recorded, Results, Status, Verb};
+use crate::run::{self, Job, Manner};
+use crate::rust_src::RustSrc;
+use crate::targets::{Table, Target};
+use crate::{Faults, Kernels, Run, command, faults, machine, toolchain};
+
+pub(crate) fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
+    let mut targets = table.named(&options.targets, options.all)?;
+    if verb == Verb::Native && options.targets.is_empty() {
+        targets.retain(|target| target.abi.is_native());
+        if targets.is_empty() {
+            bail!("no target is native on {}", std::env::consts::ARCH);
+        }
+    }
+    let kernel = None;
+    let jobs: Vec<Job<'_>> = targets
+        .into_iter()
+        .map(|target| Job {
+            verb,
+            target,
+            kernel,
+            fault: None,
+        })
+        .collect();
+    let cache = Cache::open()?;
+    if verb == Verb::User {
+        toolchain::qemu(&cache)?;
+    }
+    test(&cache, verb, &jobs, options, Manner::default())
+}
+
+/// Each kernel with every target that is meant and that it runs.
+pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
+    let targets = table.named(&options.run.targets, options.run.all)?;
+    let kernels = table.kernels_named(&options.on, options.build)?;
+    let mut jobs = Vec::new();
+    for kernel in &kernels {
+        let runs = targets.iter().filter(|target| kernel.runs(target.abi));
+        jobs.extend(runs.map(|&target| Job {
+            verb: Verb::Kernel,
+            target,
+            kernel: Some(kernel),
+            fault: None,
+        }));
+    }
+    if !options.run.targets.is_empty() {
+        let without = |target: &&Target<'_>| !kernels.iter().any(|k| k.runs(target.abi));
+        jobs.extend(targets.iter().filter(without).map(|&target| Job {
+            verb: Verb::Kernel,
+            target,
+            kernel: None,
+            fault: None,
+        }));
+    }
+    let manner = Manner {
+        again: options.again,
+        keep: options.keep,
+        kvm: options.kvm,
+    };
+    test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
+}
+
+/// Each fault on each kernel that they are tried on, with its first ABI.
+pub(crate) fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
+    let faults = faults::named(&options.faults)?;
+    let kernels = table.kernels_named(&options.on, false)?;
+    let targets = table.targets(false);
+    let mut jobs = Vec::new();
+    for kernel in kernels.into_iter().filter(|row| row.faults.is_some()) {
+        let target = targets.iter().find(|target| kernel.runs(target.abi));
+        let target = *target.with_context(|| format!("{} runs nothing", kernel.name))?;
+        jobs.extend(faults.iter().map(|fault| Job {
+            verb: Verb::Faults,
+            target,
+            kernel: Some(kernel),
+            fault: Some(fault),
+        }));
+    }
+    let run = Run {
+        targets: Vec::new(),
+        all: false,
+        json: options.json,
+        record: false,
+        jobs: options.jobs,
+    };
+    let manner = Manner {
+        again: true,
+        keep: options.keep,
+        kvm: options.kvm,
+    };
+    test(&Cache::open()?, Verb::Faults, &jobs, &run, manner)
+}
+
+fn test(
+    cache: &Cache,
+    verb: Verb,
+    jobs: &[Job<'_>],
+    options: &Run,
+    manner: Manner,
+) -> Result<ExitCode> {
+    let rust = RustSrc::find(cache)?;
+    let outcomes = side_by_side(cache, &rust, jobs, options, manner);
+    if options.record {
+        record(cache, &rust, verb, &outcomes)?;
+    }
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&outcomes)?);
+    } else {
+        let of = |status| outcomes.iter().filter(|o| o.result == status).count();
+        println!(
+            "targets: {} passed, {} failed, {} built and not run, {} not built",
+            of(Status::Passed),
+            of(Status::Failed),
+            of(Status::Builds),
+            of(Status::NotRun)
+        );
+        println!("{}", report::sum(&outcomes));
+    }
+    let any = |status| outcomes.iter().any(|outcome| outcome.result == status);
+    // What was asked for by its name, and not by a pattern, has to run.
+    let named = |outcome: &Outcome| {
+        let mut names = options.targets.iter();
+        names.any(|name| *name == outcome.target || *name == outcome.abi)
+    };
+    let unproven = outcomes.iter().filter(|outcome| {
+        matches!(outcome.result, Status::Builds | Status::NotRun) && named(outcome)
+    });
+    let unproven = unproven
+        .inspect(|outcome| eprintln!("{}: asked for by name and not run", outcome.target))
+        .count();
+    Ok(
+        if any(Status::Failed) || !any(Status::Passed) || unproven > 0 {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        },
+    )
+}
+
+/// Several targets at a time; each line is printed when its target is done.
+fn side_by_side(
+    cache: &Cache,
+    rust: &RustSrc,
+    jobs: &[Job<'_>],
+    options: &Run,
+    manner: Manner,
+) -> Vec<Outcome> {
+    let bar = ProgressBar::new(jobs.len() as u64);
+    let style = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}");
+    bar.set_style(style.unwrap_or(ProgressStyle::default_bar()));
+    let queue = Mutex::new(jobs.iter().enumerate().collect::<VecDeque<_>>());
+    let done = Mutex::new(Vec::new());
+    let next = || queue.lock().ok()?.pop_front();
+    let work = || {
+        while let Some((index, job)) = next() {
+            let kernel = job.kernel.map_or("", |kernel| kernel.name.as_str());
+            bar.set_message(format!("{} {kernel}", job.target.triple));
+            let outcome = run::job(cache, rust, *job, manner);
+            bar.inc(1);
+            bar.suspend(|| match options.json {
+                true => eprintln!("{}", outcome.show()),
+                false => println!("{}", outcome.show()),
+            });
+            if let Ok(mut done) = done.lock() {
+                done.push((index, outcome));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    bar.finish_and_clear();
+    let mut outcomes = done.into_inner().unwrap_or_default();
+    outcomes.sort_by_key(|&(index, _)| index);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Result<()> {
+    let word = |program: &mut Command, index| -> Result<String> {
+        let text = command::output(program)?;
+        let word = text.split_whitespace().nth(index);
+        Ok(word.unwrap_or_default().to_owned())
+    };
+    let recorded = Recorded {
+        date: word(Command::new("date").args(["-u", "+%Y-%m-%d"]), 0)?,
+        rustc: word(Command::new(&rust.compiler).arg("-V"), 1)?,
+        by: match verb {
+            Verb::User => {
+                let mut emulator = Command::new(toolchain::qemu(cache)?.join("qemu-s390x"));
+                format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
+            }
+            Verb::Kernel | Verb::Faults => {
+                let mut emulator = machine::Emulator::find(cache, "x86_64")?.command();
+                format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
+            }
+            Verb::Native => format!("Linux {}", word(Command::new("uname").arg("-r"), 0)?),
+        },
+    };
+    let mut results = Results::load()?;
+    results.merge(outcomes, &recorded);
+    results.save()
+}
