@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, hash};
 use crate::command::watched;
 use crate::disk::Disk;
-use crate::image::{Image, hash};
+use crate::image::Image;
 use crate::initramfs::{Initramfs, late_words};
 use crate::kernels::Kernel;
 use crate::machine::Emulator;

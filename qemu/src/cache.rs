@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 pub(crate) struct Cache {
     folder: PathBuf,
@@ -65,6 +66,17 @@ impl Cache {
         fill(&part).with_context(|| format!("cannot fetch {name}"))?;
         Ok(fs::rename(part, entry)?)
     }
+}
+
+/// What stands for the parts of something, in a name or to know it again.
+pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let bytes = hasher.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where cargo puts what it builds; absolute, since the programs that are told

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, hash};
 use crate::debian::Suite;
 use crate::kernel_build;
 use crate::kernels::Kernel;
@@ -82,16 +81,6 @@ impl Image {
         };
         list.lines().map(read).collect()
     }
-}
-
-pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    let bytes = hasher.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is taken out of the packages.

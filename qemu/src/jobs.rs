@@ -46,7 +46,9 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
     let kernels = table.kernels_named(&options.on, options.build)?;
     let mut jobs = Vec::new();
     for kernel in &kernels {
-        let runs = targets.iter().filter(|target| kernel.runs(target.abi));
+        let runs = targets
+            .iter()
+            .filter(|target| kernel.runs(&target.abi.name));
         jobs.extend(runs.map(|&target| Job {
             verb: Verb::Kernel,
             target,
@@ -55,7 +57,7 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
         }));
     }
     if !options.run.targets.is_empty() {
-        let without = |target: &&Target<'_>| !kernels.iter().any(|k| k.runs(target.abi));
+        let without = |target: &&Target<'_>| !kernels.iter().any(|k| k.runs(&target.abi.name));
         jobs.extend(targets.iter().filter(without).map(|&target| Job {
             verb: Verb::Kernel,
             target,
@@ -78,7 +80,7 @@ pub(crate) fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
     let targets = table.targets(false);
     let mut jobs = Vec::new();
     for kernel in kernels.into_iter().filter(|row| row.faults.is_some()) {
-        let target = targets.iter().find(|target| kernel.runs(target.abi));
+        let target = targets.iter().find(|target| kernel.runs(&target.abi.name));
         let target = *target.with_context(|| format!("{} runs nothing", kernel.name))?;
         jobs.extend(faults.iter().map(|fault| Job {
             verb: Verb::Faults,

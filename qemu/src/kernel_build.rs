@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::cache::{Cache, root, target_folder};
+use crate::cache::{Cache, hash, root, target_folder};
 use crate::command::{bounded, output};
 use crate::debian::Suite;
-use crate::image::hash;
 
 /// A build takes one to five minutes.
 const LIMIT: Duration = Duration::from_secs(20 * 60);

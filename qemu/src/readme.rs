@@ -45,7 +45,7 @@ fn known(table: &Table, results: &Results) -> Result<()> {
         let abi = abi.with_context(|| format!("no row has {target}, which was recorded"))?;
         if let Some(machine) = machine {
             let mut kernels = table.kernels().iter();
-            let runs = kernels.any(|kernel| kernel.name == *machine && kernel.runs(abi));
+            let runs = kernels.any(|kernel| kernel.name == *machine && kernel.runs(&abi.name));
             ensure!(runs, "{machine} does not run {target}, which was recorded");
         }
     }

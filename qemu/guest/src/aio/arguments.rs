@@ -8,15 +8,12 @@ use super::disk::{self, Disk, Kind};
 use super::processes;
 use crate::check::Check;
 
-/// Before the letters that name a context: see `processes`.
-pub(super) const EXEC_CHILD: &[u8] = b"exec-child:";
-
 /// The exit status, if there was such an argument:
 /// - `disk=PATH`, `late=PATH`: the checks of a disk, as `disk` tells;
 /// - `exec-child:…`: what this program starts itself with.
 pub(crate) fn obeyed(check: &mut Check, process: Process) -> Option<i32> {
     let argument = process.args().nth(1)?;
-    if let Some(letters) = argument.to_bytes().strip_prefix(EXEC_CHILD) {
+    if let Some(letters) = argument.to_bytes().strip_prefix(processes::EXEC_CHILD) {
         return Some(processes::exec_child(letters));
     }
     for (prefix, kind) in [("disk=", Kind::Plain), ("late=", Kind::Late)] {

@@ -9,12 +9,15 @@ use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::rt::Process;
 use linux_aio::{AioContext, Context, Errno, Event, Wait, sys};
 
-use super::arguments::EXEC_CHILD;
 use super::contexts::known;
 use super::next;
 use crate::check::Check;
 use crate::nr;
 use crate::os;
+
+/// Before the letters that name a context, in the argument of a child that is
+/// this program anew.
+pub(super) const EXEC_CHILD: &[u8] = b"exec-child:";
 
 /// How a child ends that found everything right, and what else it found.
 const RIGHT: usize = 17;
