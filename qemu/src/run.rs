@@ -160,6 +160,9 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
     let mut command = match (verb, &target.abi.qemu) {
         (Verb::User, Some(qemu)) => {
             let mut command = Command::new(toolchain::qemu(cache)?.join(format!("qemu-{qemu}")));
+            if let Some(cpu) = &target.abi.cpu {
+                command.args(["-cpu", cpu]);
+            }
             command.arg("-strace").arg("-D").arg(&log).arg(program);
             command
         }

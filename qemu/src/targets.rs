@@ -16,6 +16,7 @@ pub(crate) struct Abi {
     pub(crate) bits: u32,
     pub(crate) endian: String,
     pub(crate) qemu: Option<String>,
+    pub(crate) cpu: Option<String>,
     /// The machine (as `uname -m` has it) whose kernel runs it natively.
     pub(crate) native: Option<String>,
     #[serde(default)]
