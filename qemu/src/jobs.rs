@@ -66,7 +66,8 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
         }));
     }
     let manner = Manner {
-        again: options.again,
+        // What is recorded took place then.
+        again: options.again || options.run.record,
         keep: options.keep,
         kvm: options.kvm,
     };
