@@ -196,10 +196,15 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     }
     fs::write(&initramfs, archive)?;
     let disk = Disk::create(&machine.disk())?;
-    let mut verdict = match machine.run(qemu)? {
-        Ok(output) => Verdict::read(&output, None),
-        Err(why) => Err(why),
-    };
+    let mut verdict = machine
+        .run(qemu)?
+        .and_then(|output| Verdict::read(&output, None));
+    // A kernel that lacks it by mistake would prove that ENOSYS is answered.
+    if let Ok(Verdict { aio, .. }) = verdict
+        && aio != machine.kernel.aio
+    {
+        verdict = Err(format!("AIO is {}", if aio { "there" } else { "absent" }));
+    }
     if let Ok(whole) = &verdict
         && whole.failed == 0
     {

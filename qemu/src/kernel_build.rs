@@ -112,8 +112,8 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// What is common, what a variant's name begins with (`m68k` of
-/// `m68k-time64`), and the kernel's own.
+/// What is common, what a variant's name begins with (`mips` of
+/// `mips-time64`), and the kernel's own.
 fn configuration(name: &str) -> Result<String> {
     let folder = root().join("qemu/kernels");
     let file = |name: &str| folder.join(format!("{name}.config"));
@@ -412,7 +412,7 @@ mod tests {
             let every = every().into_iter().filter(|(_, config)| lacks(config));
             every.map(|(name, _)| name).collect()
         };
-        assert_eq!(without("CONFIG_COMPAT_32BIT_TIME"), ["m68k-time64"]);
+        assert_eq!(without("CONFIG_COMPAT_32BIT_TIME"), ["mips-time64"]);
         assert_eq!(without("CONFIG_AIO"), ["x86_64-no-aio"]);
     }
 

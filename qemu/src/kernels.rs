@@ -38,6 +38,11 @@ pub(crate) struct Kernel {
     pub(crate) modules: Vec<String>,
     /// What the fault runs load besides; a kernel without has none.
     pub(crate) faults: Option<Vec<String>>,
+    /// Why it is booted by its name alone.
+    pub(crate) reason: Option<String>,
+    /// Whether it has AIO; if not, every call must answer ENOSYS.
+    #[serde(default = "yes")]
+    pub(crate) aio: bool,
     pub(crate) abis: Vec<String>,
 }
 
@@ -57,6 +62,10 @@ pub(crate) fn fill_in(rows: &mut [Value]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> u32 {

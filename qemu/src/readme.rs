@@ -56,7 +56,7 @@ fn render(table: &Table, results: &Results) -> String {
     let mut text =
         String::from("| ABI | bits | proof | checks | rustc's targets |\n|---|---|---|--:|---|\n");
     for abi in table.abis() {
-        let row = Row::of(abi, results);
+        let row = Row::of(table, abi, results);
         let order = if abi.endian == "big" { "BE" } else { "LE" };
         let nightly = if abi.nightly { " ¹" } else { "" };
         text += &format!(
@@ -125,7 +125,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(abi: &Abi, results: &Results) -> Row {
+    fn of(table: &Table, abi: &Abi, results: &Results) -> Row {
         let with = |run, status| -> Vec<&Outcome> {
             let all = results.targets.iter();
             all.filter(|one| abi.targets.contains(&one.target))
@@ -133,6 +133,11 @@ impl Row {
                 .collect()
         };
         let mut kernels = with(Verb::Kernel, Status::Passed);
+        // One without AIO proves nothing of it.
+        kernels.retain(|one| {
+            let mut rows = table.kernels().iter();
+            rows.any(|row| row.aio && one.machine.as_ref() == Some(&row.name))
+        });
         kernels.extend(with(Verb::Native, Status::Passed));
         let user = with(Verb::User, Status::Passed);
         let builds = with(Verb::User, Status::Builds);
@@ -202,7 +207,7 @@ mod tests {
     fn proof(results: &Results, abi: &str) -> String {
         let table = Table::load().unwrap();
         let abi = table.abis().iter().find(|row| row.name == abi).unwrap();
-        Row::of(abi, results).proof
+        Row::of(&table, abi, results).proof
     }
 
     fn recorded_on(date: &str) -> Recorded {
@@ -221,6 +226,7 @@ mod tests {
             (Verb::User, Status::Builds, "builds"),
             (Verb::User, Status::Passed, "user mode"),
             (Verb::Native, Status::Failed, "user mode"),
+            (Verb::Kernel, Status::Passed, ""),
             (Verb::Native, Status::Passed, "Linux 6.18"),
             (Verb::Kernel, Status::Failed, "Linux 6.18; fails on amd64"),
             (Verb::Kernel, Status::Passed, "Linux 6.18, 7.2"),
@@ -233,10 +239,14 @@ mod tests {
                 outcome.machine = Some("amd64".to_owned());
                 outcome.kernel = Some("7.2+deb14-amd64".to_owned());
             }
+            if claim.is_empty() {
+                outcome.machine = Some("x86_64-no-aio".to_owned());
+            }
             results.merge(&[outcome], &recorded_on("2026-01-01"));
+            let claim = if claim.is_empty() { "user mode" } else { claim };
             assert_eq!(proof(&results, "x86_64"), claim);
         }
-        assert_eq!(results.targets.len(), 3, "one a target and way");
+        assert_eq!(results.targets.len(), 4, "one a target and way");
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Verdict {
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
     pub(crate) calls: Vec<Announced>,
+    /// Whether AIO was there.
+    pub(crate) aio: bool,
     /// The kernel's release.
     pub(crate) kernel: Option<String>,
     /// What else there is to say.
@@ -50,6 +52,7 @@ impl Verdict {
                 ("ok", _) => verdict.passed += 1,
                 ("FAILED", _) => verdict.failed += 1,
                 ("skipped", _) => verdict.skipped += 1,
+                ("mode", mode) => verdict.aio = mode == "kernel",
                 ("kernel", names) => {
                     verdict.kernel = names.split(' ').next().map(str::to_owned);
                 }
