@@ -182,10 +182,10 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
         let file = format!("file={},format=raw", machine.disk().display());
         qemu.args(["-drive", &machine.drive(&file)]);
     }
-    // QEMU's path has no version; it does not change without its package.
     let command = format!("{qemu:?}");
+    let emulator = fs::read(qemu.get_program())?;
     let kernel = fs::read(&machine.image.kernel)?;
-    let key = hash([archive.as_slice(), &kernel, command.as_bytes()]);
+    let key = hash([&archive, &kernel, &emulator, command.as_bytes()]);
     let passed = machine.folder.join("passed");
     if !again && let Some(output) = recall(&passed, &key) {
         return Ok(Booted {
