@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cache::{Cache, hash, root, target_folder};
 use crate::command::{bounded, output};
 use crate::debian::Suite;
+use crate::port::Port;
 
 /// A build takes one to five minutes.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -35,45 +36,6 @@ const UNUSED: [&str; 8] = [
     "sound",
     "tools/testing",
 ];
-
-/// An architecture as the kernel's build knows it.
-struct Port {
-    arch: &'static str,
-    package: &'static str,
-    image: &'static str,
-}
-
-impl Port {
-    /// By Debian's name; for riscv32 it has none.
-    fn of(arch: &str) -> Result<Port> {
-        let (arch, package, image) = match arch {
-            "amd64" => ("x86_64", "x86-64-linux-gnu", "arch/x86/boot/bzImage"),
-            "arm64" => ("arm64", "aarch64-linux-gnu", "arch/arm64/boot/Image"),
-            "m68k" => ("m68k", "m68k-linux-gnu", "vmlinux"),
-            // One compiler for both widths, here and below.
-            "mips" | "mips64" => ("mips", "mips-linux-gnu", "vmlinux"),
-            "powerpc" | "ppc64" => ("powerpc", "powerpc64-linux-gnu", "vmlinux"),
-            "riscv32" => ("riscv", "riscv64-linux-gnu", "arch/riscv/boot/Image"),
-            "sparc64" => ("sparc64", "sparc64-linux-gnu", "vmlinux"),
-            _ => bail!("no kernel is built for {arch}"),
-        };
-        Ok(Port {
-            arch,
-            package,
-            image,
-        })
-    }
-
-    /// What the programs' names begin with; a package's name has no `_`.
-    fn prefix(&self) -> String {
-        self.package.replace("x86-64", "x86_64")
-    }
-
-    /// This machine's own compiler serves.
-    fn is_native(&self) -> bool {
-        self.prefix().split('-').next() == Some(ARCH)
-    }
-}
 
 /// A bootable image with the configuration `qemu/kernels/NAME.config`, for
 /// Debian's architecture `arch`.

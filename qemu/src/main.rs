@@ -23,6 +23,7 @@ mod kernels;
 mod list;
 mod machine;
 mod modules;
+mod port;
 mod readme;
 mod report;
 mod run;
