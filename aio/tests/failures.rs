@@ -197,6 +197,9 @@ fn files_that_are_not_ours() {
     assert_eq!(fs::read_to_string(at("theirs/new")).unwrap(), "o");
 }
 
+/// The signals that end a copy.
+const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
 /// Starts a copy that takes long enough to be disturbed, and waits until it
 /// writes.
 fn start_slowly(directory: &Path) -> Running {
@@ -204,11 +207,19 @@ fn start_slowly(directory: &Path) -> Running {
     file.set_len(1 << 40).unwrap();
     fs::write(directory.join("b"), "old").unwrap();
     let flags = ["--block", "512", "--depth", "1"];
-    let child = copy(&flags, &directory.join("a"), &directory.join("b"))
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let child = Running(child);
+    let mut command = copy(&flags, &directory.join("a"), &directory.join("b"));
+    command.stderr(std::process::Stdio::piped());
+    // SAFETY: system calls between fork and exec, and no allocation.
+    unsafe {
+        command.pre_exec(|| {
+            // The tests themselves may run under nohup.
+            for signal in ENDING {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
+    let child = Running(command.spawn().unwrap());
     let draft = directory.join(format!(".b.aio-{}", child.id()));
     wait_until(|| fs::metadata(&draft).is_ok_and(|draft| draft.len() > 0));
     assert_eq!(
@@ -245,7 +256,7 @@ impl Drop for Running {
 
 #[test]
 fn a_signal_leaves_nothing_behind() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+    for signal in ENDING {
         let directory = directory();
         let child = start_slowly(directory.path());
         // SAFETY: the child is ours and not waited for yet.
