@@ -15,12 +15,14 @@ use crate::image::Image;
 use crate::initramfs::{Initramfs, late_words};
 use crate::kernels::Kernel;
 use crate::machine::Emulator;
-use crate::verdict::{Verdict, console};
+use crate::verdict::{Verdict, begun, console};
 
 /// A boot takes 2 to 20 seconds, and its longest silence is the kernel's start;
 /// a machine may be busy.
 const LIMIT: Duration = Duration::from_secs(240);
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often a kernel may be switched on until it runs the program.
+const BOOTS: u32 = 3;
 
 /// A machine that is ready to be switched on.
 pub(crate) struct Machine<'a> {
@@ -117,25 +119,27 @@ impl<'a> Machine<'a> {
     /// Switches it on, and waits for its end. What it has printed since the
     /// program began.
     pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
-        let begin = Instant::now();
-        let (mut heard, mut length) = (begin, 0);
-        let log = File::create(self.console())?;
-        let stop = || {
-            let now = fs::metadata(self.console()).map_or(0, |log| log.len());
-            if now != length {
-                (heard, length) = (Instant::now(), now);
-            }
-            begin.elapsed() > LIMIT || heard.elapsed() > SILENCE
-        };
-        let ended = watched(&mut qemu, log, stop)?;
-        Ok(match ended {
-            None => Err(format!(
-                "killed after {:.0?}, silent for {:.0?}",
-                begin.elapsed(),
-                heard.elapsed()
-            )),
-            Some(status) if !status.success() => Err(format!("QEMU: {status}")),
-            Some(_) => Ok(console(&self.said()?).to_owned()),
+        until_begun(&self.kernel.name, &self.console(), || {
+            let begin = Instant::now();
+            let (mut heard, mut length) = (begin, 0);
+            let log = File::create(self.console())?;
+            let stop = || {
+                let now = fs::metadata(self.console()).map_or(0, |log| log.len());
+                if now != length {
+                    (heard, length) = (Instant::now(), now);
+                }
+                begin.elapsed() > LIMIT || heard.elapsed() > SILENCE
+            };
+            let ended = watched(&mut qemu, log, stop)?;
+            Ok(match ended {
+                None => Err(format!(
+                    "killed after {:.0?}, silent for {:.0?}",
+                    begin.elapsed(),
+                    heard.elapsed()
+                )),
+                Some(status) if !status.success() => Err(format!("QEMU: {status}")),
+                Some(_) => Ok(console(&self.said()?).to_owned()),
+            })
         })
     }
 
@@ -146,17 +150,40 @@ impl<'a> Machine<'a> {
         mut qemu: Command,
         mut cut: impl FnMut(&str) -> bool,
     ) -> Result<bool> {
-        let begin = Instant::now();
-        let log = File::create(self.console())?;
-        let stop = || begin.elapsed() > LIMIT || self.said().is_ok_and(|said| cut(&said));
-        let ended = watched(&mut qemu, log, stop)?;
-        Ok(ended.is_none() && begin.elapsed() <= LIMIT)
+        until_begun(&self.kernel.name, &self.console(), || {
+            let begin = Instant::now();
+            let log = File::create(self.console())?;
+            let stop = || begin.elapsed() > LIMIT || self.said().is_ok_and(|said| cut(&said));
+            let ended = watched(&mut qemu, log, stop)?;
+            Ok(ended.is_none() && begin.elapsed() <= LIMIT)
+        })
     }
 
     /// All that it has printed.
     pub(crate) fn said(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&fs::read(self.console())?).into_owned())
+        read(&self.console())
     }
+}
+
+/// Switches a kernel on again where it died before it ran the program: the
+/// emulator's several processors do not always see a code patch in one piece,
+/// and a kernel patches itself as it starts. What the program did is never
+/// done again.
+fn until_begun<T>(name: &str, log: &Path, mut boot: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..BOOTS {
+        let ran = boot()?;
+        let said = read(log)?;
+        if begun(&said) {
+            return Ok(ran);
+        }
+        let last = said.trim_end().lines().last().unwrap_or_default();
+        eprintln!("{name}: the kernel ended before the program began, and is booted again: {last}");
+    }
+    boot()
+}
+
+fn read(log: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(log)?).into_owned())
 }
 
 /// A boot that took place, or did earlier with exactly the same parts.
@@ -233,4 +260,35 @@ fn recall(passed: &Path, key: &str) -> Option<String> {
     let text = fs::read_to_string(passed).ok()?;
     let (known, output) = text.split_once('\n')?;
     (known == key).then(|| output.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a machine is switched on whose console shows these, one after
+    /// the other.
+    fn boots(consoles: &[&str]) -> usize {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("linux-aio-console-{}-{number}", std::process::id());
+        let log = std::env::temp_dir().join(name);
+        let mut boots = 0;
+        until_begun("test", &log, || {
+            fs::write(&log, consoles[boots])?;
+            boots += 1;
+            Ok(())
+        })
+        .unwrap();
+        fs::remove_file(log).unwrap();
+        boots
+    }
+
+    #[test]
+    fn only_a_kernel_that_ran_nothing_is_booted_again() {
+        let (ran, died) = ("BIOS\r\ninit\r\nok a\r\npanic\r\n", "BIOS\r\npanic\r\n");
+        assert_eq!(boots(&[ran]), 1, "a failure of the program's stays one");
+        assert_eq!(boots(&[died, ran]), 2);
+        assert_eq!(boots(&[died, died, died]), 3, "and not for ever");
+    }
 }

@@ -25,12 +25,18 @@ pub(crate) struct Verdict {
     pub(crate) note: Option<String>,
 }
 
+/// The program's first line as a kernel's first process, on a console.
+const BEGUN: &str = "\ninit\r\n";
+
+/// Whether the kernel came as far as to run the program.
+pub(crate) fn begun(output: &str) -> bool {
+    output.contains(BEGUN)
+}
+
 /// What the program printed as a kernel's first process: firmware and kernel
 /// speak before it, and the kernel after it.
 pub(crate) fn console(output: &str) -> &str {
-    let begin = output
-        .split_once("\ninit\r\n")
-        .map_or(output, |(_, rest)| rest);
+    let begin = output.split_once(BEGUN).map_or(output, |(_, rest)| rest);
     let end = begin
         .split_inclusive('\n')
         .scan(0, |end, line| {

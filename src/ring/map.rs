@@ -1,0 +1,124 @@
+//! [`RingMap`]: the ring where the kernel has mapped it.
+//!
+//! Nothing in it is trusted: the number of slots is read once and held against
+//! the mapping, and an index out of range ends reading in user space for that
+//! call; the system call then speaks for itself.
+
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
+
+use super::reader::{self, Memory};
+use crate::abi::{AioContext, Event, RingHeader};
+use crate::arch::{FACTS, trap};
+use crate::errno::Errno;
+
+/// A context's ring, mapped and found to be one this crate can read.
+#[derive(Clone, Copy)]
+pub(crate) struct RingMap {
+    header: NonNull<RingHeader>,
+    slots: u32,
+}
+
+impl RingMap {
+    /// Looks at the ring of a context; `None` where it cannot be read in user
+    /// space (gVisor maps none, a later kernel may change it) or cannot be
+    /// kept from forked children.
+    ///
+    /// # Safety
+    /// The context is alive and owned by the caller.
+    pub(crate) unsafe fn attach(ctx: AioContext) -> Option<RingMap> {
+        let header = NonNull::new(core::ptr::with_exposed_provenance_mut::<RingHeader>(ctx.0))?;
+        // The kernel's word that a page is mapped there: advice that changes
+        // nothing is refused for an address that is not, or not a page's.
+        madvise(ctx, size_of::<RingHeader>(), MADV_NORMAL).ok()?;
+        // SAFETY: mapped, page-aligned, and of plain integers; the fields
+        // read here never change.
+        let fields = unsafe { header.as_ptr().read_volatile() };
+        let slots = slots_of(&fields)?;
+        let bytes = (slots as usize)
+            .checked_mul(size_of::<Event>())?
+            .checked_add(size_of::<RingHeader>())?;
+        // Keeps the ring out of forked children, who could otherwise take
+        // their parent's events. It also proves that all of it is mapped.
+        madvise(ctx, bytes, MADV_DONTFORK).ok()?;
+        Some(RingMap { header, slots })
+    }
+
+    pub(crate) fn slots(self) -> u32 {
+        self.slots
+    }
+
+    /// Takes one event. The outer `None`: the indices make no sense.
+    ///
+    /// # Safety
+    /// Nobody else reads the ring.
+    #[inline]
+    pub(crate) unsafe fn take_one(self) -> Option<Option<Event>> {
+        // SAFETY: the caller's promise.
+        unsafe { reader::take_one(&self) }
+    }
+
+    /// Takes up to `events.len()` events. `None`: the indices make no sense.
+    ///
+    /// # Safety
+    /// Nobody else reads the ring.
+    #[inline]
+    pub(crate) unsafe fn take(self, events: &mut [Event]) -> Option<usize> {
+        // SAFETY: the caller's promise.
+        unsafe { reader::take(&self, events) }
+    }
+}
+
+// SAFETY: `slots` was read once and proven to be mapped; `copy` reads what is
+// asked for.
+unsafe impl Memory for RingMap {
+    type Index = AtomicU32;
+
+    #[inline(always)]
+    fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    #[inline(always)]
+    fn head(&self) -> &AtomicU32 {
+        // SAFETY: the mapping lives as long as the context, which whoever
+        // holds this borrows; an aligned u32 that is only ever accessed
+        // atomically, by us and by the kernel.
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.header.as_ptr()).head) }
+    }
+
+    #[inline(always)]
+    fn tail(&self) -> &AtomicU32 {
+        // SAFETY: as for `head`.
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.header.as_ptr()).tail) }
+    }
+
+    #[inline(always)]
+    unsafe fn copy(&self, first: u32, count: u32, to: *mut Event) {
+        // SAFETY: the slots follow the header in one mapping, and the caller
+        // keeps to their number; nobody writes them now.
+        unsafe {
+            let events = self.header.as_ptr().add(1).cast::<Event>();
+            core::ptr::copy_nonoverlapping(events.add(first as usize), to, count as usize);
+        }
+    }
+}
+
+/// The number of slots of a ring whose header this crate understands.
+fn slots_of(header: &RingHeader) -> Option<u32> {
+    let known = header.magic == RingHeader::MAGIC
+        && header.incompat_features == 0
+        && header.header_length as usize == size_of::<RingHeader>()
+        && header.nr >= 2;
+    known.then_some(header.nr)
+}
+
+const MADV_NORMAL: usize = 0;
+const MADV_DONTFORK: usize = 10;
+
+fn madvise(ctx: AioContext, bytes: usize, advice: usize) -> Result<usize, Errno> {
+    // SAFETY: neither advice changes what the program can read or write: one
+    // is the default, the other is about children only. The kernel checks the
+    // address.
+    Errno::check(unsafe { trap::syscall3(FACTS.base.madvise as usize, ctx.0, bytes, advice) })
+}

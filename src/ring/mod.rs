@@ -1,0 +1,189 @@
+//! [`Ring`]: completions read from the memory that the kernel maps, without a
+//! system call.
+//!
+//! `map` finds that memory and trusts nothing in it, `reader` is the protocol;
+//! here is what a program gets.
+
+use core::marker::PhantomData;
+
+use crate::abi::{AioContext, Event};
+use crate::errno::Errno;
+use crate::wait::{Wait, front, get_events};
+
+mod map;
+mod reader;
+
+pub(crate) use map::RingMap;
+
+/// The reaping end of a [`Context`](crate::Context): its one reader, for as
+/// long as it exists.
+///
+/// Where the ring cannot be read in user space ([`is_mapped`](Ring::is_mapped))
+/// the same methods make system calls.
+///
+/// A forked child must not use it: the mapping is not there.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Context, Errno, Event, opcode::PRead};
+/// use std::{fs::File, os::fd::AsRawFd};
+///
+/// let file = File::open("Cargo.toml").unwrap();
+/// let mut buffer = [0_u8; 512];
+/// # if let Err(Errno::NOSYS) = Context::new(8) { return Ok(()) }
+/// let mut context = Context::new(8)?;
+/// let (submitter, mut ring) = context.split();
+/// let mut read = PRead::new(file.as_raw_fd(), buffer.as_mut_ptr(), 512).build();
+/// // SAFETY: the buffer is not touched before the event has come.
+/// unsafe { submitter.submit(&mut [&mut read]) }?;
+///
+/// let mut events = [Event::EMPTY; 8];
+/// // A system call only if the event is not there yet.
+/// assert_eq!(ring.wait(1, &mut events)?.len(), 1);
+/// assert_eq!(ring.pop()?, None);
+/// # Ok::<(), Errno>(())
+/// ```
+#[doc(alias = "aio_ring")]
+pub struct Ring<'c> {
+    name: AioContext,
+    map: Option<RingMap>,
+    /// The context, exclusively borrowed.
+    context: PhantomData<&'c mut ()>,
+}
+
+// SAFETY: one reader, wherever it runs; the mapping belongs to the process.
+unsafe impl Send for Ring<'_> {}
+// SAFETY: `&Ring` reads no memory that changes.
+unsafe impl Sync for Ring<'_> {}
+
+impl Ring<'_> {
+    /// For the context `name`, which the caller keeps exclusively borrowed.
+    pub(crate) fn new<'c>(name: AioContext, map: Option<RingMap>) -> Ring<'c> {
+        Ring {
+            name,
+            map,
+            context: PhantomData,
+        }
+    }
+
+    /// Whether completions are read in user space.
+    pub fn is_mapped(&self) -> bool {
+        self.map.is_some()
+    }
+
+    /// The ring's slots, of which one always stays empty; `None` where it is
+    /// not mapped. More than was asked of setup.
+    pub fn slots(&self) -> Option<u32> {
+        self.map.map(RingMap::slots)
+    }
+
+    /// Takes one event if there is one.
+    ///
+    /// # Errors
+    /// As [`Ring::reap`].
+    #[inline]
+    pub fn pop(&mut self) -> Result<Option<Event>, Errno> {
+        // SAFETY: as in `take`.
+        if let Some(event) = self.map.and_then(|map| unsafe { map.take_one() }) {
+            return Ok(event);
+        }
+        let mut event = [Event::EMPTY];
+        let count = self.call(0, &mut event, Wait::poll())?;
+        Ok((count > 0).then_some(event[0]))
+    }
+
+    /// Takes what is there, up to `events.len()`, without waiting. No system
+    /// call where the ring is mapped.
+    ///
+    /// # Errors
+    /// Never from a mapped ring in order. Otherwise those of
+    /// [`Context::wait`](crate::Context::wait).
+    #[inline]
+    pub fn reap<'e>(&mut self, events: &'e mut [Event]) -> Result<&'e mut [Event], Errno> {
+        let count = match self.take(events) {
+            Some(count) => count,
+            None => self.call(0, events, Wait::poll())?,
+        };
+        Ok(front(events, count))
+    }
+
+    /// Waits for at least `min_nr` events, for ever, and takes as many as fit;
+    /// a system call is made only for what is not in the ring yet. Fewer than
+    /// `min_nr` come back after a signal.
+    ///
+    /// # Errors
+    /// As [`Context::wait`](crate::Context::wait), and only if no event was
+    /// taken.
+    pub fn wait<'e>(
+        &mut self,
+        min_nr: usize,
+        events: &'e mut [Event],
+    ) -> Result<&'e mut [Event], Errno> {
+        self.wait_with(min_nr, events, Wait::new())
+    }
+
+    /// Waits for at least `min_nr` events, as `wait` says: for how long, with
+    /// which signal mask. Fewer than `min_nr`, or none, come back when the
+    /// time is over.
+    ///
+    /// # Errors
+    /// As [`Context::wait_with`](crate::Context::wait_with), and only if no
+    /// event was taken.
+    pub fn wait_with<'e>(
+        &mut self,
+        min_nr: usize,
+        events: &'e mut [Event],
+        wait: Wait<'_>,
+    ) -> Result<&'e mut [Event], Errno> {
+        if min_nr > events.len() {
+            // As the kernel would say, before anything is taken.
+            return Err(Errno::INVAL);
+        }
+        let taken = match self.take(events) {
+            Some(taken) => taken,
+            None => {
+                let count = self.call(min_nr, events, wait)?;
+                return Ok(front(events, count));
+            }
+        };
+        // An empty ring is an empty ring: no call is needed to learn that. A
+        // mask, though, is a wish to let signals in.
+        let enough = taken >= min_nr && (taken > 0 || !wait.has_mask());
+        if enough || wait.is_poll() || events.is_empty() {
+            return Ok(front(events, taken));
+        }
+        let count = match self.call(min_nr - taken.min(min_nr), &mut events[taken..], wait) {
+            Ok(more) => taken + more,
+            // What was taken is handed over; the error will come again.
+            Err(_) if taken > 0 => taken,
+            Err(errno) => return Err(errno),
+        };
+        Ok(front(events, count))
+    }
+
+    #[inline]
+    fn take(&self, events: &mut [Event]) -> Option<usize> {
+        // SAFETY: `Ring` is not `Clone` and borrows the context exclusively,
+        // and the methods that take events have `&mut self`.
+        self.map.and_then(|map| unsafe { map.take(events) })
+    }
+
+    fn call(
+        &mut self,
+        min_nr: usize,
+        events: &mut [Event],
+        wait: Wait<'_>,
+    ) -> Result<usize, Errno> {
+        // SAFETY: we are the ring's one reader, and not reading now.
+        unsafe { get_events(self.name, min_nr, events, wait) }
+    }
+}
+
+impl core::fmt::Debug for Ring<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Ring")
+            .field("name", &format_args!("{:#x}", self.name.0))
+            .field("slots", &self.slots())
+            .finish()
+    }
+}

@@ -1,0 +1,122 @@
+//! How the ring is read: the protocol alone, over whatever memory holds it.
+//!
+//! The kernel (`fs/aio.c`) writes an event, then a write barrier, then `tail`;
+//! the reader loads `tail` with acquire, copies, and stores `head` with
+//! release. Both are indices below `nr`, wrapped by comparison (`nr` is no
+//! power of two), and `head == tail` is empty.
+//!
+//! The orderings stand here and nowhere else, so that a model checker can run
+//! these very functions against a producer that behaves as the kernel does.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::abi::Event;
+
+/// An index that two sides share.
+pub(crate) trait Index {
+    fn load(&self, order: Ordering) -> u32;
+    fn store(&self, value: u32, order: Ordering);
+}
+
+impl Index for AtomicU32 {
+    #[inline(always)]
+    fn load(&self, order: Ordering) -> u32 {
+        AtomicU32::load(self, order)
+    }
+
+    #[inline(always)]
+    fn store(&self, value: u32, order: Ordering) {
+        AtomicU32::store(self, value, order);
+    }
+}
+
+/// The memory of a ring.
+///
+/// # Safety
+/// `slots` never changes, and `copy` reads nothing but the slots it is asked
+/// for.
+pub(crate) unsafe trait Memory {
+    type Index: Index;
+
+    /// How many slots there are: at least 2.
+    fn slots(&self) -> u32;
+
+    /// The next event to take. Only the reader writes it.
+    fn head(&self) -> &Self::Index;
+
+    /// One past the last event. Only the kernel writes it.
+    fn tail(&self) -> &Self::Index;
+
+    /// Copies `count` events, from the slot `first` on, to `to`.
+    ///
+    /// # Safety
+    /// `first + count` is at most `slots`, the kernel does not write those
+    /// slots now, and `to` is valid for writes of as many events.
+    unsafe fn copy(&self, first: u32, count: u32, to: *mut Event);
+}
+
+/// `head` and `tail`, both below `slots`. `None`: they make no sense.
+#[inline]
+fn indices(ring: &impl Memory) -> Option<(u32, u32)> {
+    // Only readers write `head`, and we are the only one.
+    let head = ring.head().load(Ordering::Relaxed);
+    // Acquire: the events before `tail`, and what the kernel wrote into the
+    // buffers of their operations, are seen as it wrote them.
+    let tail = ring.tail().load(Ordering::Acquire);
+    (head < ring.slots() && tail < ring.slots()).then_some((head, tail))
+}
+
+/// Takes one event. The outer `None`: the indices make no sense.
+///
+/// # Safety
+/// Nobody else reads the ring.
+#[inline]
+pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
+    let (head, tail) = indices(ring)?;
+    if head == tail {
+        return Some(None);
+    }
+    let mut event = Event::EMPTY;
+    // SAFETY: `head` is below `slots`, and the kernel does not write this slot
+    // before it sees a new head.
+    unsafe { ring.copy(head, 1, &raw mut event) };
+    let next = if head + 1 == ring.slots() {
+        0
+    } else {
+        head + 1
+    };
+    // Release: the copy above is done before the kernel may write to the slot
+    // again.
+    ring.head().store(next, Ordering::Release);
+    Some(Some(event))
+}
+
+/// Takes up to `events.len()` events. `None`: the indices make no sense.
+///
+/// # Safety
+/// Nobody else reads the ring.
+#[inline]
+pub(crate) unsafe fn take(ring: &impl Memory, events: &mut [Event]) -> Option<usize> {
+    let (mut head, tail) = indices(ring)?;
+    let mut taken = 0;
+    // In at most two runs: up to the end of the ring, then from its start.
+    while head != tail && taken < events.len() {
+        let end = if head < tail { tail } else { ring.slots() };
+        let run = ((end - head) as usize).min(events.len() - taken) as u32;
+        // SAFETY: `head + run` is within the ring's slots, `taken + run`
+        // within `events`. The kernel does not write slots from head to tail
+        // before it sees a new head.
+        unsafe { ring.copy(head, run, events.as_mut_ptr().add(taken)) };
+        taken += run as usize;
+        head += run;
+        if head == ring.slots() {
+            head = 0;
+        }
+    }
+    if taken != 0 {
+        // Release: the copies above are done before the kernel may write to
+        // these slots again.
+        ring.head().store(head, Ordering::Release);
+    }
+    Some(taken)
+}
