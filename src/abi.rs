@@ -70,6 +70,24 @@ pub struct Iocb {
     pub resfd: u32,
 }
 
+impl Iocb {
+    /// All fields zero: a read of nothing from standard input.
+    pub const EMPTY: Iocb = Iocb {
+        data: 0,
+        key: 0,
+        rw_flags: RwFlags::empty(),
+        opcode: 0,
+        reqprio: 0,
+        fildes: 0,
+        buf: 0,
+        nbytes: 0,
+        offset: 0,
+        reserved2: 0,
+        flags: IocbFlags::empty(),
+        resfd: 0,
+    };
+}
+
 /// `IOCB_CMD_PREAD`
 pub const IOCB_CMD_PREAD: u16 = 0;
 /// `IOCB_CMD_PWRITE`

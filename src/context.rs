@@ -94,6 +94,14 @@ impl Context {
         }
     }
 
+    /// No context: every call answers EINVAL, and dropping it does nothing.
+    pub(crate) const fn dead() -> Context {
+        Context {
+            name: AioContext::NONE,
+            ring: None,
+        }
+    }
+
     /// Gives the context up without destroying it.
     #[must_use = "the context lives on and must be destroyed by someone"]
     pub fn into_raw(self) -> AioContext {
@@ -282,6 +290,9 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        if self.name == AioContext::NONE {
+            return;
+        }
         // An error means that there is nothing to destroy: see `destroy`.
         // SAFETY: the context is owned, and no `Ring` borrows it any more.
         let _ = unsafe { sys::io_destroy(self.name) };

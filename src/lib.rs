@@ -83,6 +83,8 @@
     feature(asm_experimental_arch)
 )]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
@@ -90,13 +92,20 @@ extern crate std;
 mod arch;
 
 pub mod abi;
+pub mod buffer;
 mod context;
+mod drained;
+mod engine;
 mod errno;
 pub mod nr;
+pub mod op;
 pub mod opcode;
+mod queue;
+pub mod reactor;
 mod ring;
 #[cfg(feature = "rt")]
 pub mod rt;
+mod scope;
 mod sigset;
 pub mod sys;
 pub mod syscall;
@@ -104,8 +113,14 @@ mod wait;
 
 pub use abi::{AioContext, Event, Iocb, SigSet};
 pub use context::{Context, SubmitError, Submitter};
+#[cfg(feature = "std")]
+pub use drained::destroy_all;
+pub use drained::{DrainError, Drained, Pool};
+pub use engine::{Slot, Ticket};
 pub use errno::Errno;
+pub use queue::{Completion, Full, Queue};
 pub use ring::Ring;
+pub use scope::{Finished, Pending, Scope, ScopeSlot, scope, scope_on};
 pub use wait::Wait;
 
 /// The README's examples, compiled and run with the documentation's.

@@ -22,7 +22,7 @@ use bitflags::bitflags;
 
 use crate::abi::{
     IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
-    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb, IocbFlags, RwFlags,
+    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb,
 };
 use crate::arch::FACTS;
 
@@ -60,7 +60,7 @@ mod std_fd {
 /// An I/O priority, as `ioprio_set(2)` defines it: a class and, in two of
 /// them, a level from 0 (first) to 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IoPriority(i16);
+pub struct IoPriority(pub(crate) i16);
 
 impl IoPriority {
     /// Before everything else. Needs CAP_SYS_ADMIN or CAP_SYS_NICE: EPERM at
@@ -126,39 +126,25 @@ impl Iocb {
         self
     }
 
-    const fn new(opcode: u16, fd: Fd) -> Iocb {
+    pub(crate) const fn new(opcode: u16, fd: Fd) -> Iocb {
         Iocb {
-            data: 0,
-            key: 0,
-            rw_flags: RwFlags::empty(),
             opcode,
-            reqprio: 0,
             fildes: fd.0 as u32,
-            buf: 0,
-            nbytes: 0,
-            offset: 0,
-            reserved2: 0,
-            flags: IocbFlags::empty(),
-            resfd: 0,
+            ..Iocb::EMPTY
         }
     }
 }
 
-/// What every builder has: `resfd` and `build`.
+/// What every builder has: `resfd`. The builder's iocb is its field `$iocb`.
 macro_rules! builder {
-    ($($name:ident)+) => {$(
-        impl $name {
+    ($($(<$buffer:ident>)? $name:ident . $iocb:tt;)+) => {$(
+        impl$(<$buffer>)? $name$(<$buffer>)? {
             /// Signals this eventfd when the operation has ended (its counter
             /// goes up by one). Anything but an eventfd: EINVAL at submission.
-            pub fn resfd(mut self, eventfd: impl Into<Fd>) -> $name {
-                self.0.flags |= IocbFlags::RESFD;
-                self.0.resfd = eventfd.into().0 as u32;
+            pub fn resfd(mut self, eventfd: impl Into<$crate::opcode::Fd>) -> Self {
+                self.$iocb.flags |= $crate::abi::IocbFlags::RESFD;
+                self.$iocb.resfd = eventfd.into().0 as u32;
                 self
-            }
-
-            /// The operation, ready to be submitted.
-            pub const fn build(self) -> Iocb {
-                self.0
             }
         }
     )+};
@@ -166,27 +152,41 @@ macro_rules! builder {
 
 /// What reads and writes have besides.
 macro_rules! read_or_write {
-    ($($name:ident)+) => {$(
-        impl $name {
+    ($($(<$buffer:ident>)? $name:ident . $iocb:tt;)+) => {$(
+        impl$(<$buffer>)? $name$(<$buffer>)? {
             /// Where in the file, in bytes; 0 unless set. An offset over
             /// `i64::MAX` is EINVAL at submission. Ignored by pipes and such.
-            pub const fn offset(mut self, offset: u64) -> $name {
-                self.0.offset = offset as i64;
+            pub const fn offset(mut self, offset: u64) -> Self {
+                self.$iocb.offset = offset as i64;
                 self
             }
 
             /// Flags for this operation alone. One that the kernel does not
             /// know is EOPNOTSUPP at submission.
-            pub const fn rw_flags(mut self, flags: RwFlags) -> $name {
-                self.0.rw_flags = flags;
+            pub const fn rw_flags(mut self, flags: $crate::abi::RwFlags) -> Self {
+                self.$iocb.rw_flags = flags;
                 self
             }
 
             /// With this I/O priority instead of the thread's (Linux 4.18).
-            pub const fn priority(mut self, priority: IoPriority) -> $name {
-                self.0.flags = self.0.flags.union(IocbFlags::IOPRIO);
-                self.0.reqprio = priority.0;
+            pub const fn priority(mut self, priority: $crate::opcode::IoPriority) -> Self {
+                self.$iocb.flags = self.$iocb.flags.union($crate::abi::IocbFlags::IOPRIO);
+                self.$iocb.reqprio = priority.0;
                 self
+            }
+        }
+    )+};
+}
+
+pub(crate) use {builder, read_or_write};
+
+/// An operation whose builder holds nothing but its iocb.
+macro_rules! build {
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// The operation, ready to be submitted.
+            pub const fn build(self) -> Iocb {
+                self.0
             }
         }
     )+};
@@ -301,8 +301,9 @@ impl Poll {
     }
 }
 
-builder!(PRead PWrite PReadV PWriteV FSync FDSync Poll);
-read_or_write!(PRead PWrite PReadV PWriteV);
+builder! { PRead.0; PWrite.0; PReadV.0; PWriteV.0; FSync.0; FDSync.0; Poll.0; }
+read_or_write! { PRead.0; PWrite.0; PReadV.0; PWriteV.0; }
+build!(PRead PWrite PReadV PWriteV FSync FDSync Poll);
 
 /// A read or a write. The one place where a pointer becomes a field: its
 /// provenance is exposed, because the kernel takes it up again from a number.

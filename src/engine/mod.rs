@@ -1,0 +1,210 @@
+//! [`Engine`]: slots and a kernel, and what passes between them. The layers
+//! above ([`queue`](crate::queue), [`scope`](crate::scope()),
+//! [`reactor`](crate::reactor)) differ in how they hand buffers in and out.
+
+mod kernel;
+mod slots;
+
+use core::mem::MaybeUninit;
+
+pub(crate) use kernel::Kernel;
+#[allow(unreachable_pub, reason = "see there")]
+pub use slots::Extra;
+pub(crate) use slots::{Place, Slots};
+pub use slots::{Slot, Ticket};
+
+use crate::abi::{Event, IOCB_CMD_POLL};
+use crate::context::SubmitError;
+use crate::errno::Errno;
+use crate::wait::Wait;
+
+/// Operations that one io_submit is given, and events that one wait takes.
+pub(crate) const BATCH: usize = 32;
+
+/// Operations in slots, and the kernel that runs them. Dropping it destroys
+/// the kernel's side first and the buffers then; those that the kernel may
+/// still hold (a forked child cannot know) are leaked.
+pub(crate) struct Engine<'s, B, X, K: Kernel> {
+    pub(crate) slots: Slots<'s, B, X>,
+    pub(crate) kernel: K,
+}
+
+impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
+    /// `kernel` has nothing in flight and no event.
+    pub(crate) fn new(array: &'s mut [Slot<B, X>], kernel: K) -> Engine<'s, B, X, K> {
+        Engine {
+            slots: Slots::new(array),
+            kernel,
+        }
+    }
+
+    /// Submits what is staged, in order, until all of it is taken or the next
+    /// is refused. What was not taken stays staged.
+    ///
+    /// # Safety
+    /// Each staged iocb describes memory that its slot's buffer owns (or
+    /// nothing), or that is the kernel's until the operation has ended by
+    /// somebody else's promise.
+    pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
+        let mut submitted = 0;
+        while self.slots.staged() > 0 {
+            let mut places = [const { MaybeUninit::uninit() }; BATCH];
+            let batch = self.slots.batch(&mut places);
+            // SAFETY: the pointers lead into our slots; the memory is the
+            // caller's promise.
+            let result = unsafe { self.kernel.submit(batch.iocbs) };
+            self.slots.submitted(&batch, result.unwrap_or(0));
+            match result {
+                // Not known to happen; it would be an endless loop.
+                Ok(0) => {
+                    return Err(SubmitError {
+                        submitted,
+                        errno: Errno::AGAIN,
+                    });
+                }
+                Ok(taken) => submitted += taken,
+                Err(errno) => return Err(SubmitError { submitted, errno }),
+            }
+        }
+        Ok(submitted)
+    }
+
+    /// Submits what is staged; an operation that is refused is done with the
+    /// refusal as its result. Only for want of room in the kernel does it stop
+    /// early, and that only while something is in flight, whose end makes
+    /// room.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    pub(crate) unsafe fn flush(&mut self) {
+        // SAFETY: the caller's promise.
+        while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
+            if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
+                return;
+            }
+            if let Some(index) = self.slots.unstage_first() {
+                self.settle(index, negated(errno));
+            }
+        }
+    }
+
+    /// One event from the kernel, if there is one of ours: its slot, out of
+    /// flight and in no list, and its result.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Result<Option<(u32, i64)>, Errno> {
+        while self.slots.in_flight() > 0 {
+            let Some(event) = self.kernel.pop()? else {
+                break;
+            };
+            if let Some(index) = self.slots.ended(&event) {
+                return Ok(Some((index, event.res)));
+            }
+            // Nobody's: nothing of ours is in it.
+        }
+        Ok(None)
+    }
+
+    /// Waits until at least `min_nr` operations are done (no more than are in
+    /// flight or done, and no more than [`BATCH`] besides those done already),
+    /// or what `wait` lets through. How many are done.
+    pub(crate) fn wait(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+        let missing = min_nr
+            .saturating_sub(self.slots.done())
+            .min(self.slots.in_flight())
+            .min(BATCH);
+        if self.slots.in_flight() > 0 {
+            let mut events = [Event::EMPTY; BATCH];
+            let count = self.kernel.wait(missing, &mut events, wait)?;
+            for event in events.iter().take(count) {
+                if let Some(index) = self.slots.ended(event) {
+                    self.settle(index, event.res);
+                }
+            }
+        }
+        Ok(self.slots.done())
+    }
+
+    /// Keeps the result of an operation that is over, or drops what nobody
+    /// waits for.
+    fn settle(&mut self, index: u32, result: i64) {
+        if self.slots.extra(index).is_detached() {
+            drop(self.slots.release(index));
+        } else {
+            self.slots.keep(index, result);
+        }
+    }
+
+    /// Asks for an operation to end early. One that was not submitted yet is
+    /// done, with ECANCELED.
+    pub(crate) fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
+        match self.slots.find(ticket) {
+            Some(Place::InFlight) => {
+                let iocb = core::ptr::from_ref(self.slots.iocb(ticket.index()));
+                self.kernel.cancel(iocb)
+            }
+            Some(Place::Staged) => {
+                self.slots.unstage(ticket.index());
+                self.settle(ticket.index(), negated(Errno::CANCELED));
+                Ok(())
+            }
+            Some(Place::Done) | None => Err(Errno::INVAL),
+        }
+    }
+
+    /// Waits until nothing is in flight. Signals do not interrupt it. Polls
+    /// are cancelled first: nothing may ever end them.
+    ///
+    /// # Errors
+    /// Those of the wait, and the rest is still in flight.
+    pub(crate) fn drain(&mut self) -> Result<(), Errno> {
+        let mut from = 0;
+        while let Some(index) = self.slots.next_in_flight(from) {
+            if self.slots.iocb(index).opcode == IOCB_CMD_POLL {
+                // One that has just ended refuses, and its event comes.
+                let iocb = core::ptr::from_ref(self.slots.iocb(index));
+                let _ = self.kernel.cancel(iocb);
+            }
+            from = index + 1;
+        }
+        while self.slots.in_flight() > 0 {
+            let wanted = self.slots.done() + self.slots.in_flight();
+            match self.wait(wanted, Wait::new()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the kernel's side. What was in flight is done then, with
+    /// ECANCELED. An error: the kernel may still be at the buffers.
+    pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
+        self.kernel.destroy()?;
+        let mut from = 0;
+        while let Some(index) = self.slots.next_in_flight(from) {
+            self.slots.end(index);
+            self.settle(index, negated(Errno::CANCELED));
+            from = index + 1;
+        }
+        Ok(())
+    }
+}
+
+impl<B, X, K: Kernel> Engine<'_, B, X, K> {
+    /// The kernel's side, with nothing in flight; the engine is dead.
+    pub(crate) fn take(&mut self) -> K {
+        self.kernel.take()
+    }
+}
+
+impl<B, X, K: Kernel> Drop for Engine<'_, B, X, K> {
+    fn drop(&mut self) {
+        let idle = self.slots.in_flight() == 0;
+        let destroyed = self.kernel.destroy();
+        self.slots.clear(idle || destroyed.is_ok());
+    }
+}
+
+pub(crate) fn negated(errno: Errno) -> i64 {
+    -i64::from(errno.raw())
+}

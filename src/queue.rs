@@ -1,0 +1,285 @@
+//! [`Queue`]: operations that own their buffers.
+
+use core::fmt;
+
+use crate::buffer::Buffer;
+use crate::context::{Context, SubmitError};
+use crate::drained::Drained;
+use crate::engine::{Engine, Place, Slot, Ticket};
+use crate::errno::Errno;
+use crate::op::Op;
+use crate::wait::Wait;
+
+/// Operations in flight that own their buffers, in slots of the caller's, with
+/// no allocation. All of it is safe: a buffer goes into the queue with its
+/// operation, is out of reach while the kernel has it, and comes back with the
+/// result.
+///
+/// [`push`](Queue::push) stages an operation, [`submit`](Queue::submit) gives
+/// all staged ones to the kernel with one call, [`wait`](Queue::wait) and
+/// [`pop`](Queue::pop) give them back in the order in which they end. Every
+/// operation pushed comes back exactly once, by one of these or by
+/// [`unstage`](Queue::unstage).
+///
+/// # The end
+/// Dropping a queue destroys its context, which **blocks until every operation
+/// has ended**, and drops the buffers then. Should that be impossible (a forked
+/// child; the ring was unmapped), the buffers are leaked rather than freed. A
+/// queue that is leaked (`mem::forget`) leaks its buffers and the context; the
+/// slots may be used again. [`into_drained`](Queue::into_drained) ends one in
+/// microseconds.
+///
+/// # Fork
+/// A forked child has no part in its parent's queues: it may drop or forget
+/// them and must not use them (see [`Context`]).
+///
+/// # Examples
+/// ```
+/// use linux_aio::op::Read;
+/// use linux_aio::{Errno, Queue, Slot};
+/// use std::fs::File;
+/// use std::os::fd::AsRawFd;
+///
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = File::open("Cargo.toml").unwrap();
+/// let memory: &'static mut [u8; 4096] = Box::leak(Box::new([0; 4096]));
+/// let (first, second) = memory.split_at_mut(2048);
+///
+/// let mut slots = Slot::<&mut [u8]>::array::<8>();
+/// let mut queue = Queue::new(&mut slots)?;
+/// queue.push(Read::new(file.as_raw_fd(), first)).unwrap();
+/// queue.push(Read::new(file.as_raw_fd(), second).offset(2048)).unwrap();
+/// queue.submit().unwrap();
+/// while let Some(done) = queue.wait()? {
+///     let bytes = done.result?;
+///     let buffer = done.buffer.unwrap();
+///     println!("{}", String::from_utf8_lossy(&buffer[..bytes]));
+/// }
+/// # Ok::<(), Errno>(())
+/// ```
+pub struct Queue<'s, B: Buffer + 'static> {
+    engine: Engine<'s, B, (), Context>,
+}
+
+/// An operation that is over.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Completion<B> {
+    /// Which it was.
+    pub ticket: Ticket,
+    /// Its buffer, if it had one.
+    pub buffer: Option<B>,
+    /// Bytes moved, what a poll found, or 0. What reading or writing that file
+    /// may answer comes as an error: EIO, ENOSPC, EFAULT, EINVAL (O_DIRECT
+    /// alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …
+    pub result: Result<usize, Errno>,
+}
+
+/// Every slot is taken: the operation, given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Full<T>(pub T);
+
+impl<T> fmt::Debug for Full<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Full").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Full<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("every slot is taken")
+    }
+}
+
+impl<T> core::error::Error for Full<T> {}
+
+pub(crate) fn result(res: i64) -> Result<usize, Errno> {
+    crate::abi::Event {
+        res,
+        ..crate::abi::Event::EMPTY
+    }
+    .result()
+}
+
+impl<'s, B: Buffer + 'static> Queue<'s, B> {
+    /// A queue in these slots, with a context of its own for as many
+    /// operations.
+    ///
+    /// # Errors
+    /// As [`Context::new`]; EINVAL for no slots, or millions.
+    pub fn new(slots: &'s mut [Slot<B>]) -> Result<Queue<'s, B>, Errno> {
+        let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
+        Ok(Queue::on(Drained::new(nr)?, slots))
+    }
+
+    /// A queue in these slots, on a context that is there already. Only as many
+    /// slots are used as the context was set up for.
+    pub fn on(drained: Drained, slots: &'s mut [Slot<B>]) -> Queue<'s, B> {
+        let len = slots.len().min(drained.capacity());
+        Queue {
+            engine: Engine::new(&mut slots[..len], drained.into_context()),
+        }
+    }
+
+    /// Stages an operation: it waits in its slot for [`submit`](Queue::submit).
+    ///
+    /// # Errors
+    /// Every slot is taken; the operation comes back.
+    #[inline]
+    pub fn push(&mut self, op: impl Into<Op<B>>) -> Result<Ticket, Full<Op<B>>> {
+        let op = op.into();
+        if self.engine.slots.is_full() {
+            return Err(Full(op));
+        }
+        let (iocb, buffer) = op.prepare();
+        Ok(self.engine.slots.stage(&iocb, buffer, ()))
+    }
+
+    /// Submits the staged operations in order, with as few `io_submit(2)` as
+    /// it takes. How many went. Buffered file I/O runs inside this call.
+    ///
+    /// # Errors
+    /// How many were taken, and why the next was not, as
+    /// [`Context::submit`] tells it. That one and all behind it stay staged, in
+    /// order: after EAGAIN (no room) take some completions and submit again;
+    /// after anything else [`unstage`](Queue::unstage) the one refused, or
+    /// every submission begins with it.
+    #[inline]
+    pub fn submit(&mut self) -> Result<usize, SubmitError> {
+        // SAFETY: `push` is the only way in: each iocb is of a `Buffer`'s
+        // region, and the buffer is in the slot, out of reach, until the
+        // operation has ended; it lives for ever (`'static`) if the queue is
+        // leaked.
+        unsafe { self.engine.submit() }
+    }
+
+    /// Takes the first of the staged operations back, with its buffer. Its
+    /// ticket is dead.
+    pub fn unstage(&mut self) -> Option<(Ticket, Option<B>)> {
+        let index = self.engine.slots.unstage_first()?;
+        let released = self.engine.slots.release(index);
+        Some((released.ticket, released.buffer))
+    }
+
+    /// A completion, if there is one. No system call where the ring is mapped.
+    ///
+    /// # Errors
+    /// Never from a mapped ring in order. Otherwise those of
+    /// [`Context::wait`].
+    #[inline]
+    pub fn pop(&mut self) -> Result<Option<Completion<B>>, Errno> {
+        if let Some((index, res)) = self.engine.slots.take_done() {
+            return Ok(Some(self.complete(index, res)));
+        }
+        let ended = self.engine.pop()?;
+        Ok(ended.map(|(index, res)| self.complete(index, res)))
+    }
+
+    /// Waits for a completion, for ever. `None`: nothing is in flight (staged
+    /// operations are not; submit them first).
+    ///
+    /// # Errors
+    /// As [`Context::wait`]: EINTR after a signal. Nothing is lost by it.
+    pub fn wait(&mut self) -> Result<Option<Completion<B>>, Errno> {
+        if let Some(done) = self.pop()? {
+            return Ok(Some(done));
+        }
+        self.wait_with(1, Wait::new())?;
+        self.pop()
+    }
+
+    /// Waits until [`pop`](Queue::pop) can give at least `min_nr` completions,
+    /// as `wait` says: for how long, with which signal mask. It waits for no
+    /// more than are in flight, nor for more than 32 at a time. How many `pop`
+    /// can give: fewer after a signal, or when the time is over.
+    ///
+    /// # Errors
+    /// As [`Context::wait_with`]. Nothing is lost by it.
+    pub fn wait_with(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+        self.engine.wait(min_nr, wait)
+    }
+
+    /// Asks for an operation to end early. It comes back as a completion all
+    /// the same: a poll with result 0; one that was only staged with
+    /// ECANCELED.
+    ///
+    /// # Errors
+    /// - EINVAL: over already, or done and not yet popped, or not of a kind
+    ///   that can be cancelled: of what is in flight, only polls can (and
+    ///   transfers of some USB gadget drivers).
+    /// - ENOSYS: no cancelling here (gVisor).
+    pub fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
+        self.engine.cancel(ticket)
+    }
+
+    /// Whether the operation was pushed and has not been given back.
+    pub fn contains(&mut self, ticket: Ticket) -> bool {
+        self.engine.slots.find(ticket).is_some()
+    }
+
+    /// Whether the operation is staged and not submitted yet.
+    pub fn is_staged(&mut self, ticket: Ticket) -> bool {
+        self.engine.slots.find(ticket) == Some(Place::Staged)
+    }
+
+    /// The number of slots.
+    pub fn capacity(&self) -> usize {
+        self.engine.slots.len()
+    }
+
+    /// How many operations wait to be submitted.
+    pub fn staged(&self) -> usize {
+        self.engine.slots.staged()
+    }
+
+    /// How many operations are the kernel's, or have ended and were not looked
+    /// at yet.
+    pub fn in_flight(&self) -> usize {
+        self.engine.slots.in_flight()
+    }
+
+    /// Waits until nothing is in flight; [`pop`](Queue::pop) gives the
+    /// completions then. Polls are cancelled first. A signal does not end it.
+    ///
+    /// # Errors
+    /// As [`Context::wait`], but EINTR.
+    pub fn drain(&mut self) -> Result<(), Errno> {
+        self.engine.drain()
+    }
+
+    /// Drains the queue, drops what is left in it, and gives the context back
+    /// to be used again: in microseconds, where destroying it would take tens
+    /// of milliseconds.
+    ///
+    /// # Errors
+    /// As [`drain`](Queue::drain); then the queue has been dropped.
+    pub fn into_drained(mut self) -> Result<Drained, Errno> {
+        self.engine.drain()?;
+        let capacity = self.engine.slots.len() as u32;
+        let context = self.engine.take();
+        // SAFETY: `drain` has waited for all that was in flight, nobody else
+        // could submit to it, and what is dropped now has no part in it.
+        Ok(unsafe { Drained::from_context(context, capacity) })
+    }
+
+    #[inline]
+    fn complete(&mut self, index: u32, res: i64) -> Completion<B> {
+        let released = self.engine.slots.release(index);
+        Completion {
+            ticket: released.ticket,
+            buffer: released.buffer,
+            result: result(res),
+        }
+    }
+}
+
+impl<B: Buffer + 'static> fmt::Debug for Queue<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("context", &self.engine.kernel)
+            .field("slots", &self.capacity())
+            .field("staged", &self.staged())
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,409 @@
+//! [`scope()`]: operations on borrowed buffers.
+
+use core::cell::RefCell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+
+use crate::buffer::Buffer;
+use crate::context::Context;
+use crate::drained::Drained;
+use crate::engine::{Engine, Extra, Place, Slot, Ticket};
+use crate::errno::Errno;
+use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
+use crate::opcode::{Fd, PollMask};
+use crate::queue::{Full, result};
+use crate::wait::Wait;
+
+/// Nothing: in a scope the buffers stay with the [`Pending`] operations.
+type Nothing = core::convert::Infallible;
+
+/// Whether an operation's [`Pending`] is gone.
+pub struct Detached(bool);
+
+impl Extra for Detached {
+    const NEW: Detached = Detached(false);
+
+    fn is_detached(&self) -> bool {
+        self.0
+    }
+}
+
+/// The slot of an operation in a [`scope()`].
+pub type ScopeSlot = Slot<Nothing, Detached>;
+
+type ScopeEngine = Engine<'static, Nothing, Detached, Context>;
+
+/// Runs `f` with a scope in which operations borrow their buffers, in the
+/// manner of `std::thread::scope`: reads into `&mut [u8]`, writes from `&[u8]`,
+/// and their vectored forms, as many at once as there are slots.
+///
+/// **It returns only when every operation has ended**: also if `f` returns
+/// early or panics, or if signals arrive. Polls that still wait then are
+/// cancelled. If the kernel refuses to be waited for, the context is destroyed,
+/// which waits as well; if that is refused too (a forked child), the borrow
+/// cannot be ended by anyone and the process is aborted.
+///
+/// # Errors
+/// As [`Context::new`], and `f` has not been called. EINVAL for no slots.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Errno, ScopeSlot, scope};
+/// use std::{fs::File, os::fd::AsRawFd};
+///
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = File::open("Cargo.toml").unwrap();
+/// let fd = file.as_raw_fd();
+/// let (mut first, mut second) = ([0_u8; 16], [0_u8; 16]);
+///
+/// let sum = scope(&mut ScopeSlot::array::<4>(), |s| {
+///     let a = s.read(fd, &mut first, 0).unwrap();
+///     let b = s.read(fd, &mut second, 16).unwrap();
+///     // Both go to the kernel with one call, here.
+///     Ok::<_, Errno>(a.wait().result? + b.wait().result?)
+/// })??;
+/// assert_eq!(sum, 32);
+/// assert_eq!(&first[..11], b"[workspace]");
+/// # Ok::<(), Errno>(())
+/// ```
+pub fn scope<'env, F, T>(slots: &mut [ScopeSlot], f: F) -> Result<T, Errno>
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
+    let mut context = Drained::new(nr)?;
+    Ok(scope_on(&mut context, slots, f))
+}
+
+/// As [`scope()`], on a context that is there already, which is as good as new
+/// afterwards: nothing is set up or destroyed. (Unless it had to be destroyed,
+/// see there: every operation is refused with EINVAL then.) Only as many slots
+/// are used as it was set up for.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Drained, Errno, ScopeSlot, scope_on};
+/// use std::{fs::File, os::fd::AsRawFd};
+///
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = File::open("Cargo.toml").unwrap();
+/// let mut context = Drained::new(4)?;
+/// let mut slots = ScopeSlot::array::<4>();
+/// let mut buffer = [0_u8; 64];
+/// for chunk in 0..8 {
+///     let read = scope_on(&mut context, &mut slots, |s| {
+///         let read = s.read(file.as_raw_fd(), &mut buffer, chunk * 64);
+///         read.unwrap().wait().result
+///     });
+///     assert_eq!(read?, 64);
+/// }
+/// # Ok::<(), Errno>(())
+/// ```
+pub fn scope_on<'env, F, T>(context: &mut Drained, slots: &mut [ScopeSlot], f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let len = slots.len().min(context.capacity());
+    let slots: *mut [ScopeSlot] = &raw mut slots[..len];
+    // SAFETY: the reference is `'static` in name only: it goes into an engine
+    // that is dropped before this function returns, and that nobody can move
+    // out of `scope`, which is shared with `f`.
+    let slots: &'static mut [ScopeSlot] = unsafe { &mut *slots };
+    let scope = Scope {
+        engine: RefCell::new(Engine::new(slots, context.lend())),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let mut end = End {
+        scope: &scope,
+        context,
+        returned: false,
+    };
+    let value = f(&scope);
+    end.returned = true;
+    drop(end);
+    value
+}
+
+/// Where operations are begun: see [`scope()`].
+///
+/// It belongs to one thread.
+pub struct Scope<'scope, 'env: 'scope> {
+    engine: RefCell<ScopeEngine>,
+    /// Invariant, as in `std::thread::Scope`: a longer or a shorter scope is
+    /// another one.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Begins an operation. It goes to the kernel, together with others, with
+    /// the next wait, with [`submit`](Scope::submit), or at the scope's end. If
+    /// the kernel refuses it, that is its result.
+    ///
+    /// # Errors
+    /// Every slot is taken, also by operations that are done and whose
+    /// [`Pending`] is still there. The operation comes back.
+    pub fn start<B: Buffer + 'scope>(
+        &'scope self,
+        op: impl Into<Op<B>>,
+    ) -> Result<Pending<'scope, B>, Full<Op<B>>> {
+        let op = op.into();
+        if self.engine.borrow().slots.is_full() {
+            // Those that nobody waits for free their slots when they end.
+            self.tend();
+            if self.engine.borrow().slots.is_full() {
+                return Err(Full(op));
+            }
+        }
+        let (iocb, buffer) = op.prepare();
+        let mut engine = self.engine.borrow_mut();
+        let ticket = engine
+            .slots
+            .stage(&iocb, MaybeUninit::new(None), Detached::NEW);
+        Ok(Pending {
+            engine: &self.engine,
+            ticket,
+            buffer,
+        })
+    }
+
+    /// Reads into `buffer`, from `offset` in bytes. For flags, priorities and
+    /// pieces: [`start`](Scope::start) with a [`Read`].
+    ///
+    /// # Errors
+    /// As [`start`](Scope::start).
+    pub fn read(
+        &'scope self,
+        fd: impl Into<Fd>,
+        buffer: &'scope mut [u8],
+        offset: u64,
+    ) -> Result<Pending<'scope, &'scope mut [u8]>, Full<Op<&'scope mut [u8]>>> {
+        self.start(Read::new(fd, buffer).offset(offset))
+    }
+
+    /// Writes `buffer` at `offset` in bytes. For flags, priorities and pieces:
+    /// [`start`](Scope::start) with a [`Write`].
+    ///
+    /// # Errors
+    /// As [`start`](Scope::start).
+    pub fn write(
+        &'scope self,
+        fd: impl Into<Fd>,
+        buffer: &'scope [u8],
+        offset: u64,
+    ) -> Result<Pending<'scope, &'scope [u8]>, Full<Op<&'scope [u8]>>> {
+        self.start(Write::new(fd, buffer).offset(offset))
+    }
+
+    /// Syncs a file: its data and metadata. It covers the writes that are done,
+    /// not those in flight beside it.
+    ///
+    /// # Errors
+    /// As [`start`](Scope::start).
+    pub fn fsync(&'scope self, fd: impl Into<Fd>) -> Result<Pending<'scope, ()>, Full<Op<()>>> {
+        self.start(FSync::new(fd))
+    }
+
+    /// Syncs a file's data.
+    ///
+    /// # Errors
+    /// As [`start`](Scope::start).
+    pub fn fdsync(&'scope self, fd: impl Into<Fd>) -> Result<Pending<'scope, ()>, Full<Op<()>>> {
+        self.start(FDSync::new(fd))
+    }
+
+    /// Waits until a descriptor is ready; the result is what for:
+    /// [`PollMask::from_result`].
+    ///
+    /// # Errors
+    /// As [`start`](Scope::start).
+    pub fn poll(
+        &'scope self,
+        fd: impl Into<Fd>,
+        mask: PollMask,
+    ) -> Result<Pending<'scope, ()>, Full<Op<()>>> {
+        self.start(Poll::new(fd, mask))
+    }
+
+    /// Gives what has been started to the kernel now, with as few calls as it
+    /// takes. Without it that happens at the next wait.
+    pub fn submit(&self) {
+        // SAFETY: `start` is the only way in: each iocb is of a `Buffer`'s
+        // region that lives as long as the scope, and the `Pending` keeps the
+        // buffer out of reach until the operation has ended; the scope does
+        // not end before.
+        unsafe { self.engine.borrow_mut().flush() }
+    }
+
+    /// Waits, as `wait` says, until at least `min_nr` operations are done whose
+    /// [`Pending`] has not been waited for, or all of them are. How many are.
+    ///
+    /// # Errors
+    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
+    pub fn wait_with(&self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+        self.submit();
+        self.engine.borrow_mut().wait(min_nr, wait)
+    }
+
+    /// How many operations have not ended, as far as anyone has looked.
+    pub fn in_flight(&self) -> usize {
+        let engine = self.engine.borrow();
+        engine.slots.in_flight() + engine.slots.staged()
+    }
+
+    /// Looks at what has ended, without waiting.
+    fn tend(&self) {
+        self.submit();
+        // An error will come again where it can be told.
+        let _ = self.engine.borrow_mut().wait(0, Wait::poll());
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An operation that was begun in a [`Scope`], and the borrow of its buffer.
+///
+/// Dropping it lets the operation go on by itself, to the scope's end at the
+/// latest; the buffer stays borrowed by the scope.
+#[must_use = "dropping it lets the operation go on by itself"]
+pub struct Pending<'scope, B> {
+    engine: &'scope RefCell<ScopeEngine>,
+    ticket: Ticket,
+    /// Plain bytes, which say nothing of the memory that the kernel has.
+    buffer: MaybeUninit<Option<B>>,
+}
+
+/// What became of an operation, and its buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Finished<B> {
+    /// As in [`Completion`](crate::Completion).
+    pub result: Result<usize, Errno>,
+    /// The buffer, if it had one.
+    pub buffer: Option<B>,
+}
+
+impl<B> Pending<'_, B> {
+    /// Waits for the operation to end. Signals do not interrupt it:
+    /// [`Scope::wait_with`] does the waiting that they shall.
+    pub fn wait(self) -> Finished<B> {
+        loop {
+            if let Some(result) = self.take() {
+                let mut this = core::mem::ManuallyDrop::new(self);
+                let buffer = core::mem::replace(&mut this.buffer, MaybeUninit::uninit());
+                return Finished {
+                    result,
+                    // SAFETY: written by `start`, read here alone; the
+                    // operation has ended, so the memory is the program's.
+                    buffer: unsafe { buffer.assume_init() },
+                };
+            }
+            let mut engine = self.engine.borrow_mut();
+            // SAFETY: as in `Scope::submit`.
+            unsafe { engine.flush() };
+            let wanted = engine.slots.done() + 1;
+            match engine.wait(wanted, Wait::new()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => end_by_force(&mut engine),
+            }
+        }
+    }
+
+    /// Whether the operation has ended. Looks at the ring, without a system
+    /// call where that is mapped; begins what has been started.
+    pub fn is_finished(&self) -> bool {
+        let mut engine = self.engine.borrow_mut();
+        // SAFETY: as in `Scope::submit`.
+        unsafe { engine.flush() };
+        // An error will come again where it can be told.
+        let _ = engine.wait(0, Wait::poll());
+        engine.slots.find(self.ticket) == Some(Place::Done)
+    }
+
+    /// Asks for the operation to end early; it ends all the same.
+    ///
+    /// # Errors
+    /// As [`Queue::cancel`](crate::Queue::cancel).
+    pub fn cancel(&self) -> Result<(), Errno> {
+        self.engine.borrow_mut().cancel(self.ticket)
+    }
+
+    /// The result, if it is there; its slot is free then.
+    fn take(&self) -> Option<Result<usize, Errno>> {
+        let mut engine = self.engine.borrow_mut();
+        if engine.slots.find(self.ticket) != Some(Place::Done) {
+            return None;
+        }
+        let res = engine.slots.take_done_at(self.ticket.index());
+        engine.slots.release(self.ticket.index());
+        Some(result(res))
+    }
+}
+
+impl<B> Drop for Pending<'_, B> {
+    fn drop(&mut self) {
+        if self.take().is_some() {
+            // SAFETY: as in `wait`.
+            unsafe { self.buffer.assume_init_drop() };
+        } else {
+            let mut engine = self.engine.borrow_mut();
+            *engine.slots.extra(self.ticket.index()) = Detached(true);
+        }
+    }
+}
+
+impl<B> fmt::Debug for Pending<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending")
+            .field("ticket", &self.ticket)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The scope's end, however it comes.
+struct End<'a, 'scope, 'env> {
+    scope: &'a Scope<'scope, 'env>,
+    context: &'a mut Drained,
+    /// Not by a panic: what was started is wanted.
+    returned: bool,
+}
+
+impl Drop for End<'_, '_, '_> {
+    fn drop(&mut self) {
+        let mut engine = self.scope.engine.borrow_mut();
+        loop {
+            if self.returned {
+                // SAFETY: as in `Scope::submit`.
+                unsafe { engine.flush() };
+            }
+            if engine.drain().is_err() {
+                end_by_force(&mut engine);
+            }
+            // What the kernel had no room for has its turn now that it has.
+            if !self.returned || engine.slots.staged() == 0 {
+                break;
+            }
+        }
+        self.context.give_back(engine.take());
+    }
+}
+
+/// Ends everything in flight, or the process: the borrows must not end before.
+fn end_by_force(engine: &mut ScopeEngine) {
+    if engine.destroy().is_err() {
+        abort();
+    }
+}
+
+/// A panic that cannot be caught.
+extern "C" fn abort() -> ! {
+    panic!("AIO operations on borrowed buffers cannot be ended");
+}
