@@ -1,0 +1,355 @@
+//! Operations that own their buffers.
+#![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use linux_aio::buffer::{Buffer, BufferMut, Pieces};
+use linux_aio::op::{FSync, Poll, Read, Write};
+use linux_aio::opcode::PollMask;
+use linux_aio::{Completion, Context, Drained, Errno, Pool, Queue, Slot, Wait};
+use support::{TempFile, pattern};
+
+type Bytes = Box<[u8]>;
+
+fn zeroed(len: usize) -> Bytes {
+    vec![0; len].into()
+}
+
+/// A buffer that tells when it is dropped.
+struct Told(Bytes, &'static AtomicUsize);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, SeqCst);
+    }
+}
+
+// SAFETY: the box's own promise.
+unsafe impl Buffer for Told {
+    fn region(&mut self) -> (*mut u8, usize) {
+        self.0.region()
+    }
+}
+// SAFETY: as above.
+unsafe impl BufferMut for Told {}
+
+fn counter() -> &'static AtomicUsize {
+    Box::leak(Box::new(AtomicUsize::new(0)))
+}
+
+#[test]
+fn every_operation_comes_back_once_with_its_buffer() {
+    let content = pattern(64 * 100);
+    let file = TempFile::with(&content);
+    let mut slots = Slot::<(Bytes, usize)>::array::<16>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let mut seen = vec![0; 64];
+    let mut next = 0;
+    while next < 64 || queue.in_flight() > 0 {
+        while next < 64 {
+            let read = Read::new(file.fd(), (zeroed(100), next));
+            match queue.push(read.offset(next as u64 * 100)) {
+                Ok(_) => next += 1,
+                Err(full) => {
+                    let (_, number) = full.0.into_buffer().unwrap();
+                    assert_eq!(number, next, "the operation comes back");
+                    break;
+                }
+            }
+        }
+        queue.submit().unwrap();
+        while let Some(done) = queue.pop().unwrap() {
+            let (buffer, number) = done.buffer.unwrap();
+            assert_eq!(done.result, Ok(100));
+            assert!(buffer[..] == content[number * 100..][..100]);
+            seen[number] += 1;
+        }
+    }
+    assert!(seen.iter().all(|&times| times == 1));
+}
+
+#[test]
+fn a_batch_that_is_partly_taken_stays_in_order() {
+    let file = TempFile::with(&[1, 2, 3]);
+    let mut slots = Slot::<Bytes>::array::<64>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    // More than one call's worth before the bad one.
+    let tickets: Vec<_> = (0..50)
+        .map(|n| {
+            let fd = if n == 40 { -1 } else { file.fd() };
+            queue.push(Read::new(fd, zeroed(3))).unwrap()
+        })
+        .collect();
+    let error = queue.submit().unwrap_err();
+    assert_eq!((error.submitted, error.errno), (40, Errno::BADF));
+    assert_eq!((queue.staged(), queue.in_flight()), (10, 40));
+    let (ticket, buffer) = queue.unstage().unwrap();
+    assert_eq!((ticket, buffer.unwrap().len()), (tickets[40], 3));
+    assert!(queue.is_staged(tickets[41]));
+    assert_eq!(queue.submit(), Ok(9));
+    assert_eq!(queue.unstage(), None);
+    let mut over = Vec::new();
+    while let Some(done) = queue.wait().unwrap() {
+        assert_eq!(done.buffer.as_deref(), Some(&[1, 2, 3][..]));
+        over.push(done.ticket);
+    }
+    let expected: Vec<_> = tickets.iter().copied().filter(|&t| t != ticket).collect();
+    assert_eq!(over, expected);
+}
+
+#[test]
+fn a_ticket_never_names_a_later_operation() {
+    let (reader, writer) = support::pipe();
+    let mut slots = Slot::<()>::array::<1>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let mut old = Vec::new();
+    for _ in 0..10 {
+        let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+        let ticket = queue.push(ready).unwrap();
+        queue.submit().unwrap();
+        let done = queue.wait().unwrap().unwrap();
+        assert_eq!(done.ticket, ticket);
+        old.push(ticket);
+    }
+    let never = queue
+        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
+        .unwrap();
+    queue.submit().unwrap();
+    for ticket in old {
+        assert!(!queue.contains(ticket));
+        assert_eq!(queue.cancel(ticket), Err(Errno::INVAL));
+    }
+    assert_eq!(queue.in_flight(), 1, "the operation of today is untouched");
+    assert_eq!(queue.cancel(never), Ok(()));
+    let done = queue.wait().unwrap().unwrap();
+    assert_eq!((done.ticket, done.result), (never, Ok(0)));
+}
+
+#[test]
+fn what_was_only_staged_is_cancelled_here() {
+    let file = TempFile::with(b"x");
+    let mut slots = Slot::<Bytes>::array::<4>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let tickets = [0; 3].map(|_| queue.push(Read::new(file.fd(), zeroed(1))).unwrap());
+    assert_eq!(queue.cancel(tickets[1]), Ok(()));
+    let done = queue.wait().unwrap().unwrap();
+    assert_eq!(
+        (done.ticket, done.result),
+        (tickets[1], Err(Errno::CANCELED))
+    );
+    assert!(done.buffer.is_some());
+    assert_eq!(queue.submit(), Ok(2));
+}
+
+#[test]
+fn waiting_is_bounded_by_what_is_in_flight_and_by_time() {
+    let (reader, writer) = support::pipe();
+    let mut slots = Slot::<()>::array::<4>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    assert_eq!(queue.wait(), Ok(None), "nothing is in flight");
+    queue
+        .push(Poll::new(writer.as_raw_fd(), PollMask::OUT))
+        .unwrap();
+    assert_eq!(queue.wait(), Ok(None), "staged is not in flight");
+    queue
+        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
+        .unwrap();
+    queue.submit().unwrap();
+    let begin = Instant::now();
+    let short = Wait::new().timeout(Duration::from_millis(30));
+    assert_eq!(queue.wait_with(9, short), Ok(1));
+    assert!(begin.elapsed() >= Duration::from_millis(30));
+    let done = queue.pop().unwrap().unwrap();
+    assert_eq!(done.result.map(PollMask::from_result), Ok(PollMask::OUT));
+    assert_eq!(queue.pop(), Ok(None));
+}
+
+#[test]
+fn pieces_are_one_operation() {
+    let file = TempFile::with(b"");
+    let mut slots = Slot::<Pieces<Bytes>>::array::<2>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let parts: Vec<Bytes> = vec![b"one".as_slice().into(), b"three".as_slice().into()];
+    queue
+        .push(Write::new(file.fd(), Pieces::new(parts)))
+        .unwrap();
+    queue.submit().unwrap();
+    assert_eq!(queue.wait().unwrap().unwrap().result, Ok(8));
+    let parts = vec![zeroed(5), zeroed(3)];
+    queue
+        .push(Read::new(file.fd(), Pieces::new(parts)))
+        .unwrap();
+    queue.push(FSync::new(file.fd())).unwrap();
+    queue.submit().unwrap();
+    let parts = loop {
+        let Completion { buffer, result, .. } = queue.wait().unwrap().unwrap();
+        if let Some(pieces) = buffer {
+            assert_eq!(result, Ok(8));
+            break pieces.into_parts();
+        }
+        assert_eq!(result, Ok(0));
+    };
+    assert_eq!((&parts[0][..], &parts[1][..]), (&b"oneth"[..], &b"ree"[..]));
+}
+
+/// Direct reads in flight, and then the end: no buffer goes before its read.
+#[test]
+fn dropping_waits_and_then_drops_every_buffer() {
+    const BLOCK: usize = 1 << 20;
+    let file = TempFile::with(&pattern(16 * BLOCK));
+    let direct = file.direct();
+    let dropped = counter();
+    let memory: &'static mut [u8] = Box::leak(zeroed(16 * BLOCK + 4096));
+    let shift = memory.as_ptr().align_offset(4096);
+    let start = memory[shift..].as_mut_ptr();
+
+    /// A block of that memory; its drop tells whether it had been read by then.
+    struct Block(*mut u8, &'static AtomicUsize);
+    // SAFETY: disjoint blocks that live for ever, reached through this alone.
+    unsafe impl Buffer for Block {
+        fn region(&mut self) -> (*mut u8, usize) {
+            (self.0, BLOCK)
+        }
+    }
+    // SAFETY: as above.
+    unsafe impl BufferMut for Block {}
+    impl Drop for Block {
+        fn drop(&mut self) {
+            // SAFETY: the last byte of the block; the pattern has no zero.
+            if unsafe { self.0.add(BLOCK - 1).read_volatile() } != 0 {
+                self.1.fetch_add(1, SeqCst);
+            }
+        }
+    }
+
+    let mut slots = Slot::<Block>::array::<16>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    for number in 0..16 {
+        let block = Block(start.wrapping_add(number * BLOCK), dropped);
+        let read = Read::new(direct.as_raw_fd(), block).offset((number * BLOCK) as u64);
+        queue.push(read).unwrap();
+    }
+    queue.submit().unwrap();
+    drop(queue);
+    assert_eq!(
+        dropped.load(SeqCst),
+        16,
+        "dropped once each, after its read"
+    );
+}
+
+#[test]
+fn a_leaked_queue_leaks_and_the_slots_may_be_used_again() {
+    let (reader, writer) = support::pipe();
+    let dropped = counter();
+    let mut slots = Slot::<Told>::array::<2>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let file = TempFile::with(b"x");
+    let old = queue
+        .push(Read::new(file.fd(), Told(zeroed(1), dropped)))
+        .unwrap();
+    queue.submit().unwrap();
+    std::mem::forget(queue);
+    let mut queue = Queue::new(&mut slots).unwrap();
+    assert!(!queue.contains(old));
+    queue
+        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
+        .unwrap();
+    queue
+        .push(Poll::new(writer.as_raw_fd(), PollMask::OUT))
+        .unwrap();
+    queue.submit().unwrap();
+    drop(queue);
+    drop(slots);
+    assert_eq!(dropped.load(SeqCst), 0);
+}
+
+#[test]
+fn a_child_leaks_what_its_parent_has_in_flight() {
+    let (reader, _writer) = support::pipe();
+    let dropped = counter();
+    let mut slots = Slot::<Told>::array::<2>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    // A poll has no buffer; what is staged has one that is nobody else's.
+    queue
+        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
+        .unwrap();
+    queue.submit().unwrap();
+    let status = support::in_child(|| {
+        // SAFETY: the child's own copy, which its parent does not see.
+        drop(unsafe { std::ptr::read(&raw const queue) });
+        7
+    });
+    assert_eq!(status, 7);
+    assert_eq!(queue.in_flight(), 1);
+    drop(queue);
+    assert_eq!(dropped.load(SeqCst), 0);
+}
+
+#[test]
+fn a_drained_context_is_used_again() {
+    let file = TempFile::with(b"again");
+    let mut pool = Pool::<2>::new();
+    let mut names = Vec::new();
+    for _ in 0..20 {
+        let mut slots = Slot::<Bytes>::array::<4>();
+        let mut queue = Queue::on(pool.take(4).unwrap(), &mut slots);
+        for _ in 0..4 {
+            queue.push(Read::new(file.fd(), zeroed(5))).unwrap();
+        }
+        queue.submit().unwrap();
+        let drained = queue.into_drained().unwrap();
+        let context = drained.into_context();
+        names.push(context.as_raw());
+        assert_eq!(
+            context
+                .wait_with(0, &mut [Default::default()], Wait::poll())
+                .unwrap(),
+            []
+        );
+        // SAFETY: just drained, and looked at.
+        let drained = unsafe { Drained::from_context(context, 4) };
+        assert!(pool.put(drained).is_none());
+    }
+    assert!(names.iter().all(|name| *name == names[0]));
+    assert_eq!(pool.len(), 1);
+    // A larger one is not to be had from it.
+    assert_eq!(pool.take(64).unwrap().capacity(), 64);
+    assert_eq!(pool.len(), 1);
+}
+
+#[test]
+fn a_context_is_drained_by_count() {
+    let (_reader, writer) = support::pipe();
+    let context = Context::new(40).unwrap();
+    for _ in 0..40 {
+        let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+        // SAFETY: no buffer.
+        unsafe { context.submit(&mut [&mut ready.build()]) }.unwrap();
+    }
+    // SAFETY: forty were submitted, and no event was taken.
+    let drained = unsafe { context.drain(40, 40) }.unwrap();
+    let mut context = drained.into_context();
+    assert_eq!(context.ring().pop(), Ok(None));
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn many_contexts_end_side_by_side() {
+    let of = |count| {
+        (0..count)
+            .map(|_| Context::new(1).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(linux_aio::destroy_all(of(32)), [Ok(()); 32]);
+    assert_eq!(linux_aio::destroy_all(of(0)), []);
+}
+
+#[test]
+fn no_slots_is_an_error_not_a_panic() {
+    assert_eq!(Queue::<Bytes>::new(&mut []).map(drop), Err(Errno::INVAL));
+}

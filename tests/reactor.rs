@@ -1,0 +1,156 @@
+//! Futures, on the smallest executor there is.
+#![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::future::Future;
+use std::io::Write as _;
+use std::os::fd::AsRawFd;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context as Task, Poll, Wake, Waker};
+
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
+use linux_aio::{Errno, Wait};
+use support::{TempFile, pattern};
+
+type Bytes = Box<[u8]>;
+
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+fn poll<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Option<F::Output> {
+    match future.poll(&mut Task::from_waker(waker)) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn more_futures_than_slots_all_finish() {
+    let content = pattern(100 * 50);
+    let file = TempFile::with(&content);
+    let mut slots = ReactorSlot::array::<4>();
+    let reactor = Reactor::<Bytes>::new(&mut slots).unwrap().batched();
+    let counters: Vec<_> = (0..50).map(|_| Arc::new(Counter::default())).collect();
+    let mut tasks: Vec<_> = (0..50)
+        .map(|n| {
+            Some(Box::pin(reactor.read(
+                file.fd(),
+                vec![0; 100].into(),
+                n * 100,
+            )))
+        })
+        .collect();
+    let mut left = 50;
+    let mut woken: Vec<usize> = (0..50).collect();
+    while left > 0 {
+        for &n in &woken {
+            counters[n].0.store(0, SeqCst);
+            let Some(task) = &mut tasks[n] else { continue };
+            if let Some(done) = poll(task.as_mut(), &counters[n].clone().into()) {
+                assert_eq!(done.result, Ok(100));
+                assert!(done.buffer.unwrap()[..] == content[n * 100..][..100]);
+                tasks[n] = None;
+                left -= 1;
+            }
+        }
+        reactor.wait(Wait::new()).unwrap();
+        // Only who was woken is polled again: a lost wake is a hang.
+        woken = (0..50)
+            .filter(|&n| counters[n].0.load(SeqCst) > 0)
+            .collect();
+        assert!(!woken.is_empty() || left == 0, "nobody was woken");
+    }
+}
+
+#[test]
+fn an_eventfd_tells_when_to_turn() {
+    let (reader, writer) = support::pipe();
+    let eventfd = support::eventfd();
+    let mut slots = ReactorSlot::array::<4>();
+    let reactor = Reactor::<(), Shared>::new(&mut slots)
+        .unwrap()
+        .eventfd(&eventfd);
+    let counter = Arc::new(Counter::default());
+    let waker = counter.clone().into();
+    let mut ready = pin!(reactor.poll(&reader, PollMask::IN));
+    assert!(poll(ready.as_mut(), &waker).is_none());
+    assert_eq!(reactor.turn(), Ok(0));
+    std::fs::File::from(writer).write_all(b"x").unwrap();
+    let mut count = [0_u8; 8];
+    // SAFETY: eight bytes are read at the most.
+    let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+    assert_eq!((read, u64::from_ne_bytes(count)), (8, 1));
+    assert_eq!(reactor.turn(), Ok(1));
+    assert_eq!(counter.0.load(SeqCst), 1);
+    let done = poll(ready.as_mut(), &waker).unwrap();
+    assert!(PollMask::from_result(done.result.unwrap()).contains(PollMask::IN));
+}
+
+#[test]
+fn a_dropped_future_cancels_its_poll_and_frees_its_slot_for_the_next() {
+    let (reader, writer) = support::pipe();
+    let mut slots = ReactorSlot::array::<1>();
+    let reactor = Reactor::<()>::new(&mut slots).unwrap();
+    let counter = Arc::new(Counter::default());
+    let waker: Waker = counter.clone().into();
+    let mut never = Box::pin(reactor.poll(&reader, PollMask::IN));
+    assert!(poll(never.as_mut(), Waker::noop()).is_none());
+    let mut first = Box::pin(reactor.poll(&writer, PollMask::OUT));
+    let mut second = Box::pin(reactor.poll(&writer, PollMask::OUT));
+    assert!(
+        poll(first.as_mut(), Waker::noop()).is_none(),
+        "no slot is free"
+    );
+    assert!(poll(second.as_mut(), &waker).is_none(), "no slot is free");
+    drop(never);
+    reactor.wait(Wait::new()).unwrap();
+    // The slot was offered to the first, which goes: it is the second's.
+    drop(first);
+    assert_eq!(counter.0.load(SeqCst), 1);
+    assert!(poll(second.as_mut(), &waker).is_some());
+    assert_eq!(reactor.in_flight(), 0);
+}
+
+#[test]
+fn a_dropped_read_keeps_its_buffer_until_it_has_ended() {
+    let content = pattern(1 << 20);
+    let file = TempFile::with(&content);
+    let direct = file.direct();
+    let mut slots = ReactorSlot::array::<8>();
+    let reactor = Reactor::<Bytes, Shared>::new(&mut slots).unwrap();
+    for _ in 0..8 {
+        // Misaligned is an error in the event, which is as good here.
+        let mut read = Box::pin(reactor.read(&direct, vec![0; 1 << 20].into(), 0));
+        let _ = poll(read.as_mut(), Waker::noop());
+    }
+    while reactor.in_flight() > 0 {
+        reactor.turn().unwrap();
+        std::thread::yield_now();
+    }
+    let drained = reactor.into_drained().unwrap();
+    assert_eq!(drained.into_context().ring().pop(), Ok(None));
+}
+
+#[test]
+fn refusals_are_results_and_threads_may_share() {
+    fn shareable<T: Send + Sync>(value: T) -> T {
+        value
+    }
+    let mut slots = ReactorSlot::array::<2>();
+    let reactor = shareable(Reactor::<Bytes, Shared>::new(&mut slots).unwrap());
+    let mut bad = pin!(reactor.read(-1, vec![0; 8].into(), 0));
+    let done = poll(bad.as_mut(), Waker::noop()).unwrap();
+    assert_eq!(done.result, Err(Errno::BADF));
+    assert_eq!(done.buffer.unwrap().len(), 8);
+    let _ = <Shared as Lock>::NEW;
+}

@@ -1,0 +1,154 @@
+//! Operations on borrowed buffers.
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+mod support;
+
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use linux_aio::buffer::{IoSlice, IoSliceMut};
+use linux_aio::op::{Read, Write};
+use linux_aio::opcode::PollMask;
+use linux_aio::{Drained, Errno, ScopeSlot, Wait, scope, scope_on};
+use support::{TempFile, pattern};
+
+#[test]
+fn many_at_once_and_back() {
+    let content = pattern(32 * 512);
+    let file = TempFile::with(b"");
+    let mut read = vec![0; content.len()];
+    let mut slots = ScopeSlot::array::<32>();
+    scope(&mut slots, |s| {
+        for (number, part) in content.chunks(512).enumerate() {
+            // Nobody waits for it; the scope does.
+            drop(s.write(file.fd(), part, number as u64 * 512).unwrap());
+        }
+    })
+    .unwrap();
+    let sum = scope(&mut slots, |s| {
+        let parts = read.chunks_mut(512).enumerate();
+        let pending: Vec<_> = parts
+            .map(|(number, part)| s.read(file.fd(), part, number as u64 * 512).unwrap())
+            .collect();
+        let done = pending.into_iter().map(|one| one.wait());
+        done.map(|done| done.result.unwrap()).sum::<usize>()
+    });
+    assert_eq!(sum, Ok(content.len()));
+    assert!(read == content);
+}
+
+#[test]
+fn pieces_and_a_refusal() {
+    let file = TempFile::with(b"");
+    let (mut a, mut b) = ([0; 3], [0; 4]);
+    let write = [IoSlice::new(b"seven"), IoSlice::new(b"th")];
+    {
+        let mut read = [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)];
+        scope(&mut ScopeSlot::array::<4>(), |s| {
+            let bad = s.read(-1, &mut [], 0).unwrap();
+            let put = s.start(Write::new(file.fd(), &write[..])).unwrap();
+            assert_eq!(put.wait().result, Ok(7));
+            assert_eq!(
+                bad.wait().result,
+                Err(Errno::BADF),
+                "the refusal is the result"
+            );
+            assert_eq!(s.fsync(file.fd()).unwrap().wait().result, Ok(0));
+            let get = s.start(Read::new(file.fd(), &mut read[..])).unwrap();
+            assert_eq!(get.wait().result, Ok(7));
+        })
+        .unwrap();
+    }
+    assert_eq!((&a, &b), (b"sev", b"enth"));
+}
+
+/// Direct reads that are in flight when `end` leaves the scope; every byte must
+/// be there afterwards.
+fn ends_only_when_the_reads_have(end: impl Fn(), raised: bool) {
+    const BLOCK: usize = 1 << 20;
+    let content = pattern(16 * BLOCK);
+    let file = TempFile::with(&content);
+    let direct = file.direct();
+    let mut memory = vec![0_u8; content.len() + 4096];
+    let shift = memory.as_ptr().align_offset(4096);
+    let mut slots = ScopeSlot::array::<16>();
+    let mut context = Drained::new(16).unwrap();
+    let mut proved = false;
+    for _ in 0..20 {
+        memory.fill(0);
+        let buffer = &mut memory[shift..][..content.len()];
+        let last = (&raw const buffer[content.len() - 1]).cast::<u8>();
+        let left = catch_unwind(AssertUnwindSafe(|| {
+            scope_on(&mut context, &mut slots, |s| {
+                for (number, block) in buffer.chunks_mut(BLOCK).enumerate() {
+                    let fd = direct.as_raw_fd();
+                    drop(s.read(fd, block, (number * BLOCK) as u64).unwrap());
+                }
+                s.submit();
+                // SAFETY: within the memory; the kernel writes it, so it is
+                // read as what it is.
+                proved |= unsafe { last.read_volatile() } == 0;
+                end();
+            });
+        }));
+        assert_eq!(left.is_err(), raised);
+        assert!(memory[shift..][..content.len()] == content[..]);
+        if proved {
+            return;
+        }
+    }
+    panic!("no read was ever in flight: the test shows nothing");
+}
+
+#[test]
+fn returning_waits_for_the_reads() {
+    ends_only_when_the_reads_have(|| {}, false);
+}
+
+#[test]
+fn a_panic_waits_for_the_reads() {
+    ends_only_when_the_reads_have(|| panic!("on purpose"), true);
+}
+
+#[test]
+fn polls_do_not_hold_the_scope() {
+    let (reader, _writer) = support::pipe();
+    let mut context = Drained::new(4).unwrap();
+    let mut slots = ScopeSlot::array::<2>();
+    for _ in 0..3 {
+        scope_on(&mut context, &mut slots, |s| {
+            let poll = s.poll(reader.as_raw_fd(), PollMask::IN).unwrap();
+            let short = Wait::new().timeout(Duration::from_millis(5));
+            assert_eq!(s.wait_with(1, short), Ok(0));
+            assert!(!poll.is_finished());
+        });
+    }
+    // The context is as good as new.
+    let mut byte = [0];
+    let file = TempFile::with(b"x");
+    scope_on(&mut context, &mut slots, |s| {
+        assert_eq!(
+            s.read(file.fd(), &mut byte, 0).unwrap().wait().result,
+            Ok(1)
+        );
+    });
+}
+
+#[test]
+fn a_full_scope_gives_the_operation_back() {
+    let file = TempFile::with(b"xy");
+    let (mut a, mut b, mut c) = ([0], [0], [0]);
+    scope(&mut ScopeSlot::array::<1>(), |s| {
+        let first = s.read(file.fd(), &mut a, 0).unwrap();
+        let full = s.read(file.fd(), &mut b, 1).unwrap_err();
+        let buffer = full.0.into_buffer().unwrap();
+        assert!(first.is_finished());
+        drop(first);
+        drop(s.read(file.fd(), buffer, 1).unwrap());
+        // Nobody waits for that one, so its slot is free when it has ended.
+        assert_eq!(s.read(file.fd(), &mut c, 0).unwrap().wait().result, Ok(1));
+    })
+    .unwrap();
+    assert_eq!((a, b, c), (*b"x", *b"y", *b"x"));
+}
