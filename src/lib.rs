@@ -36,6 +36,11 @@
 //! # The map
 //! | from the top | |
 //! |---|---|
+//! | [`Queue`] | safe: operations that own their buffers, in fixed slots, no allocation |
+//! | [`scope()`] | safe: operations that borrow their buffers, and end before it does |
+//! | [`reactor`] | safe: the operations as futures, for any executor |
+//! | [`buffer`], [`op`] | what these take: memory, and operations with their memory |
+//! | [`Drained`], [`Pool`] | contexts to be used again, which is cheaper than ending them |
 //! | [`Context`], [`Submitter`], [`Ring`], [`Wait`] | owns a kernel context: submit, wait, cancel, reap, destroy |
 //! | [`opcode`] | builders: a typed operation becomes an [`Iocb`] |
 //! | [`sys`] | the seven calls as the kernel has them |
@@ -57,12 +62,14 @@
 //!
 //! # Features
 //! None is on by default.
+//! - `alloc`: `Box<[u8]>`, `Vec<u8>` and vectors of them as buffers.
 //! - `rt`: `entry!` makes a static binary of a `main`, with nothing else
 //!   linked. The feature alone adds no symbol.
 //! - `sc`: issue the traps through the `sc` crate, on 64-bit x86_64, aarch64
 //!   and riscv64; elsewhere our own go on serving.
-//! - `std`: `From<Errno> for std::io::Error`, and anything that is `AsFd` where
-//!   a descriptor is wanted.
+//! - `std`: `From<Errno> for std::io::Error`, anything that is `AsFd` where a
+//!   descriptor is wanted, a reactor that threads share, `destroy_all`; with
+//!   `alloc`.
 #![no_std]
 // These architectures' `asm!` is not stable yet.
 #![cfg_attr(
@@ -122,6 +129,119 @@ pub use queue::{Completion, Full, Queue};
 pub use ring::Ring;
 pub use scope::{Finished, Pending, Scope, ScopeSlot, scope, scope_on};
 pub use wait::Wait;
+
+/// The mistakes that do not compile.
+///
+/// A buffer is touched while the kernel has it:
+/// ```compile_fail,E0503
+/// # use linux_aio::{ScopeSlot, scope};
+/// let mut buffer = [0_u8; 8];
+/// scope(&mut ScopeSlot::array::<1>(), |s| {
+///     let read = s.read(0, &mut buffer, 0).unwrap();
+///     let early = buffer[0] + 1;
+///     let _ = read.wait();
+/// });
+/// ```
+///
+/// A buffer does not live as long as the scope:
+/// ```compile_fail,E0597
+/// # use linux_aio::{ScopeSlot, scope};
+/// scope(&mut ScopeSlot::array::<1>(), |s| {
+///     let mut buffer = [0_u8; 8];
+///     drop(s.read(0, &mut buffer, 0));
+/// });
+/// ```
+///
+/// An operation outlives the scope:
+/// ```compile_fail
+/// # use linux_aio::{ScopeSlot, scope};
+/// let mut buffer = [0_u8; 8];
+/// let read = scope(&mut ScopeSlot::array::<1>(), |s| s.read(0, &mut buffer, 0).unwrap());
+/// ```
+///
+/// A queue is given a buffer that is only borrowed for a while, and could be
+/// leaked (`mem::forget`) with the read in flight:
+/// ```compile_fail,E0597
+/// # use linux_aio::{Queue, Slot, op::Read};
+/// let mut buffer = [0_u8; 8];
+/// let mut slots = Slot::<&'static mut [u8]>::array::<1>();
+/// let mut queue = Queue::new(&mut slots).unwrap();
+/// queue.push(Read::new(0, &mut buffer[..]));
+/// ```
+///
+/// A buffer is used after the queue was given it:
+/// ```compile_fail,E0382
+/// # use linux_aio::{Queue, Slot, op::Read};
+/// # fn with(buffer: &'static mut [u8]) {
+/// let mut slots = Slot::<&'static mut [u8]>::array::<1>();
+/// let mut queue = Queue::new(&mut slots).unwrap();
+/// queue.push(Read::new(0, buffer)).unwrap();
+/// buffer[0] = 1;
+/// # }
+/// ```
+///
+/// A read-only buffer is read into:
+/// ```compile_fail,E0277
+/// # use linux_aio::op::Read;
+/// let read = Read::new(0, &b"constant"[..]);
+/// ```
+///
+/// An operation is submitted twice:
+/// ```compile_fail,E0382
+/// # use linux_aio::{Queue, Slot, op::Read};
+/// # fn with(buffer: &'static mut [u8], queue: &mut Queue<'_, &'static mut [u8]>) {
+/// let read = Read::new(0, buffer);
+/// queue.push(read).unwrap();
+/// queue.push(read).unwrap();
+/// # }
+/// ```
+///
+/// Slots are used by two queues at once:
+/// ```compile_fail,E0499
+/// # use linux_aio::{Queue, Slot};
+/// let mut slots = Slot::<()>::array::<1>();
+/// let first = Queue::new(&mut slots).unwrap();
+/// let second = Queue::new(&mut slots).unwrap();
+/// drop(first);
+/// ```
+///
+/// A scope, or a future of a one-thread reactor, goes to another thread:
+/// ```compile_fail,E0277
+/// # use linux_aio::{ScopeSlot, scope};
+/// scope(&mut ScopeSlot::array::<1>(), |s| {
+///     std::thread::scope(|threads| {
+///         threads.spawn(|| s.in_flight());
+///     });
+/// });
+/// ```
+/// ```compile_fail,E0277
+/// # use linux_aio::reactor::{Reactor, ReactorSlot};
+/// fn send<T: Send>(_: T) {}
+/// let mut slots = ReactorSlot::<()>::array::<1>();
+/// let reactor = Reactor::<()>::new(&mut slots).unwrap();
+/// send(reactor.fsync(0));
+/// ```
+///
+/// And what does compile is as near to each as can be:
+/// ```no_run
+/// # use linux_aio::{Queue, ScopeSlot, Slot, op::{Read, Write}, scope};
+/// # fn with(buffer: &'static mut [u8]) {
+/// let mut borrowed = [0_u8; 8];
+/// scope(&mut ScopeSlot::array::<1>(), |s| {
+///     let read = s.read(0, &mut borrowed, 0).unwrap();
+///     let _ = read.wait();
+///     s.in_flight()
+/// });
+/// let after = borrowed[0] + 1;
+/// let mut slots = Slot::<&'static mut [u8]>::array::<1>();
+/// let mut queue = Queue::new(&mut slots).unwrap();
+/// queue.push(Read::new(0, buffer)).unwrap();
+/// drop(queue);
+/// let second = Queue::new(&mut slots).unwrap();
+/// let write = Write::new(0, &b"constant"[..]);
+/// # }
+/// ```
+pub mod misuse {}
 
 /// The README's examples, compiled and run with the documentation's.
 #[cfg(doctest)]
