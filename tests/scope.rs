@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use linux_aio::buffer::{IoSlice, IoSliceMut};
 use linux_aio::op::{Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Drained, Errno, ScopeSlot, Wait, scope, scope_on};
+use linux_aio::{Drained, Errno, Event, ScopeSlot, Wait, scope, scope_on};
 use support::{TempFile, pattern};
 
 #[test]
@@ -93,6 +94,8 @@ fn ends_only_when_the_reads_have(end: impl Fn(), raised: bool) {
             });
         }));
         assert_eq!(left.is_err(), raised);
+        // The last to come first: to compare takes as long as to read.
+        assert_ne!(memory[shift + content.len() - 1], 0);
         assert!(memory[shift..][..content.len()] == content[..]);
         if proved {
             return;
@@ -109,6 +112,39 @@ fn returning_waits_for_the_reads() {
 #[test]
 fn a_panic_waits_for_the_reads() {
     ends_only_when_the_reads_have(|| panic!("on purpose"), true);
+}
+
+/// Whatever the disk's speed: a poll that waits cannot have ended by itself, so
+/// if the scope had left it in flight, its event would come now.
+fn leaves_nothing_in_flight(end: impl Fn(), raised: bool) {
+    let (reader, writer) = support::pipe();
+    let mut context = Drained::new(4).unwrap();
+    let mut slots = ScopeSlot::array::<4>();
+    let left = catch_unwind(AssertUnwindSafe(|| {
+        scope_on(&mut context, &mut slots, |s| {
+            drop(s.poll(reader.as_raw_fd(), PollMask::IN).unwrap());
+            s.submit();
+            assert_eq!(s.in_flight(), 1);
+            end();
+        });
+    }));
+    assert_eq!(left.is_err(), raised);
+    std::fs::File::from(writer).write_all(b"x").unwrap();
+    let mut events = [Event::EMPTY; 4];
+    let long = Wait::new().timeout(Duration::from_millis(200));
+    let context = context.into_context();
+    assert_eq!(context.wait_with(1, &mut events, long), Ok(&mut [][..]));
+    assert_eq!(context.destroy(), Ok(()), "it was not destroyed either");
+}
+
+#[test]
+fn returning_leaves_nothing_in_flight() {
+    leaves_nothing_in_flight(|| {}, false);
+}
+
+#[test]
+fn a_panic_leaves_nothing_in_flight() {
+    leaves_nothing_in_flight(|| panic!("on purpose"), true);
 }
 
 #[test]
