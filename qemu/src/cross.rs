@@ -66,6 +66,10 @@ fn package(
     } else {
         cargo.args(["-p", "linux-aio", "--lib", "--features", "rt"]);
     }
+    if target.abi.newer_llvm {
+        // What the linker compiles anew.
+        flags.push("--emit=llvm-bc".to_owned());
+    }
     flags.extend_from_slice(&target.abi.rustflags);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     fs::create_dir_all(&folder)?;

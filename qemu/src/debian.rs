@@ -182,10 +182,21 @@ impl Suite {
     /// A package and what of its dependencies this machine lacks, by a
     /// simulated installation over its real package state.
     pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
+        self.installs(package, Path::new("/var/lib/dpkg/status"))
+    }
+
+    /// A package and all that it depends on, down to the C library: what a
+    /// program of another release runs with.
+    pub(crate) fn with_everything(&self, package: &str) -> Result<Vec<String>> {
+        self.installs(package, &self.state.join("status"))
+    }
+
+    /// What an installation over a package state would bring.
+    fn installs(&self, package: &str, status: &Path) -> Result<Vec<String>> {
         let mut apt = self.apt("apt-get");
         apt.args(["install", "-qq", "--simulate", "--no-install-recommends"]);
-        apt.args(["-o", "Dir::State::Status=/var/lib/dpkg/status", package]);
-        let list = output(&mut apt)?;
+        let status = format!("Dir::State::Status={}", status.display());
+        let list = output(apt.args(["-o", &status, package]))?;
         let installs = list.lines().filter_map(|line| line.strip_prefix("Inst "));
         let package = |line: &str| {
             let (name, rest) = line.split_once(' ')?;

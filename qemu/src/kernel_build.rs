@@ -323,7 +323,7 @@ fn from_any(
 }
 
 /// Of packages that differ in a number, the one with the highest.
-fn newest(suite: &Suite, pattern: &str) -> Result<String> {
+pub(crate) fn newest(suite: &Suite, pattern: &str) -> Result<String> {
     let numbers = |name: &String| -> Vec<u32> {
         let words = name.split(|c: char| !c.is_ascii_digit());
         words.filter_map(|word| word.parse().ok()).collect()

@@ -21,6 +21,7 @@ mod jobs;
 mod kernel_build;
 mod kernels;
 mod list;
+mod m68k;
 mod machine;
 mod modules;
 mod port;
@@ -90,6 +91,9 @@ enum Verbs {
     Rustc { suite: String, version: String },
     /// Print the folder of QEMU's emulators
     Emulators,
+    /// What rustc calls as m68k's linker
+    #[command(hide = true)]
+    Link(m68k::Link),
 }
 
 #[derive(Args)]
@@ -188,6 +192,7 @@ fn run(command: Verbs) -> Result<ExitCode> {
             let (compiler, _) = rust_src::web_compiler(&Cache::open()?, &suite, &version, &[])?;
             println!("{}", compiler.display());
         }
+        Verbs::Link(link) => m68k::link(&link)?,
         Verbs::Emulators => println!("{}", toolchain::qemu(&Cache::open()?)?.display()),
     }
     Ok(ExitCode::SUCCESS)

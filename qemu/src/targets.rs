@@ -27,6 +27,9 @@ pub(crate) struct Abi {
     pub(crate) rustflags: Vec<String>,
     #[serde(default = "guest")]
     pub(crate) profile: String,
+    /// Not rustc's LLVM compiles it, but Debian's newest, as it is linked.
+    #[serde(default)]
+    pub(crate) newer_llvm: bool,
     #[serde(default = "six")]
     pub(crate) traced: usize,
     #[serde(default)]

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::cache::Cache;
 use crate::command::output;
 use crate::debian::Suite;
+use crate::m68k;
 use crate::rust_src::RustSrc;
 use crate::targets::{Abi, Linker};
 
@@ -64,10 +65,18 @@ pub(crate) fn linker(cache: &Cache, abi: &Abi) -> Result<Option<Link>> {
             program: RustSrc::lld()?,
             flavor: "ld.lld",
         })),
-        Linker::Gnu(prefix) => Ok(Some(Link {
-            program: gnu(cache, prefix)?,
-            flavor: "ld",
-        })),
+        Linker::Gnu(prefix) => {
+            let ld = gnu(cache, prefix)?;
+            let program = if abi.newer_llvm {
+                m68k::linker(cache, &ld)?
+            } else {
+                ld
+            };
+            Ok(Some(Link {
+                program,
+                flavor: "ld",
+            }))
+        }
     }
 }
 
@@ -97,7 +106,7 @@ fn gnu(cache: &Cache, prefix: &str) -> Result<PathBuf> {
     Ok(wrapper)
 }
 
-fn write_script(path: &Path, script: &str) -> Result<()> {
+pub(crate) fn write_script(path: &Path, script: &str) -> Result<()> {
     if !fs::read_to_string(path).is_ok_and(|old| old == script) {
         // In one step: another process may be running it.
         let new = path.with_extension(std::process::id().to_string());

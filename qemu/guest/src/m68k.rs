@@ -1,10 +1,10 @@
-//! What compiled code for the MC68000 calls: the product of two 32-bit
+//! What compiled code for the MC68010 calls: the product of two 32-bit
 //! numbers, of which that processor multiplies the halves. `compiler_builtins`
 //! does not have it for m68k.
 //!
 //! For the MC68020 and later, LLVM reaches 32 KiB before and behind the program
-//! counter, whatever the code model, and this program is longer; for the
-//! MC68000 it knows whole addresses. So the program is built for that one.
+//! counter, whatever the code model, and this program is longer; for those
+//! before it knows whole addresses. So the program is built for the MC68010.
 
 core::arch::global_asm!(
     ".pushsection .text.__mulsi3, \"ax\", @progbits",
