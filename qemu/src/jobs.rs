@@ -43,16 +43,7 @@ pub(crate) fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCo
 /// Each kernel with every target that is meant and that it runs.
 pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
     let targets = table.named(&options.run.targets, options.run.all)?;
-    let mut kernels = table.kernels_named(&options.on, options.build)?;
-    if options.on.is_empty() {
-        kernels.retain(|kernel| match &kernel.reason {
-            Some(reason) => {
-                eprintln!("{}: not booted unless by name: {reason}", kernel.name);
-                false
-            }
-            None => true,
-        });
-    }
+    let kernels = table.kernels_named(&options.on, options.build)?;
     let mut jobs = Vec::new();
     for kernel in &kernels {
         let runs = targets

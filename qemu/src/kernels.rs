@@ -38,8 +38,6 @@ pub(crate) struct Kernel {
     pub(crate) modules: Vec<String>,
     /// What the fault runs load besides; a kernel without has none.
     pub(crate) faults: Option<Vec<String>>,
-    /// Why it is booted by its name alone.
-    pub(crate) reason: Option<String>,
     /// Whether it has AIO; if not, every call must answer ENOSYS.
     #[serde(default = "yes")]
     pub(crate) aio: bool,
