@@ -137,7 +137,8 @@ impl From<Drained> for Context {
 ///     let mut slots = Slot::<&mut [u8]>::array::<8>();
 ///     let queue = Queue::on(pool.take(8)?, &mut slots);
 ///     // …
-///     pool.put(queue.into_drained()?);
+///     let full = pool.put(queue.into_drained()?);
+///     assert!(full.is_none());
 /// }
 /// assert_eq!(pool.len(), 1);
 /// # Ok::<(), Errno>(())

@@ -181,11 +181,13 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// # Errors
     /// As [`Context::wait`]: EINTR after a signal. Nothing is lost by it.
     pub fn wait(&mut self) -> Result<Option<Completion<B>>, Errno> {
-        if let Some(done) = self.pop()? {
-            return Ok(Some(done));
+        loop {
+            let done = self.pop()?;
+            if done.is_some() || self.in_flight() == 0 {
+                return Ok(done);
+            }
+            self.wait_with(1, Wait::new())?;
         }
-        self.wait_with(1, Wait::new())?;
-        self.pop()
     }
 
     /// Waits until [`pop`](Queue::pop) can give at least `min_nr` completions,

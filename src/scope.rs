@@ -272,7 +272,8 @@ impl fmt::Debug for Scope<'_, '_> {
 /// An operation that was begun in a [`Scope`], and the borrow of its buffer.
 ///
 /// Dropping it lets the operation go on by itself, to the scope's end at the
-/// latest; the buffer stays borrowed by the scope.
+/// latest; the buffer stays borrowed by the scope. (An owned one is leaked, unless
+/// the operation has ended.)
 #[must_use = "dropping it lets the operation go on by itself"]
 pub struct Pending<'scope, B> {
     engine: &'scope RefCell<ScopeEngine>,

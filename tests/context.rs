@@ -5,7 +5,6 @@
 mod support;
 
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,29 +68,6 @@ fn waiting_ends_by_number_by_time_and_is_refused_by_form() {
     assert_eq!(done.len(), 1, "the refused waits took nothing");
 }
 
-/// Sends `signal` to this thread again and again until the guard is dropped.
-fn pester(signal: i32) -> impl Drop {
-    struct Guard(&'static AtomicBool, Option<thread::JoinHandle<()>>);
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            self.0.store(true, Relaxed);
-            self.1.take().unwrap().join().unwrap();
-        }
-    }
-    support::catch(signal);
-    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-    // SAFETY: the thread lives at least as long as the guard.
-    let target = unsafe { libc::pthread_self() };
-    let sender = thread::spawn(move || {
-        while !stop.load(Relaxed) {
-            thread::sleep(Duration::from_millis(10));
-            // SAFETY: as above.
-            unsafe { libc::pthread_kill(target, signal) };
-        }
-    });
-    Guard(stop, Some(sender))
-}
-
 #[test]
 fn a_signal_interrupts_and_loses_nothing() {
     let (_idle, idle_writer) = support::pipe();
@@ -100,7 +76,7 @@ fn a_signal_interrupts_and_loses_nothing() {
     let mut events = [Event::EMPTY; 4];
     let mut never = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
     let mut ready = Poll::new(idle_writer.as_raw_fd(), PollMask::OUT).build();
-    let guard = pester(libc::SIGUSR1);
+    let guard = support::pester(libc::SIGUSR1);
     // SAFETY: polls have no buffer.
     unsafe { context.submit(&mut [&mut never]) }.unwrap();
     assert_eq!(context.wait(1, &mut events), Err(Errno::INTR));

@@ -147,6 +147,35 @@ fn a_panic_leaves_nothing_in_flight() {
     leaves_nothing_in_flight(|| panic!("on purpose"), true);
 }
 
+/// Signals interrupt the waits inside, and end none of them early.
+#[test]
+fn signals_do_not_end_a_wait() {
+    let (reader, writer) = support::pipe();
+    let guard = support::pester(libc::SIGUSR1);
+    let result = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            std::thread::sleep(Duration::from_millis(200));
+            std::fs::File::from(writer).write_all(b"x").unwrap();
+        });
+        scope(&mut ScopeSlot::array::<2>(), |s| {
+            let poll = s.poll(reader.as_raw_fd(), PollMask::IN).unwrap();
+            // This is the wait that signals do end.
+            assert_eq!(s.wait_with(1, Wait::new()), Err(Errno::INTR));
+            poll.wait().result
+        })
+    });
+    drop(guard);
+    let found = result.unwrap().map(PollMask::from_result).unwrap();
+    assert!(found.contains(PollMask::IN));
+}
+
+#[test]
+fn signals_do_not_end_the_scope() {
+    let guard = support::pester(libc::SIGUSR1);
+    ends_only_when_the_reads_have(|| {}, false);
+    drop(guard);
+}
+
 #[test]
 fn polls_do_not_hold_the_scope() {
     let (reader, _writer) = support::pipe();
@@ -187,4 +216,37 @@ fn a_full_scope_gives_the_operation_back() {
     })
     .unwrap();
     assert_eq!((a, b, c), (*b"x", *b"y", *b"x"));
+}
+
+/// A child's borrows cannot be ended by anyone: its process is, and by an abort
+/// that tells why, not by reading a ring that is not there.
+#[test]
+fn a_forked_child_cannot_leave_the_scope() {
+    let (reader, _writer) = support::pipe();
+    let parent = std::process::id();
+    let mut status = 0;
+    scope(&mut ScopeSlot::array::<2>(), |s| {
+        drop(s.poll(reader.as_raw_fd(), PollMask::IN).unwrap());
+        s.submit();
+        // SAFETY: the child makes system calls and leaves the scope, which ends
+        // it; should it hang, the alarm does.
+        unsafe {
+            match libc::fork() {
+                0 => {
+                    libc::alarm(20);
+                }
+                child => {
+                    assert!(child > 0);
+                    assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                }
+            }
+        }
+    })
+    .unwrap();
+    if std::process::id() != parent {
+        // SAFETY: the child ends here, at the latest.
+        unsafe { libc::_exit(7) };
+    }
+    assert!(libc::WIFSIGNALED(status), "it went on: {status:#x}");
+    assert_eq!(libc::WTERMSIG(status), libc::SIGABRT);
 }

@@ -26,6 +26,9 @@ pub(crate) unsafe trait Kernel: Sized {
     fn wait(&mut self, min_nr: usize, events: &mut [Event], wait: Wait<'_>)
     -> Result<usize, Errno>;
 
+    /// Whether it is this process's, and alive. Looks at no memory of its own.
+    fn check(&self) -> Result<(), Errno>;
+
     /// Ends the operation early that was submitted at this address.
     fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno>;
 
@@ -67,6 +70,10 @@ unsafe impl Kernel for Context {
     ) -> Result<usize, Errno> {
         let taken = self.ring().wait_with(min_nr, events, wait)?;
         Ok(taken.len())
+    }
+
+    fn check(&self) -> Result<(), Errno> {
+        Context::check(self)
     }
 
     fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno> {

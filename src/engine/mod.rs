@@ -155,8 +155,12 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// are cancelled first: nothing may ever end them.
     ///
     /// # Errors
-    /// Those of the wait, and the rest is still in flight.
+    /// Those of the wait, and the rest is still in flight. EINVAL in a forked
+    /// child, where the ring is not mapped and must not be looked at.
     pub(crate) fn drain(&mut self) -> Result<(), Errno> {
+        if self.slots.in_flight() > 0 {
+            self.kernel.check()?;
+        }
         let mut from = 0;
         while let Some(index) = self.slots.next_in_flight(from) {
             if self.slots.iocb(index).opcode == IOCB_CMD_POLL {

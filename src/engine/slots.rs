@@ -43,10 +43,6 @@ pub struct Slot<B, X = ()> {
     extra: X,
 }
 
-// SAFETY: the iocb's address field is a number; what is behind it belongs to
-// the buffer, which may be sent.
-unsafe impl<B: Send, X: Send> Send for Slot<B, X> {}
-
 /// What a slot holds for its layer besides.
 #[allow(
     unreachable_pub,

@@ -12,7 +12,8 @@ use core::marker::PhantomData;
 ///
 /// # Safety
 /// While one `f` runs, none of another thread does by the same lock, and what
-/// one wrote the next sees.
+/// one wrote the next sees. `with` calls `f` once and returns what it returned;
+/// it does not panic once `f` has begun.
 pub unsafe trait Lock {
     /// Free.
     const NEW: Self;

@@ -8,7 +8,8 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 use linux_aio::{Context, Event, Iocb, Wait, nr};
@@ -173,4 +174,27 @@ pub(crate) fn catch(signal: i32) {
             0
         );
     }
+}
+
+/// Sends `signal` to this thread again and again until the guard is dropped.
+pub(crate) fn pester(signal: i32) -> impl Drop {
+    struct Guard(&'static AtomicBool, Option<thread::JoinHandle<()>>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+            self.1.take().unwrap().join().unwrap();
+        }
+    }
+    catch(signal);
+    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+    // SAFETY: the thread lives at least as long as the guard.
+    let target = unsafe { libc::pthread_self() };
+    let sender = thread::spawn(move || {
+        while !stop.load(Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+            // SAFETY: as above.
+            unsafe { libc::pthread_kill(target, signal) };
+        }
+    });
+    Guard(stop, Some(sender))
 }
