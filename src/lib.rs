@@ -100,6 +100,7 @@ mod arch;
 
 pub mod abi;
 pub mod buffer;
+mod completion;
 mod context;
 mod drained;
 mod engine;
@@ -119,15 +120,16 @@ pub mod syscall;
 mod wait;
 
 pub use abi::{AioContext, Event, Iocb, SigSet};
+pub use completion::{Completion, Finished, Full};
 pub use context::{Context, SubmitError, Submitter};
 #[cfg(feature = "std")]
 pub use drained::destroy_all;
 pub use drained::{DrainError, Drained, Pool};
 pub use engine::{Slot, Ticket};
 pub use errno::Errno;
-pub use queue::{Completion, Full, Queue};
+pub use queue::Queue;
 pub use ring::Ring;
-pub use scope::{Finished, Pending, Scope, ScopeSlot, scope, scope_on};
+pub use scope::{Pending, Scope, ScopeSlot, scope, scope_on};
 pub use wait::Wait;
 
 /// The mistakes that do not compile.

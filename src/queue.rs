@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::buffer::Buffer;
+use crate::completion::{Completion, Full, result};
 use crate::context::{Context, SubmitError};
 use crate::drained::Drained;
 use crate::engine::{Engine, Place, Slot, Ticket};
@@ -59,46 +60,6 @@ use crate::wait::Wait;
 /// ```
 pub struct Queue<'s, B: Buffer + 'static> {
     engine: Engine<'s, B, (), Context>,
-}
-
-/// An operation that is over.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Completion<B> {
-    /// Which it was.
-    pub ticket: Ticket,
-    /// Its buffer, if it had one.
-    pub buffer: Option<B>,
-    /// Bytes moved, what a poll found, or 0. What reading or writing that file
-    /// may answer comes as an error: EIO, ENOSPC, EFAULT, EINVAL (O_DIRECT
-    /// alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …
-    pub result: Result<usize, Errno>,
-}
-
-/// Every slot is taken: the operation, given back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Full<T>(pub T);
-
-impl<T> fmt::Debug for Full<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Full").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Display for Full<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("every slot is taken")
-    }
-}
-
-impl<T> core::error::Error for Full<T> {}
-
-pub(crate) fn result(res: i64) -> Result<usize, Errno> {
-    crate::abi::Event {
-        res,
-        ..crate::abi::Event::EMPTY
-    }
-    .result()
 }
 
 impl<'s, B: Buffer + 'static> Queue<'s, B> {

@@ -179,6 +179,17 @@ impl Suite {
         Ok(fs::remove_dir_all(debs)?)
     }
 
+    /// Of packages that differ in a number, the one with the highest.
+    pub(crate) fn newest(&self, pattern: &str) -> Result<String> {
+        let numbers = |name: &String| -> Vec<u32> {
+            let words = name.split(|c: char| !c.is_ascii_digit());
+            words.filter_map(|word| word.parse().ok()).collect()
+        };
+        let names = self.search(pattern)?;
+        let newest = names.into_iter().max_by_key(numbers);
+        newest.with_context(|| format!("no package {pattern}"))
+    }
+
     /// A package and what of its dependencies this machine lacks, by a
     /// simulated installation over its real package state.
     pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {

@@ -225,7 +225,7 @@ impl Build {
         let tree = cache.entry(&format!("gcc-{package}"), |folder| {
             let package = |suite: &Suite| {
                 let pattern = format!("^gcc-[0-9]+-{package}$");
-                suite.with_dependencies(&newest(suite, &pattern)?)
+                suite.with_dependencies(&suite.newest(&pattern)?)
             };
             from_any(cache, &own_suites()?, folder, package)
         })?;
@@ -252,7 +252,7 @@ fn source(cache: &Cache) -> Result<PathBuf> {
         let suites = SOURCES.map(str::to_owned);
         let package = folder.join("package");
         from_any(cache, &suites, &package, |suite| {
-            Ok(vec![newest(suite, "^linux-source-6[.][0-9]+$")?])
+            Ok(vec![suite.newest("^linux-source-6[.][0-9]+$")?])
         })?;
         let files = fs::read_dir(package.join("usr/src"))?;
         let mut files = files.filter_map(|file| Some(file.ok()?.path()));
@@ -279,7 +279,7 @@ fn tools(cache: &Cache) -> Result<PathBuf> {
                 packages.extend(suite.with_dependencies(tool)?);
             }
             // The file that is linked against is a link to one beside it.
-            let library = newest(suite, "^libelf1(t64)?$")?;
+            let library = suite.newest("^libelf1(t64)?$")?;
             if packages.iter().all(|one| !one.starts_with(&library)) {
                 packages.push(library);
             }
@@ -320,17 +320,6 @@ fn from_any(
         }
     }
     bail!("no suite has it:{complaints}")
-}
-
-/// Of packages that differ in a number, the one with the highest.
-pub(crate) fn newest(suite: &Suite, pattern: &str) -> Result<String> {
-    let numbers = |name: &String| -> Vec<u32> {
-        let words = name.split(|c: char| !c.is_ascii_digit());
-        words.filter_map(|word| word.parse().ok()).collect()
-    };
-    let names = suite.search(pattern)?;
-    let newest = names.into_iter().max_by_key(numbers);
-    newest.with_context(|| format!("no package {pattern}"))
 }
 
 /// fs/fcntl.c counts open(2)'s flags when it is compiled. In 6.12's updates

@@ -3,15 +3,16 @@
 //! [`reactor`](crate::reactor)) differ in how they hand buffers in and out.
 
 mod kernel;
+mod slot;
 mod slots;
 
 use core::mem::MaybeUninit;
 
 pub(crate) use kernel::Kernel;
 #[allow(unreachable_pub, reason = "see there")]
-pub use slots::Extra;
+pub use slot::Extra;
+pub use slot::{Slot, Ticket};
 pub(crate) use slots::{Place, Slots};
-pub use slots::{Slot, Ticket};
 
 use crate::abi::{Event, IOCB_CMD_POLL};
 use crate::context::SubmitError;

@@ -11,6 +11,7 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
+use super::slot::{Slot, Ticket};
 use crate::abi::{Event, Iocb};
 
 /// No operation: neither buffer nor iocb mean anything.
@@ -26,86 +27,6 @@ const MOST: usize = 1 << 24;
 
 /// The end of a list.
 const END: u32 = u32::MAX;
-
-/// The place of one operation: its iocb and its buffer. A queue, a scope or a
-/// reactor is given an array of them.
-///
-/// Dropping a slot drops no buffer: if the owner of the array was leaked, the
-/// kernel may still be at it.
-pub struct Slot<B, X = ()> {
-    iocb: Iocb,
-    buffer: MaybeUninit<Option<B>>,
-    result: i64,
-    /// The next in the list that the slot is in.
-    next: u32,
-    /// The part of the generation that does not fit into `iocb.data`.
-    lap: u32,
-    extra: X,
-}
-
-/// What a slot holds for its layer besides.
-#[allow(
-    unreachable_pub,
-    reason = "in the bounds of public items, and nobody's to implement"
-)]
-pub trait Extra {
-    /// In an empty slot.
-    const NEW: Self;
-
-    /// Nobody waits for the operation: its slot is free when it has ended.
-    fn is_detached(&self) -> bool {
-        false
-    }
-}
-
-impl Extra for () {
-    const NEW: () = ();
-}
-
-impl<B, X: Extra> Slot<B, X> {
-    /// An empty slot.
-    pub const NEW: Slot<B, X> = Slot {
-        iocb: Iocb::EMPTY,
-        buffer: MaybeUninit::uninit(),
-        result: 0,
-        next: END,
-        lap: 0,
-        extra: X::NEW,
-    };
-
-    /// So many of them.
-    ///
-    /// ```
-    /// let slots = linux_aio::Slot::<Box<[u8]>>::array::<64>();
-    /// assert_eq!(slots.len(), 64);
-    /// ```
-    pub const fn array<const N: usize>() -> [Slot<B, X>; N] {
-        [const { Slot::NEW }; N]
-    }
-}
-
-impl<B, X> core::fmt::Debug for Slot<B, X> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Slot").finish_non_exhaustive()
-    }
-}
-
-/// Names one operation of one owner, for ever: no later one in the same slot
-/// has the same ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    data: u64,
-    lap: u32,
-}
-
-impl Ticket {
-    const NOTHING: Ticket = Ticket { data: FREE, lap: 0 };
-
-    #[inline]
-    pub(crate) fn index(self) -> u32 {
-        self.data as u32
-    }
-}
 
 /// Where a ticket's operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,7 +197,7 @@ impl<'s, B, X> Slots<'s, B, X> {
     ) -> Ticket {
         let index = self.free;
         if index == END {
-            return Ticket::NOTHING;
+            return Ticket { data: FREE, lap: 0 };
         }
         let slot = self.slot(index);
         let data = slot.iocb.data & !FREE;

@@ -12,9 +12,8 @@ use super::room::Place;
 use super::{Awaited, Inside, Reactor};
 use crate::abi::{IOCB_CMD_POLL, Iocb};
 use crate::buffer::Buffer;
+use crate::completion::{Finished, result};
 use crate::engine::{Place as Where, Ticket};
-use crate::queue::result;
-use crate::scope::Finished;
 
 /// An operation of a [`Reactor`]'s, as a future: its result, and its buffer if
 /// it has one.

@@ -23,7 +23,6 @@ use clap::Args;
 use crate::cache::{Cache, hash};
 use crate::command::output;
 use crate::debian::Suite;
-use crate::kernel_build::newest;
 use crate::toolchain::write_script;
 
 mod ir;
@@ -49,7 +48,7 @@ pub(crate) struct Link {
 pub(crate) fn linker(cache: &Cache, ld: &Path) -> Result<PathBuf> {
     let llvm = cache.entry("llvm", |folder| {
         let suite = Suite::open(cache, SUITES)?;
-        let package = newest(&suite, PACKAGE)?;
+        let package = suite.newest(PACKAGE)?;
         suite.unpack(&suite.with_everything(&package)?, folder)
     })?;
     let version = output(tool(&llvm, "llc-")?.arg("--version"))?;

@@ -6,14 +6,18 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 use crate::buffer::Buffer;
+use crate::completion::Full;
 use crate::context::Context;
 use crate::drained::Drained;
-use crate::engine::{Engine, Extra, Place, Slot, Ticket};
+use crate::engine::{Engine, Extra, Slot};
 use crate::errno::Errno;
 use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
 use crate::opcode::{Fd, PollMask};
-use crate::queue::{Full, result};
 use crate::wait::Wait;
+
+mod pending;
+
+pub use pending::Pending;
 
 /// Nothing: in a scope the buffers stay with the [`Pending`] operations.
 type Nothing = core::convert::Infallible;
@@ -162,11 +166,7 @@ impl<'scope> Scope<'scope, '_> {
         let ticket = engine
             .slots
             .stage(&iocb, MaybeUninit::new(None), Detached::NEW);
-        Ok(Pending {
-            engine: &self.engine,
-            ticket,
-            buffer,
-        })
+        Ok(Pending::new(&self.engine, ticket, buffer))
     }
 
     /// Reads into `buffer`, from `offset` in bytes. For flags, priorities and
@@ -265,106 +265,6 @@ impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
             .field("in_flight", &self.in_flight())
-            .finish_non_exhaustive()
-    }
-}
-
-/// An operation that was begun in a [`Scope`], and the borrow of its buffer.
-///
-/// Dropping it lets the operation go on by itself, to the scope's end at the
-/// latest; the buffer stays borrowed by the scope. (An owned one is leaked, unless
-/// the operation has ended.)
-#[must_use = "dropping it lets the operation go on by itself"]
-pub struct Pending<'scope, B> {
-    engine: &'scope RefCell<ScopeEngine>,
-    ticket: Ticket,
-    /// Plain bytes, which say nothing of the memory that the kernel has.
-    buffer: MaybeUninit<Option<B>>,
-}
-
-/// What became of an operation, and its buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Finished<B> {
-    /// As in [`Completion`](crate::Completion).
-    pub result: Result<usize, Errno>,
-    /// The buffer, if it had one.
-    pub buffer: Option<B>,
-}
-
-impl<B> Pending<'_, B> {
-    /// Waits for the operation to end. Signals do not interrupt it:
-    /// [`Scope::wait_with`] does the waiting that they shall.
-    pub fn wait(self) -> Finished<B> {
-        loop {
-            if let Some(result) = self.take() {
-                let mut this = core::mem::ManuallyDrop::new(self);
-                let buffer = core::mem::replace(&mut this.buffer, MaybeUninit::uninit());
-                return Finished {
-                    result,
-                    // SAFETY: written by `start`, read here alone; the
-                    // operation has ended, so the memory is the program's.
-                    buffer: unsafe { buffer.assume_init() },
-                };
-            }
-            let mut engine = self.engine.borrow_mut();
-            // SAFETY: as in `Scope::submit`.
-            unsafe { engine.flush() };
-            let wanted = engine.slots.done() + 1;
-            match engine.wait(wanted, Wait::new()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => end_by_force(&mut engine),
-            }
-        }
-    }
-
-    /// Whether the operation has ended. Looks at the ring, without a system
-    /// call where that is mapped; begins what has been started.
-    pub fn is_finished(&self) -> bool {
-        let mut engine = self.engine.borrow_mut();
-        // SAFETY: as in `Scope::submit`.
-        unsafe { engine.flush() };
-        // An error will come again where it can be told.
-        let _ = engine.wait(0, Wait::poll());
-        engine.slots.find(self.ticket) == Some(Place::Done)
-    }
-
-    /// Asks for the operation to end early; it ends all the same.
-    ///
-    /// # Errors
-    /// As [`Queue::cancel`](crate::Queue::cancel).
-    pub fn cancel(&self) -> Result<(), Errno> {
-        self.engine.borrow_mut().cancel(self.ticket)
-    }
-
-    /// The result, if it is there; its slot is free then.
-    fn take(&self) -> Option<Result<usize, Errno>> {
-        let mut engine = self.engine.borrow_mut();
-        if engine.slots.find(self.ticket) != Some(Place::Done) {
-            return None;
-        }
-        let res = engine.slots.take_done_at(self.ticket.index());
-        engine.slots.release(self.ticket.index());
-        Some(result(res))
-    }
-}
-
-impl<B> Drop for Pending<'_, B> {
-    fn drop(&mut self) {
-        if self.take().is_some() {
-            // SAFETY: as in `wait`.
-            unsafe { self.buffer.assume_init_drop() };
-        } else {
-            let mut engine = self.engine.borrow_mut();
-            *engine.slots.extra(self.ticket.index()) = Detached(true);
-        }
-    }
-}
-
-impl<B> fmt::Debug for Pending<'_, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending")
-            .field("ticket", &self.ticket)
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,60 @@
+//! What comes back from the safe layers: operations that are over, and those
+//! that could not begin.
+
+use core::fmt;
+
+use crate::abi::Event;
+use crate::engine::Ticket;
+use crate::errno::Errno;
+
+/// An operation that is over.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Completion<B> {
+    /// Which it was.
+    pub ticket: Ticket,
+    /// Its buffer, if it had one.
+    pub buffer: Option<B>,
+    /// Bytes moved, what a poll found, or 0. What reading or writing that file
+    /// may answer comes as an error: EIO, ENOSPC, EFAULT, EINVAL (O_DIRECT
+    /// alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …
+    pub result: Result<usize, Errno>,
+}
+
+/// Every slot is taken: the operation, given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Full<T>(pub T);
+
+impl<T> fmt::Debug for Full<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Full").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Full<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("every slot is taken")
+    }
+}
+
+impl<T> core::error::Error for Full<T> {}
+
+/// What became of an operation, and its buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Finished<B> {
+    /// As in [`Completion`].
+    pub result: Result<usize, Errno>,
+    /// The buffer, if it had one.
+    pub buffer: Option<B>,
+}
+
+/// An event's result by itself.
+#[inline]
+pub(crate) fn result(res: i64) -> Result<usize, Errno> {
+    let event = Event {
+        res,
+        ..Event::EMPTY
+    };
+    event.result()
+}
