@@ -165,10 +165,10 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Switches a kernel on again where it died before it ran the program: the
-/// emulator's several processors do not always see a code patch in one piece,
-/// and a kernel patches itself as it starts. What the program did is never
-/// done again.
+/// Switches a kernel on again where it died before it ran the program. Seen: an
+/// x86 kernel, once in thirty boots, at an instruction that it patches as it
+/// starts; the emulator's processors may not see such a patch in one piece. What
+/// the program did is never done again.
 fn until_begun<T>(name: &str, log: &Path, mut boot: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 1..BOOTS {
         let ran = boot()?;
