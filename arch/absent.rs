@@ -29,6 +29,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 0,
         write: 0,
         exit_group: 0,
+        statx: 0,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

@@ -38,6 +38,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 220,
         write: 4,
         exit_group: 248,
+        statx: 397,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

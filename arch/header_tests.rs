@@ -18,6 +18,7 @@ use std::vec::Vec;
 use std::{env, format};
 
 use super::{EVERY, Facts};
+use crate::direct::{self, Statx};
 
 /// Which headers speak for an ABI, and what its own compiler would have
 /// defined for them.
@@ -207,7 +208,7 @@ fn every() -> impl Iterator<Item = &'static Facts> {
     EVERY.iter().flat_map(|abis| abis.iter())
 }
 
-fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 10] {
+fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 11] {
     let Facts { aio, base, .. } = facts;
     [
         ("__NR_io_setup", aio.io_setup),
@@ -220,6 +221,7 @@ fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 10] {
         ("__NR_madvise", Some(base.madvise)),
         ("__NR_write", Some(base.write)),
         ("__NR_exit_group", Some(base.exit_group)),
+        ("__NR_statx", Some(base.statx)),
     ]
     .map(|(name, value)| (name, value.map(i64::from)))
 }
@@ -341,6 +343,50 @@ fn the_iocb_is_the_headers() {
         .map(|(what, value)| (what, Some(value)));
         let source = String::from("#include <linux/aio_abi.h>\n") + &claims(&rows);
         if let Err(complaint) = compile(&witness, CHECK, &source) {
+            panic!("{abi}: the headers say otherwise:\n{complaint}");
+        }
+    }
+}
+
+/// What the library reads of `struct statx`. The alignment of reads is younger
+/// than some headers.
+#[test]
+fn the_statx_is_the_headers() {
+    let claims = claims(&[
+        ("sizeof(struct statx)", Some(size_of::<Statx>() as i64)),
+        (
+            "__builtin_offsetof(struct statx, stx_mask)",
+            at(Statx::MASK),
+        ),
+        (
+            "__builtin_offsetof(struct statx, stx_dio_mem_align)",
+            at(Statx::DIO_MEM_ALIGN),
+        ),
+        (
+            "__builtin_offsetof(struct statx, stx_dio_offset_align)",
+            at(Statx::DIO_OFFSET_ALIGN),
+        ),
+        ("STATX_DIOALIGN", Some(i64::from(direct::STATX_DIOALIGN))),
+        ("AT_EMPTY_PATH", Some(direct::AT_EMPTY_PATH as i64)),
+    ]) + "#ifdef STATX_DIO_READ_ALIGN\n"
+        + &self::claims(&[
+            (
+                "__builtin_offsetof(struct statx, stx_dio_read_offset_align)",
+                at(Statx::DIO_READ_OFFSET_ALIGN),
+            ),
+            (
+                "STATX_DIO_READ_ALIGN",
+                Some(i64::from(direct::STATX_DIO_READ_ALIGN)),
+            ),
+        ])
+        + "#endif\n";
+    fn at(word: usize) -> Option<i64> {
+        Some(4 * word as i64)
+    }
+    for facts in every() {
+        let abi = facts.aio.abi;
+        let source = String::from("#include <linux/stat.h>\n#include <linux/fcntl.h>\n") + &claims;
+        if let Err(complaint) = compile(&witness(abi), CHECK, &source) {
             panic!("{abi}: the headers say otherwise:\n{complaint}");
         }
     }

@@ -47,6 +47,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 4218,
         write: 4004,
         exit_group: 4246,
+        statx: 4366,
     },
     errnos: errno::TABLE,
     sigset_bytes: 16,

@@ -33,6 +33,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 5027,
         write: 5001,
         exit_group: 5205,
+        statx: 5326,
     },
     ..mips::FACTS
 };
@@ -52,6 +53,7 @@ const N32: Facts = Facts {
         madvise: 6027,
         write: 6001,
         exit_group: 6205,
+        statx: 6330,
     },
     ..mips::FACTS
 };

@@ -191,6 +191,8 @@ pub(crate) struct BaseNumbers {
     pub(crate) write: u32,
     /// `exit_group(2)`: the end of `rt`'s process.
     pub(crate) exit_group: u32,
+    /// `statx(2)`: what a file's direct I/O wants.
+    pub(crate) statx: u32,
 }
 
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
@@ -210,6 +212,7 @@ const GENERIC_64: Facts = Facts {
         madvise: 233,
         write: 64,
         exit_group: 94,
+        statx: 291,
     },
     errnos: errno_generic::TABLE,
     sigset_bytes: 8,

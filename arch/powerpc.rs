@@ -39,6 +39,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 205,
         write: 4,
         exit_group: 234,
+        statx: 383,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

@@ -35,6 +35,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 219,
         write: 4,
         exit_group: 248,
+        statx: 379,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

@@ -43,6 +43,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 75,
         write: 4,
         exit_group: 188,
+        statx: 360,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

@@ -38,6 +38,7 @@ pub(crate) const FACTS: Facts = Facts {
         madvise: 219,
         write: 4,
         exit_group: 252,
+        statx: 383,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

@@ -44,6 +44,7 @@ const X86_64: Facts = Facts {
         madvise: 28,
         write: 1,
         exit_group: 231,
+        statx: 332,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -67,6 +68,7 @@ const X32: Facts = Facts {
         madvise: X32_BIT + 28,
         write: X32_BIT + 1,
         exit_group: X32_BIT + 231,
+        statx: X32_BIT + 332,
     },
     ..X86_64
 };

@@ -40,6 +40,7 @@
 //! | [`scope()`] | safe: operations that borrow their buffers, and end before it does |
 //! | [`reactor`] | safe: the operations as futures, for any executor |
 //! | [`buffer`], [`op`] | what these take: memory, and operations with their memory |
+//! | [`direct`] | what a file wants of direct I/O, and why an operation would be refused |
 //! | [`Drained`], [`Pool`] | contexts to be used again, which is cheaper than ending them |
 //! | [`Context`], [`Submitter`], [`Ring`], [`Wait`] | owns a kernel context: submit, wait, cancel, reap, destroy |
 //! | [`opcode`] | builders: a typed operation becomes an [`Iocb`] |
@@ -62,7 +63,8 @@
 //!
 //! # Features
 //! None is on by default.
-//! - `alloc`: `Box<[u8]>`, `Vec<u8>` and vectors of them as buffers.
+//! - `alloc`: `Box<[u8]>`, `Vec<u8>`, vectors of them and aligned memory as
+//!   buffers.
 //! - `rt`: `entry!` makes a static binary of a `main`, with nothing else
 //!   linked. The feature alone adds no symbol.
 //! - `sc`: issue the traps through the `sc` crate, on 64-bit x86_64, aarch64
@@ -102,6 +104,7 @@ pub mod abi;
 pub mod buffer;
 mod completion;
 mod context;
+pub mod direct;
 mod drained;
 mod engine;
 mod errno;

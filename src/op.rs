@@ -88,6 +88,10 @@ impl<B> Op<B> {
         self.buffer
     }
 
+    pub(crate) fn parts(&mut self) -> (&Iocb, Option<&mut B>) {
+        (&self.iocb, self.buffer.as_mut())
+    }
+
     pub(crate) fn signal(&mut self, eventfd: Option<Fd>) {
         match eventfd {
             Some(fd) if !self.iocb.flags.contains(IocbFlags::RESFD) => {

@@ -1,0 +1,93 @@
+//! [`Aligned`]: a part of the caller's memory, as direct I/O wants it.
+
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+use super::{Buffer, BufferMut};
+
+/// Memory of the caller's whose address and length are multiples of `A`, a
+/// power of two: what a file opened with O_DIRECT wants of a buffer. What a
+/// file wants exactly is told by
+/// [`Alignment`](crate::direct::Alignment); 4096 suits most.
+///
+/// ```
+/// use linux_aio::buffer::Aligned;
+///
+/// // A program without an allocator has a static of its own here.
+/// let memory: &'static mut [u8] = Box::leak(Box::new([0; 65536]));
+/// // For a queue: `'static` memory in buffers of 8 KiB. What lies before the
+/// // first multiple of 4096 is lost.
+/// let mut buffers = Aligned::<4096>::within(memory).chunks(8192);
+/// let buffer = buffers.next().unwrap();
+/// assert_eq!(buffer.as_ptr().addr() % 4096, 0);
+/// assert_eq!(buffer.len(), 8192);
+/// assert!(buffers.count() >= 6);
+/// ```
+///
+/// `A` is a power of two, or the program does not compile:
+/// ```compile_fail,E0080
+/// # use linux_aio::buffer::Aligned;
+/// let mut memory = [0; 64];
+/// Aligned::<12>::within(&mut memory);
+/// ```
+pub struct Aligned<'m, const A: usize> {
+    /// Its address and length are multiples of `A`.
+    bytes: &'m mut [u8],
+}
+
+impl<'m, const A: usize> Aligned<'m, A> {
+    /// The largest part of `memory` that is aligned; it may be empty.
+    pub fn within(memory: &'m mut [u8]) -> Aligned<'m, A> {
+        const { assert!(A.is_power_of_two(), "an alignment is a power of two") };
+        let before = memory.as_ptr().addr().wrapping_neg() % A;
+        let bytes = memory.get_mut(before..).unwrap_or_default();
+        let whole = bytes.len() - bytes.len() % A;
+        Aligned {
+            bytes: &mut bytes[..whole],
+        }
+    }
+
+    /// Buffers of `len` bytes each, rounded up to a multiple of `A`; what is
+    /// left behind the last is lost.
+    pub fn chunks(self, len: usize) -> impl ExactSizeIterator<Item = Aligned<'m, A>> {
+        let len = len.max(1).checked_next_multiple_of(A);
+        // No slice is as long as that; so there is no chunk.
+        let len = len.unwrap_or(usize::MAX);
+        let chunks = self.bytes.chunks_exact_mut(len);
+        chunks.map(|bytes| Aligned { bytes })
+    }
+
+    /// The memory, given back.
+    pub fn into_slice(self) -> &'m mut [u8] {
+        self.bytes
+    }
+}
+
+impl<const A: usize> Deref for Aligned<'_, A> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl<const A: usize> DerefMut for Aligned<'_, A> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+}
+
+// SAFETY: as the `&mut [u8]` that it is.
+unsafe impl<const A: usize> Buffer for Aligned<'_, A> {
+    fn region(&mut self) -> (*mut u8, usize) {
+        self.bytes.region()
+    }
+}
+// SAFETY: as above.
+unsafe impl<const A: usize> BufferMut for Aligned<'_, A> {}
+
+impl<const A: usize> fmt::Debug for Aligned<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Aligned<{A}>({} bytes)", self.bytes.len())
+    }
+}

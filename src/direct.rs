@@ -1,0 +1,269 @@
+//! What a file wants of direct I/O (O_DIRECT), and why an operation would be
+//! refused: known before it is submitted.
+//!
+//! The kernel answers EINVAL in the event, and says no more. Since Linux 6.1
+//! `statx(2)` tells the alignments, of block devices and of files on most
+//! local file systems.
+//!
+//! ```
+//! use linux_aio::buffer::Aligned;
+//! use linux_aio::direct::Alignment;
+//! use linux_aio::op::{Op, Read};
+//!
+//! let wanted = Alignment::new(512, 4096);
+//! let mut memory = [0; 16384];
+//! let mut buffer = Aligned::<4096>::within(&mut memory);
+//!
+//! let mut read = Op::from(Read::new(3, &mut buffer[..]).offset(1000));
+//! let problem = wanted.check(&mut read).unwrap_err();
+//! assert_eq!(
+//!     problem.to_string(),
+//!     "direct I/O on this file wants a file offset that is a multiple of 4096, not 1000"
+//! );
+//! ```
+
+use core::fmt;
+
+use crate::abi::{IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb};
+use crate::arch::{FACTS, trap};
+use crate::buffer::Buffer;
+use crate::errno::Errno;
+use crate::op::Op;
+use crate::opcode::Fd;
+
+/// The multiples that a file's direct I/O wants, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alignment {
+    memory: u32,
+    offset: u32,
+    read_offset: u32,
+}
+
+impl Alignment {
+    /// Of buffers' addresses, and of file offsets and lengths; 0 both: no
+    /// direct I/O at all.
+    pub const fn new(memory: u32, offset: u32) -> Alignment {
+        Alignment {
+            memory,
+            offset,
+            read_offset: offset,
+        }
+    }
+
+    /// What the kernel tells of an open file (`statx(2)`, `STATX_DIOALIGN`).
+    /// `None`: it does not tell. It need not be open for direct I/O.
+    ///
+    /// # Errors
+    /// - EBADF: no such descriptor.
+    /// - ENOSYS: before Linux 4.11, or no Linux.
+    /// - EACCES, EPERM and others from sandboxes and security modules.
+    ///
+    /// # Kernel
+    /// Linux 6.1; for reads with an offset alignment of their own (XFS),
+    /// Linux 6.14.
+    #[doc(alias = "statx")]
+    pub fn of(fd: impl Into<Fd>) -> Result<Option<Alignment>, Errno> {
+        let Fd(fd) = fd.into();
+        let mut told = Statx([0; 64]);
+        // The path is empty, so that it is about the descriptor itself.
+        // SAFETY: the path is a string with its end, the structure is as long
+        // as the kernel's, and both live longer than the call.
+        Errno::check(unsafe {
+            trap::syscall5(
+                FACTS.base.statx as usize,
+                fd as usize,
+                c"".as_ptr().addr(),
+                AT_EMPTY_PATH,
+                (STATX_DIOALIGN | STATX_DIO_READ_ALIGN) as usize,
+                (&raw mut told).addr(),
+            )
+        })?;
+        Ok(told.alignment())
+    }
+
+    /// What a buffer's address must be a multiple of; 0 where the file has no
+    /// direct I/O.
+    #[doc(alias = "stx_dio_mem_align")]
+    pub const fn memory(self) -> usize {
+        self.memory as usize
+    }
+
+    /// What a file offset, and the length of a buffer or of a piece, must be a
+    /// multiple of; 0 where the file has no direct I/O.
+    #[doc(alias = "stx_dio_offset_align")]
+    pub const fn offset(self) -> usize {
+        self.offset as usize
+    }
+
+    /// The same for reads, which some files take at less.
+    #[doc(alias = "stx_dio_read_offset_align")]
+    pub const fn read_offset(self) -> usize {
+        self.read_offset as usize
+    }
+
+    /// Why the kernel would refuse this operation on the file if it is open
+    /// for direct I/O.
+    ///
+    /// # Errors
+    /// The first thing that is wrong. An operation that moves no bytes (fsync,
+    /// poll) has nothing wrong.
+    pub fn check<B: Buffer>(self, op: &mut Op<B>) -> Result<(), Misaligned> {
+        let (iocb, buffer) = op.parts();
+        let Some(buffer) = buffer else {
+            return Ok(());
+        };
+        let offset = self.offset_for(iocb)?;
+        let (start, len) = buffer.region();
+        if !B::VECTORED {
+            return self.piece(start.addr(), len, offset);
+        }
+        for index in 0..len {
+            // SAFETY: a vectored buffer's region is an array of so many.
+            let piece = unsafe { start.cast::<IoVec>().add(index).read() };
+            self.piece(piece.base.addr(), piece.len, offset)?;
+        }
+        Ok(())
+    }
+
+    /// The same of an operation in the kernel's form. The pieces of a vectored
+    /// one are not looked at.
+    ///
+    /// # Errors
+    /// As [`check`](Alignment::check).
+    pub fn check_iocb(self, iocb: &Iocb) -> Result<(), Misaligned> {
+        match iocb.opcode {
+            IOCB_CMD_PREAD | IOCB_CMD_PWRITE => {
+                let offset = self.offset_for(iocb)?;
+                self.piece(iocb.buf as usize, iocb.nbytes as usize, offset)
+            }
+            IOCB_CMD_PREADV | IOCB_CMD_PWRITEV => self.offset_for(iocb).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the file offset and the lengths of this operation must be a
+    /// multiple of; the offset is.
+    fn offset_for(self, iocb: &Iocb) -> Result<usize, Misaligned> {
+        let reads = matches!(iocb.opcode, IOCB_CMD_PREAD | IOCB_CMD_PREADV);
+        let wanted = if reads { self.read_offset } else { self.offset };
+        if wanted == 0 || self.memory == 0 {
+            return Err(Misaligned::Unsupported);
+        }
+        let offset = iocb.offset;
+        if offset % i64::from(wanted) != 0 {
+            return Err(Misaligned::Offset {
+                offset,
+                multiple_of: wanted as usize,
+            });
+        }
+        Ok(wanted as usize)
+    }
+
+    fn piece(self, address: usize, len: usize, wanted: usize) -> Result<(), Misaligned> {
+        let memory = self.memory as usize;
+        if address % memory != 0 {
+            return Err(Misaligned::Memory {
+                address,
+                multiple_of: memory,
+            });
+        }
+        if len % wanted != 0 {
+            return Err(Misaligned::Length {
+                len,
+                multiple_of: wanted,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Why direct I/O would be refused, with EINVAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misaligned {
+    /// The file has no direct I/O.
+    Unsupported,
+    /// A buffer, or a piece of one, does not begin where it must.
+    Memory {
+        /// Where it begins.
+        address: usize,
+        /// In bytes.
+        multiple_of: usize,
+    },
+    /// A buffer, or a piece of one, is not as long as it must be.
+    Length {
+        /// In bytes.
+        len: usize,
+        /// In bytes.
+        multiple_of: usize,
+    },
+    /// The transfer does not begin where it must in the file.
+    Offset {
+        /// In bytes.
+        offset: i64,
+        /// In bytes.
+        multiple_of: usize,
+    },
+}
+
+impl fmt::Display for Misaligned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wants = "direct I/O on this file wants";
+        match self {
+            Misaligned::Unsupported => f.write_str("this file has no direct I/O"),
+            Misaligned::Memory {
+                address,
+                multiple_of,
+            } => write!(
+                f,
+                "{wants} memory at a multiple of {multiple_of}, not at {address:#x}"
+            ),
+            Misaligned::Length { len, multiple_of } => write!(
+                f,
+                "{wants} a length that is a multiple of {multiple_of}, not {len}"
+            ),
+            Misaligned::Offset {
+                offset,
+                multiple_of,
+            } => write!(
+                f,
+                "{wants} a file offset that is a multiple of {multiple_of}, not {offset}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Misaligned {}
+
+pub(crate) const AT_EMPTY_PATH: usize = 0x1000;
+pub(crate) const STATX_DIOALIGN: u32 = 0x2000;
+pub(crate) const STATX_DIO_READ_ALIGN: u32 = 0x2_0000;
+
+/// `struct statx` in words (`include/uapi/linux/stat.h`): the same in every
+/// ABI.
+#[repr(C, align(8))]
+pub(crate) struct Statx([u32; 64]);
+
+impl Statx {
+    pub(crate) const MASK: usize = 0;
+    pub(crate) const DIO_MEM_ALIGN: usize = 38;
+    pub(crate) const DIO_OFFSET_ALIGN: usize = 39;
+    pub(crate) const DIO_READ_OFFSET_ALIGN: usize = 45;
+
+    fn alignment(&self) -> Option<Alignment> {
+        let Statx(words) = self;
+        let mask = words[Statx::MASK];
+        if mask & STATX_DIOALIGN == 0 {
+            return None;
+        }
+        let told = Alignment::new(words[Statx::DIO_MEM_ALIGN], words[Statx::DIO_OFFSET_ALIGN]);
+        let reads = words[Statx::DIO_READ_OFFSET_ALIGN];
+        if mask & STATX_DIO_READ_ALIGN == 0 || reads == 0 {
+            return Some(told);
+        }
+        Some(Alignment {
+            read_offset: reads,
+            ..told
+        })
+    }
+}
