@@ -129,10 +129,10 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// [`Context::wait`].
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Completion<B>>, Errno> {
-        if let Some((index, res)) = self.engine.slots.take_done() {
-            return Ok(Some(self.complete(index, res)));
-        }
-        let ended = self.engine.pop()?;
+        let ended = match self.engine.slots.take_done() {
+            None => self.engine.pop()?,
+            done => done,
+        };
         Ok(ended.map(|(index, res)| self.complete(index, res)))
     }
 
@@ -141,13 +141,24 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     ///
     /// # Errors
     /// As [`Context::wait`]: EINTR after a signal. Nothing is lost by it.
+    #[inline]
     pub fn wait(&mut self) -> Result<Option<Completion<B>>, Errno> {
+        let done = self.pop()?;
+        if done.is_some() || self.in_flight() == 0 {
+            return Ok(done);
+        }
+        self.wait_on()
+    }
+
+    /// The same, when nothing has ended yet.
+    #[inline(never)]
+    fn wait_on(&mut self) -> Result<Option<Completion<B>>, Errno> {
         loop {
+            self.wait_with(1, Wait::new())?;
             let done = self.pop()?;
             if done.is_some() || self.in_flight() == 0 {
                 return Ok(done);
             }
-            self.wait_with(1, Wait::new())?;
         }
     }
 

@@ -21,6 +21,13 @@ pub(crate) unsafe trait Kernel: Sized {
     /// One event, if there is one.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
 
+    /// The same where memory tells it. The outer `None`: it does not, and
+    /// [`pop`](Kernel::pop) must be asked.
+    #[inline(always)]
+    fn read(&mut self) -> Option<Option<Event>> {
+        None
+    }
+
     /// At least `min_nr` events, or what `wait` lets through; the number that
     /// was written to the front of `events`.
     fn wait(&mut self, min_nr: usize, events: &mut [Event], wait: Wait<'_>)
@@ -60,6 +67,11 @@ unsafe impl Kernel for Context {
     #[inline(always)]
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
         self.ring().pop()
+    }
+
+    #[inline(always)]
+    fn read(&mut self) -> Option<Option<Event>> {
+        self.ring().read()
     }
 
     fn wait(

@@ -288,7 +288,7 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     /// The first of the done operations, in the order in which they ended, and
     /// its result.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_done(&mut self) -> Option<(u32, i64)> {
         let index = self.take_first(|slots| &mut slots.done)?;
         Some((index, self.undone(index)))
@@ -335,9 +335,11 @@ impl<'s, B, X> Slots<'s, B, X> {
         let free = self.free;
         let slot = self.slot(index);
         let (data, lap) = (slot.iocb.data, slot.lap);
-        let (next, carry) = data.overflowing_add(GENERATION | FREE);
-        slot.iocb.data = next;
-        slot.lap = lap.wrapping_add(carry.into());
+        slot.iocb.data = data.wrapping_add(GENERATION | FREE);
+        if data >= u64::MAX << 32 {
+            // The generation begins anew.
+            slot.lap = lap.wrapping_add(1);
+        }
         slot.next = free;
         // SAFETY: the slot held an operation, so the buffer was written, and
         // it is read once: the slot is free now.

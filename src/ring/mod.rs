@@ -83,13 +83,11 @@ impl Ring<'_> {
     /// As [`Ring::reap`].
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Event>, Errno> {
-        // SAFETY: as in `take`.
-        if let Some(event) = self.map.and_then(|map| unsafe { map.take_one() }) {
+        if let Some(event) = self.read() {
             return Ok(event);
         }
-        let mut event = [Event::EMPTY];
-        let count = self.call(0, &mut event, Wait::poll())?;
-        Ok((count > 0).then_some(event[0]))
+        // SAFETY: we are the ring's one reader, and not reading now.
+        unsafe { pop_by_call(self.name) }
     }
 
     /// Takes what is there, up to `events.len()`, without waiting. No system
@@ -161,6 +159,13 @@ impl Ring<'_> {
         Ok(front(events, count))
     }
 
+    /// One event from memory. The outer `None`: it cannot be read there.
+    #[inline(always)]
+    pub(crate) fn read(&mut self) -> Option<Option<Event>> {
+        // SAFETY: as in `take`.
+        self.map.and_then(|map| unsafe { map.take_one() })
+    }
+
     #[inline]
     fn take(&self, events: &mut [Event]) -> Option<usize> {
         // SAFETY: `Ring` is not `Clone` and borrows the context exclusively,
@@ -177,6 +182,20 @@ impl Ring<'_> {
         // SAFETY: we are the ring's one reader, and not reading now.
         unsafe { get_events(self.name, min_nr, events, wait) }
     }
+}
+
+/// One event where the ring cannot be read. Out of line, so that reading it
+/// needs no frame.
+///
+/// # Safety
+/// As [`get_events`].
+#[cold]
+#[inline(never)]
+unsafe fn pop_by_call(name: AioContext) -> Result<Option<Event>, Errno> {
+    let mut event = [Event::EMPTY];
+    // SAFETY: the caller's promise.
+    let count = unsafe { get_events(name, 0, &mut event, Wait::poll()) }?;
+    Ok((count > 0).then_some(event[0]))
 }
 
 impl core::fmt::Debug for Ring<'_> {
