@@ -50,6 +50,27 @@ step() {
     fi
 }
 
+# beside NAME FUNCTION: the steps that FUNCTION runs, beside those that follow,
+# until `joined NAME` prints them and adds them up. They share no build folder.
+beside() {
+    (
+        passed=0 failed=0 failed_steps=()
+        "$2"
+        declare -p passed failed failed_steps >"$logs/$1.sum"
+    ) >"$logs/$1.steps" 2>&1 </dev/null &
+}
+
+joined() {
+    local before=("$passed" "$failed" "${failed_steps[@]}")
+    wait
+    cat "$logs/$1.steps"
+    passed=0 failed=1 failed_steps=("$1")
+    # Where it is not, that lane has not come to its end.
+    [ ! -e "$logs/$1.sum" ] || . <(sed 's/^declare --\|^declare -a/declare -g/' "$logs/$1.sum")
+    passed=$((passed + before[0])) failed=$((failed + before[1]))
+    failed_steps=("${before[@]:2}" "${failed_steps[@]}")
+}
+
 # wanted NAME: by the command line's patterns. What was left out is told.
 wanted() {
     local pattern
