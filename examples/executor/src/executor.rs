@@ -1,0 +1,70 @@
+//! The executor: an array of tasks, a bit for each that is to be polled, and
+//! one place to wait, where the wakes come from.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::task::{Context, RawWaker, RawWakerVTable, Waker};
+
+use linux_aio::buffer::Buffer;
+use linux_aio::reactor::Reactor;
+use linux_aio::{Errno, Wait};
+
+/// A task. It runs to its end and keeps its result to itself.
+pub(crate) type Task<'t> = Pin<&'t mut dyn Future<Output = ()>>;
+
+/// The tasks that were woken: there is one executor, and one thread.
+static WOKEN: AtomicU32 = AtomicU32::new(0);
+
+/// Runs all tasks to their ends, and blocks in the kernel whenever none can go
+/// on. How often that was.
+///
+/// # Errors
+/// What the wait says; EDEADLK if no task can ever go on.
+pub(crate) fn run<B: Buffer, const N: usize>(
+    reactor: &Reactor<'_, B>,
+    mut tasks: [Task<'_>; N],
+) -> Result<usize, Errno> {
+    const { assert!(N > 0 && N <= 32) };
+    let mut alive = u32::MAX >> (32 - N);
+    let mut waits = 0;
+    WOKEN.store(alive, Relaxed);
+    while alive != 0 {
+        let woken = WOKEN.swap(0, Relaxed) & alive;
+        for (index, task) in tasks.iter_mut().enumerate() {
+            let waker = waker(index);
+            let mut context = Context::from_waker(&waker);
+            if woken & bit(index) != 0 && task.as_mut().poll(&mut context).is_ready() {
+                alive &= !bit(index);
+            }
+        }
+        if alive != 0 && WOKEN.load(Relaxed) & alive == 0 {
+            waits += 1;
+            match reactor.wait(Wait::new()) {
+                // Nothing is in flight, so nothing will ever wake a task.
+                Ok(0) => return Err(Errno::DEADLK),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(waits)
+}
+
+fn bit(index: usize) -> u32 {
+    1 << index
+}
+
+/// A waker is a task's index, in the place of a pointer: nothing is owned.
+fn waker(index: usize) -> Waker {
+    const TABLE: RawWakerVTable = RawWakerVTable::new(raw, wake, wake, |_| {});
+    const fn raw(index: *const ()) -> RawWaker {
+        RawWaker::new(index, &TABLE)
+    }
+    fn wake(index: *const ()) {
+        WOKEN.fetch_or(bit(index.addr()), Relaxed);
+    }
+    // SAFETY: the functions touch no memory but the atomic, whatever the index
+    // is, and from any thread.
+    unsafe { Waker::from_raw(raw(core::ptr::without_provenance(index))) }
+}

@@ -1,0 +1,164 @@
+//! An executor whose only reactor is AIO: reads from the disk and readiness of
+//! sockets come through one ring, and one wait blocks for both. No thread, no
+//! allocator, no libc, no epoll.
+//!
+//! ```sh
+//! cargo run -p executor -- FILE
+//! ```
+//!
+//! Two servers read the file by AIO and write it to a socket each, whenever a
+//! poll says that there is room; two clients read the sockets' other ends. What
+//! comes out is the line of `cksum FILE`, and the exit status is 1 if a client
+//! did not get what is in the file.
+#![no_std]
+#![no_main]
+
+mod executor;
+mod os;
+mod sum;
+
+use core::cell::Cell;
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+use core::pin::pin;
+
+use executor::Task;
+use linux_aio::Errno;
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::rt::{Process, Stderr, write_all};
+use os::Fd;
+use sum::Sum;
+
+linux_aio::entry!(main);
+
+const CHUNK: usize = 64 << 10;
+
+/// What a server reads into; direct reads want it aligned.
+#[repr(align(4096))]
+struct Chunk([u8; CHUNK]);
+
+type Buffer = &'static mut [u8; CHUNK];
+type Outcome = Cell<Result<Sum, Errno>>;
+
+/// Reads the file, and writes it to a socket that is closed at the end.
+async fn serve(
+    reactor: &Reactor<'_, Buffer>,
+    file: &Fd,
+    socket: Fd,
+    buffer: Buffer,
+    out: &Outcome,
+) {
+    out.set(try_serve(reactor, file, socket, buffer).await);
+}
+
+async fn try_serve(
+    reactor: &Reactor<'_, Buffer>,
+    file: &Fd,
+    socket: Fd,
+    mut buffer: Buffer,
+) -> Result<Sum, Errno> {
+    let mut sum = Sum::default();
+    loop {
+        let done = reactor.read(file.raw(), buffer, sum.bytes).await;
+        // A read's buffer always comes back.
+        buffer = done.buffer.ok_or(Errno::IO)?;
+        let read = &buffer[..done.result?];
+        let mut rest = read;
+        while !rest.is_empty() {
+            match os::write(&socket, rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(Errno::AGAIN) => drop(reactor.poll(socket.raw(), PollMask::OUT).await.result?),
+                Err(errno) => return Err(errno),
+            }
+        }
+        sum.add(read);
+        // A file reads short at its end alone.
+        if read.len() < CHUNK {
+            return Ok(sum);
+        }
+    }
+}
+
+/// Reads a socket to its end.
+async fn check(reactor: &Reactor<'_, Buffer>, socket: Fd, out: &Outcome) {
+    out.set(try_check(reactor, socket).await);
+}
+
+async fn try_check(reactor: &Reactor<'_, Buffer>, socket: Fd) -> Result<Sum, Errno> {
+    let mut sum = Sum::default();
+    let mut bytes = [0; 4096];
+    loop {
+        match os::read(&socket, &mut bytes) {
+            Ok(0) => return Ok(sum),
+            Ok(read) => sum.add(&bytes[..read]),
+            Err(Errno::AGAIN) => drop(reactor.poll(socket.raw(), PollMask::IN).await.result?),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Serves the file, twice at a time: whether all went well.
+fn serve_twice(path: &CStr) -> Result<bool, Errno> {
+    static mut CHUNKS: [Chunk; 2] = [const { Chunk([0; CHUNK]) }; 2];
+    // SAFETY: called once, and nothing else names it.
+    let [Chunk(first), Chunk(second)] = unsafe { &mut *(&raw mut CHUNKS) };
+
+    let mut slots = ReactorSlot::array::<8>();
+    let reactor = Reactor::<Buffer>::new(&mut slots)?.batched();
+    let file = os::open(path)?;
+    let ([a, b], [c, d]) = (os::socketpair()?, os::socketpair()?);
+    let outcomes = [const { Cell::new(Err(Errno::CANCELED)) }; 4];
+    let [one, two, three, four] = &outcomes;
+    let tasks: [Task<'_>; 4] = [
+        pin!(serve(&reactor, &file, a, first, one)),
+        pin!(check(&reactor, b, two)),
+        pin!(serve(&reactor, &file, c, second, three)),
+        pin!(check(&reactor, d, four)),
+    ];
+    let waits = executor::run(&reactor, tasks)?;
+
+    let sum = one.get()?;
+    for outcome in &outcomes {
+        if outcome.get()? != sum {
+            complain(format_args!("a client got something else"));
+            return Ok(false);
+        }
+    }
+    let mut out = Stdout;
+    let path = path.to_str().unwrap_or("?");
+    let written = writeln!(out, "{} {} {path}", sum.value(), sum.bytes)
+        .and_then(|()| writeln!(out, "served twice, with {waits} waits"));
+    Ok(written.is_ok())
+}
+
+fn main(process: Process) -> i32 {
+    let Some(path) = process.args().nth(1) else {
+        complain(format_args!("which FILE?"));
+        return 2;
+    };
+    match serve_twice(path) {
+        Ok(good) => i32::from(!good),
+        Err(errno @ (Errno::NOSYS | Errno::PERM)) => {
+            complain(format_args!("there is no AIO here: {errno}"));
+            1
+        }
+        Err(errno) => {
+            complain(format_args!("{errno}"));
+            1
+        }
+    }
+}
+
+struct Stdout;
+
+impl Write for Stdout {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        write_all(1, s.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+fn complain(text: fmt::Arguments<'_>) {
+    // Nobody could be told that this failed.
+    let _ = writeln!(Stderr, "executor: {text}");
+}

@@ -1,0 +1,223 @@
+//! [`Lane`]: a queue, the file that it works on, and what is in flight.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use linux_aio::op::{FDSync, Op, Poll, Read, Write};
+use linux_aio::opcode::PollMask;
+use linux_aio::{Drained, Errno, Queue, Slot, Ticket, Wait};
+
+use crate::blocks::{Blocks, Random, SIZE};
+use crate::ledger::Ledger;
+use crate::{DEPTH, os};
+
+/// A buffer, and the number of the operation that it went with.
+pub(crate) type Bytes = (Box<[u8]>, u64);
+
+/// What an operation does, and so what must come of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Read(u32),
+    Write(u32),
+    Sync,
+    /// A poll that only `io_cancel` ends.
+    Never,
+    /// A poll that an eventfd ends.
+    Ready,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Job {
+    id: u64,
+    kind: Kind,
+}
+
+pub(crate) struct Lane<'s> {
+    queue: Queue<'s, Bytes>,
+    jobs: HashMap<Ticket, Job>,
+    never: Vec<Ticket>,
+    ready: usize,
+    blocks: Blocks,
+    buffers: Vec<Box<[u8]>>,
+    never_event: OwnedFd,
+    ready_event: OwnedFd,
+    random: Random,
+}
+
+impl<'s> Lane<'s> {
+    pub(crate) fn new(
+        number: u64,
+        context: Drained,
+        slots: &'s mut [Slot<Bytes>],
+        directory: &Path,
+    ) -> Lane<'s> {
+        Lane {
+            queue: Queue::on(context, slots),
+            jobs: HashMap::with_capacity(4 * DEPTH),
+            never: Vec::with_capacity(DEPTH),
+            ready: 0,
+            blocks: Blocks::new(number, directory),
+            buffers: (0..=DEPTH).map(|_| vec![0; SIZE].into()).collect(),
+            never_event: os::eventfd(),
+            ready_event: os::eventfd(),
+            random: Random::new(number),
+        }
+    }
+
+    /// Chooses an operation, and prepares it.
+    pub(crate) fn prepare(&mut self, id: u64, polls: bool) -> (Op<Bytes>, Job) {
+        let kind = match self.random.below(16384) {
+            0 => Kind::Sync,
+            1..256 if polls => Kind::Never,
+            256..512 if polls => Kind::Ready,
+            choice => {
+                let block = self.blocks.take(&mut self.random);
+                if choice % 2 == 0 {
+                    Kind::Read(block)
+                } else {
+                    Kind::Write(block)
+                }
+            }
+        };
+        let op = match kind {
+            Kind::Read(block) => {
+                let mut bytes = self.buffer();
+                bytes.fill(0xaa);
+                Read::new(&self.blocks.file, (bytes, id))
+                    .offset(self.blocks.offset(block))
+                    .into()
+            }
+            Kind::Write(block) => {
+                let mut bytes = self.buffer();
+                self.blocks.renew(block, &mut bytes);
+                Write::new(&self.blocks.file, (bytes, id))
+                    .offset(self.blocks.offset(block))
+                    .into()
+            }
+            Kind::Sync => FDSync::new(&self.blocks.file).into(),
+            Kind::Never => Poll::new(&self.never_event, PollMask::IN).into(),
+            Kind::Ready => Poll::new(&self.ready_event, PollMask::IN).into(),
+        };
+        (op, Job { id, kind })
+    }
+
+    /// There is one more than operations at a time.
+    fn buffer(&mut self) -> Box<[u8]> {
+        self.buffers.pop().expect("a buffer was lost")
+    }
+
+    /// Stages an operation with this number, when there is a slot.
+    pub(crate) fn push(&mut self, id: u64, ledger: &Ledger) {
+        while self.jobs.len() == self.queue.capacity() {
+            self.submit(ledger);
+            self.end_polls();
+            if self.reap(ledger) == 0 {
+                self.wait();
+            }
+        }
+        let (op, job) = self.prepare(id, true);
+        let ticket = self.queue.push(op).expect("a slot is free");
+        match job.kind {
+            Kind::Never => self.never.push(ticket),
+            Kind::Ready => self.ready += 1,
+            _ => {}
+        }
+        if self.jobs.insert(ticket, job).is_some() {
+            ledger.double("a ticket");
+        }
+    }
+
+    pub(crate) fn submit(&mut self, ledger: &Ledger) {
+        let submitted = self
+            .queue
+            .submit()
+            .unwrap_or_else(|refused| panic!("{refused:?}"));
+        ledger.submitted(submitted);
+        if self.ready > 0 {
+            os::signal(&self.ready_event);
+        }
+    }
+
+    /// Ends the polls that nothing else does.
+    pub(crate) fn end_polls(&mut self) {
+        for ticket in self.never.drain(..) {
+            assert_eq!(self.queue.cancel(ticket), Ok(()), "a poll in flight");
+        }
+    }
+
+    /// Takes what has ended. How many operations that were.
+    pub(crate) fn reap(&mut self, ledger: &Ledger) -> usize {
+        let mut count = 0;
+        while let Some(done) = self.queue.pop().unwrap() {
+            let Some(job) = self.jobs.remove(&done.ticket) else {
+                ledger.double(&format!("{:?}", done.ticket));
+            };
+            if matches!(job.kind, Kind::Ready) {
+                self.ready -= 1;
+                if self.ready == 0 {
+                    os::clear(&self.ready_event);
+                }
+            }
+            self.settle(job, done.result, done.buffer, ledger);
+            count += 1;
+        }
+        count
+    }
+
+    /// Checks what came of an operation.
+    pub(crate) fn settle(
+        &mut self,
+        Job { id, kind }: Job,
+        result: Result<usize, Errno>,
+        buffer: Option<Bytes>,
+        ledger: &Ledger,
+    ) {
+        ledger.complete(id);
+        let expected = match kind {
+            Kind::Read(_) | Kind::Write(_) => SIZE,
+            Kind::Sync | Kind::Never => 0,
+            Kind::Ready => PollMask::IN.bits().into(),
+        };
+        assert_eq!(result, Ok(expected), "operation {id}");
+        let (Kind::Read(block) | Kind::Write(block)) = kind else {
+            assert!(buffer.is_none(), "operation {id} has no buffer");
+            return;
+        };
+        let (bytes, number) = buffer.expect("the buffer comes back");
+        assert_eq!(number, id, "another operation's buffer");
+        // A write's buffer is as it was; what a read has found is in the file.
+        assert!(
+            self.blocks.is_right(block, &bytes),
+            "operation {id}: wrong bytes"
+        );
+        self.blocks.give_back(block);
+        self.buffers.push(bytes);
+    }
+
+    /// Waits for something to end, for some milliseconds. Whether a signal
+    /// came first.
+    pub(crate) fn wait(&mut self) -> bool {
+        match self.queue.wait_with(1, Wait::new().timeout(os::PAUSE)) {
+            Ok(_) => false,
+            Err(Errno::INTR) => true,
+            Err(errno) => panic!("a wait: {errno}"),
+        }
+    }
+
+    pub(crate) fn has_endless_polls(&self) -> bool {
+        !self.never.is_empty()
+    }
+
+    /// Everything comes back; nothing is left of it.
+    pub(crate) fn finish(&mut self, ledger: &Ledger) {
+        self.submit(ledger);
+        self.end_polls();
+        while self.reap(ledger) > 0 || self.queue.in_flight() > 0 {
+            self.wait();
+        }
+        // What is missing, the ledger tells.
+        let buffers = DEPTH + 1 - self.jobs.len();
+        assert!(self.buffers.len() >= buffers, "a buffer was lost");
+    }
+}

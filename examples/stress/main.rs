@@ -1,0 +1,173 @@
+//! Stress: eight threads with a queue each, and one queue and one reactor that
+//! all share, while every thread gets a signal each millisecond and the process
+//! forks. Every operation has a number, and must come back exactly once, with
+//! the right bytes; memory must stay flat.
+//!
+//! ```sh
+//! cargo run --release --features std --example stress -- [OPERATIONS [DIRECTORY]]
+//! ```
+//!
+//! Ten million operations, in the directory for temporary files, are the
+//! default. Progress goes to standard error, the sums to standard output as one
+//! line; the exit status is 1 if anything was lost, doubled or grew.
+
+mod blocks;
+mod forks;
+mod lane;
+mod ledger;
+mod os;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use linux_aio::reactor::{Reactor, ReactorSlot, Shared};
+use linux_aio::{AioContext, Context, Drained, Errno, Slot};
+
+use lane::{Bytes, Lane};
+use ledger::Ledger;
+
+/// Threads, each with a queue of its own.
+const WORKERS: usize = 8;
+/// Operations in flight in a queue.
+const DEPTH: usize = 64;
+/// So much may the peak of memory grow behind the first tenth.
+const GROWTH: u64 = 1024;
+/// No completion for so long is a hang.
+const STALLED: Duration = Duration::from_secs(15);
+
+/// What all threads see.
+struct Common<'a, 's> {
+    ledger: &'a Ledger,
+    /// The queue that all use, through a lock of ours.
+    shared: &'a Mutex<Lane<'s>>,
+    /// The reactor that all use, through a lock of its own.
+    reactor: &'a Reactor<'s, Bytes, Shared>,
+    /// The threads to be interrupted; 0 for none.
+    threads: &'a [AtomicI32; WORKERS],
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let operations = arguments
+        .next()
+        .map_or(Some(10_000_000), |n| n.parse().ok());
+    let Some(operations) = operations.filter(|&n| n >= 1000) else {
+        eprintln!("stress [OPERATIONS [DIRECTORY]], at least 1000");
+        std::process::exit(2);
+    };
+    let directory = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    match run(operations, &directory) {
+        Ok(true) => {}
+        Ok(false) => std::process::exit(1),
+        Err(errno) => {
+            eprintln!("stress: no context: {errno}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Whether all went well.
+fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
+    let ledger = Ledger::new(operations);
+    let mut names = Vec::new();
+    let mut slots = [const { Slot::<Bytes>::array::<DEPTH>() }; WORKERS + 1];
+    let mut reactor_slots = ReactorSlot::array::<DEPTH>();
+    let mut lanes = Vec::new();
+    for (number, slots) in slots.iter_mut().enumerate() {
+        let context = named(DEPTH as u32, &mut names)?;
+        lanes.push(Lane::new(number as u64, context, slots, directory));
+    }
+    let shared = Mutex::new(lanes.remove(WORKERS));
+    let reactor = Reactor::on(named(DEPTH as u32, &mut names)?, &mut reactor_slots);
+    let threads = [const { AtomicI32::new(0) }; WORKERS];
+    let common = Common {
+        ledger: &ledger,
+        shared: &shared,
+        reactor: &reactor,
+        threads: &threads,
+    };
+
+    os::catch();
+    let over = AtomicBool::new(false);
+    let begin = Instant::now();
+    let (memory, forks) = thread::scope(|scope| {
+        let common = &common;
+        let workers: Vec<_> = lanes
+            .into_iter()
+            .enumerate()
+            .map(|(number, lane)| scope.spawn(move || worker::work(number, lane, common)))
+            .collect();
+        scope.spawn(|| os::pester(&threads, &over));
+        let forks = scope.spawn(|| forks::fork_and_fork(&names, directory, &over));
+        let memory = watch(&ledger, || {
+            workers.iter().all(|worker| worker.is_finished())
+        });
+        // The contexts of the workers are gone with them: no more signals, no
+        // more forks that try to destroy them.
+        over.store(true, Relaxed);
+        (memory, forks.join().unwrap_or_default())
+    });
+    let time = begin.elapsed();
+    worker::finish(&common);
+    let end = os::memory();
+
+    let grown = end.peak.saturating_sub(memory.peak);
+    let good = ledger.good() && grown < GROWTH && forks > 0 && os::signals() > 0;
+    println!(
+        "{}, {} signals, {} waits interrupted, {forks} forks, {} futures dropped; memory {} KiB at \
+         a tenth, {} KiB at the end, peak grown {grown} KiB to {} KiB; {:.1} s, {:.0} operations/s: {}",
+        ledger,
+        os::signals(),
+        worker::INTERRUPTED.load(Relaxed),
+        worker::DROPPED.load(Relaxed),
+        memory.now,
+        end.now,
+        end.peak,
+        time.as_secs_f64(),
+        operations as f64 / time.as_secs_f64(),
+        if good { "good" } else { "BAD" },
+    );
+    Ok(good)
+}
+
+/// A context whose name the forked children know, too.
+fn named(capacity: u32, names: &mut Vec<AioContext>) -> Result<Drained, Errno> {
+    let context = Context::new(capacity)?;
+    names.push(context.as_raw());
+    // SAFETY: nothing was submitted to it yet.
+    Ok(unsafe { Drained::from_context(context, capacity) })
+}
+
+/// Tells the progress until `finished`; the memory at a tenth of the way.
+fn watch(ledger: &Ledger, finished: impl Fn() -> bool) -> os::Memory {
+    let (mut told, mut moved) = (Instant::now(), Instant::now());
+    let (mut last, mut memory) = (0, None);
+    while !finished() {
+        thread::sleep(Duration::from_millis(5));
+        let completed = ledger.completed();
+        if completed != last {
+            (last, moved) = (completed, Instant::now());
+        } else if moved.elapsed() > STALLED {
+            println!("{ledger}: nothing has ended for {STALLED:?}: BAD");
+            std::process::exit(1);
+        }
+        if memory.is_none() && completed >= ledger.total() / 10 {
+            memory = Some(os::memory());
+        }
+        if told.elapsed() > Duration::from_secs(1) {
+            told = Instant::now();
+            let (flying, now) = (ledger.missing(), os::memory().now);
+            eprintln!(
+                "{completed} of {} have ended, {flying} in flight, {now} KiB",
+                ledger.total()
+            );
+        }
+    }
+    memory.unwrap_or_else(os::memory)
+}
