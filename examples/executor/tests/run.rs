@@ -1,0 +1,102 @@
+//! The example as a user runs it, against `cksum`, under strace, and where
+//! there is no AIO.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const EXECUTOR: &str = env!("CARGO_BIN_EXE_executor");
+
+/// A file of a test's own.
+fn file(name: &str, bytes: usize) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let content: Vec<u8> = (0..bytes).map(|i| (i / 251 * 7 + i % 251) as u8).collect();
+    fs::write(&path, content).unwrap();
+    path
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn clients_get_what_cksum_reads() {
+    // More than the sockets hold, so that the servers have to wait; and the
+    // ends of chunks and of blocks.
+    for bytes in [1_000_003, 0, 1, 4096, 65_536, 131_072] {
+        let path = file("served", bytes);
+        let (status, out, errors) = run(Command::new(EXECUTOR).arg(&path));
+        let (_, sum, _) = run(Command::new("cksum").arg(&path));
+        assert_eq!((status, &*errors), (Some(0), ""), "{bytes} bytes");
+        let (first, rest) = out.split_once('\n').unwrap();
+        assert_eq!(first, sum.trim_end(), "{bytes} bytes");
+        assert!(rest.starts_with("served twice, with "), "{rest}");
+    }
+}
+
+/// No thread, no poll(2), no epoll, no allocation: what it waits for comes
+/// through the ring.
+#[test]
+fn there_is_no_other_reactor() {
+    let path = file("traced", 1_000_003);
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("strace");
+    let mut strace = Command::new("strace");
+    let (status, ..) = run(strace
+        .arg("-f")
+        .arg("-o")
+        .arg(&log)
+        .arg(EXECUTOR)
+        .arg(&path));
+    assert_eq!(status, Some(0));
+    let log = fs::read_to_string(log).unwrap();
+    let mut calls: BTreeSet<&str> = log
+        .lines()
+        .filter_map(|line| line.split_once('(')?.0.split_whitespace().last())
+        .collect();
+    for file in ["execve", "openat", "socketpair", "read", "write", "close"] {
+        assert!(calls.remove(file), "{file} is not in {log}");
+    }
+    for aio in ["io_setup", "io_submit", "io_destroy"] {
+        assert!(calls.remove(aio), "{aio} is not in {log}");
+    }
+    // To block, which a fast disk may make needless; to keep the ring out of
+    // forked children; and to end.
+    for may in ["io_getevents", "madvise", "exit_group"] {
+        calls.remove(may);
+    }
+    assert!(calls.is_empty(), "also: {calls:?}");
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let (status, out, errors) = run(&mut Command::new(EXECUTOR));
+    assert_eq!((status, &*out), (Some(2), ""));
+    assert_eq!(errors, "executor: which FILE?\n");
+    let (status, out, errors) = run(Command::new(EXECUTOR).arg("/nonexistent"));
+    assert_eq!((status, &*out), (Some(1), ""));
+    assert_eq!(errors, "executor: no such file or directory (ENOENT)\n");
+    // The first read of a directory fails in its event, or at once.
+    let (status, out, errors) = run(Command::new(EXECUTOR).arg("/"));
+    assert_eq!((status, &*out), (Some(1), ""), "{errors}");
+    assert_ne!(errors, "");
+}
+
+/// QEMU's user mode has no AIO.
+#[test]
+fn no_aio_is_said() {
+    let mut emulated = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../qemu/run"));
+    emulated.args([std::env::consts::ARCH, EXECUTOR, EXECUTOR]);
+    let (status, out, errors) = run(&mut emulated);
+    assert_eq!((status, &*out), (Some(1), ""), "{errors}");
+    assert_eq!(
+        errors,
+        "executor: there is no AIO here: call not implemented (ENOSYS)\n"
+    );
+}

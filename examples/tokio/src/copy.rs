@@ -1,0 +1,97 @@
+//! Copies a file in chunks, several at a time, by the tasks of a runtime.
+
+use std::fs::{File, OpenOptions};
+use std::io::Error;
+use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use linux_aio::Errno;
+use linux_aio::reactor::{Lock, Reactor, ReactorSlot};
+use tokio_reactor::{CHUNK, Page, drive, eventfd};
+
+/// Operations in flight.
+const DEPTH: usize = 16;
+/// Tasks; more than there are slots, so that some have to wait for one.
+pub(crate) const WORKERS: usize = 24;
+/// What direct I/O wants lengths to be a multiple of.
+const BLOCK: usize = 4096;
+
+/// A copy, for all the tasks that have a part in it.
+pub(crate) struct Job<L: Lock + 'static> {
+    reactor: Reactor<'static, Page, L>,
+    eventfd: File,
+    source: File,
+    target: File,
+    direct: bool,
+    len: u64,
+    next: AtomicU64,
+}
+
+impl<L: Lock> Job<L> {
+    pub(crate) fn new(source: &Path, target: &Path, direct: bool) -> Result<Job<L>, Error> {
+        let flags = if direct { libc::O_DIRECT } else { 0 };
+        let mut options = OpenOptions::new();
+        let source = options.read(true).custom_flags(flags).open(source)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let target = options.custom_flags(flags).open(target)?;
+        // Tasks that are spawned want all that they have to live for ever, so
+        // the slots are given away: once a reactor.
+        let slots = Box::leak(Box::new(ReactorSlot::array::<DEPTH>()));
+        let eventfd = eventfd()?;
+        Ok(Job {
+            reactor: Reactor::new(slots)?.eventfd(&eventfd),
+            eventfd,
+            direct,
+            len: source.metadata()?.len(),
+            source,
+            target,
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// Turns the reactor for all other tasks. It ends by an error alone.
+    pub(crate) async fn drive(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
+        match drive(&job.reactor, job.eventfd.try_clone()?).await? {}
+    }
+
+    /// A task's part: chunk after chunk, until another has taken the last. How
+    /// many they were.
+    pub(crate) async fn work(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
+        let (mut page, mut count) = (Page::new(), 0);
+        loop {
+            let offset = job.next.fetch_add(CHUNK as u64, Relaxed);
+            if offset >= job.len {
+                return Ok(count);
+            }
+            let read = job.reactor.read(&job.source, page.used(CHUNK), offset);
+            let read = read.await;
+            let bytes = read.result?;
+            let padded = if job.direct { BLOCK } else { 1 };
+            let padded = bytes.next_multiple_of(padded);
+            page = read.buffer.ok_or(Errno::IO)?.used(padded);
+            let written = job.reactor.write(&job.target, page, offset).await;
+            page = written.buffer.ok_or(Errno::IO)?;
+            let whole = (job.len - offset).min(CHUNK as u64);
+            if written.result? != padded || bytes as u64 != whole {
+                return Err(Error::other("a short read or write"));
+            }
+            count += 1;
+        }
+    }
+
+    /// The target is as long as the source, and on the disk.
+    pub(crate) async fn finish(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
+        job.target.set_len(job.len)?;
+        Ok(job.reactor.fsync(&job.target).await.result?)
+    }
+
+    /// All has ended, and the context could be used again.
+    pub(crate) fn end(self) -> Result<(), Error> {
+        assert_eq!(self.reactor.in_flight(), 0);
+        drop(self.reactor.into_drained()?);
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Futures that nobody waits for any more, as tokio's timeouts leave them.
+
+use std::fs::{File, OpenOptions};
+use std::future::{Future, poll_fn};
+use std::io::Write;
+use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Local, Lock, Reactor, ReactorSlot, Shared};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{LocalSet, spawn, spawn_local};
+use tokio::time::{sleep, timeout};
+use tokio_reactor::{CHUNK, Page, drive, eventfd};
+
+const SOON: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A reactor of so many slots, and its eventfd.
+fn reactor<L: Lock, const N: usize>() -> (Reactor<'static, Page, L>, File) {
+    let slots = Box::leak(Box::new(ReactorSlot::array::<N>()));
+    let eventfd = eventfd().unwrap();
+    (Reactor::new(slots).unwrap().eventfd(&eventfd), eventfd)
+}
+
+/// Until the driver, who is another task, has seen the end of everything.
+async fn idle<L: Lock>(reactor: &Reactor<'_, Page, L>) {
+    let begin = Instant::now();
+    while reactor.in_flight() > 0 {
+        assert!(begin.elapsed() < PATIENCE, "{reactor:?}");
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// In a reactor of one slot.
+async fn endless<L: Lock>(reactor: impl Deref<Target = Reactor<'static, Page, L>>) {
+    let never = eventfd().unwrap();
+    let mut ready = eventfd().unwrap();
+    ready.write_all(&1_u64.to_ne_bytes()).unwrap();
+    for _ in 0..20 {
+        // A slot that is not given back would keep the second round waiting.
+        let timed_out = timeout(SOON, reactor.poll(&never, PollMask::IN)).await;
+        assert!(timed_out.is_err(), "{timed_out:?}");
+        idle(&*reactor).await;
+        // One more waits for the slot of the first, and gives up before it.
+        {
+            let mut first = pin!(reactor.poll(&never, PollMask::IN));
+            let polled = poll_fn(|task| Poll::Ready(first.as_mut().poll(task))).await;
+            assert!(polled.is_pending() && reactor.in_flight() == 1);
+            let second = timeout(SOON, reactor.poll(&ready, PollMask::IN)).await;
+            assert!(second.is_err(), "there was no slot: {second:?}");
+            assert_eq!(reactor.in_flight(), 1);
+        }
+        // This one gets it, by the cancelled poll's end.
+        let third = timeout(PATIENCE, reactor.poll(&ready, PollMask::IN)).await;
+        let found = PollMask::from_result(third.unwrap().result.unwrap());
+        assert_eq!(found, PollMask::IN);
+        assert_eq!(reactor.in_flight(), 0);
+    }
+}
+
+#[test]
+fn a_poll_that_cannot_end_is_cancelled_by_a_timeout() {
+    let (reactor, eventfd) = reactor::<Local, 1>();
+    let reactor = Rc::new(reactor);
+    let driven = reactor.clone();
+    LocalSet::new().block_on(&one_thread(), async {
+        let driver = spawn_local(async move { drive(&driven, eventfd).await });
+        endless(reactor.clone()).await;
+        assert!(!driver.is_finished());
+    });
+    Rc::into_inner(reactor).unwrap().into_drained().unwrap();
+}
+
+#[test]
+fn and_so_it_is_on_several_threads() {
+    let (reactor, eventfd) = reactor::<Shared, 1>();
+    let reactor = Arc::new(reactor);
+    let driven = reactor.clone();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let driver = spawn(async move { drive(&driven, eventfd).await });
+        spawn(endless(reactor.clone())).await.unwrap();
+        assert!(!driver.is_finished());
+    });
+    drop(runtime);
+    Arc::into_inner(reactor).unwrap().into_drained().unwrap();
+}
+
+/// The only test in this process that has pages: it counts them.
+#[test]
+fn a_dropped_read_s_page_is_kept_and_then_dropped() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dropped");
+    std::fs::write(&path, [7; CHUNK]).unwrap();
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(&path)
+        .unwrap();
+    let (reactor, eventfd) = reactor::<Local, 8>();
+    let reactor = Rc::new(reactor);
+    let driven = reactor.clone();
+    LocalSet::new().block_on(&one_thread(), async {
+        spawn_local(async move { drive(&driven, eventfd).await });
+        let begin = Instant::now();
+        let mut kept = 0;
+        while kept < 100 {
+            assert!(begin.elapsed() < PATIENCE, "every read has ended at once");
+            let mut pending = 0;
+            for _ in 0..8 {
+                let mut read = pin!(reactor.read(&file, Page::new(), 0));
+                let polled = poll_fn(|task| Poll::Ready(read.as_mut().poll(task))).await;
+                pending += usize::from(polled.is_pending());
+            }
+            // The driver has had no turn: what is in flight has its page.
+            assert_eq!(Page::alive(), pending);
+            kept += pending;
+            idle(&*reactor).await;
+            assert_eq!(Page::alive(), 0);
+        }
+        // Not submitted, so it is dropped at once; and so is one that has
+        // never been polled.
+        drop(reactor.read(&file, Page::new(), 0));
+        assert_eq!(Page::alive(), 0);
+        // All slots are free again.
+        for _ in 0..9 {
+            let read = timeout(PATIENCE, reactor.read(&file, Page::new(), 0)).await;
+            assert_eq!(read.unwrap().result, Ok(CHUNK));
+        }
+    });
+    Rc::into_inner(reactor).unwrap().into_drained().unwrap();
+    assert_eq!(Page::alive(), 0);
+}
