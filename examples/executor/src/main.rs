@@ -101,8 +101,9 @@ async fn try_check(reactor: &Reactor<'_, Buffer>, socket: Fd) -> Result<Sum, Err
 /// Serves the file, twice at a time: whether all went well.
 fn serve_twice(path: &CStr) -> Result<bool, Errno> {
     static mut CHUNKS: [Chunk; 2] = [const { Chunk([0; CHUNK]) }; 2];
+    let chunks = &raw mut CHUNKS;
     // SAFETY: called once, and nothing else names it.
-    let [Chunk(first), Chunk(second)] = unsafe { &mut *(&raw mut CHUNKS) };
+    let [Chunk(first), Chunk(second)] = unsafe { &mut *chunks };
 
     let mut slots = ReactorSlot::array::<8>();
     let reactor = Reactor::<Buffer>::new(&mut slots)?.batched();

@@ -24,8 +24,8 @@ impl Sum {
 }
 
 fn step(crc: u32, byte: u8) -> u32 {
-    (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
+    (0..8).fold(crc ^ (u32::from(byte) << 24), |crc, _| {
         let carry = crc >> 31;
-        crc << 1 ^ carry * 0x04c1_1db7
+        (crc << 1) ^ (carry * 0x04c1_1db7)
     })
 }
