@@ -106,11 +106,11 @@ fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
         scope.spawn(|| os::pester(&threads, &over));
         let forks = scope.spawn(|| forks::fork_and_fork(&names, directory, &over));
         let memory = watch(&ledger, || {
-            workers.iter().all(|worker| worker.is_finished())
+            let finished = workers.iter().all(|worker| worker.is_finished());
+            // No more signals, and no more forks.
+            over.fetch_or(finished, Relaxed);
+            finished && forks.is_finished()
         });
-        // The contexts of the workers are gone with them: no more signals, no
-        // more forks that try to destroy them.
-        over.store(true, Relaxed);
         (memory, forks.join().unwrap_or_default())
     });
     let time = begin.elapsed();
