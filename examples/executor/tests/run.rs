@@ -8,6 +8,17 @@ use std::process::{Command, Output};
 
 const EXECUTOR: &str = env!("CARGO_BIN_EXE_executor");
 
+/// A program, which a lost wake must not let run for ever.
+fn program(name: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["60", name]);
+    command
+}
+
+fn executor() -> Command {
+    program(EXECUTOR)
+}
+
 /// A file of a test's own.
 fn file(name: &str, bytes: usize) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -32,7 +43,7 @@ fn clients_get_what_cksum_reads() {
     // ends of chunks and of blocks.
     for bytes in [1_000_003, 0, 1, 4096, 65_536, 131_072] {
         let path = file("served", bytes);
-        let (status, out, errors) = run(Command::new(EXECUTOR).arg(&path));
+        let (status, out, errors) = run(executor().arg(&path));
         let (_, sum, _) = run(Command::new("cksum").arg(&path));
         assert_eq!((status, &*errors), (Some(0), ""), "{bytes} bytes");
         let (first, rest) = out.split_once('\n').unwrap();
@@ -47,7 +58,7 @@ fn clients_get_what_cksum_reads() {
 fn there_is_no_other_reactor() {
     let path = file("traced", 1_000_003);
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("strace");
-    let mut strace = Command::new("strace");
+    let mut strace = program("strace");
     let (status, ..) = run(strace
         .arg("-f")
         .arg("-o")
@@ -76,14 +87,14 @@ fn there_is_no_other_reactor() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    let (status, out, errors) = run(&mut Command::new(EXECUTOR));
+    let (status, out, errors) = run(&mut executor());
     assert_eq!((status, &*out), (Some(2), ""));
     assert_eq!(errors, "executor: which FILE?\n");
-    let (status, out, errors) = run(Command::new(EXECUTOR).arg("/nonexistent"));
+    let (status, out, errors) = run(executor().arg("/nonexistent"));
     assert_eq!((status, &*out), (Some(1), ""));
     assert_eq!(errors, "executor: no such file or directory (ENOENT)\n");
     // The first read of a directory fails in its event, or at once.
-    let (status, out, errors) = run(Command::new(EXECUTOR).arg("/"));
+    let (status, out, errors) = run(executor().arg("/"));
     assert_eq!((status, &*out), (Some(1), ""), "{errors}");
     assert_ne!(errors, "");
 }
@@ -91,7 +102,7 @@ fn what_is_wrong_is_said() {
 /// QEMU's user mode has no AIO.
 #[test]
 fn no_aio_is_said() {
-    let mut emulated = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../qemu/run"));
+    let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/run"));
     emulated.args([std::env::consts::ARCH, EXECUTOR, EXECUTOR]);
     let (status, out, errors) = run(&mut emulated);
     assert_eq!((status, &*out), (Some(1), ""), "{errors}");

@@ -6,6 +6,17 @@ use std::process::Command;
 
 const COPY: &str = env!("CARGO_BIN_EXE_tokio-reactor");
 
+/// A program, which a lost wake must not let run for ever.
+fn program(name: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["60", name]);
+    command
+}
+
+fn copy() -> Command {
+    program(COPY)
+}
+
 fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
@@ -16,10 +27,7 @@ fn both_runtimes_copy_both_ways() {
     for bytes in [2_000_003_usize, 0, 1, 4096, 16_384] {
         let content: Vec<u8> = (0..bytes).map(|i| (i / 251 * 7 + i % 251) as u8).collect();
         fs::write(&source, &content).unwrap();
-        let output = Command::new(COPY)
-            .args([&source, &target])
-            .output()
-            .unwrap();
+        let output = copy().args([&source, &target]).output().unwrap();
         assert!(output.status.success(), "{bytes} bytes: {output:?}");
         assert!(fs::read(&target).unwrap() == content, "{bytes} bytes");
         let chunks = format!(": the same, {} chunks; ", bytes.div_ceil(16_384));
@@ -40,7 +48,7 @@ fn both_runtimes_copy_both_ways() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    let output = Command::new(COPY)
+    let output = copy()
         .args(["/nonexistent", "/nonexistent"])
         .output()
         .unwrap();
@@ -55,7 +63,7 @@ fn what_is_wrong_is_said() {
 /// QEMU's user mode has no AIO.
 #[test]
 fn no_aio_is_said() {
-    let mut emulated = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../qemu/run"));
+    let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/run"));
     emulated.args([std::env::consts::ARCH, COPY, COPY, "/nonexistent"]);
     let output = emulated.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
