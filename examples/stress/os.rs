@@ -80,6 +80,23 @@ pub(crate) fn clear(eventfd: &OwnedFd) {
     assert_eq!(read, 8);
 }
 
+/// Where each thread is in the kernel, if it is: a line each.
+pub(crate) fn whereabouts() -> String {
+    let mut lines = String::new();
+    for task in std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let read = |name: &str| std::fs::read_to_string(task.path().join(name));
+        let (call, place) = (read("syscall"), read("wchan"));
+        let (call, place) = (call.unwrap_or_default(), place.unwrap_or_default());
+        let call = call.split_whitespace().next().unwrap_or("?");
+        lines += &format!("thread {:?}: call {call}, at {place}\n", task.file_name());
+    }
+    lines
+}
+
 /// In KiB.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory {
