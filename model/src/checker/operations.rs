@@ -1,0 +1,297 @@
+//! Programs over the engine: operations in slots, pushed, submitted, cancelled
+//! and dropped, while a thread of the kernel's for each is at its buffer.
+
+use core::mem::MaybeUninit;
+
+use std::sync::Arc;
+
+use loom::cell::UnsafeCell;
+use loom::sync::{Condvar, Mutex};
+use loom::thread::{self, JoinHandle};
+
+use super::Ring;
+use crate::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
+use crate::engine::{Engine, Kernel, Slot, Ticket};
+use crate::errno::Errno;
+use crate::wait::Wait;
+
+/// What a buffer's memory holds when the kernel has read into it.
+const READ: u64 = 0xa10;
+/// And when its owner has dropped it.
+const DROPPED: u64 = 0xdead;
+
+/// The memory of a buffer; it outlives the buffer, so that whoever comes too
+/// late is seen and not undefined. (Its counter is not loom's: a leaked buffer
+/// is no fault where it has to be leaked.)
+type Cell = UnsafeCell<u64>;
+
+/// A buffer. Dropping it writes to its memory: nobody may be there then.
+pub struct Buffer(Arc<Cell>);
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: loom sees to it that nobody else is there.
+        self.0.with_mut(|word| unsafe {
+            assert_ne!(*word, DROPPED, "dropped twice");
+            *word = DROPPED;
+        });
+    }
+}
+
+impl Buffer {
+    fn word(&self) -> u64 {
+        // SAFETY: as for the drop.
+        self.0.with(|word| unsafe { *word })
+    }
+}
+
+/// The kernel of one context: a thread for each operation that it was given.
+struct Model {
+    shared: loom::sync::Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    /// Polls that nobody has ended: where the iocb was, and what the event
+    /// will say.
+    polls: Vec<Iocb>,
+    /// It is another process's.
+    foreign: bool,
+}
+
+struct Shared {
+    ring: Ring,
+    /// Counts events, for those who wait for one.
+    ended: Mutex<usize>,
+    wake: Condvar,
+}
+
+impl Shared {
+    fn complete(&self, data: u64, res: i64) {
+        self.ring.complete(Event {
+            data,
+            obj: 0,
+            res,
+            res2: 0,
+        });
+        *self.ended.lock().unwrap() += 1;
+        self.wake.notify_all();
+    }
+}
+
+impl Model {
+    fn new(nr: u32) -> Model {
+        Model {
+            shared: loom::sync::Arc::new(Shared {
+                ring: Ring::new(nr, 0),
+                ended: Mutex::new(0),
+                wake: Condvar::new(),
+            }),
+            threads: Vec::new(),
+            polls: Vec::new(),
+            foreign: false,
+        }
+    }
+
+    fn spawn(&mut self, data: u64, memory: Option<usize>) {
+        let shared = self.shared.clone();
+        self.threads.push(thread::spawn(move || {
+            if let Some(memory) = memory {
+                let cell = core::ptr::with_exposed_provenance::<Cell>(memory);
+                // SAFETY: the program keeps the memory to its end.
+                unsafe { (*cell).with_mut(|word| *word = READ) };
+            }
+            shared.complete(data, 0);
+        }));
+    }
+}
+
+// SAFETY: the event comes after the write, and `end` waits for all threads.
+unsafe impl Kernel for Model {
+    unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
+        for (taken, &iocb) in iocbs.iter().enumerate() {
+            if !self.shared.ring.claim() {
+                return if taken > 0 {
+                    Ok(taken)
+                } else {
+                    Err(Errno::AGAIN)
+                };
+            }
+            // SAFETY: the caller's pointers.
+            let copy = unsafe { *iocb };
+            if copy.opcode == IOCB_CMD_POLL {
+                // Where it was is what cancels it.
+                self.polls.push(Iocb {
+                    buf: iocb.addr() as u64,
+                    ..copy
+                });
+            } else {
+                self.spawn(copy.data, Some(copy.buf as usize));
+            }
+        }
+        Ok(iocbs.len())
+    }
+
+    fn pop(&mut self) -> Result<Option<Event>, Errno> {
+        Ok(self.shared.ring.take_one())
+    }
+
+    fn wait(
+        &mut self,
+        min_nr: usize,
+        events: &mut [Event],
+        _wait: Wait<'_>,
+    ) -> Result<usize, Errno> {
+        let mut taken = 0;
+        loop {
+            // A count from before the look: one that comes later wakes.
+            let before = *self.shared.ended.lock().unwrap();
+            taken += self.shared.ring.take(&mut events[taken..]);
+            if taken >= min_nr {
+                return Ok(taken);
+            }
+            let mut ended = self.shared.ended.lock().unwrap();
+            while *ended == before {
+                ended = self.shared.wake.wait(ended).unwrap();
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Errno> {
+        if self.foreign {
+            Err(Errno::INVAL)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno> {
+        let found = self.polls.iter().position(|p| p.buf == iocb.addr() as u64);
+        let poll = self.polls.remove(found.ok_or(Errno::INVAL)?);
+        self.spawn(poll.data, None);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Model {
+        core::mem::replace(self, Model::new(2))
+    }
+
+    fn end(mut self) -> Result<(), Errno> {
+        self.check()?;
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of the operations.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// Each is looked for until it has come, without waiting.
+    Pop,
+    /// They are waited for.
+    Wait,
+    /// The engine is dropped with them in flight, after a look.
+    Drop,
+    /// A forked child drops its copy: nothing is known of the buffers there.
+    Foreign,
+}
+
+/// `reads` reads and a poll, if wanted, in as many slots, over a ring with room
+/// for `room` of them: the poll is cancelled, all of them end as `end` says.
+/// Each gives one completion, its buffer whole, or is dropped after the kernel
+/// has let go of it.
+pub fn run(reads: usize, poll: bool, room: u32, end: End) {
+    let memory: Vec<Arc<Cell>> = (0..reads).map(|_| Arc::new(Cell::new(0))).collect();
+    let mut array = Slot::<Buffer>::array::<3>();
+    let mut engine = Engine::new(&mut array, Model::new(room + 1));
+    let tickets: Vec<Ticket> = memory.iter().map(|cell| read(&mut engine, cell)).collect();
+    let poll = poll.then(|| {
+        let iocb = Iocb {
+            opcode: IOCB_CMD_POLL,
+            ..Iocb::EMPTY
+        };
+        engine.slots.stage(&iocb, MaybeUninit::new(None), ())
+    });
+    let mut over = Vec::new();
+    let mut refused = submit(&mut engine);
+    if let Some(poll) = poll {
+        assert_eq!(engine.cancel(poll), Ok(()));
+    }
+    match end {
+        End::Pop | End::Wait => {
+            while over.len() < reads + usize::from(poll.is_some()) {
+                look(&mut engine, matches!(end, End::Wait), &mut over);
+                if refused {
+                    refused = submit(&mut engine);
+                }
+            }
+            assert_eq!(engine.pop().map(drop), Ok(()));
+            assert_eq!((engine.slots.in_flight(), engine.slots.staged()), (0, 0));
+        }
+        End::Drop => {
+            look(&mut engine, false, &mut over);
+        }
+        End::Foreign => engine.kernel.foreign = true,
+    }
+    let threads = match end {
+        End::Foreign => core::mem::take(&mut engine.kernel.threads),
+        _ => Vec::new(),
+    };
+    drop(engine);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    // The kernel's threads have ended, one way or the other.
+    let leaked = matches!(end, End::Foreign);
+    for (cell, ticket) in memory.iter().zip(&tickets) {
+        // SAFETY: loom sees to it.
+        let word = cell.with(|word| unsafe { *word });
+        assert_eq!(word, if leaked { READ } else { DROPPED }, "{ticket:?}");
+    }
+    let mut once = over.clone();
+    once.dedup();
+    assert_eq!(once.len(), over.len(), "a completion came twice");
+}
+
+fn read(engine: &mut Engine<'_, Buffer, (), Model>, cell: &Arc<Cell>) -> Ticket {
+    let iocb = Iocb {
+        opcode: IOCB_CMD_PREAD,
+        buf: core::ptr::from_ref(&**cell).expose_provenance() as u64,
+        ..Iocb::EMPTY
+    };
+    let buffer = MaybeUninit::new(Some(Buffer(cell.clone())));
+    engine.slots.stage(&iocb, buffer, ())
+}
+
+/// Whether the ring had no room for all.
+fn submit(engine: &mut Engine<'_, Buffer, (), Model>) -> bool {
+    // SAFETY: the buffers' memory outlives the program's threads.
+    match unsafe { engine.submit() } {
+        Ok(_) => false,
+        Err(error) => {
+            assert_eq!(error.errno, Errno::AGAIN);
+            true
+        }
+    }
+}
+
+/// Takes a completion, if one is there or is waited for.
+fn look(engine: &mut Engine<'_, Buffer, (), Model>, wait: bool, over: &mut Vec<Ticket>) {
+    if wait && engine.slots.in_flight() > 0 {
+        assert!(engine.wait(1, Wait::new()).unwrap() > 0);
+    }
+    let ended = match engine.slots.take_done() {
+        Some(done) => Some(done),
+        None => engine.pop().unwrap(),
+    };
+    match ended {
+        Some((index, _)) => {
+            let released = engine.slots.release(index);
+            if let Some(buffer) = released.buffer {
+                assert_eq!(buffer.word(), READ, "the event came before the bytes");
+            }
+            assert!(!over.contains(&released.ticket), "a completion came twice");
+            over.push(released.ticket);
+        }
+        None => thread::yield_now(),
+    }
+}

@@ -1,0 +1,77 @@
+//! Programs over the ring alone: kernel threads that complete operations while
+//! one reader takes the events.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::Ring;
+use crate::abi::Event;
+
+/// How the reader takes events.
+#[derive(Clone, Copy, Debug)]
+pub enum Take {
+    /// `take_one`.
+    One,
+    /// `take`, into so many places.
+    Some(usize),
+}
+
+/// `producers` threads complete `each` operations in a ring of `nr` slots that
+/// begins at `start`; an operation for which there is no room is given up after
+/// a second try. The reader looks `looks` times meanwhile. Every event comes
+/// once and whole, those of one thread in order.
+pub fn run(nr: u32, start: u32, producers: u64, each: i64, take: Take, looks: usize) {
+    let ring = Arc::new(Ring::new(nr, start));
+    let threads: Vec<_> = (0..producers)
+        .map(|number| {
+            let ring = ring.clone();
+            thread::spawn(move || produce(&ring, number, each))
+        })
+        .collect();
+    let mut next = vec![0; producers as usize];
+    for _ in 0..looks {
+        reap(&ring, take, &mut next);
+    }
+    let completed: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    while reap(&ring, take, &mut next) > 0 {}
+    assert_eq!(next, completed, "an event was lost");
+}
+
+fn produce(ring: &Ring, number: u64, each: i64) -> i64 {
+    for at in 0..each {
+        if !ring.claim() {
+            thread::yield_now();
+            if !ring.claim() {
+                return at;
+            }
+        }
+        ring.complete(Event {
+            data: number,
+            obj: !number,
+            res: at,
+            res2: !at,
+        });
+    }
+    each
+}
+
+fn reap(ring: &Ring, take: Take, next: &mut [i64]) -> usize {
+    let mut events = [Event::EMPTY; 4];
+    let count = match take {
+        Take::One => match ring.take_one() {
+            Some(event) => {
+                events[0] = event;
+                1
+            }
+            None => 0,
+        },
+        Take::Some(places) => ring.take(&mut events[..places]),
+    };
+    for event in &events[..count] {
+        let next = &mut next[event.data as usize];
+        assert_eq!((event.res, event.res2), (*next, !*next), "out of order");
+        assert_eq!(event.obj, !event.data, "half an event");
+        *next += 1;
+    }
+    count
+}

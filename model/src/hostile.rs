@@ -1,0 +1,1 @@
+//! Rings and events that no kernel makes.

@@ -1,0 +1,394 @@
+//! What a queue ought to be: a list of operations and where each is.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::MOST_SLOTS;
+use super::buffer::{self, FRESH, Held};
+use super::world::World;
+use crate::abi::AioContext;
+use crate::kernel::Ended;
+use crate::{Completion, Errno, Ticket};
+
+pub(super) type Outcome<T = ()> = Result<T, String>;
+
+/// Fails with a message unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+pub(super) use ensure;
+
+/// Fails unless both are equal.
+macro_rules! same {
+    ($left:expr, $right:expr, $($message:tt)+) => {{
+        let (left, right) = (&$left, &$right);
+        if left != right {
+            return Err(format!("{}: {left:?}, and not {right:?}", format_args!($($message)+)));
+        }
+    }};
+}
+pub(super) use same;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Staged,
+    /// In flight, or ended and not given back.
+    Out,
+    /// Given back, or gone with its queue.
+    Over,
+    /// In a queue that was leaked.
+    Leaked,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Read {
+        file: usize,
+        at: usize,
+        expected: Vec<u8>,
+    },
+    Write {
+        file: usize,
+        at: usize,
+        data: Vec<u8>,
+    },
+    Sync,
+    Poll(usize),
+    Refused(Errno),
+}
+
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) ticket: Ticket,
+    pub(super) what: What,
+    /// Its memory, by the numbers of the parts.
+    pub(super) parts: Vec<usize>,
+    /// Bytes of it.
+    pub(super) len: usize,
+    pub(super) place: Place,
+    /// A poll that was told to end.
+    pub(super) cancelled: bool,
+    /// Cancelled before it was submitted.
+    pub(super) never: bool,
+    /// What the event says, if the model has made it.
+    pub(super) res: Option<i64>,
+}
+
+#[derive(Default)]
+pub(super) struct Specification {
+    pub(super) operations: Vec<Operation>,
+    pub(super) staged: VecDeque<usize>,
+    /// Of those out, how many the queue has looked at.
+    pub(super) done: usize,
+    /// Which, in order: only the model tells.
+    pub(super) order: VecDeque<usize>,
+    /// The words of what the model was given and has not ended yet.
+    words: HashMap<u64, usize>,
+    /// How much of the model's log has been read: of what it was given, of what
+    /// it ended, of what was taken from the ring.
+    given: usize,
+    ended: usize,
+    taken: usize,
+    /// What the files should hold.
+    pub(super) files: [Vec<u8>; 2],
+    pub(super) ready: [bool; super::POLLED],
+    pub(super) bytes: u64,
+}
+
+impl Specification {
+    /// No operations yet, and these files.
+    pub(super) fn new(files: [Vec<u8>; 2]) -> Specification {
+        Specification {
+            files,
+            ..Specification::default()
+        }
+    }
+
+    pub(super) fn out(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.operations.len()).filter(|&at| self.operations[at].place == Place::Out)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.out().count() - self.done
+    }
+
+    /// Whether an operation that is not over is at these bytes, in a way that
+    /// another that reads or writes them could meet.
+    pub(super) fn is_busy(&self, file: usize, start: usize, end: usize, write: bool) -> bool {
+        self.operations.iter().any(|operation| {
+            let (its, at, writes) = match &operation.what {
+                What::Read { file, at, .. } => (*file, *at, false),
+                What::Write { file, at, .. } => (*file, *at, true),
+                _ => return false,
+            };
+            let live = operation.place != Place::Over;
+            live && its == file && (write || writes) && at < end && start < at + operation.len
+        })
+    }
+
+    /// Polls that nothing will end, of those in flight.
+    pub(super) fn stuck(&self) -> usize {
+        let stuck = |operation: &Operation| match operation.what {
+            What::Poll(which) => {
+                let ends = operation.cancelled || operation.never || self.ready[which];
+                !ends && operation.res.is_none()
+            }
+            _ => false,
+        };
+        self.out().filter(|&at| stuck(&self.operations[at])).count()
+    }
+
+    /// Another queue, on this context.
+    pub(super) fn renew(&mut self) {
+        self.words.clear();
+        (self.given, self.ended, self.taken) = (0, 0, 0);
+    }
+
+    /// The same context goes on with another queue: events that nobody took are
+    /// there still.
+    pub(super) fn go_on(&mut self, world: &World, ctx: AioContext) -> Outcome {
+        self.look(world, ctx)?;
+        self.words.clear();
+        self.taken = world.taken(ctx);
+        Ok(())
+    }
+
+    /// `count` of the staged operations were taken.
+    pub(super) fn submitted(&mut self, count: usize) {
+        for _ in 0..count {
+            if let Some(at) = self.staged.pop_front() {
+                self.operations[at].place = Place::Out;
+            }
+        }
+    }
+
+    /// Compares what the model was given with what ought to have been given, in
+    /// order, and reads what it has ended.
+    pub(super) fn given(&mut self, world: &World, ctx: AioContext, expected: &[usize]) -> Outcome {
+        let given = world.given(ctx, self.given);
+        self.given += given.len();
+        same!(
+            given.len(),
+            expected.len(),
+            "operations that the kernel was given"
+        );
+        for (iocb, &at) in given.iter().zip(expected) {
+            let (offset, fd) = match &self.operations[at].what {
+                What::Read { file, at, .. } | What::Write { file, at, .. } => {
+                    (*at, world.file(*file))
+                }
+                What::Poll(which) => (0, world.polled(*which)),
+                What::Sync | What::Refused(_) => (0, iocb.fildes as i32),
+            };
+            let has = (iocb.offset as usize, iocb.fildes as i32);
+            same!(
+                has,
+                (offset, fd),
+                "the kernel was given, in place of operation {at}"
+            );
+            let other = self.words.insert(iocb.data, at);
+            ensure!(
+                other.is_none(),
+                "operations {at} and {other:?} have one name"
+            );
+        }
+        self.look(world, ctx)
+    }
+
+    /// Reads what the model has ended.
+    pub(super) fn look(&mut self, world: &World, ctx: AioContext) -> Outcome {
+        let ended = world.ended(ctx, self.ended);
+        self.ended += ended.len();
+        for event in ended.iter().filter(|event| !event.stranger) {
+            let Some(&at) = self.words.get(&event.data) else {
+                return Err("the model ended what it was not given".into());
+            };
+            self.operations[at].res = Some(event.res);
+        }
+        Ok(())
+    }
+
+    /// What the queue has taken from the model's ring since the last look:
+    /// events of operations that are out, in order, and how many events in all.
+    pub(super) fn newly_taken(
+        &mut self,
+        world: &World,
+        ctx: AioContext,
+    ) -> Outcome<(Vec<usize>, usize)> {
+        self.look(world, ctx)?;
+        let from = self.taken;
+        self.taken = world.taken(ctx);
+        let events: Vec<Ended> = world.ended(ctx, from);
+        let events = &events[..self.taken - from];
+        let ours = events.iter().filter(|event| !event.stranger);
+        let found = ours.filter_map(|event| self.words.remove(&event.data));
+        Ok((found.collect(), events.len()))
+    }
+
+    /// The next of ours in the model's ring.
+    pub(super) fn next_in_ring(&self, world: &World, ctx: AioContext) -> Option<usize> {
+        let mut events = world.ended(ctx, world.taken(ctx)).into_iter();
+        let next = events.find(|event| !event.stranger)?;
+        self.words.get(&next.data).copied()
+    }
+
+    /// A word like an operation's that none in flight has, and none will have:
+    /// an old one, or one of no slot.
+    pub(super) fn strange(
+        &self,
+        world: &World,
+        ctx: AioContext,
+        pick: usize,
+        add: u64,
+    ) -> Option<u64> {
+        let given = world.given(ctx, 0);
+        let like = match given.len() {
+            0 => 0,
+            len => given[pick % len].data,
+        };
+        let word = like.wrapping_add(add);
+        let old = given.iter().any(|iocb| iocb.data == word) && !self.words.contains_key(&word);
+        let of_no_slot = word as u32 as usize >= MOST_SLOTS;
+        (old || of_no_slot).then_some(word)
+    }
+
+    /// Holds a completion against the operation. It is over.
+    pub(super) fn over<B: Held>(&mut self, completion: &Completion<B>) -> Outcome<usize> {
+        let found = self
+            .out()
+            .find(|&at| self.operations[at].ticket == completion.ticket);
+        let Some(at) = found else {
+            return Err("a completion of what was not out".into());
+        };
+        self.result(at, completion.result)?;
+        let partly = match (&self.operations[at].what, completion.result) {
+            (What::Read { .. }, Ok(moved)) if !self.operations[at].never => Some(moved),
+            (What::Read { .. }, _) if !self.operations[at].never => None,
+            _ => Some(0),
+        };
+        self.buffer(at, completion.buffer.as_ref(), partly)?;
+        self.settle(at, completion.result.is_ok());
+        Ok(at)
+    }
+
+    /// Its buffer came back, and so much of it has been read into; `None`:
+    /// nobody knows.
+    pub(super) fn buffer<B: Held>(
+        &mut self,
+        at: usize,
+        buffer: Option<&B>,
+        read: Option<usize>,
+    ) -> Outcome {
+        let operation = &self.operations[at];
+        let Some(buffer) = buffer else {
+            ensure!(
+                operation.parts.is_empty(),
+                "operation {at} came without its buffer"
+            );
+            return Ok(());
+        };
+        let parts: Vec<_> = buffer.parts().iter().map(|part| part.id()).collect();
+        same!(
+            parts,
+            operation.parts,
+            "the buffer that came with operation {at}"
+        );
+        let content = buffer.content();
+        self.bytes += content.len() as u64;
+        match (&operation.what, read) {
+            (What::Write { data, .. }, _) => {
+                ensure!(content == *data, "the buffer of write {at} was changed");
+            }
+            (What::Read { expected, file, .. }, Some(read)) => {
+                let (front, rest) = content.split_at(read.min(content.len()));
+                ensure!(*front == expected[..read], "read {at} has the wrong bytes");
+                // A direct read across the end may write more.
+                let plain = *file == 0 || read == 0 && operation.never;
+                ensure!(
+                    !plain || rest.iter().all(|&byte| byte == FRESH),
+                    "read {at} wrote more than it tells"
+                );
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn result(&self, at: usize, result: Result<usize, Errno>) -> Outcome {
+        let operation = &self.operations[at];
+        let right = match &operation.what {
+            _ if operation.never => result == Err(Errno::CANCELED),
+            // The device failed.
+            What::Read { .. } if operation.res.is_some_and(|res| res < 0) => {
+                result == Err(Errno::IO)
+            }
+            What::Read { expected, .. } => result == Ok(expected.len()),
+            What::Write { data, .. } => result == Ok(data.len()),
+            What::Sync => result == Ok(0),
+            What::Poll(which) => {
+                let can_be_ready = self.ready[*which];
+                (result == Ok(0) && operation.cancelled) || (result == Ok(1) && can_be_ready)
+            }
+            What::Refused(_) => false,
+        };
+        ensure!(right, "operation {at} ({operation:?}) came with {result:?}");
+        if let (Some(res), false) = (operation.res, operation.never) {
+            let event = match result {
+                Ok(count) => count as i64,
+                Err(errno) => -i64::from(errno.raw()),
+            };
+            same!(event, res, "the result of operation {at}");
+        }
+        Ok(())
+    }
+
+    /// An operation is over, one way or another.
+    pub(super) fn settle(&mut self, at: usize, wrote: bool) {
+        let operation = &mut self.operations[at];
+        operation.place = Place::Over;
+        if let (What::Write { file, at, data }, true) = (&operation.what, wrote) {
+            self.files[*file][*at..][..data.len()].copy_from_slice(data);
+        }
+    }
+
+    /// The queue is gone, and the kernel has ended what it had: every buffer was
+    /// dropped once.
+    pub(super) fn end_all(&mut self) -> Outcome {
+        self.staged.clear();
+        self.order.clear();
+        self.done = 0;
+        for at in 0..self.operations.len() {
+            let operation = &self.operations[at];
+            let wrote = operation.place == Place::Out && !operation.never;
+            if matches!(operation.place, Place::Out | Place::Staged) {
+                let drops = buffer::drops(&operation.parts);
+                ensure!(
+                    drops.iter().all(|&n| n == 1),
+                    "operation {at}: drops {drops:?}"
+                );
+                self.settle(at, wrote);
+            }
+        }
+        Ok(())
+    }
+
+    /// The queue is leaked. No buffer was or will be dropped.
+    pub(super) fn leak_all(&mut self) {
+        self.staged.clear();
+        self.order.clear();
+        self.done = 0;
+        for operation in &mut self.operations {
+            match operation.place {
+                Place::Out => operation.place = Place::Leaked,
+                Place::Staged => {
+                    operation.place = Place::Leaked;
+                    operation.never = true;
+                }
+                _ => {}
+            }
+        }
+    }
+}

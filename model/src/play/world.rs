@@ -1,0 +1,235 @@
+//! Where a play is performed.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{BLOCK, BLOCKS, MOST_SLOTS, POLLED, Plan};
+use crate::abi::{AioContext, Event};
+use crate::kernel::{self, Ended, Kernel, Weather};
+use crate::{Drained, Errno, Iocb};
+
+/// A kernel, and what there is to read, write and poll.
+pub enum World {
+    /// Plain Rust, of this thread.
+    Model,
+    /// The real one.
+    Real(Real),
+}
+
+/// Files and descriptors of the real kernel's.
+pub struct Real {
+    path: PathBuf,
+    /// The buffered and the direct one, each with a second descriptor to look
+    /// at it without AIO.
+    files: [(File, File); 2],
+    polled: Vec<OwnedFd>,
+    pool: Option<Drained>,
+}
+
+impl Real {
+    /// Files in this folder, which must be on a disk with direct I/O.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn new(folder: &Path) -> io::Result<Real> {
+        let path = folder.join(format!("play-{}", std::process::id()));
+        let open = |number: usize, flags: i32| {
+            let path = path.with_extension(number.to_string());
+            let plain = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)?;
+            plain.set_len((BLOCKS * BLOCK) as u64)?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .custom_flags(flags)
+                .open(&path)?;
+            Ok::<_, io::Error>((file, plain))
+        };
+        Ok(Real {
+            files: [open(0, 0)?, open(1, libc::O_DIRECT)?],
+            path,
+            polled: Vec::new(),
+            pool: None,
+        })
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        for number in 0..2 {
+            let _ = std::fs::remove_file(self.path.with_extension(number.to_string()));
+        }
+    }
+}
+
+fn event_counter() -> OwnedFd {
+    // SAFETY: a fresh descriptor, or −1, which the assertion catches.
+    unsafe {
+        let fd = libc::eventfd(0, libc::EFD_CLOEXEC);
+        assert!(fd >= 0, "{}", io::Error::last_os_error());
+        OwnedFd::from_raw_fd(fd)
+    }
+}
+
+/// No two files, and no two blocks of one, have the same bytes.
+fn content(file: usize) -> Vec<u8> {
+    (0..BLOCKS * BLOCK)
+        .map(|at| (at / 251 * 7 + at % 251 + 101 * file) as u8)
+        .collect()
+}
+
+impl World {
+    /// Makes all fresh. The files' content.
+    pub(super) fn begin(&mut self, plan: &Plan) -> [Vec<u8>; 2] {
+        let files = [content(0), content(1)];
+        match self {
+            World::Model => {
+                let kernel = Kernel::new(files.clone(), POLLED, plan.ring, plan.chance);
+                kernel::install(kernel);
+            }
+            World::Real(real) => {
+                for ((_, plain), bytes) in real.files.iter().zip(&files) {
+                    plain.write_all_at(bytes, 0).expect("a file to write to");
+                }
+                real.polled = (0..POLLED).map(|_| event_counter()).collect();
+            }
+        }
+        files
+    }
+
+    /// The play is over. What the files hold now.
+    pub(super) fn end(&mut self) -> [Vec<u8>; 2] {
+        match self {
+            World::Model => {
+                let files = kernel::with_next(|kernel| core::mem::take(&mut kernel.files));
+                kernel::uninstall();
+                files.unwrap_or_default()
+            }
+            World::Real(real) => {
+                let read = |at: usize| {
+                    let mut bytes = vec![0; BLOCKS * BLOCK];
+                    let plain = &real.files[at].1;
+                    plain
+                        .read_exact_at(&mut bytes, 0)
+                        .expect("as long as it was");
+                    bytes
+                };
+                [read(0), read(1)]
+            }
+        }
+    }
+
+    pub(super) fn is_model(&self) -> bool {
+        matches!(self, World::Model)
+    }
+
+    /// The descriptor of a file: the direct one is the second.
+    pub(super) fn file(&self, number: usize) -> i32 {
+        match self {
+            World::Model => [kernel::BUFFERED, kernel::DIRECT][number],
+            World::Real(real) => real.files[number].0.as_raw_fd(),
+        }
+    }
+
+    /// The descriptor of something to poll.
+    pub(super) fn polled(&self, number: usize) -> i32 {
+        match self {
+            World::Model => kernel::POLLED + number as i32,
+            World::Real(real) => real.polled[number].as_raw_fd(),
+        }
+    }
+
+    pub(super) fn make_ready(&mut self, number: usize) {
+        match self {
+            World::Model => {
+                kernel::with_next(|kernel| kernel.ready[number] = true);
+            }
+            World::Real(real) => {
+                let one = 1_u64.to_ne_bytes();
+                let fd = real.polled[number].as_raw_fd();
+                // SAFETY: eight bytes, which is what such a descriptor takes.
+                assert_eq!(unsafe { libc::write(fd, one.as_ptr().cast(), 8) }, 8);
+            }
+        }
+    }
+
+    /// A context: a used one, where that is dear.
+    pub(super) fn context(&mut self, slots: usize) -> Result<Drained, Errno> {
+        match self {
+            World::Model => Drained::new(slots as u32),
+            World::Real(real) => match real.pool.take() {
+                Some(drained) => Ok(drained),
+                None => Drained::new(MOST_SLOTS as u32),
+            },
+        }
+    }
+
+    pub(super) fn give_back(&mut self, drained: Drained) {
+        if let World::Real(real) = self {
+            // SAFETY: it was set up for so many, and is drained.
+            let drained =
+                unsafe { Drained::from_context(drained.into_context(), MOST_SLOTS as u32) };
+            real.pool = Some(drained);
+        }
+    }
+
+    /// What the next call will meet; the real kernel is as it is.
+    pub(super) fn weather(&self, weather: Weather) {
+        if self.is_model() {
+            kernel::with_next(|kernel| kernel.weather = weather);
+        }
+    }
+
+    /// How many operations the context could be given now.
+    pub(super) fn room(&self, ctx: AioContext) -> usize {
+        match self {
+            World::Model => kernel::with_next(|kernel| kernel.room(ctx)).unwrap_or(0),
+            // A ring has twice what was asked for.
+            World::Real(_) => usize::MAX,
+        }
+    }
+
+    pub(super) fn newest(&self) -> AioContext {
+        kernel::with_next(|kernel| kernel.newest())
+            .flatten()
+            .unwrap_or(AioContext::NONE)
+    }
+
+    pub(super) fn given(&self, ctx: AioContext, from: usize) -> Vec<Iocb> {
+        kernel::with_next(|kernel| kernel.given(ctx, from)).unwrap_or_default()
+    }
+
+    pub(super) fn ended(&self, ctx: AioContext, from: usize) -> Vec<Ended> {
+        kernel::with_next(|kernel| kernel.ended(ctx, from)).unwrap_or_default()
+    }
+
+    pub(super) fn taken(&self, ctx: AioContext) -> usize {
+        kernel::with_next(|kernel| kernel.taken(ctx)).unwrap_or(0)
+    }
+
+    pub(super) fn complete(&self, ctx: AioContext, pick: usize, verdict: kernel::Verdict) {
+        kernel::with_next(|kernel| kernel.complete(ctx, pick, verdict));
+    }
+
+    pub(super) fn stranger(&self, ctx: AioContext, data: u64) {
+        let event = Event {
+            data,
+            obj: data,
+            res: 1,
+            res2: 1,
+        };
+        kernel::with_next(|kernel| kernel.stranger(ctx, event));
+    }
+
+    /// What a leaked context is doing still comes to its end.
+    pub(super) fn destroy(&self, ctx: AioContext) {
+        kernel::with_next(|kernel| kernel.destroy(ctx).ok());
+    }
+}

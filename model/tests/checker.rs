@@ -1,0 +1,75 @@
+//! The ring and the slots under loom. Each test tells how many executions there
+//! are.
+#![cfg(feature = "checker")]
+
+use model::checker::explore;
+use model::checker::operations::{self, End};
+use model::checker::rounds::{self, Take};
+
+fn ring(
+    nr: u32,
+    start: u32,
+    producers: u64,
+    each: i64,
+    take: Take,
+    looks: usize,
+    bound: Option<usize>,
+) {
+    let begin = std::time::Instant::now();
+    let count = explore(bound, move || {
+        rounds::run(nr, start, producers, each, take, looks);
+    });
+    println!(
+        "ring of {nr} from {start}, {producers} × {each} events, {take:?}, {looks} looks: \
+         {count} executions, {} ms",
+        begin.elapsed().as_millis()
+    );
+    assert!(count > 1);
+}
+
+fn slots(reads: usize, poll: bool, room: u32, end: End, bound: Option<usize>) {
+    let begin = std::time::Instant::now();
+    let count = explore(bound, move || operations::run(reads, poll, room, end));
+    println!(
+        "{reads} reads, poll {poll}, room for {room}, {end:?}: {count} executions, {} ms",
+        begin.elapsed().as_millis()
+    );
+    assert!(count > 1);
+}
+
+#[test]
+fn one_producer_goes_round_the_ring() {
+    for nr in 2..=4 {
+        for take in [Take::One, Take::Some(1), Take::Some(4)] {
+            ring(nr, nr - 1, 1, i64::from(nr) + 1, take, 3, Some(4));
+        }
+    }
+}
+
+#[test]
+fn two_producers_share_the_ring() {
+    for take in [Take::One, Take::Some(2)] {
+        ring(2, 0, 2, 2, take, 3, Some(3));
+        ring(3, 2, 2, 2, take, 3, Some(3));
+        ring(4, 2, 2, 3, take, 3, Some(2));
+    }
+}
+
+#[test]
+fn each_operation_ends_once_with_its_buffer_whole() {
+    for end in [End::Pop, End::Wait] {
+        slots(1, false, 1, end, None);
+        slots(2, false, 2, end, Some(3));
+        slots(2, false, 1, end, Some(3));
+        slots(1, true, 2, end, Some(3));
+    }
+}
+
+#[test]
+fn no_buffer_is_dropped_before_the_kernel_has_let_go() {
+    for end in [End::Drop, End::Foreign] {
+        slots(1, false, 1, end, None);
+        slots(2, false, 2, end, Some(3));
+        slots(1, true, 2, end, Some(3));
+    }
+}
