@@ -163,6 +163,12 @@ impl Drop for Tracked {
         let held = kernel::is_held(block.start(), block.len);
         REGISTRY.with_borrow_mut(|registry| {
             registry.drops[self.id] += 1;
+            if registry.drops[self.id] > 1 {
+                registry.faults.push("a buffer was dropped twice".into());
+                // The first has taken the memory.
+                core::mem::forget(block);
+                return;
+            }
             if held {
                 registry
                     .faults
