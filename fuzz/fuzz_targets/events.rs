@@ -1,0 +1,5 @@
+//! A kernel that lies ends nothing that it does not have:
+//! `cargo +nightly fuzz run events`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| model::hostile::events::run(data));

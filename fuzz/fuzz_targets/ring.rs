@@ -1,0 +1,5 @@
+//! A ring of anybody's making is read within its bounds:
+//! `cargo +nightly fuzz run ring`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| model::hostile::ring::run(data));

@@ -1,1 +1,0 @@
-//! Rings and events that no kernel makes.

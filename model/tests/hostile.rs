@@ -1,0 +1,30 @@
+//! The fuzz targets' programs, with chance in place of a fuzzer.
+
+/// xorshift64: bytes by which a program goes far before it meets zeros.
+fn bytes(state: &mut u64) -> Vec<u8> {
+    let mut next = || {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    };
+    let len = next() % 300;
+    (0..len).map(|_| (next() >> 24) as u8).collect()
+}
+
+fn run(program: fn(&[u8])) {
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    for _ in 0..20_000 {
+        program(&bytes(&mut state));
+    }
+}
+
+#[test]
+fn a_ring_of_anybodys_making_is_read_within_its_bounds() {
+    run(model::hostile::ring::run);
+}
+
+#[test]
+fn a_kernel_that_lies_ends_nothing_that_it_does_not_have() {
+    run(model::hostile::events::run);
+}
