@@ -1,10 +1,12 @@
 # The fuzz targets, for a while each. Sourced; needs $target and $host.
 
-# fuzz [SECONDS]: what `cargo +nightly fuzz run` does, with the stable compiler
-# and without cargo-fuzz: code that counts where it has been, under the address
-# sanitizer, and a fuzzer that starts from nothing.
+# fuzz SECONDS [NAME]...: what `cargo +nightly fuzz run` does, with the stable
+# compiler and without cargo-fuzz: code that counts where it has been, under the
+# address sanitizer, and a fuzzer that starts from nothing.
 fuzz() {
-    local seconds=${1:-10} name work status=0
+    local seconds=$1 name work status=0
+    shift
+    [ $# != 0 ] || set -- ring events
     export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$target/fuzz ASAN_OPTIONS=detect_leaks=0
     export RUSTFLAGS="--cfg fuzzing -Zsanitizer=address -Ccodegen-units=1 -Cdebug-assertions
         -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
@@ -14,7 +16,7 @@ fuzz() {
     RUSTFLAGS=${RUSTFLAGS//$'\n'/ }
     # A target of its own name, so that build scripts are built without all that.
     cargo build --locked --release --manifest-path fuzz/Cargo.toml --target "$host" || return
-    for name in ring events; do
+    for name; do
         work=$CARGO_TARGET_DIR/$name
         rm -rf "$work"
         mkdir -p "$work/corpus"

@@ -6,6 +6,10 @@
 //! that it asks for are the ones checked. The kernel's side is [`Ring`], written
 //! after `fs/aio.c`.
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "it is private in the library's `ring`"
+)]
 #[path = "../../../src/ring/reader.rs"]
 mod reader;
 

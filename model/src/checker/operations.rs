@@ -23,25 +23,30 @@ const DROPPED: u64 = 0xdead;
 /// The memory of a buffer; it outlives the buffer, so that whoever comes too
 /// late is seen and not undefined. (Its counter is not loom's: a leaked buffer
 /// is no fault where it has to be leaked.)
-type Cell = UnsafeCell<u64>;
+struct Cell(UnsafeCell<u64>);
+
+// SAFETY: loom sees to it that no two threads are there at once.
+unsafe impl Sync for Cell {}
+
+impl Cell {
+    fn read(&self) -> u64 {
+        // SAFETY: as above.
+        self.0.with(|word| unsafe { *word })
+    }
+
+    fn write(&self, value: u64) {
+        // SAFETY: as above.
+        self.0.with_mut(|word| unsafe { *word = value });
+    }
+}
 
 /// A buffer. Dropping it writes to its memory: nobody may be there then.
 pub struct Buffer(Arc<Cell>);
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: loom sees to it that nobody else is there.
-        self.0.with_mut(|word| unsafe {
-            assert_ne!(*word, DROPPED, "dropped twice");
-            *word = DROPPED;
-        });
-    }
-}
-
-impl Buffer {
-    fn word(&self) -> u64 {
-        // SAFETY: as for the drop.
-        self.0.with(|word| unsafe { *word })
+        assert_ne!(self.0.read(), DROPPED, "dropped twice");
+        self.0.write(DROPPED);
     }
 }
 
@@ -96,7 +101,7 @@ impl Model {
             if let Some(memory) = memory {
                 let cell = core::ptr::with_exposed_provenance::<Cell>(memory);
                 // SAFETY: the program keeps the memory to its end.
-                unsafe { (*cell).with_mut(|word| *word = READ) };
+                unsafe { (*cell).write(READ) };
             }
             shared.complete(data, 0);
         }));
@@ -200,7 +205,9 @@ pub enum End {
 /// Each gives one completion, its buffer whole, or is dropped after the kernel
 /// has let go of it.
 pub fn run(reads: usize, poll: bool, room: u32, end: End) {
-    let memory: Vec<Arc<Cell>> = (0..reads).map(|_| Arc::new(Cell::new(0))).collect();
+    let memory: Vec<Arc<Cell>> = (0..reads)
+        .map(|_| Arc::new(Cell(UnsafeCell::new(0))))
+        .collect();
     let mut array = Slot::<Buffer>::array::<3>();
     let mut engine = Engine::new(&mut array, Model::new(room + 1));
     let tickets: Vec<Ticket> = memory.iter().map(|cell| read(&mut engine, cell)).collect();
@@ -243,8 +250,7 @@ pub fn run(reads: usize, poll: bool, room: u32, end: End) {
     // The kernel's threads have ended, one way or the other.
     let leaked = matches!(end, End::Foreign);
     for (cell, ticket) in memory.iter().zip(&tickets) {
-        // SAFETY: loom sees to it.
-        let word = cell.with(|word| unsafe { *word });
+        let word = cell.read();
         assert_eq!(word, if leaked { READ } else { DROPPED }, "{ticket:?}");
     }
     let mut once = over.clone();
@@ -287,7 +293,7 @@ fn look(engine: &mut Engine<'_, Buffer, (), Model>, wait: bool, over: &mut Vec<T
         Some((index, _)) => {
             let released = engine.slots.release(index);
             if let Some(buffer) = released.buffer {
-                assert_eq!(buffer.word(), READ, "the event came before the bytes");
+                assert_eq!(buffer.0.read(), READ, "the event came before the bytes");
             }
             assert!(!over.contains(&released.ticket), "a completion came twice");
             over.push(released.ticket);

@@ -88,9 +88,7 @@ fn step(source: &mut Source<'_>, memory: &Memory, ring: &mut Ring<'_>) {
             let number = source.long();
             memory.set_event(slot, event(number));
         }
-        4 => check(memory, ring, 1, |ring| {
-            ring.pop().map(|event| Vec::from_iter(event))
-        }),
+        4 => check(memory, ring, 1, |ring| ring.pop().map(Vec::from_iter)),
         5 => {
             let room = source.below(130);
             check(memory, ring, room, |ring| {
