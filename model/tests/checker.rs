@@ -3,7 +3,7 @@
 #![cfg(feature = "checker")]
 
 use model::checker::explore;
-use model::checker::operations::{self, End};
+use model::checker::operations::{self, End, Poll};
 use model::checker::rounds::{self, Take};
 
 fn ring(
@@ -27,11 +27,11 @@ fn ring(
     assert!(count > 1);
 }
 
-fn slots(reads: usize, poll: bool, room: u32, end: End, bound: Option<usize>) {
+fn slots(reads: usize, poll: Poll, room: u32, end: End, bound: Option<usize>) {
     let begin = std::time::Instant::now();
     let count = explore(bound, move || operations::run(reads, poll, room, end));
     println!(
-        "{reads} reads, poll {poll}, room for {room}, {end:?}: {count} executions, {} ms",
+        "{reads} reads, poll {poll:?}, room for {room}, {end:?}: {count} executions, {} ms",
         begin.elapsed().as_millis()
     );
     assert!(count > 1);
@@ -58,18 +58,22 @@ fn two_producers_share_the_ring() {
 #[test]
 fn each_operation_ends_once_with_its_buffer_whole() {
     for end in [End::Pop, End::Wait] {
-        slots(1, false, 1, end, None);
-        slots(2, false, 2, end, Some(3));
-        slots(2, false, 1, end, Some(3));
-        slots(1, true, 2, end, Some(3));
+        slots(1, Poll::None, 1, end, None);
+        slots(2, Poll::None, 2, end, Some(3));
+        slots(2, Poll::None, 1, end, Some(3));
+        slots(1, Poll::Idle, 2, end, Some(3));
+        slots(0, Poll::Ready, 1, end, None);
+        slots(1, Poll::Ready, 2, end, Some(2));
     }
 }
 
 #[test]
 fn no_buffer_is_dropped_before_the_kernel_has_let_go() {
     for end in [End::Drop, End::Foreign] {
-        slots(1, false, 1, end, None);
-        slots(2, false, 2, end, Some(3));
-        slots(1, true, 2, end, Some(3));
+        slots(1, Poll::None, 1, end, None);
+        slots(2, Poll::None, 2, end, Some(3));
+        slots(1, Poll::Idle, 2, end, Some(3));
+        slots(0, Poll::Ready, 1, end, None);
+        slots(1, Poll::Ready, 2, end, Some(2));
     }
 }

@@ -17,7 +17,9 @@ use crate::wait::Wait;
 
 /// What a buffer's memory holds when the kernel has read into it.
 const READ: u64 = 0xa10;
-/// And when its owner has dropped it.
+/// The result of a poll that was not cancelled.
+const READY: i64 = 1;
+/// In a buffer's memory when its owner has dropped it.
 const DROPPED: u64 = 0xdead;
 
 /// The memory of a buffer; it outlives the buffer, so that whoever comes too
@@ -54,21 +56,30 @@ impl Drop for Buffer {
 struct Model {
     shared: loom::sync::Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    /// Polls that nobody has ended: where the iocb was, and what the event
-    /// will say.
-    polls: Vec<Iocb>,
+    /// Whether what is polled becomes ready.
+    ready: bool,
     /// It is another process's.
     foreign: bool,
 }
 
 struct Shared {
     ring: Ring,
+    /// Polls that nobody has ended, with the iocbs' addresses as their buffers.
+    polls: Mutex<Vec<Iocb>>,
     /// Counts events, for those who wait for one.
     ended: Mutex<usize>,
     wake: Condvar,
 }
 
 impl Shared {
+    /// The poll that was submitted at this address, if nobody has ended it:
+    /// whoever gets it makes its event.
+    fn end_poll(&self, address: usize) -> Option<Iocb> {
+        let mut polls = self.polls.lock().unwrap();
+        let found = polls.iter().position(|poll| poll.buf == address as u64)?;
+        Some(polls.remove(found))
+    }
+
     fn complete(&self, data: u64, res: i64) {
         self.ring.complete(Event {
             data,
@@ -86,25 +97,19 @@ impl Model {
         Model {
             shared: loom::sync::Arc::new(Shared {
                 ring: Ring::new(nr, 0),
+                polls: Mutex::new(Vec::new()),
                 ended: Mutex::new(0),
                 wake: Condvar::new(),
             }),
             threads: Vec::new(),
-            polls: Vec::new(),
+            ready: false,
             foreign: false,
         }
     }
 
-    fn spawn(&mut self, data: u64, memory: Option<usize>) {
+    fn spawn(&mut self, run: impl FnOnce(&Shared) + Send + 'static) {
         let shared = self.shared.clone();
-        self.threads.push(thread::spawn(move || {
-            if let Some(memory) = memory {
-                let cell = core::ptr::with_exposed_provenance::<Cell>(memory);
-                // SAFETY: the program keeps the memory to its end.
-                unsafe { (*cell).write(READ) };
-            }
-            shared.complete(data, 0);
-        }));
+        self.threads.push(thread::spawn(move || run(&shared)));
     }
 }
 
@@ -122,13 +127,25 @@ unsafe impl Kernel for Model {
             // SAFETY: the caller's pointers.
             let copy = unsafe { *iocb };
             if copy.opcode == IOCB_CMD_POLL {
-                // Where it was is what cancels it.
-                self.polls.push(Iocb {
-                    buf: iocb.addr() as u64,
+                let address = iocb.addr();
+                self.shared.polls.lock().unwrap().push(Iocb {
+                    buf: address as u64,
                     ..copy
                 });
+                if self.ready {
+                    self.spawn(move |shared| {
+                        if let Some(poll) = shared.end_poll(address) {
+                            shared.complete(poll.data, READY);
+                        }
+                    });
+                }
             } else {
-                self.spawn(copy.data, Some(copy.buf as usize));
+                self.spawn(move |shared| {
+                    let cell = core::ptr::with_exposed_provenance::<Cell>(copy.buf as usize);
+                    // SAFETY: the program keeps the memory to its end.
+                    unsafe { (*cell).write(READ) };
+                    shared.complete(copy.data, 0);
+                });
             }
         }
         Ok(iocbs.len())
@@ -168,9 +185,8 @@ unsafe impl Kernel for Model {
     }
 
     fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno> {
-        let found = self.polls.iter().position(|p| p.buf == iocb.addr() as u64);
-        let poll = self.polls.remove(found.ok_or(Errno::INVAL)?);
-        self.spawn(poll.data, None);
+        let poll = self.shared.end_poll(iocb.addr()).ok_or(Errno::INVAL)?;
+        self.spawn(move |shared| shared.complete(poll.data, 0));
         Ok(())
     }
 
@@ -187,6 +203,17 @@ unsafe impl Kernel for Model {
     }
 }
 
+/// The poll among the operations, which is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// There is none.
+    None,
+    /// Nothing else would end it.
+    Idle,
+    /// It becomes ready, before the cancelling or after it.
+    Ready,
+}
+
 /// What becomes of the operations.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
@@ -200,18 +227,19 @@ pub enum End {
     Foreign,
 }
 
-/// `reads` reads and a poll, if wanted, in as many slots, over a ring with room
-/// for `room` of them: the poll is cancelled, all of them end as `end` says.
+/// `reads` reads and a poll, if wanted, over a ring with room for `room` of them:
+/// the poll is cancelled, all of them end as `end` says.
 /// Each gives one completion, its buffer whole, or is dropped after the kernel
 /// has let go of it.
-pub fn run(reads: usize, poll: bool, room: u32, end: End) {
+pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     let memory: Vec<Arc<Cell>> = (0..reads)
         .map(|_| Arc::new(Cell(UnsafeCell::new(0))))
         .collect();
     let mut array = Slot::<Buffer>::array::<3>();
     let mut engine = Engine::new(&mut array, Model::new(room + 1));
     let tickets: Vec<Ticket> = memory.iter().map(|cell| read(&mut engine, cell)).collect();
-    let poll = poll.then(|| {
+    engine.kernel.ready = poll == Poll::Ready;
+    let poll = (poll != Poll::None).then(|| {
         let iocb = Iocb {
             opcode: IOCB_CMD_POLL,
             ..Iocb::EMPTY
@@ -220,13 +248,14 @@ pub fn run(reads: usize, poll: bool, room: u32, end: End) {
     });
     let mut over = Vec::new();
     let mut refused = submit(&mut engine);
-    if let Some(poll) = poll {
-        assert_eq!(engine.cancel(poll), Ok(()));
+    let cancelled = poll.map(|poll| engine.cancel(poll));
+    if !engine.kernel.ready {
+        assert_ne!(cancelled, Some(Err(Errno::INVAL)));
     }
     match end {
         End::Pop | End::Wait => {
             while over.len() < reads + usize::from(poll.is_some()) {
-                look(&mut engine, matches!(end, End::Wait), &mut over);
+                look(&mut engine, matches!(end, End::Wait), cancelled, &mut over);
                 if refused {
                     refused = submit(&mut engine);
                 }
@@ -235,7 +264,7 @@ pub fn run(reads: usize, poll: bool, room: u32, end: End) {
             assert_eq!((engine.slots.in_flight(), engine.slots.staged()), (0, 0));
         }
         End::Drop => {
-            look(&mut engine, false, &mut over);
+            look(&mut engine, false, cancelled, &mut over);
         }
         End::Foreign => engine.kernel.foreign = true,
     }
@@ -281,7 +310,12 @@ fn submit(engine: &mut Engine<'_, Buffer, (), Model>) -> bool {
 }
 
 /// Takes a completion, if one is there or is waited for.
-fn look(engine: &mut Engine<'_, Buffer, (), Model>, wait: bool, over: &mut Vec<Ticket>) {
+fn look(
+    engine: &mut Engine<'_, Buffer, (), Model>,
+    wait: bool,
+    cancelled: Option<Result<(), Errno>>,
+    over: &mut Vec<Ticket>,
+) {
     if wait && engine.slots.in_flight() > 0 {
         assert!(engine.wait(1, Wait::new()).unwrap() > 0);
     }
@@ -290,10 +324,14 @@ fn look(engine: &mut Engine<'_, Buffer, (), Model>, wait: bool, over: &mut Vec<T
         None => engine.pop().unwrap(),
     };
     match ended {
-        Some((index, _)) => {
+        Some((index, res)) => {
             let released = engine.slots.release(index);
-            if let Some(buffer) = released.buffer {
-                assert_eq!(buffer.0.read(), READ, "the event came before the bytes");
+            match released.buffer {
+                Some(buffer) => {
+                    assert_eq!(buffer.0.read(), READ, "the event came before the bytes");
+                }
+                // Ready, or cancelled, and never both.
+                None => assert_eq!(Some(res == 0), cancelled.map(|c| c.is_ok())),
             }
             assert!(!over.contains(&released.ticket), "a completion came twice");
             over.push(released.ticket);
