@@ -60,6 +60,8 @@ use crate::wait::Wait;
 /// ```
 pub struct Queue<'s, B: Buffer + 'static> {
     engine: Engine<'s, B, (), Context>,
+    /// What the context was set up for, which may be more than the slots.
+    capacity: u32,
 }
 
 impl<'s, B: Buffer + 'static> Queue<'s, B> {
@@ -76,8 +78,10 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// A queue in these slots, on a context that is there already. Only as many
     /// slots are used as the context was set up for.
     pub fn on(drained: Drained, slots: &'s mut [Slot<B>]) -> Queue<'s, B> {
-        let len = slots.len().min(drained.capacity());
+        let capacity = drained.capacity();
+        let len = slots.len().min(capacity);
         Queue {
+            capacity: capacity as u32,
             engine: Engine::new(&mut slots[..len], drained.into_context()),
         }
     }
@@ -229,11 +233,10 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// As [`drain`](Queue::drain); then the queue has been dropped.
     pub fn into_drained(mut self) -> Result<Drained, Errno> {
         self.engine.drain()?;
-        let capacity = self.engine.slots.len() as u32;
         let context = self.engine.take();
         // SAFETY: `drain` has waited for all that was in flight, nobody else
         // could submit to it, and what is dropped now has no part in it.
-        Ok(unsafe { Drained::from_context(context, capacity) })
+        Ok(unsafe { Drained::from_context(context, self.capacity) })
     }
 
     #[inline]

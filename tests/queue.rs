@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use linux_aio::buffer::{Buffer, BufferMut, Pieces};
 use linux_aio::op::{FSync, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot};
 use linux_aio::{Completion, Context, Drained, Errno, Pool, Queue, Slot, Wait};
 use support::{TempFile, pattern};
 
@@ -321,6 +322,20 @@ fn a_drained_context_is_used_again() {
     // A larger one is not to be had from it.
     assert_eq!(pool.take(64).unwrap().capacity(), 64);
     assert_eq!(pool.len(), 1);
+}
+
+#[test]
+fn a_context_stays_as_large_as_it_was_set_up() {
+    let mut pool = Pool::<1>::new();
+    let mut slots = Slot::<Bytes>::array::<2>();
+    let queue = Queue::on(pool.take(64).unwrap(), &mut slots);
+    assert_eq!(queue.capacity(), 2);
+    assert!(pool.put(queue.into_drained().unwrap()).is_none());
+    let drained = pool.take(64).unwrap();
+    assert!(pool.is_empty(), "the one that was put there");
+    let mut slots = ReactorSlot::<Bytes>::array::<2>();
+    let reactor = Reactor::<_>::on(drained, &mut slots);
+    assert_eq!(reactor.into_drained().unwrap().capacity(), 64);
 }
 
 #[test]

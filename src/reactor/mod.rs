@@ -91,6 +91,8 @@ pub struct Reactor<'s, B: Buffer + 'static, L: Lock = Local> {
 
 struct Inside<'s, B> {
     engine: Engine<'s, B, Awaited, Context>,
+    /// What the context was set up for, which may be more than the slots.
+    capacity: u32,
     room: Room,
 }
 
@@ -123,11 +125,13 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     /// A reactor on a context that is there already. Only as many slots are
     /// used as that was set up for.
     pub fn on(drained: Drained, slots: &'s mut [ReactorSlot<B>]) -> Reactor<'s, B, L> {
-        let len = slots.len().min(drained.capacity());
+        let capacity = drained.capacity();
+        let len = slots.len().min(capacity);
         Reactor {
             lock: L::NEW,
             inside: UnsafeCell::new(Inside {
                 engine: Engine::new(&mut slots[..len], drained.into_context()),
+                capacity: capacity as u32,
                 room: Room::new(),
             }),
             eventfd: None,
@@ -221,11 +225,10 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     pub fn into_drained(self) -> Result<Drained, Errno> {
         let mut inside = self.inside.into_inner();
         inside.engine.drain()?;
-        let capacity = inside.engine.slots.len() as u32;
         let context = inside.engine.take();
         // SAFETY: `drain` has waited for all that was in flight, and nobody
         // else could submit to it.
-        Ok(unsafe { Drained::from_context(context, capacity) })
+        Ok(unsafe { Drained::from_context(context, inside.capacity) })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Inside<'s, B>) -> R) -> R {
