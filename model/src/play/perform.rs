@@ -81,6 +81,7 @@ impl<'w, B: Held> Stage<'w, B> {
                     context
                 }
             };
+            let capacity = on.capacity();
             let mut queue = Queue::on(on, &mut slots);
             same!(queue.capacity(), plan.slots, "the capacity");
             let end = loop {
@@ -115,6 +116,7 @@ impl<'w, B: Held> Stage<'w, B> {
                     let context = context.map_err(|errno| format!("not drained: {errno}"))?;
                     self.it.end_all()?;
                     self.it.go_on(self.world, self.ctx)?;
+                    same!(context.capacity(), capacity, "the context's capacity");
                     if end.is_none() {
                         self.world.give_back(context);
                         return Ok(());

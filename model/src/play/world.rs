@@ -173,9 +173,6 @@ impl World {
 
     pub(super) fn give_back(&mut self, drained: Drained) {
         if let World::Real(real) = self {
-            // SAFETY: it was set up for so many, and is drained.
-            let drained =
-                unsafe { Drained::from_context(drained.into_context(), MOST_SLOTS as u32) };
             real.pool = Some(drained);
         }
     }
