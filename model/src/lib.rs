@@ -18,12 +18,14 @@ mod arch;
 
 #[path = "../../src/abi.rs"]
 pub mod abi;
-#[path = "../../src/buffer.rs"]
+#[path = "../../src/buffer/mod.rs"]
 pub mod buffer;
 #[path = "../../src/completion.rs"]
 mod completion;
 #[path = "../../src/context.rs"]
 mod context;
+#[path = "../../src/direct.rs"]
+pub mod direct;
 #[path = "../../src/drained.rs"]
 mod drained;
 #[path = "../../src/engine/mod.rs"]
