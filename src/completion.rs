@@ -52,6 +52,15 @@ pub struct Finished<B> {
 /// An event's result by itself.
 #[inline]
 pub(crate) fn result(res: i64) -> Result<usize, Errno> {
+    match usize::try_from(res) {
+        Ok(count) => Ok(count),
+        Err(_) => failed(res),
+    }
+}
+
+/// Rare, and so kept apart from what is not.
+#[cold]
+fn failed(res: i64) -> Result<usize, Errno> {
     let event = Event {
         res,
         ..Event::EMPTY

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -144,6 +145,73 @@ fn what_was_only_staged_is_cancelled_here() {
     );
     assert!(done.buffer.is_some());
     assert_eq!(queue.submit(), Ok(2));
+}
+
+/// Staged and free slots share their links, so whatever is staged, cancelled,
+/// taken back and freed in between, the order must hold. Buffered reads end
+/// inside the submission, in order, which makes the order of all that comes
+/// back known.
+#[test]
+fn the_order_holds_whatever_comes_and_goes_between() {
+    const SLOTS: usize = 7;
+    let file = TempFile::with(&pattern(64));
+    let mut slots = Slot::<(Bytes, usize)>::array::<SLOTS>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    // As the queue should be: first the cancelled ones, then those that ended.
+    let mut staged = Vec::new();
+    let (mut cancelled, mut ended) = (VecDeque::new(), VecDeque::new());
+    let (mut next, mut random) = (0, 1_u64);
+    let mut done = [0; 5];
+    for _ in 0..20_000 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let action = (random >> 33) as usize;
+        let number = |buffer: Option<(Bytes, usize)>| buffer.unwrap().1;
+        match action % 9 {
+            0..4 => match queue.push(Read::new(file.fd(), (zeroed(8), next))) {
+                Ok(ticket) => {
+                    staged.push((ticket, next));
+                    next += 1;
+                    done[0] += 1;
+                }
+                Err(_) => {
+                    let taken = staged.len() + cancelled.len() + ended.len();
+                    assert_eq!(taken, SLOTS, "full only if it is");
+                }
+            },
+            4 if !staged.is_empty() => {
+                let (ticket, number) = staged.remove(action / 9 % staged.len());
+                queue.cancel(ticket).unwrap();
+                cancelled.push_back(number);
+                done[1] += 1;
+            }
+            5 => match queue.unstage() {
+                Some((ticket, buffer)) => {
+                    assert_eq!((ticket, number(buffer)), staged.remove(0));
+                    done[2] += 1;
+                }
+                None => assert!(staged.is_empty()),
+            },
+            6 => {
+                assert_eq!(queue.submit(), Ok(staged.len()));
+                ended.extend(staged.drain(..).map(|(_, number)| number));
+                done[3] += 1;
+            }
+            _ => {
+                let expected = cancelled.pop_front().or_else(|| ended.pop_front());
+                let popped = queue.pop().unwrap();
+                assert_eq!(popped.map(|done| number(done.buffer)), expected);
+                done[4] += 1;
+            }
+        }
+        assert_eq!(queue.staged(), staged.len());
+        assert_eq!(queue.in_flight(), ended.len());
+        for &(ticket, _) in &staged {
+            assert!(queue.is_staged(ticket));
+        }
+    }
+    assert!(done.iter().all(|&times| times > 500), "{done:?}");
 }
 
 #[test]

@@ -46,28 +46,40 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// Each staged iocb describes memory that its slot's buffer owns (or
     /// nothing), or that is the kernel's until the operation has ended by
     /// somebody else's promise.
+    #[inline]
     pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
+        let staged = self.slots.staged();
         let mut submitted = 0;
-        while self.slots.staged() > 0 {
-            let mut places = [const { MaybeUninit::uninit() }; BATCH];
-            let batch = self.slots.batch(&mut places);
-            // SAFETY: the pointers lead into our slots; the memory is the
-            // caller's promise.
-            let result = unsafe { self.kernel.submit(batch.iocbs) };
-            self.slots.submitted(&batch, result.unwrap_or(0));
-            match result {
+        while submitted < staged {
+            // SAFETY: the caller's promise.
+            let errno = match unsafe { self.submit_batch() } {
                 // Not known to happen; it would be an endless loop.
-                Ok(0) => {
-                    return Err(SubmitError {
-                        submitted,
-                        errno: Errno::AGAIN,
-                    });
+                Ok(0) => Errno::AGAIN,
+                Ok(taken) => {
+                    submitted += taken as usize;
+                    continue;
                 }
-                Ok(taken) => submitted += taken,
-                Err(errno) => return Err(SubmitError { submitted, errno }),
-            }
+                Err(errno) => errno,
+            };
+            return Err(SubmitError { submitted, errno });
         }
         Ok(submitted)
+    }
+
+    /// Submits the first of what is staged, with one call. How many were taken:
+    /// a number that comes back in a register.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[inline(never)]
+    unsafe fn submit_batch(&mut self) -> Result<u32, Errno> {
+        let mut places = [const { MaybeUninit::uninit() }; BATCH];
+        let batch = self.slots.batch(&mut places);
+        // SAFETY: the pointers lead into our slots; the memory is the caller's
+        // promise.
+        let result = unsafe { self.kernel.submit(batch.iocbs) };
+        let taken = self.slots.submitted(&batch, result.unwrap_or(0));
+        result.map(|_| taken)
     }
 
     /// Submits what is staged; an operation that is refused is done with the
@@ -89,29 +101,27 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
         }
     }
 
-    /// One event from the kernel, if there is one of ours: its slot, out of
-    /// flight and in no list, and its result.
+    /// One event from the ring in memory, if there is one of ours: its slot,
+    /// out of flight and in no list, and its result. The outer `None`: ask
+    /// [`pop_by_call`](Engine::pop_by_call).
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Result<Option<(u32, i64)>, Errno> {
+    pub(crate) fn pop(&mut self) -> Option<Option<(u32, i64)>> {
         if self.slots.in_flight() == 0 {
-            return Ok(None);
+            return Some(None);
         }
-        match self.kernel.read() {
-            Some(None) => Ok(None),
-            Some(Some(event)) => match self.slots.ended(&event) {
-                Some(index) => Ok(Some((index, event.res))),
-                // Nobody's: nothing of ours is in it.
-                None => self.pop_otherwise(),
-            },
-            None => self.pop_otherwise(),
+        match self.kernel.read()? {
+            None => Some(None),
+            // Where it is nobody's, nothing of ours is in it.
+            Some(event) => {
+                let index = self.slots.ended(&event)?;
+                Some(Some((index, event.res)))
+            }
         }
     }
 
     /// The same with a kernel whose ring cannot be read, or holds what is not
-    /// ours. Apart, so that reading the ring is a few instructions in line.
-    #[cold]
-    #[inline(never)]
-    fn pop_otherwise(&mut self) -> Result<Option<(u32, i64)>, Errno> {
+    /// ours.
+    pub(crate) fn pop_by_call(&mut self) -> Result<Option<(u32, i64)>, Errno> {
         while let Some(event) = self.kernel.pop()? {
             if let Some(index) = self.slots.ended(&event) {
                 return Ok(Some((index, event.res)));

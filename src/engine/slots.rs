@@ -6,6 +6,10 @@
 //! or done. In flight it has none, so an event is an operation's if and only
 //! if it equals the slot's word; whatever else a ring may hold, it cannot name
 //! a slot that the kernel does not have.
+//!
+//! Staged and free slots are one chain: the staged ones in order, then the free
+//! ones. To stage the first free slot moves the border between them, and no
+//! link.
 
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -15,11 +19,11 @@ use super::slot::{Slot, Ticket};
 use crate::abi::{Event, Iocb};
 
 /// No operation: neither buffer nor iocb mean anything.
-const FREE: u64 = 1 << 31;
+const FREE: u64 = 1 << 30;
 /// Ready to be submitted.
-const STAGED: u64 = 1 << 30;
+const STAGED: u64 = 1 << 29;
 /// The result is here, and not yet taken.
-const DONE: u64 = 1 << 29;
+const DONE: u64 = 1 << 28;
 /// One more in the generation.
 const GENERATION: u64 = 1 << 32;
 /// What is left for the index; no context can hold more operations (4,194,304).
@@ -36,22 +40,6 @@ pub(crate) enum Place {
     Done,
 }
 
-/// A list of slots, in order.
-#[derive(Clone, Copy)]
-struct List {
-    first: u32,
-    last: u32,
-    len: u32,
-}
-
-impl List {
-    const EMPTY: List = List {
-        first: END,
-        last: END,
-        len: 0,
-    };
-}
-
 /// Operations on their way to the kernel.
 pub(crate) struct Batch<'b> {
     pub(crate) iocbs: &'b [*mut Iocb],
@@ -66,13 +54,20 @@ pub(crate) struct Released<B> {
 }
 
 /// The slots of one owner, who has the array to himself.
+///
+/// Of a list without elements only the length means something, and the chain's
+/// first is then its first free one.
 pub(crate) struct Slots<'s, B, X> {
     base: NonNull<Slot<B, X>>,
     len: u32,
-    free: u32,
-    staged: List,
-    done: List,
+    first_staged: u32,
+    last_staged: u32,
+    staged: u32,
+    first_free: u32,
     in_flight: u32,
+    first_done: u32,
+    last_done: u32,
+    done: u32,
     array: PhantomData<&'s mut [Slot<B, X>]>,
 }
 
@@ -92,13 +87,18 @@ impl<'s, B, X> Slots<'s, B, X> {
             let next = index as u32 + 1;
             slot.next = if next == len { END } else { next };
         }
+        let first = if len == 0 { END } else { 0 };
         Slots {
             base: NonNull::from(array).cast(),
             len,
-            free: if len == 0 { END } else { 0 },
-            staged: List::EMPTY,
-            done: List::EMPTY,
+            first_staged: first,
+            last_staged: END,
+            staged: 0,
+            first_free: first,
             in_flight: 0,
+            first_done: END,
+            last_done: END,
+            done: 0,
             array: PhantomData,
         }
     }
@@ -112,16 +112,16 @@ impl<'s, B, X> Slots<'s, B, X> {
     }
 
     pub(crate) fn staged(&self) -> usize {
-        self.staged.len as usize
+        self.staged as usize
     }
 
     pub(crate) fn done(&self) -> usize {
-        self.done.len as usize
+        self.done as usize
     }
 
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.free == END
+        self.first_free == END
     }
 
     /// A slot by an index that the lists hold, or that was compared with
@@ -136,53 +136,19 @@ impl<'s, B, X> Slots<'s, B, X> {
         unsafe { self.base.add(index as usize).as_mut() }
     }
 
-    #[inline]
-    fn append(&mut self, list: fn(&mut Self) -> &mut List, index: u32) {
-        self.slot(index).next = END;
-        let List { first, last, .. } = *list(self);
-        if first == END {
-            list(self).first = index;
-        } else {
-            self.slot(last).next = index;
-        }
-        let list = list(self);
-        list.last = index;
-        list.len += 1;
-    }
-
-    #[inline]
-    fn take_first(&mut self, list: fn(&mut Self) -> &mut List) -> Option<u32> {
-        let index = list(self).first;
-        if index == END {
-            return None;
-        }
+    /// Takes `index` out of the list that begins with `first`: the new first,
+    /// and the one before `index`, [`END`] if it was the first.
+    fn unlink(&mut self, first: u32, index: u32) -> (u32, u32) {
         let next = self.slot(index).next;
-        let list = list(self);
-        list.first = next;
-        list.len -= 1;
-        Some(index)
-    }
-
-    /// Takes `index` out of a list that it is in.
-    fn remove(&mut self, list: fn(&mut Self) -> &mut List, index: u32) {
-        let next = self.slot(index).next;
-        let (mut before, mut at) = (END, list(self).first);
-        while at != index && at != END {
-            (before, at) = (at, self.slot(at).next);
+        if first == index {
+            return (next, END);
         }
-        if at == END {
-            return;
+        let mut before = first;
+        while self.slot(before).next != index {
+            before = self.slot(before).next;
         }
-        if before == END {
-            list(self).first = next;
-        } else {
-            self.slot(before).next = next;
-        }
-        let list = list(self);
-        if list.last == index {
-            list.last = before;
-        }
-        list.len -= 1;
+        self.slot(before).next = next;
+        (first, before)
     }
 
     /// Puts an operation into a free slot, at the end of those to be
@@ -195,19 +161,20 @@ impl<'s, B, X> Slots<'s, B, X> {
         buffer: MaybeUninit<Option<B>>,
         extra: X,
     ) -> Ticket {
-        let index = self.free;
+        let index = self.first_free;
         if index == END {
             return Ticket { data: FREE, lap: 0 };
         }
         let slot = self.slot(index);
-        let data = slot.iocb.data & !FREE;
+        let data = slot.iocb.data ^ FREE;
         slot.iocb = *iocb;
-        slot.iocb.data = data | STAGED;
+        slot.iocb.data = data ^ STAGED;
         slot.buffer = buffer;
         slot.extra = extra;
         let (next, lap) = (slot.next, slot.lap);
-        self.free = next;
-        self.append(|slots| &mut slots.staged, index);
+        self.first_free = next;
+        self.last_staged = index;
+        self.staged += 1;
         Ticket { data, lap }
     }
 
@@ -217,16 +184,13 @@ impl<'s, B, X> Slots<'s, B, X> {
     /// nothing else may be done before.
     #[inline]
     pub(crate) fn batch<'b>(&mut self, batch: &'b mut [MaybeUninit<*mut Iocb>]) -> Batch<'b> {
-        let (mut at, mut count) = (self.staged.first, 0);
-        for place in batch.iter_mut() {
-            if at == END {
-                break;
-            }
+        let count = (self.staged as usize).min(batch.len());
+        let mut at = self.first_staged;
+        for place in batch.iter_mut().take(count) {
             let slot = self.slot(at);
-            slot.iocb.data &= !STAGED;
+            slot.iocb.data ^= STAGED;
             place.write(&raw mut slot.iocb);
             at = slot.next;
-            count += 1;
         }
         // SAFETY: the first `count` have just been written.
         let iocbs = unsafe { core::slice::from_raw_parts(batch.as_ptr().cast(), count) };
@@ -234,21 +198,29 @@ impl<'s, B, X> Slots<'s, B, X> {
     }
 
     /// Of the batch, the kernel took the first `taken`; the rest is staged
-    /// again, where it was.
+    /// again, where it was. How many went: never more than were in the batch.
     #[inline]
-    pub(crate) fn submitted(&mut self, batch: &Batch<'_>, taken: usize) {
+    pub(crate) fn submitted(&mut self, batch: &Batch<'_>, taken: usize) -> u32 {
         let count = batch.iocbs.len();
-        let taken = taken.min(count);
-        self.in_flight += taken as u32;
-        self.staged.len -= taken as u32;
-        if taken == count {
-            self.staged.first = batch.after;
-            return;
+        let taken = taken.min(count) as u32;
+        self.in_flight += taken;
+        self.staged -= taken;
+        if taken as usize == count {
+            self.first_staged = batch.after;
+        } else {
+            self.stage_again(count, taken as usize);
         }
-        let mut at = self.staged.first;
+        taken
+    }
+
+    /// Of the first `count`, which are not flagged, all but the first `taken`
+    /// stay staged.
+    #[cold]
+    fn stage_again(&mut self, count: usize, taken: usize) {
+        let mut at = self.first_staged;
         for place in 0..count {
             if place == taken {
-                self.staged.first = at;
+                self.first_staged = at;
             }
             let slot = self.slot(at);
             if place >= taken {
@@ -283,20 +255,37 @@ impl<'s, B, X> Slots<'s, B, X> {
         let slot = self.slot(index);
         slot.result = result;
         slot.iocb.data |= DONE;
-        self.append(|slots| &mut slots.done, index);
+        slot.next = END;
+        if self.done == 0 {
+            self.first_done = index;
+        } else {
+            self.slot(self.last_done).next = index;
+        }
+        self.last_done = index;
+        self.done += 1;
     }
 
     /// The first of the done operations, in the order in which they ended, and
     /// its result.
     #[inline(always)]
     pub(crate) fn take_done(&mut self) -> Option<(u32, i64)> {
-        let index = self.take_first(|slots| &mut slots.done)?;
+        if self.done == 0 {
+            return None;
+        }
+        let index = self.first_done;
+        self.first_done = self.slot(index).next;
+        self.done -= 1;
         Some((index, self.undone(index)))
     }
 
     /// A done operation, out of order.
     pub(crate) fn take_done_at(&mut self, index: u32) -> i64 {
-        self.remove(|slots| &mut slots.done, index);
+        let (first, before) = self.unlink(self.first_done, index);
+        self.first_done = first;
+        if self.last_done == index {
+            self.last_done = before;
+        }
+        self.done -= 1;
         self.undone(index)
     }
 
@@ -304,7 +293,8 @@ impl<'s, B, X> Slots<'s, B, X> {
     pub(crate) fn done_after(&mut self, index: Option<u32>) -> Option<u32> {
         let next = match index {
             Some(index) => self.slot(index).next,
-            None => self.done.first,
+            None if self.done == 0 => END,
+            None => self.first_done,
         };
         (next != END).then_some(next)
     }
@@ -317,14 +307,22 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     /// The first of the staged operations, which will not be submitted.
     pub(crate) fn unstage_first(&mut self) -> Option<u32> {
-        let index = self.take_first(|slots| &mut slots.staged)?;
-        self.slot(index).iocb.data &= !STAGED;
-        Some(index)
+        let index = self.first_staged;
+        let any = self.staged > 0;
+        any.then(|| {
+            self.unstage(index);
+            index
+        })
     }
 
     /// A staged operation that will not be submitted.
     pub(crate) fn unstage(&mut self, index: u32) {
-        self.remove(|slots| &mut slots.staged, index);
+        let (first, before) = self.unlink(self.first_staged, index);
+        self.first_staged = first;
+        if self.last_staged == index {
+            self.last_staged = before;
+        }
+        self.staged -= 1;
         self.slot(index).iocb.data &= !STAGED;
     }
 
@@ -332,19 +330,23 @@ impl<'s, B, X> Slots<'s, B, X> {
     /// and gives back what it held.
     #[inline]
     pub(crate) fn release(&mut self, index: u32) -> Released<B> {
-        let free = self.free;
+        let next = self.first_free;
         let slot = self.slot(index);
         let (data, lap) = (slot.iocb.data, slot.lap);
-        slot.iocb.data = data.wrapping_add(GENERATION | FREE);
-        if data >= u64::MAX << 32 {
-            // The generation begins anew.
-            slot.lap = lap.wrapping_add(1);
-        }
-        slot.next = free;
+        let carry;
+        (slot.iocb.data, carry) = data.overflowing_add(GENERATION | FREE);
+        slot.lap = lap.wrapping_add(carry.into());
+        slot.next = next;
         // SAFETY: the slot held an operation, so the buffer was written, and
         // it is read once: the slot is free now.
         let buffer = unsafe { slot.buffer.assume_init_read() };
-        self.free = index;
+        // It comes between the staged ones and the free ones.
+        self.first_free = index;
+        if self.staged == 0 {
+            self.first_staged = index;
+        } else {
+            self.slot(self.last_staged).next = index;
+        }
         Released {
             ticket: Ticket { data, lap },
             buffer,

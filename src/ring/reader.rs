@@ -63,7 +63,11 @@ fn indices(ring: &impl Memory) -> Option<(u32, u32)> {
     // Acquire: the events before `tail`, and what the kernel wrote into the
     // buffers of their operations, are seen as it wrote them.
     let tail = ring.tail().load(Ordering::Acquire);
-    (head < ring.slots() && tail < ring.slots()).then_some((head, tail))
+    let slots = ring.slots();
+    if head >= slots || tail >= slots {
+        return None;
+    }
+    Some((head, tail))
 }
 
 /// Takes one event. The outer `None`: the indices make no sense.
