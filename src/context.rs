@@ -141,6 +141,7 @@ impl Context {
     /// neither read nor written by anyone else, and what it writes from is not
     /// written.
     #[doc(alias = "io_submit")]
+    #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
         // `&mut Iocb` is a pointer, so the slice is the array the kernel wants.
         let pointers = iocbs.as_mut_ptr().cast::<*mut Iocb>();
@@ -158,6 +159,7 @@ impl Context {
     ///
     /// # Safety
     /// As [`Context::submit`].
+    #[inline]
     pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
         let mut submitted = 0;
         while let Some(rest @ [_, ..]) = iocbs.get_mut(submitted..) {
@@ -218,6 +220,7 @@ impl Context {
     ///
     /// No event is lost by an error.
     #[doc(alias = "io_getevents")]
+    #[inline]
     pub fn wait<'e>(
         &self,
         min_nr: usize,
@@ -234,6 +237,7 @@ impl Context {
     /// As [`Context::wait`]; with a signal mask also ENOSYS on kernels before
     /// 4.18, and EPERM where a sandbox forbids io_pgetevents.
     #[doc(alias = "io_pgetevents")]
+    #[inline]
     pub fn wait_with<'e>(
         &self,
         min_nr: usize,
@@ -247,12 +251,14 @@ impl Context {
     }
 
     /// The completion ring, to be read without a system call.
+    #[inline]
     pub fn ring(&mut self) -> Ring<'_> {
         self.split().1
     }
 
     /// Both ends at once: one to submit and cancel, which may be copied and
     /// sent to other threads, and the ring to reap.
+    #[inline]
     pub fn split(&mut self) -> (Submitter<'_>, Ring<'_>) {
         let ring = Ring::new(self.name, self.ring);
         (Submitter { context: self }, ring)
@@ -323,6 +329,7 @@ impl Submitter<'_> {
     ///
     /// # Safety
     /// As [`Context::submit`].
+    #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
         // SAFETY: the same promise, passed on by the caller.
         unsafe { self.context.submit(iocbs) }
@@ -335,6 +342,7 @@ impl Submitter<'_> {
     ///
     /// # Safety
     /// As [`Context::submit`].
+    #[inline]
     pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
         // SAFETY: the same promise, passed on by the caller.
         unsafe { self.context.submit_all(iocbs) }

@@ -165,6 +165,9 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
             if let Some(Some((index, res))) = self.engine.pop() {
                 return Ok(Some(self.complete(index, res)));
             }
+            if self.in_flight() == 0 {
+                return Ok(None);
+            }
         }
         self.wait_otherwise()
     }

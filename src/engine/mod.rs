@@ -71,7 +71,7 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     ///
     /// # Safety
     /// As [`Engine::submit`].
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn submit_batch(&mut self) -> Result<u32, Errno> {
         let mut places = [const { MaybeUninit::uninit() }; BATCH];
         let batch = self.slots.batch(&mut places);

@@ -112,6 +112,7 @@ impl Ring<'_> {
     /// # Errors
     /// As [`Context::wait`](crate::Context::wait), and only if no event was
     /// taken.
+    #[inline]
     pub fn wait<'e>(
         &mut self,
         min_nr: usize,
@@ -127,6 +128,7 @@ impl Ring<'_> {
     /// # Errors
     /// As [`Context::wait_with`](crate::Context::wait_with), and only if no
     /// event was taken.
+    #[inline]
     pub fn wait_with<'e>(
         &mut self,
         min_nr: usize,
@@ -173,6 +175,7 @@ impl Ring<'_> {
         self.map.and_then(|map| unsafe { map.take(events) })
     }
 
+    #[inline]
     fn call(
         &mut self,
         min_nr: usize,

@@ -1,0 +1,57 @@
+//! libaio by its shared object: Debian's, or one named by `LIBAIO`.
+
+use std::ffi::{c_int, c_long};
+
+use libloading::os::unix::{Library, Symbol};
+use linux_aio::abi::OldTimespec;
+use linux_aio::{Event, Iocb};
+
+type Submit = unsafe extern "C" fn(usize, c_long, *mut *mut Iocb) -> c_int;
+type GetEvents =
+    unsafe extern "C" fn(usize, c_long, c_long, *mut Event, *const OldTimespec) -> c_int;
+
+/// Its functions. They return negated error numbers.
+pub(crate) struct LibAio {
+    pub(crate) setup: Symbol<unsafe extern "C" fn(c_int, *mut usize) -> c_int>,
+    pub(crate) destroy: Symbol<unsafe extern "C" fn(usize) -> c_int>,
+    pub(crate) submit: Symbol<Submit>,
+    pub(crate) getevents: Symbol<GetEvents>,
+    _library: Library,
+}
+
+impl LibAio {
+    /// `None`, and why on standard error: there is none here.
+    pub(crate) fn open() -> Option<LibAio> {
+        let named = std::env::var("LIBAIO").ok();
+        let names = match &named {
+            Some(path) => &[path.as_str()][..],
+            // Debian renamed it with 64-bit time on 32-bit machines.
+            None => &["libaio.so.1", "libaio.so.1t64"],
+        };
+        let open = |name: &&str| {
+            // SAFETY: libaio has no initialisers that matter.
+            let library = unsafe { Library::new(*name) };
+            library.inspect_err(|error| eprintln!("{error}")).ok()
+        };
+        let library = names.iter().find_map(open)?;
+        // SAFETY: the types are those of libaio.h; an iocb, an event and a
+        // timespec are the kernel's.
+        unsafe {
+            Some(LibAio {
+                setup: library.get(b"io_setup\0").ok()?,
+                destroy: library.get(b"io_destroy\0").ok()?,
+                submit: library.get(b"io_submit\0").ok()?,
+                getevents: library.get(b"io_getevents\0").ok()?,
+                _library: library,
+            })
+        }
+    }
+
+    pub(crate) fn context(&self, nr: usize) -> usize {
+        let mut ctx = 0;
+        // SAFETY: a context of our own.
+        let result = unsafe { (self.setup)(nr as c_int, &raw mut ctx) };
+        assert_eq!(result, 0);
+        ctx
+    }
+}

@@ -1,0 +1,204 @@
+//! Taking `batch` completions that are there: from the ring in memory, or by a
+//! call.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use io_uring::IoUring;
+use linux_aio::abi::{OldTimespec, RingHeader};
+use linux_aio::{AioContext, Event, Queue, Slot, Wait};
+
+use crate::calls::{call, getevents};
+use crate::libaio::LibAio;
+use crate::meter::Meter;
+use crate::ready::{MOST, Ready};
+
+/// The ring by hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Hand {
+    header: *mut RingHeader,
+    nr: u32,
+}
+
+impl Hand {
+    /// # Safety
+    /// The context is alive as long as this, and nobody else reads its ring.
+    pub(crate) unsafe fn new(ctx: AioContext) -> Hand {
+        let header = ctx.0 as *mut RingHeader;
+        // SAFETY: the kernel has mapped its ring there.
+        let nr = unsafe { (*header).nr };
+        Hand { header, nr }
+    }
+
+    #[inline(always)]
+    fn indices(&self) -> (&AtomicU32, &AtomicU32) {
+        // SAFETY: mapped, by the promise of `new`.
+        unsafe {
+            (
+                AtomicU32::from_ptr(&raw mut (*self.header).head),
+                AtomicU32::from_ptr(&raw mut (*self.header).tail),
+            )
+        }
+    }
+
+    /// Takes all of them, and looks at none.
+    fn skip(self) {
+        let (head, tail) = self.indices();
+        head.store(tail.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// One event. A number that makes no sense would be believed.
+    #[inline(always)]
+    pub(crate) fn pop(self) -> Option<Event> {
+        let (head, tail) = self.indices();
+        let mut at = head.load(Ordering::Relaxed);
+        if at == tail.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: between head and tail, where the events follow the header.
+        let event = unsafe { self.header.add(1).cast::<Event>().add(at as usize).read() };
+        at += 1;
+        head.store(if at == self.nr { 0 } else { at }, Ordering::Release);
+        Some(event)
+    }
+}
+
+/// `meter.count` completions, up to `batch` at a time.
+pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
+    if rival == "uring" {
+        return uring(batch, meter);
+    }
+    let mut ready = Ready::new();
+    let mut context = ready.context();
+    let mut ring = context.ring();
+    // SAFETY: `ring` is not used where this is.
+    let hand = unsafe { Hand::new(ready.ctx) };
+    let libaio = LibAio::open();
+    let mut room = [Event::EMPTY; 64];
+    let room = room.get_mut(..batch)?;
+    let now = OldTimespec::default();
+    for _ in 0..meter.count / MOST as u64 {
+        ready.complete(MOST);
+        let taken = match (rival, batch) {
+            // What measuring itself costs.
+            ("nothing", _) => meter.time(|| {
+                hand.skip();
+                MOST as u64
+            }),
+            ("hand", 1) => meter.time(|| {
+                let mut taken = 0;
+                while let Some(event) = hand.pop() {
+                    black_box(event);
+                    taken += 1;
+                }
+                taken
+            }),
+            ("hand", _) => meter.time(|| {
+                let mut taken = 0;
+                while taken < MOST as u64 {
+                    for place in &mut *room {
+                        let Some(event) = hand.pop() else { break };
+                        *place = event;
+                        taken += 1;
+                    }
+                    black_box(&mut *room);
+                }
+                taken
+            }),
+            ("ring", 1) => meter.time(|| {
+                let mut taken = 0;
+                while let Ok(Some(event)) = ring.pop() {
+                    black_box(event);
+                    taken += 1;
+                }
+                taken
+            }),
+            ("ring", _) => meter.time(|| {
+                let mut taken = 0;
+                while let Ok(events @ [_, ..]) = ring.reap(room) {
+                    taken += black_box(events).len() as u64;
+                }
+                taken
+            }),
+            ("libaio", _) => {
+                let libaio = libaio.as_ref()?;
+                let (nr, ctx) = (room.len() as i64, ready.ctx.0);
+                let events = room.as_mut_ptr();
+                meter.time(|| {
+                    let mut taken = 0;
+                    while taken < MOST as u64 {
+                        // SAFETY: there is room for so many, and the ring is
+                        // not read by anyone else.
+                        let call =
+                            || unsafe { (libaio.getevents)(ctx, 0, nr, events, &raw const now) };
+                        taken += black_box(call()) as u64;
+                    }
+                    taken
+                })
+            }
+            ("context", _) => {
+                let context = ready.context();
+                meter.time(|| {
+                    let mut taken = 0;
+                    while taken < MOST as u64 {
+                        let events = context.wait_with(0, room, Wait::poll());
+                        taken += events.map_or(0, |events| black_box(events).len() as u64);
+                    }
+                    taken
+                })
+            }
+            (_, 1) => call(rival, &ready, MOST as u64, |calls| meter.time(calls))?,
+            _ => return None,
+        };
+        assert_eq!(taken, MOST as u64);
+    }
+    Some(())
+}
+
+/// A look at an empty ring.
+pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
+    let ready = Ready::new();
+    let mut context = ready.context();
+    match rival {
+        "ring" => {
+            let mut ring = context.ring();
+            meter.repeat(|| black_box(&mut ring).pop() == Ok(None));
+        }
+        "hand" => {
+            // SAFETY: nobody reads the ring besides.
+            let hand = unsafe { Hand::new(ready.ctx) };
+            meter.repeat(|| black_box(&hand).pop().is_none());
+        }
+        "queue" => {
+            let mut slots = Slot::<()>::array::<1>();
+            let mut queue = Queue::new(&mut slots).ok()?;
+            meter.repeat(|| black_box(&mut queue).pop() == Ok(None));
+        }
+        "uring" => {
+            let mut ring = IoUring::new(8).ok()?;
+            meter.repeat(|| black_box(&mut ring).completion().next().is_none());
+        }
+        _ => return getevents(rival, meter),
+    }
+    Some(())
+}
+
+/// io_uring's completions, of operations that do nothing.
+fn uring(batch: usize, meter: &mut Meter) -> Option<()> {
+    let mut ring = IoUring::new(MOST as u32).ok()?;
+    for _ in 0..meter.count / MOST as u64 {
+        let nop = io_uring::opcode::Nop::new().build();
+        // SAFETY: no operation has a buffer.
+        unsafe { ring.submission().push_multiple(&vec![nop; MOST]) }.ok()?;
+        ring.submit_and_wait(MOST).ok()?;
+        let taken = meter.time(|| {
+            let mut taken = 0;
+            while taken < MOST {
+                taken += ring.completion().take(batch).map(black_box).count();
+            }
+            taken
+        });
+        assert_eq!(taken, MOST);
+    }
+    Some(())
+}

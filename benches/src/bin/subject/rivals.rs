@@ -1,0 +1,283 @@
+//! [`Rival`]: reads in flight, by each of the ways there are.
+
+use std::mem::MaybeUninit;
+
+use io_uring::IoUring;
+use linux_aio::op::Read;
+use linux_aio::opcode::PRead;
+use linux_aio::{AioContext, Context, Event, Iocb, Queue, Slot, sys};
+
+use crate::libaio::LibAio;
+use crate::reap::Hand;
+
+pub(crate) type Buffer = &'static mut [u8];
+
+/// Reads that were staged go to the kernel with the next submission.
+pub(crate) trait Rival {
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer);
+
+    fn submit(&mut self);
+
+    /// Waits for one at least, and gives each buffer back, which is full.
+    fn take(&mut self, each: &mut dyn FnMut(Buffer));
+}
+
+/// Places of operations, as those need who have iocbs.
+struct Places {
+    iocbs: Box<[Iocb]>,
+    held: Box<[MaybeUninit<Buffer>]>,
+    free: Vec<usize>,
+    staged: Vec<*mut Iocb>,
+}
+
+impl Places {
+    fn new(depth: usize) -> Places {
+        Places {
+            iocbs: vec![Iocb::EMPTY; depth].into(),
+            held: (0..depth).map(|_| MaybeUninit::uninit()).collect(),
+            free: (0..depth).collect(),
+            staged: Vec::with_capacity(depth),
+        }
+    }
+
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+        let at = self.free.pop().unwrap();
+        let read = PRead::new(fd, buffer.as_mut_ptr(), buffer.len());
+        self.iocbs[at] = read.offset(offset).build().user_data(at as u64);
+        self.staged.push(&raw mut self.iocbs[at]);
+        self.held[at].write(buffer);
+    }
+
+    fn end(&mut self, event: &Event) -> Buffer {
+        let at = event.data as usize;
+        // SAFETY: staged with this number, and its one event takes it out.
+        let buffer = unsafe { self.held[at].assume_init_read() };
+        assert_eq!(event.res, buffer.len() as i64);
+        self.free.push(at);
+        buffer
+    }
+}
+
+/// Raw calls, and the ring read by hand.
+pub(crate) struct ByHand {
+    ctx: AioContext,
+    ring: Hand,
+    places: Places,
+}
+
+impl ByHand {
+    pub(crate) fn new(depth: usize) -> ByHand {
+        let mut ctx = AioContext::NONE;
+        // SAFETY: a context of our own.
+        unsafe { sys::io_setup(depth as u32, &raw mut ctx) }.unwrap();
+        ByHand {
+            ctx,
+            // SAFETY: as above, and nobody else reads its ring.
+            ring: unsafe { Hand::new(ctx) },
+            places: Places::new(depth),
+        }
+    }
+}
+
+impl Rival for ByHand {
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+        self.places.stage(fd, offset, buffer);
+    }
+
+    fn submit(&mut self) {
+        let staged = &mut self.places.staged;
+        // SAFETY: the buffers are held until their events have come.
+        let taken = unsafe { sys::io_submit(self.ctx, staged.len() as isize, staged.as_ptr()) };
+        assert_eq!(taken, Ok(staged.len()));
+        staged.clear();
+    }
+
+    fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
+        let mut taken = 0;
+        while let Some(event) = self.ring.pop() {
+            each(self.places.end(&event));
+            taken += 1;
+        }
+        if taken == 0 {
+            let mut event = Event::EMPTY;
+            let forever = std::ptr::null();
+            // SAFETY: there is room for one event.
+            let taken = unsafe { sys::io_getevents(self.ctx, 1, 1, &raw mut event, forever) };
+            assert_eq!(taken, Ok(1));
+            each(self.places.end(&event));
+        }
+    }
+}
+
+/// The typed layer.
+pub(crate) struct ByContext {
+    context: Context,
+    places: Places,
+    events: Box<[Event]>,
+}
+
+impl ByContext {
+    pub(crate) fn new(depth: usize) -> ByContext {
+        ByContext {
+            context: Context::new(depth as u32).unwrap(),
+            places: Places::new(depth),
+            events: vec![Event::EMPTY; depth].into(),
+        }
+    }
+}
+
+impl Rival for ByContext {
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+        self.places.stage(fd, offset, buffer);
+    }
+
+    fn submit(&mut self) {
+        let staged = &mut self.places.staged;
+        // SAFETY: `&mut Iocb` is a pointer, and each leads to another iocb.
+        let iocbs =
+            unsafe { &mut *(staged.as_mut_slice() as *mut [*mut Iocb] as *mut [&mut Iocb]) };
+        // SAFETY: the buffers are held until their events have come.
+        unsafe { self.context.submit_all(iocbs) }.unwrap();
+        staged.clear();
+    }
+
+    fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
+        for event in self.context.ring().wait(1, &mut self.events).unwrap() {
+            each(self.places.end(event));
+        }
+    }
+}
+
+/// The safe layer that owns its buffers.
+pub(crate) struct ByQueue {
+    queue: Queue<'static, Buffer>,
+}
+
+impl ByQueue {
+    pub(crate) fn new(depth: usize) -> ByQueue {
+        let slots: Vec<Slot<Buffer>> = (0..depth).map(|_| Slot::NEW).collect();
+        ByQueue {
+            queue: Queue::new(slots.leak()).unwrap(),
+        }
+    }
+}
+
+impl Rival for ByQueue {
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+        self.queue
+            .push(Read::new(fd, buffer).offset(offset))
+            .unwrap();
+    }
+
+    fn submit(&mut self) {
+        self.queue.submit().unwrap();
+    }
+
+    fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
+        let mut done = self.queue.wait().unwrap();
+        while let Some(completion) = done {
+            let buffer = completion.buffer.unwrap();
+            assert_eq!(completion.result, Ok(buffer.len()));
+            each(buffer);
+            done = self.queue.pop().unwrap();
+        }
+    }
+}
+
+/// libaio, its events taken as many as there are.
+pub(crate) struct ByLibAio {
+    libaio: LibAio,
+    ctx: usize,
+    places: Places,
+    events: Box<[Event]>,
+}
+
+impl ByLibAio {
+    pub(crate) fn new(depth: usize) -> Option<ByLibAio> {
+        let libaio = LibAio::open()?;
+        Some(ByLibAio {
+            ctx: libaio.context(depth),
+            libaio,
+            places: Places::new(depth),
+            events: vec![Event::EMPTY; depth].into(),
+        })
+    }
+}
+
+impl Rival for ByLibAio {
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+        self.places.stage(fd, offset, buffer);
+    }
+
+    fn submit(&mut self) {
+        let staged = &mut self.places.staged;
+        // SAFETY: the buffers are held until their events have come.
+        let taken =
+            unsafe { (self.libaio.submit)(self.ctx, staged.len() as i64, staged.as_mut_ptr()) };
+        assert_eq!(taken as usize, staged.len());
+        staged.clear();
+    }
+
+    fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
+        let (room, events) = (self.events.len() as i64, self.events.as_mut_ptr());
+        let forever = std::ptr::null();
+        // SAFETY: there is room for so many events.
+        let taken = unsafe { (self.libaio.getevents)(self.ctx, 1, room, events, forever) };
+        assert!(taken > 0);
+        for event in &self.events[..taken as usize] {
+            each(self.places.end(event));
+        }
+    }
+}
+
+/// io_uring, by the crate of that name.
+pub(crate) struct ByUring {
+    ring: IoUring,
+    held: Box<[MaybeUninit<Buffer>]>,
+    free: Vec<usize>,
+}
+
+impl ByUring {
+    pub(crate) fn new(depth: usize) -> Option<ByUring> {
+        Some(ByUring {
+            ring: IoUring::new(depth as u32).ok()?,
+            held: (0..depth).map(|_| MaybeUninit::uninit()).collect(),
+            free: (0..depth).collect(),
+        })
+    }
+}
+
+impl Rival for ByUring {
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+        let at = self.free.pop().unwrap();
+        let fd = io_uring::types::Fd(fd);
+        let read = io_uring::opcode::Read::new(fd, buffer.as_mut_ptr(), buffer.len() as u32);
+        let read = read.offset(offset).build().user_data(at as u64);
+        // SAFETY: the buffers are held until their completions have come.
+        unsafe { self.ring.submission().push(&read) }.unwrap();
+        self.held[at].write(buffer);
+    }
+
+    fn submit(&mut self) {
+        self.ring.submit().unwrap();
+    }
+
+    fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
+        let mut taken = 0;
+        while taken == 0 {
+            for done in self.ring.completion() {
+                let at = done.user_data() as usize;
+                // SAFETY: staged with this number, and its one completion
+                // takes it out.
+                let buffer = unsafe { self.held[at].assume_init_read() };
+                assert_eq!(done.result(), buffer.len() as i32);
+                self.free.push(at);
+                each(buffer);
+                taken += 1;
+            }
+            if taken == 0 {
+                self.ring.submit_and_wait(1).unwrap();
+            }
+        }
+    }
+}

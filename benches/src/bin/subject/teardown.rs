@@ -1,0 +1,59 @@
+//! The end of contexts that are idle.
+
+use linux_aio::{Context, Pool, Queue, Slot, destroy_all};
+
+use crate::libaio::LibAio;
+use crate::meter::Meter;
+
+/// `meter.count` times, `many` contexts are ended.
+pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()> {
+    let contexts = || -> Vec<Context> { (0..many).map(|_| Context::new(8).unwrap()).collect() };
+    let libaio = LibAio::open();
+    for _ in 0..meter.count {
+        match rival {
+            "destroy" => {
+                let contexts = contexts();
+                let ended = meter.time(|| contexts.into_iter().try_for_each(Context::destroy));
+                assert_eq!(ended, Ok(()));
+            }
+            "destroy-all" => {
+                let contexts = contexts();
+                let ended = meter.time(|| destroy_all(contexts));
+                assert!(ended.iter().all(|ended| ended.is_ok()));
+            }
+            "libaio" => {
+                let libaio = libaio.as_ref()?;
+                let contexts: Vec<_> = (0..many).map(|_| libaio.context(8)).collect();
+                // SAFETY: contexts of our own.
+                let end = |ctx| assert_eq!(unsafe { (libaio.destroy)(ctx) }, 0);
+                meter.time(|| contexts.into_iter().for_each(end));
+            }
+            "uring" => {
+                let rings: Vec<_> = (0..many)
+                    .map(|_| io_uring::IoUring::new(8).unwrap())
+                    .collect();
+                meter.time(|| drop(rings));
+            }
+            // Never ended, but drained and used again.
+            "pool" => {
+                let mut pool = Pool::<64>::new();
+                for context in contexts() {
+                    // SAFETY: new.
+                    let drained = unsafe { context.drain(0, 8) }.unwrap();
+                    assert!(pool.put(drained).is_none());
+                }
+                let mut slots = Slot::<()>::array::<8>();
+                meter.time(|| {
+                    for _ in 0..many {
+                        let queue = Queue::on(pool.take(8).unwrap(), &mut slots);
+                        assert!(pool.put(queue.into_drained().unwrap()).is_none());
+                    }
+                });
+                let ends = destroy_all(pool.drain());
+                assert_eq!(ends.len(), many);
+            }
+            _ => return None,
+        }
+    }
+    Some(())
+}

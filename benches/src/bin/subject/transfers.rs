@@ -1,0 +1,271 @@
+//! Buffered reads of 512 bytes, `DEPTH` at a time: submit all, take all. They
+//! end inside the submission, so the instructions are the same every time.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+
+use io_uring::IoUring;
+use linux_aio::abi::OldTimespec;
+use linux_aio::op::Read;
+use linux_aio::opcode::PRead;
+use linux_aio::{AioContext, Context, Drained, Event, Iocb, Queue, ScopeSlot, Slot, scope_on, sys};
+
+use crate::libaio::LibAio;
+use crate::meter::Meter;
+use crate::reap::Hand;
+
+const LEN: usize = 512;
+
+/// `meter.count` reads.
+pub(crate) fn read(rival: &str, depth: usize, meter: &mut Meter) -> Option<()> {
+    match depth {
+        1 => read_at::<1>(rival, meter),
+        32 => read_at::<32>(rival, meter),
+        _ => None,
+    }
+}
+
+fn read_at<const DEPTH: usize>(rival: &str, meter: &mut Meter) -> Option<()> {
+    let rounds = meter.count / DEPTH as u64;
+    let file = File::open(std::env::current_exe().ok()?).ok()?;
+    let fd = file.as_raw_fd();
+    let memory = vec![0_u8; DEPTH * LEN].leak();
+    let buffers: Vec<&'static mut [u8]> = memory.chunks_mut(LEN).collect();
+    let sum = match rival {
+        "hand" => hand::<DEPTH>(rounds, fd, buffers, meter),
+        "queue" => queue::<DEPTH>(rounds, fd, buffers, meter, false),
+        "queue-wait" => queue::<DEPTH>(rounds, fd, buffers, meter, true),
+        "context" => context::<DEPTH>(rounds, fd, buffers, meter),
+        "scope" => scope::<DEPTH>(rounds, fd, buffers, meter),
+        "libaio" => libaio::<DEPTH>(rounds, fd, buffers, meter)?,
+        "uring" => uring::<DEPTH>(rounds, fd, buffers, meter)?,
+        _ => return None,
+    };
+    assert_eq!(sum as u64, rounds * (DEPTH * LEN) as u64);
+    Some(())
+}
+
+type Buffers = Vec<&'static mut [u8]>;
+
+/// As a C programmer would write it: raw calls, the ring read by hand, and the
+/// buffers in an array by the number of their operation.
+fn hand<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: &mut Meter) -> i64 {
+    let mut held = [const { MaybeUninit::<&'static mut [u8]>::uninit() }; DEPTH];
+    let mut ctx = AioContext(0);
+    // SAFETY: a context of our own.
+    unsafe { sys::io_setup(DEPTH as u32, &mut ctx) }.unwrap();
+    // SAFETY: as above, and nobody else reads its ring.
+    let ring = unsafe { Hand::new(ctx) };
+    let mut iocbs = [Iocb::EMPTY; DEPTH];
+    let mut pointers = iocbs.each_mut().map(|iocb| iocb as *mut Iocb);
+    meter.time(move || {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            let mut at = 0;
+            while let Some(buffer) = buffers.pop() {
+                let (start, len) = (buffer.as_mut_ptr(), buffer.len());
+                let iocb = PRead::new(fd, start, len).build();
+                // SAFETY: there are as many buffers as iocbs, and none is in
+                // flight.
+                unsafe { pointers[at].write(iocb.user_data(at as u64)) };
+                held[at].write(buffer);
+                at += 1;
+            }
+            // SAFETY: the memory is ours, and all is taken before it is looked
+            // at.
+            let taken = unsafe { sys::io_submit(ctx, DEPTH as isize, pointers.as_mut_ptr()) };
+            assert_eq!(taken, Ok(DEPTH));
+            let mut left = DEPTH;
+            while left > 0 {
+                let Some(event) = ring.pop() else {
+                    std::thread::yield_now();
+                    continue;
+                };
+                assert!(event.res >= 0);
+                sum += event.res;
+                // SAFETY: written above, and its one event takes it out.
+                buffers.push(unsafe { held[event.data as usize].assume_init_read() });
+                left -= 1;
+            }
+        }
+        sum
+    })
+}
+
+fn queue<const DEPTH: usize>(
+    rounds: u64,
+    fd: i32,
+    mut buffers: Buffers,
+    meter: &mut Meter,
+    wait: bool,
+) -> i64 {
+    let mut slots = Slot::array::<DEPTH>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    if wait {
+        return meter.time(|| {
+            let mut sum = 0;
+            for _ in 0..rounds {
+                while let Some(buffer) = buffers.pop() {
+                    queue.push(Read::new(fd, buffer)).unwrap();
+                }
+                queue.submit().unwrap();
+                while let Some(done) = queue.wait().unwrap() {
+                    sum += done.result.unwrap() as i64;
+                    buffers.push(done.buffer.unwrap());
+                }
+            }
+            sum
+        });
+    }
+    meter.time(|| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            while let Some(buffer) = buffers.pop() {
+                queue.push(Read::new(fd, buffer)).unwrap();
+            }
+            queue.submit().unwrap();
+            while queue.in_flight() > 0 {
+                while let Some(done) = queue.pop().unwrap() {
+                    sum += done.result.unwrap() as i64;
+                    buffers.push(done.buffer.unwrap());
+                }
+            }
+        }
+        sum
+    })
+}
+
+fn context<const DEPTH: usize>(
+    rounds: u64,
+    fd: i32,
+    mut buffers: Buffers,
+    meter: &mut Meter,
+) -> i64 {
+    let mut context = Context::new(DEPTH as u32).unwrap();
+    let (submitter, mut ring) = context.split();
+    let mut held = [const { None }; DEPTH];
+    let mut iocbs = [Iocb::EMPTY; DEPTH];
+    let mut iocbs = iocbs.each_mut();
+    let mut events = [Event::EMPTY; DEPTH];
+    meter.time(|| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            for (at, (iocb, held)) in iocbs.iter_mut().zip(&mut held).enumerate() {
+                let buffer = buffers.pop().unwrap();
+                let read = PRead::new(fd, buffer.as_mut_ptr(), buffer.len());
+                **iocb = read.build().user_data(at as u64);
+                *held = Some(buffer);
+            }
+            // SAFETY: the buffers are held until their events have come.
+            unsafe { submitter.submit_all(&mut iocbs) }.unwrap();
+            for event in ring.wait(DEPTH, &mut events).unwrap() {
+                sum += event.result().unwrap() as i64;
+                buffers.push(held[event.data as usize].take().unwrap());
+            }
+        }
+        sum
+    })
+}
+
+fn scope<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: &mut Meter) -> i64 {
+    let mut drained = Drained::new(DEPTH as u32).unwrap();
+    let mut slots = ScopeSlot::array::<DEPTH>();
+    meter.time(|| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            sum += scope_on(&mut drained, &mut slots, |s| {
+                let mut pending = [const { None }; DEPTH];
+                for (pending, buffer) in pending.iter_mut().zip(&mut buffers) {
+                    *pending = Some(s.read(fd, buffer, 0).unwrap());
+                }
+                pending
+                    .into_iter()
+                    .flatten()
+                    .map(|pending| pending.wait().result.unwrap() as i64)
+                    .sum::<i64>()
+            });
+        }
+        sum
+    })
+}
+
+fn libaio<const DEPTH: usize>(
+    rounds: u64,
+    fd: i32,
+    mut buffers: Buffers,
+    meter: &mut Meter,
+) -> Option<i64> {
+    let libaio = LibAio::open()?;
+    let ctx = libaio.context(DEPTH);
+    let mut held = [const { MaybeUninit::<&'static mut [u8]>::uninit() }; DEPTH];
+    let mut iocbs = [Iocb::EMPTY; DEPTH];
+    let mut pointers = iocbs.each_mut().map(|iocb| iocb as *mut Iocb);
+    let mut events = [Event::EMPTY; DEPTH];
+    let forever = std::ptr::null::<OldTimespec>();
+    Some(meter.time(|| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            let mut at = 0;
+            while let Some(buffer) = buffers.pop() {
+                // As libaio.h's io_prep_pread, in line.
+                let iocb = PRead::new(fd, buffer.as_mut_ptr(), buffer.len()).build();
+                // SAFETY: as many as there are buffers, and none in flight.
+                unsafe { pointers[at].write(iocb.user_data(at as u64)) };
+                held[at].write(buffer);
+                at += 1;
+            }
+            let nr = DEPTH as i64;
+            // SAFETY: the buffers are held until their events have come.
+            let taken = unsafe { (libaio.submit)(ctx, nr, pointers.as_mut_ptr()) };
+            assert_eq!(taken, DEPTH as i32);
+            // SAFETY: there is room for so many.
+            let taken = unsafe { (libaio.getevents)(ctx, nr, nr, events.as_mut_ptr(), forever) };
+            assert_eq!(taken, DEPTH as i32);
+            for event in &events {
+                assert!(event.res >= 0);
+                sum += event.res;
+                // SAFETY: written above, and its one event takes it out.
+                buffers.push(unsafe { held[event.data as usize].assume_init_read() });
+            }
+        }
+        sum
+    }))
+}
+
+fn uring<const DEPTH: usize>(
+    rounds: u64,
+    fd: i32,
+    mut buffers: Buffers,
+    meter: &mut Meter,
+) -> Option<i64> {
+    let mut ring = IoUring::new(DEPTH as u32).ok()?;
+    let mut held = [const { MaybeUninit::<&'static mut [u8]>::uninit() }; DEPTH];
+    Some(meter.time(|| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            let mut submission = ring.submission();
+            let mut at = 0;
+            while let Some(buffer) = buffers.pop() {
+                let fd = io_uring::types::Fd(fd);
+                let read = io_uring::opcode::Read::new(fd, buffer.as_mut_ptr(), LEN as u32);
+                // SAFETY: the buffers are held until their completions have
+                // come.
+                unsafe { submission.push(&read.build().user_data(at as u64)) }.unwrap();
+                held[at].write(buffer);
+                at += 1;
+            }
+            drop(submission);
+            ring.submit_and_wait(DEPTH).unwrap();
+            for done in ring.completion() {
+                assert!(done.result() >= 0);
+                sum += i64::from(done.result());
+                // SAFETY: written above, and its one completion takes it out.
+                buffers
+                    .push(unsafe { held[black_box(done.user_data()) as usize].assume_init_read() });
+            }
+        }
+        sum
+    }))
+}
