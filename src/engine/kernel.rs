@@ -1,6 +1,6 @@
 //! [`Kernel`]: the other side of the slots, as far as they need it.
 
-use crate::abi::{Event, Iocb};
+use crate::abi::{AioContext, Event, Iocb};
 use crate::context::Context;
 use crate::errno::Errno;
 use crate::sys;
@@ -97,6 +97,11 @@ unsafe impl Kernel for Context {
     }
 
     fn end(self) -> Result<(), Errno> {
+        // What the kernel would say of a dead one, after a page fault that
+        // costs more than many an operation.
+        if self.as_raw() == AioContext::NONE {
+            return Err(Errno::INVAL);
+        }
         Context::destroy(self)
     }
 }

@@ -1,9 +1,9 @@
 # The programs that the tests need. Sourced.
 
 # Packages of Debian: the C compiler and the kernel's headers are the witness
-# for structures and numbers, strace for the system calls made; the fuzzer is
-# C++.
-packages=(gcc g++ libc6-dev linux-libc-dev binutils strace)
+# for structures and numbers, strace for the system calls made, valgrind for the
+# instructions; the fuzzer is C++.
+packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind)
 if [ "$(uname -m)" = x86_64 ]; then
     packages+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
     packages+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)

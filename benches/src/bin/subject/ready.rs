@@ -7,7 +7,7 @@ use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{AioContext, Context, Iocb, sys};
 
 /// The most at a time.
-pub(crate) const MOST: usize = 2048;
+pub(crate) const MOST: usize = 4096;
 
 /// A context, and polls that are ready when they are submitted: the end of a
 /// pipe that nobody reads.

@@ -61,7 +61,8 @@ fn hand<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: &
     let mut iocbs = [Iocb::EMPTY; DEPTH];
     let mut pointers = iocbs.each_mut().map(|iocb| iocb as *mut Iocb);
     meter.time(move || {
-        let mut sum = 0;
+        // In registers.
+        let (ring, fd, mut sum) = (ring, fd, 0);
         for _ in 0..rounds {
             let mut at = 0;
             while let Some(buffer) = buffers.pop() {

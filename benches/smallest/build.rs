@@ -1,0 +1,7 @@
+//! Tells the linker that the program is everything.
+
+include!("../../aio/link.rs");
+
+fn main() {
+    link_static("../../aio");
+}

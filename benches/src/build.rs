@@ -1,0 +1,125 @@
+//! What is measured, built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::subject::Subject;
+
+pub(crate) type Result<T> = std::result::Result<T, String>;
+
+/// The programs, and where they are.
+pub(crate) struct Built {
+    /// The workspace.
+    pub(crate) home: PathBuf,
+    /// Cargo's target directory.
+    pub(crate) target: PathBuf,
+    pub(crate) subject: Subject,
+}
+
+impl Built {
+    pub(crate) fn new(capi: Option<String>) -> Result<Built> {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let home = home.ok_or("no workspace")?.to_path_buf();
+        // This program is in `target/release`.
+        let me = std::env::current_exe().map_err(|error| error.to_string())?;
+        let target = me.ancestors().nth(2).ok_or("no target directory")?;
+        let built = Built {
+            target: target.to_path_buf(),
+            subject: Subject::new(target.join("release/subject"), capi),
+            home,
+        };
+        built.cargo(&[
+            "build",
+            "--release",
+            "--package",
+            "benches",
+            "--package",
+            "linux-aio",
+        ])?;
+        built.cargo(&["build", "--profile", "smallest", "--package", "smallest"])?;
+        built.cargo(&["build", "--profile", "aio", "--package", "aio"])?;
+        Ok(built)
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<()> {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(arguments).args(["--locked", "--quiet"]);
+        cargo.current_dir(&self.home);
+        cargo.arg("--target-dir").arg(&self.target);
+        run(&mut cargo).map(drop)
+    }
+
+    /// A program without its symbols, in bytes.
+    pub(crate) fn stripped(&self, program: &str) -> Result<u64> {
+        let to = self.target.join("stripped");
+        run(Command::new("strip")
+            .arg("-o")
+            .arg(&to)
+            .arg(self.target.join(program)))?;
+        let size = std::fs::metadata(&to).map(|data| data.len());
+        let _ = std::fs::remove_file(&to);
+        size.map_err(|error| error.to_string())
+    }
+
+    /// Functions and their bytes of machine code, as `nm` has them of an
+    /// archive.
+    pub(crate) fn functions(&self, archive: &str) -> Result<Vec<(String, u64)>> {
+        let mut nm = Command::new("nm");
+        nm.args(["--demangle", "--print-size", "--defined-only", "--quiet"]);
+        let text = run(nm.arg(self.target.join("release").join(archive)))?;
+        let mut functions = Vec::new();
+        for line in text.lines() {
+            let mut words = line.splitn(4, ' ');
+            let (_, size, kind, name) = (words.next(), words.next(), words.next(), words.next());
+            let size = size.and_then(|size| u64::from_str_radix(size, 16).ok());
+            if let (Some(size), Some("t" | "T"), Some(name)) = (size, kind, name) {
+                functions.push((name.to_owned(), size));
+            }
+        }
+        functions.sort();
+        Ok(functions)
+    }
+
+    /// How long a package takes to build from nothing, and how many it needs.
+    pub(crate) fn cold(&self, package: &str) -> Result<(Duration, usize)> {
+        let target = self.target.join("cold");
+        let _ = std::fs::remove_dir_all(&target);
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(&self.home);
+        cargo.args(["build", "--release", "--locked", "--package", package]);
+        cargo.arg("--target-dir").arg(&target);
+        let begin = Instant::now();
+        run(&mut cargo)?;
+        let time = begin.elapsed();
+        let _ = std::fs::remove_dir_all(&target);
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(&self.home);
+        cargo.args([
+            "tree",
+            "--locked",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+            "--edges",
+        ]);
+        let tree = run(cargo.args(["normal,build", "--package", package]))?;
+        let mut names: Vec<_> = tree.lines().collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok((time, names.len() - 1))
+    }
+}
+
+/// What a command prints, or what it says to its failure.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
+    let name = format!("{command:?}");
+    let output = command
+        .output()
+        .map_err(|error| format!("{name}: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{name}: {}\n{said}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

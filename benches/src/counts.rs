@@ -1,0 +1,86 @@
+//! The cases whose instructions are counted.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::build::{Built, Result};
+use crate::subject::Case;
+
+/// Who can make a call.
+pub(crate) const CALLERS: &[&str] = &[
+    "loop", "trap", "sys", "context", "libaio", "capi", "glibc", "sc", "nc", "syscalls",
+];
+
+/// Who can reap, and look whether there is something to reap.
+pub(crate) const REAPERS: &[&str] = &["hand", "ring", "uring", "context", "libaio", "capi"];
+
+/// Who can read.
+pub(crate) const READERS: &[&str] = &[
+    "hand",
+    "context",
+    "queue",
+    "queue-wait",
+    "scope",
+    "libaio",
+    "capi",
+    "uring",
+];
+
+/// Ours: what a gate can be about.
+const OURS: &[&str] = &["sys", "context", "ring", "queue", "queue-wait", "scope"];
+
+fn cases() -> Vec<Case<'static>> {
+    let mut cases = Vec::new();
+    let mut add = |group, rivals: &[&'static str], sizes: &[usize]| {
+        for &rival in rivals {
+            for &size in sizes {
+                cases.push(Case {
+                    group,
+                    rival,
+                    size,
+                    more: &[],
+                });
+            }
+        }
+    };
+    add("destroy", CALLERS, &[0]);
+    add("submit", CALLERS, &[0]);
+    add("getevents", CALLERS, &[0]);
+    add(
+        "peek",
+        &["hand", "ring", "queue", "uring", "libaio", "capi"],
+        &[0],
+    );
+    add("reap", REAPERS, &[1, 8, 64]);
+    add("read", READERS, &[1, 32]);
+    // There is no typed destruction of nothing.
+    cases.retain(|case| (case.group, case.rival) != ("destroy", "context"));
+    cases
+}
+
+/// Instructions an operation, by the names of the cases: of ours, or of all.
+pub(crate) fn count(built: &Built, ours_alone: bool) -> Result<BTreeMap<String, f64>> {
+    let mut cases = cases();
+    cases.retain(|case| !ours_alone || OURS.contains(&case.rival));
+    cases.retain(|case| case.rival != "capi" || built.subject.has_capi());
+    let (cases, counts) = (Mutex::new(cases), Mutex::new(BTreeMap::new()));
+    let work = || -> Result<()> {
+        loop {
+            let Some(case) = cases.lock().map_err(|_| "a thread died")?.pop() else {
+                return Ok(());
+            };
+            // What is reaped comes so many at a time.
+            let count = if case.group == "reap" { 4096 } else { 640 };
+            let instructions = built.subject.instructions(case, count)?;
+            let mut counts = counts.lock().map_err(|_| "a thread died")?;
+            counts.insert(case.name(), instructions);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut ended = threads.into_iter().map(|thread| thread.join());
+        ended.try_for_each(|ended| ended.unwrap_or_else(|_| Err("a thread died".into())))
+    })?;
+    counts.into_inner().map_err(|_| "a thread died".into())
+}

@@ -1,0 +1,66 @@
+//! [`Page`]: Markdown with tables and plots, as it grows.
+
+use std::path::Path;
+
+use crate::build::Result;
+
+/// The page, and its plots by their names.
+#[derive(Default)]
+pub(crate) struct Page {
+    text: String,
+    plots: Vec<(String, String)>,
+}
+
+impl Page {
+    pub(crate) fn heading(&mut self, heading: &str) {
+        self.text += &format!("## {heading}\n\n");
+    }
+
+    /// A paragraph.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.text += text.trim_end();
+        self.text += "\n\n";
+    }
+
+    /// Numbers, right-aligned behind the first column.
+    pub(crate) fn table(&mut self, heads: &[&str], rows: &[Vec<String>]) {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let heads: Vec<String> = heads.iter().map(|&head| head.to_owned()).collect();
+        let rule: Vec<&str> = (0..heads.len())
+            .map(|at| if at == 0 { "---" } else { "--:" })
+            .collect();
+        self.text += &line(&heads);
+        self.text += &format!("|{}|\n", rule.join("|"));
+        for row in rows {
+            self.text += &line(row);
+        }
+        self.text += "\n";
+    }
+
+    /// A plot, and the same in words for who does not see it.
+    pub(crate) fn plot(&mut self, name: &str, words: &str, svg: String) {
+        self.text += &format!("![{words}](performance/{name}.svg)\n\n");
+        self.plots.push((name.to_owned(), svg));
+    }
+
+    /// What another page holds, behind this.
+    pub(crate) fn append(&mut self, page: Page) {
+        self.text += &page.text;
+        self.plots.extend(page.plots);
+    }
+
+    /// Writes the page and its plots into `folder`.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        let plots = folder.join("performance");
+        let write = || -> std::io::Result<()> {
+            let _ = std::fs::remove_dir_all(&plots);
+            std::fs::create_dir_all(&plots)?;
+            for (name, svg) in &self.plots {
+                std::fs::write(plots.join(name).with_extension("svg"), svg)?;
+            }
+            let text = self.text.trim_end().to_owned() + "\n";
+            std::fs::write(folder.join("performance.md"), text)
+        };
+        write().map_err(|error| format!("{}: {error}", folder.display()))
+    }
+}

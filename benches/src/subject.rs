@@ -1,0 +1,107 @@
+//! [`Subject`]: the program that does one case, run by the clock or by
+//! callgrind.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::build::{Result, run};
+
+/// One case: the group, who does it, how many at a time, and more words.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) rival: &'a str,
+    pub(crate) size: usize,
+    pub(crate) more: &'a [&'a str],
+}
+
+impl Case<'_> {
+    /// As the ceilings name it.
+    pub(crate) fn name(&self) -> String {
+        let size = match self.size {
+            0 => String::new(),
+            size => format!(" {size}"),
+        };
+        format!("{} {}{size}", self.group, self.rival)
+    }
+}
+
+/// What the clocks said: nanoseconds.
+#[derive(Clone, Copy, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) count: f64,
+    pub(crate) wall: f64,
+    pub(crate) cpu: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+}
+
+pub(crate) struct Subject {
+    program: PathBuf,
+    capi: Option<String>,
+}
+
+impl Subject {
+    pub(crate) fn new(program: PathBuf, capi: Option<String>) -> Subject {
+        Subject { program, capi }
+    }
+
+    /// Whether there is a drop-in to be measured.
+    pub(crate) fn has_capi(&self) -> bool {
+        self.capi.is_some()
+    }
+
+    fn arguments(&self, command: &mut Command, case: Case<'_>, count: u64) {
+        let rival = match (case.rival, &self.capi) {
+            ("capi", Some(path)) => {
+                command.env("LIBAIO", path);
+                "libaio"
+            }
+            (rival, _) => rival,
+        };
+        command.args([case.group, rival]).arg(count.to_string());
+        command.arg(case.size.to_string()).args(case.more);
+    }
+
+    /// Does the case by the clock.
+    pub(crate) fn time(&self, case: Case<'_>, count: u64) -> Result<Sample> {
+        let mut command = Command::new(&self.program);
+        self.arguments(&mut command, case, count);
+        let line = run(&mut command)?;
+        serde_json::from_str(&line).map_err(|error| format!("{}: {error}", case.name()))
+    }
+
+    /// Instructions in user space, an operation: the difference between
+    /// `count` operations and twice as many, so that it is exact.
+    pub(crate) fn instructions(&self, case: Case<'_>, count: u64) -> Result<f64> {
+        let once = self.collected(case, count)?;
+        let twice = self.collected(case, 2 * count)?;
+        Ok((twice - once) / count as f64)
+    }
+
+    fn collected(&self, case: Case<'_>, count: u64) -> Result<f64> {
+        let mut command = Command::new("valgrind");
+        command.args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=*measured*",
+        ]);
+        command.arg(&self.program);
+        self.arguments(&mut command, case, count);
+        let output = command
+            .output()
+            .map_err(|error| format!("valgrind: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let collected = said
+            .lines()
+            .find_map(|line| line.split_once("Collected : "));
+        let collected = collected.and_then(|(_, number)| number.trim().parse().ok());
+        match collected {
+            Some(number) if output.status.success() => Ok(number),
+            _ => Err(format!("{}: {}\n{said}", case.name(), output.status)),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A context as a reactor, and the end of contexts.
+
+use super::{Bench, times};
+use crate::build::Result;
+use crate::stats::{CPU, WALL, find};
+use crate::subject::Case;
+use crate::svg::{brief, lines};
+
+impl Bench<'_> {
+    /// One ring as a reactor.
+    pub(crate) fn sockets(&mut self) -> Result<()> {
+        self.page.heading("A thousand sockets");
+        self.page.say(
+            "A byte comes at 1 or at 64 of 1,000 sockets, the watcher tells which, the byte is read. \
+             Polls of AIO and of io_uring are submitted again each time; epoll keeps watching. The \
+             whole round, with writing and reading, in processor time a byte as a ratio to epoll.",
+        );
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for size in [1, 64] {
+            let case = Case {
+                group: "sockets",
+                rival: "",
+                size,
+                more: &[],
+            };
+            let all = self.runs(case, &["epoll", "context", "queue", "uring"], 64_000)?;
+            let epoll = find(&all, "epoll").ok_or("no epoll")?;
+            for (at, runs) in all.iter().enumerate() {
+                if rows.len() <= at {
+                    rows.push(vec![runs.rival.clone()]);
+                }
+                rows[at].extend([times(runs.ratio(epoll, CPU)), brief(runs.median(CPU))]);
+            }
+        }
+        self.page
+            .table(&["", "1 at a time", "ns", "64 at a time", "ns"], &rows);
+        Ok(())
+    }
+
+    /// The end of contexts.
+    pub(crate) fn teardown(&mut self) -> Result<()> {
+        self.page.heading("The end of contexts");
+        self.page.say(
+            "Idle contexts are destroyed one after the other (`destroy`, and `libaio`), side by side \
+             (`destroy-all`), or drained and used again (`pool`, a queue each time), beside io_uring's \
+             rings. `io_destroy` waits for grace periods of the kernel's, nearly all of it asleep; \
+             milliseconds for all of them.",
+        );
+        let rivals = ["destroy", "destroy-all", "pool", "libaio", "capi", "uring"];
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let mut drawn: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+        for size in [1, 8, 64] {
+            let case = Case {
+                group: "teardown",
+                rival: "",
+                size,
+                more: &[],
+            };
+            let all = self.runs(case, &rivals, 1)?;
+            for (at, runs) in all.iter().enumerate() {
+                if rows.len() <= at {
+                    rows.push(vec![runs.rival.clone()]);
+                    drawn.push((runs.rival.clone(), Vec::new()));
+                }
+                let time = runs.median(WALL) / 1e6;
+                rows[at].push(brief(time));
+                drawn[at].1.push((size as f64, time));
+            }
+        }
+        self.page.table(&["", "1", "8", "64"], &rows);
+        let words = "Milliseconds to end so many contexts";
+        self.page
+            .plot("teardown", words, lines(words, "contexts", &drawn));
+        let time = |rival: &str, at: usize| {
+            let found = drawn.iter().find(|(name, _)| name == rival);
+            found.map_or(f64::NAN, |(_, points)| points[at].1)
+        };
+        let ratio = time("destroy-all", 2) / time("destroy", 0);
+        self.goal(
+            "64 contexts ended: within 1.5 times of one",
+            format!("{ratio:.2} times"),
+            ratio <= 1.5,
+        );
+        let again = time("pool", 2) * 1000.0 / 64.0;
+        self.goal(
+            "a drained context used again: under 10 µs",
+            format!("{again:.2} µs"),
+            again < 10.0,
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! Files: operations in flight, and a copy.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use super::{Bench, times};
+use crate::build::{Result, run};
+use crate::stats::{CPU, Figure, RATE, Runs, find, median};
+use crate::subject::{Case, Sample};
+use crate::svg::{brief, lines};
+
+impl Bench<'_> {
+    /// Operations in flight on a file.
+    pub(crate) fn disk(&mut self) -> Result<()> {
+        let file = self.built.target.join("bench-file");
+        self.make(&file)?;
+        let path = file.to_string_lossy().into_owned();
+        let done = [
+            ("buffered-512", "Buffered random reads of 512 B", 60_000),
+            ("direct-4k", "Direct random reads of 4 KiB", 16_000),
+            (
+                "sequential-128k",
+                "Direct sequential reads of 128 KiB",
+                1_500,
+            ),
+        ]
+        .into_iter()
+        .try_for_each(|(pattern, title, count)| self.pattern(pattern, title, count, &path));
+        let _ = std::fs::remove_file(&file);
+        done
+    }
+
+    fn make(&self, file: &Path) -> Result<()> {
+        let mut dd = Command::new("dd");
+        dd.args([
+            "if=/dev/urandom",
+            "bs=1M",
+            "count=256",
+            "conv=fsync",
+            "status=none",
+        ]);
+        run(dd.arg(format!("of={}", file.display()))).map(drop)
+    }
+
+    fn pattern(&mut self, pattern: &str, title: &str, count: u64, path: &str) -> Result<()> {
+        let rivals = ["hand", "context", "queue", "libaio", "capi", "uring"];
+        self.page.heading(title);
+        let mut table = Vec::new();
+        let mut details = Vec::new();
+        let mut cpu: Vec<_> = rivals
+            .iter()
+            .map(|&rival| (rival.to_owned(), Vec::new()))
+            .collect();
+        for depth in [1, 4, 16, 64, 256, 32] {
+            let more = [pattern, path];
+            let case = Case {
+                group: "disk",
+                rival: "",
+                size: depth,
+                more: &more,
+            };
+            let count = if depth == 1 { count / 4 } else { count };
+            let all = self.runs(case, &rivals, count)?;
+            let libaio = find(&all, "libaio").ok_or("no libaio")?;
+            let ratios = |figure: Figure| {
+                all.iter()
+                    .map(move |runs| times(runs.ratio(libaio, figure)))
+            };
+            if depth == 32 {
+                if pattern == "direct-4k" {
+                    self.disk_goals(&all, libaio);
+                }
+                details = all.iter().map(detail).collect();
+                continue;
+            }
+            table.push(
+                [
+                    vec![depth.to_string()],
+                    ratios(RATE).collect(),
+                    ratios(CPU).collect(),
+                ]
+                .concat(),
+            );
+            for runs in &all {
+                if let Some(line) = cpu.iter_mut().find(|line| line.0 == runs.rival) {
+                    line.1.push((depth as f64, runs.median(CPU)));
+                }
+            }
+        }
+        cpu.retain(|line| !line.1.is_empty());
+        let names = cpu.iter().map(|line| line.0.clone());
+        let heads: Vec<String> = ["depth".to_owned()]
+            .into_iter()
+            .chain(names.clone().map(|name| format!("{name}, ops/s")))
+            .chain(names.map(|name| format!("{name}, CPU")))
+            .collect();
+        let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+        self.page.say(
+            "Operations a second and processor time an operation, as ratios to libaio of the same \
+             turn (more is better, then less is):",
+        );
+        self.page.table(&heads, &table);
+        let words = format!("{title}: processor time of one, ns, by depth");
+        self.page
+            .plot(pattern, &words, lines(&words, "in flight", &cpu));
+        self.page
+            .say("At depth 32, medians; latency from submission to the completion's taking:");
+        let heads = ["", "ops/s", "CPU, µs", "p50, µs", "p99, µs", "p99.9, µs"];
+        self.page.table(&heads, &details);
+        Ok(())
+    }
+
+    fn disk_goals(&mut self, all: &[Runs], libaio: &Runs) {
+        let Some(queue) = find(all, "queue") else {
+            return;
+        };
+        let Some(context) = find(all, "context") else {
+            return;
+        };
+        let rate = (queue.ratio(libaio, RATE), context.ratio(libaio, RATE));
+        self.goal(
+            "direct reads, depth 32: not below libaio in operations a second",
+            format!("queue {:.2}, context {:.2} of its", rate.0, rate.1),
+            rate.0.min(rate.1) >= 1.0,
+        );
+        let cpu = (queue.ratio(libaio, CPU), context.ratio(libaio, CPU));
+        self.goal(
+            "the same: at most 0.9 of its processor time",
+            format!("queue {:.2}, context {:.2} of it", cpu.0, cpu.1),
+            cpu.0.max(cpu.1) <= 0.9,
+        );
+        if let Some(uring) = find(all, "uring") {
+            let came_to = format!(
+                "{:.2} of its operations a second, {:.2} of its processor time",
+                queue.ratio(uring, RATE),
+                queue.ratio(uring, CPU)
+            );
+            self.goal("the same: the distance to io_uring, stated", came_to, true);
+        }
+    }
+
+    /// A large file.
+    pub(crate) fn copies(&mut self) -> Result<()> {
+        self.page.heading("A copy of a large file");
+        let (from, to) = (
+            self.built.target.join("bench-file"),
+            self.built.target.join("bench-copy"),
+        );
+        self.make(&from)?;
+        let (from_text, to_text) = (from.display().to_string(), to.display().to_string());
+        let aio = self.built.target.join("aio/aio").display().to_string();
+        let subject = self
+            .built
+            .target
+            .join("release/subject")
+            .display()
+            .to_string();
+        let (source, target) = (format!("if={from_text}"), format!("of={to_text}"));
+        let cp = format!("cp '{from_text}' '{to_text}' && sync '{to_text}'");
+        let pair = [from_text.as_str(), to_text.as_str()];
+        let buffered: [(&str, Vec<&str>); 3] = [
+            ("cp, sync", vec!["sh", "-c", &cp]),
+            ("aio copy", [&[&aio, "copy"][..], &pair].concat()),
+            (
+                "io_uring",
+                [&[&subject, "copy", "uring", "1", "262144"][..], &pair].concat(),
+            ),
+        ];
+        let dd = [
+            "dd",
+            &source,
+            &target,
+            "bs=1M",
+            "iflag=direct",
+            "oflag=direct",
+            "conv=fsync",
+            "status=none",
+        ];
+        let direct: [(&str, Vec<&str>); 3] = [
+            ("dd, direct", dd.to_vec()),
+            (
+                "aio copy --direct",
+                [&[&aio, "copy", "--direct"][..], &pair].concat(),
+            ),
+            (
+                "io_uring, direct",
+                [
+                    &[&subject, "copy", "uring-direct", "1", "262144"][..],
+                    &pair,
+                ]
+                .concat(),
+            ),
+        ];
+        self.page.say(
+            "256 MiB that are in the page cache, copied and synced; `aio copy` and io_uring with 16 \
+             blocks of 256 KiB in flight, dd with one of 1 MiB. Time as a ratio to the first of \
+             each table.",
+        );
+        for commands in [&buffered[..], &direct[..]] {
+            let mut took: Vec<Vec<f64>> = vec![Vec::new(); commands.len()];
+            for _ in 0..self.turns {
+                for (took, (_, words)) in took.iter_mut().zip(commands) {
+                    let _ = std::fs::remove_file(&to);
+                    run(&mut Command::new("sync"))?;
+                    let begin = Instant::now();
+                    run(Command::new(words[0]).args(&words[1..]))?;
+                    took.push(begin.elapsed().as_secs_f64());
+                }
+            }
+            let rows: Vec<Vec<String>> = commands
+                .iter()
+                .zip(&took)
+                .map(|((name, _), mine)| {
+                    let ratios = mine.iter().zip(&took[0]).map(|(mine, first)| mine / first);
+                    vec![
+                        (*name).to_owned(),
+                        times(median(ratios.collect())),
+                        format!("{:.2}", median(mine.clone())),
+                    ]
+                })
+                .collect();
+            self.page.table(&["", "time", "seconds"], &rows);
+        }
+        let _ = std::fs::remove_file(&from);
+        let _ = std::fs::remove_file(&to);
+        Ok(())
+    }
+}
+
+fn detail(runs: &Runs) -> Vec<String> {
+    let micros = |figure: Figure| format!("{:.1}", runs.median(figure) / 1000.0);
+    vec![
+        runs.rival.clone(),
+        brief(runs.median(RATE)),
+        format!("{:.2}", runs.median(CPU) / 1000.0),
+        micros(|sample: &Sample| sample.p50),
+        micros(|sample: &Sample| sample.p99),
+        micros(|sample: &Sample| sample.p999),
+    ]
+}

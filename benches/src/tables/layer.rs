@@ -1,0 +1,261 @@
+//! What the layer adds: a call, a completion, an operation.
+
+use std::collections::BTreeMap;
+
+use super::{Bench, NOTHING, ours, times};
+use crate::build::Result;
+use crate::counts::{CALLERS, READERS, REAPERS};
+use crate::stats::{CPU, find};
+use crate::subject::Case;
+use crate::svg::{bars, brief};
+
+impl Bench<'_> {
+    /// A call: what it adds to the trap.
+    pub(crate) fn calls(&mut self) -> Result<()> {
+        self.page.heading("A call");
+        self.page.say(
+            "Instructions in user space that a call costs with the check of its answer, and the \
+             processor time of the whole call, kernel included, as a ratio to the bare trap (an \
+             `asm!` block and a comparison). `io_destroy(0)` answers EINVAL, `io_submit` is given \
+             nothing, and `io_getevents` does not wait on an empty ring; libaio answers that one \
+             from the ring, without a call. `context` has a time to build that the others are given.",
+        );
+        let mut rows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let groups = ["destroy", "submit", "getevents"];
+        for group in groups {
+            let case = Case {
+                group,
+                rival: "",
+                size: 0,
+                more: &[],
+            };
+            let mut rivals = CALLERS.to_vec();
+            rivals.retain(|&rival| rival != "loop" && (group, rival) != ("destroy", "context"));
+            let all = self.runs(case, &rivals, 200_000)?;
+            let trap = find(&all, "trap").ok_or("no trap")?;
+            for &rival in CALLERS {
+                let cells = rows.entry(rival).or_default();
+                let own =
+                    self.count(&format!("{group} {rival}")) - self.count(&format!("{group} loop"));
+                match find(&all, rival) {
+                    Some(runs) => cells.extend([brief(own), times(runs.ratio(trap, CPU))]),
+                    None => cells.extend([NOTHING.to_owned(), NOTHING.to_owned()]),
+                }
+            }
+        }
+        let listed = |rival: &&&str| {
+            **rival != "loop" && (**rival != "capi" || self.built.subject.has_capi())
+        };
+        let table: Vec<Vec<String>> = CALLERS
+            .iter()
+            .filter(listed)
+            .map(|&rival| {
+                [
+                    vec![rival.to_owned()],
+                    rows.remove(rival).unwrap_or_default(),
+                ]
+                .concat()
+            })
+            .collect();
+        let heads = [
+            "",
+            "io_destroy, instructions",
+            "time",
+            "io_submit, instructions",
+            "time",
+            "io_getevents, instructions",
+            "time",
+        ];
+        self.page.table(&heads, &table);
+        let rows: Vec<_> = CALLERS
+            .iter()
+            .filter(listed)
+            .map(|&rival| {
+                let own = self.count(&format!("submit {rival}")) - self.count("submit loop");
+                (rival.to_owned(), own, ours(rival))
+            })
+            .collect();
+        let words = "Instructions of an empty io_submit, by who makes it";
+        self.page.plot("calls", words, bars(words, &rows, false));
+        let over = |group: &str, rival: &str, base: &str| {
+            self.count(&format!("{group} {rival}")) - self.count(&format!("{group} {base}"))
+        };
+        let sys = groups.map(|group| over(group, "sys", "trap"));
+        let most = sys.into_iter().fold(f64::MIN, f64::max);
+        let context = (
+            over("submit", "context", "sys"),
+            over("getevents", "context", "sys"),
+        );
+        self.goal(
+            "`sys`: at most 4 instructions over the trap",
+            format!("{most:.0}"),
+            most <= 4.0,
+        );
+        self.goal(
+            "`Context`: within 2 of `sys`",
+            format!("submit {:.0}, wait {:.0}", context.0, context.1),
+            context.0 <= 2.0 && context.1 <= 2.0,
+        );
+        Ok(())
+    }
+
+    /// Taking what is there.
+    pub(crate) fn reaping(&mut self) -> Result<()> {
+        self.page.heading("Reaping");
+        self.page.say(
+            "4,096 completions are in the ring and are taken 1, 8 or 64 at a time: nanoseconds of \
+             processor time and instructions in user space, each. `hand` reads the ring one by one \
+             and believes every number in it; `ring` is `Ring::pop`, or `Ring::reap`.",
+        );
+        let sizes = [1, 8, 64];
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let mut plotted = Vec::new();
+        let mut one = Vec::new();
+        for size in sizes {
+            let case = Case {
+                group: "reap",
+                rival: "",
+                size,
+                more: &[],
+            };
+            let mut rivals = vec!["nothing"];
+            rivals.extend(REAPERS);
+            let all = self.runs(case, &rivals, 2_048_000)?;
+            let nothing = find(&all, "nothing").map_or(0.0, |runs| runs.median(CPU));
+            for runs in all.iter().filter(|runs| runs.rival != "nothing") {
+                let time = (runs.median(CPU) - nothing).max(0.01);
+                let count = self.count(&format!("reap {} {size}", runs.rival));
+                let at = rows
+                    .iter()
+                    .position(|row| row[0] == runs.rival)
+                    .unwrap_or_else(|| {
+                        rows.push(vec![runs.rival.clone()]);
+                        rows.len() - 1
+                    });
+                rows[at].extend([format!("{time:.1}"), format!("{count:.1}")]);
+                if size == 1 {
+                    plotted.push((runs.rival.clone(), time, ours(&runs.rival)));
+                    one.push((runs.rival.clone(), time));
+                }
+            }
+        }
+        let heads = [
+            "",
+            "by one, ns",
+            "instructions",
+            "by 8, ns",
+            "instructions",
+            "by 64, ns",
+            "instructions",
+        ];
+        self.page.table(&heads, &rows);
+        let words = "Nanoseconds to take one completion (logarithmic)";
+        self.page
+            .plot("reaping", words, bars(words, &plotted, true));
+        let time = |rival: &str| {
+            one.iter()
+                .find(|(name, _)| name == rival)
+                .map_or(f64::NAN, |one| one.1)
+        };
+        let (ring, hand, call) = (time("ring"), time("hand"), time("context"));
+        self.goal(
+            "one completion: 10 times faster than `io_getevents`",
+            format!("{:.0} times ({ring:.1} ns, {call:.0} ns)", call / ring),
+            call / ring >= 10.0,
+        );
+        let ratio = ring / hand;
+        self.goal(
+            "one completion: no slower than by hand",
+            format!("{ratio:.2} of its time"),
+            ratio <= 1.05,
+        );
+
+        let case = Case {
+            group: "peek",
+            rival: "",
+            size: 0,
+            more: &[],
+        };
+        let all = self.runs(
+            case,
+            &["hand", "ring", "queue", "uring", "libaio", "capi", "trap"],
+            2_000_000,
+        )?;
+        let rows: Vec<Vec<String>> = all
+            .iter()
+            .map(|runs| {
+                let count = self.count(&format!("peek {}", runs.rival));
+                let count = if count.is_nan() {
+                    self.count("getevents trap")
+                } else {
+                    count
+                };
+                vec![
+                    runs.rival.clone(),
+                    format!("{:.2}", runs.median(CPU)),
+                    brief(count),
+                ]
+            })
+            .collect();
+        self.page
+            .say("A look at an empty ring, the loop around it included:");
+        self.page.table(&["", "ns", "instructions"], &rows);
+        let peek = find(&all, "ring").map_or(f64::NAN, |runs| runs.median(CPU));
+        self.goal(
+            "an empty peek: under 1 ns",
+            format!("{peek:.2} ns"),
+            peek < 1.0,
+        );
+        Ok(())
+    }
+
+    /// What an operation costs beside the kernel's work.
+    pub(crate) fn reading(&mut self) -> Result<()> {
+        self.page.heading("An operation, whole");
+        self.page.say(
+            "Buffered reads of 512 bytes from the page cache, which end inside of the submission: \
+             as many are submitted at once as the column says, then all are taken. `hand` is a loop \
+             over raw calls that checks nothing it need not; `queue` and `scope` are safe. The time \
+             is the processor's, with the kernel's copying, as a ratio to `hand`.",
+        );
+        let mut rows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for size in [1, 32] {
+            let case = Case {
+                group: "read",
+                rival: "",
+                size,
+                more: &[],
+            };
+            let all = self.runs(case, READERS, 64_000)?;
+            let hand = find(&all, "hand").ok_or("no hand")?;
+            for &rival in READERS {
+                if let Some(runs) = find(&all, rival) {
+                    let count = self.count(&format!("read {rival} {size}"));
+                    rows.entry(rival)
+                        .or_default()
+                        .extend([brief(count), times(runs.ratio(hand, CPU))]);
+                }
+            }
+        }
+        let present = READERS
+            .iter()
+            .filter_map(|&rival| Some((rival, rows.remove(rival)?)));
+        let table: Vec<_> = present
+            .map(|(rival, cells)| [vec![rival.to_owned()], cells].concat())
+            .collect();
+        self.page.table(
+            &["", "1: instructions", "time", "32: instructions", "time"],
+            &table,
+        );
+        for (size, what) in [(32, "depth 32"), (1, "depth 1")] {
+            let over = self.count(&format!("read queue {size}"))
+                - self.count(&format!("read hand {size}"));
+            self.goal(
+                &format!("`Queue`: within 15 instructions of the loop by hand, {what}"),
+                format!("{over:.0} over"),
+                over <= 15.0,
+            );
+        }
+        Ok(())
+    }
+}
