@@ -29,14 +29,9 @@ impl Built {
             subject: Subject::new(target.join("release/subject"), capi),
             home,
         };
-        built.cargo(&[
-            "build",
-            "--release",
-            "--package",
-            "benches",
-            "--package",
-            "linux-aio",
-        ])?;
+        let packages = ["--package", "benches", "--package", "linux-aio"];
+        let all = ["build", "--release", "--features", "benches/std"];
+        built.cargo(&[&all[..], &packages].concat())?;
         built.cargo(&["build", "--profile", "smallest", "--package", "smallest"])?;
         built.cargo(&["build", "--profile", "aio", "--package", "aio"])?;
         Ok(built)
