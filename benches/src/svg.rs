@@ -27,10 +27,10 @@ impl Axis {
         let least = values.clone().fold(f64::INFINITY, f64::min);
         let most = values.fold(f64::MIN_POSITIVE, f64::max);
         let (least, most) = if log {
-            (
-                10_f64.powf(least.log10().floor()),
-                10_f64.powf(most.log10().ceil()),
-            )
+            let steps = steps(least, most);
+            let first = steps.iter().rev().find(|&&step| step <= least);
+            let last = steps.iter().find(|&&step| step >= most);
+            (*first.unwrap_or(&least), *last.unwrap_or(&most))
         } else {
             (0.0, most * 1.05)
         };
@@ -60,9 +60,13 @@ impl Axis {
 
     fn marks(&self) -> Vec<f64> {
         if self.log {
-            let from = self.least.log10().round() as i32;
-            let to = self.most.log10().round() as i32;
-            return (from..=to).map(|power| 10_f64.powi(power)).collect();
+            let mut marks = steps(self.least, self.most);
+            marks.retain(|mark| (self.least..=self.most).contains(mark));
+            if marks.len() > 10 {
+                // Decades alone.
+                marks.retain(|mark| (mark.log10() - mark.log10().round()).abs() < 1e-9);
+            }
+            return marks;
         }
         let rough = self.most / 5.0;
         let power = 10_f64.powf(rough.log10().floor());
@@ -76,6 +80,13 @@ impl Axis {
             .take_while(|&mark| mark <= self.most)
             .collect()
     }
+}
+
+/// One, two and five of each power of ten from below `least` to above `most`.
+fn steps(least: f64, most: f64) -> Vec<f64> {
+    let powers = least.log10().floor() as i32..=most.log10().ceil() as i32;
+    let steps = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(power)));
+    steps.collect()
 }
 
 /// A number as briefly as it can be told.

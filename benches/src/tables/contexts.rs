@@ -2,7 +2,7 @@
 
 use super::{Bench, times};
 use crate::build::Result;
-use crate::stats::{CPU, WALL, find};
+use crate::stats::{CPU, WALL, find, in_turn};
 use crate::subject::Case;
 use crate::svg::{brief, lines};
 
@@ -56,7 +56,7 @@ impl Bench<'_> {
                 size,
                 more: &[],
             };
-            let all = self.runs(case, &rivals, 1)?;
+            let all = in_turn(&self.built.subject, case, &rivals, 1, self.turns)?;
             for (at, runs) in all.iter().enumerate() {
                 if rows.len() <= at {
                     rows.push(vec![runs.rival.clone()]);
