@@ -86,7 +86,7 @@ pub(crate) fn run(check: &mut Check, disk: &Disk<'_>) {
             }
             Kind::Slow => {
                 check.equal("slow nomerges", apart(disk.path), Ok(1));
-                flight::context_gone(check, &drive);
+                flight::owner_gone(check, &drive);
             }
             Kind::Failing => failing::run(check, &drive),
         }

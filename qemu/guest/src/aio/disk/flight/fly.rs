@@ -1,0 +1,245 @@
+//! Sixteen reads and as many writes, what is seen while they are in flight,
+//! and what must be true when their owner is gone.
+
+use core::cell::Cell;
+
+use linux_aio::{Drained, Errno};
+
+use super::super::{BLOCK, DEPTH, Drive, Kind, PATTERN, RUN, THIRD, fill, wrong_words};
+use crate::check::Check;
+use crate::os::{self, Moment, Pages};
+
+/// No pattern's byte, and what is in a buffer before it is read into.
+pub(super) const UNTOUCHED: u8 = 0x77;
+
+/// Reads and writes.
+pub(super) const OPERATIONS: usize = 2 * DEPTH;
+
+/// What is read into and written from, and who looks at it.
+pub(super) struct Flight<'a> {
+    pub(super) drive: &'a Drive,
+    pub(super) into: Pages,
+    pub(super) from: Pages,
+    pub(super) watch: Watch,
+}
+
+/// Sees what has ended, and when, beside those who have borrowed the memory.
+pub(super) struct Watch {
+    /// An eventfd, which counts what has ended.
+    pub(super) counter: i32,
+    /// Where the first block is read to.
+    first: *mut u8,
+    begin: Moment,
+    seen: Cell<Option<Seen>>,
+}
+
+/// With everything in flight.
+#[derive(Clone, Copy)]
+struct Seen {
+    ended: u64,
+    untouched: bool,
+    /// Before a late device can have told of any.
+    early: bool,
+}
+
+/// An owner begins the operations, says that they are in flight
+/// ([`Watch::all_in_flight`]) and goes. A context that lives on is handed
+/// back: its end, which waits as well, comes later.
+pub(super) type Ending<'e> = &'e dyn Fn(&mut Flight<'_>, Drained) -> Ended;
+pub(super) type Ended = Result<Option<Drained>, Errno>;
+
+impl<'a> Flight<'a> {
+    fn new(drive: &'a Drive, pattern: u64) -> Result<Flight<'a>, Errno> {
+        let mut into = Pages::new(RUN)?;
+        let mut from = Pages::new(RUN)?;
+        into.bytes_mut().fill(UNTOUCHED);
+        fill(from.bytes_mut(), THIRD, pattern);
+        let watch = Watch {
+            counter: os::eventfd()?,
+            first: into.start(),
+            begin: Moment::now(),
+            seen: Cell::new(None),
+        };
+        Ok(Flight {
+            drive,
+            into,
+            from,
+            watch,
+        })
+    }
+}
+
+impl Watch {
+    /// Everything was submitted. The last look before the owner goes.
+    pub(super) fn all_in_flight(&self) {
+        let mut blocks = (0..RUN).step_by(BLOCK);
+        self.seen.set(Some(Seen {
+            ended: self.ended(),
+            early: !self.is_over(90),
+            untouched: blocks.any(|at| is_untouched(self.first.wrapping_add(at))),
+        }));
+    }
+
+    /// What has been counted since the last look.
+    fn ended(&self) -> u64 {
+        let mut count = [0; 8];
+        match os::read(self.counter, &mut count) {
+            Ok(_) => u64::from_ne_bytes(count),
+            Err(_) => 0,
+        }
+    }
+
+    /// Whether so many milliseconds have passed.
+    fn is_over(&self, milliseconds: u32) -> bool {
+        self.begin.plus(milliseconds).is_over()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = os::close(self.counter);
+    }
+}
+
+/// Whether a block holds nothing yet, read as memory that may change.
+pub(super) fn is_untouched(block: *mut u8) -> bool {
+    // SAFETY: within a flight's pages. The device may be writing: nothing is
+    // concluded from such a byte but that it is early.
+    unsafe { block.read_volatile() == UNTOUCHED }
+}
+
+pub(super) struct Names([&'static str; 9]);
+
+macro_rules! names {
+    ($way:literal) => {
+        $crate::aio::disk::flight::Names::new([
+            concat!($way, " in flight: is prepared"),
+            concat!($way, " in flight: reads and writes"),
+            concat!($way, " in flight: not all has ended yet"),
+            concat!($way, " in flight: is done"),
+            concat!($way, " in flight: took its time"),
+            concat!($way, " in flight: every operation has ended"),
+            concat!($way, " in flight: every byte was read"),
+            concat!($way, " in flight: every byte was written"),
+            concat!($way, " in flight: what was written from is the same"),
+        ])
+    };
+}
+pub(super) use names;
+
+impl Names {
+    pub(super) const fn new(names: [&'static str; 9]) -> Names {
+        Names(names)
+    }
+}
+
+/// What came of it.
+pub(super) struct Report {
+    seen: Option<Seen>,
+    done: Result<(), Errno>,
+    late: bool,
+    ended: u64,
+    unread: u32,
+    unwritten: Result<u32, Errno>,
+    changed: u32,
+}
+
+/// Sixteen reads and as many writes are in flight when their owner goes.
+pub(super) fn gone(check: &mut Check, drive: &Drive, names: &Names, end: Ending<'_>) {
+    let [prepared, submitted, early, done, late, ended, read, written, same] = names.0;
+    let Some(report) = check.needs(prepared, fly(drive, end)) else {
+        return;
+    };
+    check.holds(submitted, report.seen.is_some());
+    if report.can_tell_early(drive.kind) {
+        check.holds(early, report.was_early(drive.kind));
+    }
+    check.equal(done, report.done, Ok(()));
+    if drive.kind != Kind::Plain {
+        check.holds(late, report.late);
+    }
+    check.equal(ended, report.ended, OPERATIONS as u64);
+    check.equal(read, report.unread, 0);
+    check.equal(written, report.unwritten, Ok(0));
+    check.equal(same, report.changed, 0);
+}
+
+pub(super) fn fly(drive: &Drive, end: Ending<'_>) -> Result<Report, Errno> {
+    let pattern = next_pattern();
+    let mut flight = Flight::new(drive, pattern)?;
+    let drained = Drained::new(2 * OPERATIONS as u32)?;
+    flight.watch.begin = Moment::now();
+    let left = end(&mut flight, drained);
+    let late = flight.watch.is_over(match drive.kind {
+        Kind::Plain | Kind::Failing => 0,
+        Kind::Late => 90,
+        Kind::Slow => 1000,
+    });
+    // The first look: nothing may come between.
+    let unread = wrong_words(flight.into.bytes(), 0, PATTERN);
+    let seen = flight.watch.seen.get();
+    let ended = flight.watch.ended() + seen.map_or(0, |seen| seen.ended);
+    let changed = wrong_words(flight.from.bytes(), THIRD, pattern);
+    let done = left.map(drop);
+    // By another way than AIO, and with one operation.
+    flight.into.bytes_mut().fill(UNTOUCHED);
+    let unwritten = os::pread(drive.file, flight.into.bytes_mut(), THIRD)
+        .map(|_| wrong_words(flight.into.bytes(), THIRD, pattern));
+    Ok(Report {
+        seen,
+        done,
+        late,
+        ended,
+        unread,
+        unwritten,
+        changed,
+    })
+}
+
+/// What is written, another each time.
+fn next_pattern() -> u64 {
+    use core::sync::atomic::{AtomicU32, Ordering};
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    PATTERN.rotate_left(8 + TURN.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Report {
+    /// Whether this device can show that it had not ended everything.
+    fn can_tell_early(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Plain | Kind::Failing => false,
+            Kind::Slow => true,
+            // Unless the machine is slower.
+            Kind::Late => self.seen.is_some_and(|seen| seen.early),
+        }
+    }
+
+    fn was_early(&self, kind: Kind) -> bool {
+        self.seen.is_some_and(|seen| match kind {
+            // At least the last: the device takes one after the other.
+            Kind::Slow => seen.untouched && seen.ended < OPERATIONS as u64,
+            // null_blk moves the bytes at once, and only tells late.
+            _ => seen.ended == 0,
+        })
+    }
+
+    /// The first thing that is wrong, by its place in a flight's names;
+    /// [`RIGHT`] if nothing is.
+    pub(super) fn wrong(&self, kind: Kind) -> usize {
+        let right = [
+            true,
+            self.seen.is_some(),
+            self.was_early(kind),
+            self.done == Ok(()),
+            self.late,
+            self.ended == OPERATIONS as u64,
+            self.unread == 0,
+            self.unwritten == Ok(0),
+            self.changed == 0,
+        ];
+        right.iter().take_while(|&&right| right).count()
+    }
+}
+
+/// As many as there are names.
+pub(super) const RIGHT: usize = 9;

@@ -1,0 +1,64 @@
+//! A scope whose waits are interrupted again and again, with operations in
+//! flight. A child is it: to be stopped and continued interrupts a wait where
+//! there is no signal handler, and a kernel's first process cannot be stopped.
+
+use linux_aio::{Drained, Errno, ScopeSlot, Wait, scope_on};
+
+use super::fly::{Ended, Flight, OPERATIONS, RIGHT, fly};
+use super::{Drive, layers};
+use crate::check::Check;
+use crate::nr;
+use crate::os;
+
+/// How a child ends that could not begin; else what was wrong, as
+/// `fly::Report` numbers it.
+const NOT_BEGUN: usize = 40;
+
+pub(super) fn run(check: &mut Check, drive: &Drive) {
+    let Some([reader, writer]) = check.needs("interrupted scope: pipe", os::pipe(0)) else {
+        return;
+    };
+    let child = os::spawn(|| {
+        let end = |flight: &mut Flight<'_>, drained| scope_interrupted(flight, drained, writer);
+        fly(drive, &end).map_or(NOT_BEGUN, |report| report.wrong(drive.kind))
+    });
+    if let Some(child) = check.needs("interrupted scope: child", child) {
+        // It says when it is about to wait.
+        let _ = os::read(reader, &mut [0]);
+        // As long as the device takes, or longer.
+        for _ in 0..80 {
+            os::sleep(20);
+            for signal in [nr::SIGSTOP, nr::SIGCONT] {
+                let _ = os::kill(child, signal);
+            }
+        }
+        check.equal(
+            "interrupted scope: waits for all, every byte",
+            os::wait(child),
+            Ok(RIGHT << 8),
+        );
+    }
+    for end in [reader, writer] {
+        let _ = os::close(end);
+    }
+}
+
+/// The scope's own wait tells of the interruption, and the scope is left; its
+/// end is interrupted as well, and goes on to wait.
+fn scope_interrupted(flight: &mut Flight<'_>, mut drained: Drained, ready: i32) -> Ended {
+    let mut slots = ScopeSlot::array::<OPERATIONS>();
+    let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
+    scope_on(&mut drained, &mut slots, |s| {
+        let begun = layers::begin(s, flight.drive, into, from, &flight.watch);
+        let _ = os::write(ready, b".");
+        begun?;
+        match s.wait_with(OPERATIONS, Wait::new()) {
+            Err(Errno::INTR) => Ok(()),
+            // What had come until then.
+            Ok(done) if done < OPERATIONS => Ok(()),
+            Ok(_) => Err(Errno::ALREADY),
+            Err(errno) => Err(errno),
+        }
+    })?;
+    Ok(Some(drained))
+}

@@ -1,0 +1,209 @@
+//! The owners of the safe layers, gone with operations in flight.
+//!
+//! A scope that is left by a panic is not among them: this program aborts at a
+//! panic. A host proves that, in `tests/scope.rs`
+//! (`a_panic_waits_for_the_reads`, `a_panic_leaves_nothing_in_flight`).
+
+use core::future::Future as _;
+use core::pin::pin;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::task::{Context as Task, Poll, Waker};
+
+use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::op::{Op, Read, Write};
+use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::{Drained, Errno, Queue, Scope, ScopeSlot, Slot, Wait, scope_on};
+
+use super::fly::{self, Ended, Flight, Names, OPERATIONS, Watch, is_untouched, names};
+use super::{BLOCK, DEPTH, Drive, THIRD};
+use crate::check::Check;
+
+const QUEUE: Names = names!("queue drop");
+const RETURN: Names = names!("scope return");
+const EARLY: Names = names!("scope early return");
+const REACTOR: Names = names!("reactor drop");
+const FUTURES: Names = names!("futures' drop");
+
+pub(super) fn run(check: &mut Check, drive: &Drive) {
+    fly::gone(check, drive, &QUEUE, &queue_dropped);
+    fly::gone(check, drive, &RETURN, &scope_returns);
+    fly::gone(check, drive, &EARLY, &scope_returns_early);
+    fly::gone(check, drive, &REACTOR, &reactor_dropped);
+    fly::gone(check, drive, &FUTURES, &futures_dropped);
+}
+
+/// One of a flight's blocks as a buffer that has an owner: it tells when that
+/// lets it go.
+struct Block {
+    start: *mut u8,
+    read: bool,
+}
+
+/// How many blocks were dropped, and how many of them before they were read.
+static DROPPED: AtomicU32 = AtomicU32::new(0);
+static TOO_EARLY: AtomicU32 = AtomicU32::new(0);
+
+// SAFETY: blocks that do not overlap, of a flight that looks at them and gives
+// them back when the owner and its context are gone. None of the owners here
+// is leaked.
+unsafe impl Buffer for Block {
+    fn region(&mut self) -> (*mut u8, usize) {
+        (self.start, BLOCK)
+    }
+}
+// SAFETY: as above; any byte will do.
+unsafe impl BufferMut for Block {}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+        if self.read && is_untouched(self.start) {
+            TOO_EARLY.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// None has been dropped.
+fn nothing_dropped() {
+    DROPPED.store(0, Ordering::Relaxed);
+    TOO_EARLY.store(0, Ordering::Relaxed);
+}
+
+/// All have been, and none too early.
+fn all_dropped() -> Result<(), Errno> {
+    let dropped = DROPPED.load(Ordering::Relaxed);
+    if dropped != OPERATIONS as u32 {
+        Err(Errno::BUSY)
+    } else if TOO_EARLY.load(Ordering::Relaxed) != 0 {
+        Err(Errno::FAULT)
+    } else {
+        Ok(())
+    }
+}
+
+/// The flight's operations, with buffers that they own.
+fn owned(flight: &Flight<'_>) -> impl Iterator<Item = Op<Block>> {
+    let (file, counter) = (flight.drive.file, flight.watch.counter);
+    let (into, from) = (flight.into.start(), flight.from.start());
+    (0..OPERATIONS).map(move |number| {
+        let read = number < DEPTH;
+        let at = (number & (DEPTH - 1)) * BLOCK;
+        let start = if read { into } else { from }.wrapping_add(at);
+        let block = Block { start, read };
+        if read {
+            let read = Read::new(file, block).offset(at as u64);
+            read.resfd(counter).into()
+        } else {
+            let write = Write::new(file, block).offset(THIRD + at as u64);
+            write.resfd(counter).into()
+        }
+    })
+}
+
+fn queue_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+    nothing_dropped();
+    let mut slots = Slot::array::<OPERATIONS>();
+    let mut queue = Queue::on(drained, &mut slots);
+    for op in owned(flight) {
+        queue.push(op).map_err(|_| Errno::NOSPC)?;
+    }
+    queue.submit().map_err(|error| error.errno)?;
+    flight.watch.all_in_flight();
+    drop(queue);
+    all_dropped()?;
+    Ok(None)
+}
+
+/// Begins the flight's operations in a scope that borrows its memory.
+pub(super) fn begin<'s>(
+    s: &'s Scope<'s, '_>,
+    drive: &Drive,
+    into: &'s mut [u8],
+    from: &'s [u8],
+    watch: &Watch,
+) -> Result<(), Errno> {
+    let mut offset = 0;
+    for block in into.chunks_exact_mut(BLOCK) {
+        let read = Read::new(drive.file, block).offset(offset);
+        drop(s.start(read.resfd(watch.counter)).map_err(|_| Errno::NOSPC)?);
+        offset += BLOCK as u64;
+    }
+    offset = THIRD;
+    for block in from.chunks_exact(BLOCK) {
+        let write = Write::new(drive.file, block).offset(offset);
+        drop(s.start(write.resfd(watch.counter)).map_err(|_| Errno::NOSPC)?);
+        offset += BLOCK as u64;
+    }
+    s.submit();
+    watch.all_in_flight();
+    Ok(())
+}
+
+fn scope_returns(flight: &mut Flight<'_>, mut drained: Drained) -> Ended {
+    let mut slots = ScopeSlot::array::<OPERATIONS>();
+    let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
+    scope_on(&mut drained, &mut slots, |s| {
+        begin(s, flight.drive, into, from, &flight.watch)
+    })?;
+    Ok(Some(drained))
+}
+
+/// By `?`, as a program does that finds something wrong.
+fn scope_returns_early(flight: &mut Flight<'_>, mut drained: Drained) -> Ended {
+    let mut slots = ScopeSlot::array::<{ OPERATIONS + 1 }>();
+    let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
+    let left = scope_on(&mut drained, &mut slots, |s| {
+        begin(s, flight.drive, into, from, &flight.watch)?;
+        let wrong = s.read(-1, &mut [], 0).map_err(|_| Errno::NOSPC)?;
+        wrong.wait().result?;
+        Ok(())
+    });
+    match left {
+        Err(Errno::BADF) => Ok(Some(drained)),
+        Err(errno) => Err(errno),
+        Ok(()) => Err(Errno::CANCELED),
+    }
+}
+
+/// The operations as futures, each of which is dropped when it has begun: the
+/// operation goes on, and the reactor has its buffer.
+fn begin_and_forget(reactor: &Reactor<'_, Block>, flight: &Flight<'_>) -> Result<(), Errno> {
+    nothing_dropped();
+    let task = &mut Task::from_waker(Waker::noop());
+    let mut ended = 0;
+    for op in owned(flight) {
+        let running = pin!(reactor.run(op));
+        // A device may be done with the first before the last has begun.
+        if let Poll::Ready(done) = running.poll(task) {
+            done.result?;
+            ended += 1;
+        }
+    }
+    flight.watch.all_in_flight();
+    if DROPPED.load(Ordering::Relaxed) == ended {
+        Ok(())
+    } else {
+        Err(Errno::BUSY)
+    }
+}
+
+fn reactor_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+    let mut slots = ReactorSlot::array::<OPERATIONS>();
+    let reactor = Reactor::on(drained, &mut slots);
+    begin_and_forget(&reactor, flight)?;
+    drop(reactor);
+    all_dropped()?;
+    Ok(None)
+}
+
+/// The reactor lives on, and lets each buffer go when its operation has ended.
+fn futures_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+    let mut slots = ReactorSlot::array::<OPERATIONS>();
+    let reactor = Reactor::on(drained, &mut slots);
+    begin_and_forget(&reactor, flight)?;
+    while reactor.in_flight() > 0 {
+        reactor.wait(Wait::new())?;
+    }
+    all_dropped()?;
+    reactor.into_drained().map(Some)
+}

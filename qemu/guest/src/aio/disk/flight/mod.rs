@@ -1,0 +1,142 @@
+//! Operations in flight when their owner goes: the promise that everything in
+//! this project rests on. When io_destroy returns, the device is done with
+//! every buffer; and so it is when an owner of a safe layer is gone.
+
+use linux_aio::abi::IocbFlags;
+use linux_aio::opcode::PRead;
+use linux_aio::{Context, Drained, Errno, Event, Iocb, Wait};
+
+use super::{BLOCK, DEPTH, Drive, Kind, PATTERN, THIRD, Way, block, wrong_words};
+use crate::check::Check;
+use crate::os::{Moment, Pages};
+
+mod fly;
+mod interrupted;
+mod layers;
+
+use fly::{Ended, Flight, Names, UNTOUCHED, names};
+
+pub(super) fn run(check: &mut Check, drive: &Drive) {
+    if drive.kind == Kind::Late {
+        late(check, drive);
+    }
+    owner_gone(check, drive);
+}
+
+/// By io_destroy, by what a [`Context`]'s owner may do instead, and by what
+/// the owners of the safe layers may.
+pub(super) fn owner_gone(check: &mut Check, drive: &Drive) {
+    fly::gone(check, drive, &DESTROY, &context_destroyed);
+    fly::gone(check, drive, &DROP, &context_dropped);
+    // Of a disk that is fast, there is nothing to see but that it goes well.
+    if drive.kind != Kind::Plain {
+        layers::run(check, drive);
+    }
+    // A wait on a device that is only late is over too soon.
+    if drive.kind == Kind::Slow {
+        interrupted::run(check, drive);
+    }
+}
+
+const DESTROY: Names = names!("destroy");
+const DROP: Names = names!("drop");
+
+fn context_destroyed(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+    let context = drained.into_context();
+    submit_both(flight, &context)?;
+    context.destroy()?;
+    Ok(None)
+}
+
+fn context_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+    let context = drained.into_context();
+    submit_both(flight, &context)?;
+    drop(context);
+    Ok(None)
+}
+
+fn submit_both(flight: &Flight<'_>, context: &Context) -> Result<(), Errno> {
+    // SAFETY: the memory is looked at when the context is gone; before that
+    // only as the flight does, to see that it is early.
+    unsafe {
+        submit(flight, context, Way::Read)?;
+        submit(flight, context, Way::Write)?;
+    }
+    flight.watch.all_in_flight();
+    Ok(())
+}
+
+/// An operation for each of [`DEPTH`] blocks, counted when it has ended.
+///
+/// # Safety
+/// The flight's memory is the kernel's until all have ended.
+unsafe fn submit(flight: &Flight<'_>, context: &Context, way: Way) -> Result<(), Errno> {
+    let (offset, memory) = match way {
+        Way::Read => (0, flight.into.start()),
+        Way::Write => (THIRD, flight.from.start()),
+    };
+    let mut index = 0;
+    let mut iocbs = [0_u8; DEPTH].map(|_| {
+        let at = index * BLOCK;
+        index += 1;
+        Iocb {
+            flags: IocbFlags::RESFD,
+            resfd: flight.watch.counter as u32,
+            ..block(
+                flight.drive,
+                way,
+                offset + at as u64,
+                memory.wrapping_add(at),
+            )
+        }
+    });
+    // SAFETY: the caller's promise.
+    unsafe { context.submit_all(&mut iocbs.each_mut()) }.map_err(|error| error.errno)
+}
+
+/// A device that takes 100 ms is seen to take them. (null_blk moves the bytes at
+/// once, and only tells late.)
+fn late(check: &mut Check, drive: &Drive) {
+    let Some(context) = check.needs("late context", Context::new(8)) else {
+        return;
+    };
+    let Some(mut page) = check.needs("late page", Pages::new(BLOCK)) else {
+        return;
+    };
+    page.bytes_mut().fill(UNTOUCHED);
+    let mut read = PRead::new(drive.file, page.start(), BLOCK).build();
+    let begin = Moment::now();
+    // SAFETY: the page is looked at when the event has come.
+    let taken = unsafe { context.submit(&mut [&mut read]) };
+    check.equal("late submit", taken, Ok(1));
+    let mut events = [Event::EMPTY; 2];
+    let none = context.wait_with(0, &mut events, Wait::poll());
+    let none = none.map(|events| events.len());
+    let soon = !begin.plus(90).is_over();
+    if soon {
+        check.equal("late no event at once", none, Ok(0));
+    } else {
+        check.skip("late no event at once", "this machine is slower");
+    }
+    // Block I/O cannot be cancelled.
+    let cancelled = context.cancel(&raw const read);
+    check.equal("late cancel", cancelled, Err(Errno::INVAL));
+    let got = context.wait(1, &mut events).map(|events| events.len());
+    check.equal("late event", got, Ok(1));
+    check.holds("late event is late", begin.plus(90).is_over());
+    check.equal("late result", events[0].result(), Ok(BLOCK));
+    check.equal("late content", wrong_words(page.bytes(), 0, PATTERN), 0);
+
+    let took = begin.elapsed();
+    let begin = Moment::now();
+    check.equal("late Context::destroy", context.destroy(), Ok(()));
+    // Else a destroy that waited for nothing would look the same.
+    if begin.elapsed() >= took {
+        check.skip(
+            "late device is slower than an idle destroy",
+            "this machine is slow",
+        );
+    } else {
+        check.holds("late device is slower than an idle destroy", true);
+    }
+}
