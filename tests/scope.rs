@@ -64,6 +64,28 @@ fn pieces_and_a_refusal() {
     assert_eq!((&a, &b), (b"sev", b"enth"));
 }
 
+/// A poll that nobody ends is in flight: who waits for a refusal must not wait
+/// for it. (After a while somebody does end it, so that this fails, not hangs.)
+#[test]
+fn a_refusal_waits_for_nobody() {
+    let (reader, writer) = support::pipe();
+    std::thread::scope(|threads| {
+        let (done, told) = std::sync::mpsc::channel::<()>();
+        threads.spawn(move || {
+            let _ = told.recv_timeout(Duration::from_secs(3));
+            let _ = std::fs::File::from(writer).write_all(b"x");
+        });
+        scope(&mut ScopeSlot::array::<2>(), |s| {
+            let never = s.poll(reader.as_raw_fd(), PollMask::IN).unwrap();
+            let bad = s.read(-1, &mut [], 0).unwrap();
+            assert_eq!(bad.wait().result, Err(Errno::BADF));
+            assert!(!never.is_finished());
+        })
+        .unwrap();
+        drop(done);
+    });
+}
+
 /// Direct reads that are in flight when `end` leaves the scope; every byte must
 /// be there afterwards.
 fn ends_only_when_the_reads_have(end: impl Fn(), raised: bool) {

@@ -53,6 +53,10 @@ impl<'scope, B> Pending<'scope, B> {
             let mut engine = self.engine.borrow_mut();
             // SAFETY: as in `Scope::submit`.
             unsafe { engine.flush() };
+            if engine.slots.find(self.ticket) == Some(Place::Done) {
+                // The kernel has refused it, and need not be waited for.
+                continue;
+            }
             let wanted = engine.slots.done() + 1;
             match engine.wait(wanted, Wait::new()) {
                 Ok(_) | Err(Errno::INTR) => {}
