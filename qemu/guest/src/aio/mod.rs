@@ -14,6 +14,7 @@ mod contexts;
 pub(crate) mod disk;
 mod faults;
 mod freed;
+mod layers;
 mod limits;
 mod load;
 mod masks;
@@ -24,6 +25,7 @@ mod refusals;
 mod rings;
 mod sandbox;
 mod signals;
+mod tally;
 mod together;
 mod trace;
 mod transfers;
@@ -37,6 +39,7 @@ pub(crate) fn run(check: &mut Check, process: Process) {
             Line::new().with("mode enosys").print();
             raw::run(check, true);
             absent::run(check);
+            layers::absent(check);
         }
         Some(_) => {
             Line::new().with("mode kernel").print();
@@ -66,6 +69,7 @@ fn present(check: &mut Check, process: Process) {
     load::run(check);
     together::run(check);
     processes::run(check, process);
+    layers::run(check);
     limits::run(check);
     signals::run(check);
     sandbox::run(check);

@@ -78,6 +78,13 @@ impl Pages {
         core::ptr::with_exposed_provenance_mut(self.address)
     }
 
+    /// For ever.
+    pub(crate) fn leak(self) -> &'static mut [u8] {
+        let leaked = core::mem::ManuallyDrop::new(self);
+        // SAFETY: mapped for good now, and nobody else has it.
+        unsafe { core::slice::from_raw_parts_mut(leaked.start(), leaked.length) }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: mapped as long as this lives; written by `bytes_mut`, which
         // borrows it, and by the kernel, as `start` says.

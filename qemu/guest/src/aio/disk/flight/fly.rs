@@ -6,6 +6,7 @@ use core::cell::Cell;
 use linux_aio::{Drained, Errno};
 
 use super::super::{BLOCK, DEPTH, Drive, Kind, PATTERN, RUN, THIRD, fill, wrong_words};
+use crate::aio::tally::Tally;
 use crate::check::Check;
 use crate::os::{self, Moment, Pages};
 
@@ -146,7 +147,17 @@ pub(super) struct Report {
 
 /// Sixteen reads and as many writes are in flight when their owner goes.
 pub(super) fn gone(check: &mut Check, drive: &Drive, names: &Names, end: Ending<'_>) {
-    let [prepared, submitted, early, done, late, ended, read, written, same] = names.0;
+    let [
+        prepared,
+        submitted,
+        early,
+        done,
+        late,
+        ended,
+        read,
+        written,
+        same,
+    ] = names.0;
     let Some(report) = check.needs(prepared, fly(drive, end)) else {
         return;
     };
@@ -198,9 +209,9 @@ pub(super) fn fly(drive: &Drive, end: Ending<'_>) -> Result<Report, Errno> {
 
 /// What is written, another each time.
 fn next_pattern() -> u64 {
-    use core::sync::atomic::{AtomicU32, Ordering};
-    static TURN: AtomicU32 = AtomicU32::new(0);
-    PATTERN.rotate_left(8 + TURN.fetch_add(1, Ordering::Relaxed))
+    static TURN: Tally = Tally::new();
+    TURN.add(1);
+    PATTERN.rotate_left(7 + TURN.get())
 }
 
 impl Report {

@@ -6,7 +6,6 @@
 
 use core::future::Future as _;
 use core::pin::pin;
-use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context as Task, Poll, Waker};
 
 use linux_aio::buffer::{Buffer, BufferMut};
@@ -16,6 +15,7 @@ use linux_aio::{Drained, Errno, Queue, Scope, ScopeSlot, Slot, Wait, scope_on};
 
 use super::fly::{self, Ended, Flight, Names, OPERATIONS, Watch, is_untouched, names};
 use super::{BLOCK, DEPTH, Drive, THIRD};
+use crate::aio::tally::Tally;
 use crate::check::Check;
 
 const QUEUE: Names = names!("queue drop");
@@ -40,8 +40,8 @@ struct Block {
 }
 
 /// How many blocks were dropped, and how many of them before they were read.
-static DROPPED: AtomicU32 = AtomicU32::new(0);
-static TOO_EARLY: AtomicU32 = AtomicU32::new(0);
+static DROPPED: Tally = Tally::new();
+static TOO_EARLY: Tally = Tally::new();
 
 // SAFETY: blocks that do not overlap, of a flight that looks at them and gives
 // them back when the owner and its context are gone. None of the owners here
@@ -56,25 +56,25 @@ unsafe impl BufferMut for Block {}
 
 impl Drop for Block {
     fn drop(&mut self) {
-        DROPPED.fetch_add(1, Ordering::Relaxed);
+        DROPPED.add(1);
         if self.read && is_untouched(self.start) {
-            TOO_EARLY.fetch_add(1, Ordering::Relaxed);
+            TOO_EARLY.add(1);
         }
     }
 }
 
 /// None has been dropped.
 fn nothing_dropped() {
-    DROPPED.store(0, Ordering::Relaxed);
-    TOO_EARLY.store(0, Ordering::Relaxed);
+    DROPPED.take();
+    TOO_EARLY.take();
 }
 
 /// All have been, and none too early.
 fn all_dropped() -> Result<(), Errno> {
-    let dropped = DROPPED.load(Ordering::Relaxed);
+    let dropped = DROPPED.get();
     if dropped != OPERATIONS as u32 {
         Err(Errno::BUSY)
-    } else if TOO_EARLY.load(Ordering::Relaxed) != 0 {
+    } else if TOO_EARLY.get() != 0 {
         Err(Errno::FAULT)
     } else {
         Ok(())
@@ -125,13 +125,19 @@ pub(super) fn begin<'s>(
     let mut offset = 0;
     for block in into.chunks_exact_mut(BLOCK) {
         let read = Read::new(drive.file, block).offset(offset);
-        drop(s.start(read.resfd(watch.counter)).map_err(|_| Errno::NOSPC)?);
+        drop(
+            s.start(read.resfd(watch.counter))
+                .map_err(|_| Errno::NOSPC)?,
+        );
         offset += BLOCK as u64;
     }
     offset = THIRD;
     for block in from.chunks_exact(BLOCK) {
         let write = Write::new(drive.file, block).offset(offset);
-        drop(s.start(write.resfd(watch.counter)).map_err(|_| Errno::NOSPC)?);
+        drop(
+            s.start(write.resfd(watch.counter))
+                .map_err(|_| Errno::NOSPC)?,
+        );
         offset += BLOCK as u64;
     }
     s.submit();
@@ -180,7 +186,7 @@ fn begin_and_forget(reactor: &Reactor<'_, Block>, flight: &Flight<'_>) -> Result
         }
     }
     flight.watch.all_in_flight();
-    if DROPPED.load(Ordering::Relaxed) == ended {
+    if DROPPED.get() == ended {
         Ok(())
     } else {
         Err(Errno::BUSY)

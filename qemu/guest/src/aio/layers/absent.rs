@@ -1,0 +1,128 @@
+//! Where AIO answers ENOSYS, the safe layers say so, and give back what they
+//! were given. The calls that they make are announced, as in
+//! [`absent`](super::super::absent).
+
+use core::pin::pin;
+use core::task::{Context as Task, Poll as Polled, Waker};
+
+use linux_aio::op::{Op, Poll, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::{
+    AioContext, Context, Drained, Errno, Pool, Queue, ScopeSlot, Slot, scope, scope_on,
+};
+
+use super::super::trace::{IO_SETUP, IO_SUBMIT};
+use super::{Owned, SLOTS, dropped, full, owned};
+use crate::check::Check;
+
+const ABSENT: Errno = Errno::NOSYS;
+
+pub(crate) fn run(check: &mut Check) {
+    new(check);
+    dropped();
+    queue(check);
+    borrowed(check);
+    future(check);
+}
+
+/// None can be made.
+fn new(check: &mut Check) {
+    IO_SETUP.trace(&[]);
+    let got = Drained::new(8).map(drop);
+    check.equal("absent Drained::new", got, Err(ABSENT));
+    IO_SETUP.trace(&[]);
+    let got = Pool::<2>::new().take(8).map(drop);
+    check.equal("absent Pool::take", got, Err(ABSENT));
+    IO_SETUP.trace(&[]);
+    let got = Queue::<Owned>::new(&mut Slot::array::<SLOTS>()).map(drop);
+    check.equal("absent Queue::new", got, Err(ABSENT));
+    IO_SETUP.trace(&[]);
+    let got = Reactor::<Owned>::new(&mut ReactorSlot::array::<SLOTS>()).map(drop);
+    check.equal("absent Reactor::new", got, Err(ABSENT));
+    IO_SETUP.trace(&[]);
+    let mut called = false;
+    let got = scope(&mut ScopeSlot::array::<SLOTS>(), |_| called = true);
+    check.equal("absent scope", got, Err(ABSENT));
+    check.holds("absent scope calls nobody", !called);
+}
+
+/// A context that never was: the calls that it is used for are as absent as
+/// the one that would have made it. There is nothing to destroy.
+fn never() -> Drained {
+    // SAFETY: nobody waits on it or destroys it, and nothing is in flight.
+    unsafe { Drained::from_context(Context::from_raw(AioContext::NONE), SLOTS as u32) }
+}
+
+fn read() -> Result<Op<Owned>, Errno> {
+    Ok(Read::new(0, owned()?).into())
+}
+
+fn queue(check: &mut Check) {
+    let mut slots = Slot::array::<SLOTS>();
+    let mut queue = Queue::on(never(), &mut slots);
+    let first = read().and_then(|read| queue.push(read).map_err(full));
+    let second = queue.push(Poll::new(0, PollMask::IN)).map_err(full);
+    IO_SUBMIT.trace(&[]);
+    let submitted = queue
+        .submit()
+        .map_err(|error| (error.submitted, error.errno));
+    let right = submitted == Err((0, ABSENT));
+    check.holds("absent Queue::submit", right);
+    check.equal("absent Queue keeps both", queue.staged(), 2);
+    let ended = queue.wait();
+    check.holds("absent Queue::wait", matches!(ended, Ok(None)));
+    let cancelled = second.and_then(|ticket| queue.cancel(ticket));
+    check.equal("absent Queue::cancel of what is staged", cancelled, Ok(()));
+    let done = queue.pop();
+    let right = matches!(done, Ok(Some(done)) if done.result == Err(Errno::CANCELED));
+    check.holds("absent Queue::pop", right);
+    check.equal("absent Queue has dropped nothing", dropped(), 0);
+    let back = queue.unstage();
+    let right = matches!(&back, Some((ticket, Some(_))) if Ok(*ticket) == first);
+    check.holds("absent Queue::unstage", right);
+    drop(back);
+    check.equal("absent Queue gives the buffer back", dropped(), 1);
+
+    let pushed = read().and_then(|read| queue.push(read).map_err(full));
+    check.holds("absent Queue::push", pushed.is_ok());
+    check.equal("absent Queue::drain", queue.drain(), Ok(()));
+    drop(queue);
+    check.equal("absent Queue drops the buffer", dropped(), 1);
+}
+
+fn borrowed(check: &mut Check) {
+    let mut bytes = [0x55; 4];
+    IO_SUBMIT.trace(&[]);
+    let got = scope_on(&mut never(), &mut ScopeSlot::array::<SLOTS>(), |s| {
+        let read = s.read(0, &mut bytes, 0).map_err(full)?;
+        let done = read.wait();
+        done.result.map(|_| 0).or_else(|errno| match done.buffer {
+            Some(back) if errno == ABSENT => Ok(back.len()),
+            _ => Err(errno),
+        })
+    });
+    check.equal("absent scope's read gives the buffer back", got, Ok(4));
+    check.holds("absent scope's buffer is untouched", bytes == [0x55; 4]);
+}
+
+fn future(check: &mut Check) {
+    let mut slots = ReactorSlot::array::<SLOTS>();
+    let reactor = Reactor::<Owned>::on(never(), &mut slots);
+    let Some(op) = check.needs("absent buffer", read()) else {
+        return;
+    };
+    IO_SUBMIT.trace(&[]);
+    let done = {
+        let running = pin!(reactor.run(op));
+        match running.poll(&mut Task::from_waker(Waker::noop())) {
+            Polled::Ready(done) => Some(done),
+            Polled::Pending => None,
+        }
+    };
+    let right = done.is_some_and(|done| done.result == Err(ABSENT) && done.buffer.is_some());
+    check.holds("absent Reactor's read gives the buffer back", right);
+    check.equal("absent Reactor drops the buffer", dropped(), 1);
+    check.equal("absent Reactor::turn", reactor.turn(), Ok(0));
+    drop(reactor);
+}

@@ -1,0 +1,73 @@
+//! A forked child leaves what it has inherited, and touches nothing of its
+//! parent's.
+
+use linux_aio::op::Poll;
+use linux_aio::opcode::PollMask;
+use linux_aio::{Drained, Errno, Queue, Slot};
+
+use super::queue::{has_read, read};
+use super::{Owned, SLOTS, Things, dropped, full, named};
+use crate::aio::contexts::known;
+use crate::check::Check;
+use crate::os;
+
+/// How a child ends that found everything right; else a bit for each thing
+/// that was wrong.
+const RIGHT: usize = 64;
+
+pub(super) fn run(check: &mut Check, things: &Things) {
+    let Some(drained) = check.needs("fork queue context", Drained::new(SLOTS as u32)) else {
+        return;
+    };
+    let (drained, name) = named(drained);
+    let mut slots = Slot::array::<SLOTS>();
+    let mut queue = Queue::on(drained, &mut slots);
+    let poll = Poll::new(things.reader, PollMask::IN).resfd(things.eventfd);
+    let poll = queue.push(poll).map_err(full);
+    let done = read(things, 3).and_then(|read| queue.push(read).map_err(full));
+    let submitted = queue.submit().map_err(|error| error.errno);
+    check.equal("fork queue submit", submitted, Ok(2));
+    let staged = read(things, 4).and_then(|read| queue.push(read).map_err(full));
+
+    // Dropped: the buffer that its parent has in flight is leaked there, and
+    // what was only staged is the child's own.
+    let status = os::in_child(|| {
+        dropped();
+        // SAFETY: the child's copy of it, which ends with the child; its
+        // parent's is another.
+        drop(unsafe { core::ptr::read(&raw const queue) });
+        let wrong = usize::from(dropped() != 1);
+        wrong_or_right(wrong | usize::from(known(name) != Err(Errno::INVAL)) << 1)
+    });
+    check.equal("fork child drops a queue", status, Ok(RIGHT << 8));
+    // Drained: it says that it is not its own.
+    let status = os::in_child(|| {
+        // SAFETY: as above.
+        let mine: Queue<'_, Owned> = unsafe { core::ptr::read(&raw const queue) };
+        let drained = mine.into_drained().map(drop);
+        wrong_or_right(usize::from(drained != Err(Errno::INVAL)))
+    });
+    check.equal("fork child drains a queue", status, Ok(RIGHT << 8));
+
+    check.equal("fork the parent's poll still waits", things.counted(), 0);
+    check.holds(
+        "fork the parent's read comes",
+        has_read(&queue.pop(), done, 3),
+    );
+    let submitted = queue.submit().map_err(|error| error.errno);
+    check.equal("fork the parent submits", submitted, Ok(1));
+    check.holds(
+        "fork the parent's other read",
+        has_read(&queue.pop(), staged, 4),
+    );
+    let cancelled = poll.and_then(|poll| queue.cancel(poll));
+    check.equal("fork the parent cancels its poll", cancelled, Ok(()));
+    let ended = queue.wait();
+    let right = matches!(ended, Ok(Some(done)) if Ok(done.ticket) == poll && done.result == Ok(0));
+    check.holds("fork the parent's poll has ended", right);
+    check.equal("fork the poll was counted", things.counted(), 1);
+}
+
+fn wrong_or_right(wrong: usize) -> usize {
+    if wrong == 0 { RIGHT } else { wrong }
+}

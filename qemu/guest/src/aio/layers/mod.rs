@@ -1,0 +1,122 @@
+//! The safe layers on whatever kernel this is: queues, scopes and reactors,
+//! with files in memory and with pipes. What they promise of a device that is
+//! at work when their owner goes is in [`disk`](super::disk).
+
+use linux_aio::{Context, Drained, Errno};
+
+use super::tally::Tally;
+use crate::check::Check;
+use crate::os::{self, Pages};
+
+mod absent;
+mod fork;
+mod queue;
+mod reactor;
+mod scope;
+
+pub(crate) use absent::run as absent;
+
+/// What the file holds: at each place another byte.
+const CONTENT: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ+-";
+
+/// As many slots as any owner has here.
+const SLOTS: usize = 4;
+
+/// A piece of the file, or of a buffer.
+const PIECE: usize = 8;
+
+/// What the checks share.
+struct Things {
+    /// With [`CONTENT`] in it.
+    file: i32,
+    /// A pipe that is empty, so that a poll for bytes waits.
+    reader: i32,
+    writer: i32,
+    eventfd: i32,
+}
+
+pub(crate) fn run(check: &mut Check) {
+    let file = os::memfd(c"layers");
+    let things = file.and_then(|file| {
+        os::pwrite(file, CONTENT, 0)?;
+        let [reader, writer] = os::pipe(0)?;
+        Ok(Things {
+            file,
+            reader,
+            writer,
+            eventfd: os::eventfd()?,
+        })
+    });
+    let Some(things) = check.needs("layers have what they need", things) else {
+        return;
+    };
+    queue::run(check, &things);
+    fork::run(check, &things);
+    scope::run(check, &things);
+    reactor::run(check, &things);
+    for file in [things.file, things.reader, things.writer, things.eventfd] {
+        let _ = os::close(file);
+    }
+}
+
+impl Things {
+    /// What the eventfd has counted since the last look.
+    fn counted(&self) -> u64 {
+        let mut count = [0; 8];
+        match os::read(self.eventfd, &mut count) {
+            Ok(_) => u64::from_ne_bytes(count),
+            Err(_) => 0,
+        }
+    }
+}
+
+/// A buffer that lives for ever, and tells when its owner drops it.
+type Owned = (&'static mut [u8], Mark);
+
+/// How many have been dropped.
+static DROPPED: Tally = Tally::new();
+
+#[derive(Debug)]
+struct Mark;
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        DROPPED.add(1);
+    }
+}
+
+/// How many have been dropped since the last look.
+fn dropped() -> u32 {
+    DROPPED.take()
+}
+
+/// A buffer of one piece.
+fn owned() -> os::Result<Owned> {
+    let (piece, _) = Pages::new(PIECE)?.leak().split_at_mut(PIECE);
+    Ok((piece, Mark))
+}
+
+/// The piece of the file with this number.
+fn piece(number: usize) -> &'static [u8] {
+    CONTENT
+        .get(number * PIECE..)
+        .map_or(&[], |rest| &rest[..PIECE])
+}
+
+fn offset(number: usize) -> u64 {
+    (number * PIECE) as u64
+}
+
+/// A context for [`SLOTS`] operations, and the kernel's name for it.
+fn named(drained: Drained) -> (Drained, linux_aio::AioContext) {
+    let capacity = drained.capacity() as u32;
+    let context: Context = drained.into_context();
+    let name = context.as_raw();
+    // SAFETY: drained it was, and nothing was done with it.
+    (unsafe { Drained::from_context(context, capacity) }, name)
+}
+
+/// An operation was not taken for want of a slot.
+fn full<T>(_: linux_aio::Full<T>) -> Errno {
+    Errno::NOSPC
+}

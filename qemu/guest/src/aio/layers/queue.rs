@@ -1,0 +1,269 @@
+//! Queues: what goes in comes back, once, in order, with its buffer.
+
+use core::time::Duration;
+
+use linux_aio::op::{Op, Poll, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::{Completion, Drained, Errno, Queue, Slot, Ticket, Wait};
+
+use super::{Owned, PIECE, SLOTS, Things, dropped, named, offset, owned, piece};
+use crate::aio::contexts::known;
+use crate::check::Check;
+use crate::os;
+
+type Done = Result<Option<Completion<Owned>>, Errno>;
+
+pub(super) fn run(check: &mut Check, things: &Things) {
+    let mut slots = Slot::array::<SLOTS>();
+    let Some(drained) = check.needs("queue context", Drained::new(SLOTS as u32)) else {
+        return;
+    };
+    dropped();
+    let mut queue = Queue::on(drained, &mut slots);
+    check.equal("queue capacity", queue.capacity(), SLOTS);
+    order(check, &mut queue, things);
+    full(check, &mut queue, things);
+    partly(check, &mut queue, things);
+    waits(check, &mut queue, things);
+    cancels(check, &mut queue, things);
+    drains(check, &mut queue, things);
+    let old = push(&mut queue, things, 0);
+    let more = push_poll(&mut queue, things.reader, PollMask::IN);
+    check.equal("queue submit before its end", submit(&mut queue), Ok(2));
+    check.holds("queue push before its end", more.is_ok());
+    dropped();
+    let Some(drained) = check.needs("queue into_drained", queue.into_drained()) else {
+        return;
+    };
+    check.equal("queue into_drained drops the buffer", dropped(), 1);
+
+    // One slot, the same context.
+    let (drained, name) = named(drained);
+    let mut queue = Queue::on(drained, &mut slots[..1]);
+    tickets(check, &mut queue, things, old);
+    end(check, queue, things);
+    check.equal(
+        "queue drop destroyed the context",
+        known(name),
+        Err(Errno::INVAL),
+    );
+}
+
+/// A read of a piece of the file.
+pub(super) fn read(things: &Things, number: usize) -> Result<Op<Owned>, Errno> {
+    Ok(Read::new(things.file, owned()?)
+        .offset(offset(number))
+        .into())
+}
+
+/// Whether an operation came that has read a piece.
+pub(super) fn has_read(done: &Done, ticket: Result<Ticket, Errno>, number: usize) -> bool {
+    matches!(done, Ok(Some(done)) if Ok(done.ticket) == ticket
+        && done.result == Ok(PIECE)
+        && done.buffer.as_ref().is_some_and(|(bytes, _)| *bytes == piece(number)))
+}
+
+/// Whether an operation came, with this result and no buffer.
+fn has_come(done: &Done, ticket: Result<Ticket, Errno>, result: Result<usize, Errno>) -> bool {
+    matches!(done, Ok(Some(done)) if Ok(done.ticket) == ticket
+        && done.result == result
+        && done.buffer.is_none())
+}
+
+fn push(queue: &mut Queue<'_, Owned>, things: &Things, number: usize) -> Result<Ticket, Errno> {
+    queue.push(read(things, number)?).map_err(super::full)
+}
+
+fn push_poll(queue: &mut Queue<'_, Owned>, fd: i32, mask: PollMask) -> Result<Ticket, Errno> {
+    queue.push(Poll::new(fd, mask)).map_err(super::full)
+}
+
+fn submit(queue: &mut Queue<'_, Owned>) -> Result<usize, Errno> {
+    queue.submit().map_err(|error| error.errno)
+}
+
+fn order(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+    let tickets = [0, 1, 2].map(|number| push(queue, things, number));
+    check.holds("queue push", tickets.iter().all(Result::is_ok));
+    check.equal("queue staged", queue.staged(), 3);
+    check.equal("queue nothing in flight", queue.in_flight(), 0);
+    let done = queue.wait();
+    check.holds("queue wait for what is staged", matches!(done, Ok(None)));
+    check.equal("queue submit", submit(queue), Ok(3));
+    check.equal("queue in flight", queue.in_flight(), 3);
+    // Reads of a file in memory end within the call, in their order.
+    let mut right = true;
+    for (number, ticket) in tickets.into_iter().enumerate() {
+        right &= ticket.is_ok_and(|ticket| queue.contains(ticket));
+        right &= has_read(&queue.pop(), ticket, number);
+        right &= ticket.is_ok_and(|ticket| !queue.contains(ticket));
+    }
+    check.holds("queue pop, each once, in order", right);
+    check.holds("queue pop of none", matches!(queue.pop(), Ok(None)));
+    check.equal("queue gave every buffer back", dropped(), 3);
+}
+
+fn full(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+    let pushed = [0, 1, 2, 3].map(|number| push(queue, things, number).is_ok());
+    check.holds("queue push into each slot", pushed == [true; SLOTS]);
+    let back = read(things, 4).map(|read| queue.push(read));
+    let buffer = match back {
+        Ok(Err(full)) => full.0.into_buffer(),
+        _ => None,
+    };
+    check.holds("queue push when full gives it back", buffer.is_some());
+    drop(buffer);
+    check.equal("queue drop of what came back", dropped(), 1);
+    check.equal("queue submit when full", submit(queue), Ok(SLOTS));
+    // Ended, but not taken.
+    let fifth = push(queue, things, 0);
+    check.equal(
+        "queue slots free when taken",
+        fifth.map(drop),
+        Err(Errno::NOSPC),
+    );
+    check.equal("queue drop of the fifth", dropped(), 1);
+    let first = queue.wait();
+    check.holds("queue wait takes one", matches!(first, Ok(Some(_))));
+    let fifth = push(queue, things, 5);
+    check.holds("queue push into the slot of that", fifth.is_ok());
+    check.equal("queue submit again", submit(queue), Ok(1));
+    let mut last = Ok(None);
+    while let Ok(Some(done)) = queue.pop() {
+        last = Ok(Some(done));
+    }
+    check.holds("queue the last comes last", has_read(&last, fifth, 5));
+}
+
+/// The kernel refuses one of a batch: what is behind it stays in order.
+fn partly(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+    let first = push(queue, things, 0);
+    let bad = push_poll(queue, -1, PollMask::IN);
+    let third = push(queue, things, 2);
+    let fourth = push(queue, things, 3);
+    let refused = queue
+        .submit()
+        .map_err(|error| (error.submitted, error.errno));
+    let right = refused == Err((1, Errno::BADF));
+    check.holds("queue submit up to a bad one", right);
+    check.equal("queue the rest is staged", queue.staged(), 3);
+    check.equal("queue one went", queue.in_flight(), 1);
+    let staged = [first, bad, third, fourth]
+        .map(|ticket| ticket.is_ok_and(|ticket| queue.is_staged(ticket)));
+    let right = staged == [false, true, true, true];
+    check.holds("queue which are staged", right);
+    let out = queue.unstage();
+    let right = matches!(out, Some((ticket, None)) if Ok(ticket) == bad);
+    check.holds("queue unstage of the bad one", right);
+    check.equal("queue submit of the rest", submit(queue), Ok(2));
+    let right = [(first, 0), (third, 2), (fourth, 3)]
+        .into_iter()
+        .all(|(ticket, number)| has_read(&queue.wait(), ticket, number));
+    check.holds("queue the rest in order", right);
+    check.holds("queue unstage of none", queue.unstage().is_none());
+    dropped();
+}
+
+fn waits(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+    let never = push_poll(queue, things.reader, PollMask::IN);
+    let ready = push_poll(queue, things.writer, PollMask::OUT);
+    check.equal("queue submit of polls", submit(queue), Ok(2));
+    // For more than can come.
+    let short = Wait::new().timeout(Duration::from_millis(10));
+    check.equal("queue wait_with a time", queue.wait_with(2, short), Ok(1));
+    let out = PollMask::OUT.bits().into();
+    let right = has_come(&queue.pop(), ready, Ok(out));
+    check.holds("queue pop of what was waited for", right);
+    check.equal("queue the other is in flight", queue.in_flight(), 1);
+    check.equal("queue a byte comes", os::write(things.writer, b"x"), Ok(1));
+    let done = queue.wait();
+    let right = matches!(done, Ok(Some(done)) if Ok(done.ticket) == never
+        && done.result.is_ok_and(|bits| bits & 1 == 1));
+    check.holds("queue wait for a poll", right);
+    let _ = os::read(things.reader, &mut [0]);
+}
+
+fn cancels(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+    let cancel = |queue: &mut Queue<'_, Owned>, ticket: Result<Ticket, Errno>| {
+        ticket.and_then(|ticket| queue.cancel(ticket))
+    };
+    let poll = push_poll(queue, things.reader, PollMask::IN);
+    check.equal("queue submit of a poll", submit(queue), Ok(1));
+    check.equal("queue cancel of a poll", cancel(queue, poll), Ok(()));
+    let right = has_come(&queue.wait(), poll, Ok(0));
+    check.holds("queue a cancelled poll comes", right);
+    check.equal("queue cancel again", cancel(queue, poll), Err(Errno::INVAL));
+
+    let tickets = [0, 1, 2].map(|number| push(queue, things, number));
+    let [first, second, third] = tickets;
+    check.equal(
+        "queue cancel of what is staged",
+        cancel(queue, second),
+        Ok(()),
+    );
+    check.equal("queue two are left", queue.staged(), 2);
+    let done = queue.pop();
+    let right = matches!(&done, Ok(Some(done)) if Ok(done.ticket) == second
+        && done.result == Err(Errno::CANCELED) && done.buffer.is_some());
+    check.holds("queue it comes as cancelled", right);
+    check.equal("queue submit without it", submit(queue), Ok(2));
+    let right = has_read(&queue.wait(), first, 0) && has_read(&queue.wait(), third, 2);
+    check.holds("queue those beside it", right);
+}
+
+fn drains(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+    let poll = push_poll(queue, things.reader, PollMask::IN);
+    let first = push(queue, things, 6);
+    check.equal("queue submit to be drained", submit(queue), Ok(2));
+    let staged = push(queue, things, 7);
+    check.equal("queue drain", queue.drain(), Ok(()));
+    check.equal("queue drain leaves none in flight", queue.in_flight(), 0);
+    check.equal("queue drain leaves what is staged", queue.staged(), 1);
+    // Which comes first is the kernel's affair.
+    let mut right = 0;
+    for _ in 0..2 {
+        let done = queue.pop();
+        right += u32::from(has_read(&done, first, 6)) + u32::from(has_come(&done, poll, Ok(0)));
+    }
+    check.equal("queue both come after the drain", right, 2);
+    check.equal("queue submit after the drain", submit(queue), Ok(1));
+    check.holds(
+        "queue the last after the drain",
+        has_read(&queue.wait(), staged, 7),
+    );
+}
+
+/// A ticket of before names none of today's, though the slot is the same.
+fn tickets(
+    check: &mut Check,
+    queue: &mut Queue<'_, Owned>,
+    things: &Things,
+    older: Result<Ticket, Errno>,
+) {
+    let known = |queue: &mut Queue<'_, Owned>, ticket: Result<Ticket, Errno>| {
+        ticket.is_ok_and(|ticket| queue.contains(ticket) || queue.cancel(ticket).is_ok())
+    };
+    let mut alive = 0;
+    let mut before = older;
+    for _ in 0..3 {
+        let ticket = push_poll(queue, things.reader, PollMask::IN);
+        let submitted = submit(queue);
+        alive += u32::from(known(queue, before) || known(queue, older));
+        alive += u32::from(submitted != Ok(1) || before == ticket);
+        let ended = ticket.and_then(|ticket| queue.cancel(ticket));
+        alive += u32::from(ended != Ok(()) || !has_come(&queue.wait(), ticket, Ok(0)));
+        before = ticket;
+    }
+    check.equal("queue a ticket is dead when its operation is", alive, 0);
+}
+
+/// Dropped with a poll in flight, which is seen to end.
+fn end(check: &mut Check, mut queue: Queue<'_, Owned>, things: &Things) {
+    let poll = Poll::new(things.reader, PollMask::IN).resfd(things.eventfd);
+    let pushed = queue.push(poll).map(drop).map_err(super::full);
+    check.equal("queue push of the last poll", pushed, Ok(()));
+    check.equal("queue submit of the last poll", submit(&mut queue), Ok(1));
+    check.equal("queue the last poll waits", things.counted(), 0);
+    drop(queue);
+    check.equal("queue drop ended the poll", things.counted(), 1);
+}

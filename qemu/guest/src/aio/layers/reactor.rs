@@ -1,0 +1,195 @@
+//! Reactors: the same operations as futures, on the smallest executor there
+//! is.
+
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::{Context as Task, Poll, RawWaker, RawWakerVTable, Waker};
+
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::{Drained, Errno, Finished, Wait};
+
+use super::{Owned, PIECE, SLOTS, Things, dropped, named, offset, owned, piece};
+use crate::aio::contexts::known;
+use crate::aio::tally::Tally;
+use crate::check::Check;
+use crate::os::{self, Pages};
+
+type Slots = [ReactorSlot<Owned>; SLOTS];
+
+pub(super) fn run(check: &mut Check, things: &Things) {
+    let mut slots = ReactorSlot::array::<SLOTS>();
+    let Some(drained) = check.needs("reactor context", Drained::new(SLOTS as u32)) else {
+        return;
+    };
+    dropped();
+    let reactor = Reactor::<Owned>::on(drained, &mut slots).eventfd(things.eventfd);
+    two(check, &reactor, things);
+    refused(check, &reactor);
+    let Some(drained) = check.needs("reactor into_drained", reactor.into_drained()) else {
+        return;
+    };
+    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]).eventfd(things.eventfd);
+    room(check, &reactor, things);
+    let Some(drained) = check.needs("reactor into_drained again", reactor.into_drained()) else {
+        return;
+    };
+    let (drained, name) = named(drained);
+    end(check, drained, things, &mut slots);
+    let gone = known(name);
+    check.equal(
+        "reactor drop destroyed the context",
+        gone,
+        Err(Errno::INVAL),
+    );
+}
+
+/// Tasks that were woken, a bit each.
+static WOKEN: Tally = Tally::new();
+
+/// Wakes a task: its bit is the data.
+fn waker(bit: usize) -> Waker {
+    const TABLE: RawWakerVTable =
+        RawWakerVTable::new(|data| RawWaker::new(data, &TABLE), wake, wake, |_| {});
+    fn wake(data: *const ()) {
+        WOKEN.mark(data.addr() as u32);
+    }
+    // SAFETY: the data is a number, which all four functions take for one.
+    unsafe { Waker::new(core::ptr::without_provenance(bit), &TABLE) }
+}
+
+/// Which were woken since the last look.
+fn woken() -> u32 {
+    WOKEN.take()
+}
+
+fn poll<F: Future>(future: Pin<&mut F>, bit: usize) -> Option<F::Output> {
+    match future.poll(&mut Task::from_waker(&waker(bit))) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// Runs two futures until both have ended, each polled only when it was woken;
+/// `idle` is called when neither can go on.
+fn block_on<A: Future, B: Future>(
+    reactor: &Reactor<'_, Owned>,
+    first: A,
+    second: B,
+    idle: impl Fn(),
+) -> Result<(A::Output, B::Output), Errno> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut a, mut b) = (None, None);
+    WOKEN.mark(3);
+    loop {
+        let woken = woken();
+        if woken & 1 != 0 && a.is_none() {
+            a = poll(first.as_mut(), 1);
+        }
+        if woken & 2 != 0 && b.is_none() {
+            b = poll(second.as_mut(), 2);
+        }
+        (a, b) = match (a, b) {
+            (Some(a), Some(b)) => return Ok((a, b)),
+            not_yet => not_yet,
+        };
+        idle();
+        // None in flight, and none woken: nobody will ever be.
+        if reactor.wait(Wait::new())? == 0 {
+            return Err(Errno::DEADLK);
+        }
+    }
+}
+
+/// A task that polls a pipe and then reads a piece of the file, and one that
+/// reads another.
+fn two(check: &mut Check, reactor: &Reactor<'_, Owned>, things: &Things) {
+    let polls = async {
+        let found = reactor.poll(things.reader, PollMask::IN).await.result?;
+        let read = reactor.read(things.file, owned()?, offset(1)).await;
+        Ok::<_, Errno>((found & 1, has_read(&read, 1)))
+    };
+    let reads = async {
+        let read = reactor.read(things.file, owned()?, offset(2)).await;
+        Ok::<_, Errno>(has_read(&read, 2))
+    };
+    let came = block_on(reactor, polls, reads, || {
+        let _ = os::write(things.writer, b"x");
+    });
+    let (first, second) = match came {
+        Ok((first, second)) => (first, second),
+        Err(errno) => (Err(errno), Err(errno)),
+    };
+    check.holds("reactor a poll and then a read", first == Ok((1, true)));
+    check.equal("reactor a read beside it", second, Ok(true));
+    check.equal("reactor gave the buffers back", dropped(), 2);
+    check.equal("reactor has nothing in flight", reactor.in_flight(), 0);
+    check.equal("reactor eventfd counted", things.counted(), 3);
+    let _ = os::read(things.reader, &mut [0; 8]);
+}
+
+fn has_read(done: &Finished<Owned>, number: usize) -> bool {
+    let buffer = done.buffer.as_ref();
+    done.result == Ok(PIECE) && buffer.is_some_and(|(bytes, _)| *bytes == piece(number))
+}
+
+fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {
+    let Some(buffer) = check.needs("reactor buffer", owned()) else {
+        return;
+    };
+    let done = poll(pin!(reactor.read(-1, buffer, 0)), 4);
+    let right = done.is_some_and(|done| done.result == Err(Errno::BADF) && done.buffer.is_some());
+    check.holds("reactor refusal is the result", right);
+    check.equal("reactor refusal gives the buffer back", dropped(), 1);
+}
+
+/// One slot: the second future waits for it, and is called when the first is
+/// dropped, whose poll is cancelled.
+fn room(check: &mut Check, reactor: &Reactor<'_, Owned>, things: &Things) {
+    let Some(buffer) = check.needs("reactor buffer for one slot", owned()) else {
+        return;
+    };
+    let mut second = pin!(reactor.read(things.file, buffer, offset(3)));
+    {
+        let first = pin!(reactor.poll(things.reader, PollMask::IN));
+        check.holds("reactor a poll waits", poll(first, 8).is_none());
+        let waits = poll(second.as_mut(), 16).is_none();
+        check.holds("reactor no slot is free", waits);
+        check.equal("reactor one is in flight", reactor.in_flight(), 1);
+        woken();
+    }
+    let ended = reactor.wait(Wait::new());
+    check.equal("reactor a dropped poll is cancelled", ended, Ok(1));
+    check.equal("reactor the next is called", woken(), 16);
+    let done = poll(second.as_mut(), 16);
+    let right = done.is_some_and(|done| has_read(&done, 3));
+    check.holds("reactor the next has its slot", right);
+    check.equal("reactor counted these, too", things.counted(), 2);
+    dropped();
+}
+
+/// Dropped with a poll in flight, which is seen to end. Its future is leaked:
+/// one that is dropped cancels it.
+fn end(check: &mut Check, drained: Drained, things: &Things, slots: &mut Slots) {
+    let Some(memory) = check.needs("reactor memory", Pages::new(4096)) else {
+        return;
+    };
+    let reactor = Reactor::<Owned>::on(drained, slots).eventfd(things.eventfd);
+    let never = in_leaked(memory, reactor.poll(things.reader, PollMask::IN));
+    check.holds("reactor the last poll waits", poll(never, 32).is_none());
+    check.equal("reactor is not signalled", things.counted(), 0);
+    drop(reactor);
+    check.equal("reactor drop ended the poll", things.counted(), 1);
+}
+
+/// A future in memory that is never given back.
+fn in_leaked<'f, F: Future + 'f>(memory: Pages, future: F) -> Pin<&'f mut F> {
+    let place = memory.leak().as_mut_ptr().cast::<F>();
+    const { assert!(size_of::<F>() <= 4096) };
+    // SAFETY: large enough, aligned to a page, and nobody else's; pinned for
+    // ever, as it is neither moved nor given back.
+    unsafe {
+        place.write(future);
+        Pin::new_unchecked(&mut *place)
+    }
+}
