@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use linux_aio::Errno;
-use linux_aio::opcode::PWrite;
+use linux_aio::opcode::{PRead, PWrite};
 
 use crate::check::Check;
 use crate::line::Line;
@@ -53,6 +53,48 @@ pub(crate) fn full(check: &mut Check, _disk: &CStr) {
 
     event(check);
     check.equal("full umount", os::umount(c"/full"), Ok(0));
+    for (name, skew) in [("full to the last byte", 0), ("full and one byte over", 1)] {
+        check.equal(name, room(skew), Ok(0));
+    }
+}
+
+/// One write into a new file system of as many bytes as it has room for, and
+/// what there is then: a bit for each thing that is wrong. From its second byte
+/// on, the last one does not fit.
+fn room(skew: usize) -> os::Result<usize> {
+    /// A whole number of pages, whatever a page is.
+    const ROOM: usize = 256 << 10;
+    os::mount(c"tmpfs", c"/full", c"tmpfs", c"size=256k")?;
+    let flags = nr::O_RDWR | nr::O_CREAT | nr::O_CLOEXEC;
+    let file = os::open(nr::AT_FDCWD, c"/full/file", flags, 0o600)?;
+    let context = linux_aio::Context::new(4)?;
+    let mut memory = os::Pages::new(ROOM)?;
+    memory.bytes_mut().fill(0x66);
+    let buffer = memory.start();
+    // SAFETY: in all of these, memory that lives and is nobody else's.
+    let one = |iocb: linux_aio::Iocb| unsafe { aio::complete_one(&context, &mut { iocb }) };
+    let write = |length, at: usize| {
+        let write = PWrite::new(file, buffer, length).offset(at as u64);
+        one(write.build())
+    };
+    let read = |at: usize| {
+        let read = PRead::new(file, buffer, ROOM).offset(at as u64);
+        one(read.build())
+    };
+    let found = [
+        write(ROOM, skew) == Ok(ROOM - skew),
+        read(skew) == Ok(ROOM - skew),
+        read(ROOM) == Ok(0),
+        write(ROOM, ROOM) == Err(Errno::NOSPC),
+        read(ROOM) == Ok(0),
+        write(0, ROOM) == Ok(0),
+    ];
+    let bits = found.iter().rev();
+    let wrong = bits.fold(0, |wrong, right| wrong << 1 | usize::from(!right));
+    context.destroy()?;
+    os::close(file)?;
+    os::umount(c"/full")?;
+    Ok(wrong)
 }
 
 fn size(path: &CStr) -> os::Result<u64> {

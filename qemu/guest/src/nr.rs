@@ -14,11 +14,11 @@ pub(crate) use linux_raw_sys::general::{
     __NR_clone, __NR_close, __NR_copy_file_range, __NR_dup, __NR_dup3, __NR_eventfd2,
     __NR_execveat, __NR_exit, __NR_finit_module, __NR_getpid, __NR_getsockname, __NR_gettid,
     __NR_kill, __NR_memfd_create, __NR_mkdirat, __NR_mount, __NR_mremap, __NR_munmap, __NR_openat,
-    __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv, __NR_pwrite64,
-    __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask, __NR_sched_yield,
+    __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv, __NR_prlimit64,
+    __NR_pwrite64, __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask, __NR_sched_yield,
     __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname, __NR_waitid,
-    __NR_write, MAP_ANONYMOUS, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK, O_TMPFILE, SIG_SETMASK,
-    SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
+    __NR_write, MAP_ANONYMOUS, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK, O_TMPFILE,
+    SIG_SETMASK, SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
 };
 
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
@@ -49,6 +49,7 @@ mod generic {
     pub(crate) const __NR_prctl: u32 = 167;
     pub(crate) const __NR_pread64: u32 = 67;
     pub(crate) const __NR_preadv: u32 = 69;
+    pub(crate) const __NR_prlimit64: u32 = 261;
     pub(crate) const __NR_pwrite64: u32 = 68;
     pub(crate) const __NR_pwritev: u32 = 70;
     pub(crate) const __NR_read: u32 = 63;
@@ -66,6 +67,7 @@ mod generic {
     pub(crate) const __NR_umount2: u32 = 39;
     pub(crate) const __NR_uname: u32 = 160;
     pub(crate) const MAP_ANONYMOUS: u32 = 0x20;
+    pub(crate) const O_APPEND: u32 = 0o2_000;
     pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
     pub(crate) const O_CREAT: u32 = 0o100;
     pub(crate) const O_DIRECT: u32 = 0o40_000;
@@ -153,6 +155,7 @@ pub(crate) const AT_EMPTY_PATH: u32 = 0x1000;
 pub(crate) const FD_CLOEXEC: usize = 1;
 pub(crate) const FUTEX_WAIT: u32 = 0;
 pub(crate) const F_GETFD: u32 = 1;
+pub(crate) const F_SETFL: u32 = 4;
 pub(crate) const MAP_FIXED: u32 = 0x10;
 pub(crate) const MAP_PRIVATE: u32 = 2;
 pub(crate) const MAP_SHARED: u32 = 1;
@@ -162,7 +165,9 @@ pub(crate) const MREMAP_MAYMOVE: u32 = 1;
 pub(crate) const O_RDWR: u32 = 2;
 pub(crate) const O_WRONLY: u32 = 1;
 pub(crate) const PROT_READ: u32 = 1;
+pub(crate) const PROT_WRITE: u32 = 2;
 pub(crate) const PROT_READ_WRITE: u32 = 3;
+pub(crate) const RLIMIT_FSIZE: usize = 1;
 pub(crate) const SEEK_END: u32 = 2;
 pub(crate) const SEEK_SET: u32 = 0;
 pub(crate) const STATX_BASIC_STATS: u32 = 0x7ff;

@@ -3,7 +3,7 @@
 use linux_aio::{AioContext, Errno, Event, Wait, sys};
 
 use crate::check::Check;
-use crate::os::NOWHERE;
+use crate::os::{LAST, NOWHERE};
 
 /// More than any kernel's `aio-max-nr` is, and less than io_setup takes for a
 /// mistake.
@@ -74,6 +74,13 @@ fn refused(check: &mut Check) {
     // SAFETY: nothing is there to be written.
     let got = unsafe { sys::io_setup(1, core::ptr::without_provenance_mut(NOWHERE)) };
     check.equal("aio io_setup to nowhere", got, Err(Errno::FAULT));
+    // SAFETY: not the program's to be written.
+    let got = unsafe { sys::io_setup(0, core::ptr::without_provenance_mut(LAST)) };
+    check.equal(
+        "aio io_setup of none to the last bytes",
+        got,
+        Err(Errno::FAULT),
+    );
 
     check.equal(
         "aio io_destroy of none",

@@ -52,6 +52,14 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
         let got = one(PWrite::new(file, at, 64).build());
         check.equal("fault write from no memory", got, Err(Errno::FAULT));
     }
+    let last = core::ptr::without_provenance_mut(os::LAST);
+    let got = one(PRead::new(file, last, 64).build());
+    check.equal("fault read into the last bytes", got, Err(Errno::FAULT));
+    let got = one(PWrite::new(file, last, 64).build());
+    check.equal("fault write from the last bytes", got, Err(Errno::FAULT));
+    let null = core::ptr::null_mut();
+    let got = one(PWrite::new(file, null, 64).build());
+    check.equal("fault write from null", got, Err(Errno::FAULT));
     if let Some(at) = map(check, 2 * LARGE, nr::PROT_READ_WRITE) {
         let half = at.wrapping_add(LARGE);
         // SAFETY: half of the mapping above.

@@ -107,6 +107,37 @@ fn counted(check: &mut Check) {
         Errno::INVAL
     };
     check.equal("limit aio-max-nr", over, Err(want));
+    all(check, most);
+}
+
+/// All that may be asked for can be had, at once and in parts. That leaves
+/// nothing for others, so there must be none: a kernel's first process does it.
+fn all(check: &mut Check, most: u32) {
+    const PARTS: u32 = 16;
+    let name = "limit all of aio-max-nr";
+    if !crate::init::is_first() {
+        check.skip(name, "other processes would have none");
+        return;
+    }
+    let status = os::in_child(|| {
+        let free = most - read(c"/proc/sys/fs/aio-nr").unwrap_or(most);
+        let none = || Context::new(1).map(drop) == Err(Errno::AGAIN);
+        let whole = Context::new(free).map(|whole| (none(), whole.destroy()));
+        let mut parts = 0;
+        let part = free >> PARTS.trailing_zeros();
+        while parts < PARTS && Context::new(part).map(Context::into_raw).is_ok() {
+            parts += 1;
+        }
+        // The rest of a division.
+        let rest = free - (part << PARTS.trailing_zeros());
+        let rest = rest == 0 || Context::new(rest).map(Context::into_raw).is_ok();
+        match (whole, parts, rest && none()) {
+            (Ok((true, Ok(()))), PARTS, true) => 1,
+            (Ok((true, Ok(()))), parts, _) => 2 + parts as usize,
+            _ => 99,
+        }
+    });
+    check.equal(name, status, Ok(1 << 8));
 }
 
 /// A number in decimal from a file.

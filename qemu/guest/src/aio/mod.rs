@@ -17,6 +17,7 @@ mod freed;
 mod layers;
 mod limits;
 mod load;
+mod mapped;
 mod masks;
 mod polls;
 mod processes;
@@ -25,6 +26,7 @@ mod refusals;
 mod rings;
 mod sandbox;
 mod signals;
+mod sizes;
 mod tally;
 mod together;
 mod trace;
@@ -60,6 +62,8 @@ fn present(check: &mut Check, process: Process) {
         faults::run(check, &context, file);
         let _ = os::close(file);
     }
+    mapped::run(check, &context);
+    sizes::run(check, &context);
     polls::run(check, &context);
     waits::run(check, &context);
     freed::run(check, &context);

@@ -8,7 +8,7 @@ use linux_aio::{AioContext, Context, Errno, sys};
 
 use super::next;
 use crate::check::Check;
-use crate::os::{self, NOWHERE};
+use crate::os::{self, LAST, NOWHERE};
 
 pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     let mut byte = [0_u8];
@@ -32,6 +32,12 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     );
     let offset = -1;
     refused("aio negative offset", Iocb { offset, ..read }, Errno::INVAL);
+    let write = linux_aio::opcode::PWrite::new(file, byte.as_ptr(), 1).build();
+    refused(
+        "aio negative offset of a write",
+        Iocb { offset, ..write },
+        Errno::INVAL,
+    );
     refused("aio no such file", FSync::new(-1).build(), Errno::BADF);
     refused(
         "aio fsync with an offset",
@@ -103,6 +109,25 @@ fn arrays(check: &mut Check, context: &Context, sync: Iocb) {
     let mut none = [null_mut()];
     let got = submit(name, 1, none.as_mut_ptr());
     check.equal("aio iocb null", got, Err(Errno::FAULT));
+    for (what, first) in [
+        ("aio iocb null before another", 0),
+        ("aio iocb in the last bytes before another", LAST),
+    ] {
+        let mut two = [core::ptr::without_provenance_mut(first), &raw mut iocb];
+        let got = submit(name, 2, two.as_mut_ptr());
+        check.equal(what, got, Err(Errno::FAULT));
+    }
+    check.equal(
+        "aio array null",
+        submit(name, 1, null_mut()),
+        Err(Errno::FAULT),
+    );
+    let last = core::ptr::without_provenance_mut(usize::MAX);
+    check.equal(
+        "aio array at the last byte",
+        submit(name, 1, last),
+        Err(Errno::FAULT),
+    );
 
     check.equal(
         "aio submit by sys",

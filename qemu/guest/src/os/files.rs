@@ -38,6 +38,19 @@ pub(crate) fn descriptor_flags(fd: i32) -> Result<usize> {
     Errno::check(unsafe { syscall2(nr::FCNTL as usize, number(fd), nr::F_GETFD as usize) })
 }
 
+/// fcntl(2) with F_SETFL.
+pub(crate) fn set_status_flags(fd: i32, flags: u32) -> Result<usize> {
+    // SAFETY: touches no memory.
+    Errno::check(unsafe {
+        syscall3(
+            nr::FCNTL as usize,
+            number(fd),
+            nr::F_SETFL as usize,
+            flags as usize,
+        )
+    })
+}
+
 /// The reading and the writing end.
 pub(crate) fn pipe(flags: u32) -> Result<[i32; 2]> {
     let mut ends = [-1; 2];

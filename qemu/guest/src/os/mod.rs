@@ -29,6 +29,9 @@ pub(crate) type Result<T> = core::result::Result<T, Errno>;
 /// An address that is never mapped.
 pub(crate) const NOWHERE: usize = 16;
 
+/// The last 64 bytes of all addresses: the kernel's, if anybody's.
+pub(crate) const LAST: usize = usize::MAX - 63;
+
 /// The number that a file descriptor is passed as.
 pub(crate) fn number(fd: i32) -> usize {
     fd as usize

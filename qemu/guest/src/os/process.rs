@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use linux_aio::Errno;
 use linux_aio::rt::exit;
-use linux_aio::syscall::{syscall0, syscall2, syscall5};
+use linux_aio::syscall::{syscall0, syscall2, syscall4, syscall5};
 
 use super::Result;
 use crate::nr;
@@ -23,6 +23,22 @@ pub(crate) fn kill(pid: usize, signal: u32) -> Result<usize> {
     // SAFETY: no handler is installed anywhere; a signal ends a process or
     // does nothing to it.
     Errno::check(unsafe { syscall2(nr::__NR_kill as usize, pid, signal as usize) })
+}
+
+/// How large this process's files may become from now on, in bytes.
+pub(crate) fn limit_files(bytes: u64) -> Result<usize> {
+    // The soft and the hard limit, of 64 bits each everywhere.
+    let limit = [bytes; 2];
+    // SAFETY: the limit lives through the call and is only read.
+    Errno::check(unsafe {
+        syscall4(
+            nr::__NR_prlimit64 as usize,
+            0,
+            nr::RLIMIT_FSIZE,
+            (&raw const limit).expose_provenance(),
+            0,
+        )
+    })
 }
 
 /// A copy of the process, with a copy of its memory. In the parent, the

@@ -8,9 +8,10 @@ use linux_aio::{Context, Errno, Event, Wait};
 use super::super::{complete, next, result};
 use super::{BLOCK, Drive, PATTERN, THIRD, fill, wrong_words};
 use crate::check::Check;
-use crate::os::{self, Pages};
+use crate::nr;
+use crate::os::{self, Moment, Pages};
 
-pub(super) fn run(check: &mut Check, drive: &Drive) {
+pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     let Some(context) = check.needs("disk another context", Context::new(8)) else {
         return;
     };
@@ -28,7 +29,7 @@ pub(super) fn run(check: &mut Check, drive: &Drive) {
 
 struct Edges<'a> {
     context: Context,
-    drive: &'a Drive,
+    drive: &'a Drive<'a>,
 }
 
 impl Edges<'_> {
@@ -144,6 +145,7 @@ impl Edges<'_> {
             Err(Errno::AGAIN) => check.equal("disk RWF_NOWAIT", Ok(BLOCK), Ok(BLOCK)),
             got => check.equal("disk RWF_NOWAIT", got, Ok(BLOCK)),
         }
+        self.behind_the_cache(check, read.rw_flags(RwFlags::NOWAIT).build());
         if let Some(best) = IoPriority::best_effort(4) {
             check.equal("disk priority", one(read.priority(best).build()), Ok(BLOCK));
         }
@@ -154,6 +156,7 @@ impl Edges<'_> {
             let mut count = [0; 8];
             check.equal("disk resfd read", os::read(counter, &mut count), Ok(8));
             check.equal("disk resfd counted", u64::from_ne_bytes(count), 1);
+            self.signalled(check, read.resfd(counter).build(), counter);
             let _ = os::close(counter);
         }
         let block = memory.bytes().get(..BLOCK).unwrap_or_default();
@@ -161,6 +164,59 @@ impl Edges<'_> {
             "disk what was flagged",
             wrong_words(block, THIRD, !PATTERN),
             0,
+        );
+    }
+
+    /// What an eventfd has counted is in the ring.
+    fn signalled(&self, check: &mut Check, mut read: Iocb, counter: i32) {
+        // SAFETY: a block that lives and is nobody else's.
+        let taken = unsafe { self.context.submit(&mut [&mut read]) };
+        check.equal("disk submit with resfd", taken, Ok(1));
+        let end = Moment::now().plus(5000);
+        while os::read(counter, &mut [0; 8]) != Ok(8) && !end.is_over() {
+            os::yield_now();
+        }
+        let mut events = [Event::EMPTY; 2];
+        let came = self.context.wait_with(0, &mut events, Wait::poll());
+        let came = came.map(|events| events.len());
+        check.equal("disk resfd tells of an event that is there", came, Ok(1));
+        check.equal("disk what it told of", events[0].result(), Ok(BLOCK));
+    }
+
+    /// The page cache has what the disk has not yet: a direct read would have
+    /// to wait until it is written.
+    fn behind_the_cache(&self, check: &mut Check, read: Iocb) {
+        let name = "disk RWF_NOWAIT behind the page cache";
+        let flags = nr::O_WRONLY | nr::O_CLOEXEC;
+        let Ok(cached) = os::open(nr::AT_FDCWD, self.drive.path, flags, 0) else {
+            check.skip(name, "it does not open once more");
+            return;
+        };
+        // Somebody may have written it back: a few times.
+        let mut got = Err(Errno::IO);
+        for _ in 0..5 {
+            let dirty = [0x55; BLOCK];
+            let written = os::pwrite(cached, &dirty, THIRD);
+            // SAFETY: a block that lives and is nobody else's.
+            got = written.and_then(|_| unsafe { self.one(read) });
+            if got != Ok(BLOCK) {
+                break;
+            }
+        }
+        let _ = os::close(cached);
+        match got {
+            Err(Errno::OPNOTSUPP) => check.skip(name, "not for this file"),
+            got => check.equal(name, got, Err(Errno::AGAIN)),
+        }
+        // Direct again, and with nothing in the cache to wait for.
+        let Some(mut page) = check.needs("disk page behind the cache", Pages::new(BLOCK)) else {
+            return;
+        };
+        fill(page.bytes_mut(), THIRD, !PATTERN);
+        check.equal(
+            "disk write behind the page cache",
+            self.write(page.bytes(), THIRD),
+            Ok(BLOCK),
         );
     }
 

@@ -19,7 +19,7 @@ const BAD_WRITE: u64 = 0x18_0000;
 const COUNT: usize = 16;
 const APART: u64 = MIB >> 4;
 
-pub(super) fn run(check: &mut Check, drive: &Drive) {
+pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     let Some(context) = check.needs("failing context", Context::new(64)) else {
         return;
     };
@@ -60,7 +60,7 @@ pub(super) fn run(check: &mut Check, drive: &Drive) {
 /// an event too few.
 fn batch(
     context: &Context,
-    drive: &Drive,
+    drive: &Drive<'_>,
     way: Way,
     from: u64,
     memory: &mut Pages,

@@ -52,7 +52,8 @@ pub(crate) enum Kind {
 }
 
 /// A disk that is open.
-struct Drive {
+struct Drive<'a> {
+    path: &'a CStr,
     file: i32,
     size: u64,
     /// A device, not a file on one.
@@ -72,6 +73,7 @@ pub(crate) fn run(check: &mut Check, disk: &Disk<'_>) {
         check.needs("disk stat", mode),
     ) {
         let drive = Drive {
+            path: disk.path,
             file,
             size,
             block: mode & 0o17_0000 == 0o6_0000,
@@ -111,7 +113,7 @@ fn apart(path: &CStr) -> os::Result<usize> {
     written
 }
 
-fn contents(check: &mut Check, drive: &Drive) {
+fn contents(check: &mut Check, drive: &Drive<'_>) {
     let Some(context) = check.needs("disk Context::new", Context::new(64)) else {
         return;
     };
@@ -152,7 +154,7 @@ enum Way {
 /// read that are not the pattern's.
 fn sweep(
     context: &Context,
-    drive: &Drive,
+    drive: &Drive<'_>,
     way: Way,
     from: u64,
     length: u64,
@@ -188,7 +190,7 @@ fn sweep(
 /// `memory` has [`RUN`] bytes, and they are the kernel's until all have come.
 unsafe fn submit(
     context: &Context,
-    drive: &Drive,
+    drive: &Drive<'_>,
     way: Way,
     offset: u64,
     memory: *mut u8,
@@ -204,7 +206,7 @@ unsafe fn submit(
     unsafe { context.submit_all(&mut iocbs.each_mut()) }.map_err(|error| error.errno)
 }
 
-fn block(drive: &Drive, way: Way, offset: u64, memory: *mut u8) -> Iocb {
+fn block(drive: &Drive<'_>, way: Way, offset: u64, memory: *mut u8) -> Iocb {
     match way {
         Way::Read => PRead::new(drive.file, memory, BLOCK).offset(offset).build(),
         Way::Write => PWrite::new(drive.file, memory, BLOCK)

@@ -18,7 +18,7 @@ pub(super) const OPERATIONS: usize = 2 * DEPTH;
 
 /// What is read into and written from, and who looks at it.
 pub(super) struct Flight<'a> {
-    pub(super) drive: &'a Drive,
+    pub(super) drive: &'a Drive<'a>,
     pub(super) into: Pages,
     pub(super) from: Pages,
     pub(super) watch: Watch,
@@ -50,7 +50,7 @@ pub(super) type Ending<'e> = &'e dyn Fn(&mut Flight<'_>, Drained) -> Ended;
 pub(super) type Ended = Result<Option<Drained>, Errno>;
 
 impl<'a> Flight<'a> {
-    fn new(drive: &'a Drive, pattern: u64) -> Result<Flight<'a>, Errno> {
+    fn new(drive: &'a Drive<'a>, pattern: u64) -> Result<Flight<'a>, Errno> {
         let mut into = Pages::new(RUN)?;
         let mut from = Pages::new(RUN)?;
         into.bytes_mut().fill(UNTOUCHED);
@@ -146,7 +146,7 @@ pub(super) struct Report {
 }
 
 /// Sixteen reads and as many writes are in flight when their owner goes.
-pub(super) fn gone(check: &mut Check, drive: &Drive, names: &Names, end: Ending<'_>) {
+pub(super) fn gone(check: &mut Check, drive: &Drive<'_>, names: &Names, end: Ending<'_>) {
     let [
         prepared,
         submitted,
@@ -175,7 +175,7 @@ pub(super) fn gone(check: &mut Check, drive: &Drive, names: &Names, end: Ending<
     check.equal(same, report.changed, 0);
 }
 
-pub(super) fn fly(drive: &Drive, end: Ending<'_>) -> Result<Report, Errno> {
+pub(super) fn fly(drive: &Drive<'_>, end: Ending<'_>) -> Result<Report, Errno> {
     let pattern = next_pattern();
     let mut flight = Flight::new(drive, pattern)?;
     let drained = Drained::new(2 * OPERATIONS as u32)?;

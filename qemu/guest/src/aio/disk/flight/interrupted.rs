@@ -14,7 +14,7 @@ use crate::os;
 /// `fly::Report` numbers it.
 const NOT_BEGUN: usize = 40;
 
-pub(super) fn run(check: &mut Check, drive: &Drive) {
+pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     let Some([reader, writer]) = check.needs("interrupted scope: pipe", os::pipe(0)) else {
         return;
     };

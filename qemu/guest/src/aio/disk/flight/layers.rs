@@ -24,7 +24,7 @@ const EARLY: Names = names!("scope early return");
 const REACTOR: Names = names!("reactor drop");
 const FUTURES: Names = names!("futures' drop");
 
-pub(super) fn run(check: &mut Check, drive: &Drive) {
+pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     fly::gone(check, drive, &QUEUE, &queue_dropped);
     fly::gone(check, drive, &RETURN, &scope_returns);
     fly::gone(check, drive, &EARLY, &scope_returns_early);
@@ -117,7 +117,7 @@ fn queue_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
 /// Begins the flight's operations in a scope that borrows its memory.
 pub(super) fn begin<'s>(
     s: &'s Scope<'s, '_>,
-    drive: &Drive,
+    drive: &Drive<'_>,
     into: &'s mut [u8],
     from: &'s [u8],
     watch: &Watch,

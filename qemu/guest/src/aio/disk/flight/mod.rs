@@ -16,7 +16,7 @@ mod layers;
 
 use fly::{Ended, Flight, Names, UNTOUCHED, names};
 
-pub(super) fn run(check: &mut Check, drive: &Drive) {
+pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     if drive.kind == Kind::Late {
         late(check, drive);
     }
@@ -25,7 +25,7 @@ pub(super) fn run(check: &mut Check, drive: &Drive) {
 
 /// By io_destroy, by what a [`Context`]'s owner may do instead, and by what
 /// the owners of the safe layers may.
-pub(super) fn owner_gone(check: &mut Check, drive: &Drive) {
+pub(super) fn owner_gone(check: &mut Check, drive: &Drive<'_>) {
     fly::gone(check, drive, &DESTROY, &context_destroyed);
     fly::gone(check, drive, &DROP, &context_dropped);
     // Of a disk that is fast, there is nothing to see but that it goes well.
@@ -96,7 +96,7 @@ unsafe fn submit(flight: &Flight<'_>, context: &Context, way: Way) -> Result<(),
 
 /// A device that takes 100 ms is seen to take them. (null_blk moves the bytes at
 /// once, and only tells late.)
-fn late(check: &mut Check, drive: &Drive) {
+fn late(check: &mut Check, drive: &Drive<'_>) {
     let Some(context) = check.needs("late context", Context::new(8)) else {
         return;
     };

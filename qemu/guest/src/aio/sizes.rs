@@ -1,0 +1,186 @@
+//! Sizes: many pages at once, the same page again and again, and files that
+//! may not be larger.
+
+use linux_aio::opcode::{PRead, PWrite};
+use linux_aio::{Context, Errno, Event, Iocb, SigSet};
+
+use super::{complete, result};
+use crate::check::Check;
+use crate::os::{self, Pages};
+
+const MIB: usize = 1 << 20;
+const EIGHT: usize = 8;
+
+/// What is written at a limit.
+const SOME: usize = 512;
+
+type One<'a> = &'a dyn Fn(Iocb) -> Result<usize, Errno>;
+
+pub(crate) fn run(check: &mut Check, context: &Context) {
+    large(check, context);
+    again(check, context);
+    unreaped(check);
+    limited(check);
+    last(check, context);
+}
+
+/// Runs one operation.
+fn one(context: &Context, mut iocb: Iocb) -> Result<usize, Errno> {
+    // SAFETY: in all of these a buffer that lives, and is nobody else's.
+    result(unsafe { complete(context, &mut iocb) })
+}
+
+/// Eight writes of a MiB with one call, and one read of all.
+fn large(check: &mut Check, context: &Context) {
+    let memory = Pages::new(EIGHT * MIB).and_then(|from| Ok((from, Pages::new(EIGHT * MIB)?)));
+    let memory = memory.and_then(|memory| Ok((memory, os::memfd(c"large")?)));
+    let Some(((mut from, into), file)) = check.needs("size memory", memory) else {
+        return;
+    };
+    for (number, page) in from.bytes_mut().chunks_exact_mut(4096).enumerate() {
+        page.fill(number as u8);
+        page[0] = (number >> 8) as u8;
+    }
+    let mut number = 0;
+    let mut writes = [0_u8; EIGHT].map(|_| {
+        let at = number * MIB;
+        number += 1;
+        let write = PWrite::new(file, from.start().wrapping_add(at), MIB);
+        write.offset(at as u64).build()
+    });
+    // SAFETY: the memory lives and does not change.
+    let taken = unsafe { context.submit(&mut writes.each_mut()) };
+    check.equal("size submit of eight MiB", taken, Ok(EIGHT));
+    let mut events = [Event::EMPTY; EIGHT];
+    let came = context.wait(EIGHT, &mut events).map(|events| events.len());
+    check.equal("size eight events", came, Ok(EIGHT));
+    let whole = events.iter().all(|event| event.result() == Ok(MIB));
+    check.holds("size each wrote a MiB", whole);
+    let read = PRead::new(file, into.start(), EIGHT * MIB);
+    let got = one(context, read.build());
+    check.equal("size read of eight MiB", got, Ok(EIGHT * MIB));
+    check.holds("size every byte", into.bytes() == from.bytes());
+    let _ = os::close(file);
+}
+
+/// What the kernel counts for a page is given back each time.
+fn again(check: &mut Check, context: &Context) {
+    const TIMES: u32 = 1000;
+    let Some(file) = check.needs("size file", os::memfd(c"again")) else {
+        return;
+    };
+    let mut bytes = [0x61; 256];
+    let (mut written, mut read) = (0, 0);
+    for _ in 0..TIMES {
+        let got = one(context, PWrite::new(file, bytes.as_ptr(), 256).build());
+        written += u32::from(got == Ok(256));
+    }
+    for _ in 0..TIMES {
+        let got = one(context, PRead::new(file, bytes.as_mut_ptr(), 256).build());
+        read += u32::from(got == Ok(256));
+    }
+    check.equal("size the same page written again", written, TIMES);
+    check.equal("size the same page read again", read, TIMES);
+    let _ = os::close(file);
+}
+
+/// How a child ends that found everything right; else a bit for each thing
+/// that was wrong, or what it lacked.
+const RIGHT: usize = 128;
+const LACKING: usize = 129;
+
+fn right_or(wrong: usize) -> usize {
+    if wrong == 0 { RIGHT } else { wrong }
+}
+
+/// A process ends that has taken none of its events.
+fn unreaped(check: &mut Check) {
+    let status = os::in_child(|| {
+        let things = Context::new(16)
+            .and_then(|context| Ok((context, os::memfd(c"unreaped")?, Pages::new(MIB)?)));
+        let Ok((context, file, memory)) = things else {
+            return LACKING;
+        };
+        let mut taken = 0;
+        for turn in 0..10 {
+            let mut iocb = if turn & 1 == 0 {
+                PWrite::new(file, memory.start(), MIB).build()
+            } else {
+                PRead::new(file, memory.start(), MIB).build()
+            };
+            // SAFETY: the memory is not looked at again.
+            taken += unsafe { context.submit(&mut [&mut iocb]) }.unwrap_or(0);
+        }
+        // Neither is given back before the process ends.
+        core::mem::forget((context, memory));
+        right_or(taken ^ 10)
+    });
+    check.equal("size exit with nothing reaped", status, Ok(RIGHT << 8));
+}
+
+/// What is true at a file's limit: a bit for each thing that is wrong.
+fn at_limit(one: One<'_>, file: i32, limit: u64) -> usize {
+    let mut bytes = [0; SOME];
+    let buffer = bytes.as_mut_ptr();
+    let write = |length, at| one(PWrite::new(file, buffer, length).offset(at).build());
+    let read = |at| one(PRead::new(file, buffer, SOME).offset(at).build());
+    let fits = limit - SOME as u64;
+    let found = [
+        write(SOME, fits) == Ok(SOME),
+        read(fits) == Ok(SOME),
+        // Over it: as much as fits.
+        write(SOME, fits + 1) == Ok(SOME - 1),
+        read(fits + 1) == Ok(SOME - 1),
+        write(SOME, limit) == Err(Errno::FBIG),
+        read(limit) == Ok(0),
+        write(0, limit) == Ok(0),
+    ];
+    let bits = found.iter().rev();
+    bits.fold(0, |wrong, right| wrong << 1 | usize::from(!right))
+}
+
+/// RLIMIT_FSIZE, in a child, which blocks the signal that comes with it.
+fn limited(check: &mut Check) {
+    const LIMIT: u64 = 8192;
+    let status = os::in_child(|| {
+        let things = os::signal_mask(&SigSet::full())
+            .and_then(|_| os::limit_files(LIMIT))
+            .and_then(|_| Ok((Context::new(4)?, os::memfd(c"limited")?)));
+        let Ok((context, file)) = things else {
+            return LACKING;
+        };
+        right_or(at_limit(&|iocb| one(&context, iocb), file, LIMIT))
+    });
+    check.equal("size at a process's limit", status, Ok(RIGHT << 8));
+}
+
+/// The last offset that this file system has, which is found by trying.
+fn last(check: &mut Check, context: &Context) {
+    let Some(file) = check.needs("size sparse file", os::memfd(c"last")) else {
+        return;
+    };
+    let byte = [0x6c];
+    let fits = |at: u64| {
+        one(
+            context,
+            PWrite::new(file, byte.as_ptr(), 1).offset(at).build(),
+        )
+    };
+    let (mut least, mut most) = (0, i64::MAX as u64);
+    while most - least > 1 {
+        let middle = least + ((most - least) >> 1);
+        match fits(middle) {
+            Ok(1) => least = middle,
+            _ => most = middle,
+        }
+    }
+    let name = "size at the last offset";
+    if most == i64::MAX as u64 {
+        // No file is larger anywhere, and no operation may reach beyond.
+        check.equal(name, fits(most), Err(Errno::INVAL));
+    } else {
+        let wrong = at_limit(&|iocb| one(context, iocb), file, most);
+        check.equal(name, wrong, 0);
+    }
+    let _ = os::close(file);
+}
