@@ -9,7 +9,8 @@ use crate::check::Check;
 use crate::os::{self, Pages};
 
 const MIB: usize = 1 << 20;
-const EIGHT: usize = 8;
+const FOUR: usize = 4;
+const QUARTER: usize = MIB >> 2;
 
 /// What is written at a limit.
 const SOME: usize = 512;
@@ -30,9 +31,9 @@ fn one(context: &Context, mut iocb: Iocb) -> Result<usize, Errno> {
     result(unsafe { complete(context, &mut iocb) })
 }
 
-/// Eight writes of a MiB with one call, and one read of all.
+/// Four writes of a MiB with one call, and one read of all.
 fn large(check: &mut Check, context: &Context) {
-    let memory = Pages::new(EIGHT * MIB).and_then(|from| Ok((from, Pages::new(EIGHT * MIB)?)));
+    let memory = Pages::new(FOUR * MIB).and_then(|from| Ok((from, Pages::new(FOUR * MIB)?)));
     let memory = memory.and_then(|memory| Ok((memory, os::memfd(c"large")?)));
     let Some(((mut from, into), file)) = check.needs("size memory", memory) else {
         return;
@@ -42,7 +43,7 @@ fn large(check: &mut Check, context: &Context) {
         page[0] = (number >> 8) as u8;
     }
     let mut number = 0;
-    let mut writes = [0_u8; EIGHT].map(|_| {
+    let mut writes = [0_u8; FOUR].map(|_| {
         let at = number * MIB;
         number += 1;
         let write = PWrite::new(file, from.start().wrapping_add(at), MIB);
@@ -50,15 +51,15 @@ fn large(check: &mut Check, context: &Context) {
     });
     // SAFETY: the memory lives and does not change.
     let taken = unsafe { context.submit(&mut writes.each_mut()) };
-    check.equal("size submit of eight MiB", taken, Ok(EIGHT));
-    let mut events = [Event::EMPTY; EIGHT];
-    let came = context.wait(EIGHT, &mut events).map(|events| events.len());
-    check.equal("size eight events", came, Ok(EIGHT));
+    check.equal("size submit of four MiB", taken, Ok(FOUR));
+    let mut events = [Event::EMPTY; FOUR];
+    let came = context.wait(FOUR, &mut events).map(|events| events.len());
+    check.equal("size four events", came, Ok(FOUR));
     let whole = events.iter().all(|event| event.result() == Ok(MIB));
     check.holds("size each wrote a MiB", whole);
-    let read = PRead::new(file, into.start(), EIGHT * MIB);
+    let read = PRead::new(file, into.start(), FOUR * MIB);
     let got = one(context, read.build());
-    check.equal("size read of eight MiB", got, Ok(EIGHT * MIB));
+    check.equal("size read of four MiB", got, Ok(FOUR * MIB));
     check.holds("size every byte", into.bytes() == from.bytes());
     let _ = os::close(file);
 }
@@ -97,16 +98,16 @@ fn right_or(wrong: usize) -> usize {
 fn unreaped(check: &mut Check) {
     let status = os::in_child(|| {
         let things = Context::new(16)
-            .and_then(|context| Ok((context, os::memfd(c"unreaped")?, Pages::new(MIB)?)));
+            .and_then(|context| Ok((context, os::memfd(c"unreaped")?, Pages::new(QUARTER)?)));
         let Ok((context, file, memory)) = things else {
             return LACKING;
         };
         let mut taken = 0;
         for turn in 0..10 {
             let mut iocb = if turn & 1 == 0 {
-                PWrite::new(file, memory.start(), MIB).build()
+                PWrite::new(file, memory.start(), QUARTER).build()
             } else {
-                PRead::new(file, memory.start(), MIB).build()
+                PRead::new(file, memory.start(), QUARTER).build()
             };
             // SAFETY: the memory is not looked at again.
             taken += unsafe { context.submit(&mut [&mut iocb]) }.unwrap_or(0);

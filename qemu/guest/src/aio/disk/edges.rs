@@ -6,7 +6,7 @@ use linux_aio::opcode::{IoPriority, PRead, PReadV, PWrite, PWriteV};
 use linux_aio::{Context, Errno, Event, Wait};
 
 use super::super::{complete, next, result};
-use super::{BLOCK, Drive, PATTERN, THIRD, fill, wrong_words};
+use super::{BLOCK, Drive, Kind, PATTERN, THIRD, fill, wrong_words};
 use crate::check::Check;
 use crate::nr;
 use crate::os::{self, Moment, Pages};
@@ -145,7 +145,9 @@ impl Edges<'_> {
             Err(Errno::AGAIN) => check.equal("disk RWF_NOWAIT", Ok(BLOCK), Ok(BLOCK)),
             got => check.equal("disk RWF_NOWAIT", got, Ok(BLOCK)),
         }
-        self.behind_the_cache(check, read.rw_flags(RwFlags::NOWAIT).build());
+        if self.drive.kind == Kind::Plain {
+            self.behind_the_cache(check, read.rw_flags(RwFlags::NOWAIT).build());
+        }
         if let Some(best) = IoPriority::best_effort(4) {
             check.equal("disk priority", one(read.priority(best).build()), Ok(BLOCK));
         }

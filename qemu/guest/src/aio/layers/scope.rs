@@ -19,11 +19,11 @@ type Slots = [ScopeSlot; SLOTS];
 
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ScopeSlot::array::<SLOTS>();
-    own(check, things, &mut slots);
     let Some(drained) = check.needs("scope context", Drained::new(SLOTS as u32)) else {
         return;
     };
     let (mut context, name) = named(drained);
+    own(check, things, &mut slots, &mut context);
     pieces(check, things, &mut context, &mut slots);
     refused(check, things, &mut context, &mut slots);
     when_full(check, things, &mut context, &mut slots);
@@ -34,8 +34,8 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     interrupted(check, things);
 }
 
-/// With a context of its own: it writes, and another reads.
-fn own(check: &mut Check, things: &Things, slots: &mut Slots) {
+/// One with a context of its own writes, another reads.
+fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut Drained) {
     let mut bytes = [0; SLOTS * PIECE];
     let done = scope(slots, |s| {
         // Nobody waits for them; the scope does.
@@ -48,7 +48,7 @@ fn own(check: &mut Check, things: &Things, slots: &mut Slots) {
         Ok(())
     });
     check.equal("scope of writes", done.and_then(|done| done), Ok(()));
-    let done = scope(slots, |s| {
+    let done = scope_on(context, slots, |s| {
         let mut sum = 0;
         let mut pending = [const { None }; SLOTS];
         for ((number, bytes), pending) in
@@ -64,7 +64,6 @@ fn own(check: &mut Check, things: &Things, slots: &mut Slots) {
         }
         Ok(sum)
     });
-    let done = done.and_then(|done| done);
     check.equal("scope of reads", done, Ok(SLOTS * PIECE));
     let mut pieces = bytes.chunks_exact(PIECE).enumerate();
     let right = pieces.all(|(number, bytes)| bytes == piece(number));
