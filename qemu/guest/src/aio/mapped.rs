@@ -17,6 +17,13 @@ const LENGTH: usize = 1 << 18;
 /// What is transferred.
 const SOME: usize = 512;
 
+const MIPS: bool = cfg!(any(
+    target_arch = "mips",
+    target_arch = "mips32r6",
+    target_arch = "mips64",
+    target_arch = "mips64r6",
+));
+
 type One<'a> = &'a dyn Fn(Iocb) -> Result<usize, Errno>;
 
 pub(crate) fn run(check: &mut Check, context: &Context) {
@@ -56,14 +63,21 @@ fn mapped(check: &mut Check, file: i32, one: One<'_>) {
     let done = with(file, nr::PROT_READ, |at| (write(at), read(at)));
     let right = done == Ok((Ok(SOME), Err(Errno::FAULT)));
     check.holds("mapped for reading: written from, not read into", right);
+    let done = with(file, nr::PROT_WRITE, read);
+    check.holds("mapped for writing: read into", done == Ok(Ok(SOME)));
     // Whether such memory can be read is the machine's affair: as write(2)
-    // finds it.
-    let done = with(file, nr::PROT_WRITE, |at| {
-        let _ = os::seek(file, 0, nr::SEEK_SET);
-        let plain = os::write_from(file, at.expose_provenance(), SOME);
-        (read(at), write(at) == plain)
-    });
-    check.holds("mapped for writing", done == Ok((Ok(SOME), true)));
+    // finds it. On mips that is not known: there write(2) never ends.
+    let name = "mapped for writing: written from as by write(2)";
+    if MIPS {
+        check.skip(name, "this kernel's write(2) never ends");
+    } else {
+        let done = with(file, nr::PROT_WRITE, |at| {
+            let _ = os::seek(file, 0, nr::SEEK_SET);
+            let plain = os::write_from(file, at.expose_provenance(), SOME);
+            write(at) == plain
+        });
+        check.equal(name, done, Ok(true));
+    }
     let mut content = [0; SOME];
     let got = os::pread(file, &mut content, 0);
     check.equal("mapped pread", got, Ok(SOME));
