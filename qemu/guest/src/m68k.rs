@@ -5,6 +5,10 @@
 //! For the MC68020 and later, LLVM reaches 32 KiB before and behind the program
 //! counter, whatever the code model, and this program is longer; for those
 //! before it knows whole addresses. So the program is built for the MC68010.
+//!
+//! Its branches reach 32 KiB as well, and at one that would have to reach
+//! further LLVM stops, by an illegal instruction of its own. So the larger
+//! rooms stay functions (`#[inline(never)]`): all in one they were too long.
 
 core::arch::global_asm!(
     ".pushsection .text.__mulsi3, \"ax\", @progbits",

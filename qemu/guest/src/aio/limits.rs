@@ -7,6 +7,7 @@ use crate::check::Check;
 use crate::nr;
 use crate::os;
 
+#[inline(never)]
 pub(crate) fn run(check: &mut Check) {
     capacity(check);
     many(check);

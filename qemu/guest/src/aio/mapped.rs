@@ -26,6 +26,7 @@ const MIPS: bool = cfg!(any(
 
 type One<'a> = &'a dyn Fn(Iocb) -> Result<usize, Errno>;
 
+#[inline(never)]
 pub(crate) fn run(check: &mut Check, context: &Context) {
     let one = |mut iocb: Iocb| {
         // SAFETY: buffers that live, in all of these.

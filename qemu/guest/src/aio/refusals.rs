@@ -10,6 +10,7 @@ use super::next;
 use crate::check::Check;
 use crate::os::{self, LAST, NOWHERE};
 
+#[inline(never)]
 pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     let mut byte = [0_u8];
     let read = PRead::new(file, byte.as_mut_ptr(), 1).build();

@@ -17,6 +17,7 @@ const SOME: usize = 512;
 
 type One<'a> = &'a dyn Fn(Iocb) -> Result<usize, Errno>;
 
+#[inline(never)]
 pub(crate) fn run(check: &mut Check, context: &Context) {
     large(check, context);
     again(check, context);

@@ -15,6 +15,7 @@ use crate::os;
 /// that was wrong.
 const RIGHT: usize = 64;
 
+#[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let Some(drained) = check.needs("fork queue context", Drained::new(SLOTS as u32)) else {
         return;

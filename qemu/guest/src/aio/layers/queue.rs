@@ -13,6 +13,7 @@ use crate::os;
 
 type Done = Result<Option<Completion<Owned>>, Errno>;
 
+#[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = Slot::array::<SLOTS>();
     let Some(drained) = check.needs("queue context", Drained::new(SLOTS as u32)) else {

@@ -17,6 +17,7 @@ use crate::os::{self, Pages};
 
 type Slots = [ReactorSlot<Owned>; SLOTS];
 
+#[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ReactorSlot::array::<SLOTS>();
     let Some(drained) = check.needs("reactor context", Drained::new(SLOTS as u32)) else {

@@ -17,6 +17,7 @@ const BEHIND: u64 = 1000;
 
 type Slots = [ScopeSlot; SLOTS];
 
+#[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ScopeSlot::array::<SLOTS>();
     let Some(drained) = check.needs("scope context", Drained::new(SLOTS as u32)) else {
