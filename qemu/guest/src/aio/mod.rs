@@ -19,6 +19,7 @@ mod limits;
 mod load;
 mod mapped;
 mod masks;
+mod owned;
 mod polls;
 mod processes;
 mod raw;

@@ -13,7 +13,8 @@ use linux_aio::{
 };
 
 use super::super::trace::{IO_SETUP, IO_SUBMIT};
-use super::{Owned, SLOTS, dropped, full, owned};
+use super::{SLOTS, full, owned};
+use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
 
 const ABSENT: Errno = Errno::NOSYS;

@@ -6,8 +6,9 @@ use linux_aio::opcode::PollMask;
 use linux_aio::{Drained, Errno, Queue, Slot};
 
 use super::queue::{has_read, read};
-use super::{Owned, SLOTS, Things, dropped, full, named};
+use super::{SLOTS, Things, full, named};
 use crate::aio::contexts::known;
+use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
 use crate::os;
 

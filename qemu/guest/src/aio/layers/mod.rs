@@ -4,9 +4,9 @@
 
 use linux_aio::{Context, Drained, Errno};
 
-use super::tally::Tally;
+use super::owned::Owned;
 use crate::check::Check;
-use crate::os::{self, Pages};
+use crate::os;
 
 mod absent;
 mod fork;
@@ -70,30 +70,9 @@ impl Things {
     }
 }
 
-/// A buffer that lives for ever, and tells when its owner drops it.
-type Owned = (&'static mut [u8], Mark);
-
-/// How many have been dropped.
-static DROPPED: Tally = Tally::new();
-
-#[derive(Debug)]
-struct Mark;
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        DROPPED.add(1);
-    }
-}
-
-/// How many have been dropped since the last look.
-fn dropped() -> u32 {
-    DROPPED.take()
-}
-
 /// A buffer of one piece.
 fn owned() -> os::Result<Owned> {
-    let (piece, _) = Pages::new(PIECE)?.leak().split_at_mut(PIECE);
-    Ok((piece, Mark))
+    Owned::new(PIECE)
 }
 
 /// The piece of the file with this number.

@@ -6,8 +6,9 @@ use linux_aio::op::{Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::{Completion, Drained, Errno, Queue, Slot, Ticket, Wait};
 
-use super::{Owned, PIECE, SLOTS, Things, dropped, named, offset, owned, piece};
+use super::{PIECE, SLOTS, Things, named, offset, owned, piece};
 use crate::aio::contexts::known;
+use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
 use crate::os;
 
@@ -58,29 +59,44 @@ pub(super) fn read(things: &Things, number: usize) -> Result<Op<Owned>, Errno> {
 }
 
 /// Whether an operation came that has read a piece.
+#[inline(never)]
 pub(super) fn has_read(done: &Done, ticket: Result<Ticket, Errno>, number: usize) -> bool {
     matches!(done, Ok(Some(done)) if Ok(done.ticket) == ticket
         && done.result == Ok(PIECE)
-        && done.buffer.as_ref().is_some_and(|(bytes, _)| *bytes == piece(number)))
+        && done.buffer.as_ref().is_some_and(|buffer| buffer.bytes() == piece(number)))
 }
 
 /// Whether an operation came, with this result and no buffer.
+#[inline(never)]
 fn has_come(done: &Done, ticket: Result<Ticket, Errno>, result: Result<usize, Errno>) -> bool {
     matches!(done, Ok(Some(done)) if Ok(done.ticket) == ticket
         && done.result == result
         && done.buffer.is_none())
 }
 
+#[inline(never)]
 fn push(queue: &mut Queue<'_, Owned>, things: &Things, number: usize) -> Result<Ticket, Errno> {
     queue.push(read(things, number)?).map_err(super::full)
 }
 
+#[inline(never)]
 fn push_poll(queue: &mut Queue<'_, Owned>, fd: i32, mask: PollMask) -> Result<Ticket, Errno> {
     queue.push(Poll::new(fd, mask)).map_err(super::full)
 }
 
+#[inline(never)]
 fn submit(queue: &mut Queue<'_, Owned>) -> Result<usize, Errno> {
     queue.submit().map_err(|error| error.errno)
+}
+
+#[inline(never)]
+fn pop(queue: &mut Queue<'_, Owned>) -> Done {
+    queue.pop()
+}
+
+#[inline(never)]
+fn wait(queue: &mut Queue<'_, Owned>) -> Done {
+    queue.wait()
 }
 
 fn order(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
@@ -88,7 +104,7 @@ fn order(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     check.holds("queue push", tickets.iter().all(Result::is_ok));
     check.equal("queue staged", queue.staged(), 3);
     check.equal("queue nothing in flight", queue.in_flight(), 0);
-    let done = queue.wait();
+    let done = wait(queue);
     check.holds("queue wait for what is staged", matches!(done, Ok(None)));
     check.equal("queue submit", submit(queue), Ok(3));
     check.equal("queue in flight", queue.in_flight(), 3);
@@ -96,11 +112,11 @@ fn order(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     let mut right = true;
     for (number, ticket) in tickets.into_iter().enumerate() {
         right &= ticket.is_ok_and(|ticket| queue.contains(ticket));
-        right &= has_read(&queue.pop(), ticket, number);
+        right &= has_read(&pop(queue), ticket, number);
         right &= ticket.is_ok_and(|ticket| !queue.contains(ticket));
     }
     check.holds("queue pop, each once, in order", right);
-    check.holds("queue pop of none", matches!(queue.pop(), Ok(None)));
+    check.holds("queue pop of none", matches!(pop(queue), Ok(None)));
     check.equal("queue gave every buffer back", dropped(), 3);
 }
 
@@ -124,13 +140,13 @@ fn full(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
         Err(Errno::NOSPC),
     );
     check.equal("queue drop of the fifth", dropped(), 1);
-    let first = queue.wait();
+    let first = wait(queue);
     check.holds("queue wait takes one", matches!(first, Ok(Some(_))));
     let fifth = push(queue, things, 5);
     check.holds("queue push into the slot of that", fifth.is_ok());
     check.equal("queue submit again", submit(queue), Ok(1));
     let mut last = Ok(None);
-    while let Ok(Some(done)) = queue.pop() {
+    while let Ok(Some(done)) = pop(queue) {
         last = Ok(Some(done));
     }
     check.holds("queue the last comes last", has_read(&last, fifth, 5));
@@ -159,7 +175,7 @@ fn partly(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     check.equal("queue submit of the rest", submit(queue), Ok(2));
     let right = [(first, 0), (third, 2), (fourth, 3)]
         .into_iter()
-        .all(|(ticket, number)| has_read(&queue.wait(), ticket, number));
+        .all(|(ticket, number)| has_read(&wait(queue), ticket, number));
     check.holds("queue the rest in order", right);
     check.holds("queue unstage of none", queue.unstage().is_none());
     dropped();
@@ -173,11 +189,11 @@ fn waits(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     let short = Wait::new().timeout(Duration::from_millis(10));
     check.equal("queue wait_with a time", queue.wait_with(2, short), Ok(1));
     let out = PollMask::OUT.bits().into();
-    let right = has_come(&queue.pop(), ready, Ok(out));
+    let right = has_come(&pop(queue), ready, Ok(out));
     check.holds("queue pop of what was waited for", right);
     check.equal("queue the other is in flight", queue.in_flight(), 1);
     check.equal("queue a byte comes", os::write(things.writer, b"x"), Ok(1));
-    let done = queue.wait();
+    let done = wait(queue);
     let right = matches!(done, Ok(Some(done)) if Ok(done.ticket) == never
         && done.result.is_ok_and(|bits| bits & 1 == 1));
     check.holds("queue wait for a poll", right);
@@ -191,7 +207,7 @@ fn cancels(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     let poll = push_poll(queue, things.reader, PollMask::IN);
     check.equal("queue submit of a poll", submit(queue), Ok(1));
     check.equal("queue cancel of a poll", cancel(queue, poll), Ok(()));
-    let right = has_come(&queue.wait(), poll, Ok(0));
+    let right = has_come(&wait(queue), poll, Ok(0));
     check.holds("queue a cancelled poll comes", right);
     check.equal("queue cancel again", cancel(queue, poll), Err(Errno::INVAL));
 
@@ -203,12 +219,12 @@ fn cancels(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
         Ok(()),
     );
     check.equal("queue two are left", queue.staged(), 2);
-    let done = queue.pop();
+    let done = pop(queue);
     let right = matches!(&done, Ok(Some(done)) if Ok(done.ticket) == second
         && done.result == Err(Errno::CANCELED) && done.buffer.is_some());
     check.holds("queue it comes as cancelled", right);
     check.equal("queue submit without it", submit(queue), Ok(2));
-    let right = has_read(&queue.wait(), first, 0) && has_read(&queue.wait(), third, 2);
+    let right = has_read(&wait(queue), first, 0) && has_read(&wait(queue), third, 2);
     check.holds("queue those beside it", right);
 }
 
@@ -223,14 +239,14 @@ fn drains(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     // Which comes first is the kernel's affair.
     let mut right = 0;
     for _ in 0..2 {
-        let done = queue.pop();
+        let done = pop(queue);
         right += u32::from(has_read(&done, first, 6)) + u32::from(has_come(&done, poll, Ok(0)));
     }
     check.equal("queue both come after the drain", right, 2);
     check.equal("queue submit after the drain", submit(queue), Ok(1));
     check.holds(
         "queue the last after the drain",
-        has_read(&queue.wait(), staged, 7),
+        has_read(&wait(queue), staged, 7),
     );
 }
 
@@ -252,7 +268,7 @@ fn tickets(
         alive += u32::from(known(queue, before) || known(queue, older));
         alive += u32::from(submitted != Ok(1) || before == ticket);
         let ended = ticket.and_then(|ticket| queue.cancel(ticket));
-        alive += u32::from(ended != Ok(()) || !has_come(&queue.wait(), ticket, Ok(0)));
+        alive += u32::from(ended != Ok(()) || !has_come(&wait(queue), ticket, Ok(0)));
         before = ticket;
     }
     check.equal("queue a ticket is dead when its operation is", alive, 0);

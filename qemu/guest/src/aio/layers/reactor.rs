@@ -9,8 +9,9 @@ use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
 use linux_aio::{Drained, Errno, Finished, Wait};
 
-use super::{Owned, PIECE, SLOTS, Things, dropped, named, offset, owned, piece};
+use super::{PIECE, SLOTS, Things, named, offset, owned, piece};
 use crate::aio::contexts::known;
+use crate::aio::owned::{Owned, dropped};
 use crate::aio::tally::Tally;
 use crate::check::Check;
 use crate::os::{self, Pages};
@@ -131,7 +132,7 @@ fn two(check: &mut Check, reactor: &Reactor<'_, Owned>, things: &Things) {
 
 fn has_read(done: &Finished<Owned>, number: usize) -> bool {
     let buffer = done.buffer.as_ref();
-    done.result == Ok(PIECE) && buffer.is_some_and(|(bytes, _)| *bytes == piece(number))
+    done.result == Ok(PIECE) && buffer.is_some_and(|buffer| buffer.bytes() == piece(number))
 }
 
 fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {

@@ -6,12 +6,10 @@ use core::cell::Cell;
 use linux_aio::{Drained, Errno};
 
 use super::super::{BLOCK, DEPTH, Drive, Kind, PATTERN, RUN, THIRD, fill, wrong_words};
+use crate::aio::owned::{UNTOUCHED, is_untouched};
 use crate::aio::tally::Tally;
 use crate::check::Check;
 use crate::os::{self, Moment, Pages};
-
-/// No pattern's byte, and what is in a buffer before it is read into.
-pub(super) const UNTOUCHED: u8 = 0x77;
 
 /// Reads and writes.
 pub(super) const OPERATIONS: usize = 2 * DEPTH;
@@ -100,13 +98,6 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let _ = os::close(self.counter);
     }
-}
-
-/// Whether a block holds nothing yet, read as memory that may change.
-pub(super) fn is_untouched(block: *mut u8) -> bool {
-    // SAFETY: within a flight's pages. The device may be writing: nothing is
-    // concluded from such a byte but that it is early.
-    unsafe { block.read_volatile() == UNTOUCHED }
 }
 
 pub(super) struct Names([&'static str; 9]);

@@ -8,14 +8,13 @@ use core::future::Future as _;
 use core::pin::pin;
 use core::task::{Context as Task, Poll, Waker};
 
-use linux_aio::buffer::{Buffer, BufferMut};
 use linux_aio::op::{Op, Read, Write};
 use linux_aio::reactor::{Reactor, ReactorSlot};
 use linux_aio::{Drained, Errno, Queue, Scope, ScopeSlot, Slot, Wait, scope_on};
 
-use super::fly::{self, Ended, Flight, Names, OPERATIONS, Watch, is_untouched, names};
+use super::fly::{self, Ended, Flight, Names, OPERATIONS, Watch, names};
 use super::{BLOCK, DEPTH, Drive, Kind, THIRD};
-use crate::aio::tally::Tally;
+use crate::aio::owned::{Owned, all_dropped, dropped, dropped_so_far};
 use crate::check::Check;
 
 const QUEUE: Names = names!("queue drop");
@@ -35,64 +34,18 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     }
 }
 
-/// One of a flight's blocks as a buffer that has an owner: it tells when that
-/// lets it go.
-struct Block {
-    start: *mut u8,
-    read: bool,
-}
-
-/// How many blocks were dropped, and how many of them before they were read.
-static DROPPED: Tally = Tally::new();
-static TOO_EARLY: Tally = Tally::new();
-
-// SAFETY: blocks that do not overlap, of a flight that looks at them and gives
-// them back when the owner and its context are gone. None of the owners here
-// is leaked.
-unsafe impl Buffer for Block {
-    fn region(&mut self) -> (*mut u8, usize) {
-        (self.start, BLOCK)
-    }
-}
-// SAFETY: as above; any byte will do.
-unsafe impl BufferMut for Block {}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        DROPPED.add(1);
-        if self.read && is_untouched(self.start) {
-            TOO_EARLY.add(1);
-        }
-    }
-}
-
-/// None has been dropped.
-fn nothing_dropped() {
-    DROPPED.take();
-    TOO_EARLY.take();
-}
-
-/// All have been, and none too early.
-fn all_dropped() -> Result<(), Errno> {
-    let dropped = DROPPED.get();
-    if dropped != OPERATIONS as u32 {
-        Err(Errno::BUSY)
-    } else if TOO_EARLY.get() != 0 {
-        Err(Errno::FAULT)
-    } else {
-        Ok(())
-    }
-}
-
 /// The flight's operations, with buffers that they own.
-fn owned(flight: &Flight<'_>) -> impl Iterator<Item = Op<Block>> {
+fn owned(flight: &Flight<'_>) -> impl Iterator<Item = Op<Owned>> {
     let (file, counter) = (flight.drive.file, flight.watch.counter);
     let (into, from) = (flight.into.start(), flight.from.start());
     (0..OPERATIONS).map(move |number| {
         let read = number < DEPTH;
         let at = (number & (DEPTH - 1)) * BLOCK;
         let start = if read { into } else { from }.wrapping_add(at);
-        let block = Block { start, read };
+        // SAFETY: blocks that do not overlap, of a flight that looks at them
+        // and gives them back when the owner and its context are gone; none of
+        // the owners here is leaked.
+        let block = unsafe { Owned::of(start, BLOCK, read) };
         if read {
             let read = Read::new(file, block).offset(at as u64);
             read.resfd(counter).into()
@@ -104,7 +57,7 @@ fn owned(flight: &Flight<'_>) -> impl Iterator<Item = Op<Block>> {
 }
 
 fn queue_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
-    nothing_dropped();
+    dropped();
     let mut slots = Slot::array::<OPERATIONS>();
     let mut queue = Queue::on(drained, &mut slots);
     for op in owned(flight) {
@@ -113,7 +66,7 @@ fn queue_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
     queue.submit().map_err(|error| error.errno)?;
     flight.watch.all_in_flight();
     drop(queue);
-    all_dropped()?;
+    all_dropped(OPERATIONS)?;
     Ok(None)
 }
 
@@ -176,8 +129,8 @@ fn scope_returns_early(flight: &mut Flight<'_>, mut drained: Drained) -> Ended {
 
 /// The operations as futures, each of which is dropped when it has begun: the
 /// operation goes on, and the reactor has its buffer.
-fn begin_and_forget(reactor: &Reactor<'_, Block>, flight: &Flight<'_>) -> Result<(), Errno> {
-    nothing_dropped();
+fn begin_and_forget(reactor: &Reactor<'_, Owned>, flight: &Flight<'_>) -> Result<(), Errno> {
+    dropped();
     let task = &mut Task::from_waker(Waker::noop());
     let mut ended = 0;
     for op in owned(flight) {
@@ -189,7 +142,7 @@ fn begin_and_forget(reactor: &Reactor<'_, Block>, flight: &Flight<'_>) -> Result
         }
     }
     flight.watch.all_in_flight();
-    if DROPPED.get() == ended {
+    if dropped_so_far() == ended {
         Ok(())
     } else {
         Err(Errno::BUSY)
@@ -201,7 +154,7 @@ fn reactor_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
     let reactor = Reactor::on(drained, &mut slots);
     begin_and_forget(&reactor, flight)?;
     drop(reactor);
-    all_dropped()?;
+    all_dropped(OPERATIONS)?;
     Ok(None)
 }
 
@@ -213,6 +166,6 @@ fn futures_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
     while reactor.in_flight() > 0 {
         reactor.wait(Wait::new())?;
     }
-    all_dropped()?;
+    all_dropped(OPERATIONS)?;
     reactor.into_drained().map(Some)
 }

@@ -7,6 +7,7 @@ use linux_aio::opcode::PRead;
 use linux_aio::{Context, Drained, Errno, Event, Iocb, Wait};
 
 use super::{BLOCK, DEPTH, Drive, Kind, PATTERN, THIRD, Way, block, wrong_words};
+use crate::aio::owned::UNTOUCHED;
 use crate::check::Check;
 use crate::os::{Moment, Pages};
 
@@ -14,7 +15,7 @@ mod fly;
 mod interrupted;
 mod layers;
 
-use fly::{Ended, Flight, Names, UNTOUCHED, names};
+use fly::{Ended, Flight, Names, names};
 
 pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     if drive.kind == Kind::Late {
