@@ -44,6 +44,7 @@
 //! | [`Drained`], [`Pool`] | contexts to be used again, which is cheaper than ending them |
 //! | [`Context`], [`Submitter`], [`Ring`], [`Wait`] | owns a kernel context: submit, wait, cancel, reap, destroy |
 //! | [`opcode`] | builders: a typed operation becomes an [`Iocb`] |
+//! | [`raw`] | waiting as C programs ask for it: no owner, every fall-back |
 //! | [`sys`] | the seven calls as the kernel has them |
 //! | [`syscall`], [`nr`] | the bare traps, and the numbers of every ABI |
 //! | [`abi`], [`Errno`] | the kernel's structures and error numbers |
@@ -112,6 +113,7 @@ pub mod nr;
 pub mod op;
 pub mod opcode;
 mod queue;
+pub mod raw;
 pub mod reactor;
 mod ring;
 #[cfg(feature = "rt")]

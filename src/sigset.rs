@@ -98,8 +98,14 @@ impl SigsetArg {
     /// The argument for a mask; `None` leaves the thread's mask alone. The
     /// mask must live until the call returns.
     pub fn new(mask: Option<&SigSet>) -> SigsetArg {
+        SigsetArg::from_ptr(mask.map_or(core::ptr::null(), core::ptr::from_ref))
+    }
+
+    /// The argument for a mask at an address that the kernel is left to judge
+    /// (EFAULT); null leaves the thread's mask alone.
+    pub fn from_ptr(mask: *const SigSet) -> SigsetArg {
         SigsetArg {
-            sigmask: mask_address(mask) as Long,
+            sigmask: mask.expose_provenance() as Long,
             sigsetsize: SigSet::BYTES as Long,
             #[cfg(target_pointer_width = "32")]
             zero: [0; 2],
@@ -122,18 +128,18 @@ pub struct PaddedSigsetArg {
 impl PaddedSigsetArg {
     /// The argument for a mask, which must live until the call returns.
     pub fn new(mask: Option<&SigSet>) -> PaddedSigsetArg {
+        PaddedSigsetArg::from_ptr(mask.map_or(core::ptr::null(), core::ptr::from_ref))
+    }
+
+    /// The argument for a mask at an address that the kernel is left to judge
+    /// (EFAULT); null leaves the thread's mask alone.
+    pub fn from_ptr(mask: *const SigSet) -> PaddedSigsetArg {
         PaddedSigsetArg {
-            sigmask: mask_address(mask) as u64,
+            sigmask: mask.expose_provenance() as u64,
             sigsetsize: SigSet::BYTES as u32,
             zero: 0,
         }
     }
-}
-
-/// The address that the kernel will read the mask from: exposed, because it
-/// travels as a number.
-fn mask_address(mask: Option<&SigSet>) -> usize {
-    mask.map_or(0, |mask| core::ptr::from_ref(mask).expose_provenance())
 }
 
 const _: () = {

@@ -175,7 +175,7 @@ impl Call {
             nr,
             events,
         } = self;
-        with_mask(wait.sigmask, |mask| {
+        with_mask(pointer(wait.sigmask), |mask| {
             // SAFETY: time and mask are alive here; the rest is the caller's.
             unsafe { sys::io_pgetevents_time64(ctx, min_nr, nr, events, time, mask) }
         })
@@ -212,7 +212,7 @@ impl Call {
             nr,
             events,
         } = self;
-        with_mask(wait.sigmask, |mask| {
+        with_mask(pointer(wait.sigmask), |mask| {
             // SAFETY: time and mask are alive here; the rest is the caller's.
             unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
         })
@@ -223,22 +223,26 @@ impl Call {
 /// padded form where the kernel refuses the right one: an unmended 64-bit
 /// kernel (see [`PaddedSigsetArg`]). EINVAL for another reason comes back the
 /// second time too, and nothing has been taken by the first.
-fn with_mask(
-    mask: Option<&SigSet>,
+pub(crate) fn with_mask(
+    mask: *const SigSet,
     call: impl Fn(*const SigsetArg) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
-    if mask.is_none() {
+    if mask.is_null() {
         return call(null());
     }
-    let argument = SigsetArg::new(mask);
+    let argument = SigsetArg::from_ptr(mask);
     match call(&raw const argument) {
         Err(Errno::INVAL) if cfg!(target_pointer_width = "32") => {
-            let padded = PaddedSigsetArg::new(mask);
+            let padded = PaddedSigsetArg::from_ptr(mask);
             // Both forms are 16 bytes of plain numbers to the kernel.
             call((&raw const padded).cast())
         }
         answer => answer,
     }
+}
+
+fn pointer(mask: Option<&SigSet>) -> *const SigSet {
+    mask.map_or(null(), core::ptr::from_ref)
 }
 
 fn timespec(time: Duration) -> Timespec {
@@ -272,7 +276,7 @@ mod tests {
     fn an_unmended_kernel_is_asked_again_on_32_bit_only() {
         use core::cell::Cell;
         let calls = Cell::new(0);
-        let answer = with_mask(Some(&SigSet::empty()), |argument| {
+        let answer = with_mask(&SigSet::empty(), |argument| {
             calls.set(calls.get() + 1);
             // What such a kernel sees: a 64-bit pointer, then the length, of
             // the program's width.

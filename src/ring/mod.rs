@@ -1,8 +1,8 @@
 //! [`Ring`]: completions read from the memory that the kernel maps, without a
 //! system call.
 //!
-//! `map` finds that memory and trusts nothing in it, `reader` is the protocol;
-//! here is what a program gets.
+//! `map` finds that memory and trusts nothing in it, `reader` is the protocol,
+//! `peek` looks without owning; here is what a program gets.
 
 use core::marker::PhantomData;
 
@@ -11,9 +11,11 @@ use crate::errno::Errno;
 use crate::wait::{Wait, front, get_events};
 
 mod map;
+mod peek;
 mod reader;
 
 pub(crate) use map::RingMap;
+pub use peek::ring_is_empty;
 
 /// The reaping end of a [`Context`](crate::Context): its one reader, for as
 /// long as it exists.

@@ -1,0 +1,237 @@
+//! Waiting as C programs ask for it: raw arguments, on a context that nobody
+//! owns.
+//!
+//! [`sys`](crate::sys) is the kernel as it is, and
+//! [`Context`](crate::Context) has one owner. Between them stands the C
+//! interface: any thread waits on any context with whatever arguments it has,
+//! and means the call that works here. So these functions
+//!
+//! - answer from the ring where that is safe without an owner:
+//!   [`ring_is_empty`];
+//! - fall back, where a call is missing (ENOSYS) or a sandbox forbids it
+//!   (EPERM), on another that does the same;
+//! - leave bad arguments for the kernel to refuse.
+
+use core::ptr::null;
+
+use crate::abi::{AioContext, Event, Long, OldTimespec, SigSet, Timespec};
+use crate::errno::Errno;
+use crate::sys;
+use crate::wait::with_mask;
+
+pub use crate::ring::ring_is_empty;
+
+/// A relative timeout, as the caller has it. A null pointer waits for ever,
+/// and so does a negative time.
+#[derive(Clone, Copy, Debug)]
+pub enum Timeout {
+    /// C's `struct timespec` where time has the width of the kernel's `long`.
+    Old(*const OldTimespec),
+    /// The 64-bit time of 32-bit programs (`_TIME_BITS=64`).
+    Time64(*const Timespec),
+}
+
+impl Timeout {
+    #[inline(always)]
+    fn is_null(self) -> bool {
+        match self {
+            Timeout::Old(time) => time.is_null(),
+            Timeout::Time64(time) => time.is_null(),
+        }
+    }
+
+    /// Whether it says not to wait.
+    ///
+    /// # Safety
+    /// The pointer is valid.
+    #[inline(always)]
+    unsafe fn is_zero(self) -> bool {
+        // SAFETY: the caller's promise, in both arms.
+        unsafe {
+            match self {
+                Timeout::Old(time) => ((*time).sec | (*time).nsec) == 0,
+                // C's structure has 32 bits of nanoseconds there, and the
+                // rest is padding that may hold anything.
+                Timeout::Time64(time) => (*time).sec == 0 && (*time).nsec as i32 == 0,
+            }
+        }
+    }
+}
+
+/// `io_getevents(2)`, and at once 0 where nothing is to be waited for and the
+/// ring is empty.
+///
+/// # Errors
+/// As [`sys::io_getevents`]. EINVAL and EFAULT are not told by an answer from
+/// the ring, which looks at nothing but the ring.
+///
+/// # Safety
+/// `events` is valid for writes of `nr` events, or nothing the program can
+/// reach. `timeout` is valid or null. `ctx` is a context or zero, and is not
+/// destroyed meanwhile, where the timeout is zero: the ring is read.
+#[inline(always)]
+pub unsafe fn get_events(
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    timeout: Timeout,
+) -> Result<usize, Errno> {
+    // SAFETY: the caller's promise is the same.
+    unsafe { get_events_masked(ctx, min_nr, nr, events, timeout, null()) }
+}
+
+/// `io_pgetevents(2)`: [`get_events`] with the thread's signal mask replaced
+/// while it waits; a null `sigmask` leaves it alone.
+///
+/// An answer from the ring lets no signal in, as there is no wait.
+///
+/// # Errors
+/// As [`sys::io_pgetevents`].
+///
+/// # Safety
+/// As [`get_events`], and `sigmask` is valid or null, or nothing the program
+/// can reach.
+#[inline(always)]
+pub unsafe fn get_events_masked(
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    timeout: Timeout,
+    sigmask: *const SigSet,
+) -> Result<usize, Errno> {
+    // What by its address is no context is left to the kernel, and so is its
+    // timeout.
+    if !timeout.is_null() && may_be_context(ctx) {
+        // SAFETY: the caller's promise.
+        if unsafe { timeout.is_zero() && ring_is_empty(ctx) } {
+            return Ok(0);
+        }
+    }
+    let call = Call {
+        ctx,
+        min_nr,
+        nr,
+        events,
+        sigmask,
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match timeout {
+            Timeout::Old(time) => or_else(call.old(time), || call.time64_of_old(time)),
+            Timeout::Time64(time) => or_else(call.time64(time), || call.old_of_time64(time)),
+        }
+    }
+}
+
+/// Whether a ring may be mapped there: rings start pages.
+#[inline(always)]
+fn may_be_context(ctx: AioContext) -> bool {
+    ctx != AioContext::NONE && ctx.0 % 4096 == 0
+}
+
+/// The second call's answer where the first is missing or forbidden. Where
+/// both are, the first has said why.
+#[inline(always)]
+fn or_else(
+    first: Result<usize, Errno>,
+    second: impl FnOnce() -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    match first {
+        Err(missing @ (Errno::NOSYS | Errno::PERM)) => match second() {
+            Err(Errno::NOSYS | Errno::PERM) => Err(missing),
+            answer => answer,
+        },
+        answer => answer,
+    }
+}
+
+/// All but the time. The methods' promise is that of [`get_events_masked`].
+#[derive(Clone, Copy)]
+struct Call {
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    sigmask: *const SigSet,
+}
+
+impl Call {
+    /// # Safety
+    /// See [`Call`].
+    #[inline(always)]
+    unsafe fn old(self, time: *const OldTimespec) -> Result<usize, Errno> {
+        let Call {
+            ctx,
+            min_nr,
+            nr,
+            events,
+            sigmask,
+        } = self;
+        if sigmask.is_null() {
+            // SAFETY: the caller's promise.
+            return unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) };
+        }
+        with_mask(sigmask, |mask| {
+            // SAFETY: the caller's promise; the argument is alive here.
+            unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
+        })
+    }
+
+    /// # Safety
+    /// See [`Call`].
+    #[inline(always)]
+    unsafe fn time64(self, time: *const Timespec) -> Result<usize, Errno> {
+        let Call {
+            ctx,
+            min_nr,
+            nr,
+            events,
+            sigmask,
+        } = self;
+        with_mask(sigmask, |mask| {
+            // SAFETY: the caller's promise; the argument is alive here.
+            unsafe { sys::io_pgetevents_time64(ctx, min_nr, nr, events, time, mask) }
+        })
+    }
+
+    /// riscv32, and kernels without 32-bit time.
+    ///
+    /// # Safety
+    /// See [`Call`].
+    #[cold]
+    unsafe fn time64_of_old(self, time: *const OldTimespec) -> Result<usize, Errno> {
+        // SAFETY: the caller's promise, also of the copy.
+        unsafe {
+            let time = time.as_ref().map(|time| Timespec {
+                sec: i64::from(time.sec),
+                nsec: i64::from(time.nsec),
+            });
+            self.time64(time.as_ref().map_or(null(), core::ptr::from_ref))
+        }
+    }
+
+    /// Kernels before 5.1.
+    ///
+    /// # Safety
+    /// See [`Call`].
+    #[cold]
+    unsafe fn old_of_time64(self, time: *const Timespec) -> Result<usize, Errno> {
+        // SAFETY: the caller's promise, also of the copy.
+        unsafe {
+            let time = time.as_ref().map(old_timespec);
+            self.old(time.as_ref().map_or(null(), core::ptr::from_ref))
+        }
+    }
+}
+
+/// Too long for the narrow type is its maximum, and negative stays negative.
+fn old_timespec(time: &Timespec) -> OldTimespec {
+    let longest = if time.sec < 0 { Long::MIN } else { Long::MAX };
+    OldTimespec {
+        sec: time.sec.try_into().unwrap_or(longest),
+        // C's structure has 32 bits there.
+        nsec: Long::from(time.nsec as i32),
+    }
+}
