@@ -19,6 +19,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Suite {
     name: String,
     arch: Option<String>,
+    sources: bool,
     state: PathBuf,
 }
 
@@ -26,18 +27,29 @@ impl Suite {
     /// Its index, fetched at most once a day; an older one serves where there
     /// is no network. Of several suites, joined by `+`, the first is preferred.
     pub(crate) fn open(cache: &Cache, name: &str) -> Result<Suite> {
-        Suite::at(name, None, cache.path("apt").join(name))
+        Suite::at(name, None, false, cache.path("apt").join(name))
+    }
+
+    /// Its source packages.
+    pub(crate) fn sources(cache: &Cache, name: &str) -> Result<Suite> {
+        let state = cache.path("apt").join(format!("{name}:source"));
+        Suite::at(name, None, true, state)
     }
 
     /// As another architecture (Debian's name) sees it.
     pub(crate) fn foreign(cache: &Cache, name: &str, arch: &str) -> Result<Suite> {
         let state = cache.path("apt").join(format!("{name}:{arch}"));
-        Suite::at(name, Some(arch.to_owned()), state)
+        Suite::at(name, Some(arch.to_owned()), false, state)
     }
 
-    fn at(name: &str, arch: Option<String>, state: PathBuf) -> Result<Suite> {
+    fn at(name: &str, arch: Option<String>, sources: bool, state: PathBuf) -> Result<Suite> {
         let name = name.to_owned();
-        let suite = Suite { name, arch, state };
+        let suite = Suite {
+            name,
+            arch,
+            sources,
+            state,
+        };
         suite
             .update()
             .with_context(|| format!("Debian's suite {}", suite.name))?;
@@ -51,13 +63,14 @@ impl Suite {
         } else {
             String::new()
         };
+        let kind = if self.sources { "deb-src" } else { "deb" };
         let line = |suite: &str| {
             let security = if suite.ends_with("-security") {
                 "-security"
             } else {
                 ""
             };
-            format!("deb {keys}{mirror}{security} {suite} main\n")
+            format!("{kind} {keys}{mirror}{security} {suite} main\n")
         };
         let source: String = self.name.split('+').map(line).collect();
         let (list, stamp) = (self.state.join("sources.list"), self.stamp());
@@ -94,7 +107,7 @@ impl Suite {
             let names = lists.filter_map(|entry| Some(entry.ok()?.file_name()));
             names
                 .filter_map(|name| name.into_string().ok())
-                .any(|name| name.contains("_Packages"))
+                .any(|name| name.contains("_Packages") || name.contains("_Sources"))
         })
     }
 
@@ -152,6 +165,15 @@ impl Suite {
         let list = output(apt.args(["search", "--names-only", pattern]))?;
         let names = list.lines().filter_map(|line| line.split(' ').next());
         Ok(names.map(str::to_owned).collect())
+    }
+
+    /// A source package, unpacked with Debian's patches into a folder of its own
+    /// in `folder`.
+    pub(crate) fn source(&self, package: &str, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut apt = self.apt("apt-get");
+        apt.args(["source", "-qq", package]).current_dir(folder);
+        output(&mut apt).map(drop)
     }
 
     /// The archives of packages, each `NAME` or `NAME=VERSION`, in `folder`.

@@ -91,6 +91,8 @@ enum Verbs {
     Rustc { suite: String, version: String },
     /// Print the folder of QEMU's emulators
     Emulators,
+    /// Print the folder that Debian's source of a package is unpacked in
+    Source { suite: String, package: String },
     /// What rustc calls as m68k's linker
     #[command(hide = true)]
     Link(m68k::Link),
@@ -193,6 +195,10 @@ fn run(command: Verbs) -> Result<ExitCode> {
             println!("{}", compiler.display());
         }
         Verbs::Link(link) => m68k::link(&link)?,
+        Verbs::Source { suite, package } => {
+            let source = toolchain::source(&Cache::open()?, &suite, &package)?;
+            println!("{}", source.display());
+        }
         Verbs::Emulators => println!("{}", toolchain::qemu(&Cache::open()?)?.display()),
     }
     Ok(ExitCode::SUCCESS)

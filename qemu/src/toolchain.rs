@@ -51,6 +51,16 @@ pub(crate) fn headers(cache: &Cache) -> Result<PathBuf> {
     })
 }
 
+/// The source of a package, with Debian's patches.
+pub(crate) fn source(cache: &Cache, suite: &str, package: &str) -> Result<PathBuf> {
+    let entry = cache.entry(&format!("{package}-source-{suite}"), |folder| {
+        Suite::sources(cache, suite)?.source(package, folder)
+    })?;
+    let mut inside = fs::read_dir(&entry)?.filter_map(|inside| Some(inside.ok()?.path()));
+    let unpacked = inside.find(|path| path.is_dir());
+    unpacked.with_context(|| format!("nothing is unpacked in {}", entry.display()))
+}
+
 /// A linker as rustc is told of it.
 pub(crate) struct Link {
     pub(crate) program: PathBuf,

@@ -1,0 +1,683 @@
+/*
+ * Calls a libaio at random, bad arguments included, and prints what came of
+ * each call: the same sequence, whatever library is below. Two that behave
+ * alike print the same.
+ *
+ *	differential SEED CALLS FILE
+ *
+ * Nothing may depend on time or on other processes: an operation that ends
+ * later has an eventfd, which is read before the next call; and a call that
+ * would wait for ever is given a timeout.
+ *
+ * OLD: the entries of LIBAIO_0.1 are called by their versions (a shared
+ * library); otherwise what they are defined to be.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <libaio.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern int io_queue_wait(io_context_t ctx, struct timespec *timeout);
+
+#ifdef OLD
+extern int cancel_old(io_context_t, struct iocb *);
+extern int getevents_old(io_context_t, long, struct io_event *,
+			 const struct timespec *);
+extern int queue_wait_old(io_context_t, struct timespec *);
+__asm__(".symver cancel_old, io_cancel@LIBAIO_0.1");
+__asm__(".symver getevents_old, io_getevents@LIBAIO_0.1");
+__asm__(".symver queue_wait_old, io_queue_wait@LIBAIO_0.1");
+#else
+static int cancel_old(io_context_t ctx, struct iocb *iocb)
+{
+	struct io_event event;
+	return io_cancel(ctx, iocb, &event);
+}
+static int getevents_old(io_context_t ctx, long nr, struct io_event *events,
+			 const struct timespec *timeout)
+{
+	return io_getevents(ctx, 1, nr, events, (struct timespec *)timeout);
+}
+static int queue_wait_old(io_context_t ctx, struct timespec *timeout)
+{
+	return io_queue_wait(ctx, timeout);
+}
+#endif
+
+enum { CONTEXTS = 3, IOCBS = 12, PIPES = 4, BYTES = 512 };
+
+static io_context_t contexts[CONTEXTS];
+static int ready[CONTEXTS]; /* events in the ring */
+static struct iocb iocbs[IOCBS];
+static struct iovec vectors[IOCBS][2];
+static char buffers[IOCBS][BYTES];
+static int in_flight[IOCBS]; /* 0, or the context's number from 1 on */
+static int signals_of[IOCBS]; /* an eventfd each */
+static int pipes[PIPES][2];
+static int busy[PIPES]; /* 0, or the polling iocb's number from 1 on */
+static int file, readable, writable;
+static volatile sig_atomic_t caught;
+static char *fake, *zeros, *constant; /* pages */
+
+static uint64_t state;
+
+static unsigned below(unsigned limit)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (unsigned)(state >> 32) % limit;
+}
+
+static void handler(int signal)
+{
+	caught += signal == SIGUSR1 ? 1 : 100;
+}
+
+static unsigned sum(const char *bytes)
+{
+	unsigned sum = 0;
+	for (int i = 0; i < BYTES; i++)
+		sum = sum * 31 + (unsigned char)bytes[i];
+	return sum;
+}
+
+/* The result of a call; errno has to be what it was before. */
+static int result(const char *call, int result)
+{
+	printf("%s = %d, errno %d, signals %d\n", call, result, errno, caught);
+	errno = 77;
+	return result;
+}
+
+static void wait_for(int iocb)
+{
+	uint64_t count;
+	if (read(signals_of[iocb], &count, sizeof count) != sizeof count)
+		abort();
+}
+
+static int number(struct io_event *event)
+{
+	struct iocb *iocb = event->obj;
+	return iocb >= iocbs && iocb < iocbs + IOCBS ? (int)(iocb - iocbs) : -1;
+}
+
+static void done(int context, int iocb)
+{
+	if (iocb < 0)
+		abort();
+	in_flight[iocb] = 0;
+	ready[context]--;
+}
+
+static void callback(io_context_t ctx, struct iocb *iocb, long res, long res2)
+{
+	int which = 0;
+	while (which < CONTEXTS && contexts[which] != ctx)
+		which++;
+	printf("\tcallback(%d, %d, %ld, %ld)\n", which, (int)(iocb - iocbs),
+	       res, res2);
+	done(which, (int)(iocb - iocbs));
+}
+
+static void print_events(int context, struct io_event *events, int count)
+{
+	for (int i = 0; i < count; i++) {
+		int iocb = number(&events[i]);
+		printf("\tevent(%d, %d, %ld, %ld) %x\n", iocb,
+		       events[i].data == iocbs[iocb].data, (long)events[i].res,
+		       (long)events[i].res2, sum(buffers[iocb]));
+		done(context, iocb);
+	}
+}
+
+static int live(void)
+{
+	int context = (int)below(CONTEXTS);
+	for (int i = 0; i < CONTEXTS; i++, context = (context + 1) % CONTEXTS)
+		if (contexts[context])
+			return context;
+	return -1;
+}
+
+static void setup(void)
+{
+	static const int sizes[] = { -1, 0, 1, 8, 20, 5000000 };
+	int size = sizes[below(6)], context = (int)below(CONTEXTS), res;
+	io_context_t garbage = (io_context_t)zeros, *ctxp = &contexts[context];
+
+	if (contexts[context]) {
+		result("setup of one that is set up", io_setup(size, ctxp));
+		return;
+	}
+	switch (below(6)) {
+	case 0:
+		result("setup, garbage", io_setup(size, &garbage));
+		printf("\t%d\n", garbage == (io_context_t)zeros);
+		break;
+	case 1:
+		result("setup, null", io_setup(size, NULL));
+		break;
+	case 2:
+		result("setup, bad", io_setup(size, (void *)-1));
+		break;
+	case 3:
+		*ctxp = (io_context_t)zeros;
+		res = result("queue_init", io_queue_init(size, ctxp));
+		printf("\t%d\n", *ctxp == (io_context_t)zeros);
+		if (res)
+			*ctxp = NULL;
+		break;
+	default:
+		result("setup", io_setup(size, ctxp));
+		printf("\t%d\n", *ctxp != NULL);
+	}
+}
+
+static void destroy(void)
+{
+	int context = live();
+	io_context_t ctx;
+
+	switch (below(6)) {
+	case 0:
+		result("destroy, null", io_destroy(NULL));
+		return;
+	case 1:
+		result("destroy, garbage", io_destroy((io_context_t)zeros));
+		return;
+	case 2:
+		result("queue_release, bad",
+		       io_queue_release((io_context_t)-1));
+		return;
+	}
+	if (context < 0 || below(3))
+		return;
+	ctx = contexts[context];
+	if (below(2))
+		result("destroy", io_destroy(ctx));
+	else
+		result("queue_release", io_queue_release(ctx));
+	result("destroy again", io_destroy(ctx));
+	result("submit, destroyed", io_submit(ctx, 0, NULL));
+	contexts[context] = NULL;
+	ready[context] = 0;
+	for (int i = 0; i < IOCBS; i++)
+		if (in_flight[i] == context + 1) {
+			uint64_t count;
+			in_flight[i] = 0;
+			/* Cancelled, or done and never read. */
+			poll(&(struct pollfd){ signals_of[i], POLLIN, 0 }, 1, 0) &&
+				read(signals_of[i], &count, sizeof count) < 0 &&
+				(abort(), 0);
+		}
+	for (int i = 0; i < PIPES; i++)
+		if (busy[i] && !in_flight[busy[i] - 1])
+			busy[i] = 0;
+}
+
+/* Fills a free iocb; tells whether it will be in flight for a while. */
+static int prepare(int i, int *waits)
+{
+	struct iocb *iocb = &iocbs[i];
+	long long offset = (long long)below(4) * 128 - (below(8) ? 0 : 700);
+	int fds[] = { file, file, file, readable, writable, -1, 999 };
+	int fd = fds[below(7)], pipe;
+
+	*waits = 0;
+	vectors[i][0] = (struct iovec){ buffers[i], 100 };
+	vectors[i][1] = (struct iovec){ buffers[i] + 200, below(300) };
+	switch (below(10)) {
+	case 0:
+		io_prep_pread(iocb, fd, buffers[i], below(BYTES), offset);
+		break;
+	case 1:
+		io_prep_pwrite(iocb, fd, buffers[i], below(BYTES), offset);
+		break;
+	case 2:
+		io_prep_preadv(iocb, fd, vectors[i], (int)below(4) - 1, offset);
+		break;
+	case 3:
+		io_prep_pwritev(iocb, fd, vectors[i], (int)below(3), offset);
+		break;
+	case 4:
+		io_prep_preadv2(iocb, fd, vectors[i], 2, offset,
+				below(2) ? 0x10000 : 0);
+		break;
+	case 5:
+		io_prep_pwritev2(iocb, fd, vectors[i], 2, offset,
+				 below(2) ? 0x40000000 : 2);
+		break;
+	case 6:
+		io_prep_fsync(iocb, fd);
+		*waits = 1;
+		break;
+	case 7:
+		io_prep_fdsync(iocb, fd);
+		*waits = 1;
+		break;
+	case 8:
+		pipe = (int)below(PIPES);
+		if (busy[pipe])
+			return 0;
+		io_prep_poll(iocb, pipes[pipe][0], POLLIN | POLLRDHUP);
+		*waits = 2 + pipe;
+		break;
+	default:
+		io_prep_pread(iocb, fd, buffers[i], BYTES, offset);
+		switch (below(5)) {
+		case 0:
+			iocb->aio_lio_opcode = (short)below(12);
+			if (iocb->aio_lio_opcode == IO_CMD_POLL ||
+			    iocb->aio_lio_opcode == IO_CMD_FSYNC ||
+			    iocb->aio_lio_opcode == IO_CMD_FDSYNC)
+				iocb->aio_lio_opcode = 77;
+			break;
+		case 1:
+			iocb->u.c.buf = NULL;
+			break;
+		case 2:
+			iocb->u.c.buf = (void *)-1;
+			break;
+		case 3:
+			iocb->u.c.nbytes = (unsigned long)-1;
+			break;
+		case 4:
+			iocb->u.c.__pad3 = 1;
+		}
+	}
+	io_set_callback(iocb, callback);
+	io_set_eventfd(iocb, signals_of[i]);
+	if (!below(20))
+		iocb->u.c.resfd = 999;
+	return 1;
+}
+
+static void submit(void)
+{
+	struct iocb *batch[4] = { 0 };
+	int waits[4], context = live(), count = 0, want = (int)below(5), res;
+	long nr;
+
+	for (int i = 0; i < IOCBS && count < want; i++)
+		if (!in_flight[i] && below(3) && prepare(i, &waits[count])) {
+			if (waits[count] > 1)
+				busy[waits[count] - 2] = i + 1;
+			batch[count] = &iocbs[i];
+			/* None beside an fsync, or their order would vary. */
+			if (waits[count++] == 1)
+				break;
+		}
+	nr = count;
+	switch (below(12)) {
+	case 0:
+		result("submit, null context", io_submit(NULL, nr, batch));
+		context = -1;
+		break;
+	case 1:
+		result("submit, bad context",
+		       io_submit((io_context_t)-1, nr, batch));
+		context = -1;
+		break;
+	case 2:
+		result("submit, garbage",
+		       io_submit((io_context_t)zeros, nr, batch));
+		context = -1;
+		break;
+	}
+	if (context < 0) {
+		for (int i = 0; i < count; i++)
+			if (waits[i] > 1)
+				busy[waits[i] - 2] = 0;
+		return;
+	}
+	switch (below(12)) {
+	case 0:
+		result("submit, no array", io_submit(contexts[context], 1, NULL));
+		break;
+	case 1:
+		result("submit, bad array",
+		       io_submit(contexts[context], 2, (void *)-1));
+		break;
+	case 2:
+		result("submit, negative",
+		       io_submit(contexts[context], -1, batch));
+		break;
+	case 3:
+		nr = count < 4 ? count + 1 : count; /* a null at the end */
+	}
+	res = result("submit", io_submit(contexts[context], nr, batch));
+	for (int i = 0; i < count; i++) {
+		int iocb = (int)(batch[i] - iocbs);
+		if (i >= res) {
+			if (waits[i] > 1)
+				busy[waits[i] - 2] = 0;
+			continue;
+		}
+		in_flight[iocb] = context + 1;
+		if (waits[i] > 1)
+			continue;
+		/* Buffered transfers are over; an fsync is soon. */
+		wait_for(iocb);
+		ready[context]++;
+	}
+}
+
+static void trigger(void)
+{
+	int pipe = (int)below(PIPES), iocb = busy[pipe] - 1;
+	char byte = 0;
+
+	if (!busy[pipe] || write(pipes[pipe][1], "", 1) != 1)
+		return;
+	wait_for(iocb);
+	if (read(pipes[pipe][0], &byte, 1) != 1)
+		abort();
+	ready[in_flight[iocb] - 1]++;
+	busy[pipe] = 0;
+	printf("poll %d is over\n", iocb);
+}
+
+static void cancel(void)
+{
+	struct io_event event = { 0 };
+	int pipe = (int)below(PIPES), iocb, context = live();
+	int old = (int)below(2);
+
+	switch (below(6)) {
+	case 0:
+		result("cancel, null", io_cancel(NULL, &iocbs[0], &event));
+		return;
+	case 1:
+		result("cancel, bad context",
+		       io_cancel((io_context_t)-1, &iocbs[0], &event));
+		return;
+	}
+	if (context < 0)
+		return;
+	switch (below(6)) {
+	case 0:
+		result("cancel, no iocb",
+		       old ? cancel_old(contexts[context], NULL)
+			   : io_cancel(contexts[context], NULL, &event));
+		return;
+	case 1:
+		iocbs[0].key = in_flight[0] ? 0 : below(2);
+		if (in_flight[0] && iocbs[0].aio_lio_opcode == IO_CMD_POLL)
+			return;
+		result("cancel, not to be",
+		       old ? cancel_old(contexts[context], &iocbs[0])
+			   : io_cancel(contexts[context], &iocbs[0], NULL));
+		return;
+	}
+	if (!busy[pipe])
+		return;
+	iocb = busy[pipe] - 1;
+	context = in_flight[iocb] - 1;
+	result("cancel", old ? cancel_old(contexts[context], &iocbs[iocb])
+			     : io_cancel(contexts[context], &iocbs[iocb],
+					 &event));
+	wait_for(iocb);
+	ready[context]++;
+	busy[pipe] = 0;
+}
+
+static void get_events(void)
+{
+	static const long min_nrs[] = { -1, 0, 0, 1, 1, 2, 5 };
+	static const long nrs[] = { -1, 0, 1, 1, 2, 8, 8 };
+	static struct timespec times[] = {
+		{ 0, 0 }, { 0, 0 }, { 0, 1 }, { 0, 1000000 }, { 1, 0 },
+		{ -1, 0 }, { 0, -1 }, { 0, 2000000000 },
+	};
+	struct io_event events[8], *to = events;
+	long min_nr = min_nrs[below(7)], nr = nrs[below(7)];
+	struct timespec *timeout = &times[below(8)], *given = timeout;
+	int context = live(), how = (int)below(6), bad = 0, res;
+	io_context_t ctx = context < 0 ? NULL : contexts[context];
+	sigset_t mask, *sigmask = NULL, before;
+
+	memset(events, 0x5a, sizeof events);
+	if (!below(4))
+		timeout = given = NULL;
+	switch (below(12)) {
+	case 0:
+		ctx = NULL, bad = 1;
+		/* The old entries of libaio read it themselves. */
+		if (!below(3) && how != 1 && how != 3)
+			timeout = (void *)-1;
+		break;
+	case 1:
+		ctx = (io_context_t)zeros, bad = 1;
+		break;
+	case 2: /* what looks like an empty ring */
+		ctx = (io_context_t)fake, bad = 1;
+		break;
+	case 3:
+		to = NULL;
+		break;
+	case 4:
+		to = (void *)-1;
+		break;
+	case 5:
+		to = (void *)constant;
+	}
+	if (how == 1)
+		min_nr = 1;
+	if (how == 2 || how == 3)
+		min_nr = nr = 0;
+	/* It must not wait for what does not come, or too long. */
+	if (ctx && !bad && min_nr > ready[context] && min_nr <= nr)
+		if (!given || given->tv_sec || given->tv_nsec < 0 ||
+		    given->tv_nsec > 1000000)
+			timeout = &times[2];
+	if (how >= 4) {
+		switch (below(5)) {
+		case 0:
+			break;
+		case 1:
+			sigmask = (void *)-1;
+			break;
+		case 2:
+			sigfillset(&mask);
+			sigmask = &mask;
+			break;
+		default:
+			sigemptyset(&mask);
+			sigmask = &mask;
+			if (!below(3))
+				kill(getpid(), SIGUSR1);
+		}
+	}
+	errno = 77;
+	switch (how) {
+	case 1:
+		res = result("getevents of 0.1",
+			     getevents_old(ctx, nr, to, timeout));
+		break;
+	case 2:
+		res = result("queue_wait", io_queue_wait(ctx, timeout));
+		break;
+	case 3:
+		res = result("queue_wait of 0.1", queue_wait_old(ctx, timeout));
+		break;
+	case 4:
+	case 5:
+		res = result("pgetevents", io_pgetevents(ctx, min_nr, nr, to,
+							 timeout, sigmask));
+		sigprocmask(SIG_BLOCK, NULL, &before);
+		printf("\tmask %d\n", sigismember(&before, SIGUSR1));
+		break;
+	default:
+		res = result("getevents",
+			     io_getevents(ctx, min_nr, nr, to, timeout));
+	}
+	printf("\t%ld %ld of %d %s\n", min_nr, nr, ctx && !bad ? ready[context] : 0,
+	       timeout ? "in time" : "for ever");
+	if (res > 0)
+		print_events(context, events, res);
+}
+
+/* A signal ends a wait. */
+static void interrupted(void)
+{
+	struct itimerval soon = { { 0, 0 }, { 0, 3000 } };
+	struct io_event events[8];
+	int context = live(), res;
+
+	if (context < 0 || ready[context] > 1)
+		return;
+	setitimer(ITIMER_REAL, &soon, NULL);
+	res = result("getevents, a signal",
+		     io_getevents(contexts[context], 2, 8, events, NULL));
+	if (res > 0)
+		print_events(context, events, res);
+}
+
+static void run(void)
+{
+	int context = live();
+
+	switch (below(4)) {
+	case 0:
+		result("queue_run, null", io_queue_run(NULL));
+		return;
+	case 1:
+		result("queue_run, garbage", io_queue_run((io_context_t)zeros));
+		return;
+	}
+	if (context >= 0)
+		result("queue_run", io_queue_run(contexts[context]));
+}
+
+/* A child has no part in its parent's contexts, and takes nothing away. */
+static void child(void)
+{
+	struct timespec zero = { 0, 0 };
+	struct io_event events[8];
+	int context = live(), status;
+	io_context_t ctx = context < 0 ? NULL : contexts[context];
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		result("child: poll", io_getevents(ctx, 0, 8, events, &zero));
+		result("child: wait", io_getevents(ctx, 0, 8, events, NULL));
+		result("child: run", io_queue_run(ctx));
+		result("child: submit", io_submit(ctx, 0, NULL));
+		result("child: destroy", io_destroy(ctx));
+		ctx = NULL;
+		result("child: setup", io_setup(1, &ctx));
+		result("child: poll its own",
+		       io_getevents(ctx, 0, 1, events, &zero));
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	printf("child: %x\n", status);
+}
+
+/* What a ring's header has: id, nr, head, tail, magic. */
+static const uint32_t empty_ring[8] = { 0, 128, 5, 5, 0xa10a10a1, 1, 0, 32 };
+
+static char *page(const void *content, size_t bytes, int protection)
+{
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		abort();
+	if (bytes)
+		memcpy(page, content, bytes);
+	mprotect(page, 4096, protection);
+	return page;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = handler };
+	sigset_t usr1;
+	int calls;
+
+	if (argc != 4)
+		return 2;
+	state = strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15 + 1;
+	calls = atoi(argv[2]);
+	file = open(argv[3], O_RDWR | O_CREAT | O_TRUNC, 0600);
+	readable = open(argv[3], O_RDONLY);
+	writable = open(argv[3], O_WRONLY);
+	if (file < 0 || readable < 0 || writable < 0)
+		return 2;
+	for (int i = 0; i < IOCBS; i++) {
+		memset(buffers[i], 'a' + i, BYTES);
+		signals_of[i] = eventfd(0, EFD_CLOEXEC);
+	}
+	for (int i = 0; i < PIPES; i++)
+		if (pipe(pipes[i]))
+			return 2;
+	zeros = page(NULL, 0, PROT_READ);
+	constant = page(NULL, 0, PROT_READ);
+	fake = page(empty_ring, sizeof empty_ring, PROT_READ);
+	sigaction(SIGUSR1, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+	errno = 77;
+
+	for (int call = 0; call < calls; call++) {
+		switch (below(20)) {
+		case 0:
+		case 1:
+			setup();
+			break;
+		case 2:
+			destroy();
+			break;
+		case 3:
+		case 4:
+		case 5:
+		case 6:
+		case 7:
+			submit();
+			break;
+		case 8:
+		case 9:
+			trigger();
+			break;
+		case 10:
+		case 11:
+			cancel();
+			break;
+		case 12:
+			run();
+			break;
+		case 13:
+			if (!below(4))
+				interrupted();
+			break;
+		case 14:
+			if (!below(4))
+				child();
+			break;
+		default:
+			get_events();
+		}
+		errno = 77;
+	}
+	printf("%d calls, file %lld\n", calls, (long long)lseek(file, 0, SEEK_END));
+	return 0;
+}
