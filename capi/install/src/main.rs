@@ -95,9 +95,13 @@ fn install(cli: &Cli) -> Result<()> {
     fs::write(&path, text).with_context(|| path.display().to_string())
 }
 
-/// The folder of the crate `linux-aio-capi`.
+/// The folder of the crate `linux-aio-capi`: beside this one's, unless told
+/// that a changed copy of the project is to be tested.
 fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    std::env::var_os("LINUX_AIO_COPY").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
+        |copy| Path::new(&copy).join("capi"),
+    )
 }
 
 /// Has cargo build the static library, and tells where it is.

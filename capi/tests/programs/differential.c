@@ -10,7 +10,8 @@
  * would wait for ever is given a timeout.
  *
  * OLD: the entries of LIBAIO_0.1 are called by their versions (a shared
- * library); otherwise what they are defined to be.
+ * library); otherwise what they are defined to be. TIME64: a 32-bit program
+ * with 64-bit time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,6 +31,11 @@
 #include <unistd.h>
 
 extern int io_queue_wait(io_context_t ctx, struct timespec *timeout);
+
+#ifdef TIME64
+/* These read a time of the other width: the program cannot call them. */
+#define io_queue_wait(ctx, timeout) io_getevents(ctx, 0, 0, NULL, timeout)
+#endif
 
 #ifdef OLD
 extern int cancel_old(io_context_t, struct iocb *);

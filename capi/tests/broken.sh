@@ -1,0 +1,82 @@
+# Libraries broken on purpose: the same comparison has to fail on each. Sourced
+# by `run`, after `behaviour`.
+
+broken=$work/broken
+limit=8
+tree=$broken/tree
+rm -rf "$tree"
+mkdir -p "$tree"
+git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$tree"
+
+# seen NAME: the comparison differs below the library of that name. What it
+# met first shows.
+seen() {
+    local line
+    LD_LIBRARY_PATH=$broken/$1 traces "broken-$1" "$work/differential-reference"
+    if same_traces "broken-$1" reference >"$broken/$1.diff"; then
+        echo "nothing saw it"
+        return 1
+    fi
+    line=$(sed -n 's/^> *//p' "$broken/$1.diff" | head -n 1)
+    echo "note: ${line##*/differential-reference: }"
+}
+
+# changed NAME FILE SED: with the source changed.
+changed() {
+    local name=$1 file=$2 change=$3 status
+    sed -i "$change" "$tree/$file"
+    if cmp "$file" "$tree/$file"; then
+        echo "the change does not apply"
+        return 1
+    fi
+    CARGO_TARGET_DIR=$broken/target LINUX_AIO_COPY=$tree \
+        "$capi_install" --destdir "$broken/$name.installed"
+    status=$?
+    cp "$file" "$tree/$file"
+    [ "$status" = 0 ] || return
+    rm -rf "${broken:?}/$name"
+    cp -r "$broken/$name.installed/usr/local/lib" "$broken/$name"
+    seen "$name"
+}
+
+# without NAME SYMBOL...: with symbols missing, linked anew of the same object.
+without() {
+    local name=$1 symbol object=$broken/$1.o map=$broken/$1.map
+    shift
+    cp "$target/capi/libaio/libaio.o" "$object"
+    cp "$target/capi/libaio/libaio.map" "$map"
+    for symbol in "$@"; do
+        objcopy --localize-symbol="$symbol" "$object" || return
+    done
+    mkdir -p "$broken/$name"
+    cc -shared -nostdlib -Wl,--version-script="$map" -Wl,-soname,libaio.so.1 \
+        -o "$broken/$name/libaio.so.1" "$object" || return
+    [ "$(exported "$broken/$name/libaio.so.1" | grep -c ' io_')" = $((13 - $#)) ] || return
+    seen "$name"
+}
+
+. capi/tests/symbols.sh >/dev/null
+check "broken: no io_pgetevents" without pgetevents io_pgetevents@@LIBAIO_0.5
+check "broken: no io_cancel of 0.1" without cancel io_cancel@LIBAIO_0.1
+check "broken: no io_getevents of 0.1" without getevents io_getevents@LIBAIO_0.1
+check "broken: no io_queue_wait of 0.1" without queue_wait io_queue_wait@LIBAIO_0.1
+check "broken: -1 for each error" changed minus-one capi/src/lib.rs \
+    's/-errno.raw()/-1/'
+check "broken: io_pgetevents answers ENOSYS" changed enosys capi/src/lib.rs \
+    's/raw::get_events_masked([^)]*)/Err(Errno::NOSYS)/'
+check "broken: the mask is ignored" changed mask capi/src/lib.rs \
+    's/timeout, sigmask)/timeout, core::ptr::null())/'
+check "broken: 0.1's io_getevents waits for none" changed old capi/src/lib.rs \
+    's/io_getevents(ctx, 1, nr/io_getevents(ctx, 0, nr/'
+check "broken: io_queue_run takes none" changed run capi/src/queue.rs \
+    's/io_getevents(ctx, 0, 1,/io_getevents(ctx, 0, 0,/'
+check "broken: io_queue_run swaps the results" changed swapped capi/src/queue.rs \
+    's/event.res as c_long, event.res2 as c_long/event.res2 as c_long, event.res as c_long/'
+check "broken: io_queue_init keeps the old value" changed kept capi/src/queue.rs \
+    '/\*ctxp = AioContext::NONE;/d'
+check "broken: io_queue_wait asks for one" changed asks capi/src/queue.rs \
+    's/io_getevents(ctx, 0, 0, null_mut()/io_getevents(ctx, 1, 1, null_mut()/'
+check "broken: every ring is empty" changed empty src/raw.rs \
+    's/ring_is_empty(ctx)/true/'
+check "broken: what has no ring is asked for it" changed magic src/ring/peek.rs \
+    's/(\*header).magic == RingHeader::MAGIC/true/'

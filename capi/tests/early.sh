@@ -1,0 +1,54 @@
+# What libaio has not: no libc below, no fault on a bad context; and the ring
+# beside other readers. Sourced by `run`.
+
+# freestanding COMPILER ARGUMENT...: a program without a C library.
+freestanding() {
+    local cc=$1
+    shift
+    "$cc" -O2 -Wall -Wextra -Werror -nostdlib -I"$ours/include" "$programs/early.c" "$@" -o "$work/early" || return
+    "$work/early" <"$programs/early.c" || return
+    ! readelf -dW "$work/early" | grep NEEDED | grep -v libaio
+}
+
+# While a static program is relocated there is no errno yet: libaio's own
+# archive faults.
+ifunc() {
+    gcc -O2 -Wall -Wextra -Werror -fPIE -I"$ours/include" "$programs/ifunc.c" "$@" -o "$work/ifunc" &&
+        "$work/ifunc"
+}
+ifunc_fault() {
+    ifunc "$@"
+    [ $? = 139 ]
+}
+
+# polled PROGRAM LIBRARIES: no call for an empty ring, one for a ready one.
+polled() {
+    local log=$work/polled.strace
+    gcc -O2 -Wall -Wextra -Werror -I"$ours/include" "$programs/polls.c" -o "$work/polls" "$@" || return
+    strace -o "$log" "$work/polls" 100 || return
+    sed -n '/^write(2, "\["/,/^write(2, "\]"/p' "$log" >"$log.between"
+    [ "$(grep -c . "$log.between")" = 2 ] || return
+    [ "$(grep -cE '^io_p?getevents' "$log")" = 1 ]
+}
+
+stress() {
+    gcc -O2 -Wall -Wextra -Werror -pthread -I"$ours/include" "$programs/stress.c" "$ours/lib/libaio.a" -o "$work/stress" &&
+        timeout 60 "$work/stress" "$1"
+}
+
+garbage() {
+    gcc -O2 -Wall -Wextra -Werror -I"$ours/include" "$programs/garbage.c" "$@" -o "$work/garbage" && "$work/garbage"
+}
+
+check "no libc, static" freestanding gcc -static "$ours/lib/libaio.a"
+check "no libc, static-pie" freestanding gcc -static-pie -fPIE "$ours/lib/libaio.a"
+check "no libc, the shared library alone" freestanding gcc "$ours/lib/libaio.so" -Wl,-rpath,"$ours/lib"
+check "no libc, i686" freestanding i686-linux-gnu-gcc -static "$ours32/lib/libaio.a"
+check "before libc's start, static" ifunc -static "$ours/lib/libaio.a"
+check "before libc's start, static-pie" ifunc -static-pie "$ours/lib/libaio.a"
+check "before libc's start, shared" ifunc -pie "$ours/lib/libaio.so" -Wl,-rpath,"$ours/lib"
+check "before libc's start, libaio's own faults" ifunc_fault -static "$ref_a"
+check "an empty ring costs no system call" polled "$ours/lib/libaio.a"
+check "an empty ring of the reference" polled "$ref_a"
+check "a bad context is refused, not read" garbage "$ours/lib/libaio.a"
+check "threads" stress 1.5

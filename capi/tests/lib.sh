@@ -1,0 +1,75 @@
+# What the C interface's tests share. Sourced, in the project's folder.
+
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target/capi-tests" || exit
+target=$(cd "$target" && pwd)
+export CARGO_TARGET_DIR=$target CARGO_TERM_COLOR=never LC_ALL=C
+unset CC
+work=$target/capi-tests
+programs=$PWD/capi/tests/programs
+passed=0 failed=0
+
+# check NAME COMMAND...: one check; what it printed shows if it failed.
+check() {
+    local name=$1 log
+    shift
+    log=$work/logs/${name//[^A-Za-z0-9.-]/-}.log
+    mkdir -p "$work/logs"
+    if ("$@") >"$log" 2>&1; then
+        passed=$((passed + 1))
+        printf 'ok      %s%s\n' "$name" "$(sed -n 's/^note: /: /p' "$log" | tail -n 1)"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %s; the last lines of %s:\n' "$name" "$log"
+        tail -n 15 "$log" | sed 's/^/    | /'
+    fi
+}
+
+finish() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+}
+
+# The reference: Debian's binaries of libaio1 and libaio-dev, and its source.
+reference() {
+    ref_so=$(ldconfig -p | sed -n 's/^\tlibaio\.so\.1\(t64\)\? (.*x86-64.*) => //p' | head -n 1)
+    ref_a=$(gcc -print-file-name=libaio.a)
+    if [ ! -f "$ref_so" ] || [ ! -f "$ref_a" ]; then
+        echo "libaio-dev is not installed (tests/run tools)"
+        exit 1
+    fi
+    source=$(cargo qemu source bookworm libaio) || exit
+}
+
+# Ours, installed below $ours.
+install_ours() {
+    ours=$work/installed
+    rm -rf "$ours"
+    cargo build --locked --quiet --release -p capi-install || exit
+    capi_install=$target/release/capi-install
+    "$capi_install" --destdir "$ours" || exit
+    ours=$ours/usr/local
+}
+
+# For i686, below $ours32; and a reference from source, as Debian's is another
+# architecture's package.
+install_i686() {
+    ours32=$work/installed-i686
+    rm -rf "$ours32"
+    (
+        . tests/ci/cross.sh
+        use_library || exit
+        "$capi_install" --target i686-unknown-linux-gnu --cc i686-linux-gnu-gcc \
+            --destdir "$ours32" -- -Zbuild-std=core
+    ) || exit
+    ours32=$ours32/usr/local
+    ref32=$work/reference-i686
+    if [ ! -e "$ref32/libaio.so.1" ]; then
+        rm -rf "$ref32"
+        cp -r "$source/src" "$ref32"
+        make -s -C "$ref32" CC=i686-linux-gnu-gcc || exit
+        ln -s libaio.so.1.0.2 "$ref32/libaio.so.1"
+    fi
+    # Its loader and its C library are not where they belong.
+    i686_run=(/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path)
+}

@@ -1,0 +1,31 @@
+/*
+ * What libaio reads memory for and faults: here the kernel refuses it.
+ */
+#include <errno.h>
+#include <libaio.h>
+#include <stdio.h>
+#include <time.h>
+
+static int bad;
+
+static void refused(const char *what, int result)
+{
+	printf("%s: %d\n", what, result);
+	bad |= result != -EINVAL;
+}
+
+int main(void)
+{
+	struct timespec zero = { 0, 0 }, soon = { 0, 1000 };
+	struct io_event event;
+	io_context_t ctx = NULL;
+
+	refused("no address", io_getevents((io_context_t)-1, 0, 1, &event, &zero));
+	refused("no page", io_getevents((io_context_t)&event, 0, 1, &event, &zero));
+	refused("run", io_queue_run((io_context_t)-1));
+	refused("with a mask", io_pgetevents((io_context_t)-1, 0, 1, &event, &zero, NULL));
+	bad |= io_setup(1, &ctx) | io_destroy(ctx);
+	refused("destroyed", io_getevents(ctx, 0, 1, &event, &soon));
+	refused("destroyed, for ever", io_getevents(ctx, 0, 1, &event, NULL));
+	return bad;
+}

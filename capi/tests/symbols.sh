@@ -1,0 +1,85 @@
+# What a linker and a loader see. Sourced by `run`.
+
+# Version, name and kind of each exported symbol, with @ for the old
+# generation.
+exported() {
+    objdump -T "$1" | sed -n 's/^[0-9a-f]* *g *\(D[FO]\) .*[ (]\(LIBAIO_0\.[0-9]\))\? *\(.*\)/\1 \3 \2/p' |
+        sed 's/(\(.*\))/@\1/' | sort
+}
+
+same_symbols() {
+    diff <(exported "$2") <(exported "$1") || return
+    echo "note: $(exported "$1" | grep -c DF) functions"
+}
+
+# Newer Debian's 32-bit libraries have one node more.
+same_symbols_32() {
+    diff <(exported "$2") <(exported "$1" | grep -v LIBAIO_0.6) || return
+    diff <(exported "$1" | grep LIBAIO_0.6) - <<'NODE'
+DF io_getevents_time64 LIBAIO_0.6
+DF io_pgetevents_time64 LIBAIO_0.6
+DO  LIBAIO_0.6
+NODE
+}
+
+# The old generation is not what a new program is linked with.
+old_generation() {
+    diff - <(objdump -T "$1" | sed -n 's/.*(\(LIBAIO_0.1\)) *\(.*\)/\2 \1/p' | sort) <<'OLD'
+io_cancel LIBAIO_0.1
+io_getevents LIBAIO_0.1
+io_queue_wait LIBAIO_0.1
+OLD
+}
+
+# No library below it, nothing undefined, nothing to relocate, to start or to
+# end, no thread-local storage, nothing to write to.
+self_contained() {
+    local dynamic segments
+    dynamic=$(readelf -dW "$1") && segments=$(readelf -lW "$1") || return
+    grep -q "SONAME.*\[$2\]" <<<"$dynamic" || return
+    ! grep -E 'NEEDED|INIT|FINI|\((REL|RELA|JMPREL|TEXTREL)\)' <<<"$dynamic" || return
+    ! grep -E '^ *TLS|RWE' <<<"$segments" || return
+    ! objdump -T "$1" | grep UND || return
+    ! readelf -SW "$1" | grep -E '\.(data|bss|tdata|tbss) ' | grep -v ' 000000 ' || return
+    echo "note: $(stat -Lc %s "$1") bytes"
+}
+
+# The archive's names are libaio's and no more; none is missing.
+archive() {
+    local names undefined
+    names=$(nm -g --defined-only "$1" | sed -n 's/.* T //p' | sort)
+    undefined=$(nm -u "$1" | sed -n 's/^ *U //p' | grep -vx _GLOBAL_OFFSET_TABLE_)
+    if [ -n "$undefined" ]; then
+        echo "undefined: $undefined"
+        return 1
+    fi
+    diff <(objdump -T "$2" | grep ' DF ' | grep -v '(LIBAIO_0.1)' | awk '{ print $NF }' | sort) <(echo "$names")
+}
+
+# Both of Debian's names find it, and --t64 makes the second its own.
+two_names() {
+    local folder=$work/t64
+    [ "$ours/lib/libaio.so.1t64" -ef "$ours/lib/libaio.so.1" ] || return
+    "$capi_install" --t64 --prefix /usr --libdir lib/somewhere --destdir "$folder" || return
+    self_contained "$folder/usr/lib/somewhere/libaio.so" libaio.so.1t64
+}
+
+# A program found by pkg-config alone.
+pkg_config() {
+    local flags
+    flags=$(PKG_CONFIG_PATH=$ours/lib/pkgconfig pkg-config --define-variable=prefix="$ours" --cflags --libs libaio) || return
+    # shellcheck disable=SC2086 # words
+    gcc -Wall -DOLD "$programs/differential.c" $flags -o "$work/pkg-config" || return
+    readelf -d "$work/pkg-config" | grep 'NEEDED.*libaio.so.1'
+}
+
+check "symbols as the reference's" same_symbols "$ours/lib/libaio.so" "$ref_so"
+check "symbols, i686" same_symbols_32 "$ours32/lib/libaio.so" "$ref32/libaio.so.1"
+check "the old generation is not the default" old_generation "$ours/lib/libaio.so"
+check "the old generation, i686" old_generation "$ours32/lib/libaio.so"
+check "the library needs nothing" self_contained "$ours/lib/libaio.so" libaio.so.1
+check "the library needs nothing, i686" self_contained "$ours32/lib/libaio.so" libaio.so.1
+check "the archive needs nothing" archive "$ours/lib/libaio.a" "$ours/lib/libaio.so"
+check "the archive needs nothing, i686" archive "$ours32/lib/libaio.a" "$ours32/lib/libaio.so"
+check "libaio.so.1t64" two_names
+check "pkg-config" pkg_config
