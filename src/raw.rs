@@ -101,11 +101,11 @@ pub unsafe fn get_events_masked(
     timeout: Timeout,
     sigmask: *const SigSet,
 ) -> Result<usize, Errno> {
-    // What by its address is no context is left to the kernel, and so is its
-    // timeout.
-    if !timeout.is_null() && may_be_context(ctx) {
+    // A null context and what is no context by its address are left to the
+    // kernel; in this order, which costs two instructions less than another.
+    if ctx != AioContext::NONE && !timeout.is_null() {
         // SAFETY: the caller's promise.
-        if unsafe { timeout.is_zero() && ring_is_empty(ctx) } {
+        if unsafe { timeout.is_zero() && starts_page(ctx) && ring_is_empty(ctx) } {
             return Ok(0);
         }
     }
@@ -125,10 +125,10 @@ pub unsafe fn get_events_masked(
     }
 }
 
-/// Whether a ring may be mapped there: rings start pages.
+/// As rings do; the smallest pages are of 4 KiB.
 #[inline(always)]
-fn may_be_context(ctx: AioContext) -> bool {
-    ctx != AioContext::NONE && ctx.0 % 4096 == 0
+fn starts_page(ctx: AioContext) -> bool {
+    ctx.0 % 4096 == 0
 }
 
 /// The second call's answer where the first is missing or forbidden. Where
