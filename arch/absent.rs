@@ -27,6 +27,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 0,
+        ppoll: None,
         write: 0,
         exit_group: 0,
         statx: 0,

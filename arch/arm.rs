@@ -36,6 +36,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 220,
+        ppoll: Some(336),
         write: 4,
         exit_group: 248,
         statx: 397,

@@ -219,6 +219,7 @@ fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 11] {
         ("__NR_io_pgetevents", aio.io_pgetevents),
         ("__NR_io_pgetevents_time64", aio.io_pgetevents_time64),
         ("__NR_madvise", Some(base.madvise)),
+        ("__NR_ppoll", base.ppoll),
         ("__NR_write", Some(base.write)),
         ("__NR_exit_group", Some(base.exit_group)),
         ("__NR_statx", Some(base.statx)),

@@ -33,6 +33,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 238,
+        ppoll: Some(302),
         write: 4,
         exit_group: 247,
         statx: 379,

@@ -45,6 +45,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 4218,
+        ppoll: Some(4302),
         write: 4004,
         exit_group: 4246,
         statx: 4366,

@@ -31,6 +31,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 5027,
+        ppoll: Some(5261),
         write: 5001,
         exit_group: 5205,
         statx: 5326,
@@ -51,6 +52,7 @@ const N32: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 6027,
+        ppoll: Some(6265),
         write: 6001,
         exit_group: 6205,
         statx: 6330,

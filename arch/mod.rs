@@ -187,6 +187,9 @@ pub struct Numbers {
 pub(crate) struct BaseNumbers {
     /// `madvise(2)`: the ring is kept from forked children.
     pub(crate) madvise: u32,
+    /// `ppoll(2)`, with time as io_getevents has it: sleep with a signal mask
+    /// where io_pgetevents is missing.
+    pub(crate) ppoll: Option<u32>,
     /// `write(2)`: the panic message of `rt`.
     pub(crate) write: u32,
     /// `exit_group(2)`: the end of `rt`'s process.
@@ -210,6 +213,7 @@ const GENERIC_64: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 233,
+        ppoll: Some(73),
         write: 64,
         exit_group: 94,
         statx: 291,

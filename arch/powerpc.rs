@@ -37,6 +37,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 205,
+        ppoll: Some(281),
         write: 4,
         exit_group: 234,
         statx: 383,

@@ -1,12 +1,12 @@
 //! riscv32: the trap and the process entry of riscv64, in 32-bit registers.
 //!
 //! - Instruction, registers, error convention, clobbers: see `riscv64.rs`.
-//! - The ABI began with 64-bit time: io_getevents and io_pgetevents do not
-//!   exist, only io_pgetevents_time64.
+//! - The ABI began with 64-bit time: io_getevents, io_pgetevents and ppoll do
+//!   not exist, only io_pgetevents_time64 and its kin.
 //! - Source: as for riscv64; `arch/riscv/include/uapi/asm/unistd.h`, which
 //!   asks for no 32-bit time.
 
-use super::{Facts, GENERIC_64, Numbers};
+use super::{BaseNumbers, Facts, GENERIC_64, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "riscv32")]
@@ -24,6 +24,10 @@ pub(crate) const FACTS: Facts = Facts {
         io_pgetevents: None,
         io_pgetevents_time64: Some(416),
         ..GENERIC_64.aio
+    },
+    base: BaseNumbers {
+        ppoll: None,
+        ..GENERIC_64.base
     },
     ..GENERIC_64
 };

@@ -33,6 +33,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 219,
+        ppoll: Some(302),
         write: 4,
         exit_group: 248,
         statx: 379,

@@ -41,6 +41,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 75,
+        ppoll: Some(298),
         write: 4,
         exit_group: 188,
         statx: 360,

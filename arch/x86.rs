@@ -36,6 +36,7 @@ pub(crate) const FACTS: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 219,
+        ppoll: Some(309),
         write: 4,
         exit_group: 252,
         statx: 383,

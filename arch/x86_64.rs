@@ -42,6 +42,7 @@ const X86_64: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: 28,
+        ppoll: Some(271),
         write: 1,
         exit_group: 231,
         statx: 332,
@@ -66,6 +67,7 @@ const X32: Facts = Facts {
     },
     base: BaseNumbers {
         madvise: X32_BIT + 28,
+        ppoll: Some(X32_BIT + 271),
         write: X32_BIT + 1,
         exit_group: X32_BIT + 231,
         statx: X32_BIT + 332,

@@ -6,8 +6,9 @@
 //!   sandbox forbids it, the older call with 32-bit time.
 //!
 //! A sandbox says EPERM where an older kernel says ENOSYS: both mean "not this
-//! call", and both fall back. There is no fall-back for the mask itself: to
-//! change it with a call of its own would lose the signals in between.
+//! call", and both fall back. There is no fall-back for the mask itself here: to
+//! change it with a call of its own would lose the signals in between (`raw` has
+//! one that does not).
 
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};

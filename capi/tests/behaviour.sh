@@ -111,8 +111,9 @@ LINES
 }
 
 check "the differential programs" build_differential
+# i686 NAME LIBRARIES PROGRAM [SANDBOX]...
 i686() {
-    traces "$1" "${i686_run[@]}" "$2:/usr/i686-linux-gnu/lib" "$3"
+    traces "$1" "${@:4}" "${i686_run[@]}" "$2:/usr/i686-linux-gnu/lib" "$3"
 }
 traces reference "$work/differential-reference"
 traces reference-static "$work/differential-reference-static"

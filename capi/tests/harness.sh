@@ -99,12 +99,16 @@ for variant in "${variants[@]}"; do
     run_variant "$variant" &
 done >"$work/logs/harness-run" 2>&1
 wait
+# Contexts of other processes count, too, and make it fail: it has four tries.
 for variant in "${variants[@]}"; do
-    for _ in $(seq 100); do
-        [ "$(cat /proc/sys/fs/aio-nr)" != 0 ] || break
-        sleep 0.1
+    for _ in 1 2 3 4; do
+        for _ in $(seq 100); do
+            [ "$(cat /proc/sys/fs/aio-nr)" != 0 ] || break
+            sleep 0.1
+        done
+        (run_case "$variant" "$alone")
+        [ "$(cat "$harness/$variant/$alone.status")" != 0 ] || break
     done
-    (run_case "$variant" "$alone")
 done
 for case in "${cases[@]}"; do
     check "harness $case" passes "$case"

@@ -1,23 +1,24 @@
 //! Waiting as C programs ask for it: raw arguments, on a context that nobody
 //! owns.
 //!
-//! [`sys`](crate::sys) is the kernel as it is, and
-//! [`Context`](crate::Context) has one owner. Between them stands the C
+//! [`sys`] is the kernel as it is, and [`Context`](crate::Context) has one owner. Between them stands the C
 //! interface: any thread waits on any context with whatever arguments it has,
 //! and means the call that works here. So these functions
 //!
 //! - answer from the ring where that is safe without an owner:
 //!   [`ring_is_empty`];
 //! - fall back, where a call is missing (ENOSYS) or a sandbox forbids it
-//!   (EPERM), on another that does the same;
+//!   (EPERM), on others that do the same, also for a signal mask;
 //! - leave bad arguments for the kernel to refuse.
 
-use core::ptr::null;
+use core::ptr::{null, null_mut};
 
 use crate::abi::{AioContext, Event, Long, OldTimespec, SigSet, Timespec};
 use crate::errno::Errno;
 use crate::sys;
 use crate::wait::with_mask;
+
+mod masked;
 
 pub use crate::ring::ring_is_empty;
 
@@ -84,7 +85,9 @@ pub unsafe fn get_events(
 /// `io_pgetevents(2)`: [`get_events`] with the thread's signal mask replaced
 /// while it waits; a null `sigmask` leaves it alone.
 ///
-/// An answer from the ring lets no signal in, as there is no wait.
+/// An answer from the ring lets no signal in, as there is no wait. Where the
+/// call is missing, its work is done with `ppoll(2)`: no signal is lost, an
+/// event is seen a millisecond late at the worst.
 ///
 /// # Errors
 /// As [`sys::io_pgetevents`].
@@ -117,11 +120,27 @@ pub unsafe fn get_events_masked(
         sigmask,
     };
     // SAFETY: the caller's promise.
-    unsafe {
-        match timeout {
-            Timeout::Old(time) => or_else(call.old(time), || call.time64_of_old(time)),
-            Timeout::Time64(time) => or_else(call.time64(time), || call.old_of_time64(time)),
+    match unsafe { call.in_time(timeout) } {
+        Err(Errno::NOSYS | Errno::PERM) if !sigmask.is_null() => {
+            // SAFETY: the caller's promise; no event was taken.
+            unsafe { masked::get_events(call, timeout) }
         }
+        answer => answer,
+    }
+}
+
+/// EFAULT where the kernel would have said so of the timeout: a fall-back reads
+/// it here. It is read before the context is looked at, of which there is none.
+fn kernel_reads(timeout: Timeout) -> Result<(), Errno> {
+    let time: *const OldTimespec = match timeout {
+        Timeout::Old(time) => time,
+        Timeout::Time64(time) => time.cast(),
+    };
+    // SAFETY: there is no such context, so nothing is taken; the address of the
+    // time is the kernel's to judge.
+    match unsafe { sys::io_getevents(AioContext::NONE, 0, 0, null_mut(), time) } {
+        Err(Errno::FAULT) => Err(Errno::FAULT),
+        _ => Ok(()),
     }
 }
 
@@ -158,6 +177,21 @@ struct Call {
 }
 
 impl Call {
+    /// With the call of the time's width, or else with the other.
+    ///
+    /// # Safety
+    /// See [`Call`].
+    #[inline(always)]
+    unsafe fn in_time(self, timeout: Timeout) -> Result<usize, Errno> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match timeout {
+                Timeout::Old(time) => or_else(self.old(time), || self.time64_of_old(time)),
+                Timeout::Time64(time) => or_else(self.time64(time), || self.old_of_time64(time)),
+            }
+        }
+    }
+
     /// # Safety
     /// See [`Call`].
     #[inline(always)]
@@ -204,10 +238,7 @@ impl Call {
     unsafe fn time64_of_old(self, time: *const OldTimespec) -> Result<usize, Errno> {
         // SAFETY: the caller's promise, also of the copy.
         unsafe {
-            let time = time.as_ref().map(|time| Timespec {
-                sec: i64::from(time.sec),
-                nsec: i64::from(time.nsec),
-            });
+            let time = time.as_ref().map(timespec);
             self.time64(time.as_ref().map_or(null(), core::ptr::from_ref))
         }
     }
@@ -220,13 +251,23 @@ impl Call {
     unsafe fn old_of_time64(self, time: *const Timespec) -> Result<usize, Errno> {
         // SAFETY: the caller's promise, also of the copy.
         unsafe {
+            kernel_reads(Timeout::Time64(time))?;
             let time = time.as_ref().map(old_timespec);
             self.old(time.as_ref().map_or(null(), core::ptr::from_ref))
         }
     }
 }
 
+#[allow(clippy::useless_conversion, reason = "on 32-bit ABIs it is none")]
+fn timespec(time: &OldTimespec) -> Timespec {
+    Timespec {
+        sec: time.sec.into(),
+        nsec: time.nsec.into(),
+    }
+}
+
 /// Too long for the narrow type is its maximum, and negative stays negative.
+#[allow(clippy::useless_conversion, reason = "on 32-bit ABIs it is none")]
 fn old_timespec(time: &Timespec) -> OldTimespec {
     let longest = if time.sec < 0 { Long::MIN } else { Long::MAX };
     OldTimespec {
