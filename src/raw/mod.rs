@@ -129,8 +129,9 @@ pub unsafe fn get_events_masked(
     }
 }
 
-/// EFAULT where the kernel would have said so of the timeout: a fall-back reads
-/// it here. It is read before the context is looked at, of which there is none.
+/// EFAULT where the kernel would have said so of the timeout, before a fall-back
+/// reads it here. (riscv32, which has no io_getevents to ask, faults.) It is read
+/// before the context is looked at, of which there is none.
 fn kernel_reads(timeout: Timeout) -> Result<(), Errno> {
     let time: *const OldTimespec = match timeout {
         Timeout::Old(time) => time,
@@ -236,6 +237,7 @@ impl Call {
     /// See [`Call`].
     #[cold]
     unsafe fn time64_of_old(self, time: *const OldTimespec) -> Result<usize, Errno> {
+        kernel_reads(Timeout::Old(time))?;
         // SAFETY: the caller's promise, also of the copy.
         unsafe {
             let time = time.as_ref().map(timespec);
@@ -249,9 +251,9 @@ impl Call {
     /// See [`Call`].
     #[cold]
     unsafe fn old_of_time64(self, time: *const Timespec) -> Result<usize, Errno> {
+        kernel_reads(Timeout::Time64(time))?;
         // SAFETY: the caller's promise, also of the copy.
         unsafe {
-            kernel_reads(Timeout::Time64(time))?;
             let time = time.as_ref().map(old_timespec);
             self.old(time.as_ref().map_or(null(), core::ptr::from_ref))
         }
