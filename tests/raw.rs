@@ -1,0 +1,168 @@
+//! Waiting on a context without an owner: the ring is looked at, never taken
+//! from, and every other answer is the kernel's.
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+mod support;
+
+use std::os::fd::AsRawFd;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use linux_aio::abi::{OldTimespec, RingHeader, Timespec};
+use linux_aio::opcode::{Poll, PollMask};
+use linux_aio::raw::{self, Timeout, ring_is_empty};
+use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet};
+
+const NOW: OldTimespec = OldTimespec { sec: 0, nsec: 0 };
+const SOON: OldTimespec = OldTimespec {
+    sec: 0,
+    nsec: 1_000_000,
+};
+
+fn get(
+    ctx: AioContext,
+    min_nr: isize,
+    events: &mut [Event],
+    time: &OldTimespec,
+) -> Result<usize, Errno> {
+    let (nr, events) = (events.len() as isize, events.as_mut_ptr());
+    // SAFETY: the events and the time are alive; the tests keep the context so.
+    unsafe { raw::get_events(ctx, min_nr, nr, events, Timeout::Old(time)) }
+}
+
+fn post(context: &Context, count: u64) {
+    let (_reader, writer) = support::pipe();
+    for data in 0..count {
+        let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT)
+            .build()
+            .user_data(data);
+        let batch: &mut [&mut Iocb] = &mut [&mut poll];
+        // SAFETY: a poll has no buffer.
+        assert_eq!(unsafe { context.submit(batch) }, Ok(1));
+    }
+}
+
+#[test]
+fn an_empty_ring_is_told_from_a_ready_one() {
+    let context = Context::new(8).unwrap();
+    let (ctx, mut events) = (context.as_raw(), [Event::EMPTY; 8]);
+    // SAFETY: the context is alive throughout.
+    assert!(unsafe { ring_is_empty(ctx) });
+    assert_eq!(get(ctx, 1, &mut events, &NOW), Ok(0));
+    assert_eq!(get(ctx, 1, &mut events, &SOON), Ok(0));
+    post(&context, 3);
+    // SAFETY: as above.
+    assert!(!unsafe { ring_is_empty(ctx) });
+    assert_eq!(get(ctx, 0, &mut events[..2], &NOW), Ok(2));
+    assert_eq!(get(ctx, 0, &mut events, &NOW), Ok(1));
+    assert_eq!(events[0].user_data(), 2);
+    // SAFETY: as above.
+    assert!(unsafe { ring_is_empty(ctx) });
+}
+
+#[test]
+fn the_width_of_time_makes_no_difference() {
+    let context = Context::new(8).unwrap();
+    let (ctx, mut events) = (context.as_raw(), [Event::EMPTY; 8]);
+    let mut get64 = |sec, nsec| {
+        let time = Timespec { sec, nsec };
+        let timeout = Timeout::Time64(&raw const time);
+        // SAFETY: all of it is alive.
+        unsafe { raw::get_events(ctx, 1, 8, events.as_mut_ptr(), timeout) }
+    };
+    assert_eq!(get64(0, 0), Ok(0));
+    assert_eq!(get64(0, 1_000_000), Ok(0));
+    post(&context, 3);
+    // What is negative, or too long for 32 bits, is for ever.
+    assert_eq!(get64(i64::MIN, 0), Ok(3));
+    post(&context, 2);
+    assert_eq!(get64(i64::MAX, 0), Ok(2));
+    post(&context, 1);
+    // SAFETY: all of it is alive.
+    let forever = unsafe { raw::get_events(ctx, 1, 8, events.as_mut_ptr(), Timeout::Old(null())) };
+    assert_eq!(forever, Ok(1));
+}
+
+#[test]
+fn what_is_no_context_is_the_kernels_to_refuse() {
+    #[repr(align(4096))]
+    struct Page([u32; 1024]);
+    let mut page = Box::new(Page([0; 1024]));
+    let mut events = [Event::EMPTY; 1];
+    for number in [0, usize::MAX, page.0.as_ptr().expose_provenance() + 8] {
+        let refused = get(AioContext(number), 0, &mut events, &NOW);
+        assert_eq!(refused, Err(Errno::INVAL), "{number:#x}");
+    }
+    let ctx = AioContext(page.0.as_ptr().expose_provenance());
+    assert_eq!(get(ctx, 0, &mut events, &NOW), Err(Errno::INVAL));
+    // The magic number is what tells a ring.
+    page.0[4] = RingHeader::MAGIC;
+    assert_eq!(get(ctx, 0, &mut events, &NOW), Ok(0));
+    page.0[3] = 1;
+    assert_eq!(get(ctx, 0, &mut events, &NOW), Err(Errno::INVAL));
+}
+
+#[test]
+fn bad_addresses_are_the_kernels_to_refuse() {
+    let context = Context::new(8).unwrap();
+    post(&context, 1);
+    let (ctx, nowhere) = (context.as_raw(), std::ptr::without_provenance::<SigSet>(8));
+    let timeout = Timeout::Old(&NOW);
+    // SAFETY: nothing can be reached at these addresses.
+    unsafe {
+        let to = null_mut();
+        assert_eq!(raw::get_events(ctx, 0, 1, to, timeout), Err(Errno::FAULT));
+        assert_eq!(raw::get_events(ctx, 0, -1, to, timeout), Err(Errno::INVAL));
+        let masked = raw::get_events_masked(ctx, 0, 1, to, timeout, nowhere);
+        assert_eq!(masked, Err(Errno::FAULT));
+    }
+    let (mut events, mask) = ([Event::EMPTY; 8], SigSet::empty());
+    // SAFETY: all of it is alive. The event is still there.
+    let taken = unsafe { raw::get_events_masked(ctx, 1, 8, events.as_mut_ptr(), timeout, &mask) };
+    assert_eq!(taken, Ok(1));
+}
+
+/// Readers that look at the ring beside readers inside the kernel: no event is
+/// lost and none comes twice.
+#[test]
+fn readers_side_by_side() {
+    const EVENTS: usize = 20_000;
+    let context = Context::new(64).unwrap();
+    let ctx = context.as_raw();
+    let seen: Vec<_> = (0..EVENTS).map(|_| AtomicUsize::new(0)).collect();
+    let taken = AtomicUsize::new(0);
+    let (_reader, writer) = support::pipe();
+    thread::scope(|threads| {
+        for reader in 0..4 {
+            let (seen, taken) = (&seen, &taken);
+            threads.spawn(move || {
+                let mut events = [Event::EMPTY; 4];
+                let (min_nr, time) = if reader % 2 == 0 { (0, NOW) } else { (1, SOON) };
+                while taken.load(Ordering::Relaxed) < EVENTS {
+                    let count = get(ctx, min_nr, &mut events, &time).unwrap();
+                    for event in &events[..count] {
+                        seen[event.user_data() as usize].fetch_add(1, Ordering::Relaxed);
+                    }
+                    taken.fetch_add(count, Ordering::Relaxed);
+                    if count == 0 {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+        for data in 0..EVENTS as u64 {
+            let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT)
+                .build()
+                .user_data(data);
+            loop {
+                // SAFETY: a poll has no buffer.
+                match unsafe { context.submit(&mut [&mut poll]) } {
+                    Err(Errno::AGAIN) => thread::yield_now(),
+                    submitted => break assert_eq!(submitted, Ok(1)),
+                }
+            }
+        }
+    });
+    assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+}
