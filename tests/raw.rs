@@ -12,7 +12,7 @@ use std::thread;
 use linux_aio::abi::{OldTimespec, RingHeader, Timespec};
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::raw::{self, Timeout, ring_is_empty};
-use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet};
+use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet, nr};
 
 const NOW: OldTimespec = OldTimespec { sec: 0, nsec: 0 };
 const SOON: OldTimespec = OldTimespec {
@@ -165,4 +165,70 @@ fn readers_side_by_side() {
         }
     });
     assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+}
+
+/// What is missing or forbidden is done by another call: without a mask, and
+/// with one, which lets a signal in that was pending, or comes in mid-sleep.
+#[test]
+fn missing_calls_have_stand_ins() {
+    let newer: &[Option<u32>] = &[nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
+    let old: &[Option<u32>] = &[nr::IO_GETEVENTS, nr::IO_PGETEVENTS];
+    let mut sets = vec![newer];
+    if nr::IO_PGETEVENTS_TIME64.is_some() {
+        sets.push(old);
+    }
+    for (set, errno) in sets
+        .iter()
+        .flat_map(|set| [(set, libc::ENOSYS), (set, libc::EPERM)])
+    {
+        support::catch(libc::SIGUSR1);
+        let status = support::in_child(|| {
+            support::forbid(set, errno);
+            let Ok(context) = Context::new(8) else {
+                return 1;
+            };
+            let (ctx, mut events) = (context.as_raw(), [Event::EMPTY; 8]);
+            let mut masked = |min_nr, time: &OldTimespec, mask: &SigSet| {
+                let (events, timeout) = (events.as_mut_ptr(), Timeout::Old(time));
+                // SAFETY: all of it is alive.
+                unsafe { raw::get_events_masked(ctx, min_nr, 8, events, timeout, mask) }
+            };
+            let (all, none) = (SigSet::full(), SigSet::empty());
+            let late = OldTimespec { sec: 30, nsec: 0 };
+            if masked(1, &SOON, &all) != Ok(0) || masked(9, &SOON, &all) != Err(Errno::INVAL) {
+                return 2;
+            }
+            // SAFETY: signals to this process, whose handler does nothing.
+            unsafe {
+                let mut set: libc::sigset_t = core::mem::zeroed();
+                libc::sigaddset(&raw mut set, libc::SIGUSR1);
+                libc::sigprocmask(libc::SIG_BLOCK, &raw const set, null_mut());
+                libc::kill(libc::getpid(), libc::SIGUSR1);
+            }
+            if masked(1, &SOON, &all) != Ok(0) {
+                return 3;
+            }
+            if masked(1, &late, &none) != Err(Errno::INTR) {
+                return 4;
+            }
+            let parent = std::process::id();
+            // SAFETY: the second child sleeps, signals and ends.
+            unsafe {
+                if libc::fork() == 0 {
+                    libc::usleep(20_000);
+                    libc::kill(parent as i32, libc::SIGUSR1);
+                    libc::_exit(0);
+                }
+            }
+            if masked(1, &late, &none) != Err(Errno::INTR) {
+                return 5;
+            }
+            post(&context, 3);
+            if masked(2, &late, &all) != Ok(3) || get(ctx, 1, &mut [Event::EMPTY], &SOON) != Ok(0) {
+                return 6;
+            }
+            0
+        });
+        assert_eq!(status, 0, "{set:?} {errno}");
+    }
 }
