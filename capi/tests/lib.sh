@@ -73,3 +73,9 @@ install_i686() {
     # Its loader and its C library are not where they belong.
     i686_run=(/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path)
 }
+
+# exported LIBRARY: kind, name and version of each exported symbol.
+exported() {
+    objdump -T "$1" | sed -n 's/^[0-9a-f]* *g *\(D[FO]\) .*[ (]\(LIBAIO_0\.[0-9]\))\? *\(.*\)/\1 \3 \2/p' |
+        sed 's/(\(.*\))/@\1/' | sort
+}

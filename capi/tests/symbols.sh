@@ -1,12 +1,5 @@
 # What a linker and a loader see. Sourced by `run`.
 
-# Version, name and kind of each exported symbol, with @ for the old
-# generation.
-exported() {
-    objdump -T "$1" | sed -n 's/^[0-9a-f]* *g *\(D[FO]\) .*[ (]\(LIBAIO_0\.[0-9]\))\? *\(.*\)/\1 \3 \2/p' |
-        sed 's/(\(.*\))/@\1/' | sort
-}
-
 same_symbols() {
     diff <(exported "$2") <(exported "$1") || return
     echo "note: $(exported "$1" | grep -c DF) functions"
