@@ -21,8 +21,8 @@ seen() {
     echo "note: ${line##*/differential-reference: }"
 }
 
-# changed NAME FILE SED: with the source changed.
-changed() {
+# make_changed NAME FILE SED: a library with the source changed.
+make_changed() {
     local name=$1 file=$2 change=$3 status
     sed -i "$change" "$tree/$file" || return
     if cmp "$file" "$tree/$file"; then
@@ -36,7 +36,28 @@ changed() {
     [ "$status" = 0 ] || return
     rm -rf "${broken:?}/$name"
     cp -r "$broken/$name.installed/usr/local/lib" "$broken/$name"
-    seen "$name"
+}
+
+changed() {
+    make_changed "$@" && seen "$1"
+}
+
+# Events taken in user space, beside readers in the kernel: what the library
+# must not do, and why.
+raced() {
+    local change='if nr > 0 \&\& ctx != AioContext::NONE {
+        if let Some(ring) = unsafe { crate::ring::RingMap::attach(ctx) } {
+            let room = unsafe { core::slice::from_raw_parts_mut(events, nr as usize) };
+            if let Some(taken @ 1..) = unsafe { ring.take(room) } { return Ok(taken); }
+        }
+    }'
+    make_changed raced src/raw/mod.rs "s/    let call = Call {/    ${change//$'\n'/ } &/" || return
+    gcc -O2 -pthread -I"$ours/include" "$programs/stress.c" "$broken/raced/libaio.a" -o "$broken/stress" || return
+    if timeout 20 "$broken/stress" 2 2>"$broken/stress.log"; then
+        echo "nothing saw it"
+        return 1
+    fi
+    echo "note: $(cat "$broken/stress.log")"
 }
 
 # without NAME SYMBOL...: with symbols missing, linked anew of the same object.
@@ -79,3 +100,4 @@ check "broken: every ring is empty" changed empty src/raw/mod.rs \
     's/ring_is_empty(ctx)/true/'
 check "broken: what has no ring is asked for it" changed magic src/ring/peek.rs \
     's/(\*header).magic == RingHeader::MAGIC/true/'
+check "broken: events taken in user space" raced

@@ -1,11 +1,12 @@
 # What a linker and a loader see. Sourced by `run`.
 
 same_symbols() {
-    diff <(exported "$2") <(exported "$1") || return
+    # Newer Debian's has a node that is empty on 64 bits.
+    diff <(exported "$2" | grep -vx 'DO  LIBAIO_0.6') <(exported "$1") || return
     echo "note: $(exported "$1" | grep -c DF) functions"
 }
 
-# Newer Debian's 32-bit libraries have one node more.
+# There the node has two functions.
 same_symbols_32() {
     diff <(exported "$2") <(exported "$1" | grep -v LIBAIO_0.6) || return
     diff <(exported "$1" | grep LIBAIO_0.6) - <<'NODE'
