@@ -6,8 +6,8 @@
 //! ppoll(2), which is much older, changes the mask and sleeps in one step, as
 //! io_pgetevents does. It cannot be woken by the ring; so it sleeps in steps of
 //! at most a millisecond, and the ring is looked at after each. No signal is
-//! lost, an event is seen a millisecond late at the worst, and a timeout may
-//! take some hundredths longer.
+//! lost, an event is seen a millisecond late at the worst, and a timeout takes
+//! longer by what the kernel adds to each sleep (some 50 µs).
 
 use core::ptr::null;
 
