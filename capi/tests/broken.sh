@@ -95,7 +95,7 @@ check "broken: io_queue_run swaps the results" changed swapped capi/src/queue.rs
 check "broken: io_queue_init keeps the old value" changed kept capi/src/queue.rs \
     '/\*ctxp = AioContext::NONE;/d'
 check "broken: io_queue_wait asks for one" changed asks capi/src/queue.rs \
-    's/io_getevents(ctx, 0, 0, null_mut()/io_getevents(ctx, 1, 1, null_mut()/'
+    's/io_getevents(ctx, 0, 0, null_mut()/io_getevents(ctx, 0, 1, null_mut()/'
 check "broken: every ring is empty" changed empty src/raw/mod.rs \
     's/ring_is_empty(ctx)/true/'
 check "broken: what has no ring is asked for it" changed magic src/ring/peek.rs \
