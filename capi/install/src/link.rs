@@ -59,6 +59,9 @@ impl Toolchain {
         run(link.arg(library))?;
         let mut objcopy = self.tool("objcopy")?;
         objcopy.args(["--strip-unneeded", "--remove-section=.comment"]);
+        // 32-bit Arm's tables for unwinding ask for functions of the C
+        // compiler's own library.
+        objcopy.args(["--remove-section=.ARM.ex*", "--remove-section=.rel.ARM.ex*"]);
         objcopy.args(
             keep.iter()
                 .map(|name| format!("--keep-global-symbol={name}")),
