@@ -40,6 +40,13 @@ garbage() {
     gcc -O2 -Wall -Wextra -Werror -I"$ours/include" "$programs/garbage.c" "$@" -o "$work/garbage" && "$work/garbage"
 }
 
+# waits FLAG...: an i686 program with a time of either width.
+waits() {
+    i686-linux-gnu-gcc -O2 -Wall -Wextra -Werror "$@" -I"$ours/include" "$programs/time.c" \
+        "$ours32/lib/libaio.so" -o "$work/time" &&
+        "${i686_run[@]}" "$ours32/lib:/usr/i686-linux-gnu/lib" "$work/time"
+}
+
 check "no libc, static" freestanding gcc -static "$ours/lib/libaio.a"
 check "no libc, static-pie" freestanding gcc -static-pie -fPIE "$ours/lib/libaio.a"
 check "no libc, the shared library alone" freestanding gcc "$ours/lib/libaio.so" -Wl,-rpath,"$ours/lib"
@@ -51,4 +58,6 @@ check "before libc's start, libaio's own faults" ifunc_fault -static "$ref_a"
 check "an empty ring costs no system call" polled "$ours/lib/libaio.a"
 check "an empty ring of the reference" polled "$ref_a"
 check "a bad context is refused, not read" garbage "$ours/lib/libaio.a"
+check "32-bit time, i686" waits
+check "64-bit time, i686" waits -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64
 check "threads" stress 1.5

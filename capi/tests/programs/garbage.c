@@ -1,7 +1,9 @@
 /*
- * What libaio reads memory for and faults: here the kernel refuses it.
+ * Where libaio faults: a bad context is refused by the kernel here, and an
+ * event without a callback is passed over.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libaio.h>
 #include <stdio.h>
 #include <time.h>
@@ -18,7 +20,9 @@ int main(void)
 {
 	struct timespec zero = { 0, 0 }, soon = { 0, 1000 };
 	struct io_event event;
+	struct iocb iocb, *iocbs[] = { &iocb };
 	io_context_t ctx = NULL;
+	char byte;
 
 	refused("no address", io_getevents((io_context_t)-1, 0, 1, &event, &zero));
 	refused("no page", io_getevents((io_context_t)&event, 0, 1, &event, &zero));
@@ -27,5 +31,11 @@ int main(void)
 	bad |= io_setup(1, &ctx) | io_destroy(ctx);
 	refused("destroyed", io_getevents(ctx, 0, 1, &event, &soon));
 	refused("destroyed, for ever", io_getevents(ctx, 0, 1, &event, NULL));
+
+	ctx = NULL;
+	io_prep_pread(&iocb, open("/proc/self/exe", O_RDONLY), &byte, 1, 0);
+	bad |= io_setup(1, &ctx) || io_submit(ctx, 1, iocbs) != 1;
+	bad |= io_queue_run(ctx) != 0;
+	bad |= io_getevents(ctx, 0, 1, &event, &zero) != 0;
 	return bad;
 }
