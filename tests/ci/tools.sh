@@ -7,7 +7,7 @@ packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind)
 # For the C interface: the reference, what its source and its tests want, and
 # the programs that link it.
 packages+=(libaio-dev dpkg-dev make pkgconf e2fsprogs)
-packages+=(fio qemu-utils thin-provisioning-tools stressapptest)
+packages+=(fio qemu-utils lvm2 thin-provisioning-tools stressapptest)
 if [ "$(uname -m)" = x86_64 ]; then
     packages+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
     packages+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)
