@@ -15,8 +15,8 @@ use core::ptr::{null, null_mut};
 
 use crate::abi::{AioContext, Event, Long, OldTimespec, SigSet, Timespec};
 use crate::errno::Errno;
-use crate::sys;
 use crate::wait::with_mask;
+use crate::{nr, sys};
 
 mod masked;
 
@@ -187,6 +187,8 @@ impl Call {
         // SAFETY: the caller's promise.
         unsafe {
             match timeout {
+                // Nothing to fall back on; not even a comparison.
+                Timeout::Old(time) if nr::IO_PGETEVENTS_TIME64.is_none() => self.old(time),
                 Timeout::Old(time) => or_else(self.old(time), || self.time64_of_old(time)),
                 Timeout::Time64(time) => or_else(self.time64(time), || self.old_of_time64(time)),
             }
