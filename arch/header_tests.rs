@@ -208,7 +208,7 @@ fn every() -> impl Iterator<Item = &'static Facts> {
     EVERY.iter().flat_map(|abis| abis.iter())
 }
 
-fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 11] {
+fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 12] {
     let Facts { aio, base, .. } = facts;
     [
         ("__NR_io_setup", aio.io_setup),

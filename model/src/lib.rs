@@ -40,6 +40,8 @@ pub mod op;
 pub mod opcode;
 #[path = "../../src/queue.rs"]
 mod queue;
+#[path = "../../src/raw/mod.rs"]
+pub mod raw;
 #[path = "../../src/reactor/mod.rs"]
 pub mod reactor;
 #[path = "../../src/ring/mod.rs"]
