@@ -49,21 +49,42 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     #[inline]
     pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
         let staged = self.slots.staged();
-        let mut submitted = 0;
-        while submitted < staged {
+        if staged == 0 {
+            return Ok(0);
+        }
+        // SAFETY: the caller's promise.
+        match unsafe { self.submit_batch() } {
+            Ok(taken) if taken as usize == staged => Ok(staged),
             // SAFETY: the caller's promise.
-            let errno = match unsafe { self.submit_batch() } {
+            first => unsafe { self.submit_rest(first) },
+        }
+    }
+
+    /// Goes on where the first call did not take all of it: apart, as it is
+    /// rare.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[cold]
+    unsafe fn submit_rest(&mut self, first: Result<u32, Errno>) -> Result<usize, SubmitError> {
+        let (mut submitted, mut last) = (0, first);
+        loop {
+            let errno = match last {
                 // Not known to happen; it would be an endless loop.
                 Ok(0) => Errno::AGAIN,
                 Ok(taken) => {
                     submitted += taken as usize;
+                    if self.slots.staged() == 0 {
+                        return Ok(submitted);
+                    }
+                    // SAFETY: the caller's promise.
+                    last = unsafe { self.submit_batch() };
                     continue;
                 }
                 Err(errno) => errno,
             };
             return Err(SubmitError { submitted, errno });
         }
-        Ok(submitted)
     }
 
     /// Submits the first of what is staged, with one call. How many were taken:

@@ -102,6 +102,23 @@ unsafe impl Memory for RingMap {
             core::ptr::copy_nonoverlapping(events.add(first as usize), to, count as usize);
         }
     }
+
+    /// By fields, which stay in registers, or are not read where nobody asks
+    /// for them.
+    #[inline(always)]
+    unsafe fn event(&self, at: u32) -> Event {
+        // SAFETY: as for `copy`.
+        unsafe {
+            let event = self.header.as_ptr().add(1).cast::<Event>();
+            let event = event.add(at as usize);
+            Event {
+                data: (*event).data,
+                obj: (*event).obj,
+                res: (*event).res,
+                res2: (*event).res2,
+            }
+        }
+    }
 }
 
 /// The number of slots of a ring whose header this crate understands.

@@ -53,6 +53,18 @@ pub(crate) unsafe trait Memory {
     /// `first + count` is at most `slots`, the kernel does not write those
     /// slots now, and `to` is valid for writes of as many events.
     unsafe fn copy(&self, first: u32, count: u32, to: *mut Event);
+
+    /// The event in the slot `at`.
+    ///
+    /// # Safety
+    /// `at` is below `slots`, and the kernel does not write that slot now.
+    #[inline(always)]
+    unsafe fn event(&self, at: u32) -> Event {
+        let mut event = Event::EMPTY;
+        // SAFETY: the caller's promise.
+        unsafe { self.copy(at, 1, &raw mut event) };
+        event
+    }
 }
 
 /// `head` and `tail`, both below `slots`. `None`: they make no sense.
@@ -80,10 +92,9 @@ pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
     if head == tail {
         return Some(None);
     }
-    let mut event = Event::EMPTY;
     // SAFETY: `head` is below `slots`, and the kernel does not write this slot
     // before it sees a new head.
-    unsafe { ring.copy(head, 1, &raw mut event) };
+    let event = unsafe { ring.event(head) };
     let next = if head + 1 == ring.slots() {
         0
     } else {

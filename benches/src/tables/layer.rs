@@ -120,7 +120,7 @@ impl Bench<'_> {
             };
             let mut rivals = vec!["nothing"];
             rivals.extend(REAPERS);
-            let all = self.runs(case, &rivals, 2_048_000)?;
+            let all = self.runs(case, &rivals, 614_400)?;
             let nothing = find(&all, "nothing").map_or(0.0, |runs| runs.median(CPU));
             for runs in all.iter().filter(|runs| runs.rival != "nothing") {
                 let time = (runs.median(CPU) - nothing).max(0.01);
