@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -70,7 +71,7 @@ impl Subject {
     pub(crate) fn time(&self, case: Case<'_>, count: u64) -> Result<Sample> {
         let mut command = Command::new(&self.program);
         self.arguments(&mut command, case, count);
-        let line = run(&mut command)?;
+        let line = patiently(|| run(&mut command))?;
         serde_json::from_str(&line).map_err(|error| format!("{}: {error}", case.name()))
     }
 
@@ -91,17 +92,35 @@ impl Subject {
         ]);
         command.arg(&self.program);
         self.arguments(&mut command, case, count);
-        let output = command
-            .output()
-            .map_err(|error| format!("valgrind: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = patiently(|| collect(&mut command))?;
         let collected = said
             .lines()
             .find_map(|line| line.split_once("Collected : "));
         let collected = collected.and_then(|(_, number)| number.trim().parse().ok());
-        match collected {
-            Some(number) if output.status.success() => Ok(number),
-            _ => Err(format!("{}: {}\n{said}", case.name(), output.status)),
+        collected.ok_or_else(|| format!("{}: no count\n{said}", case.name()))
+    }
+}
+
+/// What callgrind says, which it does on standard error.
+fn collect(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("valgrind: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}\n{said}", output.status));
+    }
+    Ok(said)
+}
+
+/// Once more, for a minute, while other processes have used up `fs.aio-max-nr`,
+/// which is the whole machine's.
+fn patiently(mut attempt: impl FnMut() -> Result<String>) -> Result<String> {
+    for _ in 0..60 {
+        match attempt() {
+            Err(said) if said.contains("EAGAIN") => std::thread::sleep(Duration::from_secs(1)),
+            answer => return answer,
         }
     }
+    attempt()
 }
