@@ -188,7 +188,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         let mut at = self.first_staged;
         for place in batch.iter_mut().take(count) {
             let slot = self.slot(at);
-            slot.iocb.data ^= STAGED;
+            slot.iocb.data &= !STAGED;
             place.write(&raw mut slot.iocb);
             at = slot.next;
         }
