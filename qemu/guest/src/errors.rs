@@ -3,6 +3,7 @@
 //! show here, both ways.
 
 use linux_aio::Errno;
+use linux_aio::direct::Alignment;
 use linux_raw_sys::errno as k;
 
 use crate::check::Check;
@@ -17,6 +18,8 @@ pub(crate) fn run(check: &mut Check) {
 
 fn refused(check: &mut Check) {
     check.equal("error EBADF", os::close(-1), Err(Errno::BADF));
+    let direct = Alignment::of(-1).map(|_| 0);
+    check.equal("error EBADF of statx", direct, Err(Errno::BADF));
     let lacking = os::open(nr::AT_FDCWD, c"/no such/file", 0, 0);
     check.equal("error ENOENT", lacking, Err(Errno::NOENT));
     let root = os::open(nr::AT_FDCWD, c"/", nr::O_WRONLY, 0);

@@ -2,6 +2,7 @@
 //! besides.
 
 use linux_aio::abi::{IoVec, Iocb, RwFlags};
+use linux_aio::direct::{Alignment, Misaligned};
 use linux_aio::opcode::{IoPriority, PRead, PReadV, PWrite, PWriteV};
 use linux_aio::{Context, Errno, Event, Wait};
 
@@ -120,10 +121,45 @@ impl Edges<'_> {
             let got = unsafe { self.one(read.build()) };
             check.equal(name, got, Err(Errno::INVAL));
         }
+        self.foretold(check, memory);
         let mut events = [Event::EMPTY; 4];
         let rest = self.context.wait_with(0, &mut events, Wait::poll());
         let rest = rest.map(|events| events.len());
         check.equal("disk no event is left over", rest, Ok(0));
+    }
+
+    /// What statx tells of the disk is what it refused above, and what it
+    /// takes everywhere else.
+    fn foretold(&self, check: &mut Check, memory: &Pages) {
+        let told = match Alignment::of(self.drive.file) {
+            Ok(Some(told)) => told,
+            Ok(None) => {
+                check.skip("disk alignment", "this kernel does not tell it");
+                return;
+            }
+            Err(errno) => {
+                check.equal("disk alignment", Err(errno), Ok(0));
+                return;
+            }
+        };
+        let why = |skew, length, offset| {
+            let buffer = memory.start().wrapping_add(skew);
+            let read = PRead::new(self.drive.file, buffer, length).offset(offset);
+            told.check_iocb(&read.build())
+        };
+        check.holds(
+            "disk alignment of a buffer",
+            matches!(why(1, BLOCK, THIRD), Err(Misaligned::Memory { .. })),
+        );
+        check.holds(
+            "disk alignment of a length",
+            matches!(why(0, 100, THIRD), Err(Misaligned::Length { .. })),
+        );
+        check.holds(
+            "disk alignment of an offset",
+            matches!(why(0, BLOCK, THIRD + 7), Err(Misaligned::Offset { .. })),
+        );
+        check.holds("disk alignment kept", why(0, BLOCK, THIRD).is_ok());
     }
 
     fn flags(&self, check: &mut Check, memory: &mut Pages) {
