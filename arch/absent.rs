@@ -11,7 +11,10 @@ use super::{BaseNumbers, Facts, Numbers};
 pub(crate) use super::errno_generic as errno;
 
 /// As wide as a pointer, like the kernel's `long`.
-pub(crate) type Long = isize;
+#[cfg(target_pointer_width = "64")]
+pub(crate) type Long = i64;
+#[cfg(not(target_pointer_width = "64"))]
+pub(crate) type Long = i32;
 
 /// Not a Linux ABI, so not among `arch::EVERY`.
 pub(crate) const FACTS: Facts = Facts {
