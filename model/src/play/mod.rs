@@ -9,6 +9,7 @@ mod buffer;
 mod fork;
 mod perform;
 mod specification;
+mod steps;
 mod world;
 
 use proptest::prelude::*;

@@ -1,0 +1,330 @@
+//! What each step is: done by the queue, and by the specification.
+
+use core::time::Duration;
+
+use super::buffer::{self, Held, Tracked};
+use super::fork::in_child;
+use super::perform::Stage;
+use super::specification::{Operation, Outcome, Place, What, ensure, same};
+use super::{BLOCK, BLOCKS, Step};
+use crate::op::{Op, Read, Write};
+use crate::{Errno, Queue, Wait};
+
+impl<B: Held> Stage<'_, B> {
+    pub(super) fn transfer(&mut self, queue: &mut Queue<'_, B>, step: &Step) -> Outcome {
+        let &Step::Transfer {
+            write,
+            direct,
+            block,
+            two,
+            skew,
+        } = step
+        else {
+            return Ok(());
+        };
+        // A read may begin at the file's end, and go beyond it.
+        let block = usize::from(block) % if write { BLOCKS } else { BLOCKS + 1 };
+        let skew = if direct { 0 } else { usize::from(skew) % BLOCK };
+        let at = block * BLOCK + skew;
+        let end = (block + 1 + usize::from(two)) * BLOCK;
+        let size = BLOCKS * BLOCK;
+        let end = if write { end.min(size) } else { end };
+        let file = usize::from(direct);
+        if self.it.is_busy(file, block * BLOCK, end, write) {
+            return Ok(());
+        }
+        let lengths = B::lengths(end - at);
+        let mut parts: Vec<_> = lengths.into_iter().map(Tracked::new).collect();
+        let ids: Vec<_> = parts.iter().map(Tracked::id).collect();
+        let fd = self.world.file(file);
+        let what = if write {
+            let number = self.it.operations.len();
+            let mut data = Vec::new();
+            for part in &mut parts {
+                for byte in part.bytes_mut() {
+                    *byte = (data.len() / 253 * 5 + data.len() % 253 + 37 * number) as u8;
+                    data.push(*byte);
+                }
+            }
+            What::Write { file, at, data }
+        } else {
+            let content = &self.it.files[file];
+            let expected = content[at.min(size)..end.min(size)].to_vec();
+            What::Read { file, at, expected }
+        };
+        let buffer = B::new(parts);
+        let op = if write {
+            Write::new(fd, buffer).offset(at as u64).into()
+        } else {
+            Read::new(fd, buffer).offset(at as u64).into()
+        };
+        self.push(queue, op, what, ids, end - at)
+    }
+
+    pub(super) fn push(
+        &mut self,
+        queue: &mut Queue<'_, B>,
+        op: Op<B>,
+        what: What,
+        parts: Vec<usize>,
+        len: usize,
+    ) -> Outcome {
+        let full = self.it.staged.len() + self.it.out().count() == queue.capacity();
+        match queue.push(op) {
+            Ok(ticket) => {
+                ensure!(!full, "pushed, with every slot taken");
+                let old = self.it.operations.iter().any(|o| o.ticket == ticket);
+                ensure!(!old, "a ticket was given twice");
+                self.it.staged.push_back(self.it.operations.len());
+                self.totals.operations += 1;
+                self.it.operations.push(Operation {
+                    ticket,
+                    what,
+                    parts,
+                    len,
+                    place: Place::Staged,
+                    cancelled: false,
+                    never: false,
+                    res: None,
+                });
+                Ok(())
+            }
+            Err(back) => {
+                ensure!(full, "refused, with a slot free");
+                let buffer = back.0.into_buffer();
+                let ids = buffer
+                    .iter()
+                    .flat_map(|b| b.parts().iter().map(Tracked::id));
+                same!(
+                    ids.collect::<Vec<_>>(),
+                    parts,
+                    "the buffer of a refused push"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn submit(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+        let room = self.world.room(self.ctx);
+        let mut expected = Vec::new();
+        let mut refusal = None;
+        for &at in &self.it.staged {
+            refusal = match self.it.operations[at].what {
+                _ if expected.len() == room => Some(Errno::AGAIN),
+                What::Refused(errno) => Some(errno),
+                _ => None,
+            };
+            if refusal.is_some() {
+                break;
+            }
+            expected.push(at);
+        }
+        let answer = queue.submit();
+        let answer = answer.map_err(|error| (error.submitted, error.errno));
+        let right = match refusal {
+            Some(errno) => Err((expected.len(), errno)),
+            None => Ok(expected.len()),
+        };
+        same!(answer, right, "submit");
+        self.it.submitted(expected.len());
+        if self.world.is_model() {
+            self.it.given(self.world, self.ctx, &expected)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn pop(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+        let in_flight = self.it.in_flight();
+        let right = match self.it.order.front() {
+            Some(&at) => Some(at),
+            None if in_flight > 0 => self.it.next_in_ring(self.world, self.ctx),
+            None => None,
+        };
+        let popped = queue.pop().map_err(|errno| format!("pop: {errno}"))?;
+        let had = self.it.done;
+        let got = match &popped {
+            Some(completion) => Some(self.it.over(completion)?),
+            None => None,
+        };
+        ensure!(had == 0 || got.is_some(), "{had} are done, and none came");
+        if self.world.is_model() {
+            same!(got, right, "pop gave operation");
+            let (taken, _) = self.it.newly_taken(self.world, self.ctx)?;
+            let from_ring = if had > 0 { None } else { right };
+            same!(taken, Vec::from_iter(from_ring), "taken from the ring");
+        }
+        if had > 0 {
+            self.it.done -= 1;
+            self.it.order.pop_front();
+        }
+        drop(popped);
+        let parts = got.map(|at| self.it.operations[at].parts.clone());
+        let drops = buffer::drops(&parts.unwrap_or_default());
+        ensure!(drops.iter().all(|&n| n == 1), "a buffer's drops: {drops:?}");
+        Ok(())
+    }
+
+    pub(super) fn wait(
+        &mut self,
+        queue: &mut Queue<'_, B>,
+        min: usize,
+        patience: u8,
+        signal: bool,
+    ) -> Outcome {
+        let in_flight = self.it.in_flight();
+        let missing = min.saturating_sub(self.it.done).min(in_flight);
+        let ends = missing <= in_flight - self.it.stuck();
+        let (wait, for_ever) = match patience {
+            0 => (Wait::poll(), false),
+            1 => (Wait::new().timeout(Duration::from_micros(300)), false),
+            _ if !ends => (Wait::poll(), false),
+            _ => (Wait::new(), true),
+        };
+        let answer = queue.wait_with(min, wait);
+        self.harvested(answer, signal, |ours, strangers| {
+            !for_ever || signal || strangers || ours >= missing
+        })
+    }
+
+    pub(super) fn drain(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+        let polls: Vec<_> = self
+            .it
+            .out()
+            .filter(|&at| self.it.operations[at].res.is_none())
+            .filter(|&at| matches!(self.it.operations[at].what, What::Poll(_)))
+            .collect();
+        for at in polls {
+            self.it.operations[at].cancelled = true;
+        }
+        let in_flight = self.it.in_flight();
+        let answer = queue.drain().map(|()| queue.capacity());
+        let answer = answer.map(|_| self.it.done + in_flight);
+        self.harvested(answer, false, |ours, _| ours == in_flight)?;
+        same!(queue.in_flight(), 0, "in flight after drain");
+        Ok(())
+    }
+
+    /// A wait told this of how many are done. `enough` looks at how many came,
+    /// and whether others' events did.
+    pub(super) fn harvested(
+        &mut self,
+        answer: Result<usize, Errno>,
+        signal: bool,
+        enough: impl Fn(usize, bool) -> bool,
+    ) -> Outcome {
+        let before = self.it.done;
+        let (ours, strangers) = if self.world.is_model() {
+            let (taken, all) = self.it.newly_taken(self.world, self.ctx)?;
+            let strangers = all > taken.len();
+            self.it.done += taken.len();
+            self.it.order.extend(&taken);
+            (taken.len(), strangers)
+        } else {
+            let done = answer.map_err(|errno| format!("wait: {errno}"))?;
+            ensure!(done >= before, "{before} were done, now {done}");
+            ensure!(done - before <= self.it.in_flight(), "{done} done");
+            self.it.done = done;
+            (done - before, false)
+        };
+        match answer {
+            Ok(done) => {
+                same!(done, self.it.done, "wait tells");
+                ensure!(enough(ours, strangers), "wait ended with {ours}");
+            }
+            Err(errno) => {
+                ensure!(errno == Errno::INTR && signal, "wait: {errno}");
+                ensure!(ours == 0, "EINTR, with events taken");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, queue: &mut Queue<'_, B>, pick: u8) -> Outcome {
+        let count = self.it.operations.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let at = count - 1 - usize::from(pick) % count;
+        let operation = &mut self.it.operations[at];
+        let answer = queue.cancel(operation.ticket);
+        match operation.place {
+            Place::Staged => {
+                same!(answer, Ok(()), "cancel of what is staged");
+                operation.place = Place::Out;
+                operation.never = true;
+                self.it.staged.retain(|&staged| staged != at);
+                self.it.done += 1;
+                self.it.order.push_back(at);
+            }
+            Place::Out => {
+                let (can, must) = match operation.what {
+                    _ if operation.never || operation.cancelled => (false, false),
+                    What::Poll(_) if operation.res.is_some() => (false, false),
+                    // It may be ending now.
+                    What::Poll(which) if self.it.ready[which] => (true, self.world.is_model()),
+                    What::Poll(_) => (true, true),
+                    _ => (false, false),
+                };
+                let right = match answer {
+                    Ok(()) => can,
+                    Err(errno) => !must && errno == Errno::INVAL,
+                };
+                ensure!(right, "cancel of {operation:?}: {answer:?}");
+                operation.cancelled |= answer.is_ok();
+            }
+            Place::Over | Place::Leaked => {
+                same!(answer, Err(Errno::INVAL), "cancel of what is over");
+            }
+        }
+        self.totals.cancelled += u64::from(answer.is_ok());
+        Ok(())
+    }
+
+    pub(super) fn unstage(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+        let back = queue.unstage();
+        let right = self.it.staged.pop_front();
+        match (back, right) {
+            (None, None) => Ok(()),
+            (Some((ticket, buffer)), Some(at)) => {
+                same!(ticket, self.it.operations[at].ticket, "unstaged");
+                self.it.operations[at].never = true;
+                self.it.buffer(at, buffer.as_ref(), Some(0))?;
+                self.it.settle(at, false);
+                Ok(())
+            }
+            (back, _) => Err(format!("unstaged: {:?}", back.map(|b| b.0))),
+        }
+    }
+
+    /// A child drops its copy, and the parent knows nothing of it.
+    pub(super) fn fork(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+        self.totals.forks += 1;
+        let in_flight = self.it.in_flight();
+        let count = |at: &usize| self.it.operations[*at].parts.len() as u32;
+        let staged: u32 = self.it.staged.iter().map(count).sum();
+        let done: u32 = self.it.order.iter().map(count).sum();
+        let out: u32 = self.it.out().map(|at| count(&at)).sum();
+        // What is done, the model knows; of the real kernel's, only how many.
+        let (least, most) = match in_flight {
+            0 => (staged + out, staged + out),
+            _ if self.world.is_model() || self.it.done == 0 => (staged + done, staged + done),
+            _ => (staged, staged + out),
+        };
+        in_child(|| {
+            let drained = queue.drain();
+            let right = if in_flight > 0 {
+                Err(Errno::INVAL)
+            } else {
+                Ok(())
+            };
+            same!(drained, right, "drain in a child");
+            let before = buffer::all_drops();
+            // SAFETY: the child's own copy, which its parent does not see.
+            drop(unsafe { core::ptr::read(queue) });
+            let drops = buffer::all_drops() - before;
+            ensure!((least..=most).contains(&drops), "a child dropped {drops}");
+            Ok(())
+        })
+    }
+}
