@@ -3,6 +3,7 @@
 #![cfg(feature = "checker")]
 
 use model::checker::explore;
+use model::checker::looks;
 use model::checker::operations::{self, End, Poll};
 use model::checker::rounds::{self, Take};
 
@@ -52,6 +53,15 @@ fn two_producers_share_the_ring() {
         ring(2, 0, 2, 2, take, 3, Some(3));
         ring(3, 2, 2, 2, take, 3, Some(3));
         ring(4, 2, 2, 3, take, 3, Some(2));
+    }
+}
+
+#[test]
+fn a_ring_that_is_never_empty_never_looks_so() {
+    for (nr, start) in [(3, 0), (3, 1), (3, 2), (4, 3)] {
+        let count = explore(None, move || looks::run(nr, start));
+        println!("looks at a ring of {nr} from {start}: {count} executions");
+        assert!(count > 1);
     }
 }
 

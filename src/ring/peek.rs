@@ -1,7 +1,8 @@
 //! Looking at the ring of a context that others may be reaping.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::AtomicU32;
 
+use super::reader::looks_empty;
 use crate::abi::{AioContext, RingHeader};
 
 /// Whether a context's ring holds no event, told without a system call.
@@ -43,9 +44,10 @@ pub unsafe fn ring_is_empty(ctx: AioContext) -> bool {
     // SAFETY: the caller's promise. The first never changes; the indices are
     // accessed atomically by all who share them.
     unsafe {
-        (*header).magic == RingHeader::MAGIC && {
-            let head = AtomicU32::from_ptr(&raw mut (*header).head).load(Ordering::Acquire);
-            head == AtomicU32::from_ptr(&raw mut (*header).tail).load(Ordering::Relaxed)
-        }
+        (*header).magic == RingHeader::MAGIC
+            && looks_empty(
+                AtomicU32::from_ptr(&raw mut (*header).head),
+                AtomicU32::from_ptr(&raw mut (*header).tail),
+            )
     }
 }

@@ -82,6 +82,18 @@ fn indices(ring: &impl Memory) -> Option<(u32, u32)> {
     Some((head, tail))
 }
 
+/// Whether a ring that others may be reading holds no event. `true` is told of
+/// the moment when `tail` was read; the one exception is a whole round of the
+/// ring between the two loads.
+#[inline(always)]
+pub(crate) fn looks_empty(head: &impl Index, tail: &impl Index) -> bool {
+    // Acquire, and first: `head` only follows `tail`, so whoever sees a `head`
+    // sees a `tail` that is not behind it. Nothing that the events tell is
+    // looked at, so `tail` needs no order.
+    let head = head.load(Ordering::Acquire);
+    head == tail.load(Ordering::Relaxed)
+}
+
 /// Takes one event. The outer `None`: the indices make no sense.
 ///
 /// # Safety

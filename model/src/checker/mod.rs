@@ -13,6 +13,7 @@
 #[path = "../../../src/ring/reader.rs"]
 mod reader;
 
+pub mod looks;
 pub mod operations;
 mod ring;
 pub mod rounds;

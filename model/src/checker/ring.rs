@@ -90,6 +90,18 @@ impl Ring {
         unsafe { reader::take(self, events) }.expect("indices in range")
     }
 
+    /// Who owns nothing, and looks.
+    pub fn looks_empty(&self) -> bool {
+        reader::looks_empty(&self.head, &self.tail)
+    }
+
+    /// Whether two events are there: for the one reader.
+    pub fn has_two(&self) -> bool {
+        let head = self.head.load(Ordering::Relaxed);
+        let tail = self.tail.load(Ordering::Acquire);
+        (head + 2) % self.slots() == tail
+    }
+
     /// `get_reqs_available`: an operation's claim on a slot. None is left only
     /// when every slot is claimed or holds an event that was not taken.
     pub fn claim(&self) -> bool {

@@ -1,0 +1,43 @@
+//! A ring that is never empty: one event is in it, another comes, and only then
+//! is one taken. Who looks from outside, whenever, must not find it empty.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::Ring;
+use crate::abi::Event;
+
+fn event(data: u64) -> Event {
+    Event {
+        data,
+        ..Event::EMPTY
+    }
+}
+
+/// One run: a ring of `nr` slots, begun at `start`.
+pub fn run(nr: u32, start: u32) {
+    let ring = Arc::new(Ring::new(nr, start));
+    assert!(ring.looks_empty());
+    assert!(ring.claim() && ring.claim());
+    ring.complete(event(1));
+    let kernel = thread::spawn({
+        let ring = ring.clone();
+        move || ring.complete(event(2))
+    });
+    let reader = thread::spawn({
+        let ring = ring.clone();
+        move || {
+            if ring.has_two() {
+                assert_eq!(ring.take_one().map(|event| event.data), Some(1));
+            }
+        }
+    });
+    for _ in 0..2 {
+        assert!(!ring.looks_empty(), "an event was there");
+    }
+    kernel.join().unwrap();
+    reader.join().unwrap();
+    assert!(!ring.looks_empty());
+    while ring.take_one().is_some() {}
+    assert!(ring.looks_empty());
+}
