@@ -103,6 +103,7 @@ mod arch;
 
 pub mod abi;
 pub mod buffer;
+mod call;
 mod completion;
 mod context;
 pub mod direct;

@@ -14,11 +14,10 @@ use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::time::Duration;
 
-use crate::abi::{
-    AioContext, Event, Long, OldTimespec, PaddedSigsetArg, SigSet, SigsetArg, Timespec,
-};
+use crate::abi::{AioContext, Event, Long, OldTimespec, SigSet, Timespec};
+use crate::call::Call;
 use crate::errno::Errno;
-use crate::{nr, sys};
+use crate::nr;
 
 /// How long to wait for events, and with which signals blocked.
 ///
@@ -110,13 +109,14 @@ pub(crate) unsafe fn get_events(
         } else {
             events.as_mut_ptr()
         },
+        sigmask: wait.sigmask.map_or(null(), core::ptr::from_ref),
     };
     if nr::IO_PGETEVENTS_TIME64.is_none() {
         // SAFETY: `call` writes to `events` alone, as many as it holds.
-        return unsafe { call.old(wait) };
+        return unsafe { old(call, wait.timeout) };
     }
     // SAFETY: as above.
-    unsafe { call.time64_or_old(wait) }
+    unsafe { time64_or_old(call, wait.timeout) }
 }
 
 /// The first `count` events; never more than there are.
@@ -126,124 +126,42 @@ pub(crate) fn front(events: &mut [Event], count: usize) -> &mut [Event] {
     &mut events[..count]
 }
 
-/// What the three calls have in common.
-#[derive(Clone, Copy)]
-struct Call {
-    ctx: AioContext,
-    min_nr: isize,
-    nr: isize,
-    events: *mut Event,
-}
-
-impl Call {
-    /// The new call, or the old one where that is missing.
-    ///
-    /// # Safety
-    /// `events` is valid for writes of `nr` events, and no other code reads
-    /// the ring.
-    unsafe fn time64_or_old(self, wait: Wait<'_>) -> Result<usize, Errno> {
-        // m68k has no old call that takes a mask: there the new one's answer
-        // is the true one.
-        let new_alone = wait.sigmask.is_some() && nr::IO_PGETEVENTS.is_none();
-        if TIME64_MISSING.load(Relaxed) && !new_alone {
-            // SAFETY: the caller's promise.
-            return unsafe { self.old(wait) };
-        }
+/// The new call, or the old one where that is missing.
+///
+/// # Safety
+/// As [`Call`].
+unsafe fn time64_or_old(call: Call, timeout: Option<Duration>) -> Result<usize, Errno> {
+    // m68k has no old call that takes a mask: there the new one's answer is
+    // the true one.
+    let new_alone = !call.sigmask.is_null() && nr::IO_PGETEVENTS.is_none();
+    if TIME64_MISSING.load(Relaxed) && !new_alone {
         // SAFETY: the caller's promise.
-        match unsafe { self.time64(wait) } {
-            Err(first @ (Errno::NOSYS | Errno::PERM)) => {
-                // SAFETY: the caller's promise; the first call took no event.
-                match unsafe { self.old(wait) } {
-                    Err(Errno::NOSYS | Errno::PERM) => Err(first),
-                    answer => {
-                        TIME64_MISSING.store(true, Relaxed);
-                        answer
-                    }
+        return unsafe { old(call, timeout) };
+    }
+    let time = timeout.map(timespec);
+    // SAFETY: the caller's promise, and the time is alive here.
+    match unsafe { call.time64(time.as_ref().map_or(null(), core::ptr::from_ref)) } {
+        Err(first @ (Errno::NOSYS | Errno::PERM)) => {
+            // SAFETY: the caller's promise; the first call took no event.
+            match unsafe { old(call, timeout) } {
+                Err(Errno::NOSYS | Errno::PERM) => Err(first),
+                answer => {
+                    TIME64_MISSING.store(true, Relaxed);
+                    answer
                 }
             }
-            answer => answer,
-        }
-    }
-
-    /// # Safety
-    /// As [`Call::time64_or_old`].
-    unsafe fn time64(self, wait: Wait<'_>) -> Result<usize, Errno> {
-        let time = wait.timeout.map(timespec);
-        let time = time.as_ref().map_or(null(), core::ptr::from_ref);
-        let Call {
-            ctx,
-            min_nr,
-            nr,
-            events,
-        } = self;
-        with_mask(pointer(wait.sigmask), |mask| {
-            // SAFETY: time and mask are alive here; the rest is the caller's.
-            unsafe { sys::io_pgetevents_time64(ctx, min_nr, nr, events, time, mask) }
-        })
-    }
-
-    /// # Safety
-    /// As [`Call::time64_or_old`].
-    #[inline]
-    unsafe fn old(self, wait: Wait<'_>) -> Result<usize, Errno> {
-        if wait.sigmask.is_some() {
-            // SAFETY: the caller's promise.
-            return unsafe { self.old_with_mask(wait) };
-        }
-        let time = wait.timeout.map(old_timespec);
-        let time = time.as_ref().map_or(null(), core::ptr::from_ref);
-        let Call {
-            ctx,
-            min_nr,
-            nr,
-            events,
-        } = self;
-        // SAFETY: time is alive here; the rest is the caller's.
-        unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) }
-    }
-
-    /// # Safety
-    /// As [`Call::time64_or_old`].
-    unsafe fn old_with_mask(self, wait: Wait<'_>) -> Result<usize, Errno> {
-        let time = wait.timeout.map(old_timespec);
-        let time = time.as_ref().map_or(null(), core::ptr::from_ref);
-        let Call {
-            ctx,
-            min_nr,
-            nr,
-            events,
-        } = self;
-        with_mask(pointer(wait.sigmask), |mask| {
-            // SAFETY: time and mask are alive here; the rest is the caller's.
-            unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
-        })
-    }
-}
-
-/// Calls with the mask's argument, and on 32-bit ABIs a second time with the
-/// padded form where the kernel refuses the right one: an unmended 64-bit
-/// kernel (see [`PaddedSigsetArg`]). EINVAL for another reason comes back the
-/// second time too, and nothing has been taken by the first.
-pub(crate) fn with_mask(
-    mask: *const SigSet,
-    call: impl Fn(*const SigsetArg) -> Result<usize, Errno>,
-) -> Result<usize, Errno> {
-    if mask.is_null() {
-        return call(null());
-    }
-    let argument = SigsetArg::from_ptr(mask);
-    match call(&raw const argument) {
-        Err(Errno::INVAL) if cfg!(target_pointer_width = "32") => {
-            let padded = PaddedSigsetArg::from_ptr(mask);
-            // Both forms are 16 bytes of plain numbers to the kernel.
-            call((&raw const padded).cast())
         }
         answer => answer,
     }
 }
 
-fn pointer(mask: Option<&SigSet>) -> *const SigSet {
-    mask.map_or(null(), core::ptr::from_ref)
+/// # Safety
+/// As [`Call`].
+#[inline]
+unsafe fn old(call: Call, timeout: Option<Duration>) -> Result<usize, Errno> {
+    let time = timeout.map(old_timespec);
+    // SAFETY: the caller's promise, and the time is alive here.
+    unsafe { call.old(time.as_ref().map_or(null(), core::ptr::from_ref)) }
 }
 
 fn timespec(time: Duration) -> Timespec {
@@ -271,29 +189,5 @@ mod tests {
         assert_eq!((time.sec, time.nsec), (i64::MAX, 999_999_999));
         let time = old_timespec(Duration::MAX);
         assert_eq!((time.sec, time.nsec), (Long::MAX, 999_999_999));
-    }
-
-    #[test]
-    fn an_unmended_kernel_is_asked_again_on_32_bit_only() {
-        use core::cell::Cell;
-        let calls = Cell::new(0);
-        let answer = with_mask(&SigSet::empty(), |argument| {
-            calls.set(calls.get() + 1);
-            // What such a kernel sees: a 64-bit pointer, then the length, of
-            // the program's width.
-            // SAFETY: both forms are at least 16 bytes and hold no padding.
-            let length = unsafe { argument.byte_add(8).cast::<usize>().read() };
-            if length == SigSet::BYTES {
-                Ok(7)
-            } else {
-                Err(Errno::INVAL)
-            }
-        });
-        if cfg!(target_pointer_width = "32") {
-            assert_eq!((answer, calls.get()), (Ok(7), 2));
-        } else {
-            // Here the right form is that layout already.
-            assert_eq!((answer, calls.get()), (Ok(7), 1));
-        }
     }
 }

@@ -20,6 +20,8 @@ mod arch;
 pub mod abi;
 #[path = "../../src/buffer/mod.rs"]
 pub mod buffer;
+#[path = "../../src/call.rs"]
+mod call;
 #[path = "../../src/completion.rs"]
 mod completion;
 #[path = "../../src/context.rs"]

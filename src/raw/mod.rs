@@ -14,8 +14,8 @@
 use core::ptr::{null, null_mut};
 
 use crate::abi::{AioContext, Event, Long, OldTimespec, SigSet, Timespec};
+use crate::call::Call;
 use crate::errno::Errno;
-use crate::wait::with_mask;
 use crate::{nr, sys};
 
 mod masked;
@@ -167,16 +167,6 @@ fn or_else(
     }
 }
 
-/// All but the time. The methods' promise is that of [`get_events_masked`].
-#[derive(Clone, Copy)]
-struct Call {
-    ctx: AioContext,
-    min_nr: isize,
-    nr: isize,
-    events: *mut Event,
-    sigmask: *const SigSet,
-}
-
 impl Call {
     /// With the call of the time's width, or else with the other.
     ///
@@ -193,44 +183,6 @@ impl Call {
                 Timeout::Time64(time) => or_else(self.time64(time), || self.old_of_time64(time)),
             }
         }
-    }
-
-    /// # Safety
-    /// See [`Call`].
-    #[inline(always)]
-    unsafe fn old(self, time: *const OldTimespec) -> Result<usize, Errno> {
-        let Call {
-            ctx,
-            min_nr,
-            nr,
-            events,
-            sigmask,
-        } = self;
-        if sigmask.is_null() {
-            // SAFETY: the caller's promise.
-            return unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) };
-        }
-        with_mask(sigmask, |mask| {
-            // SAFETY: the caller's promise; the argument is alive here.
-            unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
-        })
-    }
-
-    /// # Safety
-    /// See [`Call`].
-    #[inline(always)]
-    unsafe fn time64(self, time: *const Timespec) -> Result<usize, Errno> {
-        let Call {
-            ctx,
-            min_nr,
-            nr,
-            events,
-            sigmask,
-        } = self;
-        with_mask(sigmask, |mask| {
-            // SAFETY: the caller's promise; the argument is alive here.
-            unsafe { sys::io_pgetevents_time64(ctx, min_nr, nr, events, time, mask) }
-        })
     }
 
     /// riscv32, and kernels without 32-bit time.
