@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::{BLOCK, BLOCKS, MOST_SLOTS, POLLED, Plan};
 use crate::abi::{AioContext, Event};
@@ -166,7 +167,7 @@ impl World {
             World::Model => Drained::new(slots as u32),
             World::Real(real) => match real.pool.take() {
                 Some(drained) => Ok(drained),
-                None => Drained::new(MOST_SLOTS as u32),
+                None => new_context(),
             },
         }
     }
@@ -228,5 +229,18 @@ impl World {
     /// What a leaked context is doing still comes to its end.
     pub(super) fn destroy(&self, ctx: AioContext) {
         kernel::with_next(|kernel| kernel.destroy(ctx).ok());
+    }
+}
+
+/// Other programs may have all of `fs.aio-max-nr` for a moment.
+fn new_context() -> Result<Drained, Errno> {
+    let begin = Instant::now();
+    loop {
+        match Drained::new(MOST_SLOTS as u32) {
+            Err(Errno::AGAIN) if begin.elapsed() < Duration::from_secs(60) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            answer => return answer,
+        }
     }
 }
