@@ -1,0 +1,91 @@
+//! Contexts that are used again, and many that end at once.
+#![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::os::fd::AsRawFd;
+
+use linux_aio::op::{Poll, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::{Context, Drained, Pool, Queue, Slot, Wait};
+use support::TempFile;
+
+type Bytes = Box<[u8]>;
+
+fn zeroed(len: usize) -> Bytes {
+    vec![0; len].into()
+}
+
+#[test]
+fn a_drained_context_is_used_again() {
+    let file = TempFile::with(b"again");
+    let mut pool = Pool::<2>::new();
+    let mut names = Vec::new();
+    for _ in 0..20 {
+        let mut slots = Slot::<Bytes>::array::<4>();
+        let mut queue = Queue::on(pool.take(4).unwrap(), &mut slots);
+        for _ in 0..4 {
+            queue.push(Read::new(file.fd(), zeroed(5))).unwrap();
+        }
+        queue.submit().unwrap();
+        let drained = queue.into_drained().unwrap();
+        let context = drained.into_context();
+        names.push(context.as_raw());
+        assert_eq!(
+            context
+                .wait_with(0, &mut [Default::default()], Wait::poll())
+                .unwrap(),
+            []
+        );
+        // SAFETY: just drained, and looked at.
+        let drained = unsafe { Drained::from_context(context, 4) };
+        assert!(pool.put(drained).is_none());
+    }
+    assert!(names.iter().all(|name| *name == names[0]));
+    assert_eq!(pool.len(), 1);
+    // A larger one is not to be had from it.
+    assert_eq!(pool.take(64).unwrap().capacity(), 64);
+    assert_eq!(pool.len(), 1);
+}
+
+#[test]
+fn a_context_stays_as_large_as_it_was_set_up() {
+    let mut pool = Pool::<1>::new();
+    let mut slots = Slot::<Bytes>::array::<2>();
+    let queue = Queue::on(pool.take(64).unwrap(), &mut slots);
+    assert_eq!(queue.capacity(), 2);
+    assert!(pool.put(queue.into_drained().unwrap()).is_none());
+    let drained = pool.take(64).unwrap();
+    assert!(pool.is_empty(), "the one that was put there");
+    let mut slots = ReactorSlot::<Bytes>::array::<2>();
+    let reactor = Reactor::<_>::on(drained, &mut slots);
+    assert_eq!(reactor.into_drained().unwrap().capacity(), 64);
+}
+
+#[test]
+fn a_context_is_drained_by_count() {
+    let (_reader, writer) = support::pipe();
+    let context = Context::new(40).unwrap();
+    for _ in 0..40 {
+        let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+        // SAFETY: no buffer.
+        unsafe { context.submit(&mut [&mut ready.build()]) }.unwrap();
+    }
+    // SAFETY: forty were submitted, and no event was taken.
+    let drained = unsafe { context.drain(40, 40) }.unwrap();
+    let mut context = drained.into_context();
+    assert_eq!(context.ring().pop(), Ok(None));
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn many_contexts_end_side_by_side() {
+    let of = |count| {
+        (0..count)
+            .map(|_| Context::new(1).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(linux_aio::destroy_all(of(32)), [Ok(()); 32]);
+    assert_eq!(linux_aio::destroy_all(of(0)), []);
+}
