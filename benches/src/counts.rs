@@ -21,13 +21,22 @@ pub(crate) const READERS: &[&str] = &[
     "queue",
     "queue-wait",
     "scope",
+    "reactor",
     "libaio",
     "capi",
     "uring",
 ];
 
 /// Ours: what a gate can be about.
-const OURS: &[&str] = &["sys", "context", "ring", "queue", "queue-wait", "scope"];
+const OURS: &[&str] = &[
+    "sys",
+    "context",
+    "ring",
+    "queue",
+    "queue-wait",
+    "scope",
+    "reactor",
+];
 
 fn cases() -> Vec<Case<'static>> {
     let mut cases = Vec::new();

@@ -155,20 +155,48 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// flight or done, and no more than [`BATCH`] besides those done already),
     /// or what `wait` lets through. How many are done.
     pub(crate) fn wait(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+        let (taken, all) = self.gather();
         let missing = min_nr
             .saturating_sub(self.slots.done())
             .min(self.slots.in_flight())
             .min(BATCH);
-        if self.slots.in_flight() > 0 {
-            let mut events = [Event::EMPTY; BATCH];
-            let count = self.kernel.wait(missing, &mut events, wait)?;
-            for event in events.iter().take(count) {
-                if let Some(index) = self.slots.ended(event) {
-                    self.settle(index, event.res);
-                }
+        // A mask is a wish to let signals in, where nothing was there.
+        let enough = missing == 0 && (taken || !wait.has_mask());
+        if self.slots.in_flight() > 0 && !(all && (enough || wait.is_poll())) {
+            match self.wait_by_call(missing, wait) {
+                // What was taken is handed over; the error will come again.
+                Err(errno) if !taken => return Err(errno),
+                _ => {}
             }
         }
         Ok(self.slots.done())
+    }
+
+    /// Takes what memory tells has ended: whether that was anything, and
+    /// whether it was all there is.
+    fn gather(&mut self) -> (bool, bool) {
+        let mut taken = false;
+        loop {
+            match self.pop() {
+                Some(Some((index, result))) => self.settle(index, result),
+                Some(None) => return (taken, true),
+                None => return (taken, false),
+            }
+            taken = true;
+        }
+    }
+
+    /// Apart, so that a look at the ring has no array to clear.
+    #[inline(never)]
+    fn wait_by_call(&mut self, missing: usize, wait: Wait<'_>) -> Result<(), Errno> {
+        let mut events = [Event::EMPTY; BATCH];
+        let count = self.kernel.wait(missing, &mut events, wait)?;
+        for event in events.iter().take(count) {
+            if let Some(index) = self.slots.ended(event) {
+                self.settle(index, event.res);
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the result of an operation that is over, or drops what nobody

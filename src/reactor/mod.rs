@@ -249,7 +249,7 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
         loop {
             let mut news = [const { None }; NEWS];
             let (ended, more) = self.with(|inside| inside.news(&mut news));
-            for news in news.into_iter().flatten() {
+            for news in news.iter_mut().map_while(Option::take) {
                 match news {
                     News::Wake(waker) => waker.wake(),
                     News::Drop(buffer) => drop(buffer),
@@ -314,8 +314,8 @@ impl<B: Buffer + 'static> Inside<'_, B> {
         false
     }
 
-    /// What is done, and whom it concerns: how many operations are told of in
-    /// `news`, and whether there are more.
+    /// What is done, and whom it concerns: how many operations are told of at
+    /// the front of `news`, and whether there are more.
     fn news(&mut self, news: &mut [Option<News<B>>; NEWS]) -> (usize, bool) {
         let (mut count, mut places) = (0, news.iter_mut());
         let mut at = self.engine.slots.done_after(None);
@@ -327,15 +327,22 @@ impl<B: Buffer + 'static> Inside<'_, B> {
                 continue;
             }
             // An operation has one piece of news, or two.
-            let (Some(first), Some(second)) = (places.next(), places.next()) else {
+            if places.len() < 2 {
                 return (count, true);
-            };
+            }
             count += 1;
+            let mut tell = |news| {
+                if let Some(place) = places.next() {
+                    *place = Some(news);
+                }
+            };
             if core::mem::take(&mut awaited.dropped) {
-                *first = Some(News::Drop(self.take(index).1));
-                *second = self.room.call().map(News::Wake);
-            } else {
-                *first = awaited.waker.take().map(News::Wake);
+                tell(News::Drop(self.take(index).1));
+                if let Some(waker) = self.room.call() {
+                    tell(News::Wake(waker));
+                }
+            } else if let Some(waker) = awaited.waker.take() {
+                tell(News::Wake(waker));
             }
         }
         (count, false)

@@ -148,10 +148,14 @@ impl<B: Buffer + 'static> Inside<'_, B> {
 
     /// Whether the operation is done; if not, who is to be woken then.
     fn step(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> (Step<B>, Option<Waker>) {
-        // What else has ended is news for the next `turn`. An error will be
-        // told there, too.
-        let _ = self.engine.wait(0, crate::Wait::poll());
-        if self.engine.slots.find(ticket) == Some(Where::Done) {
+        let mut at = self.engine.slots.find(ticket);
+        if at == Some(Where::InFlight) {
+            // It may have ended since somebody looked. What else has is news
+            // for the next `turn`. An error will be told there, too.
+            let _ = self.engine.wait(0, crate::Wait::poll());
+            at = self.engine.slots.find(ticket);
+        }
+        if at == Some(Where::Done) {
             let old = self.engine.slots.extra(ticket.index()).waker.take();
             let (res, buffer) = self.take(ticket.index());
             return (Step::Done(res, buffer), old);

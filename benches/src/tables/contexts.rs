@@ -23,7 +23,11 @@ impl Bench<'_> {
                 size,
                 more: &[],
             };
-            let all = self.runs(case, &["epoll", "context", "queue", "uring"], 64_000)?;
+            let all = self.runs(
+                case,
+                &["epoll", "context", "queue", "reactor", "uring"],
+                64_000,
+            )?;
             let epoll = find(&all, "epoll").ok_or("no epoll")?;
             for (at, runs) in all.iter().enumerate() {
                 if rows.len() <= at {

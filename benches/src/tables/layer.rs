@@ -215,8 +215,9 @@ impl Bench<'_> {
         self.page.say(
             "Buffered reads of 512 bytes from the page cache, which end inside of the submission: \
              as many are submitted at once as the column says, then all are taken. `hand` is a loop \
-             over raw calls that checks nothing it need not; `queue` and `scope` are safe. The time \
-             is the processor's, with the kernel's copying, as a ratio to `hand`.",
+             over raw calls that checks nothing it need not; `queue`, `scope` and `reactor` (a \
+             future for each read, and an executor that polls them all) are safe. The time is the \
+             processor's, with the kernel's copying, as a ratio to `hand`.",
         );
         let mut rows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for size in [1, 32] {

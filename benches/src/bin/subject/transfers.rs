@@ -2,15 +2,20 @@
 //! end inside the submission, so the instructions are the same every time.
 
 use std::fs::File;
+use std::future::Future;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
+use std::task::{Context as Task, Poll, Waker};
 
 use io_uring::IoUring;
 use linux_aio::abi::OldTimespec;
 use linux_aio::op::Read;
 use linux_aio::opcode::PRead;
-use linux_aio::{AioContext, Context, Drained, Event, Iocb, Queue, ScopeSlot, Slot, scope_on, sys};
+use linux_aio::reactor::{Local, Reactor, ReactorSlot};
+use linux_aio::{
+    AioContext, Context, Drained, Event, Iocb, Queue, ScopeSlot, Slot, Wait, scope_on, sys,
+};
 
 use crate::libaio::LibAio;
 use crate::meter::Meter;
@@ -39,6 +44,7 @@ fn read_at<const DEPTH: usize>(rival: &str, meter: &mut Meter) -> Option<()> {
         "queue-wait" => queue::<DEPTH>(rounds, fd, buffers, meter, true),
         "context" => context::<DEPTH>(rounds, fd, buffers, meter),
         "scope" => scope::<DEPTH>(rounds, fd, buffers, meter),
+        "reactor" => reactor::<DEPTH>(rounds, fd, buffers, meter),
         "libaio" => libaio::<DEPTH>(rounds, fd, buffers, meter)?,
         "uring" => uring::<DEPTH>(rounds, fd, buffers, meter)?,
         _ => return None,
@@ -187,6 +193,48 @@ fn scope<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: 
                     .map(|pending| pending.wait().result.unwrap() as i64)
                     .sum::<i64>()
             });
+        }
+        sum
+    })
+}
+
+/// A future for each read, and an executor that polls them all.
+fn reactor<const DEPTH: usize>(
+    rounds: u64,
+    fd: i32,
+    mut buffers: Buffers,
+    meter: &mut Meter,
+) -> i64 {
+    let mut slots = ReactorSlot::array::<DEPTH>();
+    let reactor = Reactor::<&mut [u8], Local>::new(&mut slots)
+        .unwrap()
+        .batched();
+    let mut tasks = [const { None }; DEPTH].map(Box::pin);
+    let mut context = Task::from_waker(Waker::noop());
+    meter.time(|| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            for task in &mut tasks {
+                let buffer = buffers.pop().unwrap();
+                task.set(Some(reactor.read(fd, buffer, 0)));
+                let task = task.as_mut().as_pin_mut().unwrap();
+                assert!(task.poll(&mut context).is_pending());
+            }
+            let mut left = DEPTH;
+            while left > 0 {
+                reactor.wait(Wait::new()).unwrap();
+                for task in &mut tasks {
+                    let Some(running) = task.as_mut().as_pin_mut() else {
+                        continue;
+                    };
+                    if let Poll::Ready(done) = running.poll(&mut context) {
+                        task.set(None);
+                        sum += done.result.unwrap() as i64;
+                        buffers.push(done.buffer.unwrap());
+                        left -= 1;
+                    }
+                }
+            }
         }
         sum
     })

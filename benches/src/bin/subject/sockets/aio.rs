@@ -1,0 +1,103 @@
+//! Polls of a context's, by hand and by the queue.
+
+use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use linux_aio::op::Poll;
+use linux_aio::opcode::PollMask;
+use linux_aio::{Context, Event, Iocb, Queue, Slot, Ticket, opcode, sys};
+
+use super::{SOCKETS, Watch};
+
+/// Polls that are submitted again, at the next look, when their byte was read.
+pub(super) struct ByContext {
+    context: Context,
+    iocbs: Vec<Iocb>,
+    again: Vec<usize>,
+    events: Vec<Event>,
+}
+
+impl ByContext {
+    pub(super) fn new(sockets: &[UnixStream]) -> ByContext {
+        let iocb = |(at, socket): (usize, &UnixStream)| {
+            let poll = opcode::Poll::new(socket.as_raw_fd(), PollMask::IN);
+            poll.build().user_data(at as u64)
+        };
+        ByContext {
+            context: Context::new(SOCKETS as u32).unwrap(),
+            iocbs: sockets.iter().enumerate().map(iocb).collect(),
+            again: (0..SOCKETS).collect(),
+            events: vec![Event::EMPTY; 256],
+        }
+    }
+}
+
+impl Watch for ByContext {
+    fn ready(&mut self, _: &[UnixStream], each: &mut dyn FnMut(usize)) {
+        if self.again.len() == SOCKETS {
+            let mut all: Vec<&mut Iocb> = self.iocbs.iter_mut().collect();
+            // SAFETY: a poll has no buffer.
+            unsafe { self.context.submit_all(&mut all) }.unwrap();
+            self.again.clear();
+        }
+        let mut pointers = [const { std::ptr::null_mut::<Iocb>() }; 64];
+        for some in self.again.chunks(pointers.len()) {
+            for (pointer, &at) in pointers.iter_mut().zip(some) {
+                *pointer = &raw mut self.iocbs[at];
+            }
+            let mut pointers = &pointers[..some.len()];
+            while !pointers.is_empty() {
+                let (ctx, nr) = (self.context.as_raw(), pointers.len() as isize);
+                // SAFETY: a poll has no buffer.
+                let taken = unsafe { sys::io_submit(ctx, nr, pointers.as_ptr()) };
+                pointers = &pointers[taken.unwrap()..];
+            }
+        }
+        self.again.clear();
+        for event in self.context.ring().wait(1, &mut self.events).unwrap() {
+            assert!(event.res > 0);
+            self.again.push(event.data as usize);
+            each(event.data as usize);
+        }
+    }
+}
+
+/// The same by the safe layer: which socket it was, the ticket tells.
+pub(super) struct ByQueue {
+    queue: Queue<'static, Number>,
+    tickets: HashMap<Ticket, usize>,
+    again: Vec<usize>,
+}
+
+/// No memory, as polls have none.
+pub(super) type Number = &'static mut [u8];
+
+impl ByQueue {
+    pub(super) fn new(_: &[UnixStream]) -> ByQueue {
+        let slots: Vec<Slot<Number>> = (0..SOCKETS).map(|_| Slot::NEW).collect();
+        ByQueue {
+            queue: Queue::new(slots.leak()).unwrap(),
+            tickets: HashMap::new(),
+            again: (0..SOCKETS).collect(),
+        }
+    }
+}
+
+impl Watch for ByQueue {
+    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize)) {
+        for at in self.again.drain(..) {
+            let poll = Poll::new(sockets[at].as_raw_fd(), PollMask::IN);
+            self.tickets.insert(self.queue.push(poll).unwrap(), at);
+        }
+        self.queue.submit().unwrap();
+        let mut done = self.queue.wait().unwrap();
+        while let Some(completion) = done {
+            let at = self.tickets.remove(&completion.ticket).unwrap();
+            assert!(completion.result.unwrap() > 0);
+            self.again.push(at);
+            each(at);
+            done = self.queue.pop().unwrap();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The reactor, with a future for each socket.
+
+use std::future::Future;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use linux_aio::Wait;
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Local, Reactor, ReactorSlot, Running};
+
+use super::aio::Number;
+use super::{SOCKETS, Watch};
+
+/// The least executor that polls none but who was woken.
+pub(super) struct ByReactor {
+    reactor: &'static Reactor<'static, Number>,
+    tasks: Vec<Pin<Box<Running<'static, 'static, Number, Local>>>>,
+    wakers: Vec<Waker>,
+    woken: Arc<Mutex<Vec<usize>>>,
+    turn: Vec<usize>,
+}
+
+/// A task's waker.
+struct Task {
+    at: usize,
+    woken: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Task>) {
+        self.woken.lock().unwrap().push(self.at);
+    }
+}
+
+impl ByReactor {
+    pub(super) fn new(sockets: &[UnixStream]) -> ByReactor {
+        let slots: Vec<ReactorSlot<Number>> = (0..SOCKETS).map(|_| ReactorSlot::NEW).collect();
+        let reactor: &Reactor<_> =
+            Box::leak(Box::new(Reactor::new(slots.leak()).unwrap().batched()));
+        let woken = Arc::new(Mutex::new((0..SOCKETS).collect()));
+        let task = |at| {
+            let woken = Arc::clone(&woken);
+            Waker::from(Arc::new(Task { at, woken }))
+        };
+        let begin = |socket: &UnixStream| Box::pin(reactor.poll(socket.as_raw_fd(), PollMask::IN));
+        ByReactor {
+            reactor,
+            tasks: sockets.iter().map(begin).collect(),
+            wakers: (0..SOCKETS).map(task).collect(),
+            woken,
+            turn: Vec::new(),
+        }
+    }
+}
+
+impl Watch for ByReactor {
+    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize)) {
+        let mut any = false;
+        while !any {
+            std::mem::swap(&mut self.turn, &mut self.woken.lock().unwrap());
+            for at in self.turn.drain(..) {
+                let mut context = Context::from_waker(&self.wakers[at]);
+                let Poll::Ready(done) = self.tasks[at].as_mut().poll(&mut context) else {
+                    continue;
+                };
+                assert!(done.result.unwrap() > 0);
+                any = true;
+                // The next poll begins when the byte was read: at the next look.
+                let next = self.reactor.poll(sockets[at].as_raw_fd(), PollMask::IN);
+                self.tasks[at].as_mut().set(next);
+                self.woken.lock().unwrap().push(at);
+                each(at);
+            }
+            if !any {
+                self.reactor.wait(Wait::new()).unwrap();
+            }
+        }
+    }
+}

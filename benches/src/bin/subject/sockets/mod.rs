@@ -1,0 +1,73 @@
+//! One ring that watches a thousand sockets, of which some become readable.
+
+mod aio;
+mod futures;
+mod rivals;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::meter::Meter;
+use aio::{ByContext, ByQueue};
+use futures::ByReactor;
+use rivals::{ByEpoll, ByUring};
+
+const SOCKETS: usize = 1000;
+
+/// Tells which sockets are readable, at least one of them, and goes on
+/// watching those.
+trait Watch {
+    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize));
+}
+
+/// `meter.count` bytes, of which `at_once` come between two looks.
+pub(crate) fn sockets(rival: &str, at_once: usize, meter: &mut Meter) -> Option<()> {
+    let limit = libc::rlimit {
+        rlim_cur: 4096,
+        rlim_max: 4096,
+    };
+    // SAFETY: `limit` is only read. Where it is refused, a socket will be.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    let pairs: Result<Vec<_>, _> = (0..SOCKETS).map(|_| UnixStream::pair()).collect();
+    let (ours, theirs): (Vec<_>, Vec<_>) = pairs.ok()?.into_iter().unzip();
+    match rival {
+        "context" => run(ByContext::new(&ours), at_once, ours, theirs, meter),
+        "queue" => run(ByQueue::new(&ours), at_once, ours, theirs, meter),
+        "reactor" => run(ByReactor::new(&ours), at_once, ours, theirs, meter),
+        "epoll" => run(ByEpoll::new(&ours), at_once, ours, theirs, meter),
+        "uring" => run(ByUring::new(&ours)?, at_once, ours, theirs, meter),
+        _ => return None,
+    }
+    Some(())
+}
+
+fn run(
+    mut watch: impl Watch,
+    at_once: usize,
+    mut ours: Vec<UnixStream>,
+    mut theirs: Vec<UnixStream>,
+    meter: &mut Meter,
+) {
+    let (rounds, mut at) = (meter.count / at_once as u64, 0);
+    let mut readable = Vec::new();
+    // All of it: who wakes a watcher pays for a part of the watching.
+    meter.time(|| {
+        for _ in 0..rounds {
+            for _ in 0..at_once {
+                theirs[at].write_all(&[1]).unwrap();
+                // Prime to a thousand: each in its turn, and no two neighbours.
+                at = (at + 387) % SOCKETS;
+            }
+            let mut left = at_once;
+            while left > 0 {
+                // The bytes are read before they are watched for again.
+                watch.ready(&ours, &mut |socket| readable.push(socket));
+                for socket in readable.drain(..) {
+                    let mut byte = [0; 8];
+                    assert_eq!(ours[socket].read(&mut byte).unwrap(), 1);
+                    left -= 1;
+                }
+            }
+        }
+    });
+}

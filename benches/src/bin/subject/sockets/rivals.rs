@@ -1,0 +1,84 @@
+//! epoll, and polls of io_uring's.
+
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use io_uring::IoUring;
+
+use super::{SOCKETS, Watch};
+
+/// Level-triggered: what is not read is told again.
+pub(super) struct ByEpoll {
+    epoll: i32,
+    events: Vec<libc::epoll_event>,
+}
+
+impl ByEpoll {
+    pub(super) fn new(sockets: &[UnixStream]) -> ByEpoll {
+        // SAFETY: a descriptor of our own.
+        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        for (at, socket) in sockets.iter().enumerate() {
+            let mut event = libc::epoll_event {
+                events: libc::EPOLLIN as u32,
+                u64: at as u64,
+            };
+            let (add, fd) = (libc::EPOLL_CTL_ADD, socket.as_raw_fd());
+            // SAFETY: the event is only read.
+            let added = unsafe { libc::epoll_ctl(epoll, add, fd, &raw mut event) };
+            assert_eq!(added, 0);
+        }
+        ByEpoll {
+            epoll,
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; 256],
+        }
+    }
+}
+
+impl Watch for ByEpoll {
+    fn ready(&mut self, _: &[UnixStream], each: &mut dyn FnMut(usize)) {
+        let (events, room) = (self.events.as_mut_ptr(), self.events.len() as i32);
+        // SAFETY: there is room for so many events.
+        let count = unsafe { libc::epoll_wait(self.epoll, events, room, -1) };
+        assert!(count > 0);
+        for event in &self.events[..count as usize] {
+            each(event.u64 as usize);
+        }
+    }
+}
+
+/// Polls, submitted again with the same call that waits.
+pub(super) struct ByUring {
+    ring: IoUring,
+    again: Vec<usize>,
+}
+
+impl ByUring {
+    pub(super) fn new(_: &[UnixStream]) -> Option<ByUring> {
+        Some(ByUring {
+            ring: IoUring::new(1024).ok()?,
+            again: (0..SOCKETS).collect(),
+        })
+    }
+}
+
+impl Watch for ByUring {
+    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize)) {
+        for at in self.again.drain(..) {
+            let fd = io_uring::types::Fd(sockets[at].as_raw_fd());
+            let poll = io_uring::opcode::PollAdd::new(fd, libc::POLLIN as u32);
+            // SAFETY: a poll has no buffer.
+            unsafe {
+                self.ring
+                    .submission()
+                    .push(&poll.build().user_data(at as u64))
+            }
+            .unwrap();
+        }
+        self.ring.submit_and_wait(1).unwrap();
+        for done in self.ring.completion() {
+            assert!(done.result() > 0);
+            self.again.push(done.user_data() as usize);
+            each(done.user_data() as usize);
+        }
+    }
+}
