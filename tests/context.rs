@@ -91,19 +91,10 @@ fn a_signal_interrupts_and_loses_nothing() {
 #[test]
 fn the_signal_mask_holds_while_it_waits() {
     let signal = libc::SIGUSR2;
-    support::catch(signal);
+    support::block(signal);
     let context = Context::new(8).unwrap();
     let mut events = [Event::EMPTY; 1];
-    // SAFETY: the set is initialised by sigemptyset; only this thread's mask
-    // changes.
-    unsafe {
-        let mut set = core::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, signal);
-        let (block, old) = (libc::SIG_BLOCK, core::ptr::null_mut());
-        assert_eq!(libc::pthread_sigmask(block, &raw const set, old), 0);
-        assert_eq!(libc::pthread_kill(libc::pthread_self(), signal), 0);
-    }
+    support::send_here(signal);
     // Pending and blocked: the wait is not disturbed.
     let wait = Wait::new().timeout(Duration::from_millis(30));
     assert_eq!(context.wait_with(1, &mut events, wait), Ok(&mut [][..]));

@@ -8,10 +8,11 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use linux_aio::abi::RingHeader;
 use linux_aio::buffer::{Buffer, BufferMut, Pieces};
 use linux_aio::op::{FSync, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Completion, Errno, Queue, Slot, Wait};
+use linux_aio::{Completion, Context, Drained, Errno, Queue, SigSet, Slot, Wait};
 use support::{TempFile, pattern};
 
 type Bytes = Box<[u8]>;
@@ -234,6 +235,49 @@ fn waiting_is_bounded_by_what_is_in_flight_and_by_time() {
     let done = queue.pop().unwrap().unwrap();
     assert_eq!(done.result.map(PollMask::from_result), Ok(PollMask::OUT));
     assert_eq!(queue.pop(), Ok(None));
+}
+
+/// The set of signals that a wait brings lets one in, also where nothing has to
+/// be waited for.
+#[test]
+fn a_look_with_a_mask_lets_a_signal_in() {
+    let signal = libc::SIGUSR2;
+    support::block(signal);
+    let (reader, _writer) = support::pipe();
+    let mut slots = Slot::<()>::array::<1>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    queue
+        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
+        .unwrap();
+    queue.submit().unwrap();
+    support::send_here(signal);
+    assert_eq!(queue.wait_with(0, Wait::poll()), Ok(0), "blocked");
+    let open = SigSet::full().without(signal as u32);
+    let look = Wait::poll().sigmask(&open);
+    assert_eq!(queue.wait_with(0, look), Err(Errno::INTR));
+    assert_eq!(queue.wait_with(0, look), Ok(0), "it came once");
+}
+
+/// A later kernel may lay the ring out anew: what has ended is learnt by call.
+#[test]
+fn a_ring_that_cannot_be_read_is_asked_for() {
+    let (_reader, writer) = support::pipe();
+    let raw = Context::new(1).unwrap().into_raw();
+    let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
+    // SAFETY: the ring is mapped, and ours; the kernel reads no magic number.
+    unsafe { (*header).magic = !RingHeader::MAGIC };
+    // SAFETY: just set up, and nobody else has its name.
+    let drained = unsafe { Drained::from_context(Context::from_raw(raw), 1) };
+    let mut slots = Slot::<()>::array::<1>();
+    let mut queue = Queue::on(drained, &mut slots);
+    for look in [Wait::poll(), Wait::new()] {
+        queue
+            .push(Poll::new(writer.as_raw_fd(), PollMask::OUT))
+            .unwrap();
+        queue.submit().unwrap();
+        assert_eq!(queue.wait_with(1, look), Ok(1));
+        assert!(queue.pop().unwrap().is_some());
+    }
 }
 
 #[test]

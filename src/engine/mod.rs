@@ -160,8 +160,7 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
             .saturating_sub(self.slots.done())
             .min(self.slots.in_flight())
             .min(BATCH);
-        // A mask is a wish to let signals in, where nothing was there.
-        let enough = missing == 0 && (taken || !wait.has_mask());
+        let enough = taken && missing == 0;
         if self.slots.in_flight() > 0 && !(all && (enough || wait.is_poll())) {
             match self.wait_by_call(missing, wait) {
                 // What was taken is handed over; the error will come again.

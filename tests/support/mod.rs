@@ -176,6 +176,29 @@ pub(crate) fn catch(signal: i32) {
     }
 }
 
+/// Catches `signal`, and keeps it from this thread.
+pub(crate) fn block(signal: i32) {
+    catch(signal);
+    // SAFETY: the set is initialised by sigemptyset; only this thread's mask
+    // changes.
+    unsafe {
+        let mut set = core::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        let (block, old) = (libc::SIG_BLOCK, core::ptr::null_mut());
+        assert_eq!(libc::pthread_sigmask(block, &raw const set, old), 0);
+    }
+}
+
+/// Sends `signal` to this thread, once.
+pub(crate) fn send_here(signal: i32) {
+    // SAFETY: this thread lives.
+    assert_eq!(
+        unsafe { libc::pthread_kill(libc::pthread_self(), signal) },
+        0
+    );
+}
+
 /// Sends `signal` to this thread again and again until the guard is dropped.
 pub(crate) fn pester(signal: i32) -> impl Drop {
     struct Guard(&'static AtomicBool, Option<thread::JoinHandle<()>>);

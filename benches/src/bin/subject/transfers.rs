@@ -2,7 +2,6 @@
 //! end inside the submission, so the instructions are the same every time.
 
 use std::fs::File;
-use std::future::Future;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;

@@ -1,6 +1,5 @@
 //! The reactor, with a future for each socket.
 
-use std::future::Future;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
