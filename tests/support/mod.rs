@@ -193,10 +193,8 @@ pub(crate) fn block(signal: i32) {
 /// Sends `signal` to this thread, once.
 pub(crate) fn send_here(signal: i32) {
     // SAFETY: this thread lives.
-    assert_eq!(
-        unsafe { libc::pthread_kill(libc::pthread_self(), signal) },
-        0
-    );
+    let sent = unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
+    assert_eq!(sent, 0);
 }
 
 /// Sends `signal` to this thread again and again until the guard is dropped.
