@@ -52,7 +52,7 @@ use crate::wait::{Wait, front, get_events};
 #[doc(alias = "io_context_t")]
 pub struct Context {
     name: AioContext,
-    ring: Option<RingMap>,
+    ring: RingMap,
 }
 
 // SAFETY: a context belongs to the process, not to a thread, and the kernel
@@ -98,7 +98,7 @@ impl Context {
     pub(crate) const fn dead() -> Context {
         Context {
             name: AioContext::NONE,
-            ring: None,
+            ring: RingMap::NONE,
         }
     }
 
@@ -309,7 +309,7 @@ impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
             .field("name", &format_args!("{:#x}", self.name.0))
-            .field("ring_slots", &self.ring.map(|ring| ring.slots()))
+            .field("ring_slots", &self.ring.slots())
             .finish()
     }
 }

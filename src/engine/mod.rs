@@ -98,9 +98,17 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
         let batch = self.slots.batch(&mut places);
         // SAFETY: the pointers lead into our slots; the memory is the caller's
         // promise.
-        let result = unsafe { self.kernel.submit(batch.iocbs) };
-        let taken = self.slots.submitted(&batch, result.unwrap_or(0));
-        result.map(|_| taken)
+        match unsafe { self.kernel.submit(batch.iocbs) } {
+            Ok(taken) if taken >= batch.iocbs.len() => {
+                self.slots.submitted(&batch);
+                Ok(batch.iocbs.len() as u32)
+            }
+            result => {
+                let taken = result.unwrap_or(0);
+                self.slots.refused(&batch, taken);
+                result.map(|_| taken as u32)
+            }
+        }
     }
 
     /// Submits what is staged; an operation that is refused is done with the
@@ -110,7 +118,17 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     ///
     /// # Safety
     /// As [`Engine::submit`].
+    #[inline]
     pub(crate) unsafe fn flush(&mut self) {
+        if self.slots.staged() > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.flush_staged() }
+        }
+    }
+
+    /// # Safety
+    /// As [`Engine::flush`].
+    unsafe fn flush_staged(&mut self) {
         // SAFETY: the caller's promise.
         while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
             if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
@@ -232,9 +250,10 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// Those of the wait, and the rest is still in flight. EINVAL in a forked
     /// child, where the ring is not mapped and must not be looked at.
     pub(crate) fn drain(&mut self) -> Result<(), Errno> {
-        if self.slots.in_flight() > 0 {
-            self.kernel.check()?;
+        if self.slots.in_flight() == 0 {
+            return Ok(());
         }
+        self.kernel.check()?;
         let mut from = 0;
         while let Some(index) = self.slots.next_in_flight(from) {
             if self.slots.iocb(index).opcode == IOCB_CMD_POLL {

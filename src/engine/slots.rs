@@ -26,6 +26,8 @@ const STAGED: u64 = 1 << 29;
 const DONE: u64 = 1 << 28;
 /// One more in the generation.
 const GENERATION: u64 = 1 << 32;
+/// The generation's top bit: it has gone round.
+const ROUND: u64 = 1 << 63;
 /// What is left for the index; no context can hold more operations (4,194,304).
 const MOST: usize = 1 << 24;
 
@@ -74,16 +76,30 @@ pub(crate) struct Slots<'s, B, X> {
 // SAFETY: the array is exclusively borrowed, and its elements may be sent.
 unsafe impl<B: Send, X: Send> Send for Slots<'_, B, X> {}
 
+impl<B, X> Slot<B, X> {
+    /// The next generation of the slot whose word, without a flag, is `data`.
+    #[inline]
+    fn free(&mut self, data: u64) {
+        self.iocb.data = data.wrapping_add(GENERATION | FREE);
+        if self.iocb.data & ROUND != 0 {
+            self.count_lap();
+        }
+    }
+
+    #[cold]
+    fn count_lap(&mut self) {
+        self.iocb.data &= !ROUND;
+        self.lap = self.lap.wrapping_add(1);
+    }
+}
+
 impl<'s, B, X> Slots<'s, B, X> {
     /// Takes the array, all of it free, whatever it held: a buffer in it is
     /// one whose owner was leaked, and stays leaked. Old tickets stay dead.
     pub(crate) fn new(array: &'s mut [Slot<B, X>]) -> Slots<'s, B, X> {
         let len = array.len().min(MOST) as u32;
         for (index, slot) in array.iter_mut().take(MOST).enumerate() {
-            let (generation, carry) =
-                (slot.iocb.data & !(GENERATION - 1)).overflowing_add(GENERATION);
-            slot.lap = slot.lap.wrapping_add(carry.into());
-            slot.iocb.data = generation | FREE | index as u64;
+            slot.free(slot.iocb.data & !(GENERATION - 1) | index as u64);
             let next = index as u32 + 1;
             slot.next = if next == len { END } else { next };
         }
@@ -121,7 +137,7 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.first_free == END
+        self.first_free >= self.len
     }
 
     /// A slot by an index that the lists hold, or that was compared with
@@ -162,7 +178,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         extra: X,
     ) -> Ticket {
         let index = self.first_free;
-        if index == END {
+        if index >= self.len {
             return Ticket { data: FREE, lap: 0 };
         }
         let slot = self.slot(index);
@@ -180,13 +196,13 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     /// The first of the staged operations, as many as fit into `batch`, ready
     /// for the kernel. They count as neither staged nor in flight until
-    /// [`submitted`](Slots::submitted) is told what became of them, and
-    /// nothing else may be done before.
+    /// [`submitted`](Slots::submitted) or [`refused`](Slots::refused) is told
+    /// what became of them, and nothing else may be done before.
     #[inline]
     pub(crate) fn batch<'b>(&mut self, batch: &'b mut [MaybeUninit<*mut Iocb>]) -> Batch<'b> {
         let count = (self.staged as usize).min(batch.len());
         let mut at = self.first_staged;
-        for place in batch.iter_mut().take(count) {
+        for place in &mut batch[..count] {
             let slot = self.slot(at);
             slot.iocb.data &= !STAGED;
             place.write(&raw mut slot.iocb);
@@ -197,28 +213,21 @@ impl<'s, B, X> Slots<'s, B, X> {
         Batch { iocbs, after: at }
     }
 
-    /// Of the batch, the kernel took the first `taken`; the rest is staged
-    /// again, where it was. How many went: never more than were in the batch.
+    /// The kernel took the whole batch.
     #[inline]
-    pub(crate) fn submitted(&mut self, batch: &Batch<'_>, taken: usize) -> u32 {
-        let count = batch.iocbs.len();
-        let taken = taken.min(count) as u32;
-        self.in_flight += taken;
-        self.staged -= taken;
-        if taken as usize == count {
-            self.first_staged = batch.after;
-        } else {
-            self.stage_again(count, taken as usize);
-        }
-        taken
+    pub(crate) fn submitted(&mut self, batch: &Batch<'_>) {
+        let count = batch.iocbs.len() as u32;
+        self.first_staged = batch.after;
+        self.in_flight += count;
+        self.staged -= count;
     }
 
-    /// Of the first `count`, which are not flagged, all but the first `taken`
-    /// stay staged.
+    /// The kernel took the first `taken` of the batch, which is not all of it;
+    /// the rest is staged again, where it was.
     #[cold]
-    fn stage_again(&mut self, count: usize, taken: usize) {
+    pub(crate) fn refused(&mut self, batch: &Batch<'_>, taken: usize) {
         let mut at = self.first_staged;
-        for place in 0..count {
+        for place in 0..batch.iocbs.len() {
             if place == taken {
                 self.first_staged = at;
             }
@@ -228,6 +237,8 @@ impl<'s, B, X> Slots<'s, B, X> {
             }
             at = slot.next;
         }
+        self.in_flight += taken as u32;
+        self.staged -= taken as u32;
     }
 
     /// The slot whose operation this event ends, which is no longer in flight;
@@ -333,9 +344,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         let next = self.first_free;
         let slot = self.slot(index);
         let (data, lap) = (slot.iocb.data, slot.lap);
-        let carry;
-        (slot.iocb.data, carry) = data.overflowing_add(GENERATION | FREE);
-        slot.lap = lap.wrapping_add(carry.into());
+        slot.free(data);
         slot.next = next;
         // SAFETY: the slot held an operation, so the buffer was written, and
         // it is read once: the slot is free now.
@@ -393,6 +402,9 @@ impl<'s, B, X> Slots<'s, B, X> {
         while let Some((index, _)) = self.take_done() {
             drop(self.release(index));
         }
+        if self.in_flight == 0 {
+            return;
+        }
         let mut from = 0;
         while let Some(index) = self.next_in_flight(from) {
             self.end(index);
@@ -404,5 +416,35 @@ impl<'s, B, X> Slots<'s, B, X> {
             }
             from = index + 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::opcode::FSync;
+
+    /// Stages an operation and takes it back.
+    fn pass(slots: &mut Slots<'_, (), ()>) -> Ticket {
+        let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(None), ());
+        assert_eq!(slots.find(ticket), Some(Place::Staged));
+        let index = slots.unstage_first().unwrap();
+        assert_eq!(slots.release(index).ticket, ticket);
+        assert_eq!(slots.find(ticket), None);
+        ticket
+    }
+
+    #[test]
+    fn a_generation_that_comes_round_is_of_another_lap() {
+        let mut array = [Slot::NEW];
+        let mut slots = Slots::new(&mut array);
+        let first = pass(&mut slots);
+        slots.slot(0).iocb.data |= ROUND - GENERATION;
+        let last = pass(&mut slots);
+        assert_eq!(last.data, ROUND - GENERATION);
+        let (zeroth, again) = (pass(&mut slots), pass(&mut slots));
+        assert_eq!((zeroth.data, zeroth.lap), (0, 1));
+        assert_eq!((again.data, again.lap), (first.data, first.lap + 1));
+        assert_eq!(slots.find(first), None);
     }
 }

@@ -3,6 +3,9 @@
 //! Nothing in it is trusted: the number of slots is read once and held against
 //! the mapping, and an index out of range ends reading in user space for that
 //! call; the system call then speaks for itself.
+//!
+//! Where there is nothing to read, a ring without slots stands for it, in which
+//! every index is out of range: a reader has one question fewer to ask.
 
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
@@ -12,21 +15,40 @@ use crate::abi::{AioContext, Event, RingHeader};
 use crate::arch::{FACTS, trap};
 use crate::errno::Errno;
 
-/// A context's ring, mapped and found to be one this crate can read.
+/// A context's ring, mapped and found to be one this crate can read, or none.
 #[derive(Clone, Copy)]
 pub(crate) struct RingMap {
     header: NonNull<RingHeader>,
+    /// 0: none.
     slots: u32,
 }
 
+/// The header of the ring without slots. Only its indices are ever read.
+static NOWHERE: [AtomicU32; size_of::<RingHeader>() / 4] =
+    [const { AtomicU32::new(0) }; size_of::<RingHeader>() / 4];
+
 impl RingMap {
-    /// Looks at the ring of a context; `None` where it cannot be read in user
-    /// space (gVisor maps none, a later kernel may change it) or cannot be
-    /// kept from forked children.
+    /// No ring.
+    pub(crate) const NONE: RingMap = RingMap {
+        // SAFETY: a static's address.
+        header: unsafe { NonNull::new_unchecked((&raw const NOWHERE).cast_mut().cast()) },
+        slots: 0,
+    };
+
+    /// Looks at the ring of a context; [`NONE`](RingMap::NONE) where it cannot
+    /// be read in user space (gVisor maps none, a later kernel may change it)
+    /// or cannot be kept from forked children.
     ///
     /// # Safety
     /// The context is alive and owned by the caller.
-    pub(crate) unsafe fn attach(ctx: AioContext) -> Option<RingMap> {
+    pub(crate) unsafe fn attach(ctx: AioContext) -> RingMap {
+        // SAFETY: the caller's promise.
+        unsafe { RingMap::find(ctx) }.unwrap_or(RingMap::NONE)
+    }
+
+    /// # Safety
+    /// As [`RingMap::attach`].
+    unsafe fn find(ctx: AioContext) -> Option<RingMap> {
         let header = NonNull::new(core::ptr::with_exposed_provenance_mut::<RingHeader>(ctx.0))?;
         // The kernel's word that a page is mapped there: advice that changes
         // nothing is refused for an address that is not, or not a page's.
@@ -44,11 +66,13 @@ impl RingMap {
         Some(RingMap { header, slots })
     }
 
-    pub(crate) fn slots(self) -> u32 {
-        self.slots
+    /// `None` if there is no ring.
+    pub(crate) fn slots(self) -> Option<u32> {
+        (self.slots > 0).then_some(self.slots)
     }
 
-    /// Takes one event. The outer `None`: the indices make no sense.
+    /// Takes one event. The outer `None`: there is no ring, or its indices make
+    /// no sense.
     ///
     /// # Safety
     /// Nobody else reads the ring.
@@ -58,7 +82,8 @@ impl RingMap {
         unsafe { reader::take_one(&self) }
     }
 
-    /// Takes up to `events.len()` events. `None`: the indices make no sense.
+    /// Takes up to `events.len()` events. `None`: there is no ring, or its
+    /// indices make no sense.
     ///
     /// # Safety
     /// Nobody else reads the ring.
@@ -69,8 +94,8 @@ impl RingMap {
     }
 }
 
-// SAFETY: `slots` was read once and proven to be mapped; `copy` reads what is
-// asked for.
+// SAFETY: `slots` was read once and proven to be mapped, or is none; `copy`
+// reads what is asked for.
 unsafe impl Memory for RingMap {
     type Index = AtomicU32;
 
@@ -82,8 +107,8 @@ unsafe impl Memory for RingMap {
     #[inline(always)]
     fn head(&self) -> &AtomicU32 {
         // SAFETY: the mapping lives as long as the context, which whoever
-        // holds this borrows; an aligned u32 that is only ever accessed
-        // atomically, by us and by the kernel.
+        // holds this borrows, or is a static of atomics; an aligned u32 that is
+        // only ever accessed atomically, by us and by the kernel.
         unsafe { AtomicU32::from_ptr(&raw mut (*self.header.as_ptr()).head) }
     }
 

@@ -48,7 +48,7 @@ pub use peek::ring_is_empty;
 #[doc(alias = "aio_ring")]
 pub struct Ring<'c> {
     name: AioContext,
-    map: Option<RingMap>,
+    map: RingMap,
     /// The context, exclusively borrowed.
     context: PhantomData<&'c mut ()>,
 }
@@ -60,7 +60,7 @@ unsafe impl Sync for Ring<'_> {}
 
 impl Ring<'_> {
     /// For the context `name`, which the caller keeps exclusively borrowed.
-    pub(crate) fn new<'c>(name: AioContext, map: Option<RingMap>) -> Ring<'c> {
+    pub(crate) fn new<'c>(name: AioContext, map: RingMap) -> Ring<'c> {
         Ring {
             name,
             map,
@@ -70,13 +70,13 @@ impl Ring<'_> {
 
     /// Whether completions are read in user space.
     pub fn is_mapped(&self) -> bool {
-        self.map.is_some()
+        self.slots().is_some()
     }
 
     /// The ring's slots, of which one always stays empty; `None` where it is
     /// not mapped. More than was asked of setup.
     pub fn slots(&self) -> Option<u32> {
-        self.map.map(RingMap::slots)
+        self.map.slots()
     }
 
     /// Takes one event if there is one.
@@ -167,14 +167,14 @@ impl Ring<'_> {
     #[inline(always)]
     pub(crate) fn read(&mut self) -> Option<Option<Event>> {
         // SAFETY: as in `take`.
-        self.map.and_then(|map| unsafe { map.take_one() })
+        unsafe { self.map.take_one() }
     }
 
     #[inline]
     fn take(&self, events: &mut [Event]) -> Option<usize> {
         // SAFETY: `Ring` is not `Clone` and borrows the context exclusively,
         // and the methods that take events have `&mut self`.
-        self.map.and_then(|map| unsafe { map.take(events) })
+        unsafe { self.map.take(events) }
     }
 
     #[inline]

@@ -38,7 +38,7 @@ impl Index for AtomicU32 {
 pub(crate) unsafe trait Memory {
     type Index: Index;
 
-    /// How many slots there are: at least 2.
+    /// How many slots there are: at least 2. Or 0, and there is no ring.
     fn slots(&self) -> u32;
 
     /// The next event to take. Only the reader writes it.
@@ -67,19 +67,33 @@ pub(crate) unsafe trait Memory {
     }
 }
 
-/// `head` and `tail`, both below `slots`. `None`: they make no sense.
-#[inline]
-fn indices(ring: &impl Memory) -> Option<(u32, u32)> {
+/// Where the events are.
+struct Ready {
+    /// Below `slots`, as `tail` is.
+    head: u32,
+    tail: u32,
+}
+
+/// What is ready; the inner `None` if nothing is, the outer one if there is no
+/// ring or its indices make no sense.
+#[inline(always)]
+fn ready(ring: &impl Memory) -> Option<Option<Ready>> {
     // Only readers write `head`, and we are the only one.
     let head = ring.head().load(Ordering::Relaxed);
     // Acquire: the events before `tail`, and what the kernel wrote into the
     // buffers of their operations, are seen as it wrote them.
     let tail = ring.tail().load(Ordering::Acquire);
     let slots = ring.slots();
-    if head >= slots || tail >= slots {
+    if head >= slots {
         return None;
     }
-    Some((head, tail))
+    if head == tail {
+        return Some(None);
+    }
+    if tail >= slots {
+        return None;
+    }
+    Some(Some(Ready { head, tail }))
 }
 
 /// Whether a ring that others may be reading holds no event. `true` is told of
@@ -94,16 +108,16 @@ pub(crate) fn looks_empty(head: &impl Index, tail: &impl Index) -> bool {
     head == tail.load(Ordering::Relaxed)
 }
 
-/// Takes one event. The outer `None`: the indices make no sense.
+/// Takes one event. The outer `None`: there is no ring, or its indices make no
+/// sense.
 ///
 /// # Safety
 /// Nobody else reads the ring.
 #[inline]
 pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
-    let (head, tail) = indices(ring)?;
-    if head == tail {
+    let Some(Ready { head, .. }) = ready(ring)? else {
         return Some(None);
-    }
+    };
     // SAFETY: `head` is below `slots`, and the kernel does not write this slot
     // before it sees a new head.
     let event = unsafe { ring.event(head) };
@@ -118,13 +132,16 @@ pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
     Some(Some(event))
 }
 
-/// Takes up to `events.len()` events. `None`: the indices make no sense.
+/// Takes up to `events.len()` events. `None`: there is no ring, or its indices
+/// make no sense.
 ///
 /// # Safety
 /// Nobody else reads the ring.
 #[inline]
 pub(crate) unsafe fn take(ring: &impl Memory, events: &mut [Event]) -> Option<usize> {
-    let (mut head, tail) = indices(ring)?;
+    let Some(Ready { mut head, tail }) = ready(ring)? else {
+        return Some(0);
+    };
     let mut taken = 0;
     // In at most two runs: up to the end of the ring, then from its start.
     while head != tail && taken < events.len() {
