@@ -6,7 +6,7 @@ use crate::buffer::Buffer;
 use crate::completion::{Completion, Full, result};
 use crate::context::{Context, SubmitError};
 use crate::drained::Drained;
-use crate::engine::{Engine, Place, Slot, Ticket};
+use crate::engine::{At, Engine, Place, Slot, Ticket};
 use crate::errno::Errno;
 use crate::op::Op;
 use crate::wait::Wait;
@@ -121,8 +121,8 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// Takes the first of the staged operations back, with its buffer. Its
     /// ticket is dead.
     pub fn unstage(&mut self) -> Option<(Ticket, Option<B>)> {
-        let index = self.engine.slots.unstage_first()?;
-        let released = self.engine.slots.release(index);
+        let at = self.engine.slots.unstage_first()?;
+        let released = self.engine.slots.release(at);
         Some((released.ticket, released.buffer))
     }
 
@@ -135,7 +135,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     pub fn pop(&mut self) -> Result<Option<Completion<B>>, Errno> {
         if self.engine.slots.done() == 0 {
             match self.engine.pop() {
-                Some(Some((index, res))) => return Ok(Some(self.complete(index, res))),
+                Some(Some((at, res))) => return Ok(Some(self.complete(at, res))),
                 Some(None) => return Ok(None),
                 None => {}
             }
@@ -151,7 +151,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
             None => self.engine.pop_by_call()?,
             done => done,
         };
-        Ok(ended.map(|(index, res)| self.complete(index, res)))
+        Ok(ended.map(|(at, res)| self.complete(at, res)))
     }
 
     /// Waits for a completion, for ever. `None`: nothing is in flight (staged
@@ -162,8 +162,8 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     #[inline]
     pub fn wait(&mut self) -> Result<Option<Completion<B>>, Errno> {
         if self.engine.slots.done() == 0 {
-            if let Some(Some((index, res))) = self.engine.pop() {
-                return Ok(Some(self.complete(index, res)));
+            if let Some(Some((at, res))) = self.engine.pop() {
+                return Ok(Some(self.complete(at, res)));
             }
             if self.in_flight() == 0 {
                 return Ok(None);
@@ -215,7 +215,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
 
     /// Whether the operation is staged and not submitted yet.
     pub fn is_staged(&mut self, ticket: Ticket) -> bool {
-        self.engine.slots.find(ticket) == Some(Place::Staged)
+        matches!(self.engine.slots.find(ticket), Some(Place::Staged(_)))
     }
 
     /// The number of slots.
@@ -258,8 +258,8 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     }
 
     #[inline]
-    fn complete(&mut self, index: u32, res: i64) -> Completion<B> {
-        let released = self.engine.slots.release(index);
+    fn complete(&mut self, at: At, res: i64) -> Completion<B> {
+        let released = self.engine.slots.release(at);
         Completion {
             ticket: released.ticket,
             buffer: released.buffer,

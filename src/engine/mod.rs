@@ -12,7 +12,7 @@ pub(crate) use kernel::Kernel;
 #[allow(unreachable_pub, reason = "see there")]
 pub use slot::Extra;
 pub use slot::{Slot, Ticket};
-pub(crate) use slots::{Place, Slots};
+pub(crate) use slots::{At, Place, Slots};
 
 use crate::abi::{Event, IOCB_CMD_POLL};
 use crate::context::SubmitError;
@@ -134,8 +134,8 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
             if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
                 return;
             }
-            if let Some(index) = self.slots.unstage_first() {
-                self.settle(index, negated(errno));
+            if let Some(at) = self.slots.unstage_first() {
+                self.settle(at, negated(errno));
             }
         }
     }
@@ -144,7 +144,7 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// out of flight and in no list, and its result. The outer `None`: ask
     /// [`pop_by_call`](Engine::pop_by_call).
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<Option<(u32, i64)>> {
+    pub(crate) fn pop(&mut self) -> Option<Option<(At, i64)>> {
         if self.slots.in_flight() == 0 {
             return Some(None);
         }
@@ -152,18 +152,18 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
             None => Some(None),
             // Where it is nobody's, nothing of ours is in it.
             Some(event) => {
-                let index = self.slots.ended(&event)?;
-                Some(Some((index, event.res)))
+                let at = self.slots.ended(&event)?;
+                Some(Some((at, event.res)))
             }
         }
     }
 
     /// The same with a kernel whose ring cannot be read, or holds what is not
     /// ours.
-    pub(crate) fn pop_by_call(&mut self) -> Result<Option<(u32, i64)>, Errno> {
+    pub(crate) fn pop_by_call(&mut self) -> Result<Option<(At, i64)>, Errno> {
         while let Some(event) = self.kernel.pop()? {
-            if let Some(index) = self.slots.ended(&event) {
-                return Ok(Some((index, event.res)));
+            if let Some(at) = self.slots.ended(&event) {
+                return Ok(Some((at, event.res)));
             }
         }
         Ok(None)
@@ -195,7 +195,7 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
         let mut taken = false;
         loop {
             match self.pop() {
-                Some(Some((index, result))) => self.settle(index, result),
+                Some(Some((at, result))) => self.settle(at, result),
                 Some(None) => return (taken, true),
                 None => return (taken, false),
             }
@@ -209,8 +209,8 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
         let mut events = [Event::EMPTY; BATCH];
         let count = self.kernel.wait(missing, &mut events, wait)?;
         for event in events.iter().take(count) {
-            if let Some(index) = self.slots.ended(event) {
-                self.settle(index, event.res);
+            if let Some(at) = self.slots.ended(event) {
+                self.settle(at, event.res);
             }
         }
         Ok(())
@@ -218,11 +218,11 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
 
     /// Keeps the result of an operation that is over, or drops what nobody
     /// waits for.
-    fn settle(&mut self, index: u32, result: i64) {
-        if self.slots.extra(index).is_detached() {
-            drop(self.slots.release(index));
+    fn settle(&mut self, at: At, result: i64) {
+        if self.slots.extra(at).is_detached() {
+            drop(self.slots.release(at));
         } else {
-            self.slots.keep(index, result);
+            self.slots.keep(at, result);
         }
     }
 
@@ -230,16 +230,16 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// done, with ECANCELED.
     pub(crate) fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
         match self.slots.find(ticket) {
-            Some(Place::InFlight) => {
-                let iocb = core::ptr::from_ref(self.slots.iocb(ticket.index()));
+            Some(Place::InFlight(at)) => {
+                let iocb = core::ptr::from_ref(self.slots.iocb(at));
                 self.kernel.cancel(iocb)
             }
-            Some(Place::Staged) => {
-                self.slots.unstage(ticket.index());
-                self.settle(ticket.index(), negated(Errno::CANCELED));
+            Some(Place::Staged(at)) => {
+                self.slots.unstage(at);
+                self.settle(at, negated(Errno::CANCELED));
                 Ok(())
             }
-            Some(Place::Done) | None => Err(Errno::INVAL),
+            Some(Place::Done(_)) | None => Err(Errno::INVAL),
         }
     }
 
@@ -254,14 +254,14 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
             return Ok(());
         }
         self.kernel.check()?;
-        let mut from = 0;
-        while let Some(index) = self.slots.next_in_flight(from) {
-            if self.slots.iocb(index).opcode == IOCB_CMD_POLL {
+        let mut last = None;
+        while let Some(at) = self.slots.in_flight_after(last) {
+            if self.slots.iocb(at).opcode == IOCB_CMD_POLL {
                 // One that has just ended refuses, and its event comes.
-                let iocb = core::ptr::from_ref(self.slots.iocb(index));
+                let iocb = core::ptr::from_ref(self.slots.iocb(at));
                 let _ = self.kernel.cancel(iocb);
             }
-            from = index + 1;
+            last = Some(at);
         }
         while self.slots.in_flight() > 0 {
             let wanted = self.slots.done() + self.slots.in_flight();
@@ -277,11 +277,11 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// ECANCELED. An error: the kernel may still be at the buffers.
     pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
         self.kernel.destroy()?;
-        let mut from = 0;
-        while let Some(index) = self.slots.next_in_flight(from) {
-            self.slots.end(index);
-            self.settle(index, negated(Errno::CANCELED));
-            from = index + 1;
+        let mut last = None;
+        while let Some(at) = self.slots.in_flight_after(last) {
+            self.slots.end(at);
+            self.settle(at, negated(Errno::CANCELED));
+            last = Some(at);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use core::mem::MaybeUninit;
 
+use super::slots::At;
 use crate::abi::Iocb;
 
 /// The place of one operation: its iocb and its buffer. A queue, a scope or a
@@ -14,7 +15,7 @@ pub struct Slot<B, X = ()> {
     pub(super) buffer: MaybeUninit<Option<B>>,
     pub(super) result: i64,
     /// The next in the list that the slot is in.
-    pub(super) next: u32,
+    pub(super) next: At,
     /// The part of the generation that does not fit into `iocb.data`.
     pub(super) lap: u32,
     pub(super) extra: X,
@@ -45,7 +46,7 @@ impl<B, X: Extra> Slot<B, X> {
         iocb: Iocb::EMPTY,
         buffer: MaybeUninit::uninit(),
         result: 0,
-        next: u32::MAX,
+        next: At::END,
         lap: 0,
         extra: X::NEW,
     };
@@ -73,11 +74,4 @@ impl<B, X> core::fmt::Debug for Slot<B, X> {
 pub struct Ticket {
     pub(super) data: u64,
     pub(super) lap: u32,
-}
-
-impl Ticket {
-    #[inline]
-    pub(crate) fn index(self) -> u32 {
-        self.data as u32
-    }
 }

@@ -31,22 +31,38 @@ const ROUND: u64 = 1 << 63;
 /// What is left for the index; no context can hold more operations (4,194,304).
 const MOST: usize = 1 << 24;
 
-/// The end of a list.
-const END: u32 = u32::MAX;
+/// A slot of the array's: how many bytes behind its start. Only an array that
+/// has the slot makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At(u32);
+
+/// All slots begin below.
+const MOST_BYTES: usize = 1 << 31;
+
+impl At {
+    /// The end of a list.
+    pub(super) const END: At = At(u32::MAX);
+
+    /// Whether it is a slot's.
+    #[inline(always)]
+    fn is_slot(self) -> bool {
+        self.0 < MOST_BYTES as u32
+    }
+}
 
 /// Where a ticket's operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    Staged,
-    InFlight,
-    Done,
+    Staged(At),
+    InFlight(At),
+    Done(At),
 }
 
 /// Operations on their way to the kernel.
 pub(crate) struct Batch<'b> {
     pub(crate) iocbs: &'b [*mut Iocb],
     /// The first that is staged behind them.
-    after: u32,
+    after: At,
 }
 
 /// What a slot gives back.
@@ -62,13 +78,13 @@ pub(crate) struct Released<B> {
 pub(crate) struct Slots<'s, B, X> {
     base: NonNull<Slot<B, X>>,
     len: u32,
-    first_staged: u32,
-    last_staged: u32,
+    first_staged: At,
+    last_staged: At,
     staged: u32,
-    first_free: u32,
+    first_free: At,
     in_flight: u32,
-    first_done: u32,
-    last_done: u32,
+    first_done: At,
+    last_done: At,
     done: u32,
     array: PhantomData<&'s mut [Slot<B, X>]>,
 }
@@ -94,26 +110,34 @@ impl<B, X> Slot<B, X> {
 }
 
 impl<'s, B, X> Slots<'s, B, X> {
+    /// From one slot to the next. An array of slots that are too large for
+    /// this has none that is used.
+    const SIZE: u32 = size_of::<Slot<B, X>>() as u32;
+
     /// Takes the array, all of it free, whatever it held: a buffer in it is
     /// one whose owner was leaked, and stays leaked. Old tickets stay dead.
     pub(crate) fn new(array: &'s mut [Slot<B, X>]) -> Slots<'s, B, X> {
-        let len = array.len().min(MOST) as u32;
-        for (index, slot) in array.iter_mut().take(MOST).enumerate() {
+        let len = array
+            .len()
+            .min(MOST)
+            .min(MOST_BYTES / size_of::<Slot<B, X>>());
+        let mut next = At(0);
+        for (index, slot) in array.iter_mut().take(len).enumerate() {
             slot.free(slot.iocb.data & !(GENERATION - 1) | index as u64);
-            let next = index as u32 + 1;
-            slot.next = if next == len { END } else { next };
+            next.0 += Self::SIZE;
+            slot.next = if index + 1 == len { At::END } else { next };
         }
-        let first = if len == 0 { END } else { 0 };
+        let first = if len == 0 { At::END } else { At(0) };
         Slots {
             base: NonNull::from(array).cast(),
-            len,
+            len: len as u32,
             first_staged: first,
-            last_staged: END,
+            last_staged: At::END,
             staged: 0,
             first_free: first,
             in_flight: 0,
-            first_done: END,
-            last_done: END,
+            first_done: At::END,
+            last_done: At::END,
             done: 0,
             array: PhantomData,
         }
@@ -137,30 +161,34 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.first_free >= self.len
+        !self.first_free.is_slot()
     }
 
-    /// A slot by an index that the lists hold, or that was compared with
-    /// `len`.
     #[inline]
-    fn slot(&mut self, index: u32) -> &mut Slot<B, X> {
-        debug_assert!(index < self.len);
-        // SAFETY: the array has `len` elements and is exclusively ours for
-        // 's. Every caller's index is below `len`: `new` put no other into the
-        // lists, and nothing from outside (a ticket, an event) gets here
-        // before it was compared.
-        unsafe { self.base.add(index as usize).as_mut() }
+    fn slot(&mut self, at: At) -> &mut Slot<B, X> {
+        debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
+        // SAFETY: the array is exclusively ours for 's, and `at` is one of its
+        // slots: `new` put no other into the lists, and nothing from outside (a
+        // ticket, an event) becomes one before it was compared with `len`.
+        unsafe { self.base.byte_add(at.0 as usize).as_mut() }
     }
 
-    /// Takes `index` out of the list that begins with `first`: the new first,
-    /// and the one before `index`, [`END`] if it was the first.
-    fn unlink(&mut self, first: u32, index: u32) -> (u32, u32) {
-        let next = self.slot(index).next;
-        if first == index {
-            return (next, END);
+    /// The slot with this index, if there is one.
+    #[inline]
+    fn at(&self, index: u32) -> Option<At> {
+        // A word with a flag has an index beyond any array's length.
+        (index < self.len).then(|| At(index * Self::SIZE))
+    }
+
+    /// Takes `at` out of the list that begins with `first`: the new first, and
+    /// the one before `at`, the [`END`](At::END) if it was the first.
+    fn unlink(&mut self, first: At, at: At) -> (At, At) {
+        let next = self.slot(at).next;
+        if first == at {
+            return (next, At::END);
         }
         let mut before = first;
-        while self.slot(before).next != index {
+        while self.slot(before).next != at {
             before = self.slot(before).next;
         }
         self.slot(before).next = next;
@@ -177,11 +205,11 @@ impl<'s, B, X> Slots<'s, B, X> {
         buffer: MaybeUninit<Option<B>>,
         extra: X,
     ) -> Ticket {
-        let index = self.first_free;
-        if index >= self.len {
+        let at = self.first_free;
+        if !at.is_slot() {
             return Ticket { data: FREE, lap: 0 };
         }
-        let slot = self.slot(index);
+        let slot = self.slot(at);
         let data = slot.iocb.data ^ FREE;
         slot.iocb = *iocb;
         slot.iocb.data = data ^ STAGED;
@@ -189,7 +217,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         slot.extra = extra;
         let (next, lap) = (slot.next, slot.lap);
         self.first_free = next;
-        self.last_staged = index;
+        self.last_staged = at;
         self.staged += 1;
         Ticket { data, lap }
     }
@@ -202,11 +230,17 @@ impl<'s, B, X> Slots<'s, B, X> {
     pub(crate) fn batch<'b>(&mut self, batch: &'b mut [MaybeUninit<*mut Iocb>]) -> Batch<'b> {
         let count = (self.staged as usize).min(batch.len());
         let mut at = self.first_staged;
-        for place in &mut batch[..count] {
+        let mut put = |place: &mut MaybeUninit<*mut Iocb>| {
             let slot = self.slot(at);
             slot.iocb.data &= !STAGED;
             place.write(&raw mut slot.iocb);
             at = slot.next;
+        };
+        // The first by itself: a loop is unrolled, and begins with questions
+        // that a single operation need not be asked.
+        if let Some((first, rest)) = batch[..count].split_first_mut() {
+            put(first);
+            rest.iter_mut().for_each(put);
         }
         // SAFETY: the first `count` have just been written.
         let iocbs = unsafe { core::slice::from_raw_parts(batch.as_ptr().cast(), count) };
@@ -244,105 +278,104 @@ impl<'s, B, X> Slots<'s, B, X> {
     /// The slot whose operation this event ends, which is no longer in flight;
     /// `None` if it is nobody's.
     #[inline]
-    pub(crate) fn ended(&mut self, event: &Event) -> Option<u32> {
-        let index = event.data as u32;
-        // A word with a flag has an index beyond any array's length.
-        if index >= self.len || self.slot(index).iocb.data != event.data {
+    pub(crate) fn ended(&mut self, event: &Event) -> Option<At> {
+        let at = self.at(event.data as u32)?;
+        if self.slot(at).iocb.data != event.data {
             return None;
         }
-        self.end(index);
-        Some(index)
+        self.end(at);
+        Some(at)
     }
 
     /// The operation in this slot is no longer in flight.
     #[inline]
-    pub(crate) fn end(&mut self, _index: u32) {
+    pub(crate) fn end(&mut self, _at: At) {
         self.in_flight -= 1;
     }
 
     /// Keeps the result of an operation that is no longer in flight, or never
     /// was, at the end of the done ones.
-    pub(crate) fn keep(&mut self, index: u32, result: i64) {
-        let slot = self.slot(index);
+    pub(crate) fn keep(&mut self, at: At, result: i64) {
+        let slot = self.slot(at);
         slot.result = result;
         slot.iocb.data |= DONE;
-        slot.next = END;
+        slot.next = At::END;
         if self.done == 0 {
-            self.first_done = index;
+            self.first_done = at;
         } else {
-            self.slot(self.last_done).next = index;
+            self.slot(self.last_done).next = at;
         }
-        self.last_done = index;
+        self.last_done = at;
         self.done += 1;
     }
 
     /// The first of the done operations, in the order in which they ended, and
     /// its result.
     #[inline(always)]
-    pub(crate) fn take_done(&mut self) -> Option<(u32, i64)> {
+    pub(crate) fn take_done(&mut self) -> Option<(At, i64)> {
         if self.done == 0 {
             return None;
         }
-        let index = self.first_done;
-        self.first_done = self.slot(index).next;
+        let at = self.first_done;
+        self.first_done = self.slot(at).next;
         self.done -= 1;
-        Some((index, self.undone(index)))
+        Some((at, self.undone(at)))
     }
 
     /// A done operation, out of order.
-    pub(crate) fn take_done_at(&mut self, index: u32) -> i64 {
-        let (first, before) = self.unlink(self.first_done, index);
+    pub(crate) fn take_done_at(&mut self, at: At) -> i64 {
+        let (first, before) = self.unlink(self.first_done, at);
         self.first_done = first;
-        if self.last_done == index {
+        if self.last_done == at {
             self.last_done = before;
         }
         self.done -= 1;
-        self.undone(index)
+        self.undone(at)
     }
 
-    /// The done operations one by one: the first, or the one behind `index`.
-    pub(crate) fn done_after(&mut self, index: Option<u32>) -> Option<u32> {
-        let next = match index {
-            Some(index) => self.slot(index).next,
-            None if self.done == 0 => END,
+    /// The done operations one by one: the first, or the one behind `at`.
+    pub(crate) fn done_after(&mut self, at: Option<At>) -> Option<At> {
+        let next = match at {
+            Some(at) => self.slot(at).next,
+            None if self.done == 0 => At::END,
             None => self.first_done,
         };
-        (next != END).then_some(next)
+        next.is_slot().then_some(next)
     }
 
-    fn undone(&mut self, index: u32) -> i64 {
-        let slot = self.slot(index);
+    fn undone(&mut self, at: At) -> i64 {
+        let slot = self.slot(at);
         slot.iocb.data &= !DONE;
         slot.result
     }
 
     /// The first of the staged operations, which will not be submitted.
-    pub(crate) fn unstage_first(&mut self) -> Option<u32> {
-        let index = self.first_staged;
+    pub(crate) fn unstage_first(&mut self) -> Option<At> {
+        let at = self.first_staged;
         let any = self.staged > 0;
         any.then(|| {
-            self.unstage(index);
-            index
+            self.unstage(at);
+            at
         })
     }
 
     /// A staged operation that will not be submitted.
-    pub(crate) fn unstage(&mut self, index: u32) {
-        let (first, before) = self.unlink(self.first_staged, index);
+    pub(crate) fn unstage(&mut self, at: At) {
+        let (first, before) = self.unlink(self.first_staged, at);
         self.first_staged = first;
-        if self.last_staged == index {
+        if self.last_staged == at {
             self.last_staged = before;
         }
         self.staged -= 1;
-        self.slot(index).iocb.data &= !STAGED;
+        self.slot(at).iocb.data &= !STAGED;
     }
 
     /// Frees the slot of an operation that is in no list and not in flight,
     /// and gives back what it held.
     #[inline]
-    pub(crate) fn release(&mut self, index: u32) -> Released<B> {
+    pub(crate) fn release(&mut self, at: At) -> Released<B> {
         let next = self.first_free;
-        let slot = self.slot(index);
+        let slot = self.slot(at);
         let (data, lap) = (slot.iocb.data, slot.lap);
         slot.free(data);
         slot.next = next;
@@ -350,11 +383,11 @@ impl<'s, B, X> Slots<'s, B, X> {
         // it is read once: the slot is free now.
         let buffer = unsafe { slot.buffer.assume_init_read() };
         // It comes between the staged ones and the free ones.
-        self.first_free = index;
+        self.first_free = at;
         if self.staged == 0 {
-            self.first_staged = index;
+            self.first_staged = at;
         } else {
-            self.slot(self.last_staged).next = index;
+            self.slot(self.last_staged).next = at;
         }
         Released {
             ticket: Ticket { data, lap },
@@ -363,58 +396,61 @@ impl<'s, B, X> Slots<'s, B, X> {
     }
 
     /// Where the operation of a ticket is; `None` if it is over.
+    #[inline]
     pub(crate) fn find(&mut self, ticket: Ticket) -> Option<Place> {
-        let index = ticket.index();
-        if index >= self.len {
-            return None;
-        }
-        let slot = self.slot(index);
+        let at = self.at(ticket.data as u32)?;
+        let slot = self.slot(at);
         if slot.lap != ticket.lap {
             return None;
         }
         match slot.iocb.data ^ ticket.data {
-            0 => Some(Place::InFlight),
-            STAGED => Some(Place::Staged),
-            DONE => Some(Place::Done),
+            0 => Some(Place::InFlight(at)),
+            STAGED => Some(Place::Staged(at)),
+            DONE => Some(Place::Done(at)),
             _ => None,
         }
     }
 
-    pub(crate) fn iocb(&mut self, index: u32) -> &Iocb {
-        &self.slot(index).iocb
+    pub(crate) fn iocb(&mut self, at: At) -> &Iocb {
+        &self.slot(at).iocb
     }
 
-    pub(crate) fn extra(&mut self, index: u32) -> &mut X {
-        &mut self.slot(index).extra
+    pub(crate) fn extra(&mut self, at: At) -> &mut X {
+        &mut self.slot(at).extra
     }
 
-    /// The slots in flight, one after the other: the first at or after `from`.
-    pub(crate) fn next_in_flight(&mut self, from: u32) -> Option<u32> {
-        (from..self.len).find(|&index| self.slot(index).iocb.data & (FREE | STAGED | DONE) == 0)
+    /// The slots in flight, one by one: the first, or the next one.
+    pub(crate) fn in_flight_after(&mut self, at: Option<At>) -> Option<At> {
+        let mut next = At(at.map_or(0, |at| at.0 + Self::SIZE));
+        while next.0 < self.len * Self::SIZE {
+            if self.slot(next).iocb.data & (FREE | STAGED | DONE) == 0 {
+                return Some(next);
+            }
+            next.0 += Self::SIZE;
+        }
+        None
     }
 
     /// Drops the buffers of all operations; of those in flight only if the
     /// kernel has let go of them, else they are leaked.
     pub(crate) fn clear(&mut self, kernel_let_go: bool) {
-        while let Some(index) = self.unstage_first() {
-            drop(self.release(index));
+        while let Some(at) = self.unstage_first() {
+            drop(self.release(at));
         }
-        while let Some((index, _)) = self.take_done() {
-            drop(self.release(index));
+        while let Some((at, _)) = self.take_done() {
+            drop(self.release(at));
         }
-        if self.in_flight == 0 {
-            return;
-        }
-        let mut from = 0;
-        while let Some(index) = self.next_in_flight(from) {
-            self.end(index);
-            let released = self.release(index);
+        let mut last = None;
+        while self.in_flight > 0 {
+            last = self.in_flight_after(last);
+            let Some(at) = last else { return };
+            self.end(at);
+            let released = self.release(at);
             if kernel_let_go {
                 drop(released);
             } else {
                 core::mem::forget(released);
             }
-            from = index + 1;
         }
     }
 }
@@ -427,9 +463,9 @@ mod tests {
     /// Stages an operation and takes it back.
     fn pass(slots: &mut Slots<'_, (), ()>) -> Ticket {
         let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(None), ());
-        assert_eq!(slots.find(ticket), Some(Place::Staged));
-        let index = slots.unstage_first().unwrap();
-        assert_eq!(slots.release(index).ticket, ticket);
+        assert_eq!(slots.find(ticket), Some(Place::Staged(At(0))));
+        let at = slots.unstage_first().unwrap();
+        assert_eq!(slots.release(at).ticket, ticket);
         assert_eq!(slots.find(ticket), None);
         ticket
     }
@@ -439,7 +475,7 @@ mod tests {
         let mut array = [Slot::NEW];
         let mut slots = Slots::new(&mut array);
         let first = pass(&mut slots);
-        slots.slot(0).iocb.data |= ROUND - GENERATION;
+        slots.slot(At(0)).iocb.data |= ROUND - GENERATION;
         let last = pass(&mut slots);
         assert_eq!(last.data, ROUND - GENERATION);
         let (zeroth, again) = (pass(&mut slots), pass(&mut slots));

@@ -23,7 +23,7 @@ use core::task::Waker;
 use crate::buffer::{Buffer, BufferMut};
 use crate::context::Context;
 use crate::drained::Drained;
-use crate::engine::{Engine, Extra, Slot};
+use crate::engine::{At, Engine, Extra, Slot};
 use crate::errno::Errno;
 use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
 use crate::opcode::{Fd, PollMask};
@@ -303,13 +303,13 @@ impl<B: Buffer + 'static> Inside<'_, B> {
 
     fn has_news(&mut self) -> bool {
         let slots = &mut self.engine.slots;
-        let mut at = slots.done_after(None);
-        while let Some(index) = at {
-            let awaited = slots.extra(index);
+        let mut next = slots.done_after(None);
+        while let Some(at) = next {
+            let awaited = slots.extra(at);
             if awaited.dropped || awaited.waker.is_some() {
                 return true;
             }
-            at = slots.done_after(Some(index));
+            next = slots.done_after(Some(at));
         }
         false
     }
@@ -318,10 +318,10 @@ impl<B: Buffer + 'static> Inside<'_, B> {
     /// the front of `news`, and whether there are more.
     fn news(&mut self, news: &mut [Option<News<B>>; NEWS]) -> (usize, bool) {
         let (mut count, mut places) = (0, news.iter_mut());
-        let mut at = self.engine.slots.done_after(None);
-        while let Some(index) = at {
-            at = self.engine.slots.done_after(Some(index));
-            let awaited = self.engine.slots.extra(index);
+        let mut next = self.engine.slots.done_after(None);
+        while let Some(at) = next {
+            next = self.engine.slots.done_after(Some(at));
+            let awaited = self.engine.slots.extra(at);
             if !awaited.dropped && awaited.waker.is_none() {
                 // Its future knows.
                 continue;
@@ -337,7 +337,7 @@ impl<B: Buffer + 'static> Inside<'_, B> {
                 }
             };
             if core::mem::take(&mut awaited.dropped) {
-                tell(News::Drop(self.take(index).1));
+                tell(News::Drop(self.take(at).1));
                 if let Some(waker) = self.room.call() {
                     tell(News::Wake(waker));
                 }
@@ -349,9 +349,9 @@ impl<B: Buffer + 'static> Inside<'_, B> {
     }
 
     /// The result and the buffer of a done operation, whose slot is free then.
-    fn take(&mut self, index: u32) -> (i64, Option<B>) {
-        let res = self.engine.slots.take_done_at(index);
-        (res, self.engine.slots.release(index).buffer)
+    fn take(&mut self, at: At) -> (i64, Option<B>) {
+        let res = self.engine.slots.take_done_at(at);
+        (res, self.engine.slots.release(at).buffer)
     }
 }
 

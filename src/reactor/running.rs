@@ -148,48 +148,51 @@ impl<B: Buffer + 'static> Inside<'_, B> {
 
     /// Whether the operation is done; if not, who is to be woken then.
     fn step(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> (Step<B>, Option<Waker>) {
-        let mut at = self.engine.slots.find(ticket);
-        if at == Some(Where::InFlight) {
+        let mut place = self.engine.slots.find(ticket);
+        if let Some(Where::InFlight(_)) = place {
             // It may have ended since somebody looked. What else has is news
             // for the next `turn`. An error will be told there, too.
             let _ = self.engine.wait(0, crate::Wait::poll());
-            at = self.engine.slots.find(ticket);
+            place = self.engine.slots.find(ticket);
         }
-        if at == Some(Where::Done) {
-            let old = self.engine.slots.extra(ticket.index()).waker.take();
-            let (res, buffer) = self.take(ticket.index());
-            return (Step::Done(res, buffer), old);
+        match place {
+            Some(Where::Done(at)) => {
+                let old = self.engine.slots.extra(at).waker.take();
+                let (res, buffer) = self.take(at);
+                (Step::Done(res, buffer), old)
+            }
+            Some(Where::Staged(at) | Where::InFlight(at)) => {
+                let awaited = self.engine.slots.extra(at);
+                let old = core::mem::replace(&mut awaited.waker, waker.take());
+                (Step::Wait, old)
+            }
+            // Not known to happen: who polls has not taken it yet.
+            None => (Step::Wait, None),
         }
-        let awaited = self.engine.slots.extra(ticket.index());
-        (
-            Step::Wait,
-            core::mem::replace(&mut awaited.waker, waker.take()),
-        )
     }
 
     /// Nobody waits for the operation any more. What is left of it comes back,
     /// to be dropped outside the lock, and whether a slot was freed.
     fn forsake(&mut self, ticket: Ticket) -> (Option<Option<B>>, Option<Waker>, bool) {
-        let index = ticket.index();
         match self.engine.slots.find(ticket) {
-            Some(Where::InFlight) => {
-                let awaited = self.engine.slots.extra(index);
+            Some(Where::InFlight(at)) => {
+                let awaited = self.engine.slots.extra(at);
                 awaited.dropped = true;
                 let old = awaited.waker.take();
-                if self.engine.slots.iocb(index).opcode == IOCB_CMD_POLL {
+                if self.engine.slots.iocb(at).opcode == IOCB_CMD_POLL {
                     // One that has just ended refuses, and its event comes.
                     let _ = self.engine.cancel(ticket);
                 }
                 (None, old, false)
             }
-            Some(Where::Staged) => {
-                let old = self.engine.slots.extra(index).waker.take();
-                self.engine.slots.unstage(index);
-                (Some(self.engine.slots.release(index).buffer), old, true)
+            Some(Where::Staged(at)) => {
+                let old = self.engine.slots.extra(at).waker.take();
+                self.engine.slots.unstage(at);
+                (Some(self.engine.slots.release(at).buffer), old, true)
             }
-            Some(Where::Done) => {
-                let old = self.engine.slots.extra(index).waker.take();
-                (Some(self.take(index).1), old, true)
+            Some(Where::Done(at)) => {
+                let old = self.engine.slots.extra(at).waker.take();
+                (Some(self.take(at).1), old, true)
             }
             None => (None, None, false),
         }

@@ -53,7 +53,7 @@ impl<'scope, B> Pending<'scope, B> {
             let mut engine = self.engine.borrow_mut();
             // SAFETY: as in `Scope::submit`.
             unsafe { engine.flush() };
-            if engine.slots.find(self.ticket) == Some(Place::Done) {
+            if let Some(Place::Done(_)) = engine.slots.find(self.ticket) {
                 // The kernel has refused it, and need not be waited for.
                 continue;
             }
@@ -73,7 +73,7 @@ impl<'scope, B> Pending<'scope, B> {
         unsafe { engine.flush() };
         // An error will come again where it can be told.
         let _ = engine.wait(0, Wait::poll());
-        engine.slots.find(self.ticket) == Some(Place::Done)
+        matches!(engine.slots.find(self.ticket), Some(Place::Done(_)))
     }
 
     /// Asks for the operation to end early; it ends all the same.
@@ -87,11 +87,11 @@ impl<'scope, B> Pending<'scope, B> {
     /// The result, if it is there; its slot is free then.
     fn take(&self) -> Option<Result<usize, Errno>> {
         let mut engine = self.engine.borrow_mut();
-        if engine.slots.find(self.ticket) != Some(Place::Done) {
+        let Some(Place::Done(at)) = engine.slots.find(self.ticket) else {
             return None;
-        }
-        let res = engine.slots.take_done_at(self.ticket.index());
-        engine.slots.release(self.ticket.index());
+        };
+        let res = engine.slots.take_done_at(at);
+        engine.slots.release(at);
         Some(result(res))
     }
 }
@@ -101,9 +101,11 @@ impl<B> Drop for Pending<'_, B> {
         if self.take().is_some() {
             // SAFETY: as in `wait`.
             unsafe { self.buffer.assume_init_drop() };
-        } else {
-            let mut engine = self.engine.borrow_mut();
-            *engine.slots.extra(self.ticket.index()) = Detached(true);
+            return;
+        }
+        let mut engine = self.engine.borrow_mut();
+        if let Some(Place::Staged(at) | Place::InFlight(at)) = engine.slots.find(self.ticket) {
+            *engine.slots.extra(at) = Detached(true);
         }
     }
 }
