@@ -72,6 +72,50 @@ fn more_futures_than_slots_all_finish() {
     }
 }
 
+/// More at once than are told of with one turn of the lock; and those told may
+/// be asked in any order, dropped, or forgotten.
+#[test]
+fn whoever_has_ended_is_told_once() {
+    let content = pattern(100 * 64);
+    let file = TempFile::with(&content);
+    let mut slots = ReactorSlot::array::<64>();
+    let reactor = Reactor::<(Bytes, Arc<()>)>::new(&mut slots)
+        .unwrap()
+        .batched();
+    let (counter, alive) = (Arc::new(Counter::default()), Arc::new(()));
+    let waker = counter.clone().into();
+    let mut tasks: Vec<_> = (0..64)
+        .map(|n| {
+            let buffer = (vec![0; 100].into(), alive.clone());
+            Box::pin(reactor.read(file.fd(), buffer, n * 100))
+        })
+        .collect();
+    for task in &mut tasks {
+        assert!(poll(task.as_mut(), &waker).is_none());
+    }
+    let mut told = 0;
+    while told < 64 {
+        told += reactor.wait(Wait::new()).unwrap();
+    }
+    assert_eq!((told, counter.0.load(SeqCst)), (64, 64));
+    assert_eq!((reactor.turn(), counter.0.load(SeqCst)), (Ok(0), 64));
+
+    drop(tasks.pop());
+    std::mem::forget(tasks.pop());
+    assert_eq!(Arc::strong_count(&alive), 64);
+    for (n, task) in tasks.iter_mut().enumerate().rev() {
+        let done = poll(task.as_mut(), &waker).unwrap();
+        assert_eq!(done.result, Ok(100));
+        assert!(done.buffer.unwrap().0[..] == content[n * 100..][..100]);
+    }
+    assert_eq!(Arc::strong_count(&alive), 2);
+    // Nothing to wait for: what was told is no longer in flight.
+    assert_eq!(reactor.wait(Wait::new()), Ok(0));
+    drop(tasks);
+    drop(reactor);
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
 #[test]
 fn an_eventfd_tells_when_to_turn() {
     let (reader, writer) = support::pipe();

@@ -86,6 +86,8 @@ pub(crate) struct Slots<'s, B, X> {
     first_done: At,
     last_done: At,
     done: u32,
+    /// Done, and in no list.
+    told: u32,
     array: PhantomData<&'s mut [Slot<B, X>]>,
 }
 
@@ -139,6 +141,7 @@ impl<'s, B, X> Slots<'s, B, X> {
             first_done: At::END,
             last_done: At::END,
             done: 0,
+            told: 0,
             array: PhantomData,
         }
     }
@@ -313,12 +316,7 @@ impl<'s, B, X> Slots<'s, B, X> {
     /// its result.
     #[inline(always)]
     pub(crate) fn take_done(&mut self) -> Option<(At, i64)> {
-        if self.done == 0 {
-            return None;
-        }
-        let at = self.first_done;
-        self.first_done = self.slot(at).next;
-        self.done -= 1;
+        let at = self.unlist_done()?;
         Some((at, self.undone(at)))
     }
 
@@ -333,14 +331,30 @@ impl<'s, B, X> Slots<'s, B, X> {
         self.undone(at)
     }
 
-    /// The done operations one by one: the first, or the one behind `at`.
-    pub(crate) fn done_after(&mut self, at: Option<At>) -> Option<At> {
-        let next = match at {
-            Some(at) => self.slot(at).next,
-            None if self.done == 0 => At::END,
-            None => self.first_done,
-        };
-        next.is_slot().then_some(next)
+    /// The first of the done operations leaves their list: whoever waits for it
+    /// is told, and [takes](Slots::take_told) it. Until then its place is
+    /// `Done`.
+    pub(crate) fn tell_done(&mut self) -> Option<At> {
+        let at = self.unlist_done()?;
+        self.told += 1;
+        Some(at)
+    }
+
+    /// The result of an operation that was told of.
+    pub(crate) fn take_told(&mut self, at: At) -> i64 {
+        self.told -= 1;
+        self.undone(at)
+    }
+
+    #[inline(always)]
+    fn unlist_done(&mut self) -> Option<At> {
+        if self.done == 0 {
+            return None;
+        }
+        let at = self.first_done;
+        self.first_done = self.slot(at).next;
+        self.done -= 1;
+        Some(at)
     }
 
     fn undone(&mut self, at: At) -> i64 {
@@ -421,9 +435,14 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     /// The slots in flight, one by one: the first, or the next one.
     pub(crate) fn in_flight_after(&mut self, at: Option<At>) -> Option<At> {
+        self.flagged_after(at, 0)
+    }
+
+    /// The slots that have this one flag, or none.
+    fn flagged_after(&mut self, at: Option<At>, flag: u64) -> Option<At> {
         let mut next = At(at.map_or(0, |at| at.0 + Self::SIZE));
         while next.0 < self.len * Self::SIZE {
-            if self.slot(next).iocb.data & (FREE | STAGED | DONE) == 0 {
+            if self.slot(next).iocb.data & (FREE | STAGED | DONE) == flag {
                 return Some(next);
             }
             next.0 += Self::SIZE;
@@ -438,6 +457,14 @@ impl<'s, B, X> Slots<'s, B, X> {
             drop(self.release(at));
         }
         while let Some((at, _)) = self.take_done() {
+            drop(self.release(at));
+        }
+        // Whoever was told of them has been leaked.
+        let mut last = None;
+        while self.told > 0 {
+            last = self.flagged_after(last, DONE);
+            let Some(at) = last else { break };
+            self.take_told(at);
             drop(self.release(at));
         }
         let mut last = None;

@@ -40,12 +40,15 @@ pub struct Awaited {
     waker: Option<Waker>,
     /// The future is gone.
     dropped: bool,
+    /// It has ended, and its future was told: it is in no list.
+    told: bool,
 }
 
 impl Extra for Awaited {
     const NEW: Awaited = Awaited {
         waker: None,
         dropped: false,
+        told: false,
     };
 }
 
@@ -290,7 +293,8 @@ impl<B: Buffer + 'static> Inside<'_, B> {
     fn look(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<(), Errno> {
         self.flush();
         // What a refusal, or somebody's poll, has ended already is news enough.
-        let wait = if self.has_news() { Wait::poll() } else { wait };
+        let news = self.engine.slots.done() > 0;
+        let wait = if news { Wait::poll() } else { wait };
         self.engine.wait(min_nr, wait)?;
         while self.engine.slots.in_flight() > 0 {
             let known = self.engine.slots.done();
@@ -301,42 +305,24 @@ impl<B: Buffer + 'static> Inside<'_, B> {
         Ok(())
     }
 
-    fn has_news(&mut self) -> bool {
-        let slots = &mut self.engine.slots;
-        let mut next = slots.done_after(None);
-        while let Some(at) = next {
-            let awaited = slots.extra(at);
-            if awaited.dropped || awaited.waker.is_some() {
-                return true;
-            }
-            next = slots.done_after(Some(at));
-        }
-        false
-    }
-
     /// What is done, and whom it concerns: how many operations are told of at
     /// the front of `news`, and whether there are more.
     fn news(&mut self, news: &mut [Option<News<B>>; NEWS]) -> (usize, bool) {
         let (mut count, mut places) = (0, news.iter_mut());
-        let mut next = self.engine.slots.done_after(None);
-        while let Some(at) = next {
-            next = self.engine.slots.done_after(Some(at));
-            let awaited = self.engine.slots.extra(at);
-            if !awaited.dropped && awaited.waker.is_none() {
-                // Its future knows.
-                continue;
-            }
-            // An operation has one piece of news, or two.
-            if places.len() < 2 {
-                return (count, true);
-            }
+        // An operation has one piece of news, or two.
+        while places.len() >= 2 {
+            let Some(at) = self.engine.slots.tell_done() else {
+                return (count, false);
+            };
             count += 1;
             let mut tell = |news| {
                 if let Some(place) = places.next() {
                     *place = Some(news);
                 }
             };
-            if core::mem::take(&mut awaited.dropped) {
+            let awaited = self.engine.slots.extra(at);
+            awaited.told = true;
+            if awaited.dropped {
                 tell(News::Drop(self.take(at).1));
                 if let Some(waker) = self.room.call() {
                     tell(News::Wake(waker));
@@ -345,12 +331,16 @@ impl<B: Buffer + 'static> Inside<'_, B> {
                 tell(News::Wake(waker));
             }
         }
-        (count, false)
+        (count, self.engine.slots.done() > 0)
     }
 
     /// The result and the buffer of a done operation, whose slot is free then.
     fn take(&mut self, at: At) -> (i64, Option<B>) {
-        let res = self.engine.slots.take_done_at(at);
+        let res = if self.engine.slots.extra(at).told {
+            self.engine.slots.take_told(at)
+        } else {
+            self.engine.slots.take_done_at(at)
+        };
         (res, self.engine.slots.release(at).buffer)
     }
 }

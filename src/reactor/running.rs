@@ -13,7 +13,7 @@ use super::{Awaited, Inside, Reactor};
 use crate::abi::{IOCB_CMD_POLL, Iocb};
 use crate::buffer::Buffer;
 use crate::completion::{Finished, result};
-use crate::engine::{Place as Where, Ticket};
+use crate::engine::{Extra, Place as Where, Ticket};
 
 /// An operation of a [`Reactor`]'s, as a future: its result, and its buffer if
 /// it has one.
@@ -132,11 +132,7 @@ impl<B: Buffer + 'static> Inside<'_, B> {
         // SAFETY: the caller's promise.
         let (old, _) = unsafe { self.room.leave(place) };
         let buffer = core::mem::replace(buffer, MaybeUninit::uninit());
-        let awaited = Awaited {
-            waker: None,
-            dropped: false,
-        };
-        let ticket = self.engine.slots.stage(iocb, buffer, awaited);
+        let ticket = self.engine.slots.stage(iocb, buffer, Awaited::NEW);
         if !batched {
             self.flush();
         }
