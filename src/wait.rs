@@ -33,28 +33,40 @@ use crate::nr;
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
 pub struct Wait<'a> {
-    timeout: Option<Duration>,
+    limit: Limit,
     sigmask: Option<&'a SigSet>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Limit {
+    #[default]
+    Never,
+    /// Zero, which need not be put together for each call.
+    Now,
+    After(Duration),
 }
 
 impl<'a> Wait<'a> {
     /// For ever, with the thread's own signal mask.
     pub const fn new() -> Wait<'a> {
         Wait {
-            timeout: None,
+            limit: Limit::Never,
             sigmask: None,
         }
     }
 
     /// Not at all: take what is there.
     pub const fn poll() -> Wait<'a> {
-        Wait::new().timeout(Duration::ZERO)
+        Wait {
+            limit: Limit::Now,
+            sigmask: None,
+        }
     }
 
     /// For this long at the most. More seconds than the kernel's type can
     /// hold are cut to its maximum.
     pub const fn timeout(mut self, timeout: Duration) -> Wait<'a> {
-        self.timeout = Some(timeout);
+        self.limit = Limit::After(timeout);
         self
     }
 
@@ -68,7 +80,12 @@ impl<'a> Wait<'a> {
 
     /// Neither waits nor lets signals in.
     pub(crate) fn is_poll(&self) -> bool {
-        self.timeout == Some(Duration::ZERO) && !self.has_mask()
+        let now = match self.limit {
+            Limit::Never => false,
+            Limit::Now => true,
+            Limit::After(time) => time.is_zero(),
+        };
+        now && !self.has_mask()
     }
 
     pub(crate) fn has_mask(&self) -> bool {
@@ -113,10 +130,10 @@ pub(crate) unsafe fn get_events(
     };
     if nr::IO_PGETEVENTS_TIME64.is_none() {
         // SAFETY: `call` writes to `events` alone, as many as it holds.
-        return unsafe { old(call, wait.timeout) };
+        return unsafe { old(call, wait.limit) };
     }
     // SAFETY: as above.
-    unsafe { time64_or_old(call, wait.timeout) }
+    unsafe { time64_or_old(call, wait.limit) }
 }
 
 /// The first `count` events; never more than there are.
@@ -130,20 +147,28 @@ pub(crate) fn front(events: &mut [Event], count: usize) -> &mut [Event] {
 ///
 /// # Safety
 /// As [`Call`].
-unsafe fn time64_or_old(call: Call, timeout: Option<Duration>) -> Result<usize, Errno> {
+unsafe fn time64_or_old(call: Call, limit: Limit) -> Result<usize, Errno> {
     // m68k has no old call that takes a mask: there the new one's answer is
     // the true one.
     let new_alone = !call.sigmask.is_null() && nr::IO_PGETEVENTS.is_none();
     if TIME64_MISSING.load(Relaxed) && !new_alone {
         // SAFETY: the caller's promise.
-        return unsafe { old(call, timeout) };
+        return unsafe { old(call, limit) };
     }
-    let time = timeout.map(timespec);
+    let time;
+    let time = match limit {
+        Limit::Never => null(),
+        Limit::Now => &raw const *NOW,
+        Limit::After(after) => {
+            time = timespec(after);
+            &raw const time
+        }
+    };
     // SAFETY: the caller's promise, and the time is alive here.
-    match unsafe { call.time64(time.as_ref().map_or(null(), core::ptr::from_ref)) } {
+    match unsafe { call.time64(time) } {
         Err(first @ (Errno::NOSYS | Errno::PERM)) => {
             // SAFETY: the caller's promise; the first call took no event.
-            match unsafe { old(call, timeout) } {
+            match unsafe { old(call, limit) } {
                 Err(Errno::NOSYS | Errno::PERM) => Err(first),
                 answer => {
                     TIME64_MISSING.store(true, Relaxed);
@@ -158,11 +183,22 @@ unsafe fn time64_or_old(call: Call, timeout: Option<Duration>) -> Result<usize, 
 /// # Safety
 /// As [`Call`].
 #[inline]
-unsafe fn old(call: Call, timeout: Option<Duration>) -> Result<usize, Errno> {
-    let time = timeout.map(old_timespec);
+unsafe fn old(call: Call, limit: Limit) -> Result<usize, Errno> {
+    let time;
+    let time = match limit {
+        Limit::Never => null(),
+        Limit::Now => &raw const *OLD_NOW,
+        Limit::After(after) => {
+            time = old_timespec(after);
+            &raw const time
+        }
+    };
     // SAFETY: the caller's promise, and the time is alive here.
-    unsafe { call.old(time.as_ref().map_or(null(), core::ptr::from_ref)) }
+    unsafe { call.old(time) }
 }
+
+const NOW: &Timespec = &Timespec { sec: 0, nsec: 0 };
+const OLD_NOW: &OldTimespec = &OldTimespec { sec: 0, nsec: 0 };
 
 fn timespec(time: Duration) -> Timespec {
     Timespec {
