@@ -256,6 +256,17 @@ impl Context {
         self.split().1
     }
 
+    /// Where the ring is.
+    #[inline(always)]
+    pub(crate) fn map(&self) -> &RingMap {
+        &self.ring
+    }
+
+    /// From now on it is not read.
+    pub(crate) fn forget_map(&mut self) {
+        self.ring = RingMap::NONE;
+    }
+
     /// Both ends at once: one to submit and cancel, which may be copied and
     /// sent to other threads, and the ring to reap.
     #[inline]

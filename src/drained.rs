@@ -8,6 +8,7 @@
 use core::fmt;
 
 use crate::context::Context;
+use crate::engine::{Kernel, Reaper};
 use crate::errno::Errno;
 
 /// A context with nothing in flight and no event in its ring.
@@ -16,7 +17,7 @@ use crate::errno::Errno;
 /// [`Reactor::on`](crate::reactor::Reactor::on) want, and what they give back.
 #[derive(Debug)]
 pub struct Drained {
-    context: Context,
+    reaper: Reaper,
     capacity: u32,
 }
 
@@ -27,7 +28,7 @@ impl Drained {
     /// As [`Context::new`].
     pub fn new(capacity: u32) -> Result<Drained, Errno> {
         Ok(Drained {
-            context: Context::new(capacity)?,
+            reaper: Reaper::new(Context::new(capacity)?),
             capacity,
         })
     }
@@ -39,12 +40,24 @@ impl Drained {
     /// Nothing is in flight in it, all events have been taken, and it was set
     /// up for at least `capacity` operations.
     pub unsafe fn from_context(context: Context, capacity: u32) -> Drained {
-        Drained { context, capacity }
+        Drained {
+            reaper: Reaper::new(context),
+            capacity,
+        }
     }
 
     /// The context, for use by hand.
     pub fn into_context(self) -> Context {
-        self.context
+        self.reaper.into_context()
+    }
+
+    /// Of an engine that has drained its own: nothing in flight.
+    pub(crate) fn from_reaper(reaper: Reaper, capacity: u32) -> Drained {
+        Drained { reaper, capacity }
+    }
+
+    pub(crate) fn into_reaper(self) -> Reaper {
+        self.reaper
     }
 
     /// How many operations it was set up for.
@@ -53,13 +66,13 @@ impl Drained {
     }
 
     /// In place of the context, for a while: one that is dead.
-    pub(crate) fn lend(&mut self) -> Context {
-        core::mem::replace(&mut self.context, Context::dead())
+    pub(crate) fn lend(&mut self) -> Reaper {
+        self.reaper.take()
     }
 
     /// The context comes back; or a dead one, if it had to be destroyed.
-    pub(crate) fn give_back(&mut self, context: Context) {
-        self.context = context;
+    pub(crate) fn give_back(&mut self, reaper: Reaper) {
+        self.reaper = reaper;
     }
 }
 
@@ -216,55 +229,4 @@ impl<const N: usize> fmt::Debug for Pool<N> {
             .entries(self.contexts.iter().flatten())
             .finish()
     }
-}
-
-/// Destroys many contexts side by side, a thread each: in the time that one
-/// takes, where one after the other each takes tens of milliseconds. Blocks
-/// until all operations of all of them have ended. What became of each, in
-/// order, as [`Context::destroy`] tells it; where no thread can be had, this
-/// one does it.
-///
-/// # Examples
-/// ```
-/// use linux_aio::{Context, Errno, destroy_all};
-///
-/// # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
-/// let contexts: Result<Vec<_>, _> = (0..16).map(|_| Context::new(8)).collect();
-/// assert_eq!(destroy_all(contexts?), [Ok(()); 16]);
-/// # Ok::<(), Errno>(())
-/// ```
-#[cfg(feature = "std")]
-pub fn destroy_all(
-    contexts: impl IntoIterator<Item = impl Into<Context>>,
-) -> std::vec::Vec<Result<(), Errno>> {
-    use std::sync::Mutex;
-    use std::vec::Vec;
-
-    // Where the thread, or this one, finds its context.
-    let places: Vec<_> = contexts
-        .into_iter()
-        .map(|context| Mutex::new(Some(context.into())))
-        .collect();
-    let end = |place: &Mutex<Option<Context>>| {
-        let taken = place.lock().map(|mut context| context.take());
-        taken.ok().flatten().map_or(Ok(()), Context::destroy)
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = places
-            .iter()
-            .map(|place| {
-                std::thread::Builder::new()
-                    .stack_size(64 << 10)
-                    .spawn_scoped(scope, move || end(place))
-                    .map_err(|_| place)
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread {
-                Ok(thread) => thread.join().unwrap_or(Err(Errno::INVAL)),
-                Err(place) => end(place),
-            })
-            .collect()
-    })
 }

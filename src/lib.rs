@@ -106,6 +106,8 @@ pub mod buffer;
 mod call;
 mod completion;
 mod context;
+#[cfg(feature = "std")]
+mod destroy_all;
 pub mod direct;
 mod drained;
 mod engine;
@@ -129,7 +131,7 @@ pub use abi::{AioContext, Event, Iocb, SigSet};
 pub use completion::{Completion, Finished, Full};
 pub use context::{Context, SubmitError, Submitter};
 #[cfg(feature = "std")]
-pub use drained::destroy_all;
+pub use destroy_all::destroy_all;
 pub use drained::{DrainError, Drained, Pool};
 pub use engine::{Slot, Ticket};
 pub use errno::Errno;

@@ -4,9 +4,9 @@ use core::fmt;
 
 use crate::buffer::Buffer;
 use crate::completion::{Completion, Full, result};
-use crate::context::{Context, SubmitError};
+use crate::context::SubmitError;
 use crate::drained::Drained;
-use crate::engine::{At, Engine, Place, Slot, Ticket};
+use crate::engine::{At, Engine, Place, Reaper, Slot, Ticket};
 use crate::errno::Errno;
 use crate::op::Op;
 use crate::wait::Wait;
@@ -32,7 +32,7 @@ use crate::wait::Wait;
 ///
 /// # Fork
 /// A forked child has no part in its parent's queues: it may drop or forget
-/// them and must not use them (see [`Context`]).
+/// them and must not use them (see [`Context`](crate::Context)).
 ///
 /// # Examples
 /// ```
@@ -59,7 +59,7 @@ use crate::wait::Wait;
 /// # Ok::<(), Errno>(())
 /// ```
 pub struct Queue<'s, B: Buffer + 'static> {
-    engine: Engine<'s, B, (), Context>,
+    engine: Engine<'s, B, (), Reaper>,
     /// What the context was set up for, which may be more than the slots.
     capacity: u32,
 }
@@ -69,7 +69,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// operations.
     ///
     /// # Errors
-    /// As [`Context::new`]; EINVAL for no slots, or millions.
+    /// As [`Context::new`](crate::Context::new); EINVAL for no slots, or millions.
     pub fn new(slots: &'s mut [Slot<B>]) -> Result<Queue<'s, B>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Queue::on(Drained::new(nr)?, slots))
@@ -82,7 +82,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
         let len = slots.len().min(capacity);
         Queue {
             capacity: capacity as u32,
-            engine: Engine::new(&mut slots[..len], drained.into_context()),
+            engine: Engine::new(&mut slots[..len], drained.into_reaper()),
         }
     }
 
@@ -105,7 +105,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     ///
     /// # Errors
     /// How many were taken, and why the next was not, as
-    /// [`Context::submit`] tells it. That one and all behind it stay staged, in
+    /// [`Context::submit`](crate::Context::submit) tells it. That one and all behind it stay staged, in
     /// order: after EAGAIN (no room) take some completions and submit again;
     /// after anything else [`unstage`](Queue::unstage) the one refused, or
     /// every submission begins with it.
@@ -130,26 +130,15 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     ///
     /// # Errors
     /// Never from a mapped ring in order. Otherwise those of
-    /// [`Context::wait`].
-    #[inline]
+    /// [`Context::wait`](crate::Context::wait).
+    #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Completion<B>>, Errno> {
-        if self.engine.slots.done() == 0 {
-            match self.engine.pop() {
-                Some(Some((at, res))) => return Ok(Some(self.complete(at, res))),
-                Some(None) => return Ok(None),
-                None => {}
+        let ended = match self.engine.pop() {
+            Some(ended) => ended,
+            None => {
+                self.engine.look_otherwise()?;
+                self.engine.slots.take_done()
             }
-        }
-        self.pop_otherwise()
-    }
-
-    /// The same, not from the ring. Apart, so that reading the ring is a few
-    /// instructions in line.
-    #[inline(never)]
-    fn pop_otherwise(&mut self) -> Result<Option<Completion<B>>, Errno> {
-        let ended = match self.engine.slots.take_done() {
-            None => self.engine.pop_by_call()?,
-            done => done,
         };
         Ok(ended.map(|(at, res)| self.complete(at, res)))
     }
@@ -158,30 +147,18 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// operations are not; submit them first).
     ///
     /// # Errors
-    /// As [`Context::wait`]: EINTR after a signal. Nothing is lost by it.
-    #[inline]
+    /// As [`Context::wait`](crate::Context::wait): EINTR after a signal. Nothing is lost by it.
+    #[inline(always)]
     pub fn wait(&mut self) -> Result<Option<Completion<B>>, Errno> {
-        if self.engine.slots.done() == 0 {
-            if let Some(Some((at, res))) = self.engine.pop() {
-                return Ok(Some(self.complete(at, res)));
+        let ended = match self.engine.pop() {
+            Some(Some(ended)) => Some(ended),
+            Some(None) if self.in_flight() == 0 => None,
+            _ => {
+                self.engine.wait_for_one()?;
+                self.engine.slots.take_done()
             }
-            if self.in_flight() == 0 {
-                return Ok(None);
-            }
-        }
-        self.wait_otherwise()
-    }
-
-    /// The same, not from the ring as it is.
-    #[inline(never)]
-    fn wait_otherwise(&mut self) -> Result<Option<Completion<B>>, Errno> {
-        loop {
-            let done = self.pop_otherwise()?;
-            if done.is_some() || self.in_flight() == 0 {
-                return Ok(done);
-            }
-            self.wait_with(1, Wait::new())?;
-        }
+        };
+        Ok(ended.map(|(at, res)| self.complete(at, res)))
     }
 
     /// Waits until [`pop`](Queue::pop) can give at least `min_nr` completions,
@@ -190,7 +167,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// can give: fewer after a signal, or when the time is over.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]. Nothing is lost by it.
+    /// As [`Context::wait_with`](crate::Context::wait_with). Nothing is lost by it.
     pub fn wait_with(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
         self.engine.wait(min_nr, wait)
     }
@@ -238,7 +215,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// completions then. Polls are cancelled first. A signal does not end it.
     ///
     /// # Errors
-    /// As [`Context::wait`], but EINTR.
+    /// As [`Context::wait`](crate::Context::wait), but EINTR.
     pub fn drain(&mut self) -> Result<(), Errno> {
         self.engine.drain()
     }
@@ -251,10 +228,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// As [`drain`](Queue::drain); then the queue has been dropped.
     pub fn into_drained(mut self) -> Result<Drained, Errno> {
         self.engine.drain()?;
-        let context = self.engine.take();
-        // SAFETY: `drain` has waited for all that was in flight, nobody else
-        // could submit to it, and what is dropped now has no part in it.
-        Ok(unsafe { Drained::from_context(context, self.capacity) })
+        Ok(Drained::from_reaper(self.engine.take(), self.capacity))
     }
 
     #[inline]

@@ -12,7 +12,7 @@ use linux_aio::abi::RingHeader;
 use linux_aio::buffer::{Buffer, BufferMut, Pieces};
 use linux_aio::op::{FSync, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Completion, Context, Drained, Errno, Queue, SigSet, Slot, Wait};
+use linux_aio::{Completion, Context, Drained, Errno, Queue, SigSet, Slot, Wait, sys};
 use support::{TempFile, pattern};
 
 type Bytes = Box<[u8]>;
@@ -157,11 +157,12 @@ fn the_order_holds_whatever_comes_and_goes_between() {
     let file = TempFile::with(&pattern(64));
     let mut slots = Slot::<(Bytes, usize)>::array::<SLOTS>();
     let mut queue = Queue::new(&mut slots).unwrap();
-    // As the queue should be: first the cancelled ones, then those that ended.
+    // As the queue should be: first the cancelled ones and those that it had
+    // found to have ended before, then the others that ended.
     let mut staged = Vec::new();
-    let (mut cancelled, mut ended) = (VecDeque::new(), VecDeque::new());
+    let (mut done_first, mut ended) = (VecDeque::new(), VecDeque::new());
     let (mut next, mut random) = (0, 1_u64);
-    let mut done = [0; 5];
+    let mut done = [0; 6];
     for _ in 0..20_000 {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -176,14 +177,17 @@ fn the_order_holds_whatever_comes_and_goes_between() {
                     done[0] += 1;
                 }
                 Err(_) => {
-                    let taken = staged.len() + cancelled.len() + ended.len();
+                    let taken = staged.len() + done_first.len() + ended.len();
                     assert_eq!(taken, SLOTS, "full only if it is");
                 }
             },
             4 if !staged.is_empty() => {
                 let (ticket, number) = staged.remove(action / 9 % staged.len());
                 queue.cancel(ticket).unwrap();
-                cancelled.push_back(number);
+                let found = ended.len() - queue.in_flight();
+                done_first.extend(ended.drain(..found));
+                done_first.push_back(number);
+                done[5] += found;
                 done[1] += 1;
             }
             5 => match queue.unstage() {
@@ -199,7 +203,7 @@ fn the_order_holds_whatever_comes_and_goes_between() {
                 done[3] += 1;
             }
             _ => {
-                let expected = cancelled.pop_front().or_else(|| ended.pop_front());
+                let expected = done_first.pop_front().or_else(|| ended.pop_front());
                 let popped = queue.pop().unwrap();
                 assert_eq!(popped.map(|done| number(done.buffer)), expected);
                 done[4] += 1;
@@ -278,6 +282,41 @@ fn a_ring_that_cannot_be_read_is_asked_for() {
         assert_eq!(queue.wait_with(1, look), Ok(1));
         assert!(queue.pop().unwrap().is_some());
     }
+}
+
+/// Somebody else submits to the queue's context: his event is nobody's, and what
+/// was taken before it is not counted again when the kernel is asked.
+#[test]
+fn an_event_of_nobodys_ends_no_wait() {
+    let (reader, writer) = support::pipe();
+    let context = Context::new(8).unwrap();
+    let name = context.as_raw();
+    // SAFETY: just set up.
+    let drained = unsafe { Drained::from_context(context, 8) };
+    let mut slots = Slot::<()>::array::<8>();
+    let mut queue = Queue::on(drained, &mut slots);
+    let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+    queue.push(ready).unwrap();
+    queue.submit().unwrap();
+    let mut iocb = ready.build().user_data(u64::MAX);
+    let mut foreign = &raw mut iocb;
+    // SAFETY: a poll has no memory, and the queue's own do not look like it.
+    let taken = unsafe { sys::io_submit(name, 1, &raw mut foreign) };
+    assert_eq!(taken, Ok(1));
+    queue.push(ready).unwrap();
+    queue
+        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
+        .unwrap();
+    queue.submit().unwrap();
+    // The first of three that are there; behind it is the stranger.
+    assert!(queue.pop().unwrap().is_some());
+    let begin = Instant::now();
+    let short = Wait::new().timeout(Duration::from_millis(30));
+    assert_eq!(queue.wait_with(2, short), Ok(1));
+    assert!(begin.elapsed() >= Duration::from_millis(30));
+    assert!(queue.pop().unwrap().is_some());
+    assert_eq!(queue.pop(), Ok(None));
+    assert_eq!(queue.in_flight(), 1);
 }
 
 #[test]

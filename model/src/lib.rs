@@ -26,6 +26,8 @@ mod call;
 mod completion;
 #[path = "../../src/context.rs"]
 mod context;
+#[path = "../../src/destroy_all.rs"]
+mod destroy_all;
 #[path = "../../src/direct.rs"]
 pub mod direct;
 #[path = "../../src/drained.rs"]
@@ -60,7 +62,8 @@ mod wait;
 pub use abi::{AioContext, Event, Iocb, SigSet};
 pub use completion::{Completion, Finished, Full};
 pub use context::{Context, SubmitError, Submitter};
-pub use drained::{DrainError, Drained, Pool, destroy_all};
+pub use destroy_all::destroy_all;
+pub use drained::{DrainError, Drained, Pool};
 pub use engine::{Slot, Ticket};
 pub use errno::Errno;
 pub use queue::Queue;

@@ -41,7 +41,11 @@ fn slots(reads: usize, poll: Poll, room: u32, end: End, bound: Option<usize>) {
 #[test]
 fn one_producer_goes_round_the_ring() {
     for nr in 2..=4 {
-        for take in [Take::One, Take::Some(1), Take::Some(4)] {
+        let runs = [Take::Run(false), Take::Run(true)];
+        for take in [Take::One, Take::Some(1), Take::Some(4)]
+            .into_iter()
+            .chain(runs)
+        {
             ring(nr, nr - 1, 1, i64::from(nr) + 1, take, 3, Some(4));
         }
     }
@@ -49,7 +53,7 @@ fn one_producer_goes_round_the_ring() {
 
 #[test]
 fn two_producers_share_the_ring() {
-    for take in [Take::One, Take::Some(2)] {
+    for take in [Take::One, Take::Some(2), Take::Run(false), Take::Run(true)] {
         ring(2, 0, 2, 2, take, 3, Some(3));
         ring(3, 2, 2, 2, take, 3, Some(3));
         ring(4, 2, 2, 3, take, 3, Some(2));

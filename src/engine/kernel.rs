@@ -1,12 +1,14 @@
-//! [`Kernel`]: the other side of the slots, as far as they need it.
+//! [`Kernel`]: the other side of the slots, as far as they need it, and
+//! [`Reaper`], which is one.
 
 use crate::abi::{AioContext, Event, Iocb};
 use crate::context::Context;
 use crate::errno::Errno;
+use crate::ring::{RingMap, Run};
 use crate::sys;
 use crate::wait::Wait;
 
-/// What takes operations and gives events: a [`Context`], and in the tests a
+/// What takes operations and gives events: a [`Reaper`], and in the tests a
 /// model of one.
 ///
 /// # Safety
@@ -18,11 +20,17 @@ pub(crate) unsafe trait Kernel: Sized {
     /// the promise of [`Context::submit`].
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno>;
 
+    /// The next of those events that a look at the memory has found already.
+    #[inline(always)]
+    fn next(&mut self) -> Option<Event> {
+        None
+    }
+
     /// One event, if there is one.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
 
-    /// The same where memory tells it. The outer `None`: it does not, and
-    /// [`pop`](Kernel::pop) must be asked.
+    /// The same where memory tells it, and [`next`](Kernel::next) has none. The
+    /// outer `None`: it does not, and [`pop`](Kernel::pop) must be asked.
     #[inline(always)]
     fn read(&mut self) -> Option<Option<Event>> {
         None
@@ -51,27 +59,86 @@ pub(crate) unsafe trait Kernel: Sized {
 
     /// Ends everything.
     fn end(self) -> Result<(), Errno>;
+
+    /// Tells the other side of all that was taken, which makes room for as
+    /// many: whether there was anything to tell.
+    fn make_room(&mut self) -> bool {
+        false
+    }
+}
+
+/// A context, and where its owner is in the ring. Nobody else takes events.
+pub(crate) struct Reaper {
+    context: Context,
+    /// In the context's ring, which is there as long as the context is.
+    run: Run<RingMap>,
+}
+
+// SAFETY: as for `Context`: the run is a part of its ring, and taken from by
+// `&mut` alone.
+unsafe impl Send for Reaper {}
+
+impl Reaper {
+    #[inline]
+    pub(crate) fn new(mut context: Context) -> Reaper {
+        let run = Reaper::find(&mut context);
+        Reaper { context, run }
+    }
+
+    /// At the ring's head. A ring that cannot be read from there is not read.
+    #[inline]
+    fn find(context: &mut Context) -> Run<RingMap> {
+        Run::new(context.map()).unwrap_or_else(|| {
+            context.forget_map();
+            Run::at(context.map(), 0)
+        })
+    }
+
+    /// The context, whose ring knows of all that was taken.
+    #[inline]
+    pub(crate) fn into_context(mut self) -> Context {
+        self.make_room();
+        self.context
+    }
+
+    /// Takes events in another way.
+    fn by_call<T>(
+        &mut self,
+        take: impl FnOnce(&mut Context) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.make_room();
+        let taken = take(&mut self.context);
+        self.run = Reaper::find(&mut self.context);
+        taken
+    }
 }
 
 // SAFETY: fs/aio.c: an operation gives one event, after its file has let go of
 // the buffer; `io_destroy` returns `Ok` only when no operation is left
 // (Linux 3.16).
-unsafe impl Kernel for Context {
+unsafe impl Kernel for Reaper {
     #[inline(always)]
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         // SAFETY: the caller's promise. A slice has no more than isize::MAX
         // elements.
-        unsafe { sys::io_submit(self.as_raw(), iocbs.len() as isize, iocbs.as_ptr()) }
+        unsafe { sys::io_submit(self.context.as_raw(), iocbs.len() as isize, iocbs.as_ptr()) }
     }
 
     #[inline(always)]
+    fn next(&mut self) -> Option<Event> {
+        // SAFETY: of the context that is here, as they change together; and
+        // that is exclusively ours.
+        unsafe { self.run.next(self.context.map()) }
+    }
+
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
-        self.ring().pop()
+        self.by_call(|context| context.ring().pop())
     }
 
     #[inline(always)]
     fn read(&mut self) -> Option<Option<Event>> {
-        self.ring().read()
+        // SAFETY: as above.
+        unsafe { self.run.look(self.context.map()) }
     }
 
     fn wait(
@@ -80,28 +147,46 @@ unsafe impl Kernel for Context {
         events: &mut [Event],
         wait: Wait<'_>,
     ) -> Result<usize, Errno> {
-        let taken = self.ring().wait_with(min_nr, events, wait)?;
-        Ok(taken.len())
+        self.by_call(|context| {
+            let taken = context.ring().wait_with(min_nr, events, wait)?;
+            Ok(taken.len())
+        })
     }
 
     fn check(&self) -> Result<(), Errno> {
-        Context::check(self)
+        self.context.check()
     }
 
     fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno> {
-        Context::cancel(self, iocb)
+        self.context.cancel(iocb)
     }
 
-    fn take(&mut self) -> Context {
-        core::mem::replace(self, Context::dead())
+    fn take(&mut self) -> Reaper {
+        core::mem::replace(
+            self,
+            Reaper {
+                context: Context::dead(),
+                run: Run::at(&RingMap::NONE, 0),
+            },
+        )
     }
 
     fn end(self) -> Result<(), Errno> {
         // What the kernel would say of a dead one, after a page fault that
         // costs more than many an operation.
-        if self.as_raw() == AioContext::NONE {
+        if self.context.as_raw() == AioContext::NONE {
             return Err(Errno::INVAL);
         }
-        Context::destroy(self)
+        self.context.destroy()
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.run.publish(self.context.map())
+    }
+}
+
+impl core::fmt::Debug for Reaper {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.context.fmt(f)
     }
 }

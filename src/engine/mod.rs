@@ -8,7 +8,7 @@ mod slots;
 
 use core::mem::MaybeUninit;
 
-pub(crate) use kernel::Kernel;
+pub(crate) use kernel::{Kernel, Reaper};
 #[allow(unreachable_pub, reason = "see there")]
 pub use slot::Extra;
 pub use slot::{Slot, Ticket};
@@ -81,6 +81,12 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
                     last = unsafe { self.submit_batch() };
                     continue;
                 }
+                // There may be room that the kernel does not know of.
+                Err(Errno::AGAIN) if self.kernel.make_room() => {
+                    // SAFETY: the caller's promise.
+                    last = unsafe { self.submit_batch() };
+                    continue;
+                }
                 Err(errno) => errno,
             };
             return Err(SubmitError { submitted, errno });
@@ -134,39 +140,73 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
             if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
                 return;
             }
+            self.settle_found();
             if let Some(at) = self.slots.unstage_first() {
                 self.settle(at, negated(errno));
             }
         }
     }
 
-    /// One event from the ring in memory, if there is one of ours: its slot,
-    /// out of flight and in no list, and its result. The outer `None`: ask
-    /// [`pop_by_call`](Engine::pop_by_call).
+    /// An operation that has ended, if memory tells of one: its slot, out of
+    /// flight and in no list, and its result. The outer `None`: there may be one
+    /// among the done ones, or after [`look_otherwise`](Engine::look_otherwise).
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Option<(At, i64)>> {
-        if self.slots.in_flight() == 0 {
-            return Some(None);
-        }
-        match self.kernel.read()? {
-            None => Some(None),
-            // Where it is nobody's, nothing of ours is in it.
-            Some(event) => {
-                let at = self.slots.ended(&event)?;
-                Some(Some((at, event.res)))
+        self.pop_after(self.slots.done())
+    }
+
+    /// Sees to it that an operation is done, if one has ended, with a kernel
+    /// whose ring cannot be read, or holds what is not ours. Apart, so that
+    /// reading the ring is a few instructions in line.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn look_otherwise(&mut self) -> Result<(), Errno> {
+        while self.slots.done() == 0 {
+            let Some(event) = self.kernel.pop()? else {
+                break;
+            };
+            if let Some((at, result)) = self.ended(&event) {
+                self.settle(at, result);
             }
+        }
+        Ok(())
+    }
+
+    /// The same, waiting for it as long as anything is in flight.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wait_for_one(&mut self) -> Result<(), Errno> {
+        loop {
+            self.look_otherwise()?;
+            if self.slots.done() > 0 || self.slots.in_flight() == 0 {
+                return Ok(());
+            }
+            self.wait(1, Wait::new())?;
         }
     }
 
-    /// The same with a kernel whose ring cannot be read, or holds what is not
-    /// ours.
-    pub(crate) fn pop_by_call(&mut self) -> Result<Option<(At, i64)>, Errno> {
-        while let Some(event) = self.kernel.pop()? {
-            if let Some(at) = self.slots.ended(&event) {
-                return Ok(Some((at, event.res)));
-            }
-        }
-        Ok(None)
+    /// The same as [`pop`](Engine::pop), if nothing is done that comes before.
+    #[inline(always)]
+    fn pop_after(&mut self, done: usize) -> Option<Option<(At, i64)>> {
+        let event = match self.kernel.next() {
+            // It ended before anything that is done: to be done, all that was
+            // found is taken first.
+            Some(event) => event,
+            None if done > 0 => return None,
+            None if self.slots.in_flight() == 0 => return Some(None),
+            None => match self.kernel.read()? {
+                Some(event) => event,
+                None => return Some(None),
+            },
+        };
+        // Where it is nobody's, nothing of ours is in the ring's memory.
+        self.ended(&event).map(Some)
+    }
+
+    #[inline(always)]
+    fn ended(&mut self, event: &Event) -> Option<(At, i64)> {
+        let at = self.slots.ended(event)?;
+        Some((at, event.res))
     }
 
     /// Waits until at least `min_nr` operations are done (no more than are in
@@ -194,7 +234,7 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     fn gather(&mut self) -> (bool, bool) {
         let mut taken = false;
         loop {
-            match self.pop() {
+            match self.pop_after(0) {
                 Some(Some((at, result))) => self.settle(at, result),
                 Some(None) => return (taken, true),
                 None => return (taken, false),
@@ -209,11 +249,21 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
         let mut events = [Event::EMPTY; BATCH];
         let count = self.kernel.wait(missing, &mut events, wait)?;
         for event in events.iter().take(count) {
-            if let Some(at) = self.slots.ended(event) {
-                self.settle(at, event.res);
+            if let Some((at, result)) = self.ended(event) {
+                self.settle(at, result);
             }
         }
         Ok(())
+    }
+
+    /// Settles those that were found to have ended, before one that will not be
+    /// submitted is: they came first.
+    fn settle_found(&mut self) {
+        while let Some(event) = self.kernel.next() {
+            if let Some((at, result)) = self.ended(&event) {
+                self.settle(at, result);
+            }
+        }
     }
 
     /// Keeps the result of an operation that is over, or drops what nobody
@@ -235,6 +285,9 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
                 self.kernel.cancel(iocb)
             }
             Some(Place::Staged(at)) => {
+                // First, as an operation that is in no list and not settled yet
+                // looks like one in flight.
+                self.settle_found();
                 self.slots.unstage(at);
                 self.settle(at, negated(Errno::CANCELED));
                 Ok(())

@@ -19,12 +19,17 @@ use super::slot::{Slot, Ticket};
 use crate::abi::{Event, Iocb};
 
 /// No operation: neither buffer nor iocb mean anything.
-const FREE: u64 = 1 << 30;
+const FREE: u64 = 0b11 << 30;
 /// Ready to be submitted.
-const STAGED: u64 = 1 << 29;
+const STAGED: u64 = 1 << 30;
 /// The result is here, and not yet taken.
 const DONE: u64 = 1 << 28;
-/// One more in the generation.
+/// The same, and whoever waits for it was told: it is in no list.
+const TOLD: u64 = 1 << 27;
+/// What frees a slot when it is added: the flag, and one less in the generation,
+/// which counts down so that this is a small number.
+const NEXT: u64 = FREE.wrapping_sub(GENERATION);
+/// One in the generation.
 const GENERATION: u64 = 1 << 32;
 /// The generation's top bit: it has gone round.
 const ROUND: u64 = 1 << 63;
@@ -98,13 +103,14 @@ impl<B, X> Slot<B, X> {
     /// The next generation of the slot whose word, without a flag, is `data`.
     #[inline]
     fn free(&mut self, data: u64) {
-        self.iocb.data = data.wrapping_add(GENERATION | FREE);
+        self.iocb.data = data.wrapping_add(NEXT);
         if self.iocb.data & ROUND != 0 {
             self.count_lap();
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn count_lap(&mut self) {
         self.iocb.data &= !ROUND;
         self.lap = self.lap.wrapping_add(1);
@@ -213,12 +219,16 @@ impl<'s, B, X> Slots<'s, B, X> {
             return Ticket { data: FREE, lap: 0 };
         }
         let slot = self.slot(at);
-        let data = slot.iocb.data ^ FREE;
-        slot.iocb = *iocb;
-        slot.iocb.data = data ^ STAGED;
+        let staged = slot.iocb.data.wrapping_sub(FREE - STAGED);
+        slot.iocb = Iocb {
+            data: staged,
+            // Nobody writes there: it is zero as it was.
+            reserved2: slot.iocb.reserved2,
+            ..*iocb
+        };
         slot.buffer = buffer;
         slot.extra = extra;
-        let (next, lap) = (slot.next, slot.lap);
+        let (data, next, lap) = (staged.wrapping_sub(STAGED), slot.next, slot.lap);
         self.first_free = next;
         self.last_staged = at;
         self.staged += 1;
@@ -235,7 +245,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         let mut at = self.first_staged;
         let mut put = |place: &mut MaybeUninit<*mut Iocb>| {
             let slot = self.slot(at);
-            slot.iocb.data &= !STAGED;
+            slot.iocb.data = slot.iocb.data.wrapping_sub(STAGED);
             place.write(&raw mut slot.iocb);
             at = slot.next;
         };
@@ -320,8 +330,12 @@ impl<'s, B, X> Slots<'s, B, X> {
         Some((at, self.undone(at)))
     }
 
-    /// A done operation, out of order.
+    /// A done operation, out of order, or one that was told of.
     pub(crate) fn take_done_at(&mut self, at: At) -> i64 {
+        if self.slot(at).iocb.data & TOLD != 0 {
+            self.told -= 1;
+            return self.undone(at);
+        }
         let (first, before) = self.unlink(self.first_done, at);
         self.first_done = first;
         if self.last_done == at {
@@ -332,18 +346,13 @@ impl<'s, B, X> Slots<'s, B, X> {
     }
 
     /// The first of the done operations leaves their list: whoever waits for it
-    /// is told, and [takes](Slots::take_told) it. Until then its place is
+    /// is told, and [takes](Slots::take_done_at) it. Until then its place is
     /// `Done`.
     pub(crate) fn tell_done(&mut self) -> Option<At> {
         let at = self.unlist_done()?;
+        self.slot(at).iocb.data ^= DONE | TOLD;
         self.told += 1;
         Some(at)
-    }
-
-    /// The result of an operation that was told of.
-    pub(crate) fn take_told(&mut self, at: At) -> i64 {
-        self.told -= 1;
-        self.undone(at)
     }
 
     #[inline(always)]
@@ -359,7 +368,7 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     fn undone(&mut self, at: At) -> i64 {
         let slot = self.slot(at);
-        slot.iocb.data &= !DONE;
+        slot.iocb.data &= !(DONE | TOLD);
         slot.result
     }
 
@@ -420,7 +429,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         match slot.iocb.data ^ ticket.data {
             0 => Some(Place::InFlight(at)),
             STAGED => Some(Place::Staged(at)),
-            DONE => Some(Place::Done(at)),
+            DONE | TOLD => Some(Place::Done(at)),
             _ => None,
         }
     }
@@ -442,7 +451,7 @@ impl<'s, B, X> Slots<'s, B, X> {
     fn flagged_after(&mut self, at: Option<At>, flag: u64) -> Option<At> {
         let mut next = At(at.map_or(0, |at| at.0 + Self::SIZE));
         while next.0 < self.len * Self::SIZE {
-            if self.slot(next).iocb.data & (FREE | STAGED | DONE) == flag {
+            if self.slot(next).iocb.data & (FREE | STAGED | DONE | TOLD) == flag {
                 return Some(next);
             }
             next.0 += Self::SIZE;
@@ -462,9 +471,9 @@ impl<'s, B, X> Slots<'s, B, X> {
         // Whoever was told of them has been leaked.
         let mut last = None;
         while self.told > 0 {
-            last = self.flagged_after(last, DONE);
+            last = self.flagged_after(last, TOLD);
             let Some(at) = last else { break };
-            self.take_told(at);
+            self.take_done_at(at);
             drop(self.release(at));
         }
         let mut last = None;
@@ -502,11 +511,11 @@ mod tests {
         let mut array = [Slot::NEW];
         let mut slots = Slots::new(&mut array);
         let first = pass(&mut slots);
-        slots.slot(At(0)).iocb.data |= ROUND - GENERATION;
+        // As if all others but one had been.
+        slots.slot(At(0)).iocb.data &= GENERATION - 1;
         let last = pass(&mut slots);
-        assert_eq!(last.data, ROUND - GENERATION);
-        let (zeroth, again) = (pass(&mut slots), pass(&mut slots));
-        assert_eq!((zeroth.data, zeroth.lap), (0, 1));
+        assert_eq!((last.data, last.lap), (0, first.lap));
+        let again = pass(&mut slots);
         assert_eq!((again.data, again.lap), (first.data, first.lap + 1));
         assert_eq!(slots.find(first), None);
     }

@@ -21,9 +21,8 @@ use core::fmt;
 use core::task::Waker;
 
 use crate::buffer::{Buffer, BufferMut};
-use crate::context::Context;
 use crate::drained::Drained;
-use crate::engine::{At, Engine, Extra, Slot};
+use crate::engine::{At, Engine, Extra, Reaper, Slot};
 use crate::errno::Errno;
 use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
 use crate::opcode::{Fd, PollMask};
@@ -40,15 +39,12 @@ pub struct Awaited {
     waker: Option<Waker>,
     /// The future is gone.
     dropped: bool,
-    /// It has ended, and its future was told: it is in no list.
-    told: bool,
 }
 
 impl Extra for Awaited {
     const NEW: Awaited = Awaited {
         waker: None,
         dropped: false,
-        told: false,
     };
 }
 
@@ -93,7 +89,7 @@ pub struct Reactor<'s, B: Buffer + 'static, L: Lock = Local> {
 }
 
 struct Inside<'s, B> {
-    engine: Engine<'s, B, Awaited, Context>,
+    engine: Engine<'s, B, Awaited, Reaper>,
     /// What the context was set up for, which may be more than the slots.
     capacity: u32,
     room: Room,
@@ -119,7 +115,7 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     /// operations.
     ///
     /// # Errors
-    /// As [`Context::new`]; EINVAL for no slots, or millions.
+    /// As [`Context::new`](crate::Context::new); EINVAL for no slots, or millions.
     pub fn new(slots: &'s mut [ReactorSlot<B>]) -> Result<Reactor<'s, B, L>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Reactor::on(Drained::new(nr)?, slots))
@@ -133,7 +129,7 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
         Reactor {
             lock: L::NEW,
             inside: UnsafeCell::new(Inside {
-                engine: Engine::new(&mut slots[..len], drained.into_context()),
+                engine: Engine::new(&mut slots[..len], drained.into_reaper()),
                 capacity: capacity as u32,
                 room: Room::new(),
             }),
@@ -207,7 +203,7 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     ///
     /// # Errors
     /// Never from a mapped ring in order. Otherwise those of
-    /// [`Context::wait`].
+    /// [`Context::wait`](crate::Context::wait).
     pub fn turn(&self) -> Result<usize, Errno> {
         self.spread(|inside| inside.look(0, Wait::poll()))
     }
@@ -224,14 +220,11 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     /// and gives the context back to be used again.
     ///
     /// # Errors
-    /// As [`Context::wait`], but EINTR; then the reactor has been dropped.
+    /// As [`Context::wait`](crate::Context::wait), but EINTR; then the reactor has been dropped.
     pub fn into_drained(self) -> Result<Drained, Errno> {
         let mut inside = self.inside.into_inner();
         inside.engine.drain()?;
-        let context = inside.engine.take();
-        // SAFETY: `drain` has waited for all that was in flight, and nobody
-        // else could submit to it.
-        Ok(unsafe { Drained::from_context(context, inside.capacity) })
+        Ok(Drained::from_reaper(inside.engine.take(), inside.capacity))
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Inside<'s, B>) -> R) -> R {
@@ -272,7 +265,7 @@ impl<B: Buffer + 'static> Reactor<'_, B, Local> {
     /// nothing is in flight, without waiting.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
+    /// As [`Context::wait_with`](crate::Context::wait_with): EINTR after a signal. Nothing is lost by it.
     pub fn wait(&self, wait: Wait<'_>) -> Result<usize, Errno> {
         self.spread(|inside| {
             let known = inside.engine.slots.done();
@@ -321,7 +314,6 @@ impl<B: Buffer + 'static> Inside<'_, B> {
                 }
             };
             let awaited = self.engine.slots.extra(at);
-            awaited.told = true;
             if awaited.dropped {
                 tell(News::Drop(self.take(at).1));
                 if let Some(waker) = self.room.call() {
@@ -336,11 +328,7 @@ impl<B: Buffer + 'static> Inside<'_, B> {
 
     /// The result and the buffer of a done operation, whose slot is free then.
     fn take(&mut self, at: At) -> (i64, Option<B>) {
-        let res = if self.engine.slots.extra(at).told {
-            self.engine.slots.take_told(at)
-        } else {
-            self.engine.slots.take_done_at(at)
-        };
+        let res = self.engine.slots.take_done_at(at);
         (res, self.engine.slots.release(at).buffer)
     }
 }

@@ -23,9 +23,10 @@ pub(crate) struct RingMap {
     slots: u32,
 }
 
-/// The header of the ring without slots. Only its indices are ever read.
+/// The header of the ring without slots. Only its indices are ever read: any
+/// head will do, and a tail that is not right behind one.
 static NOWHERE: [AtomicU32; size_of::<RingHeader>() / 4] =
-    [const { AtomicU32::new(0) }; size_of::<RingHeader>() / 4];
+    [const { AtomicU32::new(u32::MAX) }; size_of::<RingHeader>() / 4];
 
 impl RingMap {
     /// No ring.
@@ -98,6 +99,7 @@ impl RingMap {
 // reads what is asked for.
 unsafe impl Memory for RingMap {
     type Index = AtomicU32;
+    type Place = *const Event;
 
     #[inline(always)]
     fn slots(&self) -> u32 {
@@ -123,24 +125,37 @@ unsafe impl Memory for RingMap {
         // SAFETY: the slots follow the header in one mapping, and the caller
         // keeps to their number; nobody writes them now.
         unsafe {
-            let events = self.header.as_ptr().add(1).cast::<Event>();
-            core::ptr::copy_nonoverlapping(events.add(first as usize), to, count as usize);
+            core::ptr::copy_nonoverlapping(self.place(first), to, count as usize);
         }
+    }
+
+    #[inline(always)]
+    fn place(&self, index: u32) -> *const Event {
+        let first = self.header.as_ptr().wrapping_add(1).cast::<Event>();
+        first.wrapping_add(index as usize)
+    }
+
+    fn index(&self, place: *const Event) -> u32 {
+        ((place.addr() - self.place(0).addr()) / size_of::<Event>()) as u32
+    }
+
+    #[inline(always)]
+    fn after(&self, place: *const Event) -> *const Event {
+        place.wrapping_add(1)
     }
 
     /// By fields, which stay in registers, or are not read where nobody asks
     /// for them.
     #[inline(always)]
-    unsafe fn event(&self, at: u32) -> Event {
-        // SAFETY: as for `copy`.
+    unsafe fn event(&self, place: *const Event) -> Event {
+        // SAFETY: the caller's promise: within the mapping, and nobody writes
+        // there now.
         unsafe {
-            let event = self.header.as_ptr().add(1).cast::<Event>();
-            let event = event.add(at as usize);
             Event {
-                data: (*event).data,
-                obj: (*event).obj,
-                res: (*event).res,
-                res2: (*event).res2,
+                data: (*place).data,
+                obj: (*place).obj,
+                res: (*place).res,
+                res2: (*place).res2,
             }
         }
     }

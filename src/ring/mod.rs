@@ -2,7 +2,8 @@
 //! system call.
 //!
 //! `map` finds that memory and trusts nothing in it, `reader` is the protocol,
-//! `peek` looks without owning; here is what a program gets.
+//! `run` the same for an owner who may be late to tell the kernel, `peek` looks
+//! without owning; here is what a program gets.
 
 use core::marker::PhantomData;
 
@@ -13,9 +14,11 @@ use crate::wait::{Wait, front, get_events};
 mod map;
 mod peek;
 mod reader;
+mod run;
 
 pub(crate) use map::RingMap;
 pub use peek::ring_is_empty;
+pub(crate) use run::Run;
 
 /// The reaping end of a [`Context`](crate::Context): its one reader, for as
 /// long as it exists.

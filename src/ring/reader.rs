@@ -33,10 +33,13 @@ impl Index for AtomicU32 {
 /// The memory of a ring.
 ///
 /// # Safety
-/// `slots` never changes, and `copy` reads nothing but the slots it is asked
-/// for.
+/// `slots` never changes, and `copy` and `event` read nothing but the slots
+/// they are asked for.
 pub(crate) unsafe trait Memory {
     type Index: Index;
+
+    /// Names a slot, so that its event is found at once.
+    type Place: Copy + PartialEq;
 
     /// How many slots there are: at least 2. Or 0, and there is no ring.
     fn slots(&self) -> u32;
@@ -54,17 +57,20 @@ pub(crate) unsafe trait Memory {
     /// slots now, and `to` is valid for writes of as many events.
     unsafe fn copy(&self, first: u32, count: u32, to: *mut Event);
 
-    /// The event in the slot `at`.
+    /// The slot with this index; with `slots`, the end behind the last.
+    fn place(&self, index: u32) -> Self::Place;
+
+    /// The index of a slot.
+    fn index(&self, place: Self::Place) -> u32;
+
+    /// The slot behind this one, or the end.
+    fn after(&self, place: Self::Place) -> Self::Place;
+
+    /// The event in a slot.
     ///
     /// # Safety
-    /// `at` is below `slots`, and the kernel does not write that slot now.
-    #[inline(always)]
-    unsafe fn event(&self, at: u32) -> Event {
-        let mut event = Event::EMPTY;
-        // SAFETY: the caller's promise.
-        unsafe { self.copy(at, 1, &raw mut event) };
-        event
-    }
+    /// The slot is one of this ring's, and the kernel does not write it now.
+    unsafe fn event(&self, place: Self::Place) -> Event;
 }
 
 /// Where the events are.
@@ -108,6 +114,16 @@ pub(crate) fn looks_empty(head: &impl Index, tail: &impl Index) -> bool {
     head == tail.load(Ordering::Relaxed)
 }
 
+/// The index behind this one.
+#[inline(always)]
+pub(super) fn behind(ring: &impl Memory, index: u32) -> u32 {
+    if index + 1 == ring.slots() {
+        0
+    } else {
+        index + 1
+    }
+}
+
 /// Takes one event. The outer `None`: there is no ring, or its indices make no
 /// sense.
 ///
@@ -120,12 +136,8 @@ pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
     };
     // SAFETY: `head` is below `slots`, and the kernel does not write this slot
     // before it sees a new head.
-    let event = unsafe { ring.event(head) };
-    let next = if head + 1 == ring.slots() {
-        0
-    } else {
-        head + 1
-    };
+    let event = unsafe { ring.event(ring.place(head)) };
+    let next = behind(ring, head);
     // Release: the copy above is done before the kernel may write to the slot
     // again.
     ring.head().store(next, Ordering::Release);

@@ -7,9 +7,8 @@ use core::mem::MaybeUninit;
 
 use crate::buffer::Buffer;
 use crate::completion::Full;
-use crate::context::Context;
 use crate::drained::Drained;
-use crate::engine::{Engine, Extra, Slot};
+use crate::engine::{Engine, Extra, Reaper, Slot};
 use crate::errno::Errno;
 use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
 use crate::opcode::{Fd, PollMask};
@@ -36,7 +35,7 @@ impl Extra for Detached {
 /// The slot of an operation in a [`scope()`].
 pub type ScopeSlot = Slot<Nothing, Detached>;
 
-type ScopeEngine = Engine<'static, Nothing, Detached, Context>;
+type ScopeEngine = Engine<'static, Nothing, Detached, Reaper>;
 
 /// Runs `f` with a scope in which operations borrow their buffers, in the
 /// manner of `std::thread::scope`: reads into `&mut [u8]`, writes from `&[u8]`,
@@ -49,7 +48,7 @@ type ScopeEngine = Engine<'static, Nothing, Detached, Context>;
 /// cannot be ended by anyone and the process is aborted.
 ///
 /// # Errors
-/// As [`Context::new`], and `f` has not been called. EINVAL for no slots.
+/// As [`Context::new`](crate::Context::new), and `f` has not been called. EINVAL for no slots.
 ///
 /// # Examples
 /// ```
@@ -241,7 +240,7 @@ impl<'scope> Scope<'scope, '_> {
     /// [`Pending`] has not been waited for, or all of them are. How many are.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
+    /// As [`Context::wait_with`](crate::Context::wait_with): EINTR after a signal. Nothing is lost by it.
     pub fn wait_with(&self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
         self.submit();
         self.engine.borrow_mut().wait(min_nr, wait)

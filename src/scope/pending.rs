@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 
 use super::{Detached, ScopeEngine, end_by_force};
 use crate::completion::{Finished, result};
-use crate::engine::{Place, Ticket};
+use crate::engine::{At, Place, Ticket};
 use crate::errno::Errno;
 use crate::wait::Wait;
 
@@ -90,10 +90,17 @@ impl<'scope, B> Pending<'scope, B> {
         let Some(Place::Done(at)) = engine.slots.find(self.ticket) else {
             return None;
         };
-        let res = engine.slots.take_done_at(at);
-        engine.slots.release(at);
-        Some(result(res))
+        Some(result(finish(&mut engine, at)))
     }
+}
+
+/// The result of a done operation, whose slot is free then. Apart, as most
+/// looks find nothing done.
+#[inline(never)]
+fn finish(engine: &mut ScopeEngine, at: At) -> i64 {
+    let result = engine.slots.take_done_at(at);
+    engine.slots.release(at);
+    result
 }
 
 impl<B> Drop for Pending<'_, B> {

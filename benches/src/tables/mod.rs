@@ -26,6 +26,9 @@ pub(crate) struct Bench<'b> {
     pub(crate) goals: Vec<(String, String, bool)>,
 }
 
+/// How many times the turns, where a goal is a matter of a few percent.
+const MORE: usize = 5;
+
 /// Where there is nothing to tell.
 const NOTHING: &str = "–";
 
@@ -50,8 +53,18 @@ impl Bench<'_> {
     }
 
     fn runs(&mut self, case: Case<'_>, rivals: &[&str], count: u64) -> Result<Vec<Runs>> {
+        self.runs_in(self.turns, case, rivals, count)
+    }
+
+    fn runs_in(
+        &mut self,
+        turns: usize,
+        case: Case<'_>,
+        rivals: &[&str],
+        count: u64,
+    ) -> Result<Vec<Runs>> {
         let count = (count / self.less).max(1);
-        let all = in_turn(&self.built.subject, case, rivals, count, self.turns)?;
+        let all = in_turn(&self.built.subject, case, rivals, count, turns)?;
         self.spreads.extend(all.iter().map(|runs| runs.spread(CPU)));
         Ok(all)
     }

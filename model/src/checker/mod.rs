@@ -2,8 +2,8 @@
 //! threads can take turns and every value that its atomics can show, and finds
 //! memory that two threads reach with nothing between them.
 //!
-//! The reader's side is the library's own `ring/reader.rs`; the memory orders
-//! that it asks for are the ones checked. The kernel's side is [`Ring`], written
+//! The reader's side is the library's own, `ring/reader.rs` and `ring/run.rs`;
+//! the memory orders that they ask for are the ones checked. The kernel's side is [`Ring`], written
 //! after `fs/aio.c`.
 
 #[allow(
@@ -12,6 +12,9 @@
 )]
 #[path = "../../../src/ring/reader.rs"]
 mod reader;
+#[allow(clippy::duplicate_mod, reason = "likewise")]
+#[path = "../../../src/ring/run.rs"]
+mod run;
 
 pub mod looks;
 pub mod operations;

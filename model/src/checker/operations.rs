@@ -10,6 +10,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
 use super::Ring;
+use super::run::Run;
 use crate::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
 use crate::engine::{Engine, Kernel, Slot, Ticket};
 use crate::errno::Errno;
@@ -55,6 +56,7 @@ impl Drop for Buffer {
 /// The kernel of one context: a thread for each operation that it was given.
 struct Model {
     shared: loom::sync::Arc<Shared>,
+    run: Run<Ring>,
     threads: Vec<JoinHandle<()>>,
     /// Whether what is polled becomes ready.
     ready: bool,
@@ -94,13 +96,15 @@ impl Shared {
 
 impl Model {
     fn new(nr: u32) -> Model {
+        let shared = Shared {
+            ring: Ring::new(nr, 0),
+            polls: Mutex::new(Vec::new()),
+            ended: Mutex::new(0),
+            wake: Condvar::new(),
+        };
         Model {
-            shared: loom::sync::Arc::new(Shared {
-                ring: Ring::new(nr, 0),
-                polls: Mutex::new(Vec::new()),
-                ended: Mutex::new(0),
-                wake: Condvar::new(),
-            }),
+            run: shared.ring.run(),
+            shared: loom::sync::Arc::new(shared),
             threads: Vec::new(),
             ready: false,
             foreign: false,
@@ -151,12 +155,25 @@ unsafe impl Kernel for Model {
         Ok(iocbs.len())
     }
 
+    fn next(&mut self) -> Option<Event> {
+        // SAFETY: the one reader.
+        unsafe { self.run.next(&self.shared.ring) }
+    }
+
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
-        Ok(self.shared.ring.take_one())
+        self.make_room();
+        let event = self.shared.ring.take_one();
+        self.run = self.shared.ring.run();
+        Ok(event)
     }
 
     fn read(&mut self) -> Option<Option<Event>> {
-        Some(self.shared.ring.take_one())
+        // SAFETY: the one reader.
+        unsafe { self.run.look(&self.shared.ring) }
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.run.publish(&self.shared.ring)
     }
 
     fn wait(
@@ -166,11 +183,13 @@ unsafe impl Kernel for Model {
         _wait: Wait<'_>,
     ) -> Result<usize, Errno> {
         let mut taken = 0;
+        self.make_room();
         loop {
             // A count from before the look: one that comes later wakes.
             let before = *self.shared.ended.lock().unwrap();
             taken += self.shared.ring.take(&mut events[taken..]);
             if taken >= min_nr {
+                self.run = self.shared.ring.run();
                 return Ok(taken);
             }
             let mut ended = self.shared.ended.lock().unwrap();
@@ -323,9 +342,9 @@ fn look(
     if wait && engine.slots.in_flight() > 0 {
         assert!(engine.wait(1, Wait::new()).unwrap() > 0);
     }
-    let ended = match engine.slots.take_done() {
-        Some(done) => Some(done),
-        None => engine.pop().expect("a ring that can be read"),
+    let ended = match engine.pop() {
+        Some(ended) => ended,
+        None => engine.slots.take_done(),
     };
     match ended {
         Some((index, res)) => {

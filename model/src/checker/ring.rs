@@ -8,6 +8,7 @@ use loom::sync::Mutex;
 use loom::sync::atomic::AtomicU32;
 
 use super::reader::{self, Index, Memory};
+use super::run::Run;
 use crate::abi::Event;
 
 /// What the kernel knows of a ring besides, under its `completion_lock`.
@@ -38,9 +39,10 @@ impl Index for AtomicU32 {
     }
 }
 
-// SAFETY: the number of slots stays, and `copy` reads those alone.
+// SAFETY: the number of slots stays, and those alone are read.
 unsafe impl Memory for Ring {
     type Index = AtomicU32;
+    type Place = u32;
 
     fn slots(&self) -> u32 {
         self.slots.len() as u32
@@ -60,6 +62,24 @@ unsafe impl Memory for Ring {
             // SAFETY: the caller's; loom sees to it that nobody writes there.
             slot.with(|event| unsafe { to.add(place as usize).write(*event) });
         }
+    }
+
+    fn place(&self, index: u32) -> u32 {
+        index
+    }
+
+    fn index(&self, place: u32) -> u32 {
+        place
+    }
+
+    fn after(&self, place: u32) -> u32 {
+        place + 1
+    }
+
+    unsafe fn event(&self, place: u32) -> Event {
+        let slot = &self.slots[place as usize];
+        // SAFETY: as for `copy`.
+        slot.with(|event| unsafe { *event })
     }
 }
 
@@ -88,6 +108,19 @@ impl Ring {
     pub fn take(&self, events: &mut [Event]) -> usize {
         // SAFETY: as above.
         unsafe { reader::take(self, events) }.expect("indices in range")
+    }
+
+    /// The library's reader, who is late to tell of what he took.
+    pub(super) fn run(&self) -> Run<Ring> {
+        Run::new(self).expect("a head in range")
+    }
+
+    /// The next event of a run of this ring's.
+    pub(super) fn take_of(&self, run: &mut Run<Ring>) -> Option<Event> {
+        // SAFETY: as above.
+        let found = unsafe { run.next(self) };
+        // SAFETY: as above.
+        found.or_else(|| unsafe { run.look(self) }.expect("a tail in range"))
     }
 
     /// Who owns nothing, and looks.

@@ -5,6 +5,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::Ring;
+use super::run::Run;
 use crate::abi::Event;
 
 /// How the reader takes events.
@@ -14,6 +15,8 @@ pub enum Take {
     One,
     /// `take`, into so many places.
     Some(usize),
+    /// By a run, which is told of after each, or never.
+    Run(bool),
 }
 
 /// `producers` threads complete `each` operations in a ring of `nr` slots that
@@ -29,11 +32,12 @@ pub fn run(nr: u32, start: u32, producers: u64, each: i64, take: Take, looks: us
         })
         .collect();
     let mut next = vec![0; producers as usize];
+    let mut run = ring.run();
     for _ in 0..looks {
-        reap(&ring, take, &mut next);
+        reap(&ring, take, &mut run, &mut next);
     }
     let completed: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
-    while reap(&ring, take, &mut next) > 0 {}
+    while reap(&ring, take, &mut run, &mut next) > 0 {}
     assert_eq!(next, completed, "an event was lost");
 }
 
@@ -55,16 +59,17 @@ fn produce(ring: &Ring, number: u64, each: i64) -> i64 {
     each
 }
 
-fn reap(ring: &Ring, take: Take, next: &mut [i64]) -> usize {
+fn reap(ring: &Ring, take: Take, run: &mut Run<Ring>, next: &mut [i64]) -> usize {
     let mut events = [Event::EMPTY; 4];
     let count = match take {
-        Take::One => match ring.take_one() {
-            Some(event) => {
-                events[0] = event;
-                1
+        Take::One => put(ring.take_one(), &mut events),
+        Take::Run(tell) => {
+            let count = put(ring.take_of(run), &mut events);
+            if tell {
+                run.publish(ring);
             }
-            None => 0,
-        },
+            count
+        }
         Take::Some(places) => ring.take(&mut events[..places]),
     };
     for event in &events[..count] {
@@ -74,4 +79,8 @@ fn reap(ring: &Ring, take: Take, next: &mut [i64]) -> usize {
         *next += 1;
     }
     count
+}
+
+fn put(event: Option<Event>, events: &mut [Event]) -> usize {
+    event.map(|event| events[0] = event).into_iter().count()
 }

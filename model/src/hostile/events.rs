@@ -88,6 +88,15 @@ unsafe impl Kernel for Liar<'_, '_> {
         Ok(taken)
     }
 
+    fn next(&mut self) -> Option<Event> {
+        let known = &mut *self.known.borrow_mut();
+        (known.source.below(4) == 1).then(|| known.event())
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.known.borrow_mut().source.below(4) == 1
+    }
+
     fn read(&mut self) -> Option<Option<Event>> {
         let known = &mut *self.known.borrow_mut();
         if known.source.is_empty() {
@@ -219,12 +228,12 @@ pub fn run(data: &[u8]) {
                 unsafe { engine.flush() };
             }
             4 | 5 => {
-                let done = match engine.slots.take_done() {
-                    Some(done) => Some(done),
-                    None => match engine.pop() {
-                        Some(done) => done,
-                        None => engine.pop_by_call().unwrap_or(None),
-                    },
+                let done = match engine.pop() {
+                    Some(done) => done,
+                    None => {
+                        let _ = engine.look_otherwise();
+                        engine.slots.take_done()
+                    }
                 };
                 if let Some((index, _)) = done {
                     assert!(engine.slots.release(index).buffer.is_some());

@@ -6,6 +6,7 @@
 use super::Source;
 use crate::abi::{AioContext, Event, RingHeader};
 use crate::memory::{Pages, page};
+use crate::ring::{RingMap, Run};
 use crate::{Context, Errno, Ring, Wait};
 
 /// Below everything that the kernel places by itself, with nothing behind it.
@@ -50,13 +51,14 @@ pub fn run(data: &[u8]) {
     // SAFETY: no context, but as much of one as the kernel can be asked about;
     // nobody else has it.
     let mut context = unsafe { Context::from_raw(AioContext(memory.name())) };
+    let map = *context.map();
     let mut ring = context.ring();
     assert_eq!(ring.slots(), fits.then_some(nr), "{:x?}", memory.header());
     for _ in 0..64 {
         if source.is_empty() {
             break;
         }
-        step(source, &memory, &mut ring);
+        step(source, &memory, &map, &mut ring);
     }
     // The kernel knows none of that name.
     let _ = context.into_raw();
@@ -71,8 +73,8 @@ fn event(number: u64) -> Event {
     }
 }
 
-fn step(source: &mut Source<'_>, memory: &Memory, ring: &mut Ring<'_>) {
-    match source.below(7) {
+fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring<'_>) {
+    match source.below(8) {
         0 => memory.set(HEAD, memory.index(source)),
         1 => memory.set(TAIL, memory.index(source)),
         // The rest of the header was read once, and is nothing to a reader.
@@ -87,6 +89,11 @@ fn step(source: &mut Source<'_>, memory: &Memory, ring: &mut Ring<'_>) {
             let slot = source.word() as usize % memory.most();
             let number = source.long();
             memory.set_event(slot, event(number));
+        }
+        // An owner, who may have found more than he takes.
+        7 => {
+            let room = 1 + source.below(130);
+            check(memory, ring, room, |_| take_of_run(map, room));
         }
         4 => check(memory, ring, 1, |ring| ring.pop().map(Vec::from_iter)),
         5 => {
@@ -106,6 +113,24 @@ fn step(source: &mut Source<'_>, memory: &Memory, ring: &mut Ring<'_>) {
             });
         }
     }
+}
+
+/// Takes as an owner does, who has the error from a call then.
+fn take_of_run(map: &RingMap, room: usize) -> Result<Vec<Event>, Errno> {
+    let mut run = Run::new(map).ok_or(Errno::INVAL)?;
+    let mut taken = Vec::new();
+    while taken.len() < room {
+        // SAFETY: the memory is there, and this thread's.
+        let found = unsafe { run.next(map) };
+        // SAFETY: as above.
+        let looked = found.map_or_else(|| unsafe { run.look(map) }, |event| Some(Some(event)));
+        match looked.ok_or(Errno::INVAL)? {
+            Some(event) => taken.push(event),
+            None => break,
+        }
+    }
+    run.publish(map);
+    Ok(taken)
 }
 
 /// Holds what `take` gives against what there is, up to `room` events.

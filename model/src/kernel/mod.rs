@@ -375,9 +375,10 @@ impl Kernel {
         self.context(ctx).map_or(0, |c| c.log.len() - c.ring.len())
     }
 
-    /// How many operations the context could be given now.
-    pub fn room(&mut self, ctx: AioContext) -> usize {
-        let room = self.context(ctx).map_or(0, |c| c.ring.room());
+    /// How many operations the context could be given, if the ring's head were
+    /// `late` events further.
+    pub fn room(&mut self, ctx: AioContext, late: usize) -> usize {
+        let room = self.context(ctx).map_or(0, |c| c.ring.room() + late);
         room.min(self.weather.room.unwrap_or(usize::MAX))
     }
 

@@ -88,10 +88,12 @@ pub(super) struct Specification {
     /// The words of what the model was given and has not ended yet.
     words: HashMap<u64, usize>,
     /// How much of the model's log has been read: of what it was given, of what
-    /// it ended, of what was taken from the ring.
+    /// it ended.
     given: usize,
     ended: usize,
-    taken: usize,
+    /// Events that the queue has taken, up to the last one of an operation of
+    /// its own. The model learns of them later.
+    pub(super) taken: usize,
     /// What the files should hold.
     pub(super) files: [Vec<u8>; 2],
     pub(super) ready: [bool; super::POLLED],
@@ -147,12 +149,14 @@ impl Specification {
         (self.given, self.ended, self.taken) = (0, 0, 0);
     }
 
-    /// The same context goes on with another queue: events that nobody took are
-    /// there still.
+    /// The same context goes on with another queue: others' events behind the
+    /// last of ours may be there still.
     pub(super) fn go_on(&mut self, world: &World, ctx: AioContext) -> Outcome {
         self.look(world, ctx)?;
         self.words.clear();
-        self.taken = world.taken(ctx);
+        let events = world.ended(ctx, 0);
+        let ours = events.iter().rposition(|event| !event.stranger);
+        self.taken = ours.map_or(0, |at| at + 1).max(world.taken(ctx));
         Ok(())
     }
 
@@ -211,26 +215,51 @@ impl Specification {
         Ok(())
     }
 
-    /// What the queue has taken from the model's ring since the last look:
-    /// events of operations that are out, in order, and how many events in all.
-    pub(super) fn newly_taken(
+    /// The queue has taken so many more events of operations that are out: which,
+    /// in order, and whether others' events were about.
+    pub(super) fn take(
         &mut self,
         world: &World,
         ctx: AioContext,
-    ) -> Outcome<(Vec<usize>, usize)> {
+        count: usize,
+    ) -> Outcome<(Vec<usize>, bool)> {
         self.look(world, ctx)?;
-        let from = self.taken;
-        self.taken = world.taken(ctx);
-        let events: Vec<Ended> = world.ended(ctx, from);
-        let events = &events[..self.taken - from];
-        let ours = events.iter().filter(|event| !event.stranger);
-        let found = ours.filter_map(|event| self.words.remove(&event.data));
-        Ok((found.collect(), events.len()))
+        let events: Vec<Ended> = world.ended(ctx, self.taken);
+        let strangers = events.iter().any(|event| event.stranger);
+        let ours = events.iter().enumerate().filter(|(_, e)| !e.stranger);
+        let ours: Vec<_> = ours.take(count).collect();
+        same!(
+            ours.len(),
+            count,
+            "events that were taken, of those there are"
+        );
+        if let Some((last, _)) = ours.last() {
+            self.taken += last + 1;
+        }
+        let told = world.taken(ctx);
+        // Of others' events behind them, the model may have learned already.
+        let known = world.ended(ctx, self.taken.min(told));
+        let ahead = told.saturating_sub(self.taken);
+        ensure!(
+            known[..ahead].iter().all(|event| event.stranger),
+            "the model was told of what was not taken"
+        );
+        let words = &mut self.words;
+        let found = ours
+            .iter()
+            .filter_map(|(_, event)| words.remove(&event.data));
+        Ok((found.collect(), strangers))
     }
 
-    /// The next of ours in the model's ring.
+    /// Others' events in the model's ring before that.
+    pub(super) fn strangers_next(&self, world: &World, ctx: AioContext) -> usize {
+        let events = world.ended(ctx, self.taken);
+        events.iter().take_while(|event| event.stranger).count()
+    }
+
+    /// The next of ours in the model's ring that the queue has not taken.
     pub(super) fn next_in_ring(&self, world: &World, ctx: AioContext) -> Option<usize> {
-        let mut events = world.ended(ctx, world.taken(ctx)).into_iter();
+        let mut events = world.ended(ctx, self.taken).into_iter();
         let next = events.find(|event| !event.stranger)?;
         self.words.get(&next.data).copied()
     }

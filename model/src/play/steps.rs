@@ -106,32 +106,40 @@ impl<B: Held> Stage<'_, B> {
     }
 
     pub(super) fn submit(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
-        let room = self.world.room(self.ctx);
-        let mut expected = Vec::new();
-        let mut refusal = None;
-        for &at in &self.it.staged {
-            refusal = match self.it.operations[at].what {
-                _ if expected.len() == room => Some(Errno::AGAIN),
-                What::Refused(errno) => Some(errno),
-                _ => None,
-            };
-            if refusal.is_some() {
-                break;
-            }
-            expected.push(at);
-        }
+        // Others' events that come next may have been taken, too.
+        let least = self.world.room(self.ctx, self.it.taken);
+        let strangers = self.it.strangers_next(self.world, self.ctx);
+        let most = self.world.room(self.ctx, self.it.taken + strangers);
         let answer = queue.submit();
         let answer = answer.map_err(|error| (error.submitted, error.errno));
-        let right = match refusal {
-            Some(errno) => Err((expected.len(), errno)),
-            None => Ok(expected.len()),
-        };
+        let room = (least..most).find(|&room| self.right_submission(room).1 == answer);
+        let (expected, right) = self.right_submission(room.unwrap_or(most));
         same!(answer, right, "submit");
         self.it.submitted(expected.len());
         if self.world.is_model() {
             self.it.given(self.world, self.ctx, &expected)?;
         }
         Ok(())
+    }
+
+    /// The operations that go where there is room for so many, and what is said
+    /// of them.
+    fn right_submission(&self, room: usize) -> (Vec<usize>, Result<usize, (usize, Errno)>) {
+        let mut expected = Vec::new();
+        for &at in &self.it.staged {
+            let refusal = match self.it.operations[at].what {
+                _ if expected.len() == room => Some(Errno::AGAIN),
+                What::Refused(errno) => Some(errno),
+                _ => None,
+            };
+            if let Some(errno) = refusal {
+                let right = Err((expected.len(), errno));
+                return (expected, right);
+            }
+            expected.push(at);
+        }
+        let right = Ok(expected.len());
+        (expected, right)
     }
 
     pub(super) fn pop(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
@@ -150,8 +158,10 @@ impl<B: Held> Stage<'_, B> {
         ensure!(had == 0 || got.is_some(), "{had} are done, and none came");
         if self.world.is_model() {
             same!(got, right, "pop gave operation");
-            let (taken, _) = self.it.newly_taken(self.world, self.ctx)?;
             let from_ring = if had > 0 { None } else { right };
+            let (taken, _) = self
+                .it
+                .take(self.world, self.ctx, from_ring.iter().count())?;
             same!(taken, Vec::from_iter(from_ring), "taken from the ring");
         }
         if had > 0 {
@@ -182,7 +192,7 @@ impl<B: Held> Stage<'_, B> {
             _ => (Wait::new(), true),
         };
         let answer = queue.wait_with(min, wait);
-        self.harvested(answer, signal, |ours, strangers| {
+        self.harvested(queue, answer, signal, |ours, strangers| {
             !for_ever || signal || strangers || ours >= missing
         })
     }
@@ -200,7 +210,7 @@ impl<B: Held> Stage<'_, B> {
         let in_flight = self.it.in_flight();
         let answer = queue.drain().map(|()| queue.capacity());
         let answer = answer.map(|_| self.it.done + in_flight);
-        self.harvested(answer, false, |ours, _| ours == in_flight)?;
+        self.harvested(queue, answer, false, |ours, _| ours == in_flight)?;
         same!(queue.in_flight(), 0, "in flight after drain");
         Ok(())
     }
@@ -209,17 +219,14 @@ impl<B: Held> Stage<'_, B> {
     /// and whether others' events did.
     pub(super) fn harvested(
         &mut self,
+        queue: &Queue<'_, B>,
         answer: Result<usize, Errno>,
         signal: bool,
         enough: impl Fn(usize, bool) -> bool,
     ) -> Outcome {
         let before = self.it.done;
         let (ours, strangers) = if self.world.is_model() {
-            let (taken, all) = self.it.newly_taken(self.world, self.ctx)?;
-            let strangers = all > taken.len();
-            self.it.done += taken.len();
-            self.it.order.extend(&taken);
-            (taken.len(), strangers)
+            self.gathered(queue)?
         } else {
             let done = answer.map_err(|errno| format!("wait: {errno}"))?;
             ensure!(done >= before, "{before} were done, now {done}");
@@ -240,6 +247,22 @@ impl<B: Held> Stage<'_, B> {
         Ok(())
     }
 
+    /// The queue has made done ones of what the model has ended: how many of
+    /// them, and whether others' events were about.
+    fn gathered(&mut self, queue: &Queue<'_, B>) -> Outcome<(usize, bool)> {
+        let left = queue.in_flight();
+        let count = self.it.in_flight().checked_sub(left);
+        let count = count.ok_or("more in flight than there were")?;
+        if !self.world.is_model() {
+            self.it.done += count;
+            return Ok((count, false));
+        }
+        let (taken, strangers) = self.it.take(self.world, self.ctx, count)?;
+        self.it.done += taken.len();
+        self.it.order.extend(&taken);
+        Ok((taken.len(), strangers))
+    }
+
     pub(super) fn cancel(&mut self, queue: &mut Queue<'_, B>, pick: u8) -> Outcome {
         let count = self.it.operations.len();
         if count == 0 {
@@ -248,9 +271,12 @@ impl<B: Held> Stage<'_, B> {
         let at = count - 1 - usize::from(pick) % count;
         let operation = &mut self.it.operations[at];
         let answer = queue.cancel(operation.ticket);
-        match operation.place {
+        let place = operation.place;
+        match place {
             Place::Staged => {
                 same!(answer, Ok(()), "cancel of what is staged");
+                self.gathered(queue)?;
+                let operation = &mut self.it.operations[at];
                 operation.place = Place::Out;
                 operation.never = true;
                 self.it.staged.retain(|&staged| staged != at);

@@ -185,10 +185,12 @@ impl World {
         }
     }
 
-    /// How many operations the context could be given now.
-    pub(super) fn room(&self, ctx: AioContext) -> usize {
+    /// How many operations the context could be given, by a queue that has taken
+    /// so many events, whether it has told of them or not.
+    pub(super) fn room(&self, ctx: AioContext, taken: usize) -> usize {
+        let late = taken.saturating_sub(self.taken(ctx));
         match self {
-            World::Model => kernel::with_next(|kernel| kernel.room(ctx)).unwrap_or(0),
+            World::Model => kernel::with_next(|kernel| kernel.room(ctx, late)).unwrap_or(0),
             // A ring has twice what was asked for.
             World::Real(_) => usize::MAX,
         }

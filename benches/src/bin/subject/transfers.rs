@@ -111,7 +111,7 @@ fn queue<const DEPTH: usize>(
     let mut queue = Queue::new(&mut slots).unwrap();
     if wait {
         return meter.time(|| {
-            let mut sum = 0;
+            let (fd, mut sum) = (fd, 0);
             for _ in 0..rounds {
                 while let Some(buffer) = buffers.pop() {
                     queue.push(Read::new(fd, buffer)).unwrap();
@@ -126,7 +126,7 @@ fn queue<const DEPTH: usize>(
         });
     }
     meter.time(|| {
-        let mut sum = 0;
+        let (fd, mut sum) = (fd, 0);
         for _ in 0..rounds {
             while let Some(buffer) = buffers.pop() {
                 queue.push(Read::new(fd, buffer)).unwrap();
