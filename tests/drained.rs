@@ -78,6 +78,33 @@ fn a_context_is_drained_by_count() {
     assert_eq!(context.ring().pop(), Ok(None));
 }
 
+/// A queue tells the kernel late of what it took; by hand, the ring is empty.
+#[test]
+fn what_a_queue_took_is_not_in_the_ring() {
+    let (_reader, writer) = support::pipe();
+    let mut slots = Slot::<()>::array::<8>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    for _ in 0..8 {
+        let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+        queue.push(ready).unwrap();
+    }
+    assert_eq!(queue.submit(), Ok(8));
+    while queue.in_flight() > 0 {
+        assert!(queue.pop().unwrap().is_some());
+    }
+    let mut context = queue.into_drained().unwrap().into_context();
+    assert_eq!(context.ring().pop(), Ok(None));
+}
+
+#[test]
+fn threads_may_have_them() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<Drained>();
+    shared::<Pool<2>>();
+    sent::<Queue<'_, Bytes>>();
+}
+
 #[cfg(feature = "std")]
 #[test]
 fn many_contexts_end_side_by_side() {

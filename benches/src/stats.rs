@@ -75,7 +75,9 @@ impl Runs {
     }
 }
 
-/// Every rival in turn, `turns` times. One that cannot is left out, and told.
+/// Every rival in turn, `turns` times, each time another first: what one leaves
+/// behind (a disk that owes or is owed time) is not always the same one's. One
+/// that cannot is left out, and told.
 pub(crate) fn in_turn(
     subject: &Subject,
     case: Case<'_>,
@@ -90,8 +92,10 @@ pub(crate) fn in_turn(
             all.push(Runs { rival, samples });
         }
     }
-    for _ in 0..turns {
-        for runs in &mut all {
+    for turn in 0..turns {
+        let places = all.len().max(1);
+        let (last, first) = all.split_at_mut(turn % places);
+        for runs in first.iter_mut().chain(last) {
             let rival = &runs.rival;
             let sample = subject.time(Case { rival, ..case }, count)?;
             runs.samples.push(sample);

@@ -77,6 +77,8 @@ pub(crate) struct Reaper {
 // SAFETY: as for `Context`: the run is a part of its ring, and taken from by
 // `&mut` alone.
 unsafe impl Send for Reaper {}
+// SAFETY: as above: `&Reaper` offers system calls only.
+unsafe impl Sync for Reaper {}
 
 impl Reaper {
     #[inline]

@@ -13,8 +13,8 @@ use crate::abi::Event;
 /// else, or by [`publish`](Run::publish). Until then the kernel writes to none
 /// of the slots, and has less room by as many.
 ///
-/// Whoever holds one is the ring's only reader, and looks at nothing in the
-/// ring that could be wrong: where it is stands here, and the rest is held
+/// Whoever holds one is the ring's only reader. Of the ring's own head it takes
+/// no more than the first; where it is now stands here, and a tail is held
 /// against the number of slots.
 pub(crate) struct Run<M: Memory> {
     next: M::Place,
