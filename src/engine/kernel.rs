@@ -163,6 +163,15 @@ unsafe impl Kernel for Reaper {
         self.context.cancel(iocb)
     }
 
+    fn destroy(&mut self) -> Result<(), Errno> {
+        // What the kernel would say of a dead one, after a page fault that
+        // costs more than many an operation.
+        if self.context.as_raw() == AioContext::NONE {
+            return Err(Errno::INVAL);
+        }
+        self.take().end()
+    }
+
     fn take(&mut self) -> Reaper {
         core::mem::replace(
             self,
@@ -174,11 +183,6 @@ unsafe impl Kernel for Reaper {
     }
 
     fn end(self) -> Result<(), Errno> {
-        // What the kernel would say of a dead one, after a page fault that
-        // costs more than many an operation.
-        if self.context.as_raw() == AioContext::NONE {
-            return Err(Errno::INVAL);
-        }
         self.context.destroy()
     }
 
