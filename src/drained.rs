@@ -52,7 +52,8 @@ impl Drained {
     }
 
     /// Of an engine that has drained its own: nothing in flight.
-    pub(crate) fn from_reaper(reaper: Reaper, capacity: u32) -> Drained {
+    pub(crate) fn from_reaper(mut reaper: Reaper, capacity: u32) -> Drained {
+        reaper.make_room();
         Drained { reaper, capacity }
     }
 
@@ -72,7 +73,7 @@ impl Drained {
 
     /// The context comes back; or a dead one, if it had to be destroyed.
     pub(crate) fn give_back(&mut self, reaper: Reaper) {
-        self.reaper = reaper;
+        *self = Drained::from_reaper(reaper, self.capacity);
     }
 }
 

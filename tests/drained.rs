@@ -78,7 +78,7 @@ fn a_context_is_drained_by_count() {
     assert_eq!(context.ring().pop(), Ok(None));
 }
 
-/// A queue tells the kernel late of what it took; by hand, the ring is empty.
+/// A queue tells the kernel late of what it took; of a drained one it knows.
 #[test]
 fn what_a_queue_took_is_not_in_the_ring() {
     let (_reader, writer) = support::pipe();

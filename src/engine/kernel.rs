@@ -96,10 +96,7 @@ impl Reaper {
         })
     }
 
-    /// The context, whose ring knows of all that was taken.
-    #[inline]
-    pub(crate) fn into_context(mut self) -> Context {
-        self.make_room();
+    pub(crate) fn into_context(self) -> Context {
         self.context
     }
 
