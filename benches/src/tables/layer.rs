@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bench, NOTHING, ours, times};
+use super::{Bench, MORE, NOTHING, ours, times};
 use crate::build::Result;
 use crate::counts::{CALLERS, READERS, REAPERS};
 use crate::stats::{CPU, find};
@@ -120,7 +120,8 @@ impl Bench<'_> {
             };
             let mut rivals = vec!["nothing"];
             rivals.extend(REAPERS);
-            let all = self.runs(case, &rivals, 614_400)?;
+            let turns = if size == 1 { MORE } else { 1 } * self.turns;
+            let all = self.runs_in(turns, case, &rivals, 614_400)?;
             let nothing = find(&all, "nothing").map_or(0.0, |runs| runs.median(CPU));
             for runs in all.iter().filter(|runs| runs.rival != "nothing") {
                 let time = (runs.median(CPU) - nothing).max(0.01);
