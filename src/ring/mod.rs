@@ -91,8 +91,10 @@ impl Ring<'_> {
         if let Some(event) = self.read() {
             return Ok(event);
         }
+        let mut event = Event::EMPTY;
         // SAFETY: we are the ring's one reader, and not reading now.
-        unsafe { pop_by_call(self.name) }
+        let found = unsafe { pop_by_call(self.name, &mut event) }?;
+        Ok(found.then_some(event))
     }
 
     /// Takes what is there, up to `events.len()`, without waiting. No system
@@ -192,18 +194,19 @@ impl Ring<'_> {
     }
 }
 
-/// One event where the ring cannot be read. Out of line, so that reading it
-/// needs no frame.
+/// One event where the ring cannot be read: whether there was one. Out of line,
+/// so that reading it needs no frame; and what is read stays in registers, as
+/// nothing that could be in memory is returned.
 ///
 /// # Safety
 /// As [`get_events`].
 #[cold]
 #[inline(never)]
-unsafe fn pop_by_call(name: AioContext) -> Result<Option<Event>, Errno> {
-    let mut event = [Event::EMPTY];
+unsafe fn pop_by_call(name: AioContext, event: &mut Event) -> Result<bool, Errno> {
+    let events = core::slice::from_mut(event);
     // SAFETY: the caller's promise.
-    let count = unsafe { get_events(name, 0, &mut event, Wait::poll()) }?;
-    Ok((count > 0).then_some(event[0]))
+    let count = unsafe { get_events(name, 0, events, Wait::poll()) }?;
+    Ok(count > 0)
 }
 
 impl core::fmt::Debug for Ring<'_> {
