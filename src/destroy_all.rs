@@ -13,7 +13,7 @@ use crate::errno::Errno;
 /// is taken a few at a time when that is over (`blimit` of `kernel/rcu/tree.c`),
 /// and the rest with a later interrupt of that processor. So where there are more
 /// contexts than a few, somebody has himself woken: 64 of them end in 38
-/// milliseconds then, and in 48 without, on two processors.
+/// milliseconds then, and in 51 without, on two processors.
 const A_FEW: usize = 2;
 const NAP: Duration = Duration::from_micros(100);
 /// Grace periods are over by then: what is still waited for are operations.

@@ -38,7 +38,8 @@ impl Drained {
     ///
     /// # Safety
     /// Nothing is in flight in it, all events have been taken, and it was set
-    /// up for at least `capacity` operations.
+    /// up for at least `capacity` operations. It is this process's own: the head
+    /// of its ring is looked at, and a forked child has no ring.
     pub unsafe fn from_context(context: Context, capacity: u32) -> Drained {
         Drained {
             reaper: Reaper::new(context),

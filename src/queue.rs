@@ -4,6 +4,8 @@ use core::fmt;
 
 use crate::buffer::Buffer;
 use crate::completion::{Completion, Full, result};
+#[cfg(doc)]
+use crate::context::Context;
 use crate::context::SubmitError;
 use crate::drained::Drained;
 use crate::engine::{At, Engine, Place, Reaper, Slot, Ticket};
@@ -32,7 +34,7 @@ use crate::wait::Wait;
 ///
 /// # Fork
 /// A forked child has no part in its parent's queues: it may drop or forget
-/// them and must not use them (see [`Context`](crate::Context)).
+/// them and must not use them (see [`Context`]).
 ///
 /// # Examples
 /// ```
@@ -69,7 +71,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// operations.
     ///
     /// # Errors
-    /// As [`Context::new`](crate::Context::new); EINVAL for no slots, or millions.
+    /// As [`Context::new`]; EINVAL for no slots, or millions.
     pub fn new(slots: &'s mut [Slot<B>]) -> Result<Queue<'s, B>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Queue::on(Drained::new(nr)?, slots))
@@ -105,7 +107,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     ///
     /// # Errors
     /// How many were taken, and why the next was not, as
-    /// [`Context::submit`](crate::Context::submit) tells it. That one and all behind it stay staged, in
+    /// [`Context::submit`] tells it. That one and all behind it stay staged, in
     /// order: after EAGAIN (no room) take some completions and submit again;
     /// after anything else [`unstage`](Queue::unstage) the one refused, or
     /// every submission begins with it.
@@ -130,7 +132,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     ///
     /// # Errors
     /// Never from a mapped ring in order. Otherwise those of
-    /// [`Context::wait`](crate::Context::wait).
+    /// [`Context::wait`].
     #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Completion<B>>, Errno> {
         let ended = match self.engine.pop() {
@@ -147,7 +149,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// operations are not; submit them first).
     ///
     /// # Errors
-    /// As [`Context::wait`](crate::Context::wait): EINTR after a signal. Nothing is lost by it.
+    /// As [`Context::wait`]: EINTR after a signal. Nothing is lost by it.
     #[inline(always)]
     pub fn wait(&mut self) -> Result<Option<Completion<B>>, Errno> {
         let ended = match self.engine.pop() {
@@ -167,7 +169,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// can give: fewer after a signal, or when the time is over.
     ///
     /// # Errors
-    /// As [`Context::wait_with`](crate::Context::wait_with). Nothing is lost by it.
+    /// As [`Context::wait_with`]. Nothing is lost by it.
     pub fn wait_with(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
         self.engine.wait(min_nr, wait)
     }
@@ -215,7 +217,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// completions then. Polls are cancelled first. A signal does not end it.
     ///
     /// # Errors
-    /// As [`Context::wait`](crate::Context::wait), but EINTR.
+    /// As [`Context::wait`], but EINTR.
     pub fn drain(&mut self) -> Result<(), Errno> {
         self.engine.drain()
     }

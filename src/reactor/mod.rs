@@ -21,6 +21,8 @@ use core::fmt;
 use core::task::Waker;
 
 use crate::buffer::{Buffer, BufferMut};
+#[cfg(doc)]
+use crate::context::Context;
 use crate::drained::Drained;
 use crate::engine::{At, Engine, Extra, Reaper, Slot};
 use crate::errno::Errno;
@@ -115,7 +117,7 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     /// operations.
     ///
     /// # Errors
-    /// As [`Context::new`](crate::Context::new); EINVAL for no slots, or millions.
+    /// As [`Context::new`]; EINVAL for no slots, or millions.
     pub fn new(slots: &'s mut [ReactorSlot<B>]) -> Result<Reactor<'s, B, L>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Reactor::on(Drained::new(nr)?, slots))
@@ -203,7 +205,7 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     ///
     /// # Errors
     /// Never from a mapped ring in order. Otherwise those of
-    /// [`Context::wait`](crate::Context::wait).
+    /// [`Context::wait`].
     pub fn turn(&self) -> Result<usize, Errno> {
         self.spread(|inside| inside.look(0, Wait::poll()))
     }
@@ -220,7 +222,7 @@ impl<'s, B: Buffer + 'static, L: Lock> Reactor<'s, B, L> {
     /// and gives the context back to be used again.
     ///
     /// # Errors
-    /// As [`Context::wait`](crate::Context::wait), but EINTR; then the reactor has been dropped.
+    /// As [`Context::wait`], but EINTR; then the reactor has been dropped.
     pub fn into_drained(self) -> Result<Drained, Errno> {
         let mut inside = self.inside.into_inner();
         inside.engine.drain()?;
@@ -265,7 +267,7 @@ impl<B: Buffer + 'static> Reactor<'_, B, Local> {
     /// nothing is in flight, without waiting.
     ///
     /// # Errors
-    /// As [`Context::wait_with`](crate::Context::wait_with): EINTR after a signal. Nothing is lost by it.
+    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
     pub fn wait(&self, wait: Wait<'_>) -> Result<usize, Errno> {
         self.spread(|inside| {
             let known = inside.engine.slots.done();

@@ -7,6 +7,8 @@ use core::mem::MaybeUninit;
 
 use crate::buffer::Buffer;
 use crate::completion::Full;
+#[cfg(doc)]
+use crate::context::Context;
 use crate::drained::Drained;
 use crate::engine::{Engine, Extra, Reaper, Slot};
 use crate::errno::Errno;
@@ -48,7 +50,7 @@ type ScopeEngine = Engine<'static, Nothing, Detached, Reaper>;
 /// cannot be ended by anyone and the process is aborted.
 ///
 /// # Errors
-/// As [`Context::new`](crate::Context::new), and `f` has not been called. EINVAL for no slots.
+/// As [`Context::new`], and `f` has not been called. EINVAL for no slots.
 ///
 /// # Examples
 /// ```
@@ -240,7 +242,7 @@ impl<'scope> Scope<'scope, '_> {
     /// [`Pending`] has not been waited for, or all of them are. How many are.
     ///
     /// # Errors
-    /// As [`Context::wait_with`](crate::Context::wait_with): EINTR after a signal. Nothing is lost by it.
+    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
     pub fn wait_with(&self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
         self.submit();
         self.engine.borrow_mut().wait(min_nr, wait)
