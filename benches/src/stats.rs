@@ -41,6 +41,13 @@ impl Runs {
         median(self.samples.iter().map(figure).collect())
     }
 
+    pub(crate) fn least(&self, figure: Figure) -> f64 {
+        self.samples
+            .iter()
+            .map(figure)
+            .fold(f64::INFINITY, f64::min)
+    }
+
     /// The median of the ratios to the other's run of the same turn.
     pub(crate) fn ratio(&self, other: &Runs, figure: Figure) -> f64 {
         median(self.ratios(other, figure))

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use crate::meter::Meter;
-use crate::rivals::{Buffer, ByContext, ByHand, ByLibAio, ByQueue, ByUring, Rival};
+use crate::rivals::{Buffer, ByContext, ByHand, ByLibAio, ByLibAioEach, ByQueue, ByUring, Rival};
 
 /// How the file is read.
 struct Pattern {
@@ -49,6 +49,7 @@ pub(crate) fn disk(
         "context" => run(ByContext::new(depth), depth, &pattern, &file, meter),
         "queue" => run(ByQueue::new(depth), depth, &pattern, &file, meter),
         "libaio" => run(ByLibAio::new(depth)?, depth, &pattern, &file, meter),
+        "libaio-each" => run(ByLibAioEach::new(depth)?, depth, &pattern, &file, meter),
         "uring" => run(ByUring::new(depth)?, depth, &pattern, &file, meter),
         _ => return None,
     }

@@ -230,6 +230,29 @@ impl Rival for ByLibAio {
     }
 }
 
+/// The same, and every operation is submitted by itself, as soon as there is a
+/// buffer for it: how most programs use libaio.
+pub(crate) struct ByLibAioEach(ByLibAio);
+
+impl ByLibAioEach {
+    pub(crate) fn new(depth: usize) -> Option<ByLibAioEach> {
+        ByLibAio::new(depth).map(ByLibAioEach)
+    }
+}
+
+impl Rival for ByLibAioEach {
+    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+        self.0.stage(fd, offset, buffer);
+        self.0.submit();
+    }
+
+    fn submit(&mut self) {}
+
+    fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
+        self.0.take(each);
+    }
+}
+
 /// io_uring, by the crate of that name.
 pub(crate) struct ByUring {
     ring: IoUring,
