@@ -5,6 +5,7 @@
 mod kernel;
 mod slot;
 mod slots;
+mod word;
 
 use core::mem::MaybeUninit;
 

@@ -3,6 +3,7 @@
 use core::mem::MaybeUninit;
 
 use super::slots::At;
+use super::word::Word;
 use crate::abi::Iocb;
 
 /// The place of one operation: its iocb and its buffer. A queue, a scope or a
@@ -16,7 +17,7 @@ pub struct Slot<B, X = ()> {
     pub(super) result: i64,
     /// The next in the list that the slot is in.
     pub(super) next: At,
-    /// The part of the generation that does not fit into `iocb.data`.
+    /// The part of the generation that does not fit into the word.
     pub(super) lap: u32,
     pub(super) extra: X,
 }
@@ -62,6 +63,34 @@ impl<B, X: Extra> Slot<B, X> {
     }
 }
 
+impl<B, X> Slot<B, X> {
+    #[inline(always)]
+    pub(super) fn word(&self) -> Word {
+        Word(self.iocb.data)
+    }
+
+    #[inline(always)]
+    pub(super) fn change(&mut self, to: impl FnOnce(Word) -> Word) {
+        self.iocb.data = to(self.word()).0;
+    }
+
+    /// The next generation of the slot whose word, without a flag, is `word`.
+    #[inline]
+    pub(super) fn free(&mut self, word: Word) {
+        self.iocb.data = word.freed().0;
+        if self.word().has_gone_round() {
+            self.count_lap();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_lap(&mut self) {
+        self.change(Word::of_next_lap);
+        self.lap = self.lap.wrapping_add(1);
+    }
+}
+
 impl<B, X> core::fmt::Debug for Slot<B, X> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Slot").finish_non_exhaustive()
@@ -72,6 +101,6 @@ impl<B, X> core::fmt::Debug for Slot<B, X> {
 /// has the same ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
-    pub(super) data: u64,
+    pub(super) word: Word,
     pub(super) lap: u32,
 }

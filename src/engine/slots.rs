@@ -1,11 +1,7 @@
 //! [`Slots`]: operations in fixed places, each with the buffer that it owns
 //! until its event has come.
 //!
-//! A slot's state is in its iocb's `data`, which comes back in the event: the
-//! index below, the generation above, and a flag while the slot is free, staged
-//! or done. In flight it has none, so an event is an operation's if and only
-//! if it equals the slot's word; whatever else a ring may hold, it cannot name
-//! a slot that the kernel does not have.
+//! A slot's state is in its [`Word`].
 //!
 //! Staged and free slots are one chain: the staged ones in order, then the free
 //! ones. To stage the first free slot moves the border between them, and no
@@ -16,25 +12,8 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use super::slot::{Slot, Ticket};
+use super::word::{MOST, State, Word};
 use crate::abi::{Event, Iocb};
-
-/// No operation: neither buffer nor iocb mean anything.
-const FREE: u64 = 0b11 << 30;
-/// Ready to be submitted.
-const STAGED: u64 = 1 << 30;
-/// The result is here, and not yet taken.
-const DONE: u64 = 1 << 28;
-/// The same, and whoever waits for it was told: it is in no list.
-const TOLD: u64 = 1 << 27;
-/// What frees a slot when it is added: the flag, and one less in the generation,
-/// which counts down so that this is a small number.
-const NEXT: u64 = FREE.wrapping_sub(GENERATION);
-/// One in the generation.
-const GENERATION: u64 = 1 << 32;
-/// The generation's top bit: it has gone round.
-const ROUND: u64 = 1 << 63;
-/// What is left for the index; no context can hold more operations (4,194,304).
-const MOST: usize = 1 << 24;
 
 /// A slot of the array's: how many bytes behind its start. Only an array that
 /// has the slot makes one.
@@ -99,24 +78,6 @@ pub(crate) struct Slots<'s, B, X> {
 // SAFETY: the array is exclusively borrowed, and its elements may be sent.
 unsafe impl<B: Send, X: Send> Send for Slots<'_, B, X> {}
 
-impl<B, X> Slot<B, X> {
-    /// The next generation of the slot whose word, without a flag, is `data`.
-    #[inline]
-    fn free(&mut self, data: u64) {
-        self.iocb.data = data.wrapping_add(NEXT);
-        if self.iocb.data & ROUND != 0 {
-            self.count_lap();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn count_lap(&mut self) {
-        self.iocb.data &= !ROUND;
-        self.lap = self.lap.wrapping_add(1);
-    }
-}
-
 impl<'s, B, X> Slots<'s, B, X> {
     /// From one slot to the next. An array of slots that are too large for
     /// this has none that is used.
@@ -131,7 +92,7 @@ impl<'s, B, X> Slots<'s, B, X> {
             .min(MOST_BYTES / size_of::<Slot<B, X>>());
         let mut next = At(0);
         for (index, slot) in array.iter_mut().take(len).enumerate() {
-            slot.free(slot.iocb.data & !(GENERATION - 1) | index as u64);
+            slot.free(slot.word().at(index as u32));
             next.0 += Self::SIZE;
             slot.next = if index + 1 == len { At::END } else { next };
         }
@@ -182,10 +143,10 @@ impl<'s, B, X> Slots<'s, B, X> {
         unsafe { self.base.byte_add(at.0 as usize).as_mut() }
     }
 
-    /// The slot with this index, if there is one.
+    /// The slot that this word would be of, if there is one.
     #[inline]
-    fn at(&self, index: u32) -> Option<At> {
-        // A word with a flag has an index beyond any array's length.
+    fn at(&self, word: Word) -> Option<At> {
+        let index = word.index();
         (index < self.len).then(|| At(index * Self::SIZE))
     }
 
@@ -216,23 +177,26 @@ impl<'s, B, X> Slots<'s, B, X> {
     ) -> Ticket {
         let at = self.first_free;
         if !at.is_slot() {
-            return Ticket { data: FREE, lap: 0 };
+            return Ticket {
+                word: Word::NOBODY,
+                lap: 0,
+            };
         }
         let slot = self.slot(at);
-        let staged = slot.iocb.data.wrapping_sub(FREE - STAGED);
+        let staged = slot.word().staged();
         slot.iocb = Iocb {
-            data: staged,
+            data: staged.0,
             // Nobody writes there: it is zero as it was.
             reserved2: slot.iocb.reserved2,
             ..*iocb
         };
         slot.buffer = buffer;
         slot.extra = extra;
-        let (data, next, lap) = (staged.wrapping_sub(STAGED), slot.next, slot.lap);
+        let (word, next, lap) = (staged.unstaged(), slot.next, slot.lap);
         self.first_free = next;
         self.last_staged = at;
         self.staged += 1;
-        Ticket { data, lap }
+        Ticket { word, lap }
     }
 
     /// The first of the staged operations, as many as fit into `batch`, ready
@@ -245,7 +209,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         let mut at = self.first_staged;
         let mut put = |place: &mut MaybeUninit<*mut Iocb>| {
             let slot = self.slot(at);
-            slot.iocb.data = slot.iocb.data.wrapping_sub(STAGED);
+            slot.change(Word::unstaged);
             place.write(&raw mut slot.iocb);
             at = slot.next;
         };
@@ -280,7 +244,7 @@ impl<'s, B, X> Slots<'s, B, X> {
             }
             let slot = self.slot(at);
             if place >= taken {
-                slot.iocb.data |= STAGED;
+                slot.change(Word::staged_again);
             }
             at = slot.next;
         }
@@ -292,8 +256,9 @@ impl<'s, B, X> Slots<'s, B, X> {
     /// `None` if it is nobody's.
     #[inline]
     pub(crate) fn ended(&mut self, event: &Event) -> Option<At> {
-        let at = self.at(event.data as u32)?;
-        if self.slot(at).iocb.data != event.data {
+        let word = Word(event.data);
+        let at = self.at(word)?;
+        if self.slot(at).word() != word {
             return None;
         }
         self.end(at);
@@ -311,7 +276,7 @@ impl<'s, B, X> Slots<'s, B, X> {
     pub(crate) fn keep(&mut self, at: At, result: i64) {
         let slot = self.slot(at);
         slot.result = result;
-        slot.iocb.data |= DONE;
+        slot.change(Word::done);
         slot.next = At::END;
         if self.done == 0 {
             self.first_done = at;
@@ -332,7 +297,7 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     /// A done operation, out of order, or one that was told of.
     pub(crate) fn take_done_at(&mut self, at: At) -> i64 {
-        if self.slot(at).iocb.data & TOLD != 0 {
+        if self.slot(at).word().is_told() {
             self.told -= 1;
             return self.undone(at);
         }
@@ -350,7 +315,7 @@ impl<'s, B, X> Slots<'s, B, X> {
     /// `Done`.
     pub(crate) fn tell_done(&mut self) -> Option<At> {
         let at = self.unlist_done()?;
-        self.slot(at).iocb.data ^= DONE | TOLD;
+        self.slot(at).change(Word::told);
         self.told += 1;
         Some(at)
     }
@@ -368,7 +333,7 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     fn undone(&mut self, at: At) -> i64 {
         let slot = self.slot(at);
-        slot.iocb.data &= !(DONE | TOLD);
+        slot.change(Word::taken);
         slot.result
     }
 
@@ -390,7 +355,7 @@ impl<'s, B, X> Slots<'s, B, X> {
             self.last_staged = before;
         }
         self.staged -= 1;
-        self.slot(at).iocb.data &= !STAGED;
+        self.slot(at).change(Word::unstaged);
     }
 
     /// Frees the slot of an operation that is in no list and not in flight,
@@ -399,8 +364,8 @@ impl<'s, B, X> Slots<'s, B, X> {
     pub(crate) fn release(&mut self, at: At) -> Released<B> {
         let next = self.first_free;
         let slot = self.slot(at);
-        let (data, lap) = (slot.iocb.data, slot.lap);
-        slot.free(data);
+        let (word, lap) = (slot.word(), slot.lap);
+        slot.free(word);
         slot.next = next;
         // SAFETY: the slot held an operation, so the buffer was written, and
         // it is read once: the slot is free now.
@@ -413,7 +378,7 @@ impl<'s, B, X> Slots<'s, B, X> {
             self.slot(self.last_staged).next = at;
         }
         Released {
-            ticket: Ticket { data, lap },
+            ticket: Ticket { word, lap },
             buffer,
         }
     }
@@ -421,17 +386,16 @@ impl<'s, B, X> Slots<'s, B, X> {
     /// Where the operation of a ticket is; `None` if it is over.
     #[inline]
     pub(crate) fn find(&mut self, ticket: Ticket) -> Option<Place> {
-        let at = self.at(ticket.data as u32)?;
+        let at = self.at(ticket.word)?;
         let slot = self.slot(at);
         if slot.lap != ticket.lap {
             return None;
         }
-        match slot.iocb.data ^ ticket.data {
-            0 => Some(Place::InFlight(at)),
-            STAGED => Some(Place::Staged(at)),
-            DONE | TOLD => Some(Place::Done(at)),
-            _ => None,
-        }
+        Some(match ticket.word.state(slot.word())? {
+            State::InFlight => Place::InFlight(at),
+            State::Staged => Place::Staged(at),
+            State::Done => Place::Done(at),
+        })
     }
 
     pub(crate) fn iocb(&mut self, at: At) -> &Iocb {
@@ -444,14 +408,14 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     /// The slots in flight, one by one: the first, or the next one.
     pub(crate) fn in_flight_after(&mut self, at: Option<At>) -> Option<At> {
-        self.flagged_after(at, 0)
+        self.next_after(at, Word::is_in_flight)
     }
 
-    /// The slots that have this one flag, or none.
-    fn flagged_after(&mut self, at: Option<At>, flag: u64) -> Option<At> {
+    /// The slots of which this is true.
+    fn next_after(&mut self, at: Option<At>, is: fn(Word) -> bool) -> Option<At> {
         let mut next = At(at.map_or(0, |at| at.0 + Self::SIZE));
         while next.0 < self.len * Self::SIZE {
-            if self.slot(next).iocb.data & (FREE | STAGED | DONE | TOLD) == flag {
+            if is(self.slot(next).word()) {
                 return Some(next);
             }
             next.0 += Self::SIZE;
@@ -471,7 +435,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         // Whoever was told of them has been leaked.
         let mut last = None;
         while self.told > 0 {
-            last = self.flagged_after(last, TOLD);
+            last = self.next_after(last, Word::is_told);
             let Some(at) = last else { break };
             self.take_done_at(at);
             drop(self.release(at));
@@ -512,11 +476,11 @@ mod tests {
         let mut slots = Slots::new(&mut array);
         let first = pass(&mut slots);
         // As if all others but one had been.
-        slots.slot(At(0)).iocb.data &= GENERATION - 1;
+        slots.slot(At(0)).change(Word::of_last_generation);
         let last = pass(&mut slots);
-        assert_eq!((last.data, last.lap), (0, first.lap));
+        assert_eq!((last.word, last.lap), (Word(0), first.lap));
         let again = pass(&mut slots);
-        assert_eq!((again.data, again.lap), (first.data, first.lap + 1));
+        assert_eq!((again.word, again.lap), (first.word, first.lap + 1));
         assert_eq!(slots.find(first), None);
     }
 }
