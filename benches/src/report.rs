@@ -4,7 +4,7 @@ use crate::build::{Built, Result};
 use crate::machine::{load, machine};
 use crate::page::Page;
 use crate::stats::median;
-use crate::tables::Bench;
+use crate::tables::{Bench, MORE};
 use crate::{counts, gates};
 
 /// What was made faster, kept by hand: the past cannot be measured again.
@@ -55,13 +55,14 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
          the ratios of the same turn.",
     );
     page.say(&format!(
-        "Measured on {}. {}{} turns each; the load was {before:.1} at the start and {:.1} at the end \
+        "Measured on {}. {}{} turns each, {} where a few percent decide; the load was {before:.1} at the start and {:.1} at the end \
          (programs that want a processor), so other work ran beside it if that is over 1: of the same \
          case, the most processor time was {:.2} times the least by the median and {:.1} times at \
          worst. A difference below that says nothing.",
         machine(),
         if nice { "At nice −5, " } else { "" },
         bench.turns,
+        MORE * bench.turns,
         load(),
         spread.0,
         spread.1,

@@ -109,8 +109,8 @@ impl Bench<'_> {
         self.page.say(
             "Operations a second and processor time an operation, as ratios to libaio of the same \
              turn (more is better, then less is). All submit what they have buffers for with one \
-             call, but `libaio-each`, which has an `io_submit` for every read, as most programs that \
-             use libaio do: the disk begins sooner, and is called more often.",
+             call, but `libaio-each`, which has an `io_submit` for every read, as soon as there is a \
+             buffer for it: the disk begins sooner, and is called more often.",
         );
         self.page.table(&heads, &table);
         let words = format!("{title}: processor time of one, ns, by depth");
@@ -231,7 +231,7 @@ impl Bench<'_> {
         );
         for commands in [&buffered[..], &direct[..]] {
             let mut took: Vec<Vec<f64>> = vec![Vec::new(); commands.len()];
-            for _ in 0..self.turns {
+            for _ in 0..MORE * self.turns {
                 for (took, (_, words)) in took.iter_mut().zip(commands) {
                     let _ = std::fs::remove_file(&to);
                     run(&mut Command::new("sync"))?;

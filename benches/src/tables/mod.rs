@@ -27,7 +27,7 @@ pub(crate) struct Bench<'b> {
 }
 
 /// How many times the turns, where a goal is a matter of a few percent.
-const MORE: usize = 5;
+pub(crate) const MORE: usize = 5;
 
 /// Where there is nothing to tell.
 const NOTHING: &str = "–";

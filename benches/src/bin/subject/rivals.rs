@@ -231,7 +231,7 @@ impl Rival for ByLibAio {
 }
 
 /// The same, and every operation is submitted by itself, as soon as there is a
-/// buffer for it: how most programs use libaio.
+/// buffer for it.
 pub(crate) struct ByLibAioEach(ByLibAio);
 
 impl ByLibAioEach {
