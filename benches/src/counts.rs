@@ -57,7 +57,9 @@ fn cases() -> Vec<Case<'static>> {
     add("getevents", CALLERS, &[0]);
     add(
         "peek",
-        &["hand", "ring", "queue", "uring", "libaio", "capi"],
+        &[
+            "nothing", "hand", "ring", "queue", "uring", "libaio", "capi",
+        ],
         &[0],
     );
     add("reap", REAPERS, &[1, 8, 64]);

@@ -82,9 +82,10 @@ impl Runs {
     }
 }
 
-/// Every rival in turn, `turns` times, each time another first: what one leaves
-/// behind (a disk that owes or is owed time) is not always the same one's. One
-/// that cannot is left out, and told.
+/// Every rival in turn, `turns` times, each time another first, and every second
+/// time the other way round: what one leaves behind (a disk that owes or is owed
+/// time) is not always the same one's, nor always for the same. One that cannot
+/// is left out, and told.
 pub(crate) fn in_turn(
     subject: &Subject,
     case: Case<'_>,
@@ -101,8 +102,14 @@ pub(crate) fn in_turn(
     }
     for turn in 0..turns {
         let places = all.len().max(1);
-        let (last, first) = all.split_at_mut(turn % places);
-        for runs in first.iter_mut().chain(last) {
+        for place in 0..all.len() {
+            let place = (turn + place) % places;
+            let at = if turn % 2 == 0 {
+                place
+            } else {
+                places - 1 - place
+            };
+            let runs = &mut all[at];
             let rival = &runs.rival;
             let sample = subject.time(Case { rival, ..case }, count)?;
             runs.samples.push(sample);

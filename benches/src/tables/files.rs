@@ -69,8 +69,7 @@ impl Bench<'_> {
                 more: &more,
             };
             let count = if depth == 1 { count / 4 } else { count };
-            let is_goal = depth == 32 && pattern == "direct-4k";
-            let turns = if is_goal { MORE } else { 1 } * self.turns;
+            let turns = if depth == 32 { MORE } else { 1 } * self.turns;
             let all = self.runs_in(turns, case, &rivals, count)?;
             let libaio = find(&all, "libaio").ok_or("no libaio")?;
             let ratios = |figure: Figure| {
@@ -78,7 +77,7 @@ impl Bench<'_> {
                     .map(move |runs| times(runs.ratio(libaio, figure)))
             };
             if depth == 32 {
-                if is_goal {
+                if pattern == "direct-4k" {
                     self.disk_goals(&all, libaio);
                 }
                 details = all.iter().map(detail).collect();

@@ -155,11 +155,19 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
     Some(())
 }
 
-/// A look at an empty ring.
+/// A look at an empty ring; `nothing` is the loop that the others have around
+/// it.
 pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
     let ready = Ready::new();
     let mut context = ready.context();
     match rival {
+        "nothing" => {
+            let mut ring = context.ring();
+            meter.repeat(|| {
+                black_box(&mut ring);
+                true
+            });
+        }
         "ring" => {
             let mut ring = context.ring();
             meter.repeat(|| black_box(&mut ring).pop() == Ok(None));
