@@ -55,6 +55,7 @@ impl Bench<'_> {
         ];
         self.page.heading(title);
         let mut table = Vec::new();
+        let mut late = Vec::new();
         let mut details = Vec::new();
         let mut cpu: Vec<_> = rivals
             .iter()
@@ -91,6 +92,8 @@ impl Bench<'_> {
                 ]
                 .concat(),
             );
+            let latencies = all.iter().map(|runs| latency(runs).join(" / "));
+            late.push([depth.to_string()].into_iter().chain(latencies).collect());
             for runs in &all {
                 if let Some(line) = cpu.iter_mut().find(|line| line.0 == runs.rival) {
                     line.1.push((depth as f64, runs.median(CPU)));
@@ -99,6 +102,7 @@ impl Bench<'_> {
         }
         cpu.retain(|line| !line.1.is_empty());
         let names = cpu.iter().map(|line| line.0.clone());
+        let rivals: Vec<&str> = cpu.iter().map(|line| line.0.as_str()).collect();
         let heads: Vec<String> = ["depth".to_owned()]
             .into_iter()
             .chain(names.clone().map(|name| format!("{name}, ops/s")))
@@ -115,8 +119,12 @@ impl Bench<'_> {
         let words = format!("{title}: processor time of one, ns, by depth");
         self.page
             .plot(pattern, &words, lines(&words, "in flight", &cpu));
-        self.page
-            .say("At depth 32, medians; latency from submission to the completion's taking:");
+        self.page.say(
+            "Latency from submission to the completion's taking in microseconds, medians of p50 / \
+             p99 / p99.9:",
+        );
+        self.page.table(&[&["depth"], &rivals[..]].concat(), &late);
+        self.page.say("At depth 32, medians, and the same latency:");
         let heads = ["", "ops/s", "CPU, µs", "p50, µs", "p99, µs", "p99.9, µs"];
         self.page.table(&heads, &details);
         Ok(())
@@ -260,13 +268,20 @@ impl Bench<'_> {
 }
 
 fn detail(runs: &Runs) -> Vec<String> {
-    let micros = |figure: Figure| format!("{:.1}", runs.median(figure) / 1000.0);
-    vec![
+    let throughput = vec![
         runs.rival.clone(),
         brief(runs.median(RATE)),
         format!("{:.2}", runs.median(CPU) / 1000.0),
-        micros(|sample: &Sample| sample.p50),
-        micros(|sample: &Sample| sample.p99),
-        micros(|sample: &Sample| sample.p999),
-    ]
+    ];
+    [throughput, latency(runs).into()].concat()
+}
+
+/// Three percentiles, in microseconds.
+fn latency(runs: &Runs) -> [String; 3] {
+    let figures: [Figure; 3] = [
+        |sample: &Sample| sample.p50,
+        |sample: &Sample| sample.p99,
+        |sample: &Sample| sample.p999,
+    ];
+    figures.map(|figure| format!("{:.1}", runs.median(figure) / 1000.0))
 }
