@@ -12,7 +12,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use super::slot::{Slot, Ticket};
-use super::word::{MOST, State, Word};
+use super::word::{MOST, Word};
 use crate::abi::{Event, Iocb};
 
 /// A slot of the array's: how many bytes behind its start. Only an array that
@@ -391,11 +391,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         if slot.lap != ticket.lap {
             return None;
         }
-        Some(match ticket.word.state(slot.word())? {
-            State::InFlight => Place::InFlight(at),
-            State::Staged => Place::Staged(at),
-            State::Done => Place::Done(at),
-        })
+        ticket.word.place(slot.word(), at)
     }
 
     pub(crate) fn iocb(&mut self, at: At) -> &Iocb {

@@ -9,6 +9,8 @@
 //! Each change on the way of an operation that meets no obstacle is one
 //! addition of a number that fits into an instruction.
 
+use super::slots::{At, Place};
+
 /// No operation: neither buffer nor iocb mean anything.
 const FREE: u64 = 0b11 << 30;
 /// Ready to be submitted.
@@ -32,14 +34,6 @@ pub(super) const MOST: usize = 1 << 24;
 /// it names the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Word(pub(super) u64);
-
-/// What has become of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Staged,
-    InFlight,
-    Done,
-}
 
 impl Word {
     /// Of no operation that there ever is.
@@ -114,14 +108,14 @@ impl Word {
         self.0 & (FREE | DONE | TOLD) == 0
     }
 
-    /// What has become of the operation that this names, of which the slot's
-    /// word is `now`. `None`: it is over.
+    /// Where the operation is that this names, of which the slot's word is
+    /// `now`. `None`: it is over.
     #[inline(always)]
-    pub(super) fn state(self, now: Word) -> Option<State> {
+    pub(super) fn place(self, now: Word, at: At) -> Option<Place> {
         match now.0 ^ self.0 {
-            0 => Some(State::InFlight),
-            STAGED => Some(State::Staged),
-            DONE | TOLD => Some(State::Done),
+            0 => Some(Place::InFlight(at)),
+            STAGED => Some(Place::Staged(at)),
+            DONE | TOLD => Some(Place::Done(at)),
             _ => None,
         }
     }
