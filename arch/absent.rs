@@ -34,10 +34,13 @@ pub(crate) const FACTS: Facts = Facts {
         write: 0,
         exit_group: 0,
         statx: 0,
+        mmap: 0,
+        getpid: 0,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
+    map_anonymous: 0x20,
 };
 
 pub(crate) mod trap {

@@ -40,10 +40,13 @@ pub(crate) const FACTS: Facts = Facts {
         write: 4,
         exit_group: 248,
         statx: 397,
+        mmap: 192,
+        getpid: 20,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
+    map_anonymous: 0x20,
 };
 
 #[cfg(target_arch = "arm")]

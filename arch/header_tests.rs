@@ -19,6 +19,7 @@ use std::{env, format};
 
 use super::{EVERY, Facts};
 use crate::direct::{self, Statx};
+use crate::pages;
 
 /// Which headers speak for an ABI, and what its own compiler would have
 /// defined for them.
@@ -181,7 +182,7 @@ fn include(witness: &Witness, header: &str) -> String {
 /// Claims as C: a name's value, or that there is no such name.
 fn claims(rows: &[(&str, Option<i64>)]) -> String {
     let claim = |&(name, value): &(&str, Option<i64>)| match value {
-        Some(value) => format!("_Static_assert({name} == {value}, \"{name} is not {value}\");\n"),
+        Some(value) => format!("_Static_assert(({name}) == {value}, \"{name} is not {value}\");\n"),
         None => format!("#ifdef {name}\n#error {name} exists\n#endif\n"),
     };
     rows.iter().map(claim).collect()
@@ -208,7 +209,7 @@ fn every() -> impl Iterator<Item = &'static Facts> {
     EVERY.iter().flat_map(|abis| abis.iter())
 }
 
-fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 12] {
+fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 14] {
     let Facts { aio, base, .. } = facts;
     [
         ("__NR_io_setup", aio.io_setup),
@@ -223,14 +224,56 @@ fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 12] {
         ("__NR_write", Some(base.write)),
         ("__NR_exit_group", Some(base.exit_group)),
         ("__NR_statx", Some(base.statx)),
+        ("MMAP", Some(base.mmap)),
+        ("__NR_getpid", Some(base.getpid)),
     ]
     .map(|(name, value)| (name, value.map(i64::from)))
+}
+
+/// mmap2(2) is the newer call where there are both.
+const MMAP: &str = "
+#ifdef __NR_mmap2
+#define MMAP __NR_mmap2
+#else
+#define MMAP __NR_mmap
+#endif
+";
+
+/// The compiler's verdict on claims about the ABI's numbers.
+fn check_numbers(abi: &str, rows: &[(&str, Option<i64>)]) -> Result<String, String> {
+    let witness = witness(abi);
+    let source = include(&witness, "unistd.h") + MMAP + &claims(rows);
+    compile(&witness, CHECK, &source)
 }
 
 #[test]
 fn every_number_is_the_headers() {
     for facts in every() {
-        hold(facts.aio.abi, "unistd.h", &numbers(facts));
+        let abi = facts.aio.abi;
+        if let Err(complaint) = check_numbers(abi, &numbers(facts)) {
+            panic!("{abi}: the headers say otherwise:\n{complaint}");
+        }
+    }
+}
+
+/// The arguments of mmap(2) and madvise(2).
+#[test]
+fn the_flags_of_mappings_are_the_headers() {
+    for facts in every() {
+        let rows = [
+            ("PROT_READ | PROT_WRITE", pages::PROT_READ_WRITE),
+            ("MAP_PRIVATE", pages::MAP_PRIVATE),
+            ("MAP_ANONYMOUS", facts.map_anonymous as usize),
+            ("MADV_NORMAL", pages::MADV_NORMAL),
+            ("MADV_DONTFORK", pages::MADV_DONTFORK),
+            ("MADV_WIPEONFORK", pages::MADV_WIPEONFORK),
+        ]
+        .map(|(name, value)| (name, Some(value as i64)));
+        let abi = facts.aio.abi;
+        let source = String::from("#include <linux/mman.h>\n") + &claims(&rows);
+        if let Err(complaint) = compile(&witness(abi), CHECK, &source) {
+            panic!("{abi}: the headers say otherwise:\n{complaint}");
+        }
     }
 }
 
@@ -239,14 +282,12 @@ fn every_number_is_the_headers() {
 fn a_changed_number_is_seen() {
     for facts in every() {
         let abi = facts.aio.abi;
-        let witness = witness(abi);
         // One source, one error a wrong row.
         let wrong = numbers(facts).map(|(name, value)| match value {
             Some(value) => (name, Some(value + 1)),
             None => (name, Some(0)),
         });
-        let source = include(&witness, "unistd.h") + &claims(&wrong);
-        let complaint = compile(&witness, CHECK, &source).expect_err("nothing was refused");
+        let complaint = check_numbers(abi, &wrong).expect_err("nothing was refused");
         for (name, _) in wrong {
             let refused = complaint
                 .lines()

@@ -49,10 +49,13 @@ pub(crate) const FACTS: Facts = Facts {
         write: 4004,
         exit_group: 4246,
         statx: 4366,
+        mmap: 4210,
+        getpid: 4020,
     },
     errnos: errno::TABLE,
     sigset_bytes: 16,
     pollrdhup: 0x2000,
+    map_anonymous: 0x800,
 };
 
 #[cfg(any(

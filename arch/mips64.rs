@@ -35,6 +35,8 @@ pub(crate) const FACTS: Facts = Facts {
         write: 5001,
         exit_group: 5205,
         statx: 5326,
+        mmap: 5009,
+        getpid: 5038,
     },
     ..mips::FACTS
 };
@@ -56,6 +58,8 @@ const N32: Facts = Facts {
         write: 6001,
         exit_group: 6205,
         statx: 6330,
+        mmap: 6009,
+        getpid: 6038,
     },
     ..mips::FACTS
 };

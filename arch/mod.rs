@@ -154,6 +154,8 @@ pub(crate) struct Facts {
     pub(crate) sigset_bytes: usize,
     /// Poll's `POLLRDHUP`, the one common poll bit whose value differs.
     pub(crate) pollrdhup: u16,
+    /// `MAP_ANONYMOUS` of `mmap(2)`.
+    pub(crate) map_anonymous: u32,
 }
 
 /// The system-call numbers of AIO on one Linux ABI, whole as the kernel is
@@ -196,6 +198,11 @@ pub(crate) struct BaseNumbers {
     pub(crate) exit_group: u32,
     /// `statx(2)`: what a file's direct I/O wants.
     pub(crate) statx: u32,
+    /// `mmap(2)`; where there is `mmap2(2)`, that. They differ in the unit of
+    /// the offset.
+    pub(crate) mmap: u32,
+    /// `getpid(2)`
+    pub(crate) getpid: u32,
 }
 
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
@@ -217,10 +224,13 @@ const GENERIC_64: Facts = Facts {
         write: 64,
         exit_group: 94,
         statx: 291,
+        mmap: 222,
+        getpid: 172,
     },
     errnos: errno_generic::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
+    map_anonymous: 0x20,
 };
 
 /// The same with 32-bit time as well: csky, hexagon.

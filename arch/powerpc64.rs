@@ -8,7 +8,7 @@
 //! - Source: as for powerpc; 64-Bit ELF V2 ABI, "Process Initialization", and
 //!   64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors".
 
-use super::{Facts, Numbers, powerpc};
+use super::{BaseNumbers, Facts, Numbers, powerpc};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "powerpc64")]
@@ -25,6 +25,10 @@ pub(crate) const FACTS: Facts = Facts {
         abi: "powerpc64",
         io_pgetevents_time64: None,
         ..powerpc::FACTS.aio
+    },
+    base: BaseNumbers {
+        mmap: 90,
+        ..powerpc::FACTS.base
     },
     ..powerpc::FACTS
 };

@@ -45,10 +45,13 @@ pub(crate) const FACTS: Facts = Facts {
         write: 4,
         exit_group: 188,
         statx: 360,
+        mmap: 56,
+        getpid: 20,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x0800,
+    map_anonymous: 0x20,
 };
 
 #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]

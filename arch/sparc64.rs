@@ -6,7 +6,7 @@
 //!   trap serves here too.
 //! - Source: as for sparc.
 
-use super::{Facts, Numbers, sparc};
+use super::{BaseNumbers, Facts, Numbers, sparc};
 
 pub(crate) use super::errno_sparc as errno;
 #[cfg(target_arch = "sparc64")]
@@ -23,6 +23,10 @@ pub(crate) const FACTS: Facts = Facts {
         abi: "sparc64",
         io_pgetevents_time64: None,
         ..sparc::FACTS.aio
+    },
+    base: BaseNumbers {
+        mmap: 71,
+        ..sparc::FACTS.base
     },
     ..sparc::FACTS
 };

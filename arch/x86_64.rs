@@ -46,10 +46,13 @@ const X86_64: Facts = Facts {
         write: 1,
         exit_group: 231,
         statx: 332,
+        mmap: 9,
+        getpid: 39,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
     pollrdhup: 0x2000,
+    map_anonymous: 0x20,
 };
 
 const X32_BIT: u32 = 0x4000_0000;
@@ -71,6 +74,8 @@ const X32: Facts = Facts {
         write: X32_BIT + 1,
         exit_group: X32_BIT + 231,
         statx: X32_BIT + 332,
+        mmap: X32_BIT + 9,
+        getpid: X32_BIT + 39,
     },
     ..X86_64
 };

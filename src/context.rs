@@ -4,6 +4,7 @@ use core::fmt;
 use core::mem::ManuallyDrop;
 
 use crate::abi::{AioContext, Event, Iocb};
+use crate::address_space::AddressSpace;
 use crate::errno::Errno;
 use crate::ring::{Ring, RingMap};
 use crate::sys;
@@ -53,12 +54,15 @@ use crate::wait::{Wait, front, get_events};
 pub struct Context {
     name: AioContext,
     ring: RingMap,
+    /// Where it was made: elsewhere it is left alone.
+    home: AddressSpace,
 }
 
 // SAFETY: a context belongs to the process, not to a thread, and the kernel
 // locks what its calls share. The ring is reached through `&mut` alone.
 unsafe impl Send for Context {}
-// SAFETY: as above: `&Context` offers system calls only.
+// SAFETY: as above: through `&Context` system calls are made and the mark of
+// the address space, which is atomic, is read.
 unsafe impl Sync for Context {}
 
 impl Context {
@@ -91,6 +95,7 @@ impl Context {
             name: raw,
             // SAFETY: the context is alive and becomes ours.
             ring: unsafe { RingMap::attach(raw) },
+            home: AddressSpace::current(),
         }
     }
 
@@ -99,7 +104,24 @@ impl Context {
         Context {
             name: AioContext::NONE,
             ring: RingMap::NONE,
+            home: AddressSpace::NONE,
         }
+    }
+
+    /// Returns whether the context was made in the current address space: not
+    /// in a forked child, and not if it is [`dead`](Context::dead).
+    ///
+    /// Where it was not, its name and its ring must not be used.
+    #[inline(always)]
+    pub(crate) fn is_own(&self) -> bool {
+        self.home.is_current()
+    }
+
+    /// Returns the address space in which the context was made.
+    #[allow(dead_code, reason = "for those that hold no reference to the context")]
+    #[inline(always)]
+    pub(crate) fn address_space(&self) -> AddressSpace {
+        self.home
     }
 
     /// Gives the context up without destroying it.
@@ -145,6 +167,9 @@ impl Context {
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
         // `&mut Iocb` is a pointer, so the slice is the array the kernel wants.
         let pointers = iocbs.as_mut_ptr().cast::<*mut Iocb>();
+        if !self.is_own() {
+            return Err(Errno::INVAL);
+        }
         // SAFETY: the pointers are valid for writes; the buffers are the
         // caller's promise. A slice has no more than isize::MAX elements.
         unsafe { sys::io_submit(self.name, iocbs.len() as isize, pointers) }
@@ -199,6 +224,9 @@ impl Context {
     pub fn cancel(&self, iocb: *const Iocb) -> Result<(), Errno> {
         // Kernels before 3.11 wrote the event here instead of to the ring.
         let mut result = Event::EMPTY;
+        if !self.is_own() {
+            return Err(Errno::INVAL);
+        }
         // SAFETY: `result` may be written; the kernel checks the address of
         // the iocb. What is cancelled gets its event, so no promise of another
         // submitter is broken.
@@ -244,6 +272,9 @@ impl Context {
         events: &'e mut [Event],
         wait: Wait<'_>,
     ) -> Result<&'e mut [Event], Errno> {
+        if !self.is_own() {
+            return Err(Errno::INVAL);
+        }
         // SAFETY: a `Ring` borrows the context exclusively, so none exists
         // while `&self` does.
         let count = unsafe { get_events(self.name, min_nr, events, wait) }?;
@@ -271,7 +302,7 @@ impl Context {
     /// sent to other threads, and the ring to reap.
     #[inline]
     pub fn split(&mut self) -> (Submitter<'_>, Ring<'_>) {
-        let ring = Ring::new(self.name, self.ring);
+        let ring = Ring::new(self.name, self.ring, self.home);
         (Submitter { context: self }, ring)
     }
 
@@ -288,7 +319,11 @@ impl Context {
     ///   behind its back.
     #[doc(alias = "io_destroy")]
     pub fn destroy(self) -> Result<(), Errno> {
+        let is_own = self.is_own();
         let name = self.into_raw();
+        if !is_own {
+            return Err(Errno::INVAL);
+        }
         // SAFETY: the context was owned, and no `Ring` borrows it any more.
         unsafe { sys::io_destroy(name) }
     }
@@ -299,6 +334,9 @@ impl Context {
     /// # Errors
     /// EINVAL if it does not; ENOSYS where there is no AIO.
     pub fn check(&self) -> Result<(), Errno> {
+        if !self.is_own() {
+            return Err(Errno::INVAL);
+        }
         let nothing = &mut [];
         // SAFETY: no `Ring` exists beside `&self`, and nothing is taken.
         unsafe { get_events(self.name, 0, nothing, Wait::poll()) }.map(drop)
@@ -307,7 +345,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if self.name == AioContext::NONE {
+        if !self.is_own() {
             return;
         }
         // An error means that there is nothing to destroy: see `destroy`.

@@ -38,9 +38,13 @@ impl Drained {
     ///
     /// # Safety
     /// Nothing is in flight in it, all events have been taken, and it was set
-    /// up for at least `capacity` operations. It is this process's own: the head
-    /// of its ring is looked at, and a forked child has no ring.
-    pub unsafe fn from_context(context: Context, capacity: u32) -> Drained {
+    /// up for at least `capacity` operations.
+    pub unsafe fn from_context(mut context: Context, capacity: u32) -> Drained {
+        if !context.is_own() {
+            // The ring is not in a forked child's memory, and its head would
+            // be read.
+            context.forget_map();
+        }
         Drained {
             reaper: Reaper::new(context),
             capacity,
@@ -54,12 +58,20 @@ impl Drained {
 
     /// Of an engine that has drained its own: nothing in flight.
     pub(crate) fn from_reaper(mut reaper: Reaper, capacity: u32) -> Drained {
-        reaper.make_room();
+        if reaper.is_own() {
+            reaper.make_room();
+        }
         Drained { reaper, capacity }
     }
 
     pub(crate) fn into_reaper(self) -> Reaper {
         self.reaper
+    }
+
+    /// Returns whether it can be used: not in a forked child, and not if it had
+    /// to be destroyed.
+    fn is_own(&self) -> bool {
+        self.reaper.is_own()
     }
 
     /// How many operations it was set up for.
@@ -83,8 +95,8 @@ impl Context {
     /// a context that can be used again. Signals do not interrupt it.
     ///
     /// # Errors
-    /// As [`Context::wait`], but EINTR. The context comes back, with what is
-    /// still missing.
+    /// As [`Context::wait`], but EINTR; EINVAL in a forked child even if nothing
+    /// is in flight. The context comes back, with what is still missing.
     ///
     /// # Safety
     /// No more and no fewer than `in_flight` operations were submitted whose
@@ -93,6 +105,13 @@ impl Context {
     /// then, as at submission.
     pub unsafe fn drain(mut self, in_flight: usize, capacity: u32) -> Result<Drained, DrainError> {
         let mut missing = in_flight;
+        if !self.is_own() {
+            return Err(DrainError {
+                context: self,
+                missing,
+                errno: Errno::INVAL,
+            });
+        }
         let mut events = [crate::Event::EMPTY; 16];
         while missing > 0 {
             let wanted = missing.min(events.len());
@@ -142,6 +161,9 @@ impl From<Drained> for Context {
 /// `fs.aio-max-nr` meanwhile. Dropping the pool destroys them, one after the
 /// other.
 ///
+/// In a forked child the inherited pool is empty: the contexts in it belong to
+/// the parent.
+///
 /// # Examples
 /// ```
 /// use linux_aio::{Errno, Pool, Queue, Slot};
@@ -176,6 +198,7 @@ impl<const N: usize> Pool<N> {
     /// # Errors
     /// As [`Context::new`].
     pub fn take(&mut self, capacity: u32) -> Result<Drained, Errno> {
+        self.discard_unusable();
         let fits = |context: &Option<Drained>| {
             let has = context.as_ref().map(|context| context.capacity);
             has.filter(|&has| has >= capacity)
@@ -195,17 +218,31 @@ impl<const N: usize> Pool<N> {
     }
 
     /// Keeps a context for later. `Some`: the pool is full, and it comes back.
+    /// One that this process cannot use, as it was inherited by fork or had to
+    /// be destroyed, is dropped, which does nothing.
     #[must_use = "dropping what did not fit takes tens of milliseconds"]
     pub fn put(&mut self, context: Drained) -> Option<Drained> {
+        self.discard_unusable();
+        if !context.is_own() {
+            return None;
+        }
         match self.contexts.iter_mut().find(|place| place.is_none()) {
             Some(place) => place.replace(context),
             None => Some(context),
         }
     }
 
+    /// Drops the contexts that a forked child has inherited, which does nothing.
+    fn discard_unusable(&mut self) {
+        for place in &mut self.contexts {
+            place.take_if(|context| !context.is_own());
+        }
+    }
+
     /// How many contexts wait.
     pub fn len(&self) -> usize {
-        self.contexts.iter().flatten().count()
+        let waiting = self.contexts.iter().flatten();
+        waiting.filter(|context| context.is_own()).count()
     }
 
     /// Whether none does.
@@ -215,7 +252,8 @@ impl<const N: usize> Pool<N> {
 
     /// Takes all of them out.
     pub fn drain(&mut self) -> impl Iterator<Item = Drained> + '_ {
-        self.contexts.iter_mut().filter_map(Option::take)
+        let taken = self.contexts.iter_mut().filter_map(Option::take);
+        taken.filter(Drained::is_own)
     }
 }
 

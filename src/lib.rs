@@ -102,6 +102,7 @@ extern crate std;
 mod arch;
 
 pub mod abi;
+mod address_space;
 pub mod buffer;
 mod call;
 mod completion;
@@ -115,6 +116,7 @@ mod errno;
 pub mod nr;
 pub mod op;
 pub mod opcode;
+mod pages;
 mod queue;
 pub mod raw;
 pub mod reactor;

@@ -18,6 +18,8 @@ mod arch;
 
 #[path = "../../src/abi.rs"]
 pub mod abi;
+#[path = "../../src/address_space.rs"]
+mod address_space;
 #[path = "../../src/buffer/mod.rs"]
 pub mod buffer;
 #[path = "../../src/call.rs"]
@@ -42,6 +44,8 @@ pub mod nr;
 pub mod op;
 #[path = "../../src/opcode.rs"]
 pub mod opcode;
+#[path = "../../src/pages.rs"]
+mod pages;
 #[path = "../../src/queue.rs"]
 mod queue;
 #[path = "../../src/raw/mod.rs"]

@@ -100,6 +100,12 @@ impl Reaper {
         self.context
     }
 
+    /// As [`Context::is_own`].
+    #[inline(always)]
+    pub(crate) fn is_own(&self) -> bool {
+        self.context.is_own()
+    }
+
     /// Takes events in another way.
     fn by_call<T>(
         &mut self,

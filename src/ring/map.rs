@@ -12,8 +12,7 @@ use core::sync::atomic::AtomicU32;
 
 use super::reader::{self, Memory};
 use crate::abi::{AioContext, Event, RingHeader};
-use crate::arch::{FACTS, trap};
-use crate::errno::Errno;
+use crate::pages::{MADV_DONTFORK, MADV_NORMAL, madvise};
 
 /// A context's ring, mapped and found to be one this crate can read, or none.
 #[derive(Clone, Copy)]
@@ -53,7 +52,8 @@ impl RingMap {
         let header = NonNull::new(core::ptr::with_exposed_provenance_mut::<RingHeader>(ctx.0))?;
         // The kernel's word that a page is mapped there: advice that changes
         // nothing is refused for an address that is not, or not a page's.
-        madvise(ctx, size_of::<RingHeader>(), MADV_NORMAL).ok()?;
+        // SAFETY: it is the default of every mapping.
+        unsafe { madvise(ctx.0, size_of::<RingHeader>(), MADV_NORMAL) }.ok()?;
         // SAFETY: mapped, page-aligned, and of plain integers; the fields
         // read here never change.
         let fields = unsafe { header.as_ptr().read_volatile() };
@@ -63,7 +63,8 @@ impl RingMap {
             .checked_add(size_of::<RingHeader>())?;
         // Keeps the ring out of forked children, who could otherwise take
         // their parent's events. It also proves that all of it is mapped.
-        madvise(ctx, bytes, MADV_DONTFORK).ok()?;
+        // SAFETY: the advice concerns forked children alone.
+        unsafe { madvise(ctx.0, bytes, MADV_DONTFORK) }.ok()?;
         Some(RingMap { header, slots })
     }
 
@@ -168,14 +169,4 @@ fn slots_of(header: &RingHeader) -> Option<u32> {
         && header.header_length as usize == size_of::<RingHeader>()
         && header.nr >= 2;
     known.then_some(header.nr)
-}
-
-const MADV_NORMAL: usize = 0;
-const MADV_DONTFORK: usize = 10;
-
-fn madvise(ctx: AioContext, bytes: usize, advice: usize) -> Result<usize, Errno> {
-    // SAFETY: neither advice changes what the program can read or write: one
-    // is the default, the other is about children only. The kernel checks the
-    // address.
-    Errno::check(unsafe { trap::syscall3(FACTS.base.madvise as usize, ctx.0, bytes, advice) })
 }

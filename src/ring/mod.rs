@@ -8,6 +8,7 @@
 use core::marker::PhantomData;
 
 use crate::abi::{AioContext, Event};
+use crate::address_space::AddressSpace;
 use crate::errno::Errno;
 use crate::wait::{Wait, front, get_events};
 
@@ -52,6 +53,7 @@ pub(crate) use run::Run;
 pub struct Ring<'c> {
     name: AioContext,
     map: RingMap,
+    home: AddressSpace,
     /// The context, exclusively borrowed.
     context: PhantomData<&'c mut ()>,
 }
@@ -62,11 +64,13 @@ unsafe impl Send for Ring<'_> {}
 unsafe impl Sync for Ring<'_> {}
 
 impl Ring<'_> {
-    /// For the context `name`, which the caller keeps exclusively borrowed.
-    pub(crate) fn new<'c>(name: AioContext, map: RingMap) -> Ring<'c> {
+    /// The ring of the context `name`, made in `home`, which the caller keeps
+    /// exclusively borrowed.
+    pub(crate) fn new<'c>(name: AioContext, map: RingMap, home: AddressSpace) -> Ring<'c> {
         Ring {
             name,
             map,
+            home,
             context: PhantomData,
         }
     }
@@ -88,12 +92,16 @@ impl Ring<'_> {
     /// As [`Ring::reap`].
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Event>, Errno> {
-        if let Some(event) = self.read() {
-            return Ok(event);
+        if self.home.is_marked() {
+            // SAFETY: in this address space; `Ring` is not `Clone` and borrows
+            // the context exclusively, and we have `&mut self`.
+            if let Some(event) = unsafe { self.map.take_one() } {
+                return Ok(event);
+            }
         }
         let mut event = Event::EMPTY;
         // SAFETY: we are the ring's one reader, and not reading now.
-        let found = unsafe { pop_by_call(self.name, &mut event) }?;
+        let found = unsafe { pop_otherwise(self.name, self.map, self.home, &mut event) }?;
         Ok(found.then_some(event))
     }
 
@@ -105,7 +113,11 @@ impl Ring<'_> {
     /// [`Context::wait`](crate::Context::wait).
     #[inline]
     pub fn reap<'e>(&mut self, events: &'e mut [Event]) -> Result<&'e mut [Event], Errno> {
-        let count = match self.take(events) {
+        if !self.home.is_current() {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: in this address space, as was just seen.
+        let count = match unsafe { self.take(events) } {
             Some(count) => count,
             None => self.call(0, events, Wait::poll())?,
         };
@@ -142,11 +154,12 @@ impl Ring<'_> {
         events: &'e mut [Event],
         wait: Wait<'_>,
     ) -> Result<&'e mut [Event], Errno> {
-        if min_nr > events.len() {
-            // As the kernel would say, before anything is taken.
+        // The second is what the kernel would say, before anything is taken.
+        if !self.home.is_current() || min_nr > events.len() {
             return Err(Errno::INVAL);
         }
-        let taken = match self.take(events) {
+        // SAFETY: in this address space, as was just seen.
+        let taken = match unsafe { self.take(events) } {
             Some(taken) => taken,
             None => {
                 let count = self.call(min_nr, events, wait)?;
@@ -168,17 +181,13 @@ impl Ring<'_> {
         Ok(front(events, count))
     }
 
-    /// One event from memory. The outer `None`: it cannot be read there.
-    #[inline(always)]
-    pub(crate) fn read(&mut self) -> Option<Option<Event>> {
-        // SAFETY: as in `take`.
-        unsafe { self.map.take_one() }
-    }
-
+    /// # Safety
+    /// The context was made in the current address space.
     #[inline]
-    fn take(&self, events: &mut [Event]) -> Option<usize> {
-        // SAFETY: `Ring` is not `Clone` and borrows the context exclusively,
-        // and the methods that take events have `&mut self`.
+    unsafe fn take(&mut self, events: &mut [Event]) -> Option<usize> {
+        // SAFETY: the mapping is there, as the address space is the context's.
+        // `Ring` is not `Clone` and borrows the context exclusively, and we
+        // have `&mut self`.
         unsafe { self.map.take(events) }
     }
 
@@ -194,17 +203,31 @@ impl Ring<'_> {
     }
 }
 
-/// One event where the ring cannot be read: whether there was one. Out of line,
-/// so that reading it needs no frame; and what is read stays in registers, as
-/// nothing that could be in memory is returned.
+/// Takes one event where the ring cannot be read, or where the address space
+/// has no mark: returns whether there was one. Out of line, so that reading
+/// needs no stack frame; and what is read stays in registers, as nothing that
+/// could be in memory is returned.
 ///
 /// # Safety
 /// As [`get_events`].
 #[cold]
 #[inline(never)]
-unsafe fn pop_by_call(name: AioContext, event: &mut Event) -> Result<bool, Errno> {
+unsafe fn pop_otherwise(
+    name: AioContext,
+    map: RingMap,
+    home: AddressSpace,
+    event: &mut Event,
+) -> Result<bool, Errno> {
+    if !home.is_current() {
+        return Err(Errno::INVAL);
+    }
     let events = core::slice::from_mut(event);
-    // SAFETY: the caller's promise.
+    // SAFETY: in this address space, so the mapping is there; the caller
+    // promises that nobody else reads the ring.
+    if let Some(count) = unsafe { map.take(events) } {
+        return Ok(count > 0);
+    }
+    // SAFETY: the caller promises that nobody else reads the ring.
     let count = unsafe { get_events(name, 0, events, Wait::poll()) }?;
     Ok(count > 0)
 }

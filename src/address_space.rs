@@ -1,0 +1,141 @@
+//! [`AddressSpace`]: identifies the address space that a context belongs to.
+//!
+//! The kernel keeps AIO contexts with the address space (`mm_struct`). fork(2)
+//! copies the address space without its contexts, so in the child an inherited
+//! context's name and ring address are stale, and a context of the child's own
+//! may have the same ones. Every use of a context therefore asks first whether
+//! the address space is still the one in which the context was made.
+//!
+//! The answer comes from a *mark*: a word in a private page that is advised
+//! `MADV_WIPEONFORK` and set to 1. fork gives the child a zeroed page in its
+//! place. Threads, and children that share the address space (vfork(2),
+//! `CLONE_VM`), share the page, and the contexts, too.
+//!
+//! Invariants:
+//! - A mark is 1 from before it is published until the address space ends; in
+//!   every copy of the address space it is 0, for ever: nothing writes it
+//!   again. A child that makes contexts maps a page of its own.
+//! - The page is never unmapped.
+//!
+//! Where the page cannot be had (Linux before 4.14, a sandbox that forbids
+//! mmap(2) or madvise(2), some emulators), the process id stands in for the
+//! mark. It costs a system call a question and is less exact: see
+//! [`AddressSpace::is_this_process`].
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+use crate::arch::{FACTS, trap};
+use crate::errno::Errno;
+use crate::pages::{MADV_WIPEONFORK, madvise, map};
+
+/// The address space in which something was made.
+#[derive(Clone, Copy)]
+pub(crate) struct AddressSpace {
+    /// 1 in the address space where it was set, 0 in copies of it. Or
+    /// [`UNMARKED`].
+    mark: &'static AtomicU32,
+    /// With [`UNMARKED`]: the process id, or 0 for no process.
+    pid: u32,
+}
+
+/// The mark where there can be none.
+static UNMARKED: AtomicU32 = AtomicU32::new(0);
+
+/// The newest mark of this process or, in a forked child, of its parent; null
+/// before the first; [`UNMARKED`] where there can be none.
+static NEWEST: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+
+impl AddressSpace {
+    /// None: never the current one.
+    pub(crate) const NONE: AddressSpace = AddressSpace {
+        mark: &UNMARKED,
+        pid: 0,
+    };
+
+    /// Returns the current address space.
+    pub(crate) fn current() -> AddressSpace {
+        // Acquire: the mark is seen as it was set before it was published.
+        let newest = NEWEST.load(Ordering::Acquire);
+        // SAFETY: null, a static, or a word of a page that is never unmapped
+        // and only ever accessed atomically.
+        match unsafe { newest.as_ref() } {
+            Some(mark) if mark.load(Ordering::Relaxed) != 0 => AddressSpace { mark, pid: 0 },
+            newest => AddressSpace::marked(newest),
+        }
+    }
+
+    /// Marks the address space, which has no mark yet.
+    #[cold]
+    #[inline(never)]
+    fn marked(newest: Option<&AtomicU32>) -> AddressSpace {
+        let refused = newest.is_some_and(|mark| core::ptr::eq(mark, &UNMARKED));
+        let mark = if refused { None } else { set_mark() };
+        let mark = mark.unwrap_or(&UNMARKED);
+        // Of several threads that come here at once each has a valid mark, and
+        // any of them may be the one that later callers find.
+        NEWEST.store(core::ptr::from_ref(mark).cast_mut(), Ordering::Release);
+        if core::ptr::eq(mark, &UNMARKED) {
+            AddressSpace::by_pid()
+        } else {
+            AddressSpace { mark, pid: 0 }
+        }
+    }
+
+    /// Returns the current address space, identified by the process id alone.
+    fn by_pid() -> AddressSpace {
+        AddressSpace {
+            mark: &UNMARKED,
+            // Never 0 for a process. A refusal is none, and has no end.
+            pid: getpid().unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Returns whether this is the current address space.
+    #[inline(always)]
+    pub(crate) fn is_current(self) -> bool {
+        self.is_marked() || self.is_this_process()
+    }
+
+    /// Returns whether the mark says that this is the current address space.
+    /// Otherwise [`is_this_process`](AddressSpace::is_this_process) decides.
+    #[inline(always)]
+    pub(crate) fn is_marked(self) -> bool {
+        // Only fork changes it, and the child has a single thread then.
+        self.mark.load(Ordering::Relaxed) != 0
+    }
+
+    /// Returns whether this is the current address space, by the process id,
+    /// where it has no mark.
+    ///
+    /// A child that shares the address space (vfork, `CLONE_VM` without
+    /// `CLONE_THREAD`) has another id: the answer there is no. The answer is
+    /// wrongly yes in a descendant that has the same number: in a new pid
+    /// namespace, or after the first process has ended. It is also yes where a
+    /// sandbox forbids getpid(2).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn is_this_process(self) -> bool {
+        self.pid != 0 && getpid().map_or(true, |pid| pid == self.pid)
+    }
+}
+
+/// Maps a page with a mark; `None` where the kernel refuses.
+fn set_mark() -> Option<&'static AtomicU32> {
+    const BYTES: usize = size_of::<AtomicU32>();
+    let page = map(BYTES).ok()?;
+    // SAFETY: the advice concerns forked children alone. Where it is refused
+    // the page stays mapped, one a process: nothing else uses it.
+    unsafe { madvise(page, BYTES, MADV_WIPEONFORK) }.ok()?;
+    let mark = core::ptr::with_exposed_provenance_mut(page);
+    // SAFETY: readable and writable, at the start of a page, never unmapped,
+    // and only accessed as an atomic from here on.
+    let mark = unsafe { AtomicU32::from_ptr(mark) };
+    // Behind the advice: there is no moment at which fork would copy the 1.
+    mark.store(1, Ordering::Relaxed);
+    Some(mark)
+}
+
+fn getpid() -> Result<u32, Errno> {
+    // SAFETY: getpid(2) reads and writes no memory of the program.
+    Errno::check(unsafe { trap::syscall0(FACTS.base.getpid as usize) }).map(|pid| pid as u32)
+}

@@ -1,0 +1,43 @@
+//! The system calls on mappings that the library makes itself.
+
+use crate::arch::{FACTS, trap};
+use crate::errno::Errno;
+
+pub(crate) const MADV_NORMAL: usize = 0;
+pub(crate) const MADV_DONTFORK: usize = 10;
+/// Since Linux 4.14.
+pub(crate) const MADV_WIPEONFORK: usize = 18;
+/// `PROT_READ | PROT_WRITE`
+pub(crate) const PROT_READ_WRITE: usize = 3;
+pub(crate) const MAP_PRIVATE: usize = 2;
+
+/// Advice on the pages of `bytes` bytes at `address`, the start of a page.
+///
+/// # Safety
+/// The advice does not change what this process reads there or may do there.
+pub(crate) unsafe fn madvise(address: usize, bytes: usize, advice: usize) -> Result<(), Errno> {
+    let call = FACTS.base.madvise as usize;
+    // SAFETY: the caller's promise about the advice. The kernel checks the
+    // address.
+    Errno::check(unsafe { trap::syscall3(call, address, bytes, advice) }).map(drop)
+}
+
+/// Maps zeroed private memory of `bytes` bytes, rounded up to whole pages, and
+/// returns its address.
+pub(crate) fn map(bytes: usize) -> Result<usize, Errno> {
+    let flags = MAP_PRIVATE | FACTS.map_anonymous as usize;
+    let (fd, offset) = (usize::MAX, 0);
+    let arguments = [0, bytes, PROT_READ_WRITE, flags, fd, offset];
+    let call = FACTS.base.mmap as usize;
+    // SAFETY: without MAP_FIXED the kernel chooses an address where nothing is
+    // mapped. `arguments` is alive during the call.
+    Errno::check(unsafe {
+        if cfg!(target_arch = "s390x") {
+            // Its mmap(2) reads the six arguments from memory.
+            trap::syscall1(call, arguments.as_ptr().expose_provenance())
+        } else {
+            let [a, b, c, d, e, f] = arguments;
+            trap::syscall6(call, a, b, c, d, e, f)
+        }
+    })
+}
