@@ -22,7 +22,7 @@
 //! mark. It costs a system call a question and is less exact: see
 //! [`AddressSpace::is_this_process`].
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::arch::{FACTS, trap};
 use crate::errno::Errno;
@@ -32,59 +32,66 @@ use crate::pages::{MADV_WIPEONFORK, madvise, map};
 #[derive(Clone, Copy)]
 pub(crate) struct AddressSpace {
     /// 1 in the address space where it was set, 0 in copies of it. Or
-    /// [`UNMARKED`].
-    mark: &'static AtomicU32,
+    /// [`UNMARKED`]. Read as plain memory, since it is written before it is
+    /// published and never again; an atomic read takes an instruction more.
+    mark: *const u32,
     /// With [`UNMARKED`]: the process id, or 0 for no process.
     pid: u32,
 }
 
+// SAFETY: the mark is a static or of a page that is never unmapped, and from
+// the moment that others can see it is only read.
+unsafe impl Send for AddressSpace {}
+// SAFETY: only read, as said.
+unsafe impl Sync for AddressSpace {}
+
 /// The mark where there can be none.
-static UNMARKED: AtomicU32 = AtomicU32::new(0);
+static UNMARKED: u32 = 0;
 
 /// The newest mark of this process or, in a forked child, of its parent; null
 /// before the first; [`UNMARKED`] where there can be none.
-static NEWEST: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+static NEWEST: AtomicPtr<u32> = AtomicPtr::new(core::ptr::null_mut());
 
 impl AddressSpace {
     /// None: never the current one.
     pub(crate) const NONE: AddressSpace = AddressSpace {
-        mark: &UNMARKED,
+        mark: &raw const UNMARKED,
         pid: 0,
     };
 
     /// Returns the current address space.
     pub(crate) fn current() -> AddressSpace {
         // Acquire: the mark is seen as it was set before it was published.
-        let newest = NEWEST.load(Ordering::Acquire);
-        // SAFETY: null, a static, or a word of a page that is never unmapped
-        // and only ever accessed atomically.
-        match unsafe { newest.as_ref() } {
-            Some(mark) if mark.load(Ordering::Relaxed) != 0 => AddressSpace { mark, pid: 0 },
-            newest => AddressSpace::marked(newest),
+        let mark = NEWEST.load(Ordering::Acquire).cast_const();
+        let newest = AddressSpace { mark, pid: 0 };
+        if !mark.is_null() && newest.is_marked() {
+            newest
+        } else {
+            AddressSpace::marked(mark)
         }
     }
 
     /// Marks the address space, which has no mark yet.
     #[cold]
     #[inline(never)]
-    fn marked(newest: Option<&AtomicU32>) -> AddressSpace {
-        let refused = newest.is_some_and(|mark| core::ptr::eq(mark, &UNMARKED));
-        let mark = if refused { None } else { set_mark() };
-        let mark = mark.unwrap_or(&UNMARKED);
+    fn marked(newest: *const u32) -> AddressSpace {
+        let unmarked = &raw const UNMARKED;
+        let refused = newest == unmarked;
+        let set = if refused { None } else { set_mark() };
+        let mark = set.unwrap_or(unmarked);
         // Of several threads that come here at once each has a valid mark, and
         // any of them may be the one that later callers find.
-        NEWEST.store(core::ptr::from_ref(mark).cast_mut(), Ordering::Release);
-        if core::ptr::eq(mark, &UNMARKED) {
-            AddressSpace::by_pid()
-        } else {
-            AddressSpace { mark, pid: 0 }
+        NEWEST.store(mark.cast_mut(), Ordering::Release);
+        match set {
+            Some(mark) => AddressSpace { mark, pid: 0 },
+            None => AddressSpace::by_pid(),
         }
     }
 
     /// Returns the current address space, identified by the process id alone.
     fn by_pid() -> AddressSpace {
         AddressSpace {
-            mark: &UNMARKED,
+            mark: &raw const UNMARKED,
             // Never 0 for a process. A refusal is none, and has no end.
             pid: getpid().unwrap_or(u32::MAX),
         }
@@ -100,8 +107,9 @@ impl AddressSpace {
     /// Otherwise [`is_this_process`](AddressSpace::is_this_process) decides.
     #[inline(always)]
     pub(crate) fn is_marked(self) -> bool {
-        // Only fork changes it, and the child has a single thread then.
-        self.mark.load(Ordering::Relaxed) != 0
+        // SAFETY: readable for ever. Since it was published nothing has written
+        // it but fork, in whose child no other thread runs.
+        unsafe { *self.mark != 0 }
     }
 
     /// Returns whether this is the current address space, by the process id,
@@ -120,18 +128,17 @@ impl AddressSpace {
 }
 
 /// Maps a page with a mark; `None` where the kernel refuses.
-fn set_mark() -> Option<&'static AtomicU32> {
-    const BYTES: usize = size_of::<AtomicU32>();
+fn set_mark() -> Option<*const u32> {
+    const BYTES: usize = size_of::<u32>();
     let page = map(BYTES).ok()?;
     // SAFETY: the advice concerns forked children alone. Where it is refused
     // the page stays mapped, one a process: nothing else uses it.
     unsafe { madvise(page, BYTES, MADV_WIPEONFORK) }.ok()?;
-    let mark = core::ptr::with_exposed_provenance_mut(page);
-    // SAFETY: readable and writable, at the start of a page, never unmapped,
-    // and only accessed as an atomic from here on.
-    let mark = unsafe { AtomicU32::from_ptr(mark) };
-    // Behind the advice: there is no moment at which fork would copy the 1.
-    mark.store(1, Ordering::Relaxed);
+    let mark = core::ptr::with_exposed_provenance_mut::<u32>(page);
+    // After the advice: there is no moment at which fork would copy the 1.
+    // Volatile, so that it stays there.
+    // SAFETY: the start of a fresh, writable page that nobody else knows yet.
+    unsafe { mark.write_volatile(1) };
     Some(mark)
 }
 

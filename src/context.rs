@@ -345,7 +345,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if !self.is_own() {
+        if self.name == AioContext::NONE || !self.is_own() {
             return;
         }
         // An error means that there is nothing to destroy: see `destroy`.
