@@ -112,6 +112,12 @@ impl AddressSpace {
         unsafe { *self.mark != 0 }
     }
 
+    /// Returns whether this process is certainly a copy, by fork(2), of the
+    /// address space.
+    pub(crate) fn is_copy(self) -> bool {
+        self.mark != &raw const UNMARKED && !self.is_marked()
+    }
+
     /// Returns whether this is the current address space, by the process id,
     /// where it has no mark.
     ///

@@ -10,14 +10,18 @@ use crate::errno::Errno;
 /// An operation that is over.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Completion<B> {
+pub struct Completion<B, T = ()> {
     /// Which it was.
     pub ticket: Ticket,
     /// Its buffer, if it had one.
     pub buffer: Option<B>,
+    /// What was sent along: the owner of its descriptor, anything.
+    pub data: T,
     /// Bytes moved, what a poll found, or 0. What reading or writing that file
     /// may answer comes as an error: EIO, ENOSPC, EFAULT, EINVAL (O_DIRECT
-    /// alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …
+    /// alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …;
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where its context had to be
+    /// destroyed before the result was read.
     pub result: Result<usize, Errno>,
 }
 
@@ -42,11 +46,13 @@ impl<T> core::error::Error for Full<T> {}
 /// What became of an operation, and its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Finished<B> {
+pub struct Finished<B, T = ()> {
     /// As in [`Completion`].
     pub result: Result<usize, Errno>,
     /// The buffer, if it had one.
     pub buffer: Option<B>,
+    /// What was sent along.
+    pub data: T,
 }
 
 /// An event's result by itself.

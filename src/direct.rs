@@ -14,7 +14,8 @@
 //! let mut memory = [0; 16384];
 //! let mut buffer = Aligned::<4096>::within(&mut memory);
 //!
-//! let mut read = Op::from(Read::new(3, &mut buffer[..]).offset(1000));
+//! # fn check(file: linux_aio::Fd<'_>, wanted: Alignment, mut buffer: &mut [u8]) {
+//! let mut read = Op::from(Read::new(file, &mut buffer[..]).offset(1000));
 //! let problem = wanted.check(&mut read).unwrap_err();
 //! assert_eq!(
 //!     problem.to_string(),
@@ -28,8 +29,8 @@ use crate::abi::{IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRI
 use crate::arch::{FACTS, trap};
 use crate::buffer::Buffer;
 use crate::errno::Errno;
+use crate::fd::Fd;
 use crate::op::Op;
-use crate::opcode::Fd;
 
 /// The multiples that a file's direct I/O wants, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,23 +63,9 @@ impl Alignment {
     /// Linux 6.1; for reads with an offset alignment of their own (XFS),
     /// Linux 6.14.
     #[doc(alias = "statx")]
-    pub fn of(fd: impl Into<Fd>) -> Result<Option<Alignment>, Errno> {
-        let Fd(fd) = fd.into();
-        let mut told = Statx([0; 64]);
-        // The path is empty, so that it is about the descriptor itself.
-        // SAFETY: the path is a string with its end, the structure is as long
-        // as the kernel's, and both live longer than the call.
-        Errno::check(unsafe {
-            trap::syscall5(
-                FACTS.base.statx as usize,
-                fd as usize,
-                c"".as_ptr().addr(),
-                AT_EMPTY_PATH,
-                (STATX_DIOALIGN | STATX_DIO_READ_ALIGN) as usize,
-                (&raw mut told).addr(),
-            )
-        })?;
-        Ok(told.alignment())
+    pub fn of<'fd>(fd: impl Into<Fd<'fd>>) -> Result<Option<Alignment>, Errno> {
+        let wanted = STATX_DIOALIGN | STATX_DIO_READ_ALIGN;
+        Ok(Statx::of(fd.into().as_raw(), wanted)?.alignment())
     }
 
     /// What a buffer's address must be a multiple of; 0 where the file has no
@@ -107,7 +94,7 @@ impl Alignment {
     /// # Errors
     /// The first thing that is wrong. An operation that moves no bytes (fsync,
     /// poll) has nothing wrong.
-    pub fn check<B: Buffer>(self, op: &mut Op<B>) -> Result<(), Misaligned> {
+    pub fn check<B: Buffer, T>(self, op: &mut Op<'_, B, T>) -> Result<(), Misaligned> {
         let (iocb, buffer) = op.parts();
         let Some(buffer) = buffer else {
             return Ok(());
@@ -235,6 +222,7 @@ impl fmt::Display for Misaligned {
 
 impl core::error::Error for Misaligned {}
 
+pub(crate) const STATX_TYPE: u32 = 1;
 pub(crate) const AT_EMPTY_PATH: usize = 0x1000;
 pub(crate) const STATX_DIOALIGN: u32 = 0x2000;
 pub(crate) const STATX_DIO_READ_ALIGN: u32 = 0x2_0000;
@@ -246,9 +234,39 @@ pub(crate) struct Statx([u32; 64]);
 
 impl Statx {
     pub(crate) const MASK: usize = 0;
+    const MODE: usize = 7;
     pub(crate) const DIO_MEM_ALIGN: usize = 38;
     pub(crate) const DIO_OFFSET_ALIGN: usize = 39;
     pub(crate) const DIO_READ_OFFSET_ALIGN: usize = 45;
+
+    /// Asks the kernel about an open file.
+    pub(crate) fn of(fd: i32, wanted: u32) -> Result<Statx, Errno> {
+        let mut told = Statx([0; 64]);
+        // The path is empty, so that it is about the descriptor itself.
+        // SAFETY: the path is a string with its end, the structure is as long
+        // as the kernel's, and both live longer than the call.
+        Errno::check(unsafe {
+            trap::syscall5(
+                FACTS.base.statx as usize,
+                fd as usize,
+                c"".as_ptr().addr(),
+                AT_EMPTY_PATH,
+                wanted as usize,
+                (&raw mut told).addr(),
+            )
+        })?;
+        Ok(told)
+    }
+
+    /// Whether the file has no type: an eventfd or another of the kernel's
+    /// anonymous files. Asked for by [`STATX_TYPE`].
+    pub(crate) fn is_untyped(&self) -> bool {
+        const S_IFMT: u16 = 0o170_000;
+        let Statx(words) = self;
+        // The mode is a u16 at byte 28.
+        let [low, high, ..] = words[Statx::MODE].to_ne_bytes();
+        u16::from_ne_bytes([low, high]) & S_IFMT == 0
+    }
 
     fn alignment(&self) -> Option<Alignment> {
         let Statx(words) = self;

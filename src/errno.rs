@@ -81,6 +81,13 @@ impl Errno {
         }
     }
 
+    /// The outcome of an operation is unknown: its context was destroyed, or is
+    /// another process's, before the result was read. The operation may have
+    /// run in full, in part or not at all.
+    ///
+    /// The kernel has no such error: the number, 4096, is outside its range.
+    pub const OUTCOME_UNKNOWN: Errno = Errno::from_negated(-(MAX as i32) - 1);
+
     /// From a value that is known to be negative.
     #[inline(always)]
     pub(crate) const fn from_negated(result: i32) -> Errno {
@@ -95,6 +102,7 @@ impl Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.describe() {
+            None if *self == Errno::OUTCOME_UNKNOWN => f.write_str("outcome unknown"),
             Some((name, text)) => {
                 f.write_str(text)?;
                 f.write_str(" (")?;
@@ -109,6 +117,7 @@ impl fmt::Display for Errno {
 impl fmt::Debug for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
+            None if *self == Errno::OUTCOME_UNKNOWN => f.write_str("OUTCOME_UNKNOWN"),
             Some(name) => f.write_str(name),
             None => write!(f, "Errno({})", self.raw()),
         }
@@ -120,6 +129,10 @@ impl core::error::Error for Errno {}
 #[cfg(feature = "std")]
 impl From<Errno> for std::io::Error {
     fn from(error: Errno) -> std::io::Error {
+        if error == Errno::OUTCOME_UNKNOWN {
+            // Not a number of the operating system's.
+            return std::io::Error::other(error);
+        }
         std::io::Error::from_raw_os_error(error.raw())
     }
 }
@@ -320,6 +333,23 @@ mod tests {
         for raw in 1..=4095 {
             assert_eq!(Errno::from_raw(raw).unwrap().raw(), raw);
         }
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_no_number_of_the_kernels() {
+        let unknown = Errno::OUTCOME_UNKNOWN;
+        assert_eq!(Errno::from_raw(unknown.raw()), None);
+        assert_eq!(
+            format!("{unknown}, {unknown:?}"),
+            "outcome unknown, OUTCOME_UNKNOWN"
+        );
+        let event = crate::Event {
+            res: -i64::from(unknown.raw()),
+            ..crate::Event::EMPTY
+        };
+        assert_eq!(event.result(), Err(unknown));
+        #[cfg(feature = "std")]
+        assert_eq!(std::io::Error::from(unknown).raw_os_error(), None);
     }
 
     #[test]

@@ -113,6 +113,7 @@ pub mod direct;
 mod drained;
 mod engine;
 mod errno;
+pub mod fd;
 pub mod nr;
 pub mod op;
 pub mod opcode;
@@ -135,8 +136,9 @@ pub use context::{Context, SubmitError, Submitter};
 #[cfg(feature = "std")]
 pub use destroy_all::destroy_all;
 pub use drained::{DrainError, Drained, Pool};
-pub use engine::{Slot, Ticket};
+pub use engine::{RawSlot, Slot, Ticket};
 pub use errno::Errno;
+pub use fd::{Fd, OwnsFd};
 pub use queue::Queue;
 pub use ring::Ring;
 pub use scope::{Pending, Scope, ScopeSlot, scope, scope_on};
@@ -146,63 +148,73 @@ pub use wait::Wait;
 ///
 /// A buffer is touched while the kernel has it:
 /// ```compile_fail,E0503
-/// # use linux_aio::{ScopeSlot, scope};
+/// # use linux_aio::{Fd, ScopeSlot, scope};
+/// # fn with(fd: Fd<'static>) {
 /// let mut buffer = [0_u8; 8];
 /// scope(&mut ScopeSlot::array::<1>(), |s| {
-///     let read = s.read(0, &mut buffer, 0).unwrap();
+///     let read = s.read(fd, &mut buffer, 0).unwrap();
 ///     let early = buffer[0] + 1;
 ///     let _ = read.wait();
 /// });
+/// # }
 /// ```
 ///
 /// A buffer does not live as long as the scope:
 /// ```compile_fail,E0597
-/// # use linux_aio::{ScopeSlot, scope};
+/// # use linux_aio::{Fd, ScopeSlot, scope};
+/// # fn with(fd: Fd<'static>) {
 /// scope(&mut ScopeSlot::array::<1>(), |s| {
 ///     let mut buffer = [0_u8; 8];
-///     drop(s.read(0, &mut buffer, 0));
+///     drop(s.read(fd, &mut buffer, 0));
 /// });
+/// # }
 /// ```
 ///
 /// An operation outlives the scope:
 /// ```compile_fail
-/// # use linux_aio::{ScopeSlot, scope};
+/// # use linux_aio::{Fd, ScopeSlot, scope};
+/// # fn with(fd: Fd<'static>) {
 /// let mut buffer = [0_u8; 8];
-/// let read = scope(&mut ScopeSlot::array::<1>(), |s| s.read(0, &mut buffer, 0).unwrap());
+/// let read = scope(&mut ScopeSlot::array::<1>(), |s| s.read(fd, &mut buffer, 0).unwrap());
+/// # }
 /// ```
 ///
 /// A queue is given a buffer that is only borrowed for a while, and could be
 /// leaked (`mem::forget`) with the read in flight:
 /// ```compile_fail,E0597
-/// # use linux_aio::{Queue, Slot, op::Read};
+/// # use linux_aio::{Fd, Queue, Slot, op::Read};
+/// # fn with(fd: Fd<'static>) {
 /// let mut buffer = [0_u8; 8];
 /// let mut slots = Slot::<&'static mut [u8]>::array::<1>();
 /// let mut queue = Queue::new(&mut slots).unwrap();
-/// queue.push(Read::new(0, &mut buffer[..]));
+/// queue.push(Read::new(fd, &mut buffer[..]));
+/// # }
 /// ```
 ///
 /// A buffer is used after the queue was given it:
 /// ```compile_fail,E0382
-/// # use linux_aio::{Queue, Slot, op::Read};
-/// # fn with(buffer: &'static mut [u8]) {
+/// # use linux_aio::{Fd, Queue, Slot, op::Read};
+/// # fn with(fd: Fd<'static>, buffer: &'static mut [u8]) {
 /// let mut slots = Slot::<&'static mut [u8]>::array::<1>();
 /// let mut queue = Queue::new(&mut slots).unwrap();
-/// queue.push(Read::new(0, buffer)).unwrap();
+/// queue.push(Read::new(fd, buffer)).unwrap();
 /// buffer[0] = 1;
 /// # }
 /// ```
 ///
 /// A read-only buffer is read into:
 /// ```compile_fail,E0277
-/// # use linux_aio::op::Read;
-/// let read = Read::new(0, &b"constant"[..]);
+/// # use linux_aio::{Fd, op::Read};
+/// # fn with(fd: Fd<'static>) {
+/// let read = Read::new(fd, &b"constant"[..]);
+/// # }
 /// ```
 ///
 /// An operation is submitted twice:
 /// ```compile_fail,E0382
-/// # use linux_aio::{Queue, Slot, op::Read};
-/// # fn with(buffer: &'static mut [u8], queue: &mut Queue<'_, &'static mut [u8]>) {
-/// let read = Read::new(0, buffer);
+/// # use linux_aio::{Fd, Queue, Slot, op::Read};
+/// # fn with(fd: Fd<'static>, buffer: &'static mut [u8], queue: &mut Queue<'_, &'static mut [u8]>) {
+/// let read = Read::new(fd, buffer);
 /// queue.push(read).unwrap();
 /// queue.push(read).unwrap();
 /// # }
@@ -227,32 +239,139 @@ pub use wait::Wait;
 /// });
 /// ```
 /// ```compile_fail,E0277
-/// # use linux_aio::reactor::{Reactor, ReactorSlot};
+/// # use linux_aio::{Fd, reactor::{Reactor, ReactorSlot}};
 /// fn send<T: Send>(_: T) {}
+/// # fn with(fd: Fd<'static>) {
 /// let mut slots = ReactorSlot::<()>::array::<1>();
 /// let reactor = Reactor::<()>::new(&mut slots).unwrap();
-/// send(reactor.fsync(0));
+/// send(reactor.fsync(fd));
+/// # }
 /// ```
+///
+/// # Descriptors
+/// A number is not a descriptor, without `unsafe`:
+/// ```compile_fail,E0277
+/// # use linux_aio::op::Write;
+/// let write = Write::new(7, &b"whose file is this?"[..]);
+/// ```
+///
+/// A descriptor is closed before the operation is submitted, by a queue, a
+/// scope or a reactor; or a reactor's eventfd while it is in use:
+#[cfg_attr(
+    feature = "std",
+    doc = r#"
+```compile_fail,E0505
+# use linux_aio::{Queue, Slot, op::Read};
+# use std::fs::File;
+let mut slots = Slot::<Box<[u8]>>::array::<1>();
+let file = File::open("/dev/null").unwrap();
+let mut queue = Queue::new(&mut slots).unwrap();
+queue.push(Read::new(&file, Box::from([0; 4]))).unwrap();
+drop(file);
+queue.submit();
+```
+```compile_fail,E0597
+# use linux_aio::{ScopeSlot, scope};
+# use std::fs::File;
+scope(&mut ScopeSlot::array::<1>(), |s| {
+    let file = File::open("/dev/null").unwrap();
+    drop(s.fsync(&file));
+});
+```
+```compile_fail,E0597
+# use linux_aio::reactor::{Reactor, ReactorSlot};
+# use std::fs::File;
+let mut slots = ReactorSlot::<Box<[u8]>>::array::<1>();
+let reactor = Reactor::<Box<[u8]>>::new(&mut slots).unwrap();
+let read = {
+    let file = File::open("/dev/null").unwrap();
+    reactor.read(&file, Box::from([0; 4]), 0)
+};
+drop(read);
+```
+```compile_fail,E0505
+# use linux_aio::reactor::{Reactor, ReactorSlot};
+# fn with(eventfd: std::os::fd::OwnedFd) {
+let mut slots = ReactorSlot::<()>::array::<1>();
+let reactor = Reactor::<()>::new(&mut slots).unwrap().eventfd(&eventfd);
+drop(eventfd);
+reactor.turn();
+# }
+```
+A future is leaked, and leaves an operation to be submitted after its
+descriptor was closed; not by a reference that makes the reactor's lifetime
+shorter, either:
+```compile_fail,E0597
+# use linux_aio::reactor::{Reactor, ReactorSlot};
+# use std::fs::File;
+let mut slots = ReactorSlot::<Box<[u8]>>::array::<1>();
+let reactor = Reactor::<Box<[u8]>>::new(&mut slots).unwrap();
+{
+    let file = File::open("/dev/null").unwrap();
+    std::mem::forget(reactor.read(&file, Box::from([0; 4]), 0));
+}
+reactor.turn();
+```
+```compile_fail,E0521
+# use linux_aio::reactor::Reactor;
+# use std::fs::File;
+fn shorter<'a>(reactor: &'a Reactor<'_, Box<[u8]>>, file: &'a File) {
+    std::mem::forget(reactor.read(file, Box::from([0; 4]), 0));
+}
+```
+"#
+)]
 ///
 /// And what does compile is as near to each as can be:
 /// ```no_run
-/// # use linux_aio::{Queue, ScopeSlot, Slot, op::{Read, Write}, scope};
-/// # fn with(buffer: &'static mut [u8]) {
+/// # use linux_aio::{Fd, Queue, ScopeSlot, Slot, op::{Read, Write}, scope};
+/// # fn with(fd: Fd<'static>, buffer: &'static mut [u8]) {
 /// let mut borrowed = [0_u8; 8];
 /// scope(&mut ScopeSlot::array::<1>(), |s| {
-///     let read = s.read(0, &mut borrowed, 0).unwrap();
+///     let read = s.read(fd, &mut borrowed, 0).unwrap();
 ///     let _ = read.wait();
 ///     s.in_flight()
 /// });
 /// let after = borrowed[0] + 1;
 /// let mut slots = Slot::<&'static mut [u8]>::array::<1>();
 /// let mut queue = Queue::new(&mut slots).unwrap();
-/// queue.push(Read::new(0, buffer)).unwrap();
+/// queue.push(Read::new(fd, buffer)).unwrap();
 /// drop(queue);
 /// let second = Queue::new(&mut slots).unwrap();
-/// let write = Write::new(0, &b"constant"[..]);
+/// // SAFETY: standard error stays open.
+/// let write = Write::new(unsafe { Fd::borrow_raw(2) }, &b"constant"[..]);
 /// # }
 /// ```
+#[cfg_attr(
+    feature = "std",
+    doc = r#"
+```no_run
+# use linux_aio::{Queue, ScopeSlot, Slot, op::{Read, FSync}, scope};
+# use linux_aio::reactor::{Reactor, ReactorSlot};
+# use std::{fs::File, sync::Arc};
+let mut slots = Slot::<Box<[u8]>, Arc<File>>::array::<1>();
+let file = Arc::new(File::open("/dev/null").unwrap());
+let mut queue = Queue::new(&mut slots).unwrap();
+queue.push(Read::owned(file.clone(), Box::from([0; 4]))).unwrap();
+drop(file);
+queue.submit();
+
+scope(&mut ScopeSlot::array::<1>(), |s| {
+    let file = File::open("/dev/null").unwrap();
+    drop(s.start::<(), _>(FSync::owned(file)));
+});
+
+let file = File::open("/dev/null").unwrap();
+let mut slots = ReactorSlot::<Box<[u8]>>::array::<1>();
+let reactor = Reactor::<Box<[u8]>>::new(&mut slots).unwrap();
+std::mem::forget(reactor.read(&file, Box::from([0; 4]), 0));
+fn as_long<'r>(reactor: &Reactor<'r, Box<[u8]>>, file: &'r File) {
+    std::mem::forget(reactor.read(file, Box::from([0; 4]), 0));
+}
+as_long(&reactor, &file);
+```
+"#
+)]
 pub mod misuse {}
 
 /// The README's examples, compiled and run with the documentation's.

@@ -1,24 +1,33 @@
-//! Operations together with their buffers, for the safe layers: what
+//! Operations together with what they need, for the safe layers: what
 //! [`opcode`](crate::opcode) is for [`Context`](crate::Context).
 //!
+//! An operation has a descriptor, at most one buffer `B`, and data `T` of the
+//! caller's, which travels with it and comes back with the completion, also of
+//! the operations that have no buffer. The descriptor is borrowed for `'fd`
+//! (`new`), or owned by the data (`owned`): see [`fd`](crate::fd).
+//!
 //! ```
+//! use linux_aio::Fd;
 //! use linux_aio::op::{FSync, Read, Write};
 //!
+//! // SAFETY: they stay open for as long as this runs.
+//! let (from, to) = unsafe { (Fd::borrow_raw(0), Fd::borrow_raw(1)) };
 //! let mut buffer = [0_u8; 512];
-//! let read = Read::new(3, &mut buffer).offset(8192);
-//! let write = Write::new(4, b"hello").offset(4096);
-//! let sync = FSync::new(4);
+//! let read = Read::new(from, &mut buffer).offset(8192);
+//! let write = Write::new(to, b"hello").offset(4096).data("the second write");
+//! let sync = FSync::new(to);
 //! ```
 
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 use crate::abi::{
-    IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, Iocb, IocbFlags,
+    IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
+    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, Iocb,
 };
 use crate::buffer::{Buffer, BufferMut};
-use crate::opcode::{Fd, builder, read_or_write};
-
-pub use crate::opcode::{FDSync, FSync, Poll};
+use crate::fd::{Fd, OwnsFd};
+use crate::opcode::{PollMask, RawFd, read_or_write};
 
 /// Reads into a buffer, or into its pieces (`pread(2)`, `preadv(2)`).
 ///
@@ -26,22 +35,46 @@ pub use crate::opcode::{FDSync, FSync, Poll};
 /// than its result tells.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct Read<B> {
+pub struct Read<'fd, B, T = ()> {
     iocb: Iocb,
     buffer: B,
+    data: T,
+    fd: PhantomData<&'fd ()>,
 }
 
-impl<B: BufferMut> Read<B> {
+impl<'fd, B: BufferMut> Read<'fd, B> {
     /// Reads as much as fits into `buffer`, from the file's start.
-    pub fn new(fd: impl Into<Fd>, buffer: B) -> Read<B> {
-        let opcode = if B::VECTORED {
-            IOCB_CMD_PREADV
-        } else {
-            IOCB_CMD_PREAD
-        };
+    pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Read<'fd, B> {
         Read {
-            iocb: Iocb::new(opcode, fd.into()),
+            iocb: Iocb::new(read_opcode::<B>(), fd.into().into()),
             buffer,
+            data: (),
+            fd: PhantomData,
+        }
+    }
+}
+
+impl<B: BufferMut, T: OwnsFd> Read<'static, B, T> {
+    /// Reads from the descriptor that `owner` owns, which is kept with the
+    /// operation and comes back with the completion.
+    pub fn owned(owner: T, buffer: B) -> Read<'static, B, T> {
+        Read {
+            iocb: Iocb::new(read_opcode::<B>(), RawFd(owner.raw_fd())),
+            buffer,
+            data: owner,
+            fd: PhantomData,
+        }
+    }
+}
+
+impl<'fd, B> Read<'fd, B> {
+    /// Sends `data` along, which comes back with the completion.
+    pub fn data<T>(self, data: T) -> Read<'fd, B, T> {
+        Read {
+            iocb: self.iocb,
+            buffer: self.buffer,
+            data,
+            fd: self.fd,
         }
     }
 }
@@ -49,111 +82,246 @@ impl<B: BufferMut> Read<B> {
 /// Writes a buffer, or its pieces (`pwrite(2)`, `pwritev(2)`).
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct Write<B> {
+pub struct Write<'fd, B, T = ()> {
     iocb: Iocb,
     buffer: B,
+    data: T,
+    fd: PhantomData<&'fd ()>,
 }
 
-impl<B: Buffer> Write<B> {
+impl<'fd, B: Buffer> Write<'fd, B> {
     /// Writes all of `buffer`, at the file's start.
-    pub fn new(fd: impl Into<Fd>, buffer: B) -> Write<B> {
-        let opcode = if B::VECTORED {
-            IOCB_CMD_PWRITEV
-        } else {
-            IOCB_CMD_PWRITE
-        };
+    pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Write<'fd, B> {
         Write {
-            iocb: Iocb::new(opcode, fd.into()),
+            iocb: Iocb::new(write_opcode::<B>(), fd.into().into()),
             buffer,
+            data: (),
+            fd: PhantomData,
         }
     }
 }
 
-builder! { <B> Read.iocb; <B> Write.iocb; }
-read_or_write! { <B> Read.iocb; <B> Write.iocb; }
-
-/// Any operation, with its buffer if it has one.
-///
-/// Made of the others by `From`; where one is wanted, they are taken.
-#[derive(Clone, Copy, Debug)]
-#[must_use]
-pub struct Op<B> {
-    iocb: Iocb,
-    buffer: Option<B>,
-}
-
-impl<B> Op<B> {
-    /// The buffer, of an operation that will not be.
-    pub fn into_buffer(self) -> Option<B> {
-        self.buffer
-    }
-
-    pub(crate) fn parts(&mut self) -> (&Iocb, Option<&mut B>) {
-        (&self.iocb, self.buffer.as_mut())
-    }
-
-    pub(crate) fn signal(&mut self, eventfd: Option<Fd>) {
-        match eventfd {
-            Some(fd) if !self.iocb.flags.contains(IocbFlags::RESFD) => {
-                self.iocb.flags |= IocbFlags::RESFD;
-                self.iocb.resfd = fd.0 as u32;
-            }
-            _ => {}
+impl<B: Buffer, T: OwnsFd> Write<'static, B, T> {
+    /// Writes to the descriptor that `owner` owns, which is kept with the
+    /// operation and comes back with the completion.
+    pub fn owned(owner: T, buffer: B) -> Write<'static, B, T> {
+        Write {
+            iocb: Iocb::new(write_opcode::<B>(), RawFd(owner.raw_fd())),
+            buffer,
+            data: owner,
+            fd: PhantomData,
         }
     }
 }
 
-impl<B: Buffer> Op<B> {
-    /// The operation in the kernel's form, and its buffer, in a wrapping that
-    /// is moved as plain bytes: the address was taken, and stays the last word
-    /// on that memory.
-    #[inline]
-    pub(crate) fn prepare(self) -> (Iocb, MaybeUninit<Option<B>>) {
-        let Op { mut iocb, buffer } = self;
-        let mut buffer = MaybeUninit::new(buffer);
-        // SAFETY: written a line before.
-        if let Some(buffer) = unsafe { buffer.assume_init_mut() } {
-            let (start, len) = buffer.region();
-            // Exposed: the kernel takes it up again from a number.
-            iocb.buf = start.expose_provenance() as u64;
-            iocb.nbytes = len as u64;
-        }
-        (iocb, buffer)
-    }
-}
-
-impl<B: BufferMut> From<Read<B>> for Op<B> {
-    #[inline]
-    fn from(read: Read<B>) -> Op<B> {
-        Op {
-            iocb: read.iocb,
-            buffer: Some(read.buffer),
+impl<'fd, B> Write<'fd, B> {
+    /// Sends `data` along, which comes back with the completion.
+    pub fn data<T>(self, data: T) -> Write<'fd, B, T> {
+        Write {
+            iocb: self.iocb,
+            buffer: self.buffer,
+            data,
+            fd: self.fd,
         }
     }
 }
 
-impl<B: Buffer> From<Write<B>> for Op<B> {
-    #[inline]
-    fn from(write: Write<B>) -> Op<B> {
-        Op {
-            iocb: write.iocb,
-            buffer: Some(write.buffer),
-        }
+fn read_opcode<B: Buffer>() -> u16 {
+    if B::VECTORED {
+        IOCB_CMD_PREADV
+    } else {
+        IOCB_CMD_PREAD
     }
 }
 
+fn write_opcode<B: Buffer>() -> u16 {
+    if B::VECTORED {
+        IOCB_CMD_PWRITEV
+    } else {
+        IOCB_CMD_PWRITE
+    }
+}
+
+read_or_write! { Read['fd, B, T].iocb; Write['fd, B, T].iocb; }
+
+/// An operation without a buffer: a type, and what all of them have.
 macro_rules! without_buffer {
-    ($($name:ident)+) => {$(
-        impl<B> From<$name> for Op<B> {
+    ($($(#[$doc:meta])* $name:ident($($mask:ident: $type:ty)?) = $opcode:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[must_use]
+        pub struct $name<'fd, T = ()> {
+            iocb: Iocb,
+            data: T,
+            fd: PhantomData<&'fd ()>,
+        }
+
+        impl<'fd> $name<'fd> {
+            /// On a borrowed descriptor.
+            pub fn new(fd: impl Into<Fd<'fd>> $(, $mask: $type)?) -> $name<'fd> {
+                #[allow(unused_mut, reason = "a poll's only")]
+                let mut iocb = Iocb::new($opcode, fd.into().into());
+                $(iocb.buf = $mask.bits().into();)?
+                $name {
+                    iocb,
+                    data: (),
+                    fd: PhantomData,
+                }
+            }
+
+            /// Sends `data` along, which comes back with the completion.
+            pub fn data<T>(self, data: T) -> $name<'fd, T> {
+                $name {
+                    iocb: self.iocb,
+                    data,
+                    fd: self.fd,
+                }
+            }
+        }
+
+        impl<T: OwnsFd> $name<'static, T> {
+            /// On the descriptor that `owner` owns, which is kept with the
+            /// operation and comes back with the completion.
+            pub fn owned(owner: T $(, $mask: $type)?) -> $name<'static, T> {
+                #[allow(unused_mut, reason = "a poll's only")]
+                let mut iocb = Iocb::new($opcode, RawFd(owner.raw_fd()));
+                $(iocb.buf = $mask.bits().into();)?
+                $name {
+                    iocb,
+                    data: owner,
+                    fd: PhantomData,
+                }
+            }
+        }
+
+        impl<'fd, B, T> From<$name<'fd, T>> for Op<'fd, B, T> {
             #[inline]
-            fn from(op: $name) -> Op<B> {
+            fn from(op: $name<'fd, T>) -> Op<'fd, B, T> {
                 Op {
-                    iocb: op.build(),
+                    iocb: op.iocb,
                     buffer: None,
+                    data: op.data,
+                    fd: PhantomData,
                 }
             }
         }
     )+};
 }
 
-without_buffer!(FSync FDSync Poll);
+without_buffer! {
+    /// Writes a file's data and metadata to the disk, as `fsync(2)` (Linux
+    /// 4.18; EINVAL at submission before). It covers the writes whose
+    /// completions have come, not those in flight beside it.
+    FSync() = IOCB_CMD_FSYNC;
+    /// As [`FSync`], without metadata that reading the data does not need
+    /// (Linux 4.18).
+    FDSync() = IOCB_CMD_FDSYNC;
+    /// Waits once until a descriptor is ready for any of `mask`, as `poll(2)`
+    /// (Linux 4.19; EINVAL at submission before). The result is what has come:
+    /// [`PollMask::from_result`]. The one operation on files that can be
+    /// cancelled.
+    Poll(mask: PollMask) = IOCB_CMD_POLL;
+}
+
+/// What every operation has: `resfd`.
+macro_rules! resfd {
+    ($($name:ident $(<$buffer:ident>)?)+) => {$(
+        impl<'fd, $($buffer,)? T> $name<'fd, $($buffer,)? T> {
+            /// Signals this eventfd when the operation has ended (its counter
+            /// goes up by one). Anything but an eventfd: EINVAL at submission.
+            pub fn resfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
+                self.iocb.signal(eventfd.into().into());
+                self
+            }
+        }
+    )+};
+}
+
+resfd!(Read<B> Write<B> FSync FDSync Poll);
+
+/// Any operation, with its buffer if it has one, and the caller's data.
+///
+/// Made of the others by `From`; where one is wanted, they are taken.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Op<'fd, B, T = ()> {
+    iocb: Iocb,
+    buffer: Option<B>,
+    data: T,
+    fd: PhantomData<&'fd ()>,
+}
+
+impl<'fd, B, T> Op<'fd, B, T> {
+    /// Returns the buffer of an operation that will not be submitted.
+    pub fn into_buffer(self) -> Option<B> {
+        self.buffer
+    }
+
+    /// Returns the buffer and the data of an operation that will not be
+    /// submitted.
+    pub fn into_parts(self) -> (Option<B>, T) {
+        (self.buffer, self.data)
+    }
+
+    pub(crate) fn parts(&mut self) -> (&Iocb, Option<&mut B>) {
+        (&self.iocb, self.buffer.as_mut())
+    }
+
+    /// The eventfd of the operation's own.
+    pub(crate) fn signals(&self) -> Option<RawFd> {
+        self.iocb.signals()
+    }
+
+    pub(crate) fn signal(&mut self, eventfd: Fd<'fd>) {
+        self.iocb.signal(eventfd.into());
+    }
+}
+
+impl<B: Buffer, T> Op<'_, B, T> {
+    /// The operation in the kernel's form, and what it carries, in a wrapping
+    /// that is moved as plain bytes: the address was taken, and stays the last
+    /// word on that memory.
+    #[inline]
+    pub(crate) fn prepare(self) -> (Iocb, MaybeUninit<(Option<B>, T)>) {
+        let Op {
+            mut iocb,
+            buffer,
+            data,
+            ..
+        } = self;
+        let mut payload = MaybeUninit::new((buffer, data));
+        // SAFETY: written a line before.
+        if let (Some(buffer), _) = unsafe { payload.assume_init_mut() } {
+            // User code: if it panics, the payload is leaked.
+            let (start, len) = buffer.region();
+            // Exposed: the kernel takes it up again from a number.
+            iocb.buf = start.expose_provenance() as u64;
+            iocb.nbytes = len as u64;
+        }
+        (iocb, payload)
+    }
+}
+
+impl<'fd, B: BufferMut, T> From<Read<'fd, B, T>> for Op<'fd, B, T> {
+    #[inline]
+    fn from(read: Read<'fd, B, T>) -> Op<'fd, B, T> {
+        Op {
+            iocb: read.iocb,
+            buffer: Some(read.buffer),
+            data: read.data,
+            fd: read.fd,
+        }
+    }
+}
+
+impl<'fd, B: Buffer, T> From<Write<'fd, B, T>> for Op<'fd, B, T> {
+    #[inline]
+    fn from(write: Write<'fd, B, T>) -> Op<'fd, B, T> {
+        Op {
+            iocb: write.iocb,
+            buffer: Some(write.buffer),
+            data: write.data,
+            fd: write.fd,
+        }
+    }
+}

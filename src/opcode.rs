@@ -22,36 +22,47 @@ use bitflags::bitflags;
 
 use crate::abi::{
     IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
-    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb,
+    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb, IocbFlags,
 };
 use crate::arch::FACTS;
+use crate::fd::Fd;
 
-/// A file descriptor: from a number, and with the feature `std` from anything
-/// that has one. It is looked up at submission and may be closed afterwards.
+/// A file descriptor's number: from an `i32`, an [`Fd`], and with the feature
+/// `std` from anything that has one.
+///
+/// Nothing keeps the descriptor open: whoever submits the operation
+/// ([`Context::submit`](crate::Context::submit)) vouches for it. The kernel
+/// looks it up at submission, and it may be closed afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Fd(pub i32);
+pub struct RawFd(pub i32);
 
-impl From<i32> for Fd {
-    fn from(fd: i32) -> Fd {
-        Fd(fd)
+impl From<i32> for RawFd {
+    fn from(fd: i32) -> RawFd {
+        RawFd(fd)
+    }
+}
+
+impl From<Fd<'_>> for RawFd {
+    fn from(fd: Fd<'_>) -> RawFd {
+        RawFd(fd.as_raw())
     }
 }
 
 #[cfg(feature = "std")]
 #[cfg(any(unix, target_os = "wasi"))]
 mod std_fd {
-    use super::Fd;
+    use super::RawFd;
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-    impl From<BorrowedFd<'_>> for Fd {
-        fn from(fd: BorrowedFd<'_>) -> Fd {
-            Fd(fd.as_raw_fd())
+    impl From<BorrowedFd<'_>> for RawFd {
+        fn from(fd: BorrowedFd<'_>) -> RawFd {
+            RawFd(fd.as_raw_fd())
         }
     }
 
-    impl<T: AsFd> From<&T> for Fd {
-        fn from(owner: &T) -> Fd {
+    impl<T: AsFd + ?Sized> From<&T> for RawFd {
+        fn from(owner: &T) -> RawFd {
             owner.as_fd().into()
         }
     }
@@ -126,34 +137,45 @@ impl Iocb {
         self
     }
 
-    pub(crate) const fn new(opcode: u16, fd: Fd) -> Iocb {
+    pub(crate) const fn new(opcode: u16, fd: RawFd) -> Iocb {
         Iocb {
             opcode,
             fildes: fd.0 as u32,
             ..Iocb::EMPTY
         }
     }
+
+    /// Signals this eventfd when the operation has ended.
+    pub(crate) fn signal(&mut self, RawFd(eventfd): RawFd) {
+        self.flags |= IocbFlags::RESFD;
+        self.resfd = eventfd as u32;
+    }
+
+    /// The eventfd that is signalled, if one is.
+    pub(crate) fn signals(&self) -> Option<RawFd> {
+        let signals = self.flags.contains(IocbFlags::RESFD);
+        signals.then_some(RawFd(self.resfd as i32))
+    }
 }
 
-/// What every builder has: `resfd`. The builder's iocb is its field `$iocb`.
+/// What every builder has: `resfd`.
 macro_rules! builder {
-    ($($(<$buffer:ident>)? $name:ident . $iocb:tt;)+) => {$(
-        impl$(<$buffer>)? $name$(<$buffer>)? {
+    ($($name:ident)+) => {$(
+        impl $name {
             /// Signals this eventfd when the operation has ended (its counter
             /// goes up by one). Anything but an eventfd: EINVAL at submission.
-            pub fn resfd(mut self, eventfd: impl Into<$crate::opcode::Fd>) -> Self {
-                self.$iocb.flags |= $crate::abi::IocbFlags::RESFD;
-                self.$iocb.resfd = eventfd.into().0 as u32;
+            pub fn resfd(mut self, eventfd: impl Into<RawFd>) -> Self {
+                self.0.signal(eventfd.into());
                 self
             }
         }
     )+};
 }
 
-/// What reads and writes have besides.
+/// What reads and writes have besides. The builder's iocb is its field `$iocb`.
 macro_rules! read_or_write {
-    ($($(<$buffer:ident>)? $name:ident . $iocb:tt;)+) => {$(
-        impl$(<$buffer>)? $name$(<$buffer>)? {
+    ($($name:ident [$($generics:tt)*] . $iocb:tt;)+) => {$(
+        impl<$($generics)*> $name<$($generics)*> {
             /// Where in the file, in bytes; 0 unless set. An offset over
             /// `i64::MAX` is EINVAL at submission. Ignored by pipes and such.
             pub const fn offset(mut self, offset: u64) -> Self {
@@ -178,7 +200,7 @@ macro_rules! read_or_write {
     )+};
 }
 
-pub(crate) use {builder, read_or_write};
+pub(crate) use read_or_write;
 
 /// An operation whose builder holds nothing but its iocb.
 macro_rules! build {
@@ -205,7 +227,7 @@ pub struct PRead(Iocb);
 impl PRead {
     /// Reads up to `len` bytes into memory at `buf`, which is the kernel's
     /// until the event has come.
-    pub fn new(fd: impl Into<Fd>, buf: *mut u8, len: usize) -> PRead {
+    pub fn new(fd: impl Into<RawFd>, buf: *mut u8, len: usize) -> PRead {
         PRead(transfer(IOCB_CMD_PREAD, fd.into(), buf, len as u64))
     }
 }
@@ -219,7 +241,7 @@ pub struct PWrite(Iocb);
 impl PWrite {
     /// Writes up to `len` bytes of memory at `buf`, which must not change
     /// until the event has come.
-    pub fn new(fd: impl Into<Fd>, buf: *const u8, len: usize) -> PWrite {
+    pub fn new(fd: impl Into<RawFd>, buf: *const u8, len: usize) -> PWrite {
         PWrite(transfer(IOCB_CMD_PWRITE, fd.into(), buf, len as u64))
     }
 }
@@ -234,7 +256,7 @@ impl PReadV {
     /// Reads into the `count` pieces of the array at `iov`: EINVAL over 1024.
     /// The array is copied at submission; the pieces are the kernel's until
     /// the event has come.
-    pub fn new(fd: impl Into<Fd>, iov: *const IoVec, count: u32) -> PReadV {
+    pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> PReadV {
         PReadV(transfer(IOCB_CMD_PREADV, fd.into(), iov, count.into()))
     }
 }
@@ -249,7 +271,7 @@ impl PWriteV {
     /// Writes the `count` pieces of the array at `iov`: EINVAL over 1024. The
     /// array is copied at submission; the pieces must not change until the
     /// event has come.
-    pub fn new(fd: impl Into<Fd>, iov: *const IoVec, count: u32) -> PWriteV {
+    pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> PWriteV {
         PWriteV(transfer(IOCB_CMD_PWRITEV, fd.into(), iov, count.into()))
     }
 }
@@ -264,7 +286,7 @@ pub struct FSync(Iocb);
 
 impl FSync {
     /// Syncs this file.
-    pub fn new(fd: impl Into<Fd>) -> FSync {
+    pub fn new(fd: impl Into<RawFd>) -> FSync {
         FSync(Iocb::new(IOCB_CMD_FSYNC, fd.into()))
     }
 }
@@ -278,7 +300,7 @@ pub struct FDSync(Iocb);
 
 impl FDSync {
     /// Syncs this file's data.
-    pub fn new(fd: impl Into<Fd>) -> FDSync {
+    pub fn new(fd: impl Into<RawFd>) -> FDSync {
         FDSync(Iocb::new(IOCB_CMD_FDSYNC, fd.into()))
     }
 }
@@ -294,20 +316,20 @@ pub struct Poll(Iocb);
 impl Poll {
     /// Waits for any of `mask`. The event's result is what has come:
     /// [`PollMask::from_result`].
-    pub fn new(fd: impl Into<Fd>, mask: PollMask) -> Poll {
+    pub fn new(fd: impl Into<RawFd>, mask: PollMask) -> Poll {
         let mut iocb = Iocb::new(IOCB_CMD_POLL, fd.into());
         iocb.buf = mask.bits().into();
         Poll(iocb)
     }
 }
 
-builder! { PRead.0; PWrite.0; PReadV.0; PWriteV.0; FSync.0; FDSync.0; Poll.0; }
-read_or_write! { PRead.0; PWrite.0; PReadV.0; PWriteV.0; }
+builder!(PRead PWrite PReadV PWriteV FSync FDSync Poll);
+read_or_write! { PRead[].0; PWrite[].0; PReadV[].0; PWriteV[].0; }
 build!(PRead PWrite PReadV PWriteV FSync FDSync Poll);
 
 /// A read or a write. The one place where a pointer becomes a field: its
 /// provenance is exposed, because the kernel takes it up again from a number.
-fn transfer<T>(opcode: u16, fd: Fd, memory: *const T, nbytes: u64) -> Iocb {
+fn transfer<T>(opcode: u16, fd: RawFd, memory: *const T, nbytes: u64) -> Iocb {
     let mut iocb = Iocb::new(opcode, fd);
     iocb.buf = memory.expose_provenance() as u64;
     iocb.nbytes = nbytes;

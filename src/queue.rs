@@ -19,30 +19,34 @@ use crate::wait::Wait;
 /// result.
 ///
 /// [`push`](Queue::push) stages an operation, [`submit`](Queue::submit) gives
-/// all staged ones to the kernel with one call, [`wait`](Queue::wait) and
+/// all staged ones to the kernel, 32 with one call, [`wait`](Queue::wait) and
 /// [`pop`](Queue::pop) give them back in the order in which they end. Every
 /// operation pushed comes back exactly once, by one of these or by
-/// [`unstage`](Queue::unstage).
+/// [`unstage`](Queue::unstage). `T` is data of the caller's that travels with
+/// each operation: the owner of its descriptor, a number, anything.
 ///
 /// # The end
 /// Dropping a queue destroys its context, which **blocks until every operation
-/// has ended**, and drops the buffers then. Should that be impossible (a forked
+/// submitted has ended**, and drops the buffers then. What was only staged is
+/// not submitted: [`drain`](Queue::drain) it. Should that be impossible (a forked
 /// child; the ring was unmapped), the buffers are leaked rather than freed. A
 /// queue that is leaked (`mem::forget`) leaks its buffers and the context; the
 /// slots may be used again. [`into_drained`](Queue::into_drained) ends one in
 /// microseconds.
 ///
 /// # Fork
-/// A forked child has no part in its parent's queues: it may drop or forget
-/// them and must not use them (see [`Context`]).
+/// A forked child has no part in its parent's queues. Dropping one there ends
+/// nothing, and leaks the buffers of what was in flight; everything else
+/// answers EINVAL (see [`Context`]).
 ///
 /// # Examples
 /// ```
 /// use linux_aio::op::Read;
 /// use linux_aio::{Errno, Queue, Slot};
 /// use std::fs::File;
-/// use std::os::fd::AsRawFd;
 ///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
 /// let file = File::open("Cargo.toml").unwrap();
 /// let memory: &'static mut [u8; 4096] = Box::leak(Box::new([0; 4096]));
@@ -50,36 +54,37 @@ use crate::wait::Wait;
 ///
 /// let mut slots = Slot::<&mut [u8]>::array::<8>();
 /// let mut queue = Queue::new(&mut slots)?;
-/// queue.push(Read::new(file.as_raw_fd(), first)).unwrap();
-/// queue.push(Read::new(file.as_raw_fd(), second).offset(2048)).unwrap();
-/// queue.submit().unwrap();
+/// queue.push(Read::new(&file, first)).unwrap();
+/// queue.push(Read::new(&file, second).offset(2048)).unwrap();
+/// // Submits both with one call, and waits.
 /// while let Some(done) = queue.wait()? {
 ///     let bytes = done.result?;
 ///     let buffer = done.buffer.unwrap();
 ///     println!("{}", String::from_utf8_lossy(&buffer[..bytes]));
 /// }
-/// # Ok::<(), Errno>(())
+/// # Ok(())
+/// # }
 /// ```
-pub struct Queue<'s, B: Buffer + 'static> {
-    engine: Engine<'s, B, (), Reaper>,
+pub struct Queue<'q, B: Buffer + 'static, T = ()> {
+    engine: Engine<'q, (Option<B>, T), (), Reaper>,
     /// What the context was set up for, which may be more than the slots.
     capacity: u32,
 }
 
-impl<'s, B: Buffer + 'static> Queue<'s, B> {
+impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     /// A queue in these slots, with a context of its own for as many
     /// operations.
     ///
     /// # Errors
     /// As [`Context::new`]; EINVAL for no slots, or millions.
-    pub fn new(slots: &'s mut [Slot<B>]) -> Result<Queue<'s, B>, Errno> {
+    pub fn new(slots: &'q mut [Slot<B, T>]) -> Result<Queue<'q, B, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Queue::on(Drained::new(nr)?, slots))
     }
 
     /// A queue in these slots, on a context that is there already. Only as many
     /// slots are used as the context was set up for.
-    pub fn on(drained: Drained, slots: &'s mut [Slot<B>]) -> Queue<'s, B> {
+    pub fn on(drained: Drained, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {
         let capacity = drained.capacity();
         let len = slots.len().min(capacity);
         Queue {
@@ -88,18 +93,21 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
         }
     }
 
-    /// Stages an operation: it waits in its slot for [`submit`](Queue::submit).
+    /// Stages an operation: it waits in its slot for [`submit`](Queue::submit),
+    /// or for one of the calls that wait, which submit what is staged.
+    ///
+    /// A borrowed descriptor outlives the queue.
     ///
     /// # Errors
     /// Every slot is taken; the operation comes back.
     #[inline]
-    pub fn push(&mut self, op: impl Into<Op<B>>) -> Result<Ticket, Full<Op<B>>> {
+    pub fn push(&mut self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
         let op = op.into();
         if self.engine.slots.is_full() {
             return Err(Full(op));
         }
-        let (iocb, buffer) = op.prepare();
-        Ok(self.engine.slots.stage(&iocb, buffer, ()))
+        let (iocb, payload) = op.prepare();
+        Ok(self.engine.slots.stage(&iocb, payload, ()))
     }
 
     /// Submits the staged operations in order, with as few `io_submit(2)` as
@@ -116,16 +124,18 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
         // SAFETY: `push` is the only way in: each iocb is of a `Buffer`'s
         // region, and the buffer is in the slot, out of reach, until the
         // operation has ended; it lives for ever (`'static`) if the queue is
-        // leaked.
+        // leaked. Its descriptor is borrowed for `'q`, or owned by the data in
+        // the slot.
         unsafe { self.engine.submit() }
     }
 
-    /// Takes the first of the staged operations back, with its buffer. Its
-    /// ticket is dead.
-    pub fn unstage(&mut self) -> Option<(Ticket, Option<B>)> {
+    /// Takes the first of the staged operations back, with its buffer and its
+    /// data. Its ticket is dead.
+    pub fn unstage(&mut self) -> Option<(Ticket, Option<B>, T)> {
         let at = self.engine.slots.unstage_first()?;
         let released = self.engine.slots.release(at);
-        Some((released.ticket, released.buffer))
+        let (buffer, data) = released.payload;
+        Some((released.ticket, buffer, data))
     }
 
     /// A completion, if there is one. No system call where the ring is mapped.
@@ -134,7 +144,7 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
     /// Never from a mapped ring in order. Otherwise those of
     /// [`Context::wait`].
     #[inline(always)]
-    pub fn pop(&mut self) -> Result<Option<Completion<B>>, Errno> {
+    pub fn pop(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
         let ended = match self.engine.pop() {
             Some(ended) => ended,
             None => {
@@ -145,33 +155,45 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
         Ok(ended.map(|(at, res)| self.complete(at, res)))
     }
 
-    /// Waits for a completion, for ever. `None`: nothing is in flight (staged
-    /// operations are not; submit them first).
+    /// Waits for a completion, for ever: signals do not end it. `None`: there is
+    /// no operation to wait for.
+    ///
+    /// Where it would have to wait it submits what is staged, in order. An
+    /// operation that the kernel refuses then comes back as a completion, with
+    /// the refusal as its result. To be interrupted by signals:
+    /// [`wait_with`](Queue::wait_with).
     ///
     /// # Errors
-    /// As [`Context::wait`]: EINTR after a signal. Nothing is lost by it.
+    /// As [`Context::wait`], but EINTR. Nothing is lost by it.
     #[inline(always)]
-    pub fn wait(&mut self) -> Result<Option<Completion<B>>, Errno> {
+    pub fn wait(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
         let ended = match self.engine.pop() {
             Some(Some(ended)) => Some(ended),
-            Some(None) if self.in_flight() == 0 => None,
+            Some(None) if self.in_flight() + self.staged() == 0 => None,
             _ => {
-                self.engine.wait_for_one()?;
+                // SAFETY: as in `submit`: what is staged came by `push`, with
+                // its buffer and its descriptor.
+                unsafe { self.engine.wait_for_one() }?;
                 self.engine.slots.take_done()
             }
         };
         Ok(ended.map(|(at, res)| self.complete(at, res)))
     }
 
-    /// Waits until [`pop`](Queue::pop) can give at least `min_nr` completions,
-    /// as `wait` says: for how long, with which signal mask. It waits for no
-    /// more than are in flight, nor for more than 32 at a time. How many `pop`
-    /// can give: fewer after a signal, or when the time is over.
+    /// Submits what is staged, and waits until [`pop`](Queue::pop) can give at
+    /// least `min_nr` completions, as `wait` says: for how long, with which
+    /// signal mask. It waits for no more than are in flight, nor for more than 32
+    /// at a time. Returns how many `pop` can give: fewer after a signal, or when
+    /// the time is over.
+    ///
+    /// An operation that the kernel refuses is one of the completions.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]. Nothing is lost by it.
+    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
     pub fn wait_with(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
-        self.engine.wait(min_nr, wait)
+        // SAFETY: as in `submit`: what is staged came by `push`, with its
+        // buffer and its descriptor.
+        unsafe { self.engine.submit_and_wait(min_nr, wait) }
     }
 
     /// Asks for an operation to end early. It comes back as a completion all
@@ -213,38 +235,57 @@ impl<'s, B: Buffer + 'static> Queue<'s, B> {
         self.engine.slots.in_flight()
     }
 
-    /// Waits until nothing is in flight; [`pop`](Queue::pop) gives the
-    /// completions then. Polls are cancelled first. A signal does not end it.
+    /// Submits what is staged, and waits until nothing is in flight;
+    /// [`pop`](Queue::pop) gives the completions then. Polls are cancelled. A
+    /// signal does not end it.
+    ///
+    /// Where a poll cannot be cancelled (gVisor, a sandbox), everything else is
+    /// waited for, and then the context is destroyed: the poll's result is
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN), and what is pushed later is
+    /// refused with EINVAL.
     ///
     /// # Errors
     /// As [`Context::wait`], but EINTR.
     pub fn drain(&mut self) -> Result<(), Errno> {
-        self.engine.drain()
+        loop {
+            // SAFETY: as in `submit`: what is staged came by `push`, with its
+            // buffer and its descriptor.
+            unsafe { self.engine.flush() };
+            self.engine.drain()?;
+            // What the kernel had no room for has its turn now that it has.
+            if self.staged() == 0 {
+                return Ok(());
+            }
+        }
     }
 
-    /// Drains the queue, drops what is left in it, and gives the context back
-    /// to be used again: in microseconds, where destroying it would take tens
-    /// of milliseconds.
+    /// [Drains](Queue::drain) the queue, what is staged included, drops what is
+    /// left in it, and gives the context back to be used again: in
+    /// microseconds, where destroying it would take tens of milliseconds.
     ///
     /// # Errors
-    /// As [`drain`](Queue::drain); then the queue has been dropped.
+    /// As [`drain`](Queue::drain), and
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where the context had to be
+    /// destroyed; then the queue has been dropped.
     pub fn into_drained(mut self) -> Result<Drained, Errno> {
-        self.engine.drain()?;
-        Ok(Drained::from_reaper(self.engine.take(), self.capacity))
+        self.drain()?;
+        self.engine.idle(self.capacity)
     }
 
     #[inline]
-    fn complete(&mut self, at: At, res: i64) -> Completion<B> {
+    fn complete(&mut self, at: At, res: i64) -> Completion<B, T> {
         let released = self.engine.slots.release(at);
+        let (buffer, data) = released.payload;
         Completion {
             ticket: released.ticket,
-            buffer: released.buffer,
+            buffer,
+            data,
             result: result(res),
         }
     }
 }
 
-impl<B: Buffer + 'static> fmt::Debug for Queue<'_, B> {
+impl<B: Buffer + 'static, T> fmt::Debug for Queue<'_, B, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
             .field("context", &self.engine.kernel)

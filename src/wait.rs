@@ -88,6 +88,11 @@ impl<'a> Wait<'a> {
         now && !self.has_mask()
     }
 
+    /// Waits for ever.
+    pub(crate) fn is_forever(&self) -> bool {
+        matches!(self.limit, Limit::Never)
+    }
+
     pub(crate) fn has_mask(&self) -> bool {
         self.sigmask.is_some()
     }

@@ -4,14 +4,12 @@
 
 mod support;
 
-use std::os::fd::AsRawFd;
-
 use linux_aio::buffer::{Aligned, AlignedBox, Buffer, Pieces};
 use linux_aio::direct::{Alignment, Misaligned};
 use linux_aio::op::{FSync, Op, Read, Write};
-use linux_aio::opcode::PRead;
+use linux_aio::opcode::{self, PRead};
 use linux_aio::{Errno, Queue, Slot};
-use support::{TempFile, pattern, pipe};
+use support::{TempFile, fd, no_fd, pattern, pipe};
 
 const PAGE: usize = 4096;
 
@@ -40,9 +38,9 @@ fn window(from: usize, len: usize) -> Window {
 }
 
 /// What the kernel says of an operation on a direct file, and what we said.
-fn both<B: Buffer + 'static>(
+fn both<'fd, B: Buffer + 'static>(
     told: Alignment,
-    op: impl Into<Op<B>>,
+    op: impl Into<Op<'fd, B>>,
 ) -> (Result<(), Misaligned>, Result<usize, Errno>) {
     let mut op = op.into();
     let foretold = told.check(&mut op);
@@ -61,7 +59,7 @@ fn both<B: Buffer + 'static>(
 fn what_is_foretold_is_what_the_kernel_says() {
     let file = TempFile::with(&pattern(64 * 1024));
     let direct = file.direct();
-    let told = Alignment::of(direct.as_raw_fd())
+    let told = Alignment::of(fd(&direct))
         .unwrap()
         .expect("a file system that tells of its direct I/O, and Linux 6.1");
     assert_eq!(
@@ -74,7 +72,7 @@ fn what_is_foretold_is_what_the_kernel_says() {
         let odd = 1 << shift;
         for (from, len, offset) in [(odd, PAGE, 0), (0, odd, 0), (0, PAGE, odd)] {
             for write in [false, true] {
-                let fd = direct.as_raw_fd();
+                let fd = fd(&direct);
                 let (foretold, result) = if write {
                     let op = Write::new(fd, window(from, len)).offset(offset as u64);
                     both(told, op)
@@ -104,11 +102,14 @@ fn each_piece_is_looked_at() {
     let told = Alignment::new(512, 1024);
     let mut pieces = vec![window(0, 2048), window(512, 1024), window(0, 512)];
     let mut whole = Op::from(Read::new(
-        3,
+        no_fd(),
         Pieces::new(vec![window(0, 2048), window(512, 1024)]),
     ));
     assert_eq!(told.check(&mut whole), Ok(()));
-    let mut short = Op::from(Write::new(3, Pieces::new(std::mem::take(&mut pieces))));
+    let mut short = Op::from(Write::new(
+        no_fd(),
+        Pieces::new(std::mem::take(&mut pieces)),
+    ));
     assert_eq!(
         told.check(&mut short),
         Err(Misaligned::Length {
@@ -117,7 +118,7 @@ fn each_piece_is_looked_at() {
         })
     );
     let mut off = Op::from(Write::new(
-        3,
+        no_fd(),
         Pieces::new(vec![window(0, 1024), window(8, 1024)]),
     ));
     let why = told.check(&mut off).unwrap_err();
@@ -154,19 +155,19 @@ fn an_iocb_is_looked_at_as_well() {
             multiple_of: 512
         })
     );
-    assert_eq!(told.check_iocb(&FSync::new(3).build()), Ok(()));
+    assert_eq!(told.check_iocb(&opcode::FSync::new(3).build()), Ok(()));
 }
 
 #[test]
 fn where_nothing_is_told_or_nothing_direct_is_possible() {
     let (read, _write) = pipe();
     // A pipe's kernel code tells nothing of it.
-    assert_eq!(Alignment::of(read.as_raw_fd()), Ok(None));
-    assert_eq!(Alignment::of(-1), Err(Errno::BADF));
+    assert_eq!(Alignment::of(fd(&read)), Ok(None));
+    assert_eq!(Alignment::of(no_fd()), Err(Errno::BADF));
     let none = Alignment::new(0, 0);
-    let mut op = Op::from(Read::new(3, window(0, PAGE)));
+    let mut op = Op::from(Read::new(no_fd(), window(0, PAGE)));
     assert_eq!(none.check(&mut op), Err(Misaligned::Unsupported));
-    let mut sync = Op::<Window>::from(FSync::new(3));
+    let mut sync = Op::<Window>::from(FSync::new(no_fd()));
     assert_eq!(none.check(&mut sync), Ok(()), "nothing direct about it");
 }
 

@@ -3,13 +3,11 @@
 
 mod support;
 
-use std::os::fd::AsRawFd;
-
 use linux_aio::op::{Poll, Read};
-use linux_aio::opcode::PollMask;
+use linux_aio::opcode::{self, PollMask};
 use linux_aio::reactor::{Reactor, ReactorSlot};
 use linux_aio::{Context, Drained, Pool, Queue, Slot, Wait};
-use support::TempFile;
+use support::{TempFile, fd};
 
 type Bytes = Box<[u8]>;
 
@@ -68,7 +66,7 @@ fn a_context_is_drained_by_count() {
     let (_reader, writer) = support::pipe();
     let context = Context::new(40).unwrap();
     for _ in 0..40 {
-        let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+        let ready = opcode::Poll::new(fd(&writer), PollMask::OUT);
         // SAFETY: no buffer.
         unsafe { context.submit(&mut [&mut ready.build()]) }.unwrap();
     }
@@ -85,7 +83,7 @@ fn what_a_queue_took_is_not_in_the_ring() {
     let mut slots = Slot::<()>::array::<8>();
     let mut queue = Queue::new(&mut slots).unwrap();
     for _ in 0..8 {
-        let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+        let ready = Poll::new(fd(&writer), PollMask::OUT);
         queue.push(ready).unwrap();
     }
     assert_eq!(queue.submit(), Ok(8));

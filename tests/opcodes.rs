@@ -171,7 +171,7 @@ fn nowait_answers_eagain_in_the_event() {
         // SAFETY: advice on a descriptor; the buffer outlives `run`.
         let result = unsafe {
             assert_eq!(
-                libc::posix_fadvise(file.fd(), 0, 0, libc::POSIX_FADV_DONTNEED),
+                libc::posix_fadvise(file.fd().as_raw(), 0, 0, libc::POSIX_FADV_DONTNEED),
                 0
             );
             let read = PRead::new(file.fd(), buffer.as_mut_ptr(), 4096).offset(offset as u64);

@@ -4,16 +4,15 @@
 mod support;
 
 use std::collections::VecDeque;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use linux_aio::abi::RingHeader;
 use linux_aio::buffer::{Buffer, BufferMut, Pieces};
 use linux_aio::op::{FSync, Poll, Read, Write};
-use linux_aio::opcode::PollMask;
+use linux_aio::opcode::{self, PollMask};
 use linux_aio::{Completion, Context, Drained, Errno, Queue, SigSet, Slot, Wait, sys};
-use support::{TempFile, pattern};
+use support::{TempFile, fd, no_fd, pattern};
 
 type Bytes = Box<[u8]>;
 
@@ -82,14 +81,14 @@ fn a_batch_that_is_partly_taken_stays_in_order() {
     // More than one call's worth before the bad one.
     let tickets: Vec<_> = (0..50)
         .map(|n| {
-            let fd = if n == 40 { -1 } else { file.fd() };
+            let fd = if n == 40 { no_fd() } else { file.fd() };
             queue.push(Read::new(fd, zeroed(3))).unwrap()
         })
         .collect();
     let error = queue.submit().unwrap_err();
     assert_eq!((error.submitted, error.errno), (40, Errno::BADF));
     assert_eq!((queue.staged(), queue.in_flight()), (10, 40));
-    let (ticket, buffer) = queue.unstage().unwrap();
+    let (ticket, buffer, ()) = queue.unstage().unwrap();
     assert_eq!((ticket, buffer.unwrap().len()), (tickets[40], 3));
     assert!(queue.is_staged(tickets[41]));
     assert_eq!(queue.submit(), Ok(9));
@@ -110,16 +109,14 @@ fn a_ticket_never_names_a_later_operation() {
     let mut queue = Queue::new(&mut slots).unwrap();
     let mut old = Vec::new();
     for _ in 0..10 {
-        let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+        let ready = Poll::new(fd(&writer), PollMask::OUT);
         let ticket = queue.push(ready).unwrap();
         queue.submit().unwrap();
         let done = queue.wait().unwrap().unwrap();
         assert_eq!(done.ticket, ticket);
         old.push(ticket);
     }
-    let never = queue
-        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
-        .unwrap();
+    let never = queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
     for ticket in old {
         assert!(!queue.contains(ticket));
@@ -191,7 +188,7 @@ fn the_order_holds_whatever_comes_and_goes_between() {
                 done[1] += 1;
             }
             5 => match queue.unstage() {
-                Some((ticket, buffer)) => {
+                Some((ticket, buffer, ())) => {
                     assert_eq!((ticket, number(buffer)), staged.remove(0));
                     done[2] += 1;
                 }
@@ -224,13 +221,8 @@ fn waiting_is_bounded_by_what_is_in_flight_and_by_time() {
     let mut slots = Slot::<()>::array::<4>();
     let mut queue = Queue::new(&mut slots).unwrap();
     assert_eq!(queue.wait(), Ok(None), "nothing is in flight");
-    queue
-        .push(Poll::new(writer.as_raw_fd(), PollMask::OUT))
-        .unwrap();
-    assert_eq!(queue.wait(), Ok(None), "staged is not in flight");
-    queue
-        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
-        .unwrap();
+    queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
+    queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
     let begin = Instant::now();
     let short = Wait::new().timeout(Duration::from_millis(30));
@@ -239,6 +231,35 @@ fn waiting_is_bounded_by_what_is_in_flight_and_by_time() {
     let done = queue.pop().unwrap().unwrap();
     assert_eq!(done.result.map(PollMask::from_result), Ok(PollMask::OUT));
     assert_eq!(queue.pop(), Ok(None));
+}
+
+/// What is staged is submitted where it is waited for; a refusal is a
+/// completion then, and nothing behind it is lost.
+#[test]
+fn waiting_submits_what_is_staged() {
+    let (_reader, writer) = support::pipe();
+    let mut slots = Slot::<()>::array::<4>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let ready = Poll::new(fd(&writer), PollMask::OUT);
+    let good = queue.push(ready).unwrap();
+    let done = queue.wait().unwrap().unwrap();
+    assert_eq!((done.ticket, done.result.is_ok()), (good, true));
+    let bad = queue.push(FSync::new(no_fd())).unwrap();
+    let good = queue.push(ready).unwrap();
+    assert_eq!(queue.wait_with(2, Wait::new()), Ok(2));
+    let done = [0; 2].map(|_| queue.pop().unwrap().unwrap());
+    let right = [(bad, Some(Errno::BADF)), (good, None)];
+    assert_eq!(done.map(|done| (done.ticket, done.result.err())), right);
+    assert_eq!(queue.wait(), Ok(None));
+
+    // Draining does, too: the file has what was pushed.
+    let file = TempFile::with(b"");
+    let mut slots = Slot::<Bytes>::array::<1>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let write = Write::new(file.fd(), b"staged".as_slice().into());
+    queue.push(write).unwrap();
+    queue.into_drained().unwrap();
+    assert_eq!(std::fs::read(&file.path).unwrap(), b"staged");
 }
 
 /// The set of signals that a wait brings lets one in, also where nothing has to
@@ -250,9 +271,7 @@ fn a_look_with_a_mask_lets_a_signal_in() {
     let (reader, _writer) = support::pipe();
     let mut slots = Slot::<()>::array::<1>();
     let mut queue = Queue::new(&mut slots).unwrap();
-    queue
-        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
-        .unwrap();
+    queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
     support::send_here(signal);
     assert_eq!(queue.wait_with(0, Wait::poll()), Ok(0), "blocked");
@@ -275,9 +294,7 @@ fn a_ring_that_cannot_be_read_is_asked_for() {
     let mut slots = Slot::<()>::array::<1>();
     let mut queue = Queue::on(drained, &mut slots);
     for look in [Wait::poll(), Wait::new()] {
-        queue
-            .push(Poll::new(writer.as_raw_fd(), PollMask::OUT))
-            .unwrap();
+        queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
         queue.submit().unwrap();
         assert_eq!(queue.wait_with(1, look), Ok(1));
         assert!(queue.pop().unwrap().is_some());
@@ -295,18 +312,18 @@ fn an_event_of_nobodys_ends_no_wait() {
     let drained = unsafe { Drained::from_context(context, 8) };
     let mut slots = Slot::<()>::array::<8>();
     let mut queue = Queue::on(drained, &mut slots);
-    let ready = Poll::new(writer.as_raw_fd(), PollMask::OUT);
+    let ready = Poll::new(fd(&writer), PollMask::OUT);
     queue.push(ready).unwrap();
     queue.submit().unwrap();
-    let mut iocb = ready.build().user_data(u64::MAX);
+    let mut iocb = opcode::Poll::new(fd(&writer), PollMask::OUT)
+        .build()
+        .user_data(u64::MAX);
     let mut foreign = &raw mut iocb;
     // SAFETY: a poll has no memory, and the queue's own do not look like it.
     let taken = unsafe { sys::io_submit(name, 1, &raw mut foreign) };
     assert_eq!(taken, Ok(1));
     queue.push(ready).unwrap();
-    queue
-        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
-        .unwrap();
+    queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
     // The first of three that are there; behind it is the stranger.
     assert!(queue.pop().unwrap().is_some());
@@ -385,7 +402,7 @@ fn dropping_waits_and_then_drops_every_buffer() {
         let mut queue = Queue::new(&mut slots).unwrap();
         for number in 0..16 {
             let block = Block(start.wrapping_add(number * BLOCK), dropped);
-            let read = Read::new(direct.as_raw_fd(), block).offset((number * BLOCK) as u64);
+            let read = Read::new(fd(&direct), block).offset((number * BLOCK) as u64);
             queue.push(read).unwrap();
         }
         queue.submit().unwrap();
@@ -399,9 +416,9 @@ fn dropping_waits_and_then_drops_every_buffer() {
 fn a_leaked_queue_leaks_and_the_slots_may_be_used_again() {
     let (reader, writer) = support::pipe();
     let dropped = counter();
+    let file = TempFile::with(b"x");
     let mut slots = Slot::<Told>::array::<2>();
     let mut queue = Queue::new(&mut slots).unwrap();
-    let file = TempFile::with(b"x");
     let old = queue
         .push(Read::new(file.fd(), Told(zeroed(1), dropped)))
         .unwrap();
@@ -409,12 +426,8 @@ fn a_leaked_queue_leaks_and_the_slots_may_be_used_again() {
     std::mem::forget(queue);
     let mut queue = Queue::new(&mut slots).unwrap();
     assert!(!queue.contains(old));
-    queue
-        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
-        .unwrap();
-    queue
-        .push(Poll::new(writer.as_raw_fd(), PollMask::OUT))
-        .unwrap();
+    queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
+    queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
     queue.submit().unwrap();
     drop(queue);
     assert_eq!(dropped.load(SeqCst), 0);
@@ -427,9 +440,7 @@ fn a_child_leaks_what_its_parent_has_in_flight() {
     let mut slots = Slot::<Told>::array::<2>();
     let mut queue = Queue::new(&mut slots).unwrap();
     // A poll has no buffer; what is staged has one that is nobody else's.
-    queue
-        .push(Poll::new(reader.as_raw_fd(), PollMask::IN))
-        .unwrap();
+    queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
     let status = support::in_child(|| {
         // SAFETY: the child's own copy, which its parent does not see.

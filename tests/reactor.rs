@@ -14,7 +14,7 @@ use std::task::{Context as Task, Poll, Wake, Waker};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
 use linux_aio::{Errno, Wait};
-use support::{TempFile, pattern};
+use support::{TempFile, no_fd, pattern};
 
 type Bytes = Box<[u8]>;
 
@@ -192,7 +192,7 @@ fn refusals_are_results_and_threads_may_share() {
     }
     let mut slots = ReactorSlot::array::<2>();
     let reactor = shareable(Reactor::<Bytes, Shared>::new(&mut slots).unwrap());
-    let mut bad = pin!(reactor.read(-1, vec![0; 8].into(), 0));
+    let mut bad = pin!(reactor.read(no_fd(), vec![0; 8].into(), 0));
     let done = poll(bad.as_mut(), Waker::noop()).unwrap();
     assert_eq!(done.result, Err(Errno::BADF));
     assert_eq!(done.buffer.unwrap().len(), 8);

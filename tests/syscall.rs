@@ -103,7 +103,7 @@ fn six() {
     let mut copy = |flags| {
         let from_at = (&raw mut from_at).expose_provenance();
         let to_at = (&raw mut to_at).expose_provenance();
-        let (from, to) = (from.fd() as usize, to.fd() as usize);
+        let (from, to) = (from.fd().as_raw() as usize, to.fd().as_raw() as usize);
         let copy_file_range = nr(libc::SYS_copy_file_range);
         // SAFETY: the kernel reads and writes the two offsets.
         Errno::check(unsafe { syscall6(copy_file_range, from, from_at, to, to_at, 100, flags) })

@@ -20,21 +20,13 @@ pub(crate) unsafe trait Kernel: Sized {
     /// the promise of [`Context::submit`].
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno>;
 
-    /// The next of those events that a look at the memory has found already.
-    #[inline(always)]
-    fn next(&mut self) -> Option<Event> {
-        None
-    }
+    /// Takes the next event from memory, without a system call: of those that
+    /// were found there before; or, if there is none and `look` is set, of those
+    /// that are there now.
+    fn poll(&mut self, look: bool) -> Polled;
 
-    /// One event, if there is one.
+    /// Takes one event, if there is one.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
-
-    /// The same where memory tells it, and [`next`](Kernel::next) has none. The
-    /// outer `None`: it does not, and [`pop`](Kernel::pop) must be asked.
-    #[inline(always)]
-    fn read(&mut self) -> Option<Option<Event>> {
-        None
-    }
 
     /// At least `min_nr` events, or what `wait` lets through; the number that
     /// was written to the front of `events`.
@@ -44,27 +36,35 @@ pub(crate) unsafe trait Kernel: Sized {
     /// Whether it is this process's, and alive. Looks at no memory of its own.
     fn check(&self) -> Result<(), Errno>;
 
+    /// Whether this process is a forked child that has inherited it: what is in
+    /// flight is of the parent's memory, and not of this process's. `false`
+    /// where that is not certain.
+    fn is_copy(&self) -> bool;
+
     /// Ends the operation early that was submitted at this address.
     fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno>;
 
     /// Ends everything. An error: nothing is known of the buffers. Dead in
     /// both cases.
-    fn destroy(&mut self) -> Result<(), Errno> {
-        self.take().end()
-    }
+    fn destroy(&mut self) -> Result<(), Errno>;
 
     /// The kernel, out of its place, where a dead one stays: that takes no
     /// operation, has no event, and cannot be destroyed (EINVAL).
     fn take(&mut self) -> Self;
 
-    /// Ends everything.
-    fn end(self) -> Result<(), Errno>;
-
     /// Tells the other side of all that was taken, which makes room for as
     /// many: whether there was anything to tell.
-    fn make_room(&mut self) -> bool {
-        false
-    }
+    fn make_room(&mut self) -> bool;
+}
+
+/// What [`Kernel::poll`] found.
+pub(crate) enum Polled {
+    Event(Event),
+    /// There is none; or none was found before, where only that was asked.
+    Empty,
+    /// The memory cannot be read, or not by this process:
+    /// [`pop`](Kernel::pop) answers.
+    NeedsSyscall,
 }
 
 /// A context, and where its owner is in the ring. Nobody else takes events.
@@ -90,10 +90,18 @@ impl Reaper {
     /// At the ring's head. A ring that cannot be read from there is not read.
     #[inline]
     fn find(context: &mut Context) -> Run<RingMap> {
+        if !context.is_own() {
+            return Run::at(&RingMap::NONE, 0);
+        }
         Run::new(context.map()).unwrap_or_else(|| {
             context.forget_map();
             Run::at(context.map(), 0)
         })
+    }
+
+    /// Whether there is no context: it has been destroyed, or taken out.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.context.as_raw() == AioContext::NONE
     }
 
     pub(crate) fn into_context(self) -> Context {
@@ -111,6 +119,9 @@ impl Reaper {
         &mut self,
         take: impl FnOnce(&mut Context) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
+        if !self.context.is_own() {
+            return Err(Errno::INVAL);
+        }
         self.make_room();
         let taken = take(&mut self.context);
         self.run = Reaper::find(&mut self.context);
@@ -124,26 +135,38 @@ impl Reaper {
 unsafe impl Kernel for Reaper {
     #[inline(always)]
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
-        // SAFETY: the caller's promise. A slice has no more than isize::MAX
-        // elements.
+        if !self.context.is_own() {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: the caller's promise, and the context is this process's own.
+        // A slice has no more than isize::MAX elements.
         unsafe { sys::io_submit(self.context.as_raw(), iocbs.len() as isize, iocbs.as_ptr()) }
     }
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Event> {
-        // SAFETY: of the context that is here, as they change together; and
-        // that is exclusively ours.
-        unsafe { self.run.next(self.context.map()) }
+    fn poll(&mut self, look: bool) -> Polled {
+        if !self.context.is_own() {
+            return Polled::NeedsSyscall;
+        }
+        // SAFETY: the run is of the context that is here, as they change
+        // together; that is this process's own, so its ring is mapped; and it
+        // is exclusively borrowed, so nobody else reads the ring.
+        if let Some(event) = unsafe { self.run.next(self.context.map()) } {
+            return Polled::Event(event);
+        }
+        if !look {
+            return Polled::Empty;
+        }
+        // SAFETY: as for `next`.
+        match unsafe { self.run.look(self.context.map()) } {
+            Some(Some(event)) => Polled::Event(event),
+            Some(None) => Polled::Empty,
+            None => Polled::NeedsSyscall,
+        }
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
         self.by_call(|context| context.ring().pop())
-    }
-
-    #[inline(always)]
-    fn read(&mut self) -> Option<Option<Event>> {
-        // SAFETY: as above.
-        unsafe { self.run.look(self.context.map()) }
     }
 
     fn wait(
@@ -162,6 +185,10 @@ unsafe impl Kernel for Reaper {
         self.context.check()
     }
 
+    fn is_copy(&self) -> bool {
+        !self.is_dead() && self.context.address_space().is_copy()
+    }
+
     fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno> {
         self.context.cancel(iocb)
     }
@@ -172,7 +199,7 @@ unsafe impl Kernel for Reaper {
         if self.context.as_raw() == AioContext::NONE {
             return Err(Errno::INVAL);
         }
-        self.take().end()
+        self.take().context.destroy()
     }
 
     fn take(&mut self) -> Reaper {
@@ -185,12 +212,9 @@ unsafe impl Kernel for Reaper {
         )
     }
 
-    fn end(self) -> Result<(), Errno> {
-        self.context.destroy()
-    }
-
     fn make_room(&mut self) -> bool {
-        self.run.publish(self.context.map())
+        // Not in a forked child: the ring is not mapped there.
+        self.context.is_own() && self.run.publish(self.context.map())
     }
 }
 

@@ -1,6 +1,26 @@
 //! [`Engine`]: slots and a kernel, and what passes between them. The layers
 //! above ([`queue`](crate::queue), [`scope`](crate::scope()),
 //! [`reactor`](crate::reactor)) differ in how they hand buffers in and out.
+//!
+//! # Invariant: user code never runs inside
+//! Wakers (their `clone`, `wake` and `drop`), destructors of buffers and of the
+//! data beside them, `Buffer::region`, `OwnsFd::raw_fd`, `Into<Op>` and
+//! implementations of `Lock` are user code: they may panic, and they may call
+//! back into the very queue, scope or reactor that called them. So none of them
+//! runs while an engine is borrowed, but for two moments at which nobody else
+//! can reach it:
+//!
+//! - in [`Slots::new`], before the owner exists: what the slots' last owner
+//!   has left in them (it was leaked) is dropped, one slot after the other;
+//! - in [`Slots::clear`], when the owner ends, which has it exclusively. One
+//!   destructor's panic does not keep the others from running.
+//!
+//! Everywhere else the engine *moves* payloads and wakers: in at
+//! [`stage`](Slots::stage), which drops nothing, and out at
+//! [`release`](Slots::release), which leaves nothing in the slot. The layers
+//! drop, wake and return what came out when they no longer borrow the engine,
+//! and have noted before where each operation is; so a panic there loses no
+//! slot, no operation and nobody's wake-up.
 
 mod kernel;
 mod slot;
@@ -8,32 +28,40 @@ mod slots;
 mod word;
 
 use core::mem::MaybeUninit;
+use core::time::Duration;
 
-pub(crate) use kernel::{Kernel, Reaper};
+pub(crate) use kernel::{Kernel, Polled, Reaper};
 #[allow(unreachable_pub, reason = "see there")]
 pub use slot::Extra;
-pub use slot::{Slot, Ticket};
-pub(crate) use slots::{At, Place, Slots};
+pub use slot::{RawSlot, Slot, Ticket};
+pub(crate) use slots::{At, Place, Released, Slots};
 
 use crate::abi::{Event, IOCB_CMD_POLL};
 use crate::context::SubmitError;
+use crate::drained::Drained;
 use crate::errno::Errno;
 use crate::wait::Wait;
 
 /// Operations that one io_submit is given, and events that one wait takes.
 pub(crate) const BATCH: usize = 32;
 
+/// How long to wait before the kernel is asked for room again.
+const ROOM: Duration = Duration::from_millis(1);
+
+/// How long to wait for the event of a poll that has ended, as the kernel says.
+const EVENT: Duration = Duration::from_millis(100);
+
 /// Operations in slots, and the kernel that runs them. Dropping it destroys
 /// the kernel's side first and the buffers then; those that the kernel may
 /// still hold (a forked child cannot know) are leaked.
-pub(crate) struct Engine<'s, B, X, K: Kernel> {
-    pub(crate) slots: Slots<'s, B, X>,
+pub(crate) struct Engine<'s, P, X: Extra, K: Kernel> {
+    pub(crate) slots: Slots<'s, P, X>,
     pub(crate) kernel: K,
 }
 
-impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
+impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// `kernel` has nothing in flight and no event.
-    pub(crate) fn new(array: &'s mut [Slot<B, X>], kernel: K) -> Engine<'s, B, X, K> {
+    pub(crate) fn new(array: &'s mut [RawSlot<P, X>], kernel: K) -> Engine<'s, P, X, K> {
         Engine {
             slots: Slots::new(array),
             kernel,
@@ -121,31 +149,32 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// Submits what is staged; an operation that is refused is done with the
     /// refusal as its result. Only for want of room in the kernel does it stop
     /// early, and that only while something is in flight, whose end makes
-    /// room.
+    /// room. Whether any was refused.
     ///
     /// # Safety
     /// As [`Engine::submit`].
     #[inline]
-    pub(crate) unsafe fn flush(&mut self) {
-        if self.slots.staged() > 0 {
-            // SAFETY: the caller's promise.
-            unsafe { self.flush_staged() }
-        }
+    pub(crate) unsafe fn flush(&mut self) -> bool {
+        // SAFETY: the caller's promise.
+        self.slots.staged() > 0 && unsafe { self.flush_staged() }
     }
 
     /// # Safety
     /// As [`Engine::flush`].
-    unsafe fn flush_staged(&mut self) {
+    unsafe fn flush_staged(&mut self) -> bool {
+        let mut refused = false;
         // SAFETY: the caller's promise.
         while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
             if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
-                return;
+                break;
             }
             self.settle_found();
             if let Some(at) = self.slots.unstage_first() {
                 self.settle(at, negated(errno));
+                refused = true;
             }
         }
+        refused
     }
 
     /// An operation that has ended, if memory tells of one: its slot, out of
@@ -173,35 +202,72 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
         Ok(())
     }
 
-    /// The same, waiting for it as long as anything is in flight.
+    /// Submits what is staged, and waits until an operation is done, as long as
+    /// there is any. Signals do not end it.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
     #[cold]
     #[inline(never)]
-    pub(crate) fn wait_for_one(&mut self) -> Result<(), Errno> {
+    pub(crate) unsafe fn wait_for_one(&mut self) -> Result<(), Errno> {
         loop {
             self.look_otherwise()?;
-            if self.slots.done() > 0 || self.slots.in_flight() == 0 {
+            if self.slots.done() > 0 {
                 return Ok(());
             }
-            self.wait(1, Wait::new())?;
+            // SAFETY: the caller's promise.
+            match unsafe { self.submit_and_wait(1, Wait::new()) } {
+                Ok(0) if self.slots.in_flight() > 0 => {}
+                Err(Errno::INTR) => {}
+                answer => return answer.map(drop),
+            }
+        }
+    }
+
+    /// Submits what is staged, and waits as [`wait`](Engine::wait) does. What
+    /// the kernel had no room for is submitted while it waits, as soon as there
+    /// is.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    pub(crate) unsafe fn submit_and_wait(
+        &mut self,
+        min_nr: usize,
+        wait: Wait<'_>,
+    ) -> Result<usize, Errno> {
+        // SAFETY: the caller's promise.
+        unsafe { self.flush() };
+        loop {
+            if self.slots.staged() == 0 {
+                return self.wait(min_nr, wait);
+            }
+            // What is in flight may be polls that never end, so the kernel is
+            // asked for room now and then.
+            let forever = wait.is_forever();
+            let slice = if forever { wait.timeout(ROOM) } else { wait };
+            let done = self.wait(min_nr, slice)?;
+            // SAFETY: the caller's promise.
+            unsafe { self.flush() };
+            if !forever || done >= min_nr {
+                return Ok(self.slots.done());
+            }
         }
     }
 
     /// The same as [`pop`](Engine::pop), if nothing is done that comes before.
     #[inline(always)]
     fn pop_after(&mut self, done: usize) -> Option<Option<(At, i64)>> {
-        let event = match self.kernel.next() {
-            // It ended before anything that is done: to be done, all that was
-            // found is taken first.
-            Some(event) => event,
-            None if done > 0 => return None,
-            None if self.slots.in_flight() == 0 => return Some(None),
-            None => match self.kernel.read()? {
-                Some(event) => event,
-                None => return Some(None),
-            },
-        };
-        // Where it is nobody's, nothing of ours is in the ring's memory.
-        self.ended(&event).map(Some)
+        if self.slots.in_flight() == 0 {
+            return if done > 0 { None } else { Some(None) };
+        }
+        // What was found ended before anything that is done: to be done, all
+        // that was found is taken first. What comes later does not.
+        match self.kernel.poll(done == 0) {
+            // Where it is nobody's, nothing of ours is in the ring's memory.
+            Polled::Event(event) => self.ended(&event).map(Some),
+            Polled::Empty if done == 0 => Some(None),
+            Polled::Empty | Polled::NeedsSyscall => None,
+        }
     }
 
     #[inline(always)]
@@ -260,18 +326,19 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     /// Settles those that were found to have ended, before one that will not be
     /// submitted is: they came first.
     fn settle_found(&mut self) {
-        while let Some(event) = self.kernel.next() {
+        while let Polled::Event(event) = self.kernel.poll(false) {
             if let Some((at, result)) = self.ended(&event) {
                 self.settle(at, result);
             }
         }
     }
 
-    /// Keeps the result of an operation that is over, or drops what nobody
-    /// waits for.
+    /// Keeps the result of an operation that is over, or frees the slot of one
+    /// that nobody waits for: a scope's, whose slots hold nothing that has a
+    /// destructor.
     fn settle(&mut self, at: At, result: i64) {
         if self.slots.extra(at).is_detached() {
-            drop(self.slots.release(at));
+            core::mem::forget(self.slots.release(at));
         } else {
             self.slots.keep(at, result);
         }
@@ -298,27 +365,28 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
     }
 
     /// Waits until nothing is in flight. Signals do not interrupt it. Polls
-    /// are cancelled first: nothing may ever end them.
+    /// are cancelled first: nothing may ever end them. Where that is refused (a
+    /// sandbox, gVisor) everything else is waited for, and then the context is
+    /// destroyed, which ends the polls; they are done with
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
     ///
     /// # Errors
-    /// Those of the wait, and the rest is still in flight. EINVAL in a forked
-    /// child, where the ring is not mapped and must not be looked at.
+    /// Those of the wait or of io_destroy, and the rest is still in flight.
+    /// EINVAL in a forked child.
     pub(crate) fn drain(&mut self) -> Result<(), Errno> {
         if self.slots.in_flight() == 0 {
             return Ok(());
         }
         self.kernel.check()?;
-        let mut last = None;
-        while let Some(at) = self.slots.in_flight_after(last) {
-            if self.slots.iocb(at).opcode == IOCB_CMD_POLL {
-                // One that has just ended refuses, and its event comes.
-                let iocb = core::ptr::from_ref(self.slots.iocb(at));
-                let _ = self.kernel.cancel(iocb);
-            }
-            last = Some(at);
-        }
+        let refusal = self.cancel_polls();
         while self.slots.in_flight() > 0 {
-            let wanted = self.slots.done() + self.slots.in_flight();
+            if refusal.is_some() && self.only_polls_in_flight() {
+                return self.end_polls(refusal == Some(Errno::INVAL));
+            }
+            let wanted = match refusal {
+                None => self.slots.done() + self.slots.in_flight(),
+                Some(_) => self.slots.done() + 1,
+            };
             match self.wait(wanted, Wait::new()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
@@ -327,28 +395,93 @@ impl<'s, B, X: Extra, K: Kernel> Engine<'s, B, X, K> {
         Ok(())
     }
 
-    /// Ends the kernel's side. What was in flight is done then, with
-    /// ECANCELED. An error: the kernel may still be at the buffers.
+    /// Cancels the polls in flight. Why one was refused: EINVAL only if no
+    /// other reason was given.
+    fn cancel_polls(&mut self) -> Option<Errno> {
+        let (mut last, mut refusal) = (None, None);
+        while let Some(at) = self.slots.in_flight_after(last) {
+            if self.slots.iocb(at).opcode == IOCB_CMD_POLL {
+                let iocb = core::ptr::from_ref(self.slots.iocb(at));
+                if let Err(errno) = self.kernel.cancel(iocb) {
+                    if errno != Errno::INVAL || refusal.is_none() {
+                        refusal = Some(errno);
+                    }
+                }
+            }
+            last = Some(at);
+        }
+        refusal
+    }
+
+    fn only_polls_in_flight(&mut self) -> bool {
+        let mut last = None;
+        while let Some(at) = self.slots.in_flight_after(last) {
+            if self.slots.iocb(at).opcode != IOCB_CMD_POLL {
+                return false;
+            }
+            last = Some(at);
+        }
+        true
+    }
+
+    /// Ends polls that could not be cancelled, by destroying the context.
+    /// `ending`: the kernel says of each that it is not to be cancelled (any
+    /// more), so it has ended, and its event comes in a moment.
+    #[cold]
+    fn end_polls(&mut self, ending: bool) -> Result<(), Errno> {
+        if ending {
+            let wanted = self.slots.done() + self.slots.in_flight();
+            match self.wait(wanted, Wait::new().timeout(EVENT)) {
+                Ok(_) if self.slots.in_flight() == 0 => return Ok(()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.destroy()
+    }
+
+    /// Ends the kernel's side. Of what was in flight the outcome is unknown.
+    /// An error: the kernel may still be at the buffers.
     pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
+        self.gather();
         self.kernel.destroy()?;
+        self.abandon();
+        Ok(())
+    }
+
+    /// No event comes for what is in flight (the context is destroyed, or a
+    /// forked child has inherited it): the outcome is unknown.
+    pub(crate) fn abandon(&mut self) {
         let mut last = None;
         while let Some(at) = self.slots.in_flight_after(last) {
             self.slots.end(at);
-            self.settle(at, negated(Errno::CANCELED));
+            self.settle(at, negated(Errno::OUTCOME_UNKNOWN));
             last = Some(at);
         }
-        Ok(())
     }
 }
 
-impl<B, X, K: Kernel> Engine<'_, B, X, K> {
+impl<P, X: Extra, K: Kernel> Engine<'_, P, X, K> {
     /// The kernel's side, with nothing in flight; the engine is dead.
     pub(crate) fn take(&mut self) -> K {
         self.kernel.take()
     }
 }
 
-impl<B, X, K: Kernel> Drop for Engine<'_, B, X, K> {
+impl<P, X: Extra> Engine<'_, P, X, Reaper> {
+    /// The context, with nothing in flight, to be used again.
+    ///
+    /// # Errors
+    /// `OUTCOME_UNKNOWN`: it had to be destroyed.
+    pub(crate) fn idle(&mut self, capacity: u32) -> Result<Drained, Errno> {
+        let reaper = self.take();
+        if reaper.is_dead() {
+            return Err(Errno::OUTCOME_UNKNOWN);
+        }
+        Ok(Drained::from_reaper(reaper, capacity))
+    }
+}
+
+impl<P, X: Extra, K: Kernel> Drop for Engine<'_, P, X, K> {
     fn drop(&mut self) {
         let idle = self.slots.in_flight() == 0;
         let destroyed = self.kernel.destroy();

@@ -1,26 +1,35 @@
 //! [`Slot`], the place of one operation, and [`Ticket`], its name.
 
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::slots::At;
 use super::word::Word;
 use crate::abi::Iocb;
 
-/// The place of one operation: its iocb and its buffer. A queue, a scope or a
-/// reactor is given an array of them.
+/// The place of one operation: its iocb, and what the operation carries (its
+/// buffer, and what the caller sent along). A queue, a scope or a reactor is
+/// given an array of them.
 ///
-/// Dropping a slot drops no buffer: if the owner of the array was leaked, the
-/// kernel may still be at it.
-pub struct Slot<B, X = ()> {
+/// Dropping a slot drops nothing that an operation carried: if the owner of the
+/// array was leaked, the kernel may still be writing to the buffer.
+pub struct RawSlot<P, X = ()> {
     pub(super) iocb: Iocb,
-    pub(super) buffer: MaybeUninit<Option<B>>,
+    /// Written from staging to release; nothing while the slot is free.
+    pub(super) payload: MaybeUninit<P>,
     pub(super) result: i64,
     /// The next in the list that the slot is in.
     pub(super) next: At,
     /// The part of the generation that does not fit into the word.
     pub(super) lap: u32,
+    /// [`Extra::NEW`] while the slot is free, so that a free slot holds nothing
+    /// with a destructor.
     pub(super) extra: X,
 }
+
+/// The slot of an operation of a [`Queue`](crate::Queue): room for its buffer
+/// `B` and for data `T` of the caller's.
+pub type Slot<B, T = ()> = RawSlot<(Option<B>, T)>;
 
 /// What a slot holds for its layer besides.
 #[allow(
@@ -28,7 +37,7 @@ pub struct Slot<B, X = ()> {
     reason = "in the bounds of public items, and nobody's to implement"
 )]
 pub trait Extra {
-    /// In an empty slot.
+    /// In a free slot. Dropping it runs no code of the user's.
     const NEW: Self;
 
     /// Nobody waits for the operation: its slot is free when it has ended.
@@ -41,11 +50,11 @@ impl Extra for () {
     const NEW: () = ();
 }
 
-impl<B, X: Extra> Slot<B, X> {
+impl<P, X: Extra> RawSlot<P, X> {
     /// An empty slot.
-    pub const NEW: Slot<B, X> = Slot {
+    pub const NEW: RawSlot<P, X> = RawSlot {
         iocb: Iocb::EMPTY,
-        buffer: MaybeUninit::uninit(),
+        payload: MaybeUninit::uninit(),
         result: 0,
         next: At::END,
         lap: 0,
@@ -58,12 +67,19 @@ impl<B, X: Extra> Slot<B, X> {
     /// let slots = linux_aio::Slot::<Box<[u8]>>::array::<64>();
     /// assert_eq!(slots.len(), 64);
     /// ```
-    pub const fn array<const N: usize>() -> [Slot<B, X>; N] {
-        [const { Slot::NEW }; N]
+    pub const fn array<const N: usize>() -> [RawSlot<P, X>; N] {
+        [const { RawSlot::NEW }; N]
+    }
+
+    /// Drops what an owner that was leaked has left in the slot, but for the
+    /// payload, which the kernel may still be using. User code runs here: the
+    /// slot holds nothing of the old owner's before it does.
+    pub(super) fn vacate(&mut self) {
+        drop(core::mem::replace(&mut self.extra, X::NEW));
     }
 }
 
-impl<B, X> Slot<B, X> {
+impl<P, X> RawSlot<P, X> {
     #[inline(always)]
     pub(super) fn word(&self) -> Word {
         Word(self.iocb.data)
@@ -91,16 +107,32 @@ impl<B, X> Slot<B, X> {
     }
 }
 
-impl<B, X> core::fmt::Debug for Slot<B, X> {
+impl<P, X> core::fmt::Debug for RawSlot<P, X> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Slot").finish_non_exhaustive()
     }
 }
 
-/// Names one operation of one owner, for ever: no later one in the same slot
-/// has the same ticket.
+/// Names one operation of one queue. No other operation has an equal ticket:
+/// neither a later one in the same slot, nor one of another queue, wherever its
+/// slots come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(super) word: Word,
     pub(super) lap: u32,
+    pub(super) owner: OwnerId,
+}
+
+/// Names one owner of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct OwnerId(u32);
+
+impl OwnerId {
+    /// Returns an id that no other owner has. (The count comes round after
+    /// 2^32 owners: then two tickets are equal only if, besides, their slots
+    /// have had equally many operations.)
+    pub(super) fn next() -> OwnerId {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        OwnerId(NEXT.fetch_add(1, Relaxed))
+    }
 }

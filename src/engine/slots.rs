@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use super::slot::{Slot, Ticket};
+use super::slot::{Extra, OwnerId, RawSlot, Ticket};
 use super::word::{MOST, Word};
 use crate::abi::{Event, Iocb};
 
@@ -50,18 +50,20 @@ pub(crate) struct Batch<'b> {
 }
 
 /// What a slot gives back.
-pub(crate) struct Released<B> {
+pub(crate) struct Released<P, X> {
     pub(crate) ticket: Ticket,
-    pub(crate) buffer: Option<B>,
+    pub(crate) payload: P,
+    pub(crate) extra: X,
 }
 
 /// The slots of one owner, who has the array to himself.
 ///
 /// Of a list without elements only the length means something, and the chain's
 /// first is then its first free one.
-pub(crate) struct Slots<'s, B, X> {
-    base: NonNull<Slot<B, X>>,
+pub(crate) struct Slots<'s, P, X> {
+    base: NonNull<RawSlot<P, X>>,
     len: u32,
+    owner: OwnerId,
     first_staged: At,
     last_staged: At,
     staged: u32,
@@ -72,24 +74,28 @@ pub(crate) struct Slots<'s, B, X> {
     done: u32,
     /// Done, and in no list.
     told: u32,
-    array: PhantomData<&'s mut [Slot<B, X>]>,
+    array: PhantomData<&'s mut [RawSlot<P, X>]>,
 }
 
 // SAFETY: the array is exclusively borrowed, and its elements may be sent.
-unsafe impl<B: Send, X: Send> Send for Slots<'_, B, X> {}
+unsafe impl<P: Send, X: Send> Send for Slots<'_, P, X> {}
 
-impl<'s, B, X> Slots<'s, B, X> {
+impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// From one slot to the next. An array of slots that are too large for
     /// this has none that is used.
-    const SIZE: u32 = size_of::<Slot<B, X>>() as u32;
+    const SIZE: u32 = size_of::<RawSlot<P, X>>() as u32;
 
-    /// Takes the array, all of it free, whatever it held: a buffer in it is
+    /// Takes the array, all of it free, whatever it held: a payload in it is
     /// one whose owner was leaked, and stays leaked. Old tickets stay dead.
-    pub(crate) fn new(array: &'s mut [Slot<B, X>]) -> Slots<'s, B, X> {
+    ///
+    /// The slots hold nothing of the old owner's (wakers included) before this
+    /// owner exists: the destructors that run here meet slots that are nobody's.
+    pub(crate) fn new(array: &'s mut [RawSlot<P, X>]) -> Slots<'s, P, X> {
+        array.iter_mut().for_each(RawSlot::vacate);
         let len = array
             .len()
             .min(MOST)
-            .min(MOST_BYTES / size_of::<Slot<B, X>>());
+            .min(MOST_BYTES / size_of::<RawSlot<P, X>>());
         let mut next = At(0);
         for (index, slot) in array.iter_mut().take(len).enumerate() {
             slot.free(slot.word().at(index as u32));
@@ -100,6 +106,7 @@ impl<'s, B, X> Slots<'s, B, X> {
         Slots {
             base: NonNull::from(array).cast(),
             len: len as u32,
+            owner: OwnerId::next(),
             first_staged: first,
             last_staged: At::END,
             staged: 0,
@@ -129,13 +136,18 @@ impl<'s, B, X> Slots<'s, B, X> {
         self.done as usize
     }
 
+    /// The number of free slots.
+    pub(crate) fn free(&self) -> usize {
+        (self.len - self.staged - self.in_flight - self.done - self.told) as usize
+    }
+
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         !self.first_free.is_slot()
     }
 
     #[inline]
-    fn slot(&mut self, at: At) -> &mut Slot<B, X> {
+    fn slot(&mut self, at: At) -> &mut RawSlot<P, X> {
         debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
         // SAFETY: the array is exclusively ours for 's, and `at` is one of its
         // slots: `new` put no other into the lists, and nothing from outside (a
@@ -167,19 +179,16 @@ impl<'s, B, X> Slots<'s, B, X> {
 
     /// Puts an operation into a free slot, at the end of those to be
     /// submitted. There must be one: see [`is_full`](Slots::is_full). Without,
-    /// the buffer is leaked, and the ticket names nothing.
+    /// the payload is leaked, and the ticket names nothing. No destructor runs.
     #[inline]
-    pub(crate) fn stage(
-        &mut self,
-        iocb: &Iocb,
-        buffer: MaybeUninit<Option<B>>,
-        extra: X,
-    ) -> Ticket {
-        let at = self.first_free;
+    pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<P>, extra: X) -> Ticket {
+        let (at, owner) = (self.first_free, self.owner);
         if !at.is_slot() {
+            core::mem::forget(extra);
             return Ticket {
                 word: Word::NOBODY,
                 lap: 0,
+                owner,
             };
         }
         let slot = self.slot(at);
@@ -190,13 +199,14 @@ impl<'s, B, X> Slots<'s, B, X> {
             reserved2: slot.iocb.reserved2,
             ..*iocb
         };
-        slot.buffer = buffer;
-        slot.extra = extra;
+        slot.payload = payload;
+        // What it replaces is `Extra::NEW`, which has nothing to be dropped.
+        core::mem::forget(core::mem::replace(&mut slot.extra, extra));
         let (word, next, lap) = (staged.unstaged(), slot.next, slot.lap);
         self.first_free = next;
         self.last_staged = at;
         self.staged += 1;
-        Ticket { word, lap }
+        Ticket { word, lap, owner }
     }
 
     /// The first of the staged operations, as many as fit into `batch`, ready
@@ -359,17 +369,18 @@ impl<'s, B, X> Slots<'s, B, X> {
     }
 
     /// Frees the slot of an operation that is in no list and not in flight,
-    /// and gives back what it held.
+    /// and gives back what it held. It holds nothing then.
     #[inline]
-    pub(crate) fn release(&mut self, at: At) -> Released<B> {
-        let next = self.first_free;
+    pub(crate) fn release(&mut self, at: At) -> Released<P, X> {
+        let (next, owner) = (self.first_free, self.owner);
         let slot = self.slot(at);
         let (word, lap) = (slot.word(), slot.lap);
         slot.free(word);
         slot.next = next;
-        // SAFETY: the slot held an operation, so the buffer was written, and
+        // SAFETY: the slot held an operation, so the payload was written, and
         // it is read once: the slot is free now.
-        let buffer = unsafe { slot.buffer.assume_init_read() };
+        let payload = unsafe { slot.payload.assume_init_read() };
+        let extra = core::mem::replace(&mut slot.extra, X::NEW);
         // It comes between the staged ones and the free ones.
         self.first_free = at;
         if self.staged == 0 {
@@ -378,8 +389,9 @@ impl<'s, B, X> Slots<'s, B, X> {
             self.slot(self.last_staged).next = at;
         }
         Released {
-            ticket: Ticket { word, lap },
-            buffer,
+            ticket: Ticket { word, lap, owner },
+            payload,
+            extra,
         }
     }
 
@@ -387,8 +399,9 @@ impl<'s, B, X> Slots<'s, B, X> {
     #[inline]
     pub(crate) fn find(&mut self, ticket: Ticket) -> Option<Place> {
         let at = self.at(ticket.word)?;
+        let owner = self.owner;
         let slot = self.slot(at);
-        if slot.lap != ticket.lap {
+        if slot.lap != ticket.lap || owner != ticket.owner {
             return None;
         }
         ticket.word.place(slot.word(), at)
@@ -419,36 +432,80 @@ impl<'s, B, X> Slots<'s, B, X> {
         None
     }
 
-    /// Drops the buffers of all operations; of those in flight only if the
-    /// kernel has let go of them, else they are leaked.
-    pub(crate) fn clear(&mut self, kernel_let_go: bool) {
-        while let Some(at) = self.unstage_first() {
-            drop(self.release(at));
+    /// Empties every slot: drops what the operations carried, of those in flight
+    /// only if `completed` (the kernel uses their buffers no more), else it is
+    /// leaked.
+    ///
+    /// A destructor that panics does not keep the others from running.
+    pub(crate) fn clear(&mut self, completed: bool) {
+        struct Rest<'a, 's, P, X: Extra> {
+            slots: &'a mut Slots<'s, P, X>,
+            completed: bool,
+            /// The last slot that was in no list.
+            last: Option<At>,
         }
-        while let Some((at, _)) = self.take_done() {
-            drop(self.release(at));
-        }
-        // Whoever was told of them has been leaked.
-        let mut last = None;
-        while self.told > 0 {
-            last = self.next_after(last, Word::is_told);
-            let Some(at) = last else { break };
-            self.take_done_at(at);
-            drop(self.release(at));
-        }
-        let mut last = None;
-        while self.in_flight > 0 {
-            last = self.in_flight_after(last);
-            let Some(at) = last else { return };
-            self.end(at);
-            let released = self.release(at);
-            if kernel_let_go {
-                drop(released);
-            } else {
-                core::mem::forget(released);
+
+        impl<P, X: Extra> Rest<'_, '_, P, X> {
+            fn drop_all(&mut self) {
+                while let Some(at) = self.slots.take_any(&mut self.last) {
+                    let owned = self.completed || !at.in_flight;
+                    let Released { payload, extra, .. } = self.slots.release(at.slot);
+                    let payload = MaybeUninit::new(payload);
+                    if owned {
+                        // SAFETY: written a line before, and read here alone.
+                        drop((unsafe { payload.assume_init() }, extra));
+                    }
+                }
             }
         }
+
+        impl<P, X: Extra> Drop for Rest<'_, '_, P, X> {
+            fn drop(&mut self) {
+                self.drop_all();
+            }
+        }
+
+        let mut rest = Rest {
+            slots: self,
+            completed,
+            last: None,
+        };
+        rest.drop_all();
     }
+
+    /// Takes an operation out of its list, ready to be released: any. Those
+    /// that are in none come last, in the order of their slots, behind `last`.
+    fn take_any(&mut self, last: &mut Option<At>) -> Option<Unlisted> {
+        let listed = |slot| Unlisted {
+            slot,
+            in_flight: false,
+        };
+        if let Some(at) = self.unstage_first() {
+            return Some(listed(at));
+        }
+        if let Some((at, _)) = self.take_done() {
+            return Some(listed(at));
+        }
+        if self.told + self.in_flight == 0 {
+            return None;
+        }
+        let slot = self.next_after(*last, |word| word.is_told() || word.is_in_flight())?;
+        *last = Some(slot);
+        let in_flight = self.slot(slot).word().is_in_flight();
+        if in_flight {
+            self.end(slot);
+        } else {
+            // Its future has been leaked.
+            self.take_done_at(slot);
+        }
+        Some(Unlisted { slot, in_flight })
+    }
+}
+
+/// An operation that is in no list.
+struct Unlisted {
+    slot: At,
+    in_flight: bool,
 }
 
 #[cfg(test)]
@@ -456,9 +513,11 @@ mod tests {
     use super::*;
     use crate::opcode::FSync;
 
+    extern crate std;
+
     /// Stages an operation and takes it back.
     fn pass(slots: &mut Slots<'_, (), ()>) -> Ticket {
-        let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(None), ());
+        let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
         assert_eq!(slots.find(ticket), Some(Place::Staged(At(0))));
         let at = slots.unstage_first().unwrap();
         assert_eq!(slots.release(at).ticket, ticket);
@@ -468,7 +527,7 @@ mod tests {
 
     #[test]
     fn a_generation_that_comes_round_is_of_another_lap() {
-        let mut array = [Slot::NEW];
+        let mut array = [RawSlot::NEW];
         let mut slots = Slots::new(&mut array);
         let first = pass(&mut slots);
         // As if all others but one had been.
@@ -478,5 +537,33 @@ mod tests {
         let again = pass(&mut slots);
         assert_eq!((again.word, again.lap), (first.word, first.lap + 1));
         assert_eq!(slots.find(first), None);
+    }
+
+    #[test]
+    fn a_ticket_of_another_owner_never_matches() {
+        let (mut one, mut two) = ([RawSlot::NEW], [RawSlot::NEW]);
+        let (mut one, mut two) = (Slots::new(&mut one), Slots::new(&mut two));
+        let ticket = one.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
+        let other = two.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
+        assert_ne!(ticket, other);
+        assert_eq!((one.find(other), two.find(ticket)), (None, None));
+    }
+
+    #[test]
+    fn a_ticket_never_matches_in_a_slot_that_was_moved() {
+        let mut array = [RawSlot::NEW, RawSlot::NEW];
+        let mut slots = Slots::new(&mut array);
+        let old: std::vec::Vec<_> = (0..4).map(|_| pass(&mut slots)).collect();
+        array.swap(0, 1);
+        let mut slots = Slots::new(&mut array);
+        for _ in 0..8 {
+            let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
+            assert!(
+                old.iter()
+                    .all(|&old| old != ticket && slots.find(old).is_none())
+            );
+            let at = slots.unstage_first().unwrap();
+            slots.release(at);
+        }
     }
 }

@@ -8,12 +8,13 @@ use core::marker::PhantomData;
 ///
 /// What runs inside is short but for buffered file I/O, which the kernel does
 /// within `io_submit`. The reactor never nests its calls, and calls nothing of
-/// yours inside: no waker, no buffer's destructor.
+/// yours inside: no waker, no destructor.
 ///
 /// # Safety
-/// While one `f` runs, none of another thread does by the same lock, and what
-/// one wrote the next sees. `with` calls `f` once and returns what it returned;
-/// it does not panic once `f` has begun.
+/// - While one `f` runs, none of another thread does by the same lock, and what
+///   one wrote the next sees.
+/// - `with` calls `f` exactly once and returns what it returned. It never
+///   panics: a future that is dropped could not leave the reactor's lists then.
 pub unsafe trait Lock {
     /// Free.
     const NEW: Self;
@@ -42,7 +43,8 @@ unsafe impl Lock for Local {
 pub struct Shared(std::sync::Mutex<()>);
 
 #[cfg(feature = "std")]
-// SAFETY: the mutex is held while `f` runs.
+// SAFETY: the mutex is held while `f` runs. Locking one that this thread does
+// not hold does not panic, and the reactor never nests.
 unsafe impl Lock for Shared {
     const NEW: Shared = Shared(std::sync::Mutex::new(()));
 

@@ -7,13 +7,15 @@ use core::pin::Pin;
 use core::ptr::NonNull;
 use core::task::{Context as Task, Poll, Waker};
 
+use super::deferred::Deferred;
+use super::eventfd::Signals;
 use super::lock::Lock;
-use super::room::Place;
+use super::waiters::Waiter;
 use super::{Awaited, Inside, Reactor};
 use crate::abi::{IOCB_CMD_POLL, Iocb};
 use crate::buffer::Buffer;
 use crate::completion::{Finished, result};
-use crate::engine::{Extra, Place as Where, Ticket};
+use crate::engine::{Place, Released, Ticket};
 
 /// An operation of a [`Reactor`]'s, as a future: its result, and its buffer if
 /// it has one.
@@ -21,215 +23,268 @@ use crate::engine::{Extra, Place as Where, Ticket};
 /// It begins when it is first polled. Dropped before that, it gives up its
 /// buffer at once; dropped later, the reactor keeps the buffer until the kernel
 /// has let go of it.
+///
+/// # Panics
+/// Polled again after it was ready, it panics, as std's futures do.
 #[must_use = "futures do nothing unless polled"]
-pub struct Running<'r, 's, B: Buffer + 'static, L: Lock> {
-    reactor: &'r Reactor<'s, B, L>,
-    state: State<B>,
-    place: Place,
+pub struct Running<'a, 'r, B: Buffer + 'static, L: Lock, T = ()> {
+    reactor: &'a Reactor<'r, B, L, T>,
+    state: State<B, T>,
+    waiter: Waiter,
 }
 
-enum State<B> {
-    /// Not begun.
-    Ready(Iocb, MaybeUninit<Option<B>>),
+/// What an operation carries.
+type Payload<B, T> = (Option<B>, T);
+
+/// What its slot gives back.
+type Ended<B, T> = Released<Payload<B, T>, Awaited>;
+
+/// It has no destructor, so that assigning one runs no user code.
+enum State<B, T> {
+    /// Not begun. The eventfd of the operation's own, if the reactor signals
+    /// it.
+    Ready(Iocb, Option<i32>, MaybeUninit<Payload<B, T>>),
     Begun(Ticket),
+    /// The result is here, and was not returned yet.
+    Done(i64, MaybeUninit<Payload<B, T>>),
     Over,
 }
 
-// SAFETY: the place is touched under the reactor's lock alone; all else may be
-// sent if the buffer may, and the reactor shared.
-unsafe impl<B: Buffer + Send + 'static, L: Lock + Sync> Send for Running<'_, '_, B, L> {}
+// SAFETY: the waiter is touched under the reactor's lock alone; all else may be
+// sent if buffer and data may, and the reactor shared.
+unsafe impl<B: Buffer + Send + 'static, L: Lock + Sync, T: Send> Send for Running<'_, '_, B, L, T> {}
 
-impl<'r, 's, B: Buffer + 'static, L: Lock> Running<'r, 's, B, L> {
+impl<'a, 'r, B: Buffer + 'static, L: Lock, T> Running<'a, 'r, B, L, T> {
     pub(super) fn new(
-        reactor: &'r Reactor<'s, B, L>,
+        reactor: &'a Reactor<'r, B, L, T>,
         iocb: Iocb,
-        buffer: MaybeUninit<Option<B>>,
-    ) -> Running<'r, 's, B, L> {
+        own_eventfd: Option<i32>,
+        payload: MaybeUninit<Payload<B, T>>,
+    ) -> Running<'a, 'r, B, L, T> {
         Running {
             reactor,
-            state: State::Ready(iocb, buffer),
-            place: Place::new(),
+            state: State::Ready(iocb, own_eventfd, payload),
+            waiter: Waiter::new(),
         }
     }
 }
 
-/// What a poll came to, for what is done outside the lock.
-enum Step<B> {
-    Wait,
-    Begun(Ticket),
-    Done(i64, Option<B>),
-}
+impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
+    type Output = Finished<B, T>;
 
-impl<B: Buffer + 'static, L: Lock> Future for Running<'_, '_, B, L> {
-    type Output = Finished<B>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Finished<B>> {
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Finished<B, T>> {
         // SAFETY: nothing is moved out of it but what need not be pinned; the
-        // place stays.
+        // waiter stays.
         let this = unsafe { self.get_unchecked_mut() };
-        let place = NonNull::from(&this.place);
-        // Outside the lock: both are the executor's code.
+        let waiter = NonNull::from(&this.waiter);
+        // Outside the lock: it is the executor's code.
         let mut waker = Some(task.waker().clone());
         let (reactor, state) = (this.reactor, &mut this.state);
-        let (step, old, callee) = reactor.with(|inside| {
-            let (step, old) = match state {
-                // SAFETY: the place is this future's, which is pinned and
-                // leaves the list when it is dropped.
-                State::Ready(iocb, buffer) => unsafe {
-                    inside.begin(iocb, buffer, place, &mut waker, reactor.batched)
-                },
+        let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
+        reactor.with(|inside| {
+            deferred.drop[0] = match state {
+                // SAFETY: the waiter is this future's, which is pinned and
+                // leaves the lists when it is dropped.
+                State::Ready(..) => unsafe { inside.begin(state, waiter, &mut waker) },
                 State::Begun(ticket) => inside.step(*ticket, &mut waker),
-                State::Over => (Step::Wait, None),
+                State::Done(..) | State::Over => None,
             };
-            let freed = matches!(step, Step::Done(..));
-            let callee = if freed { inside.room.call() } else { None };
-            (step, old, callee)
+            if let State::Begun(ticket) = *state {
+                if let Some((result, ended)) = inside.take_done(ticket) {
+                    *state = State::Done(result, MaybeUninit::new(ended.payload));
+                    signals.own = ended.extra.own_eventfd;
+                    deferred.drop[1] = ended.extra.waker;
+                    deferred.wake = inside.call();
+                }
+            }
+            signals.reactor = inside.asks_for_turn();
         });
-        // A slot that was just taken for this one has its buffer now, and a
-        // finished one is over: `State` has no destructor that could run twice.
-        match &step {
-            Step::Wait => {}
-            Step::Begun(ticket) => this.state = State::Begun(*ticket),
-            Step::Done(..) => this.state = State::Over,
-        }
-        drop(old);
-        drop(waker);
-        if let Some(callee) = callee {
-            callee.wake();
-        }
-        match step {
-            Step::Done(res, buffer) => Poll::Ready(Finished {
-                result: result(res),
-                buffer,
-            }),
-            Step::Wait | Step::Begun(_) => Poll::Pending,
+        // All that follows is user code: where the operation is has been noted.
+        deferred.drop[2] = waker;
+        signals.send(reactor.eventfd);
+        deferred.run();
+        match core::mem::replace(&mut this.state, State::Over) {
+            State::Done(res, payload) => {
+                // SAFETY: written when the slot was released, and read here
+                // alone: the state is `Over` now.
+                let (buffer, data) = unsafe { payload.assume_init() };
+                Poll::Ready(Finished {
+                    result: result(res),
+                    buffer,
+                    data,
+                })
+            }
+            State::Over => panic!("a future of a reactor was polled after it was ready"),
+            state @ (State::Ready(..) | State::Begun(_)) => {
+                this.state = state;
+                Poll::Pending
+            }
         }
     }
 }
 
-impl<B: Buffer + 'static> Inside<'_, B> {
+impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     /// Takes a slot and begins, or waits for one. The waker that this one
     /// replaces comes back.
     ///
     /// # Safety
-    /// As for `Room::enter`. If the step is `Begun` or `Done`, the buffer has
-    /// been moved out.
+    /// As for the [`Waiters`](super::waiters::Waiters).
     unsafe fn begin(
         &mut self,
-        iocb: &Iocb,
-        buffer: &mut MaybeUninit<Option<B>>,
-        place: NonNull<Place>,
+        state: &mut State<B, T>,
+        waiter: NonNull<Waiter>,
         waker: &mut Option<Waker>,
-        batched: bool,
-    ) -> (Step<B>, Option<Waker>) {
-        if self.engine.slots.is_full() {
-            let Some(waker) = waker.take() else {
-                return (Step::Wait, None);
-            };
+    ) -> Option<Waker> {
+        let State::Ready(iocb, own_eventfd, payload) = state else {
+            return None;
+        };
+        let old = if self.waiters.is_empty() && !self.engine.slots.is_full() {
+            None
+        } else {
+            let free = self.engine.slots.free();
             // SAFETY: the caller's promise.
-            return (Step::Wait, unsafe { self.room.enter(place, waker) });
-        }
-        // SAFETY: the caller's promise.
-        let (old, _) = unsafe { self.room.leave(place) };
-        let buffer = core::mem::replace(buffer, MaybeUninit::uninit());
-        let ticket = self.engine.slots.stage(iocb, buffer, Awaited::NEW);
-        if !batched {
+            match unsafe { self.waiters.arrive(waiter, free) } {
+                (true, old) => old,
+                (false, _) => {
+                    let waker = waker.take()?;
+                    // SAFETY: the caller's promise.
+                    return unsafe { self.waiters.enter(waiter, waker) };
+                }
+            }
+        };
+        let awaited = Awaited {
+            waker: waker.take(),
+            dropped: false,
+            own_eventfd: *own_eventfd,
+        };
+        let payload = core::mem::replace(payload, MaybeUninit::uninit());
+        let ticket = self.engine.slots.stage(iocb, payload, awaited);
+        // Before anything else: the payload is in the slot now.
+        *state = State::Begun(ticket);
+        if !self.batched {
             self.flush();
         }
-        match self.step(ticket, waker) {
-            (Step::Wait, _) => (Step::Begun(ticket), old),
-            (done, _) => (done, old),
+        self.look_for(ticket);
+        old
+    }
+
+    /// Sees to it that an operation is done if it has ended, and replaces the
+    /// waker of one that has not. The old one comes back.
+    fn step(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> Option<Waker> {
+        self.look_for(ticket);
+        match self.engine.slots.find(ticket) {
+            Some(Place::Staged(at) | Place::InFlight(at)) => {
+                let awaited = self.engine.slots.extra(at);
+                core::mem::replace(&mut awaited.waker, waker.take())
+            }
+            Some(Place::Done(_)) | None => None,
         }
     }
 
-    /// Whether the operation is done; if not, who is to be woken then.
-    fn step(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> (Step<B>, Option<Waker>) {
-        let mut place = self.engine.slots.find(ticket);
-        if let Some(Where::InFlight(_)) = place {
-            // It may have ended since somebody looked. What else has is news
-            // for the next `turn`. An error will be told there, too.
+    /// Looks at the ring if the operation may have ended since somebody did.
+    /// What else has is news for the next `turn`. An error will be told there,
+    /// too.
+    fn look_for(&mut self, ticket: Ticket) {
+        if let Some(Place::InFlight(_)) = self.engine.slots.find(ticket) {
             let _ = self.engine.wait(0, crate::Wait::poll());
-            place = self.engine.slots.find(ticket);
         }
-        match place {
-            Some(Where::Done(at)) => {
-                let old = self.engine.slots.extra(at).waker.take();
-                let (res, buffer) = self.take(at);
-                (Step::Done(res, buffer), old)
+    }
+
+    /// The result of an operation if it is done, and what its slot held, which
+    /// is free then.
+    fn take_done(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
+        match self.engine.slots.find(ticket) {
+            Some(Place::Done(at)) => {
+                let res = self.engine.slots.take_done_at(at);
+                Some((res, self.engine.slots.release(at)))
             }
-            Some(Where::Staged(at) | Where::InFlight(at)) => {
-                let awaited = self.engine.slots.extra(at);
-                let old = core::mem::replace(&mut awaited.waker, waker.take());
-                (Step::Wait, old)
-            }
-            // Not known to happen: who polls has not taken it yet.
-            None => (Step::Wait, None),
+            _ => None,
         }
     }
 
     /// Nobody waits for the operation any more. What is left of it comes back,
-    /// to be dropped outside the lock, and whether a slot was freed.
-    fn forsake(&mut self, ticket: Ticket) -> (Option<Option<B>>, Option<Waker>, bool) {
+    /// to be dropped outside the lock.
+    fn forsake(&mut self, ticket: Ticket) -> Left<B, T> {
         match self.engine.slots.find(ticket) {
-            Some(Where::InFlight(at)) => {
+            Some(Place::InFlight(at)) => {
                 let awaited = self.engine.slots.extra(at);
                 awaited.dropped = true;
-                let old = awaited.waker.take();
+                let waker = awaited.waker.take();
                 if self.engine.slots.iocb(at).opcode == IOCB_CMD_POLL {
                     // One that has just ended refuses, and its event comes.
                     let _ = self.engine.cancel(ticket);
                 }
-                (None, old, false)
+                Left::Waker(waker)
             }
-            Some(Where::Staged(at)) => {
-                let old = self.engine.slots.extra(at).waker.take();
+            Some(Place::Staged(at)) => {
                 self.engine.slots.unstage(at);
-                (Some(self.engine.slots.release(at).buffer), old, true)
+                let mut ended = self.engine.slots.release(at);
+                // It has not ended, and never will.
+                ended.extra.own_eventfd = None;
+                Left::Ended(ended)
             }
-            Some(Where::Done(at)) => {
-                let old = self.engine.slots.extra(at).waker.take();
-                (Some(self.take(at).1), old, true)
-            }
-            None => (None, None, false),
+            Some(Place::Done(_)) => match self.take_done(ticket) {
+                Some((_, ended)) => Left::Ended(ended),
+                None => Left::Waker(None),
+            },
+            None => Left::Waker(None),
         }
     }
 }
 
-impl<B: Buffer + 'static, L: Lock> Drop for Running<'_, '_, B, L> {
+/// What is left of an operation that nobody waits for.
+enum Left<B, T> {
+    Waker(Option<Waker>),
+    Ended(Ended<B, T>),
+}
+
+impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
     fn drop(&mut self) {
-        let place = NonNull::from(&self.place);
-        let state = &mut self.state;
-        let (rest, old, callee) = self.reactor.with(|inside| match state {
-            State::Ready(..) => {
-                // SAFETY: the place is this future's, and this its last use.
-                let (waker, called) = unsafe { inside.room.leave(place) };
-                // A slot that was meant for this one is the next one's.
-                let callee = if called { inside.room.call() } else { None };
-                (None, waker, callee)
+        let waiter = NonNull::from(&self.waiter);
+        let reactor = self.reactor;
+        let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
+        // Dropped last, also if something before it panics.
+        let mut _payload = None;
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Over => {}
+            // SAFETY: written when the slot was released, and not returned.
+            State::Done(_, left) => _payload = Some(unsafe { left.assume_init() }),
+            State::Ready(_, _, left) => {
+                // SAFETY: written at the beginning, and not moved to a slot.
+                _payload = Some(unsafe { left.assume_init() });
+                reactor.with(|inside| {
+                    // SAFETY: the waiter is this future's, and this its last
+                    // use.
+                    deferred.drop[0] = unsafe { inside.waiters.leave(waiter) };
+                    // A slot that was meant for this one is the next one's.
+                    deferred.wake = inside.call();
+                    signals.reactor = inside.asks_for_turn();
+                });
             }
-            State::Begun(ticket) => {
-                let (rest, waker, freed) = inside.forsake(*ticket);
-                let callee = if freed { inside.room.call() } else { None };
-                (rest, waker, callee)
-            }
-            State::Over => (None, None, None),
-        });
-        drop((rest, old));
-        if let Some(callee) = callee {
-            callee.wake();
+            State::Begun(ticket) => reactor.with(|inside| {
+                match inside.forsake(ticket) {
+                    Left::Waker(waker) => deferred.drop[0] = waker,
+                    Left::Ended(ended) => {
+                        _payload = Some(ended.payload);
+                        deferred.drop[0] = ended.extra.waker;
+                        signals.own = ended.extra.own_eventfd;
+                    }
+                }
+                deferred.wake = inside.call();
+                signals.reactor = inside.asks_for_turn();
+            }),
         }
-        if let State::Ready(_, buffer) = &mut self.state {
-            // SAFETY: written at the beginning, and not moved out yet.
-            unsafe { buffer.assume_init_drop() };
-        }
+        signals.send(reactor.eventfd);
+        deferred.run();
     }
 }
 
-impl<B: Buffer + 'static, L: Lock> fmt::Debug for Running<'_, '_, B, L> {
+impl<B: Buffer + 'static, L: Lock, T> fmt::Debug for Running<'_, '_, B, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Ready(..) => "ready",
             State::Begun(_) => "begun",
+            State::Done(..) => "done",
             State::Over => "over",
         };
         f.debug_struct("Running")

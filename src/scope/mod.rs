@@ -10,18 +10,16 @@ use crate::completion::Full;
 #[cfg(doc)]
 use crate::context::Context;
 use crate::drained::Drained;
-use crate::engine::{Engine, Extra, Reaper, Slot};
+use crate::engine::{Engine, Extra, Kernel, RawSlot, Reaper};
 use crate::errno::Errno;
+use crate::fd::Fd;
 use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
-use crate::opcode::{Fd, PollMask};
+use crate::opcode::PollMask;
 use crate::wait::Wait;
 
 mod pending;
 
 pub use pending::Pending;
-
-/// Nothing: in a scope the buffers stay with the [`Pending`] operations.
-type Nothing = core::convert::Infallible;
 
 /// Whether an operation's [`Pending`] is gone.
 pub struct Detached(bool);
@@ -34,10 +32,11 @@ impl Extra for Detached {
     }
 }
 
-/// The slot of an operation in a [`scope()`].
-pub type ScopeSlot = Slot<Nothing, Detached>;
+/// The slot of an operation in a [`scope()`]. It holds nothing with a
+/// destructor: buffers and data stay with the [`Pending`] operations.
+pub type ScopeSlot = RawSlot<(), Detached>;
 
-type ScopeEngine = Engine<'static, Nothing, Detached, Reaper>;
+type ScopeEngine = Engine<'static, (), Detached, Reaper>;
 
 /// Runs `f` with a scope in which operations borrow their buffers, in the
 /// manner of `std::thread::scope`: reads into `&mut [u8]`, writes from `&[u8]`,
@@ -45,9 +44,20 @@ type ScopeEngine = Engine<'static, Nothing, Detached, Reaper>;
 ///
 /// **It returns only when every operation has ended**: also if `f` returns
 /// early or panics, or if signals arrive. Polls that still wait then are
-/// cancelled. If the kernel refuses to be waited for, the context is destroyed,
-/// which waits as well; if that is refused too (a forked child), the borrow
+/// cancelled. If the kernel refuses to cancel them or to be waited for, the
+/// context is destroyed, which waits as well; if that is refused too, the borrow
 /// cannot be ended by anyone and the process is aborted.
+///
+/// # Descriptors
+/// A borrowed descriptor outlives the scope, as a borrowed buffer does. One
+/// that is opened inside it is [owned](crate::op::Read::owned) by the operation.
+///
+/// # Fork
+/// A child that is forked inside a scope leaves it without waiting: its
+/// parent's operations write to the parent's memory (see
+/// [`Context`](crate::Context)). Operations that it begins are refused with
+/// EINVAL, and those that it inherits have the result
+/// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
 ///
 /// # Errors
 /// As [`Context::new`], and `f` has not been called. EINVAL for no slots.
@@ -55,22 +65,24 @@ type ScopeEngine = Engine<'static, Nothing, Detached, Reaper>;
 /// # Examples
 /// ```
 /// use linux_aio::{Errno, ScopeSlot, scope};
-/// use std::{fs::File, os::fd::AsRawFd};
+/// use std::fs::File;
 ///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
 /// let file = File::open("Cargo.toml").unwrap();
-/// let fd = file.as_raw_fd();
 /// let (mut first, mut second) = ([0_u8; 16], [0_u8; 16]);
 ///
 /// let sum = scope(&mut ScopeSlot::array::<4>(), |s| {
-///     let a = s.read(fd, &mut first, 0).unwrap();
-///     let b = s.read(fd, &mut second, 16).unwrap();
+///     let a = s.read(&file, &mut first, 0).unwrap();
+///     let b = s.read(&file, &mut second, 16).unwrap();
 ///     // Both go to the kernel with one call, here.
 ///     Ok::<_, Errno>(a.wait().result? + b.wait().result?)
 /// })??;
 /// assert_eq!(sum, 32);
 /// assert_eq!(&first[..11], b"[workspace]");
-/// # Ok::<(), Errno>(())
+/// # Ok(())
+/// # }
 /// ```
 pub fn scope<'env, F, T>(slots: &mut [ScopeSlot], f: F) -> Result<T, Errno>
 where
@@ -89,8 +101,10 @@ where
 /// # Examples
 /// ```
 /// use linux_aio::{Drained, Errno, ScopeSlot, scope_on};
-/// use std::{fs::File, os::fd::AsRawFd};
+/// use std::fs::File;
 ///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
 /// let file = File::open("Cargo.toml").unwrap();
 /// let mut context = Drained::new(4)?;
@@ -98,12 +112,13 @@ where
 /// let mut buffer = [0_u8; 64];
 /// for chunk in 0..8 {
 ///     let read = scope_on(&mut context, &mut slots, |s| {
-///         let read = s.read(file.as_raw_fd(), &mut buffer, chunk * 64);
+///         let read = s.read(&file, &mut buffer, chunk * 64);
 ///         read.unwrap().wait().result
 ///     });
 ///     assert_eq!(read?, 64);
 /// }
-/// # Ok::<(), Errno>(())
+/// # Ok(())
+/// # }
 /// ```
 pub fn scope_on<'env, F, T>(context: &mut Drained, slots: &mut [ScopeSlot], f: F) -> T
 where
@@ -150,10 +165,10 @@ impl<'scope> Scope<'scope, '_> {
     /// # Errors
     /// Every slot is taken, also by operations that are done and whose
     /// [`Pending`] is still there. The operation comes back.
-    pub fn start<B: Buffer + 'scope>(
+    pub fn start<B: Buffer + 'scope, T>(
         &'scope self,
-        op: impl Into<Op<B>>,
-    ) -> Result<Pending<'scope, B>, Full<Op<B>>> {
+        op: impl Into<Op<'scope, B, T>>,
+    ) -> Result<Pending<'scope, B, T>, Full<Op<'scope, B, T>>> {
         let op = op.into();
         if self.engine.borrow().slots.is_full() {
             // Those that nobody waits for free their slots when they end.
@@ -162,12 +177,18 @@ impl<'scope> Scope<'scope, '_> {
                 return Err(Full(op));
             }
         }
-        let (iocb, buffer) = op.prepare();
+        // User code (the buffer's `region`) runs here, and not within a borrow.
+        // It may begin operations itself, and take the slot.
+        let (iocb, payload) = op.prepare();
         let mut engine = self.engine.borrow_mut();
-        let ticket = engine
-            .slots
-            .stage(&iocb, MaybeUninit::new(None), Detached::NEW);
-        Ok(Pending::new(&self.engine, ticket, buffer))
+        let ticket = if engine.slots.is_full() {
+            None
+        } else {
+            let nothing = MaybeUninit::new(());
+            Some(engine.slots.stage(&iocb, nothing, Detached::NEW))
+        };
+        drop(engine);
+        Ok(Pending::new(&self.engine, ticket, payload))
     }
 
     /// Reads into `buffer`, from `offset` in bytes. For flags, priorities and
@@ -177,10 +198,10 @@ impl<'scope> Scope<'scope, '_> {
     /// As [`start`](Scope::start).
     pub fn read(
         &'scope self,
-        fd: impl Into<Fd>,
+        fd: impl Into<Fd<'scope>>,
         buffer: &'scope mut [u8],
         offset: u64,
-    ) -> Result<Pending<'scope, &'scope mut [u8]>, Full<Op<&'scope mut [u8]>>> {
+    ) -> Started<'scope, &'scope mut [u8]> {
         self.start(Read::new(fd, buffer).offset(offset))
     }
 
@@ -191,10 +212,10 @@ impl<'scope> Scope<'scope, '_> {
     /// As [`start`](Scope::start).
     pub fn write(
         &'scope self,
-        fd: impl Into<Fd>,
+        fd: impl Into<Fd<'scope>>,
         buffer: &'scope [u8],
         offset: u64,
-    ) -> Result<Pending<'scope, &'scope [u8]>, Full<Op<&'scope [u8]>>> {
+    ) -> Started<'scope, &'scope [u8]> {
         self.start(Write::new(fd, buffer).offset(offset))
     }
 
@@ -203,7 +224,7 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// As [`start`](Scope::start).
-    pub fn fsync(&'scope self, fd: impl Into<Fd>) -> Result<Pending<'scope, ()>, Full<Op<()>>> {
+    pub fn fsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
         self.start(FSync::new(fd))
     }
 
@@ -211,7 +232,7 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// As [`start`](Scope::start).
-    pub fn fdsync(&'scope self, fd: impl Into<Fd>) -> Result<Pending<'scope, ()>, Full<Op<()>>> {
+    pub fn fdsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
         self.start(FDSync::new(fd))
     }
 
@@ -220,22 +241,14 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// As [`start`](Scope::start).
-    pub fn poll(
-        &'scope self,
-        fd: impl Into<Fd>,
-        mask: PollMask,
-    ) -> Result<Pending<'scope, ()>, Full<Op<()>>> {
+    pub fn poll(&'scope self, fd: impl Into<Fd<'scope>>, mask: PollMask) -> Started<'scope, ()> {
         self.start(Poll::new(fd, mask))
     }
 
     /// Gives what has been started to the kernel now, with as few calls as it
     /// takes. Without it that happens at the next wait.
     pub fn submit(&self) {
-        // SAFETY: `start` is the only way in: each iocb is of a `Buffer`'s
-        // region that lives as long as the scope, and the `Pending` keeps the
-        // buffer out of reach until the operation has ended; the scope does
-        // not end before.
-        unsafe { self.engine.borrow_mut().flush() }
+        flush(&mut self.engine.borrow_mut());
     }
 
     /// Waits, as `wait` says, until at least `min_nr` operations are done whose
@@ -244,8 +257,8 @@ impl<'scope> Scope<'scope, '_> {
     /// # Errors
     /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
     pub fn wait_with(&self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
-        self.submit();
-        self.engine.borrow_mut().wait(min_nr, wait)
+        // SAFETY: as in `flush`: what is staged came by `start`.
+        unsafe { self.engine.borrow_mut().submit_and_wait(min_nr, wait) }
     }
 
     /// How many operations have not ended, as far as anyone has looked.
@@ -260,6 +273,19 @@ impl<'scope> Scope<'scope, '_> {
         // An error will come again where it can be told.
         let _ = self.engine.borrow_mut().wait(0, Wait::poll());
     }
+}
+
+/// An operation that was begun, or that found no slot free and comes back.
+type Started<'scope, B, T = ()> = Result<Pending<'scope, B, T>, Full<Op<'scope, B, T>>>;
+
+/// Submits what is staged.
+fn flush(engine: &mut ScopeEngine) {
+    // SAFETY: `Scope::start` is the only way in: each iocb is of a `Buffer`'s
+    // region that lives as long as the scope, and the `Pending` keeps the buffer
+    // out of reach until the operation has ended; the scope does not end before.
+    // Its descriptor is borrowed for the scope, or owned by the data in the
+    // `Pending`, which keeps it open until the operation is submitted.
+    unsafe { engine.flush() };
 }
 
 impl fmt::Debug for Scope<'_, '_> {
@@ -283,8 +309,7 @@ impl Drop for End<'_, '_, '_> {
         let mut engine = self.scope.engine.borrow_mut();
         loop {
             if self.returned {
-                // SAFETY: as in `Scope::submit`.
-                unsafe { engine.flush() };
+                flush(&mut engine);
             }
             if engine.drain().is_err() {
                 end_by_force(&mut engine);
@@ -300,7 +325,10 @@ impl Drop for End<'_, '_, '_> {
 
 /// Ends everything in flight, or the process: the borrows must not end before.
 fn end_by_force(engine: &mut ScopeEngine) {
-    if engine.destroy().is_err() {
+    if engine.kernel.is_copy() {
+        // A forked child: the kernel writes to the parent's memory, not here.
+        engine.abandon();
+    } else if engine.destroy().is_err() {
         abort();
     }
 }

@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 
-use super::{Detached, ScopeEngine, end_by_force};
+use super::{Detached, ScopeEngine, end_by_force, flush};
 use crate::completion::{Finished, result};
 use crate::engine::{At, Place, Ticket};
 use crate::errno::Errno;
@@ -13,52 +13,55 @@ use crate::wait::Wait;
 /// An operation that was begun in a [`Scope`](super::Scope), and the borrow of its buffer.
 ///
 /// Dropping it lets the operation go on by itself, to the scope's end at the
-/// latest; the buffer stays borrowed by the scope. (An owned one is leaked, unless
-/// the operation has ended.)
+/// latest; the buffer stays borrowed by the scope. (What is owned, buffer and
+/// data, is leaked, unless the operation has ended.)
 #[must_use = "dropping it lets the operation go on by itself"]
-pub struct Pending<'scope, B> {
+pub struct Pending<'scope, B, T = ()> {
     engine: &'scope RefCell<ScopeEngine>,
-    ticket: Ticket,
+    /// `None`: refused, as the last slot was taken while it was begun.
+    ticket: Option<Ticket>,
     /// Plain bytes, which say nothing of the memory that the kernel has.
-    buffer: MaybeUninit<Option<B>>,
+    payload: MaybeUninit<(Option<B>, T)>,
 }
 
-impl<'scope, B> Pending<'scope, B> {
+impl<'scope, B, T> Pending<'scope, B, T> {
     pub(super) fn new(
         engine: &'scope RefCell<ScopeEngine>,
-        ticket: Ticket,
-        buffer: MaybeUninit<Option<B>>,
-    ) -> Pending<'scope, B> {
+        ticket: Option<Ticket>,
+        payload: MaybeUninit<(Option<B>, T)>,
+    ) -> Pending<'scope, B, T> {
         Pending {
             engine,
             ticket,
-            buffer,
+            payload,
         }
     }
 
     /// Waits for the operation to end. Signals do not interrupt it:
     /// [`Scope::wait_with`](super::Scope::wait_with) does the waiting that they shall.
-    pub fn wait(self) -> Finished<B> {
+    pub fn wait(self) -> Finished<B, T> {
         loop {
             if let Some(result) = self.take() {
                 let mut this = core::mem::ManuallyDrop::new(self);
-                let buffer = core::mem::replace(&mut this.buffer, MaybeUninit::uninit());
+                let payload = core::mem::replace(&mut this.payload, MaybeUninit::uninit());
+                // SAFETY: written by `Scope::start`, read here alone; the
+                // operation has ended, so the memory is the program's.
+                let (buffer, data) = unsafe { payload.assume_init() };
                 return Finished {
                     result,
-                    // SAFETY: written by `Scope::start`, read here alone; the
-                    // operation has ended, so the memory is the program's.
-                    buffer: unsafe { buffer.assume_init() },
+                    buffer,
+                    data,
                 };
             }
             let mut engine = self.engine.borrow_mut();
-            // SAFETY: as in `Scope::submit`.
-            unsafe { engine.flush() };
-            if let Some(Place::Done(_)) = engine.slots.find(self.ticket) {
-                // The kernel has refused it, and need not be waited for.
+            let wanted = engine.slots.done() + 1;
+            flush(&mut engine);
+            if engine.slots.done() >= wanted {
+                // The kernel has refused one, and need not be waited for.
                 continue;
             }
-            let wanted = engine.slots.done() + 1;
-            match engine.wait(wanted, Wait::new()) {
+            // SAFETY: as in `flush`: what is staged came by `Scope::start`.
+            match unsafe { engine.submit_and_wait(wanted, Wait::new()) } {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => end_by_force(&mut engine),
             }
@@ -69,11 +72,13 @@ impl<'scope, B> Pending<'scope, B> {
     /// call where that is mapped; begins what has been started.
     pub fn is_finished(&self) -> bool {
         let mut engine = self.engine.borrow_mut();
-        // SAFETY: as in `Scope::submit`.
-        unsafe { engine.flush() };
+        flush(&mut engine);
         // An error will come again where it can be told.
         let _ = engine.wait(0, Wait::poll());
-        matches!(engine.slots.find(self.ticket), Some(Place::Done(_)))
+        match self.ticket {
+            Some(ticket) => matches!(engine.slots.find(ticket), Some(Place::Done(_))),
+            None => true,
+        }
     }
 
     /// Asks for the operation to end early; it ends all the same.
@@ -81,13 +86,17 @@ impl<'scope, B> Pending<'scope, B> {
     /// # Errors
     /// As [`Queue::cancel`](crate::Queue::cancel).
     pub fn cancel(&self) -> Result<(), Errno> {
-        self.engine.borrow_mut().cancel(self.ticket)
+        let ticket = self.ticket.ok_or(Errno::INVAL)?;
+        self.engine.borrow_mut().cancel(ticket)
     }
 
     /// The result, if it is there; its slot is free then.
     fn take(&self) -> Option<Result<usize, Errno>> {
+        let Some(ticket) = self.ticket else {
+            return Some(Err(Errno::AGAIN));
+        };
         let mut engine = self.engine.borrow_mut();
-        let Some(Place::Done(at)) = engine.slots.find(self.ticket) else {
+        let Some(Place::Done(at)) = engine.slots.find(ticket) else {
             return None;
         };
         Some(result(finish(&mut engine, at)))
@@ -103,21 +112,22 @@ fn finish(engine: &mut ScopeEngine, at: At) -> i64 {
     result
 }
 
-impl<B> Drop for Pending<'_, B> {
+impl<B, T> Drop for Pending<'_, B, T> {
     fn drop(&mut self) {
         if self.take().is_some() {
             // SAFETY: as in `wait`.
-            unsafe { self.buffer.assume_init_drop() };
+            unsafe { self.payload.assume_init_drop() };
             return;
         }
         let mut engine = self.engine.borrow_mut();
-        if let Some(Place::Staged(at) | Place::InFlight(at)) = engine.slots.find(self.ticket) {
+        let place = self.ticket.and_then(|ticket| engine.slots.find(ticket));
+        if let Some(Place::Staged(at) | Place::InFlight(at)) = place {
             *engine.slots.extra(at) = Detached(true);
         }
     }
 }
 
-impl<B> fmt::Debug for Pending<'_, B> {
+impl<B, T> fmt::Debug for Pending<'_, B, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending")
             .field("ticket", &self.ticket)

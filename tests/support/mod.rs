@@ -5,14 +5,26 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use linux_aio::{Context, Event, Iocb, Wait, nr};
+use linux_aio::{Context, Event, Fd, Iocb, Wait, nr};
+
+/// A descriptor without the library's feature `std`.
+pub(crate) fn fd(owner: &impl AsFd) -> Fd<'_> {
+    // SAFETY: open for as long as its owner is borrowed.
+    unsafe { Fd::borrow_raw(owner.as_fd().as_raw_fd()) }
+}
+
+/// No descriptor: EBADF.
+pub(crate) fn no_fd() -> Fd<'static> {
+    // SAFETY: no descriptor ever has this number.
+    unsafe { Fd::borrow_raw(-1) }
+}
 
 /// A file that is gone when the test ends.
 pub(crate) struct TempFile {
@@ -36,8 +48,8 @@ impl TempFile {
         TempFile { path, file }
     }
 
-    pub(crate) fn fd(&self) -> i32 {
-        self.file.as_raw_fd()
+    pub(crate) fn fd(&self) -> Fd<'_> {
+        fd(&self.file)
     }
 
     /// The same file, past the page cache.
