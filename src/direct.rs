@@ -14,7 +14,8 @@
 //! let mut memory = [0; 16384];
 //! let mut buffer = Aligned::<4096>::within(&mut memory);
 //!
-//! # fn check(file: linux_aio::Fd<'_>, wanted: Alignment, mut buffer: &mut [u8]) {
+//! # // SAFETY: nothing is submitted.
+//! # let file = unsafe { linux_aio::Fd::borrow_raw(3) };
 //! let mut read = Op::from(Read::new(file, &mut buffer[..]).offset(1000));
 //! let problem = wanted.check(&mut read).unwrap_err();
 //! assert_eq!(

@@ -312,7 +312,7 @@ let reactor = Reactor::<Box<[u8]>>::new(&mut slots).unwrap();
 }
 reactor.turn();
 ```
-```compile_fail,E0521
+```compile_fail,E0621
 # use linux_aio::reactor::Reactor;
 # use std::fs::File;
 fn shorter<'a>(reactor: &'a Reactor<'_, Box<[u8]>>, file: &'a File) {
@@ -375,6 +375,6 @@ as_long(&reactor, &file);
 pub mod misuse {}
 
 /// The README's examples, compiled and run with the documentation's.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

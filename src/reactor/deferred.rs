@@ -25,7 +25,9 @@ impl Deferred {
     #[cfg(feature = "std")]
     fn run_all(self) {
         let mut panics = Panics::default();
-        panics.catch(|| self.wake.map_or((), Waker::wake));
+        if let Some(waker) = self.wake {
+            panics.catch(|| waker.wake());
+        }
         for waker in self.drop {
             panics.catch(|| drop(waker));
         }
@@ -36,7 +38,9 @@ impl Deferred {
     fn run_all(self) {
         // What is not dropped yet when this panics is dropped after it.
         let _rest = self.drop;
-        self.wake.map_or((), Waker::wake);
+        if let Some(waker) = self.wake {
+            waker.wake();
+        }
     }
 }
 

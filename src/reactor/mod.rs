@@ -182,7 +182,8 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Signals this eventfd whenever [`turn`](Reactor::turn) has something to
     /// do: an operation has ended, or one could not be submitted for want of
     /// room in the kernel, or a task that was to get a slot has not come for
-    /// it. It may be readable for nothing.
+    /// it. It may be readable for nothing. Read it first, and turn then: what
+    /// happens in between signals it again.
     ///
     /// An operation with an eventfd of its own has it signalled by the reactor,
     /// when that finds that the operation has ended.
@@ -204,7 +205,10 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         // SAFETY: the owner keeps it open until it is dropped, which is with
         // the reactor: nothing is submitted or signalled then any more.
         let borrowed = unsafe { Fd::borrow_raw(eventfd.raw_fd()) };
-        self._eventfd_owner = Some(alloc::boxed::Box::new(eventfd));
+        // One that was named before stays open, too: an operation whose future
+        // was leaked may be staged with it.
+        let before = self._eventfd_owner.take();
+        self._eventfd_owner = Some(alloc::boxed::Box::new((eventfd, before)));
         self.eventfd(borrowed)
     }
 

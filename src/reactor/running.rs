@@ -15,7 +15,7 @@ use super::{Awaited, Inside, Reactor};
 use crate::abi::{IOCB_CMD_POLL, Iocb};
 use crate::buffer::Buffer;
 use crate::completion::{Finished, result};
-use crate::engine::{Place, Released, Ticket};
+use crate::engine::{Kernel, Place, Released, Ticket};
 
 /// An operation of a [`Reactor`]'s, as a future: its result, and its buffer if
 /// it has one.
@@ -186,7 +186,11 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     /// too.
     fn look_for(&mut self, ticket: Ticket) {
         if let Some(Place::InFlight(_)) = self.engine.slots.find(ticket) {
-            let _ = self.engine.wait(0, crate::Wait::poll());
+            let looked = self.engine.wait(0, crate::Wait::poll());
+            if looked.is_err() && self.engine.kernel.is_copy() {
+                // A forked child: no event will ever come.
+                self.engine.abandon();
+            }
         }
     }
 
