@@ -47,6 +47,43 @@ impl Call {
         })
     }
 
+    /// `io_pgetevents(2)`, with a mask or without: the kernel restarts it after
+    /// a signal that ran no handler. Without a mask, `io_getevents(2)` where
+    /// that call is missing or forbidden; if both are, the error is the first
+    /// call's.
+    ///
+    /// That the first call is missing is not remembered: a seccomp filter
+    /// belongs to a thread, and the waits of other threads would no longer be
+    /// restarted.
+    ///
+    /// # Safety
+    /// See [`Call`].
+    #[inline(always)]
+    pub(crate) unsafe fn restarted(self, time: *const OldTimespec) -> Result<usize, Errno> {
+        let Call {
+            ctx,
+            min_nr,
+            nr,
+            events,
+            sigmask,
+        } = self;
+        let restarted = with_mask(sigmask, |mask| {
+            // SAFETY: the caller's promise; the argument is null or alive here.
+            unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
+        });
+        match restarted {
+            Err(first @ (Errno::NOSYS | Errno::PERM)) if sigmask.is_null() => {
+                // SAFETY: the caller's promise; the first call failed, so it
+                // wrote no event.
+                match unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) } {
+                    Err(Errno::NOSYS | Errno::PERM) => Err(first),
+                    answer => answer,
+                }
+            }
+            answer => answer,
+        }
+    }
+
     /// `io_pgetevents_time64`, with a mask or without.
     ///
     /// # Safety
@@ -67,20 +104,25 @@ impl Call {
     }
 }
 
-/// Calls with the mask's argument, and on 32-bit ABIs a second time with the
-/// padded form where the kernel refuses the right one: an unmended 64-bit
-/// kernel (see [`PaddedSigsetArg`]). EINVAL for another reason comes back the
-/// second time too, and nothing has been taken by the first.
+/// Calls with the mask's argument, which is null for a null mask. On 32-bit
+/// ABIs it calls a second time with the padded form where the kernel refuses
+/// the right one: an unmended 64-bit kernel (see [`PaddedSigsetArg`]). EINVAL
+/// for another reason comes back the second time too, and nothing has been
+/// taken by the first.
+#[inline(always)]
 fn with_mask(
     mask: *const SigSet,
     call: impl Fn(*const SigsetArg) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
-    if mask.is_null() {
-        return call(null());
-    }
-    let argument = SigsetArg::from_ptr(mask);
-    match call(&raw const argument) {
-        Err(Errno::INVAL) if cfg!(target_pointer_width = "32") => {
+    let argument;
+    let pointer = if mask.is_null() {
+        null()
+    } else {
+        argument = SigsetArg::from_ptr(mask);
+        &raw const argument
+    };
+    match call(pointer) {
+        Err(Errno::INVAL) if cfg!(target_pointer_width = "32") && !mask.is_null() => {
             let padded = PaddedSigsetArg::from_ptr(mask);
             // Both forms are 16 bytes of plain numbers to the kernel.
             call((&raw const padded).cast())

@@ -237,10 +237,13 @@ impl Context {
     }
 
     /// Waits for at least `min_nr` events, for ever, and takes as many as fit.
-    /// Fewer than `min_nr` come back after a signal.
+    /// Fewer than `min_nr` come back after a signal of any kind.
     ///
     /// # Errors
-    /// - EINTR: a signal, and no event yet. Not retried here.
+    /// - EINTR: a signal handler ran, and no event was there yet. Not retried
+    ///   here. A signal that runs no handler (SIGSTOP and SIGCONT, a debugger
+    ///   that attaches) does not end the wait, except where io_pgetevents is
+    ///   missing or forbidden ([`Wait`](Wait#signals)).
     /// - EINVAL: `min_nr` is more than `events` can hold; or not this
     ///   process's context (a forked child); or destroyed meanwhile by code
     ///   that has its raw name.
@@ -259,7 +262,7 @@ impl Context {
 
     /// Waits for at least `min_nr` events, as `wait` says: for how long, with
     /// which signal mask. Fewer than `min_nr`, or none, come back when the
-    /// time is over.
+    /// time is over, which begins anew after a signal that ran no handler.
     ///
     /// # Errors
     /// As [`Context::wait`]; with a signal mask also ENOSYS on kernels before

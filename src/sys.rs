@@ -174,7 +174,8 @@ pub unsafe fn io_cancel(
 ///
 /// # Errors
 /// - EFAULT: `events` or `timeout` is no good; no event was consumed.
-/// - EINTR: a signal, and no event yet.
+/// - EINTR: a signal, and no event yet. One without a handler is enough:
+///   SIGSTOP and SIGCONT, a tracer that attaches.
 /// - EINVAL: no such context; `min_nr` negative or over `nr`.
 /// - ENOSYS: no AIO here, or see above.
 ///
@@ -212,7 +213,9 @@ pub unsafe fn io_getevents(
 /// `ppoll(2)` does it. A null `sigmask` leaves the mask alone.
 ///
 /// # Errors
-/// As [`io_getevents`]; EINVAL also for a wrong length of the mask, and from
+/// As [`io_getevents`], but EINTR only if a signal handler ran: the kernel
+/// restarts the call otherwise, with the whole `timeout` again, whether there is
+/// a mask or not. EINVAL also for a wrong length of the mask, and from
 /// some 64-bit kernels to 32-bit programs
 /// ([`PaddedSigsetArg`](crate::abi::PaddedSigsetArg)).
 ///

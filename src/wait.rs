@@ -1,9 +1,12 @@
 //! How to wait: which of the kernel's three calls, with which time and mask.
 //!
-//! - 64-bit ABIs: io_getevents, or io_pgetevents where a mask is given.
-//! - 32-bit ABIs: io_pgetevents_time64 first (Linux 5.1; the only one on
-//!   riscv32 and on kernels without 32-bit time). Where it is missing, or a
-//!   sandbox forbids it, the older call with 32-bit time.
+//! - 64-bit ABIs: io_getevents for a poll. For a wait io_pgetevents, also
+//!   without a mask: the kernel restarts it after a signal that ran no handler
+//!   (ERESTARTNOHAND), where io_getevents returns EINTR. Without a mask,
+//!   io_getevents is the fall-back.
+//! - 32-bit ABIs: io_pgetevents_time64 first, which is restarted as well (Linux
+//!   5.1; the only one on riscv32 and on kernels without 32-bit time). Where it
+//!   is missing, or a sandbox forbids it, the older call with 32-bit time.
 //!
 //! A sandbox says EPERM where an older kernel says ENOSYS: both mean "not this
 //! call", and both fall back. There is no fall-back for the mask itself here: to
@@ -21,6 +24,21 @@ use crate::nr;
 
 /// How long to wait for events, and with which signals blocked.
 ///
+/// # Signals
+/// A wait ends when a signal handler has run, whether it was installed with
+/// SA_RESTART or not. A signal that runs no handler does not end a wait that
+/// has no event yet: SIGSTOP and SIGCONT, Ctrl-Z and `fg`, a debugger or `strace`
+/// that attaches. The kernel restarts the wait then, and **its timeout begins
+/// anew**: a program that has to stop at a fixed time takes the time itself.
+///
+/// # Kernel
+/// The restart needs io_pgetevents (Linux 4.18), on 32-bit ABIs
+/// io_pgetevents_time64 (Linux 5.1). Where that call is missing (ENOSYS) or a
+/// sandbox forbids it (EPERM), a wait without a mask is made by the older call,
+/// and each of these signals ends it with EINTR. A sandbox that kills the
+/// process for a forbidden call has to permit the newer one as well.
+///
+/// # Examples
 /// ```
 /// use core::time::Duration;
 /// use linux_aio::{SigSet, Wait};
@@ -43,6 +61,7 @@ enum Limit {
     Never,
     /// Zero, which need not be put together for each call.
     Now,
+    /// Never zero.
     After(Duration),
 }
 
@@ -63,10 +82,15 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// For this long at the most. More seconds than the kernel's type can
-    /// hold are cut to its maximum.
+    /// For this long at the most, counted again from zero when the kernel
+    /// restarts the wait ([Signals](Wait#signals)). More seconds than the
+    /// kernel's type can hold are cut to its maximum.
     pub const fn timeout(mut self, timeout: Duration) -> Wait<'a> {
-        self.limit = Limit::After(timeout);
+        self.limit = if timeout.is_zero() {
+            Limit::Now
+        } else {
+            Limit::After(timeout)
+        };
         self
     }
 
@@ -80,12 +104,7 @@ impl<'a> Wait<'a> {
 
     /// Neither waits nor lets signals in.
     pub(crate) fn is_poll(&self) -> bool {
-        let now = match self.limit {
-            Limit::Never => false,
-            Limit::Now => true,
-            Limit::After(time) => time.is_zero(),
-        };
-        now && !self.has_mask()
+        matches!(self.limit, Limit::Now) && !self.has_mask()
     }
 
     /// Waits for ever.
@@ -133,12 +152,18 @@ pub(crate) unsafe fn get_events(
         },
         sigmask: wait.sigmask.map_or(null(), core::ptr::from_ref),
     };
-    if nr::IO_PGETEVENTS_TIME64.is_none() {
-        // SAFETY: `call` writes to `events` alone, as many as it holds.
-        return unsafe { old(call, wait.limit) };
+    // SAFETY: `call` writes to `events` alone, as many as it holds; its mask is
+    // null or borrowed by `wait`; and the caller promises that no other code
+    // reads the ring.
+    unsafe {
+        if nr::IO_PGETEVENTS_TIME64.is_some() {
+            time64_or_old(call, wait.limit)
+        } else if wait.is_poll() {
+            call.old(OLD_NOW)
+        } else {
+            with_old_time(wait.limit, |time| call.restarted(time))
+        }
     }
-    // SAFETY: as above.
-    unsafe { time64_or_old(call, wait.limit) }
 }
 
 /// The first `count` events; never more than there are.
@@ -189,6 +214,17 @@ unsafe fn time64_or_old(call: Call, limit: Limit) -> Result<usize, Errno> {
 /// As [`Call`].
 #[inline]
 unsafe fn old(call: Call, limit: Limit) -> Result<usize, Errno> {
+    // SAFETY: what `call` needs is the caller's promise; the time is null or
+    // alive here.
+    with_old_time(limit, |time| unsafe { call.old(time) })
+}
+
+/// Calls with a pointer to the limit as the older calls take it, null for none.
+#[inline(always)]
+fn with_old_time(
+    limit: Limit,
+    call: impl FnOnce(*const OldTimespec) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
     let time;
     let time = match limit {
         Limit::Never => null(),
@@ -198,8 +234,7 @@ unsafe fn old(call: Call, limit: Limit) -> Result<usize, Errno> {
             &raw const time
         }
     };
-    // SAFETY: the caller's promise, and the time is alive here.
-    unsafe { call.old(time) }
+    call(time)
 }
 
 const NOW: &Timespec = &Timespec { sec: 0, nsec: 0 };

@@ -5,11 +5,11 @@
 #[path = "../../src/sys.rs"]
 pub mod real;
 
-use crate::abi::{AioContext, Event, Iocb, OldTimespec};
+use crate::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg};
 use crate::errno::Errno;
 use crate::kernel::{self, Time};
 
-pub use real::{io_pgetevents, io_pgetevents_time64};
+pub use real::io_pgetevents_time64;
 
 /// As the library's own. The model makes the context if this thread has one.
 ///
@@ -83,7 +83,53 @@ pub unsafe fn io_getevents(
     events: *mut Event,
     timeout: *const OldTimespec,
 ) -> Result<usize, Errno> {
-    let model = kernel::with(ctx, |kernel| {
+    // SAFETY: the caller's promise.
+    match unsafe { getevents(ctx, min_nr, nr, events, timeout) } {
+        Some(answer) => answer,
+        // SAFETY: the caller's promise.
+        None => unsafe { real::io_getevents(ctx, min_nr, nr, events, timeout) },
+    }
+}
+
+/// As the library's own. The model has no signal masks: a call with one goes to
+/// the real kernel, which knows no context of the model's.
+///
+/// # Safety
+/// As the library's own.
+pub unsafe fn io_pgetevents(
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    timeout: *const OldTimespec,
+    sigmask: *const SigsetArg,
+) -> Result<usize, Errno> {
+    let model = if sigmask.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { getevents(ctx, min_nr, nr, events, timeout) }
+    } else {
+        None
+    };
+    match model {
+        Some(answer) => answer,
+        // SAFETY: the caller's promise.
+        None => unsafe { real::io_pgetevents(ctx, min_nr, nr, events, timeout, sigmask) },
+    }
+}
+
+/// Both calls without a mask, which differ after signals that run no handler:
+/// the model's signals run one. `None`: not a context of the model's.
+///
+/// # Safety
+/// As the library's own [`io_getevents`](real::io_getevents).
+unsafe fn getevents(
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    timeout: *const OldTimespec,
+) -> Option<Result<usize, Errno>> {
+    kernel::with(ctx, |kernel| {
         // SAFETY: the caller's time, or null.
         let time = match unsafe { timeout.as_ref() } {
             None => Time::ForEver,
@@ -99,10 +145,5 @@ pub unsafe fn io_getevents(
             return Err(Errno::INVAL);
         }
         kernel.getevents(ctx, min_nr as usize, room, time)
-    });
-    match model {
-        Some(answer) => answer,
-        // SAFETY: the caller's promise.
-        None => unsafe { real::io_getevents(ctx, min_nr, nr, events, timeout) },
-    }
+    })
 }

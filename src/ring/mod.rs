@@ -126,11 +126,11 @@ impl Ring<'_> {
 
     /// Waits for at least `min_nr` events, for ever, and takes as many as fit;
     /// a system call is made only for what is not in the ring yet. Fewer than
-    /// `min_nr` come back after a signal.
+    /// `min_nr` come back after a signal of any kind.
     ///
     /// # Errors
-    /// As [`Context::wait`](crate::Context::wait), and only if no event was
-    /// taken.
+    /// As [`Context::wait`](crate::Context::wait), EINTR included, and only if
+    /// no event was taken.
     #[inline]
     pub fn wait<'e>(
         &mut self,
@@ -142,7 +142,7 @@ impl Ring<'_> {
 
     /// Waits for at least `min_nr` events, as `wait` says: for how long, with
     /// which signal mask. Fewer than `min_nr`, or none, come back when the
-    /// time is over.
+    /// time is over, which begins anew after a signal that ran no handler.
     ///
     /// # Errors
     /// As [`Context::wait_with`](crate::Context::wait_with), and only if no

@@ -1,0 +1,258 @@
+//! What signals do to a wait: one that runs a handler ends it, and one that
+//! runs none does not, where the kernel has the call for that.
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+mod support;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use linux_aio::opcode::{Poll, PollMask};
+use linux_aio::{Context, Errno, Event, Wait, nr};
+
+/// The calls that the kernel restarts.
+const RESTARTED: [Option<u32>; 2] = [nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
+const LONG: Wait<'_> = Wait::new().timeout(Duration::from_secs(60));
+
+/// A wait of one of the layers: for one event, into room for two.
+type Waits = fn(&mut Context, &mut [Event; 2]) -> Result<usize, Errno>;
+
+const WAITS: [(&str, Waits); 4] = [
+    ("Context::wait", |context, events| {
+        context.wait(1, events).map(|taken| taken.len())
+    }),
+    ("Context::wait_with", |context, events| {
+        context.wait_with(1, events, LONG).map(|taken| taken.len())
+    }),
+    ("Ring::wait", |context, events| {
+        context.ring().wait(1, events).map(|taken| taken.len())
+    }),
+    ("Ring::wait_with", |context, events| {
+        let mut ring = context.ring();
+        ring.wait_with(1, events, LONG).map(|taken| taken.len())
+    }),
+];
+
+/// How a child ends that did not get as far as its wait. A count of events or
+/// an error number is less.
+const NOT_BEGUN: i32 = 200;
+
+fn status(answer: Result<usize, Errno>) -> i32 {
+    answer.map_or_else(Errno::raw, |count| 100 + count as i32)
+}
+
+/// A forked child that is about to wait. Its body must not allocate or panic.
+struct Waiter {
+    pid: i32,
+    /// The child polls the one end; a byte in the other is its event.
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Waiter {
+    /// The body gets a context with a poll in flight.
+    fn new(body: impl FnOnce(&mut Context) -> i32) -> Waiter {
+        let (reader, writer) = support::pipe();
+        let (said, says) = support::pipe();
+        // SAFETY: the child makes system calls and ends by _exit.
+        let pid = unsafe { libc::fork() };
+        assert_ne!(pid, -1, "fork: {}", std::io::Error::last_os_error());
+        if pid == 0 {
+            let mut status = NOT_BEGUN;
+            if let Ok(mut context) = Context::new(4) {
+                let mut poll = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
+                // SAFETY: a poll has no buffer.
+                if unsafe { context.submit(&mut [&mut poll]) } == Ok(1) {
+                    // SAFETY: one byte is read.
+                    unsafe { libc::write(says.as_raw_fd(), b".".as_ptr().cast(), 1) };
+                    status = body(&mut context);
+                }
+            }
+            // SAFETY: nothing of the parent's is run at this end.
+            unsafe { libc::_exit(status) };
+        }
+        drop(says);
+        let mut byte = 0_u8;
+        // SAFETY: one byte may be written. The read ends early if the child
+        // does, which its status tells.
+        unsafe { libc::read(said.as_raw_fd(), (&raw mut byte).cast(), 1) };
+        let waiter = Waiter {
+            pid,
+            reader,
+            writer,
+        };
+        waiter.is_in('S');
+        waiter
+    }
+
+    /// Waits until the child is in this state, or has ended.
+    fn is_in(&self, state: char) {
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
+            let (_, state_on) = stat.rsplit_once(") ").unwrap();
+            if state_on.starts_with([state, 'Z']) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn send(&self, signal: i32) {
+        // SAFETY: the child is not reaped before `end`, so the number is its.
+        assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0);
+    }
+
+    /// Interrupts the wait, and runs no handler.
+    fn stop_and_continue(&self) {
+        self.send(libc::SIGSTOP);
+        self.is_in('T');
+        self.send(libc::SIGCONT);
+        self.is_in('S');
+    }
+
+    fn give_event(&self) {
+        // SAFETY: one byte is read.
+        let written = unsafe { libc::write(self.writer.as_raw_fd(), b"x".as_ptr().cast(), 1) };
+        assert_eq!(written, 1);
+    }
+
+    /// Its status.
+    fn end(self) -> i32 {
+        let mut status = 0;
+        // SAFETY: an integer is written.
+        let reaped = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
+        assert_eq!(reaped, self.pid);
+        assert!(libc::WIFEXITED(status), "child died: status {status:#x}");
+        drop(self.reader);
+        libc::WEXITSTATUS(status)
+    }
+}
+
+#[test]
+fn a_stopped_and_continued_wait_goes_on() {
+    for (name, wait) in WAITS {
+        let waiter = Waiter::new(|context| status(wait(context, &mut [Event::EMPTY; 2])));
+        for _ in 0..3 {
+            waiter.stop_and_continue();
+        }
+        waiter.give_event();
+        assert_eq!(waiter.end(), status(Ok(1)), "{name}");
+    }
+}
+
+#[test]
+fn a_handler_ends_a_wait_with_and_without_sa_restart() {
+    extern "C" fn handler(_: i32) {}
+    for (name, wait) in WAITS {
+        for flags in [0, libc::SA_RESTART] {
+            let waiter = Waiter::new(|context| {
+                // SAFETY: the structure is all zero but for the handler, which
+                // is valid, and the flags.
+                unsafe {
+                    let mut action: libc::sigaction = core::mem::zeroed();
+                    action.sa_sigaction = handler as extern "C" fn(i32) as libc::sighandler_t;
+                    action.sa_flags = flags;
+                    libc::sigaction(libc::SIGUSR1, &raw const action, core::ptr::null_mut());
+                }
+                status(wait(context, &mut [Event::EMPTY; 2]))
+            });
+            waiter.stop_and_continue();
+            waiter.send(libc::SIGUSR1);
+            let expected = status(Err(Errno::INTR));
+            assert_eq!(waiter.end(), expected, "{name}, flags {flags:#x}");
+        }
+    }
+}
+
+#[test]
+fn a_timeout_begins_anew_after_a_stop() {
+    const TIMEOUT: Duration = Duration::from_millis(1000);
+    const BEFORE: Duration = Duration::from_millis(300);
+    let waiter = Waiter::new(|context| {
+        let begin = Instant::now();
+        let wait = Wait::new().timeout(TIMEOUT);
+        match context.wait_with(1, &mut [Event::EMPTY; 2], wait) {
+            Ok([]) if begin.elapsed() >= BEFORE + TIMEOUT => 0,
+            Ok([]) => 1,
+            _ => 2,
+        }
+    });
+    std::thread::sleep(BEFORE);
+    waiter.stop_and_continue();
+    assert_eq!(waiter.end(), 0);
+}
+
+/// Without the calls that the kernel restarts, a wait works, and is interrupted
+/// by every signal.
+#[test]
+fn a_sandbox_without_the_newer_calls_has_waits_that_a_stop_interrupts() {
+    for errno in [libc::ENOSYS, libc::EPERM] {
+        for (name, wait) in WAITS {
+            let sandboxed = || {
+                Waiter::new(|context| {
+                    support::forbid(&RESTARTED, errno);
+                    status(wait(context, &mut [Event::EMPTY; 2]))
+                })
+            };
+            let waiter = sandboxed();
+            waiter.give_event();
+            assert_eq!(waiter.end(), status(Ok(1)), "{name}, errno {errno}");
+            let waiter = sandboxed();
+            waiter.stop_and_continue();
+            let interrupted = status(Err(Errno::INTR));
+            assert_eq!(waiter.end(), interrupted, "{name}, errno {errno}");
+        }
+    }
+}
+
+#[test]
+fn where_both_calls_are_refused_the_newer_one_says_why() {
+    for (newer, older) in [(libc::ENOSYS, libc::EPERM), (libc::EPERM, libc::ENOSYS)] {
+        for (name, wait) in WAITS {
+            let answer = support::in_child(|| {
+                let Ok(mut context) = Context::new(1) else {
+                    return NOT_BEGUN;
+                };
+                support::forbid(&RESTARTED, newer);
+                support::forbid(&[nr::IO_GETEVENTS], older);
+                status(wait(&mut context, &mut [Event::EMPTY; 2]))
+            });
+            assert_eq!(answer, newer, "{name}");
+        }
+    }
+}
+
+/// Seen by an error that no fall-back hides. (On 32-bit ABIs a poll tries the
+/// call with 64-bit time first, as waits do.)
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_poll_is_made_by_io_getevents() {
+    let zero = Wait::new().timeout(Duration::ZERO);
+    for (call, poll, wait) in [
+        (nr::IO_PGETEVENTS, Ok(0), Err(Errno::IO)),
+        (nr::IO_GETEVENTS, Err(Errno::IO), Ok(0)),
+    ] {
+        let wrong = support::in_child(|| {
+            let Ok(context) = Context::new(1) else {
+                return NOT_BEGUN;
+            };
+            support::forbid(&[call], libc::EIO);
+            let mut events = [Event::EMPTY; 1];
+            let mut count = |min_nr, wait| {
+                let answer = context.wait_with(min_nr, &mut events, wait);
+                answer.map(|taken| taken.len())
+            };
+            let short = Wait::new().timeout(Duration::from_millis(1));
+            let wrong = [
+                count(1, Wait::poll()) != poll,
+                count(1, zero) != poll,
+                count(1, short) != wait,
+                count(0, Wait::new()) != wait,
+                context.check() != poll.map(drop),
+            ];
+            let first = wrong.iter().position(|&wrong| wrong);
+            first.map_or(0, |at| 1 + at as i32)
+        });
+        assert_eq!(wrong, 0, "with call {call:?} refused");
+    }
+}
