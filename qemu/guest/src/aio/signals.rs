@@ -1,10 +1,13 @@
-//! A signal ends a wait: with what has come, or with EINTR. No handler is
-//! needed: a stopped and continued process has been interrupted too.
-//! (io_pgetevents is started again by the kernel where no handler ran.)
+//! A signal ends io_getevents: with what has come, or with EINTR. No handler is
+//! needed: a stopped and continued process has been interrupted too. The kernel
+//! restarts io_pgetevents and io_pgetevents_time64 where no handler ran, and so
+//! the waits of `Context` and `Ring`.
+
+use core::time::Duration;
 
 use linux_aio::abi::OldTimespec;
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{Context, Errno, Event, sys};
+use linux_aio::{AioContext, Context, Errno, Event, Wait, nr as calls, sys};
 
 use crate::check::Check;
 use crate::nr;
@@ -23,11 +26,22 @@ pub(crate) fn run(check: &mut Check) {
         ("signal and no event", 0, INTERRUPTED),
         ("signal and one event of two", 1, 1),
     ] {
-        let status = interrupted(reader, writer, events);
+        let status = interrupted(reader, writer, events, by_io_getevents);
         if status == Ok(LACKING << 8) {
             check.skip(name, "this kernel or this ABI has no io_getevents");
         } else {
             check.equal(name, status, Ok(want << 8));
+        }
+    }
+    let cases: [(_, Waits); 2] = [
+        ("signal does not end Context::wait_with", by_context),
+        ("signal does not end Ring::wait_with", by_ring),
+    ];
+    for (name, wait) in cases {
+        if restarts() {
+            check.equal(name, interrupted(reader, writer, 0, wait), Ok(0));
+        } else {
+            check.skip(name, "this kernel or this sandbox has no io_pgetevents");
         }
     }
     for end in [reader, writer] {
@@ -35,9 +49,37 @@ pub(crate) fn run(check: &mut Check) {
     }
 }
 
+/// From now on, in this process, signals that run no handler end the waits of
+/// the library too: all that is left is io_getevents. False where nothing has
+/// changed, as that call is missing, or the filter of system calls.
+pub(crate) fn end_waits() -> bool {
+    let (none, ctx, no_time) = (core::ptr::null_mut(), AioContext::NONE, core::ptr::null());
+    // SAFETY: there is no such context, so nothing is written, and the time is
+    // null.
+    let old = unsafe { sys::io_getevents(ctx, 0, 0, none, no_time) };
+    let restarted = [calls::IO_PGETEVENTS, calls::IO_PGETEVENTS_TIME64];
+    old != Err(Errno::NOSYS) && os::refuse(&restarted, Errno::NOSYS).is_ok()
+}
+
+/// Whether the kernel has the call that it restarts.
+fn restarts() -> bool {
+    let (none, ctx) = (core::ptr::null_mut(), AioContext::NONE);
+    let (time, time64, mask) = (core::ptr::null(), core::ptr::null(), core::ptr::null());
+    // SAFETY: there is no such context, so nothing is written, and all
+    // pointers are null.
+    let answer = unsafe {
+        if calls::IO_PGETEVENTS_TIME64.is_some() {
+            sys::io_pgetevents_time64(ctx, 0, 0, none, time64, mask)
+        } else {
+            sys::io_pgetevents(ctx, 0, 0, none, time, mask)
+        }
+    };
+    answer != Err(Errno::NOSYS) && answer != Err(Errno::PERM)
+}
+
 /// A child waits for two events, and is stopped and continued meanwhile.
-fn interrupted(reader: i32, writer: i32, events: usize) -> os::Result<usize> {
-    let child = os::spawn(|| wait(writer, events))?;
+fn interrupted(reader: i32, writer: i32, events: usize, waits: Waits) -> os::Result<usize> {
+    let child = os::spawn(|| wait(writer, events, waits))?;
     // It says when it is about to wait.
     let ready = os::read(reader, &mut [0]);
     for _ in 0..5 {
@@ -49,8 +91,34 @@ fn interrupted(reader: i32, writer: i32, events: usize) -> os::Result<usize> {
     os::wait(child).and_then(|status| ready.map(|_| status))
 }
 
-fn wait(writer: i32, count: usize) -> usize {
-    let Ok(context) = Context::new(4) else {
+/// Waits for two events.
+type Waits = fn(&mut Context, &mut [Event; 2]) -> Result<usize, Errno>;
+
+fn by_io_getevents(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
+    let long = OldTimespec { sec: 3, nsec: 0 };
+    let into = events.as_mut_ptr();
+    // SAFETY: two events may be written, and the time lives.
+    unsafe { sys::io_getevents(context.as_raw(), 2, 2, into, &raw const long) }
+}
+
+fn by_context(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
+    let wait = Wait::new().timeout(SHORT);
+    context
+        .wait_with(2, events, wait)
+        .map(|events| events.len())
+}
+
+fn by_ring(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
+    let wait = Wait::new().timeout(SHORT);
+    let mut ring = context.ring();
+    ring.wait_with(2, events, wait).map(|events| events.len())
+}
+
+/// Longer than it is from one stop to the next.
+const SHORT: Duration = Duration::from_millis(500);
+
+fn wait(writer: i32, count: usize, waits: Waits) -> usize {
+    let Ok(mut context) = Context::new(4) else {
         let _ = os::write(writer, b"!");
         return REFUSED;
     };
@@ -61,11 +129,7 @@ fn wait(writer: i32, count: usize) -> usize {
     }
     let _ = os::write(writer, b".");
     let mut events = [Event::EMPTY; 2];
-    let long = OldTimespec { sec: 3, nsec: 0 };
-    let into = events.as_mut_ptr();
-    // SAFETY: two events may be written, and the time lives.
-    let got = unsafe { sys::io_getevents(context.as_raw(), 2, 2, into, &raw const long) };
-    match got {
+    match waits(&mut context, &mut events) {
         Ok(count) => count,
         Err(Errno::INTR) => INTERRUPTED,
         Err(Errno::NOSYS) => LACKING,

@@ -9,6 +9,7 @@ use linux_aio::{Drained, Errno, Event, ScopeSlot, Wait, scope, scope_on};
 
 use super::{PIECE, SLOTS, Things, full, named, offset, piece};
 use crate::aio::contexts::known;
+use crate::aio::signals;
 use crate::check::Check;
 use crate::{nr, os};
 
@@ -195,12 +196,11 @@ fn interrupted(check: &mut Check, things: &Things) {
         return;
     };
     let child = os::spawn(|| {
+        let ends = signals::end_waits();
         let result = scope(&mut ScopeSlot::array::<1>(), |s| {
             let poll = s.poll(things.reader, PollMask::IN).map_err(full)?;
-            // On 32-bit machines the kernel begins this wait again, where no
-            // signal handler has run.
-            if cfg!(target_pointer_width = "64") && s.wait_with(1, Wait::new()) != Err(Errno::INTR)
-            {
+            // Where the kernel restarts every wait, only the next one shows it.
+            if ends && s.wait_with(1, Wait::new()) != Err(Errno::INTR) {
                 return Ok(None);
             }
             let _ = os::write(says, b".");

@@ -1,11 +1,13 @@
 //! A scope whose waits are interrupted again and again, with operations in
 //! flight. A child is it: to be stopped and continued interrupts a wait where
-//! there is no signal handler, and a kernel's first process cannot be stopped.
+//! there is no signal handler, if the kernel does not restart the wait, and a
+//! kernel's first process cannot be stopped.
 
 use linux_aio::{Drained, Errno, ScopeSlot, Wait, scope_on};
 
 use super::fly::{Ended, Flight, OPERATIONS, RIGHT, fly};
 use super::{Drive, layers};
+use crate::aio::signals;
 use crate::check::Check;
 use crate::nr;
 use crate::os;
@@ -19,6 +21,7 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
         return;
     };
     let child = os::spawn(|| {
+        signals::end_waits();
         let end = |flight: &mut Flight<'_>, drained| scope_interrupted(flight, drained, writer);
         fly(drive, &end).map_or(NOT_BEGUN, |report| report.wrong(drive.kind))
     });
