@@ -1,15 +1,15 @@
-//! [`Deferred`]: user code that is to run when the lock is free again.
+//! [`Deferred`]: user code to be run after the lock was released.
 
 use core::task::Waker;
 
-/// Wakers to be dropped, and one to be woken. Whatever panics, all of it is
-/// done: a panic goes on when the rest has been.
+/// Wakers to be dropped, and one to be woken. If one panics, the others are still
+/// dropped and woken before the panic propagates.
 ///
-/// (Where the crate is built without `std`, a second panic aborts the process,
-/// as in any destructor that runs because of the first.)
+/// (Without the feature `std` a second panic aborts the process, as it does in
+/// any destructor that runs during unwinding.)
 #[derive(Default)]
 pub(super) struct Deferred {
-    /// Replaced, or not needed.
+    /// Wakers that were replaced or not needed.
     pub(super) drop: [Option<Waker>; 3],
     pub(super) wake: Option<Waker>,
 }
@@ -36,7 +36,7 @@ impl Deferred {
 
     #[cfg(not(feature = "std"))]
     fn run_all(self) {
-        // What is not dropped yet when this panics is dropped after it.
+        // Dropped at the end, also during unwinding.
         let _rest = self.drop;
         if let Some(waker) = self.wake {
             waker.wake();
@@ -44,28 +44,28 @@ impl Deferred {
     }
 }
 
-/// The first of several panics, until the rest has been done.
+/// The first of several panics.
 #[cfg(feature = "std")]
 #[derive(Default)]
 pub(super) struct Panics(Option<std::boxed::Box<dyn core::any::Any + Send>>);
 
 #[cfg(feature = "std")]
 impl Panics {
-    /// Runs user code, and keeps what it panics with, if it is the first.
+    /// Runs user code, and keeps its panic if it is the first.
     pub(super) fn catch(&mut self, f: impl FnOnce()) {
         use core::panic::AssertUnwindSafe;
-        // Unwind safe: what the caller touches afterwards is the reactor, which
-        // the code does not run within.
+        // Unwind safe: the caller uses the reactor afterwards, whose state is
+        // consistent whenever user code runs.
         if let Err(payload) = std::panic::catch_unwind(AssertUnwindSafe(f)) {
             match &self.0 {
                 None => self.0 = Some(payload),
-                // Its destructor is user code, too, and may panic in its turn.
+                // Its destructor is user code and may panic as well.
                 Some(_) => core::mem::forget(payload),
             }
         }
     }
 
-    /// Goes on with the panic, if there was one.
+    /// Resumes the panic, if there was one.
     pub(super) fn resume(self) {
         if let Some(payload) = self.0 {
             std::panic::resume_unwind(payload);

@@ -1,26 +1,26 @@
-//! The eventfds that a reactor writes to itself.
+//! The eventfds that a reactor signals itself.
 //!
-//! The kernel signals the reactor's eventfd when an operation that was submitted
-//! with it has ended. What the kernel does not tell of, the reactor must, or an
-//! executor that turns only when the eventfd is readable would sleep for ever
-//! ([`Inside::asks_for_turn`](super::Inside::asks_for_turn)). And an operation
-//! has one eventfd in its iocb: where that is the reactor's, the operation's own
-//! is signalled by the reactor, when it finds that the operation has ended.
+//! The kernel signals the reactor's eventfd when an operation completes. For
+//! other work the reactor signals it, since an executor that turns only when the
+//! eventfd is readable would otherwise sleep for ever
+//! ([`Inside::asks_for_turn`](super::Inside::asks_for_turn)). An iocb has one
+//! eventfd. Where that is the reactor's, the reactor signals the operation's own
+//! when it finds the completion.
 //!
-//! Nothing is written to a descriptor that is not an anonymous file of the
-//! kernel's: a caller may have passed anything.
+//! The caller may have passed any descriptor. Nothing is written to one that is
+//! not an anonymous kernel file.
 
 use crate::arch::{FACTS, trap};
 use crate::direct::{STATX_TYPE, Statx};
 use crate::errno::Errno;
 use crate::fd::Fd;
 
-/// What is to be signalled, outside the lock.
+/// The eventfds to be signalled, outside the lock.
 #[derive(Default)]
 pub(super) struct Signals {
     /// The reactor's.
     pub(super) reactor: bool,
-    /// An operation's own.
+    /// An operation's own eventfd.
     pub(super) own: Option<i32>,
 }
 
@@ -37,7 +37,7 @@ impl Signals {
     }
 }
 
-/// Adds one to an eventfd's counter, or does nothing to what is none.
+/// Adds 1 to an eventfd's counter. Does nothing with any other descriptor.
 #[cold]
 #[inline(never)]
 fn signal(eventfd: i32) {
@@ -45,8 +45,8 @@ fn signal(eventfd: i32) {
         return;
     }
     let one = 1_u64.to_ne_bytes();
-    // An error: it is not open for writing, or no eventfd; or it is, and its
-    // counter is at the end, so that it is readable anyway.
+    // An error is ignored: the descriptor is not writable or not an eventfd, or
+    // the counter is at its maximum and the eventfd is readable already.
     // SAFETY: write(2) reads eight bytes, which are there.
     let _ = Errno::check(unsafe {
         trap::syscall3(
@@ -58,9 +58,9 @@ fn signal(eventfd: i32) {
     });
 }
 
-/// Whether a descriptor is of a file without type, name and content, as
-/// eventfds are: not of a file, pipe, socket or device that a write would
-/// change.
+/// Returns whether a descriptor is of an anonymous kernel file, as an eventfd is:
+/// a file without type, unlike regular files, pipes, sockets and devices, which a
+/// write would change.
 pub(super) fn is_anonymous(fd: i32) -> bool {
     Statx::of(fd, STATX_TYPE).is_ok_and(|found| found.is_untyped())
 }

@@ -10,17 +10,17 @@
 //!
 //! Tasks that wait for a free slot get one in the order in which they came.
 //!
-//! A future that is dropped lets its operation go on; the buffer is the
-//! reactor's until the kernel has let go of it, and is dropped then. Polls, and
-//! what was not submitted yet, are cancelled.
+//! A future that is dropped lets its operation go on; the reactor keeps the
+//! buffer until the operation has completed, and drops it then. Polls, and
+//! operations that were not submitted yet, are cancelled.
 //!
 //! # User code
-//! Wakers, and destructors of buffers and data, run when the reactor's lock is
-//! free and every operation is in its place: they may call the reactor and its
-//! futures, and they may panic. A panic goes on to whoever called `turn`,
-//! `wait`, `poll` or `drop`; nobody else's wake-up is lost by it.
-//! (Without the feature `std` a panic ends that `turn`, and the rest is woken by
-//! the next one; the eventfd asks for it.)
+//! Wakers, and destructors of buffers and data, run while the reactor's lock is
+//! free and the state of every operation is consistent. They may call the
+//! reactor and its futures, and they may panic. A panic propagates to the caller
+//! of `turn`, `wait`, `poll` or `drop`; no other task's wake-up is lost.
+//! (Without the feature `std` a panic ends that `turn`. The next one wakes the
+//! other tasks; the eventfd is signalled for it.)
 
 mod deferred;
 mod eventfd;
@@ -50,12 +50,12 @@ pub use lock::{Local, Lock};
 pub use running::Running;
 use waiters::Waiters;
 
-/// Who is to be woken by an operation.
+/// The task that waits for an operation.
 pub struct Awaited {
     waker: Option<Waker>,
-    /// The future is gone.
+    /// The future was dropped.
     dropped: bool,
-    /// An eventfd of the operation's own, which the reactor signals.
+    /// The operation's own eventfd, if the reactor signals it.
     own_eventfd: Option<i32>,
 }
 
@@ -72,10 +72,10 @@ pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
 
 /// A context, the operations in it, and the futures that wait for them.
 ///
-/// `T` is data of the caller's that travels with each operation: the owner of
-/// its descriptor, a number, anything. A borrowed descriptor outlives the
-/// reactor (`'r`), as a future that is leaked may leave its operation to be
-/// submitted later.
+/// `T` is the caller's data that travels with each operation: the owner of its
+/// descriptor, a number, any value. A borrowed descriptor must outlive the
+/// reactor (`'r`), because the operation of a leaked future may be submitted
+/// later.
 ///
 /// Dropping it destroys the context, which **blocks until every operation has
 /// ended**; all its futures are gone by then.
@@ -110,11 +110,11 @@ pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
 /// ```
 pub struct Reactor<'r, B: Buffer + 'static, L: Lock = Local, T = ()> {
     lock: L,
-    /// In a cell, so invariant in `'r`: a shared reference cannot make it
-    /// shorter, and let in a descriptor that is closed too early.
+    /// The cell makes the reactor invariant in `'r`: a shared reference cannot
+    /// shorten it and accept a descriptor that is closed too early.
     inside: UnsafeCell<Inside<'r, B, T>>,
     eventfd: Option<Fd<'r>>,
-    /// Who keeps the eventfd open, if it is owned.
+    /// The owners of the eventfds, where they are owned.
     #[cfg(feature = "alloc")]
     _eventfd_owner: Option<alloc::boxed::Box<dyn crate::fd::OwnsFd + Send + Sync>>,
 }
@@ -126,9 +126,10 @@ struct Inside<'r, B, T> {
     waiters: Waiters,
     batched: bool,
     has_eventfd: bool,
-    /// The eventfd was signalled since the last turn.
+    /// The reactor has signalled its eventfd since the last turn.
     asked: bool,
-    /// An operation was refused since the last turn, of which no eventfd tells.
+    /// The kernel has refused an operation since the last turn. It signals no
+    /// eventfd for a refusal.
     refused: bool,
 }
 
@@ -139,7 +140,7 @@ unsafe impl<B: Buffer + Send + 'static, L: Lock + Send, T: Send> Send for Reacto
 // buffers and data are moved in and out, and never shared.
 unsafe impl<B: Buffer + Send + 'static, L: Lock + Sync, T: Send> Sync for Reactor<'_, B, L, T> {}
 
-/// What is done about something that has happened, outside the lock.
+/// User code to be run outside the lock.
 enum Notice<B, T> {
     Wake(Waker),
     Drop(Option<B>, T, Option<Waker>),
@@ -147,7 +148,7 @@ enum Notice<B, T> {
 }
 
 impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
-    /// A reactor in these slots, with a context of its own for as many
+    /// Creates a reactor in these slots, with its own context for as many
     /// operations.
     ///
     /// # Errors
@@ -157,8 +158,8 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         Ok(Reactor::on(Drained::new(nr)?, slots))
     }
 
-    /// A reactor on a context that is there already. Only as many slots are
-    /// used as that was set up for.
+    /// Creates a reactor on an existing context. It uses as many slots as the
+    /// context was set up for.
     pub fn on(drained: Drained, slots: &'r mut [ReactorSlot<B, T>]) -> Reactor<'r, B, L, T> {
         let capacity = drained.capacity();
         let len = slots.len().min(capacity);
@@ -179,14 +180,14 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         }
     }
 
-    /// Signals this eventfd whenever [`turn`](Reactor::turn) has something to
-    /// do: an operation has ended, or one could not be submitted for want of
-    /// room in the kernel, or a task that was to get a slot has not come for
-    /// it. It may be readable for nothing. Read it first, and turn then: what
-    /// happens in between signals it again.
+    /// Signals this eventfd whenever [`turn`](Reactor::turn) has work: an
+    /// operation has completed, or could not be submitted because the kernel had
+    /// no room, or a task was woken for a free slot and has not taken it. The
+    /// eventfd may also be readable without work. Read it before the turn, not
+    /// after it: what happens in between signals it again.
     ///
-    /// An operation with an eventfd of its own has it signalled by the reactor,
-    /// when that finds that the operation has ended.
+    /// The reactor signals an operation's own eventfd when it finds the
+    /// completion.
     #[must_use]
     pub fn eventfd(mut self, eventfd: impl Into<Fd<'r>>) -> Reactor<'r, B, L, T> {
         self.eventfd = Some(eventfd.into());
@@ -194,8 +195,8 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self
     }
 
-    /// As [`eventfd`](Reactor::eventfd), with one that the reactor keeps open:
-    /// an `Arc` of it, or a duplicate.
+    /// As [`eventfd`](Reactor::eventfd), with an eventfd that the reactor keeps
+    /// open: an `Arc` of it, or a duplicate.
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn eventfd_owned(
@@ -205,8 +206,8 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         // SAFETY: the owner keeps it open until it is dropped, which is with
         // the reactor: nothing is submitted or signalled then any more.
         let borrowed = unsafe { Fd::borrow_raw(eventfd.raw_fd()) };
-        // One that was named before stays open, too: an operation whose future
-        // was leaked may be staged with it.
+        // An earlier eventfd stays open: the operation of a leaked future may be
+        // staged with it.
         let before = self._eventfd_owner.take();
         self._eventfd_owner = Some(alloc::boxed::Box::new((eventfd, before)));
         self.eventfd(borrowed)
@@ -215,24 +216,25 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Submits operations together, when [`turn`](Reactor::turn) or
     /// [`wait`](Reactor::wait) is called, instead of each at its future's first
     /// poll: fewer system calls, for an executor that calls one of these
-    /// whenever its tasks have nothing more to do. (The eventfd is signalled for
-    /// the first operation of each batch.)
+    /// whenever no task is runnable. (The eventfd is signalled for the first
+    /// operation of each batch.)
     #[must_use]
     pub fn batched(mut self) -> Reactor<'r, B, L, T> {
         self.inside.get_mut().batched = true;
         self
     }
 
-    /// An operation as a future. It begins when the future is first polled and
-    /// a slot is free.
+    /// Makes an operation a future. It begins when the future is first polled
+    /// and a slot is free.
     ///
-    /// A refusal of the kernel's is its result.
+    /// If the kernel refuses the operation, the refusal is its result.
     pub fn run(&self, op: impl Into<Op<'r, B, T>>) -> Running<'_, 'r, B, L, T> {
         let mut op = op.into();
         let mut own = None;
         if let Some(eventfd) = self.eventfd {
             own = op.signals().map(|RawFd(own)| own);
-            // One that is no eventfd is left for the kernel to refuse.
+            // Anything but an eventfd stays in the iocb, and the kernel refuses
+            // the operation (EINVAL).
             if own.is_none_or(eventfd::is_anonymous) {
                 op.signal(eventfd);
             } else {
@@ -243,8 +245,8 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         Running::new(self, iocb, own, payload)
     }
 
-    /// Submits what is staged, looks at what has ended, without waiting, and
-    /// wakes those futures. How many operations that were.
+    /// Submits what is staged, polls for completions and wakes their futures.
+    /// Returns the number of operations that completed.
     ///
     /// # Errors
     /// Never from a mapped ring in order. Otherwise those of
@@ -253,7 +255,8 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self.spread(0, Wait::poll())
     }
 
-    /// How many operations have not ended, as far as anyone has looked.
+    /// Returns the number of operations whose completions have not been found
+    /// yet.
     pub fn in_flight(&self) -> usize {
         self.with(|inside| {
             let slots = &inside.engine.slots;
@@ -261,14 +264,14 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         })
     }
 
-    /// Waits for what is in flight (its futures are gone), drops what is left,
-    /// and gives the context back to be used again.
+    /// Waits for the operations in flight (their futures were dropped), drops
+    /// what is left, and returns the context for reuse.
     ///
     /// # Errors
     /// As [`Context::wait`], but EINTR; and
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where a poll could not be
-    /// cancelled, and the context was destroyed to end it. Then the reactor has
-    /// been dropped.
+    /// cancelled and the context was destroyed to end it. The reactor has been
+    /// dropped in both cases.
     pub fn into_drained(self) -> Result<Drained, Errno> {
         let mut inside = self.inside.into_inner();
         inside.engine.drain()?;
@@ -277,15 +280,15 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 
     fn with<R>(&self, f: impl FnOnce(&mut Inside<'r, B, T>) -> R) -> R {
         self.lock.with(|| {
-            // SAFETY: alone, by the lock; and not nested: nothing in here
-            // calls anything of the user's.
+            // SAFETY: the lock excludes other threads, and no closure that is
+            // passed here runs user code, so this thread does not nest.
             f(unsafe { &mut *self.inside.get() })
         })
     }
 
-    /// Looks, and then acts on what has happened, outside the lock. One thing
-    /// after the other, so that a panic loses nothing: what was not acted on is
-    /// in its list.
+    /// Polls for completions or waits for them, and then runs the user code that
+    /// they call for, outside the lock. It takes one operation at a time out of
+    /// the completed list, so that a panic leaves the others there.
     fn spread(&self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
         let (looked, left) = self.with(|inside| {
             inside.asked = false;
@@ -322,18 +325,18 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     }
 }
 
-/// What a turn has to act on.
+/// The notifications of one turn.
 struct News<'a, 'r, B: Buffer + 'static, L: Lock, T> {
     reactor: &'a Reactor<'r, B, L, T>,
-    /// Operations that have ended and were not told of. Those that end
-    /// meanwhile are for the next turn, or a waker that begins another could
-    /// keep this one busy for ever.
+    /// Completed operations whose futures are to be notified. Those that complete
+    /// meanwhile are for the next turn; otherwise a waker that begins operations
+    /// could prolong this one without end.
     left: usize,
     count: usize,
 }
 
 impl<B: Buffer + 'static, L: Lock, T> News<'_, '_, B, L, T> {
-    /// Acts on one thing. `false`: there is nothing more.
+    /// Runs one notification. Returns `false` if there is none.
     fn act(&mut self) -> bool {
         let (left, count) = (&mut self.left, &mut self.count);
         let (notice, own) = self.reactor.with(|inside| inside.notice(left, count));
@@ -356,10 +359,9 @@ impl<B: Buffer + 'static, L: Lock, T> News<'_, '_, B, L, T> {
         }
     }
 
-    /// How many operations that were.
+    /// Returns the number of operations. The drop signals the eventfd.
     fn end(self) -> usize {
         self.count
-        // What else is to be done at the end, `drop` does.
     }
 }
 
@@ -367,7 +369,7 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for News<'_, '_, B, L, T> {
     fn drop(&mut self) {
         let signals = Signals {
             reactor: self.reactor.with(|inside| {
-                // Not told of because of a panic, or ended meanwhile.
+                // Not notified because of a panic, or completed meanwhile.
                 inside.refused = self.left > 0 || inside.refused;
                 let asks = inside.asks_for_turn();
                 inside.refused &= inside.engine.slots.done() > 0;
@@ -413,10 +415,10 @@ impl<'r, B: Buffer + 'static, L: Lock> Reactor<'r, B, L> {
 }
 
 impl<B: Buffer + 'static, T> Reactor<'_, B, Local, T> {
-    /// Submits what is staged, waits as `wait` says until something has ended,
-    /// and wakes those futures. How many operations that were: 0 also where
-    /// nothing is in flight, without waiting, or where a task that was to get a
-    /// slot has not come for it.
+    /// Submits what is staged, waits as `wait` says until an operation has
+    /// completed, and wakes the futures. Returns the number of operations that
+    /// completed. It returns 0 at once where nothing is in flight, and where a
+    /// task was woken for a free slot and has not taken it.
     ///
     /// # Errors
     /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
@@ -435,12 +437,12 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         self.refused |= unsafe { self.engine.flush() };
     }
 
-    /// Submits what is staged, and looks at what has ended, if need be after a
-    /// wait for `min_nr` more.
+    /// Submits what is staged, waits for `min_nr` completions more than are
+    /// known, and takes all that are there.
     fn look(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<(), Errno> {
         self.flush();
-        // What a refusal, or somebody's poll, has ended already is news enough;
-        // and a claim to a slot that nobody comes for must be passed on.
+        // No wait where a refusal or another future's poll has found a completion
+        // already, or where a claim to a slot must be passed on.
         let known = self.engine.slots.done();
         let news = known > 0 || self.waiters.needs_turn();
         let wait = if news { Wait::poll() } else { wait };
@@ -452,14 +454,14 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
                 break;
             }
         }
-        // What the kernel had no room for, as there may be some now.
+        // The completions may have made room for what the kernel did not take.
         self.flush();
         Ok(())
     }
 
-    /// The first thing that has happened and was not acted on; `left` counts
-    /// the operations that are to be told of. With it, an operation's own
-    /// eventfd that is to be signalled.
+    /// Takes the next notification. `left` counts the completed operations that
+    /// this turn notifies. The second value is an operation's own eventfd, to be
+    /// signalled.
     fn notice(
         &mut self,
         left: &mut usize,
@@ -489,7 +491,7 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         (Some(notice), own)
     }
 
-    /// The waker of a task that waits for a slot, and for which one is free.
+    /// Returns the waker of a task that waits for a slot, if one is free for it.
     fn call(&mut self) -> Option<Waker> {
         if self.waiters.is_empty() {
             return None;
@@ -498,9 +500,9 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         self.waiters.call(free)
     }
 
-    /// Whether the eventfd must be signalled, as nothing that the kernel does
-    /// may ever make it readable: for an operation that is staged, a refusal
-    /// that somebody else has met, a claim that nobody comes for.
+    /// Returns whether the reactor must signal its eventfd, because no completion
+    /// may ever do so: for a staged operation, for a refusal that another
+    /// future's poll has met, for a claim to a slot that is not used.
     fn asks_for_turn(&mut self) -> bool {
         if self.asked || !self.has_eventfd {
             return false;

@@ -17,15 +17,15 @@ use crate::buffer::Buffer;
 use crate::completion::{Finished, result};
 use crate::engine::{Kernel, Place, Released, Ticket};
 
-/// An operation of a [`Reactor`]'s, as a future: its result, and its buffer if
-/// it has one.
+/// An operation of a [`Reactor`] as a future. Its output is the result, with the
+/// buffer and the data.
 ///
-/// It begins when it is first polled. Dropped before that, it gives up its
-/// buffer at once; dropped later, the reactor keeps the buffer until the kernel
-/// has let go of it.
+/// The operation begins when the future is first polled. A future that is
+/// dropped before that drops its buffer at once; one that is dropped later leaves
+/// it to the reactor until the operation has completed.
 ///
 /// # Panics
-/// Polled again after it was ready, it panics, as std's futures do.
+/// Polling panics after the future was ready.
 #[must_use = "futures do nothing unless polled"]
 pub struct Running<'a, 'r, B: Buffer + 'static, L: Lock, T = ()> {
     reactor: &'a Reactor<'r, B, L, T>,
@@ -39,13 +39,13 @@ type Payload<B, T> = (Option<B>, T);
 /// What its slot gives back.
 type Ended<B, T> = Released<Payload<B, T>, Awaited>;
 
-/// It has no destructor, so that assigning one runs no user code.
+/// The state of the operation. It has no destructor, so assigning it runs no
+/// user code.
 enum State<B, T> {
-    /// Not begun. The eventfd of the operation's own, if the reactor signals
-    /// it.
+    /// Not begun; with the operation's own eventfd, if the reactor signals it.
     Ready(Iocb, Option<i32>, MaybeUninit<Payload<B, T>>),
     Begun(Ticket),
-    /// The result is here, and was not returned yet.
+    /// Completed, and the result was not returned yet.
     Done(i64, MaybeUninit<Payload<B, T>>),
     Over,
 }
@@ -99,7 +99,7 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
             }
             signals.reactor = inside.asks_for_turn();
         });
-        // All that follows is user code: where the operation is has been noted.
+        // User code follows. The state of the operation is up to date.
         deferred.drop[2] = waker;
         signals.send(reactor.eventfd);
         deferred.run();
@@ -124,8 +124,8 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
 }
 
 impl<B: Buffer + 'static, T> Inside<'_, B, T> {
-    /// Takes a slot and begins, or waits for one. The waker that this one
-    /// replaces comes back.
+    /// Takes a slot and begins the operation, or waits for a slot. Returns the
+    /// waker that was replaced.
     ///
     /// # Safety
     /// As for the [`Waiters`](super::waiters::Waiters).
@@ -168,8 +168,8 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         old
     }
 
-    /// Sees to it that an operation is done if it has ended, and replaces the
-    /// waker of one that has not. The old one comes back.
+    /// Polls for an operation's completion, and replaces its waker if it has not
+    /// completed. Returns the waker that was replaced.
     fn step(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> Option<Waker> {
         self.look_for(ticket);
         match self.engine.slots.find(ticket) {
@@ -181,9 +181,8 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         }
     }
 
-    /// Looks at the ring if the operation may have ended since somebody did.
-    /// What else has is news for the next `turn`. An error will be told there,
-    /// too.
+    /// Polls for completions if the operation is in flight. Those of other
+    /// operations are notified by the next `turn`, which also reports an error.
     fn look_for(&mut self, ticket: Ticket) {
         if let Some(Place::InFlight(_)) = self.engine.slots.find(ticket) {
             let looked = self.engine.wait(0, crate::Wait::poll());
@@ -194,8 +193,8 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         }
     }
 
-    /// The result of an operation if it is done, and what its slot held, which
-    /// is free then.
+    /// Takes the result of a completed operation and what its slot held, and
+    /// frees the slot.
     fn take_done(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
         match self.engine.slots.find(ticket) {
             Some(Place::Done(at)) => {
@@ -206,8 +205,8 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         }
     }
 
-    /// Nobody waits for the operation any more. What is left of it comes back,
-    /// to be dropped outside the lock.
+    /// Detaches the operation from its future. Returns what is left of it, to be
+    /// dropped outside the lock.
     fn forsake(&mut self, ticket: Ticket) -> Left<B, T> {
         match self.engine.slots.find(ticket) {
             Some(Place::InFlight(at)) => {
@@ -236,7 +235,7 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     }
 }
 
-/// What is left of an operation that nobody waits for.
+/// What is left of an operation without its future.
 enum Left<B, T> {
     Waker(Option<Waker>),
     Ended(Ended<B, T>),
@@ -260,7 +259,7 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
                     // SAFETY: the waiter is this future's, and this its last
                     // use.
                     deferred.drop[0] = unsafe { inside.waiters.leave(waiter) };
-                    // A slot that was meant for this one is the next one's.
+                    // The slot that this one had a claim to is the next one's.
                     deferred.wake = inside.call();
                     signals.reactor = inside.asks_for_turn();
                 });

@@ -10,16 +10,16 @@
 //!      └────────────────┴── leave ──────────────┘
 //! ```
 //!
-//! A slot that becomes free while somebody waits is not for everybody: the first
-//! waiter is *called* (woken), and has a claim to it. Who comes meanwhile must
-//! wait behind those that are there.
+//! When a slot becomes free, the first waiter is *called*: it is woken and has a
+//! claim to the slot. A future that comes later waits behind those that are
+//! there.
 //!
-//! A waiter that is called and never polled again (leaked; forgotten by its
-//! task) must not keep its claim: after a whole round (two turns of the reactor)
-//! in which nothing happened, the next is called besides
-//! ([`pass_on`](Waiters::pass_on)). When that one arrives, the claims of all
-//! that were called before it are void. Those that come all the same take a
-//! place by their age.
+//! A waiter that is called and never polled again (it was leaked, or its task
+//! polls something else) must not keep its claim. After a round (two turns of
+//! the reactor) in which no claim was made, used or given up, the next waiter is
+//! called as well ([`pass_on`](Waiters::pass_on)). When that one arrives, the
+//! claims that were made before its own are void. Their holders may still come;
+//! they enter the list again at the place that their age gives them.
 //!
 //! # Invariants
 //! - `called.len` is the number of claims.
@@ -31,7 +31,7 @@ use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 use core::task::Waker;
 
-/// A future's place in the lists. It stays where it is while it is in one.
+/// A future's node in the lists. It does not move while it is in one.
 pub(super) struct Waiter {
     links: UnsafeCell<Links>,
     _pinned: PhantomPinned,
@@ -40,10 +40,10 @@ pub(super) struct Waiter {
 struct Links {
     before: Option<NonNull<Waiter>>,
     after: Option<NonNull<Waiter>>,
-    /// There while it is waiting.
+    /// Present while it is waiting.
     waker: Option<Waker>,
     list: Where,
-    /// When it came first; 0: never. Lower is older.
+    /// The order in which it first came; 0: not yet. Lower is older.
     age: u64,
 }
 
@@ -82,15 +82,15 @@ const EMPTY: List = List {
     len: 0,
 };
 
-/// The lists. Who has `&mut` to them may touch the waiters in them.
+/// The lists. `&mut Waiters` gives access to the waiters in them.
 pub(super) struct Waiters {
     waiting: List,
     called: List,
-    /// The age of the last that came.
+    /// The age of the youngest.
     ages: u64,
     /// Turns since a claim was made, used or given up.
     quiet: u8,
-    /// One more is to be called than there are slots.
+    /// The next is to be called although every free slot is claimed.
     passes: bool,
 }
 
@@ -108,13 +108,13 @@ impl Waiters {
         }
     }
 
-    /// Whether nobody waits and nobody was called.
+    /// Returns whether both lists are empty.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.len + self.called.len == 0
     }
 
-    /// Whether somebody waits behind a claim that may never be used: then
+    /// Returns whether a waiter is behind a claim that may never be used, so that
     /// another turn must follow.
     pub(super) fn needs_turn(&self) -> bool {
         self.called.len > 0 && self.waiting.len > 0
@@ -136,8 +136,8 @@ impl Waiters {
         }
     }
 
-    /// Whether this future may take one of `free` slots. If it may, it has left
-    /// the lists; its waker comes back, to be dropped outside.
+    /// Returns whether this future may take one of `free` slots. If so, it has
+    /// left the lists, and the second value is its waker, to be dropped outside.
     ///
     /// # Safety
     /// As [`Waiters::links`].
@@ -172,7 +172,8 @@ impl Waiters {
             return (false, None);
         }
         if list == Where::Called {
-            // Those that were called before have not come when they should.
+            // Those that were called before this one are late: their claims are
+            // void.
             while let Some(first) = self.called.first {
                 if first == waiter {
                     break;
@@ -185,7 +186,8 @@ impl Waiters {
         (true, unsafe { self.leave(waiter) })
     }
 
-    /// Waits, or waits on with another waker. The old one comes back.
+    /// Enters the waiting list, or stays there with another waker. Returns the
+    /// waker that was replaced.
     ///
     /// # Safety
     /// As [`Waiters::links`].
@@ -196,7 +198,7 @@ impl Waiters {
         if links.list == Where::Waiting {
             return old;
         }
-        // One that was called, and found its slot taken, is its old age still.
+        // A waiter that was called and found no slot keeps its age.
         // SAFETY: the caller's promise.
         unsafe { self.unlink(waiter) };
         let next_age = self.ages + 1;
@@ -222,7 +224,7 @@ impl Waiters {
         old
     }
 
-    /// Leaves the lists. The waker comes back, to be dropped outside.
+    /// Leaves the lists. Returns the waker, to be dropped outside.
     ///
     /// # Safety
     /// As [`Waiters::links`].
@@ -234,9 +236,8 @@ impl Waiters {
         }
     }
 
-    /// Calls the first of those that wait, if one of `free` slots is promised
-    /// to nobody, or its claim is [passed on](Waiters::pass_on): its waker, to
-    /// be woken outside.
+    /// Calls the first waiter if one of `free` slots is not claimed, or if a claim
+    /// is [passed on](Waiters::pass_on). Returns its waker, to be woken outside.
     pub(super) fn call(&mut self, free: usize) -> Option<Waker> {
         let passes = core::mem::take(&mut self.passes);
         if free <= self.called.len && !passes {
@@ -245,8 +246,8 @@ impl Waiters {
         self.call_first()
     }
 
-    /// A turn begins. If the claims were neither used nor given up for a whole
-    /// round, the next is called besides.
+    /// Begins a turn. After a round without a change the next waiter is called as
+    /// well.
     pub(super) fn pass_on(&mut self) {
         if self.needs_turn() {
             self.quiet += 1;
@@ -266,10 +267,10 @@ impl Waiters {
         }
     }
 
-    /// Puts a waiter that is outside into a list, between these two.
+    /// Inserts a waiter that is in no list between these two.
     ///
     /// # Safety
-    /// As [`Waiters::links`], and they are neighbours in this list.
+    /// As [`Waiters::links`], and the two are neighbours in this list.
     unsafe fn link(
         &mut self,
         waiter: NonNull<Waiter>,
@@ -294,7 +295,7 @@ impl Waiters {
         self.list(into).len += 1;
     }
 
-    /// Takes a waiter out of the list that it is in, if it is.
+    /// Removes a waiter from its list, if it is in one.
     ///
     /// # Safety
     /// As [`Waiters::links`].
