@@ -1,25 +1,25 @@
-//! [`Fd`] and [`OwnsFd`]: descriptors in the safe layers, by the rules of I/O
-//! safety (RFC 3128).
+//! File descriptors in the safe layers: [`Fd`] and [`OwnsFd`].
 //!
-//! The kernel looks a descriptor up when the operation is submitted, not when
-//! it is built, and takes its own reference to the file then. So a descriptor
-//! must stay open from the operation's construction to its submission. There
-//! are three ways to say so, all of them without `std`:
+//! The kernel looks a descriptor up when the operation is submitted, and takes
+//! its own reference to the file then. The descriptor must stay open from the
+//! construction of the operation to its submission (I/O safety, [RFC 3128]).
+//! There are three ways to name one, all of them without `std`:
 //!
-//! - **borrowed**: [`Fd<'fd>`](Fd), from a reference to whatever has the
-//!   descriptor. It outlives the queue, the scope or the reactor that submits
-//!   the operation;
-//! - **owned**: a value that [owns](OwnsFd) the descriptor travels in the
-//!   operation's slot, and comes back with the completion
+//! - **borrowed**: [`Fd<'fd>`](Fd), from a reference to the owner. The owner must
+//!   outlive the queue, the scope or the reactor that submits the operation;
+//! - **owned**: a value that [owns](OwnsFd) the descriptor travels with the
+//!   operation and comes back with the completion
 //!   ([`Read::owned`](crate::op::Read::owned));
 //! - **`unsafe`**: [`Fd::borrow_raw`], from a number.
+//!
+//! [RFC 3128]: https://rust-lang.github.io/rfcs/3128-io-safety.html
 
 use core::marker::PhantomData;
 
-/// A borrowed file descriptor: a number that stays open for `'fd`.
+/// A borrowed file descriptor, which stays open for `'fd`.
 ///
-/// With the feature `std` it is made from a reference to anything that is
-/// `AsFd`, or from a `BorrowedFd`. A type without `std` implements
+/// With the feature `std`, `From` converts references to all types that implement
+/// `AsFd`, and `BorrowedFd`. A type without `std` can implement
 /// `From<&'fd Type> for Fd<'fd>`, by [`Fd::of`] if it [owns](OwnsFd) its
 /// descriptor.
 ///
@@ -65,25 +65,23 @@ impl<'fd> Fd<'fd> {
     }
 }
 
-/// A value that keeps a descriptor open for as long as it exists, wherever it
-/// is moved.
+/// A value that keeps a descriptor open for as long as it exists.
 ///
 /// With the feature `std`: `File`, `OwnedFd`, the sockets, and references,
-/// `Rc`, `Arc` and `Box` of anything that is `AsFd`. `(T, U)` owns what `T`
-/// owns, and carries `U` along.
+/// `Rc`, `Arc` and `Box` of all types that implement `AsFd`. `(T, U)` owns what
+/// `T` owns.
 ///
 /// # Safety
-/// [`raw_fd`](OwnsFd::raw_fd) returns the same number each time, and the
-/// descriptor stays open, and stays the same open file, until the value is
-/// dropped or leaves the caller's hands through a method that consumes it:
-/// moving the value, and anything that a shared reference allows, changes
-/// neither.
+/// [`raw_fd`](OwnsFd::raw_fd) returns the same number each time. The descriptor
+/// stays open, and refers to the same open file, until the value is dropped or
+/// consumed by a method. Moving the value changes neither, and nothing that a
+/// shared reference allows does.
 pub unsafe trait OwnsFd {
     /// Returns the descriptor's number.
     fn raw_fd(&self) -> i32;
 }
 
-// SAFETY: the first's own promise; the second is not looked at.
+// SAFETY: `T: OwnsFd` promises it for the first element, which the pair keeps.
 unsafe impl<T: OwnsFd, U> OwnsFd for (T, U) {
     fn raw_fd(&self) -> i32 {
         self.0.raw_fd()
@@ -114,9 +112,9 @@ mod with_std {
 
     macro_rules! owners {
         ($($owner:ty)+) => {$(
-            // SAFETY: of std's owners: each has one descriptor, which nothing
-            // but consuming or dropping the value closes or replaces, and
-            // moving the value does not change.
+            // SAFETY: an owning type of std has one descriptor. Only dropping or
+            // consuming the value closes it, and moving the value does not change
+            // the number.
             unsafe impl OwnsFd for $owner {
                 fn raw_fd(&self) -> i32 {
                     self.as_raw_fd()
@@ -139,10 +137,10 @@ mod with_std {
 
     macro_rules! pointers {
         ($($pointer:ty)+) => {$(
-            // SAFETY: what it points to stays where it is and is only shared
-            // for as long as the pointer exists, so a borrow of it may last as
-            // long; `as_fd` promises that the descriptor stays open for the
-            // borrow.
+            // SAFETY: the target does not move and is not mutably borrowed
+            // while the pointer is in an operation, so a shared borrow of it may
+            // last as long as the pointer. `as_fd` promises that the descriptor
+            // stays open for the borrow.
             unsafe impl<T: AsFd + ?Sized> OwnsFd for $pointer {
                 fn raw_fd(&self) -> i32 {
                     T::as_fd(self).as_raw_fd()

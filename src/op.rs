@@ -1,10 +1,9 @@
-//! Operations together with what they need, for the safe layers: what
-//! [`opcode`](crate::opcode) is for [`Context`](crate::Context).
+//! Operations for the safe layers, with the buffers that they use.
+//! ([`opcode`](crate::opcode) has those for [`Context`](crate::Context).)
 //!
-//! An operation has a descriptor, at most one buffer `B`, and data `T` of the
-//! caller's, which travels with it and comes back with the completion, also of
-//! the operations that have no buffer. The descriptor is borrowed for `'fd`
-//! (`new`), or owned by the data (`owned`): see [`fd`](crate::fd).
+//! An operation has a descriptor, at most one buffer `B`, and any data `T`, which
+//! travels with it and comes back with the completion. The descriptor is borrowed
+//! for `'fd` (`new`) or owned by the data (`owned`): see [`fd`](crate::fd).
 //!
 //! ```
 //! use linux_aio::Fd;
@@ -55,8 +54,8 @@ impl<'fd, B: BufferMut> Read<'fd, B> {
 }
 
 impl<B: BufferMut, T: OwnsFd> Read<'static, B, T> {
-    /// Reads from the descriptor that `owner` owns, which is kept with the
-    /// operation and comes back with the completion.
+    /// Reads from the descriptor of `owner`, which travels with the operation and
+    /// comes back with the completion.
     pub fn owned(owner: T, buffer: B) -> Read<'static, B, T> {
         Read {
             iocb: Iocb::new(read_opcode::<B>(), RawFd(owner.raw_fd())),
@@ -68,7 +67,7 @@ impl<B: BufferMut, T: OwnsFd> Read<'static, B, T> {
 }
 
 impl<'fd, B> Read<'fd, B> {
-    /// Sends `data` along, which comes back with the completion.
+    /// Attaches `data`, which comes back with the completion.
     pub fn data<T>(self, data: T) -> Read<'fd, B, T> {
         Read {
             iocb: self.iocb,
@@ -102,8 +101,8 @@ impl<'fd, B: Buffer> Write<'fd, B> {
 }
 
 impl<B: Buffer, T: OwnsFd> Write<'static, B, T> {
-    /// Writes to the descriptor that `owner` owns, which is kept with the
-    /// operation and comes back with the completion.
+    /// Writes to the descriptor of `owner`, which travels with the operation and
+    /// comes back with the completion.
     pub fn owned(owner: T, buffer: B) -> Write<'static, B, T> {
         Write {
             iocb: Iocb::new(write_opcode::<B>(), RawFd(owner.raw_fd())),
@@ -115,7 +114,7 @@ impl<B: Buffer, T: OwnsFd> Write<'static, B, T> {
 }
 
 impl<'fd, B> Write<'fd, B> {
-    /// Sends `data` along, which comes back with the completion.
+    /// Attaches `data`, which comes back with the completion.
     pub fn data<T>(self, data: T) -> Write<'fd, B, T> {
         Write {
             iocb: self.iocb,
@@ -157,7 +156,7 @@ macro_rules! without_buffer {
         }
 
         impl<'fd> $name<'fd> {
-            /// On a borrowed descriptor.
+            /// Creates the operation on a borrowed descriptor.
             pub fn new(fd: impl Into<Fd<'fd>> $(, $mask: $type)?) -> $name<'fd> {
                 #[allow(unused_mut, reason = "a poll's only")]
                 let mut iocb = Iocb::new($opcode, fd.into().into());
@@ -169,7 +168,7 @@ macro_rules! without_buffer {
                 }
             }
 
-            /// Sends `data` along, which comes back with the completion.
+            /// Attaches `data`, which comes back with the completion.
             pub fn data<T>(self, data: T) -> $name<'fd, T> {
                 $name {
                     iocb: self.iocb,
@@ -180,8 +179,8 @@ macro_rules! without_buffer {
         }
 
         impl<T: OwnsFd> $name<'static, T> {
-            /// On the descriptor that `owner` owns, which is kept with the
-            /// operation and comes back with the completion.
+            /// Creates the operation on the descriptor of `owner`, which travels
+            /// with the operation and comes back with the completion.
             pub fn owned(owner: T $(, $mask: $type)?) -> $name<'static, T> {
                 #[allow(unused_mut, reason = "a poll's only")]
                 let mut iocb = Iocb::new($opcode, RawFd(owner.raw_fd()));
@@ -241,7 +240,7 @@ resfd!(Read<B> Write<B> FSync FDSync Poll);
 
 /// Any operation, with its buffer if it has one, and the caller's data.
 ///
-/// Made of the others by `From`; where one is wanted, they are taken.
+/// `From` converts the other types of this module.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Op<'fd, B, T = ()> {
@@ -278,9 +277,8 @@ impl<'fd, B, T> Op<'fd, B, T> {
 }
 
 impl<B: Buffer, T> Op<'_, B, T> {
-    /// The operation in the kernel's form, and what it carries, in a wrapping
-    /// that is moved as plain bytes: the address was taken, and stays the last
-    /// word on that memory.
+    /// Returns the iocb and the payload. The payload is moved as plain bytes from
+    /// here on, so that the kernel's pointer to the buffer stays valid.
     #[inline]
     pub(crate) fn prepare(self) -> (Iocb, MaybeUninit<(Option<B>, T)>) {
         let Op {

@@ -20,9 +20,9 @@ pub(crate) unsafe trait Kernel: Sized {
     /// the promise of [`Context::submit`].
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno>;
 
-    /// Takes the next event from memory, without a system call: of those that
-    /// were found there before; or, if there is none and `look` is set, of those
-    /// that are there now.
+    /// Takes the next event from memory, without a system call: first of those
+    /// that an earlier call has found; then, if `look` is set, of those that are
+    /// there now.
     fn poll(&mut self, look: bool) -> Polled;
 
     /// Takes one event, if there is one.
@@ -36,9 +36,9 @@ pub(crate) unsafe trait Kernel: Sized {
     /// Whether it is this process's, and alive. Looks at no memory of its own.
     fn check(&self) -> Result<(), Errno>;
 
-    /// Whether this process is a forked child that has inherited it: what is in
-    /// flight is of the parent's memory, and not of this process's. `false`
-    /// where that is not certain.
+    /// Returns whether this process is a forked child that has inherited the
+    /// context, so that the operations in flight use the parent's memory, not this
+    /// process's. `false` where that is not certain.
     fn is_copy(&self) -> bool;
 
     /// Ends the operation early that was submitted at this address.
@@ -60,10 +60,10 @@ pub(crate) unsafe trait Kernel: Sized {
 /// What [`Kernel::poll`] found.
 pub(crate) enum Polled {
     Event(Event),
-    /// There is none; or none was found before, where only that was asked.
+    /// There is no event; without `look`, none that was found before.
     Empty,
-    /// The memory cannot be read, or not by this process:
-    /// [`pop`](Kernel::pop) answers.
+    /// The ring cannot be read in memory, or not by this process. Call
+    /// [`pop`](Kernel::pop).
     NeedsSyscall,
 }
 
@@ -99,7 +99,7 @@ impl Reaper {
         })
     }
 
-    /// Whether there is no context: it has been destroyed, or taken out.
+    /// Returns whether there is no context: it was destroyed or taken.
     pub(crate) fn is_dead(&self) -> bool {
         self.context.as_raw() == AioContext::NONE
     }

@@ -3,24 +3,23 @@
 //! [`reactor`](crate::reactor)) differ in how they hand buffers in and out.
 //!
 //! # Invariant: user code never runs inside
-//! Wakers (their `clone`, `wake` and `drop`), destructors of buffers and of the
-//! data beside them, `Buffer::region`, `OwnsFd::raw_fd`, `Into<Op>` and
-//! implementations of `Lock` are user code: they may panic, and they may call
-//! back into the very queue, scope or reactor that called them. So none of them
-//! runs while an engine is borrowed, but for two moments at which nobody else
-//! can reach it:
+//! Wakers (their `clone`, `wake` and `drop`), destructors of buffers and data,
+//! `Buffer::region`, `OwnsFd::raw_fd`, `Into<Op>` and implementations of `Lock`
+//! are user code. They may panic, and they may call the queue, scope or reactor
+//! that called them. None of them runs while an engine is borrowed, except at
+//! two points where nothing else can reach it:
 //!
-//! - in [`Slots::new`], before the owner exists: what the slots' last owner
-//!   has left in them (it was leaked) is dropped, one slot after the other;
-//! - in [`Slots::clear`], when the owner ends, which has it exclusively. One
-//!   destructor's panic does not keep the others from running.
+//! - in [`Slots::new`], before the engine exists: it drops what the previous
+//!   owner of the slots left in them (the owner was leaked), slot by slot;
+//! - in [`Slots::clear`], in the destructor of the engine. A destructor that
+//!   panics does not keep the others from running.
 //!
-//! Everywhere else the engine *moves* payloads and wakers: in at
-//! [`stage`](Slots::stage), which drops nothing, and out at
+//! Everywhere else payloads and wakers are only moved: in by
+//! [`stage`](Slots::stage), which drops nothing, and out by
 //! [`release`](Slots::release), which leaves nothing in the slot. The layers
-//! drop, wake and return what came out when they no longer borrow the engine,
-//! and have noted before where each operation is; so a panic there loses no
-//! slot, no operation and nobody's wake-up.
+//! drop, wake and return what came out after they have released the engine, and
+//! they update the state of the operation before. So a panic loses no slot, no
+//! operation and no other task's wake-up.
 
 mod kernel;
 mod slot;
@@ -45,10 +44,11 @@ use crate::wait::Wait;
 /// Operations that one io_submit is given, and events that one wait takes.
 pub(crate) const BATCH: usize = 32;
 
-/// How long to wait before the kernel is asked for room again.
+/// The time after which a submission is tried again for which the kernel had no
+/// room.
 const ROOM: Duration = Duration::from_millis(1);
 
-/// How long to wait for the event of a poll that has ended, as the kernel says.
+/// The time to wait for the event of a poll that is completing.
 const EVENT: Duration = Duration::from_millis(100);
 
 /// Operations in slots, and the kernel that runs them. Dropping it destroys
@@ -148,8 +148,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
 
     /// Submits what is staged; an operation that is refused is done with the
     /// refusal as its result. Only for want of room in the kernel does it stop
-    /// early, and that only while something is in flight, whose end makes
-    /// room. Whether any was refused.
+    /// early, and that only while something is in flight, whose completion
+    /// makes room. Returns whether any was refused.
     ///
     /// # Safety
     /// As [`Engine::submit`].
@@ -202,8 +202,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         Ok(())
     }
 
-    /// Submits what is staged, and waits until an operation is done, as long as
-    /// there is any. Signals do not end it.
+    /// Submits what is staged, and waits until an operation has completed, as
+    /// long as there is one. Signals do not end the wait.
     ///
     /// # Safety
     /// As [`Engine::submit`].
@@ -224,9 +224,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
     }
 
-    /// Submits what is staged, and waits as [`wait`](Engine::wait) does. What
-    /// the kernel had no room for is submitted while it waits, as soon as there
-    /// is.
+    /// Submits what is staged, and waits as [`wait`](Engine::wait) does. During
+    /// the wait it submits what the kernel had no room for.
     ///
     /// # Safety
     /// As [`Engine::submit`].
@@ -241,8 +240,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
             if self.slots.staged() == 0 {
                 return self.wait(min_nr, wait);
             }
-            // What is in flight may be polls that never end, so the kernel is
-            // asked for room now and then.
+            // The operations in flight may be polls that never complete, so the
+            // wait is cut, and the submission tried again.
             let forever = wait.is_forever();
             let slice = if forever { wait.timeout(ROOM) } else { wait };
             let done = self.wait(min_nr, slice)?;
@@ -364,10 +363,10 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
     }
 
-    /// Waits until nothing is in flight. Signals do not interrupt it. Polls
-    /// are cancelled first: nothing may ever end them. Where that is refused (a
-    /// sandbox, gVisor) everything else is waited for, and then the context is
-    /// destroyed, which ends the polls; they are done with
+    /// Waits until nothing is in flight. Signals do not interrupt it. Polls are
+    /// cancelled, since they may never complete. Where io_cancel is refused (a
+    /// sandbox, gVisor), it waits for everything else and then destroys the
+    /// context, which ends the polls. Their result is
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
     ///
     /// # Errors
@@ -395,8 +394,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         Ok(())
     }
 
-    /// Cancels the polls in flight. Why one was refused: EINVAL only if no
-    /// other reason was given.
+    /// Cancels the polls in flight. Returns an error of io_cancel, if there was
+    /// one; EINVAL only if there was no other.
     fn cancel_polls(&mut self) -> Option<Errno> {
         let (mut last, mut refusal) = (None, None);
         while let Some(at) = self.slots.in_flight_after(last) {
@@ -425,11 +424,11 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     }
 
     /// Ends polls that could not be cancelled, by destroying the context.
-    /// `ending`: the kernel says of each that it is not to be cancelled (any
-    /// more), so it has ended, and its event comes in a moment.
+    /// `completing`: io_cancel gave EINVAL, so they are completing, and their
+    /// events are waited for.
     #[cold]
-    fn end_polls(&mut self, ending: bool) -> Result<(), Errno> {
-        if ending {
+    fn end_polls(&mut self, completing: bool) -> Result<(), Errno> {
+        if completing {
             let wanted = self.slots.done() + self.slots.in_flight();
             match self.wait(wanted, Wait::new().timeout(EVENT)) {
                 Ok(_) if self.slots.in_flight() == 0 => return Ok(()),
@@ -439,8 +438,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         self.destroy()
     }
 
-    /// Ends the kernel's side. Of what was in flight the outcome is unknown.
-    /// An error: the kernel may still be at the buffers.
+    /// Destroys the context. The outcome of what was in flight is unknown. After
+    /// an error the kernel may still use the buffers.
     pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
         self.gather();
         self.kernel.destroy()?;
@@ -448,8 +447,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         Ok(())
     }
 
-    /// No event comes for what is in flight (the context is destroyed, or a
-    /// forked child has inherited it): the outcome is unknown.
+    /// Completes what is in flight with an unknown outcome, because no event will
+    /// come: the context was destroyed, or a forked child has inherited it.
     pub(crate) fn abandon(&mut self) {
         let mut last = None;
         while let Some(at) = self.slots.in_flight_after(last) {
@@ -468,7 +467,7 @@ impl<P, X: Extra, K: Kernel> Engine<'_, P, X, K> {
 }
 
 impl<P, X: Extra> Engine<'_, P, X, Reaper> {
-    /// The context, with nothing in flight, to be used again.
+    /// Takes the context, which has nothing in flight, for reuse.
     ///
     /// # Errors
     /// `OUTCOME_UNKNOWN`: it had to be destroyed.

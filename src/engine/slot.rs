@@ -7,23 +7,22 @@ use super::slots::At;
 use super::word::Word;
 use crate::abi::Iocb;
 
-/// The place of one operation: its iocb, and what the operation carries (its
-/// buffer, and what the caller sent along). A queue, a scope or a reactor is
-/// given an array of them.
+/// The storage of one operation: its iocb, and its payload (the buffer and the
+/// caller's data). A queue, a scope or a reactor is given an array of slots.
 ///
-/// Dropping a slot drops nothing that an operation carried: if the owner of the
-/// array was leaked, the kernel may still be writing to the buffer.
+/// Dropping a slot drops no payload: if the owner of the array was leaked, the
+/// kernel may still be writing to the buffer.
 pub struct RawSlot<P, X = ()> {
     pub(super) iocb: Iocb,
-    /// Written from staging to release; nothing while the slot is free.
+    /// Initialised from staging to release.
     pub(super) payload: MaybeUninit<P>,
     pub(super) result: i64,
     /// The next in the list that the slot is in.
     pub(super) next: At,
     /// The part of the generation that does not fit into the word.
     pub(super) lap: u32,
-    /// [`Extra::NEW`] while the slot is free, so that a free slot holds nothing
-    /// with a destructor.
+    /// [`Extra::NEW`] while the slot is free, so that a free slot has nothing to
+    /// be dropped.
     pub(super) extra: X,
 }
 
@@ -37,7 +36,7 @@ pub type Slot<B, T = ()> = RawSlot<(Option<B>, T)>;
     reason = "in the bounds of public items, and nobody's to implement"
 )]
 pub trait Extra {
-    /// In a free slot. Dropping it runs no code of the user's.
+    /// The value in a free slot. Dropping it runs no user code.
     const NEW: Self;
 
     /// Nobody waits for the operation: its slot is free when it has ended.
@@ -71,9 +70,8 @@ impl<P, X: Extra> RawSlot<P, X> {
         [const { RawSlot::NEW }; N]
     }
 
-    /// Drops what an owner that was leaked has left in the slot, but for the
-    /// payload, which the kernel may still be using. User code runs here: the
-    /// slot holds nothing of the old owner's before it does.
+    /// Drops what a leaked owner has left in the slot, except the payload, which
+    /// the kernel may still use. User code runs here, after the slot was emptied.
     pub(super) fn vacate(&mut self) {
         drop(core::mem::replace(&mut self.extra, X::NEW));
     }
@@ -113,9 +111,9 @@ impl<P, X> core::fmt::Debug for RawSlot<P, X> {
     }
 }
 
-/// Names one operation of one queue. No other operation has an equal ticket:
-/// neither a later one in the same slot, nor one of another queue, wherever its
-/// slots come from.
+/// Identifies one operation of one queue. No other operation has an equal ticket:
+/// neither a later one in the same slot, nor one of another queue, even in slots
+/// that were moved there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(super) word: Word,
@@ -123,19 +121,19 @@ pub struct Ticket {
     pub(super) owner: OwnerId,
 }
 
-/// Names one owner of slots.
+/// Identifies one owner of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct OwnerId(u32);
 
 impl OwnerId {
-    /// Returns an id that no other owner has. (The count comes round after
-    /// 2^32 owners: then two tickets are equal only if, besides, their slots
-    /// have had equally many operations.)
+    /// Returns an id that no other owner has. (The counter wraps after 2^32
+    /// owners. Two tickets are equal then only if their slots have the same index
+    /// and generation as well.)
     pub(super) fn next() -> OwnerId {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         #[cfg(target_has_atomic = "32")]
         let next = NEXT.fetch_add(1, Relaxed);
-        // A target without Linux, where no queue can be made.
+        // A target without Linux, where no queue can be created.
         #[cfg(not(target_has_atomic = "32"))]
         let next = NEXT.load(Relaxed);
         OwnerId(next)

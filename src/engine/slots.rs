@@ -85,11 +85,11 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// this has none that is used.
     const SIZE: u32 = size_of::<RawSlot<P, X>>() as u32;
 
-    /// Takes the array, all of it free, whatever it held: a payload in it is
-    /// one whose owner was leaked, and stays leaked. Old tickets stay dead.
+    /// Takes the array and makes every slot free. If a previous owner was leaked,
+    /// its payloads stay leaked, and its tickets stay invalid.
     ///
-    /// The slots hold nothing of the old owner's (wakers included) before this
-    /// owner exists: the destructors that run here meet slots that are nobody's.
+    /// Everything else that the previous owner left (wakers) is dropped before
+    /// this owner exists. User code runs here.
     pub(crate) fn new(array: &'s mut [RawSlot<P, X>]) -> Slots<'s, P, X> {
         array.iter_mut().for_each(RawSlot::vacate);
         let len = array
@@ -432,16 +432,16 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         None
     }
 
-    /// Empties every slot: drops what the operations carried, of those in flight
-    /// only if `completed` (the kernel uses their buffers no more), else it is
-    /// leaked.
+    /// Empties every slot and drops what the operations carried. The payloads of
+    /// operations in flight are leaked unless `completed` says that the kernel no
+    /// longer uses their buffers.
     ///
     /// A destructor that panics does not keep the others from running.
     pub(crate) fn clear(&mut self, completed: bool) {
         struct Rest<'a, 's, P, X: Extra> {
             slots: &'a mut Slots<'s, P, X>,
             completed: bool,
-            /// The last slot that was in no list.
+            /// The last slot that was found by the scan.
             last: Option<At>,
         }
 
@@ -473,8 +473,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         rest.drop_all();
     }
 
-    /// Takes an operation out of its list, ready to be released: any. Those
-    /// that are in none come last, in the order of their slots, behind `last`.
+    /// Takes any operation out of its list, ready to be released. Operations that
+    /// are in no list come last, found by a scan from `last`.
     fn take_any(&mut self, last: &mut Option<At>) -> Option<Unlisted> {
         let listed = |slot| Unlisted {
             slot,
@@ -495,14 +495,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         if in_flight {
             self.end(slot);
         } else {
-            // Its future has been leaked.
+            // Notified; its future was leaked.
             self.take_done_at(slot);
         }
         Some(Unlisted { slot, in_flight })
     }
 }
 
-/// An operation that is in no list.
+/// An operation that was taken out of its list.
 struct Unlisted {
     slot: At,
     in_flight: bool,
