@@ -3,10 +3,12 @@
 //! fails the tests rather than skip them.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::any::Any;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;
@@ -110,22 +112,51 @@ pub(crate) unsafe fn run(context: &Context, mut iocb: Iocb) -> Event {
     done[0]
 }
 
-/// Runs `body` in a forked child and returns its exit status. The body must
-/// not allocate or panic: other threads may hold locks that stay locked.
+/// Runs `body` in a forked child and returns its exit status. Panics if the
+/// child panicked, was killed, or took more than two minutes.
+///
+/// Other threads of this process may have held locks that stay locked in the
+/// child; glibc keeps its allocator usable.
 pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the child makes system calls and ends by _exit.
-    unsafe {
+    const PANICKED: i32 = 101;
+    // SAFETY: the child ends by _exit, also after a panic, and so never returns
+    // to the test harness, which would count the test as passed.
+    let status = unsafe {
         match libc::fork() {
             -1 => panic!("fork: {}", std::io::Error::last_os_error()),
-            0 => libc::_exit(body()),
+            0 => {
+                libc::alarm(120);
+                // Whatever the body leaves broken ends with the child.
+                let ended = catch_unwind(AssertUnwindSafe(body));
+                libc::_exit(ended.unwrap_or_else(|payload| {
+                    report(&*payload);
+                    PANICKED
+                }))
+            }
             child => {
                 let mut status = 0;
                 assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
-                assert!(libc::WIFEXITED(status), "child died: status {status:#x}");
-                libc::WEXITSTATUS(status)
+                status
             }
         }
-    }
+    };
+    assert!(
+        libc::WIFEXITED(status),
+        "the child died: status {status:#x}"
+    );
+    let status = libc::WEXITSTATUS(status);
+    assert_ne!(status, PANICKED, "the child panicked");
+    status
+}
+
+/// Writes a panic's message to the standard error: the harness captures what
+/// the panic hook prints, and the capture ends with the child.
+fn report(payload: &(dyn Any + Send)) {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let line = format!("panic in a child: {}\n", text.unwrap_or("(no text)"));
+    // SAFETY: initialised bytes, as many as there are.
+    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
 /// Makes the kernel answer `errno` to each of the numbers, from now on and in
