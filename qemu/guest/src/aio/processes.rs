@@ -59,12 +59,14 @@ fn forked(check: &mut Check, writer: i32) {
     );
     check.equal("fork the ring can be read", probe(name), Ok(8));
     let status = os::in_child(|| {
+        // First: what is mapped later may get the ring's place.
+        let is_there = probe(name);
         let refused = submit(&context, writer, PollMask::OUT, 6) == Err(Errno::INVAL)
             && context.wait(0, &mut [Event::EMPTY]).map(drop) == Err(Errno::INVAL)
             && known(name) == Err(Errno::INVAL)
             // SAFETY: not this process's.
             && unsafe { sys::io_destroy(name) } == Err(Errno::INVAL);
-        match (refused, probe(name)) {
+        match (refused, is_there) {
             (true, Err(Errno::FAULT)) => RIGHT,
             (true, _) => WRONG,
             _ => NOT_SET_UP,
@@ -81,6 +83,26 @@ fn forked(check: &mut Check, writer: i32) {
         if right { RIGHT } else { WRONG }
     });
     check.equal("fork the child has its own", status, Ok(RIGHT << 8));
+    // A third, whose own is at the inherited address when the inherited one is
+    // dropped.
+    let status = os::in_child(|| {
+        let own = Context::new(4).and_then(|own| move_to(own, name));
+        let Ok(own) = own else {
+            return NOT_SET_UP;
+        };
+        // SAFETY: the child's copy, which ends with the child; its parent's is
+        // another.
+        let mut inherited = unsafe { core::ptr::read(&raw const context) };
+        let refused = submit(&inherited, writer, PollMask::OUT, 8) == Err(Errno::INVAL)
+            && inherited.ring().pop() == Err(Errno::INVAL);
+        drop(inherited);
+        let survives = submit(&own, writer, PollMask::OUT, 9) == Ok(1)
+            && next(&own).is_ok_and(|event| event.data == 9)
+            && own.destroy() == Ok(());
+        if refused && survives { RIGHT } else { WRONG }
+    });
+    let what = "fork the child's own outlives the inherited one";
+    check.equal(what, status, Ok(RIGHT << 8));
     let event = context
         .ring()
         .pop()
@@ -89,6 +111,19 @@ fn forked(check: &mut Check, writer: i32) {
     let rest = context.ring().pop().map(|event| event.is_some());
     check.equal("fork the parent's only event", rest, Ok(false));
     check.equal("fork Context::destroy", context.destroy(), Ok(()));
+}
+
+/// The same context by this name, where nothing is mapped. It may have it.
+fn move_to(mut context: Context, name: AioContext) -> os::Result<Context> {
+    if context.as_raw() == name {
+        return Ok(context);
+    }
+    let length = length(&mut context);
+    let old = context.into_raw();
+    // SAFETY: nobody reads the ring, and nothing is mapped at its new place.
+    unsafe { os::mremap(old.0, length, name.0) }?;
+    // SAFETY: the ring took the context along; nobody else has the name.
+    Ok(unsafe { Context::from_raw(name) })
 }
 
 /// Whether the header of a ring can be read, as a call sees it.
