@@ -152,3 +152,47 @@ fn getpid() -> Result<u32, Errno> {
     // SAFETY: getpid(2) reads and writes no memory of the program.
     Errno::check(unsafe { trap::syscall0(FACTS.base.getpid as usize) }).map(|pid| pid as u32)
 }
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use super::*;
+
+    /// What a forked child says of these.
+    fn in_child<const N: usize>(spaces: [AddressSpace; N]) -> [bool; N] {
+        let mut status = 0;
+        // SAFETY: the child compares, and ends by _exit.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                let bits = spaces.iter().enumerate();
+                let bits = bits.map(|(at, space)| i32::from(space.is_current()) << at);
+                libc::_exit(bits.sum::<i32>());
+            }
+            assert!(child > 0);
+            assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+        }
+        assert!(libc::WIFEXITED(status), "{status:#x}");
+        let bits = libc::WEXITSTATUS(status);
+        core::array::from_fn(|at| bits >> at & 1 != 0)
+    }
+
+    #[test]
+    fn is_current_here_and_not_in_a_forked_child() {
+        let marked = AddressSpace::current();
+        let by_pid = AddressSpace::by_pid();
+        assert!(marked.is_marked() && marked.is_current());
+        assert!(!by_pid.is_marked() && by_pid.is_current());
+        assert!(!AddressSpace::NONE.is_current());
+        let spaces = [marked, by_pid, AddressSpace::NONE];
+        assert_eq!(in_child(spaces), [false; 3]);
+    }
+
+    #[test]
+    fn the_mark_is_set_once() {
+        let first = AddressSpace::current();
+        // Another thread may have set one at the same time as the first call.
+        let [second, third] = [AddressSpace::current(), AddressSpace::current()];
+        assert!(first.is_current() && second.is_current());
+        assert_eq!(second.mark, third.mark);
+    }
+}

@@ -18,13 +18,29 @@ use crate::wait::{Wait, front, get_events};
 /// a system call, by one reader at a time: [`Context::ring`].
 ///
 /// # Fork
-/// A forked child has no part in its parent's contexts: every call answers
-/// EINVAL there, and dropping does nothing. The ring is kept out of children
-/// (`MADV_DONTFORK`), since a child that moved its `head` would take events
-/// away from its parent; so a child must not use a [`Ring`] made before the
-/// fork or from an inherited `Context`. It should [`into_raw`] or forget what
-/// it inherits before it makes contexts of its own, which may get the same
-/// address.
+/// A context belongs to the address space in which it was made.
+///
+/// - **A child of fork(2)** has a copy of the address space, without contexts.
+///   There every use of an inherited `Context`, and of a [`Ring`] or
+///   [`Submitter`] made before the fork, answers EINVAL without a system call
+///   on the context and without reading its ring, and dropping does nothing;
+///   [`into_raw`] still returns the name. A context that the child makes is its
+///   own, even if it has the same address as the inherited one, as it often
+///   has.
+/// - **A child of vfork(2), or of clone(2) with `CLONE_VM`,** shares the address
+///   space, so it shares the context: everything works, and dropping destroys
+///   it for the parent, too.
+/// - The ring is kept out of forked children (`MADV_DONTFORK`), so even code
+///   that knows its address takes no events from the parent.
+///
+/// The address space is recognised by a page that fork wipes
+/// (`MADV_WIPEONFORK`), which costs each use a comparison. Before Linux 4.14,
+/// and where a sandbox forbids mmap(2) or madvise(2), the process id is
+/// compared instead, with a getpid(2) for each use. Then a child that shares the
+/// address space is taken for a forked one (EINVAL; dropping there leaks the
+/// context), and a forked descendant that has the same process id for the owner:
+/// the first process of a new pid namespace, forked by the first of another; or
+/// one that got the number after the owner had ended.
 ///
 /// [`into_raw`]: Context::into_raw
 ///
@@ -150,8 +166,7 @@ impl Context {
     /// - EAGAIN: no room in the ring: take events first.
     /// - EBADF: the descriptor is not open, or not for this.
     /// - EINVAL: opcode unknown to this kernel, negative offset, file without
-    ///   AIO, `resfd` no eventfd; also where the context is not this process's
-    ///   (a forked child).
+    ///   AIO, `resfd` no eventfd; also in a forked child.
     /// - EOPNOTSUPP: an `RWF_*` flag unknown to this kernel.
     /// - EPERM: a priority that this process may not use.
     /// - EFAULT: an `iovec` array that cannot be read.
@@ -213,7 +228,7 @@ impl Context {
     ///
     /// # Errors
     /// - EINVAL: unknown, already ended, or not of a kind that can be
-    ///   cancelled.
+    ///   cancelled; also in a forked child.
     /// - EFAULT: nothing readable at `iocb`.
     /// - ENOSYS: no AIO here; gVisor lacks this call alone.
     #[doc(alias = "io_cancel")]
@@ -244,8 +259,8 @@ impl Context {
     ///   here. A signal that runs no handler (SIGSTOP and SIGCONT, a debugger
     ///   that attaches) does not end the wait, except where io_pgetevents is
     ///   missing or forbidden ([`Wait`](Wait#signals)).
-    /// - EINVAL: `min_nr` is more than `events` can hold; or not this
-    ///   process's context (a forked child); or destroyed meanwhile by code
+    /// - EINVAL: `min_nr` is more than `events` can hold; or in a forked
+    ///   child; or destroyed meanwhile by code
     ///   that has its raw name.
     /// - ENOSYS: no AIO here.
     ///
@@ -318,8 +333,8 @@ impl Context {
     /// (Linux 3.16).
     ///
     /// # Errors
-    /// - EINVAL: not this process's context (a forked child), or destroyed
-    ///   behind its back.
+    /// - EINVAL: in a forked child, where nothing is destroyed; or destroyed
+    ///   before by code that has its raw name.
     #[doc(alias = "io_destroy")]
     pub fn destroy(self) -> Result<(), Errno> {
         let is_own = self.is_own();

@@ -27,7 +27,8 @@ pub(crate) use run::Run;
 /// Where the ring cannot be read in user space ([`is_mapped`](Ring::is_mapped))
 /// the same methods make system calls.
 ///
-/// A forked child must not use it: the mapping is not there.
+/// In a forked child each of its methods that take events answers EINVAL: see
+/// [`Context`](crate::Context#fork).
 ///
 /// # Examples
 /// ```
@@ -109,8 +110,8 @@ impl Ring<'_> {
     /// call where the ring is mapped.
     ///
     /// # Errors
-    /// Never from a mapped ring in order. Otherwise those of
-    /// [`Context::wait`](crate::Context::wait).
+    /// EINVAL in a forked child. Otherwise never from a mapped ring in order;
+    /// where it is not, those of [`Context::wait`](crate::Context::wait).
     #[inline]
     pub fn reap<'e>(&mut self, events: &'e mut [Event]) -> Result<&'e mut [Event], Errno> {
         if !self.home.is_current() {
