@@ -319,6 +319,23 @@ fn shorter<'a>(reactor: &'a Reactor<'_, Box<[u8]>>, file: &'a File) {
     std::mem::forget(reactor.read(file, Box::from([0; 4]), 0));
 }
 ```
+A reference is taken for an owner, and does not live as long as the scope:
+```compile_fail,E0597
+# use linux_aio::{ScopeSlot, op::FSync, scope};
+# use std::fs::File;
+scope(&mut ScopeSlot::array::<1>(), |s| {
+    let file = File::open("/dev/null").unwrap();
+    drop(s.start::<(), _>(FSync::owned(&file)));
+});
+```
+An operation with an owner is cloned: the clone's owner may have another
+descriptor.
+```compile_fail,E0599
+# use linux_aio::op::FSync;
+# use std::{fs::File, rc::Rc};
+let sync = FSync::owned(Rc::new(File::open("/dev/null").unwrap()));
+let again = sync.clone();
+```
 "#
 )]
 ///

@@ -32,7 +32,7 @@ use crate::opcode::{PollMask, RawFd, read_or_write};
 ///
 /// A direct read (O_DIRECT) across a file's end may write more of the buffer
 /// than its result tells.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[must_use]
 pub struct Read<'fd, B, T = ()> {
     iocb: Iocb,
@@ -79,7 +79,7 @@ impl<'fd, B> Read<'fd, B> {
 }
 
 /// Writes a buffer, or its pieces (`pwrite(2)`, `pwritev(2)`).
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[must_use]
 pub struct Write<'fd, B, T = ()> {
     iocb: Iocb,
@@ -147,7 +147,7 @@ read_or_write! { Read['fd, B, T].iocb; Write['fd, B, T].iocb; }
 macro_rules! without_buffer {
     ($($(#[$doc:meta])* $name:ident($($mask:ident: $type:ty)?) = $opcode:ident;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Debug)]
         #[must_use]
         pub struct $name<'fd, T = ()> {
             iocb: Iocb,
@@ -238,16 +238,43 @@ macro_rules! resfd {
 
 resfd!(Read<B> Write<B> FSync FDSync Poll);
 
+/// `Clone` and `Copy`, only for operations without data: a clone of an owner may
+/// own another descriptor than the one whose number is in the iocb.
+macro_rules! copies {
+    ($($name:ident { $($field:ident),* } $(<$buffer:ident>)?)+) => {$(
+        impl<$($buffer: Clone)?> Clone for $name<'_, $($buffer)?> {
+            fn clone(&self) -> Self {
+                $name {
+                    $($field: self.$field.clone(),)*
+                    data: (),
+                    ..*self
+                }
+            }
+        }
+
+        impl<$($buffer: Copy)?> Copy for $name<'_, $($buffer)?> {}
+    )+};
+}
+
 /// Any operation, with its buffer if it has one, and the caller's data.
 ///
 /// `From` converts the other types of this module.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[must_use]
 pub struct Op<'fd, B, T = ()> {
     iocb: Iocb,
     buffer: Option<B>,
     data: T,
     fd: PhantomData<&'fd ()>,
+}
+
+copies! {
+    Read { buffer } <B>
+    Write { buffer } <B>
+    Op { buffer } <B>
+    FSync {}
+    FDSync {}
+    Poll {}
 }
 
 impl<'fd, B, T> Op<'fd, B, T> {

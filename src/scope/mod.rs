@@ -165,7 +165,7 @@ impl<'scope> Scope<'scope, '_> {
     /// # Errors
     /// Every slot is taken, also by operations that are done and whose
     /// [`Pending`] is still there. The operation comes back.
-    pub fn start<B: Buffer + 'scope, T>(
+    pub fn start<B: Buffer + 'scope, T: 'scope>(
         &'scope self,
         op: impl Into<Op<'scope, B, T>>,
     ) -> Result<Pending<'scope, B, T>, Full<Op<'scope, B, T>>> {
