@@ -72,10 +72,10 @@ impl<'fd> Fd<'fd> {
 /// `T` owns.
 ///
 /// # Safety
-/// [`raw_fd`](OwnsFd::raw_fd) returns the same number each time. The descriptor
-/// stays open, and refers to the same open file, until the value is dropped or
-/// consumed by a method. Moving the value changes neither, and nothing that a
-/// shared reference allows does.
+/// The descriptor whose number [`raw_fd`](OwnsFd::raw_fd) returns stays open, and
+/// refers to the same open file, until the value is dropped or consumed by a
+/// method. Moving the value does not change that, and nothing that a shared
+/// reference allows does.
 pub unsafe trait OwnsFd {
     /// Returns the descriptor's number.
     fn raw_fd(&self) -> i32;
