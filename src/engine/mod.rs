@@ -51,6 +51,10 @@ const ROOM: Duration = Duration::from_millis(1);
 /// The time to wait for the event of a poll that is completing.
 const EVENT: Duration = Duration::from_millis(100);
 
+/// The number of signals that may interrupt that wait. A timer that sends signals
+/// without end must not make it endless.
+const INTERRUPTIONS: u32 = 16;
+
 /// Operations in slots, and the kernel that runs them. Dropping it destroys
 /// the kernel's side first and the buffers then; those that the kernel may
 /// still hold (a forked child cannot know) are leaked.
@@ -428,11 +432,16 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// events are waited for.
     #[cold]
     fn end_polls(&mut self, completing: bool) -> Result<(), Errno> {
-        if completing {
+        let mut interruptions = if completing { INTERRUPTIONS } else { 0 };
+        while interruptions > 0 {
             let wanted = self.slots.done() + self.slots.in_flight();
+            let before = self.slots.in_flight();
             match self.wait(wanted, Wait::new().timeout(EVENT)) {
                 Ok(_) if self.slots.in_flight() == 0 => return Ok(()),
-                Ok(_) | Err(_) => {}
+                // A signal came after some of the events, or before any.
+                Ok(_) if self.slots.in_flight() < before => {}
+                Err(Errno::INTR) => interruptions -= 1,
+                Ok(_) | Err(_) => break,
             }
         }
         self.destroy()
