@@ -18,7 +18,7 @@ pub(crate) fn run(check: &mut Check) {
 
 fn refused(check: &mut Check) {
     check.equal("error EBADF", os::close(-1), Err(Errno::BADF));
-    let direct = Alignment::of(-1).map(|_| 0);
+    let direct = Alignment::of(os::NO_FILE).map(|_| 0);
     check.equal("error EBADF of statx", direct, Err(Errno::BADF));
     let lacking = os::open(nr::AT_FDCWD, c"/no such/file", 0, 0);
     check.equal("error ENOENT", lacking, Err(Errno::NOENT));

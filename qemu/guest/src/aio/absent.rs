@@ -149,7 +149,7 @@ fn context(check: &mut Check) {
 
 /// What a wait without a mask calls: on 32-bit ABIs the call with 64-bit time
 /// first; then, as it is absent, the old one.
-fn trace_wait() {
+pub(super) fn trace_wait() {
     IO_PGETEVENTS_TIME64.trace(&[]);
     IO_GETEVENTS.trace(&[]);
 }

@@ -9,6 +9,7 @@ use crate::nr;
 
 mod boot;
 mod clone;
+mod file;
 mod files;
 mod memory;
 mod process;
@@ -17,6 +18,7 @@ mod threads;
 mod time;
 
 pub(crate) use boot::*;
+pub(crate) use file::*;
 pub(crate) use files::*;
 pub(crate) use memory::*;
 pub(crate) use process::*;

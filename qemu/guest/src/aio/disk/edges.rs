@@ -44,13 +44,13 @@ impl Edges<'_> {
     }
 
     fn read(&self, memory: &mut [u8], offset: u64) -> Result<usize, Errno> {
-        let read = PRead::new(self.drive.file, memory.as_mut_ptr(), memory.len());
+        let read = PRead::new(&self.drive.file, memory.as_mut_ptr(), memory.len());
         // SAFETY: the memory lives and is nobody else's.
         unsafe { self.one(read.offset(offset).build()) }
     }
 
     fn write(&self, memory: &[u8], offset: u64) -> Result<usize, Errno> {
-        let write = PWrite::new(self.drive.file, memory.as_ptr(), memory.len());
+        let write = PWrite::new(&self.drive.file, memory.as_ptr(), memory.len());
         // SAFETY: the memory lives and does not change.
         unsafe { self.one(write.offset(offset).build()) }
     }
@@ -69,7 +69,7 @@ impl Edges<'_> {
             fill(piece, offset, PATTERN);
             offset += piece.len() as u64;
         }
-        let write = PWriteV::new(self.drive.file, pieces.as_ptr(), 3).offset(THIRD);
+        let write = PWriteV::new(&self.drive.file, pieces.as_ptr(), 3).offset(THIRD);
         // SAFETY: pieces and array live and do not change.
         let got = unsafe { self.one(write.build()) };
         check.equal("disk pwritev", got, Ok(6 * BLOCK));
@@ -86,7 +86,7 @@ impl Edges<'_> {
         memory.bytes_mut().fill(0xee);
         let mut array = pieces;
         let at = array.as_mut_ptr();
-        let read = PReadV::new(self.drive.file, at, 3).offset(THIRD);
+        let read = PReadV::new(&self.drive.file, at, 3).offset(THIRD);
         // SAFETY: the pieces live and are nobody else's. The array may go once
         // it is submitted: the device is still at it, or may be.
         let got = unsafe {
@@ -116,7 +116,7 @@ impl Edges<'_> {
             ("disk misaligned offset", 0, BLOCK, THIRD + 7),
         ] {
             let buffer = memory.start().wrapping_add(skew);
-            let read = PRead::new(self.drive.file, buffer, length).offset(offset);
+            let read = PRead::new(&self.drive.file, buffer, length).offset(offset);
             // SAFETY: there are eight blocks, and nobody else uses them.
             let got = unsafe { self.one(read.build()) };
             check.equal(name, got, Err(Errno::INVAL));
@@ -131,7 +131,7 @@ impl Edges<'_> {
     /// What statx tells of the disk is what it refused above, and what it
     /// takes everywhere else.
     fn foretold(&self, check: &mut Check, memory: &Pages) {
-        let told = match Alignment::of(self.drive.file) {
+        let told = match Alignment::of(&self.drive.file) {
             Ok(Some(told)) => told,
             Ok(None) => {
                 check.skip("disk alignment", "this kernel does not tell it");
@@ -144,7 +144,7 @@ impl Edges<'_> {
         };
         let why = |skew, length, offset| {
             let buffer = memory.start().wrapping_add(skew);
-            let read = PRead::new(self.drive.file, buffer, length).offset(offset);
+            let read = PRead::new(&self.drive.file, buffer, length).offset(offset);
             told.check_iocb(&read.build())
         };
         check.holds(
@@ -163,7 +163,7 @@ impl Edges<'_> {
     }
 
     fn flags(&self, check: &mut Check, memory: &mut Pages) {
-        let file = self.drive.file;
+        let file = &self.drive.file;
         let start = memory.start();
         fill(memory.bytes_mut(), THIRD, !PATTERN);
         let write = PWrite::new(file, start, BLOCK).offset(THIRD);

@@ -16,7 +16,7 @@ use linux_aio::{Context, Errno, Event, Iocb, Wait};
 use super::{complete, result};
 use crate::check::Check;
 use crate::nr;
-use crate::os::{self, Pages};
+use crate::os::{self, File, Pages};
 
 mod edges;
 mod failing;
@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 /// A disk that is open.
 struct Drive<'a> {
     path: &'a CStr,
-    file: i32,
+    file: File,
     size: u64,
     /// A device, not a file on one.
     block: bool,
@@ -63,11 +63,11 @@ struct Drive<'a> {
 
 pub(crate) fn run(check: &mut Check, disk: &Disk<'_>) {
     let flags = nr::O_RDWR | nr::O_DIRECT;
-    let Some(file) = check.needs("disk open", os::open(nr::AT_FDCWD, disk.path, flags, 0)) else {
+    let Some(file) = check.needs("disk open", File::open(disk.path, flags)) else {
         return;
     };
-    let size = os::seek(file, 0, nr::SEEK_END);
-    let mode = os::stat(file).map(|stat| stat.mode);
+    let size = os::seek(file.number(), 0, nr::SEEK_END);
+    let mode = os::stat(file.number()).map(|stat| stat.mode);
     if let (Some(size), Some(mode)) = (
         check.needs("disk size", size),
         check.needs("disk stat", mode),
@@ -93,7 +93,6 @@ pub(crate) fn run(check: &mut Check, disk: &Disk<'_>) {
             Kind::Failing => failing::run(check, &drive),
         }
     }
-    let _ = os::close(file);
 }
 
 /// Tells the kernel to hand each operation to the device by itself: neighbours
@@ -129,14 +128,14 @@ fn contents(check: &mut Check, drive: &Drive<'_>) {
     let written = sweep(&context, drive, Way::Write, SECOND, length, !PATTERN);
     check.equal("disk second MiB written", written, Ok(0));
     // SAFETY: no buffer.
-    let event = unsafe { complete(&context, &mut FDSync::new(drive.file).build()) };
+    let event = unsafe { complete(&context, &mut FDSync::new(&drive.file).build()) };
     check.equal("disk fdsync", result(event), Ok(0));
     let wrong = sweep(&context, drive, Way::Read, SECOND, length, !PATTERN);
     check.equal("disk second MiB", wrong, Ok(0));
     // By another way than AIO.
     if let Some(mut page) = check.needs("disk page", Pages::new(BLOCK)) {
         let offset = SECOND + length - BLOCK as u64;
-        let read = os::pread(drive.file, page.bytes_mut(), offset);
+        let read = os::pread(drive.file.number(), page.bytes_mut(), offset);
         check.equal("disk pread", read, Ok(BLOCK));
         let wrong = wrong_words(page.bytes(), offset, !PATTERN);
         check.equal("disk what pread read", wrong, 0);
@@ -208,8 +207,10 @@ unsafe fn submit(
 
 fn block(drive: &Drive<'_>, way: Way, offset: u64, memory: *mut u8) -> Iocb {
     match way {
-        Way::Read => PRead::new(drive.file, memory, BLOCK).offset(offset).build(),
-        Way::Write => PWrite::new(drive.file, memory, BLOCK)
+        Way::Read => PRead::new(&drive.file, memory, BLOCK)
+            .offset(offset)
+            .build(),
+        Way::Write => PWrite::new(&drive.file, memory, BLOCK)
             .offset(offset)
             .build(),
     }

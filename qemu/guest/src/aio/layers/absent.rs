@@ -12,10 +12,12 @@ use linux_aio::{
     AioContext, Context, Drained, Errno, Pool, Queue, ScopeSlot, Slot, scope, scope_on,
 };
 
+use super::super::absent::trace_wait;
 use super::super::trace::{IO_SETUP, IO_SUBMIT};
 use super::{SLOTS, full, owned};
 use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
+use crate::os::NO_FILE;
 
 const ABSENT: Errno = Errno::NOSYS;
 
@@ -55,15 +57,15 @@ fn never() -> Drained {
     unsafe { Drained::from_context(Context::from_raw(AioContext::NONE), SLOTS as u32) }
 }
 
-fn read() -> Result<Op<Owned>, Errno> {
-    Ok(Read::new(0, owned()?).into())
+fn read() -> Result<Op<'static, Owned>, Errno> {
+    Ok(Read::new(NO_FILE, owned()?).into())
 }
 
 fn queue(check: &mut Check) {
     let mut slots = Slot::array::<SLOTS>();
     let mut queue = Queue::on(never(), &mut slots);
     let first = read().and_then(|read| queue.push(read).map_err(full));
-    let second = queue.push(Poll::new(0, PollMask::IN)).map_err(full);
+    let second = queue.push(Poll::new(NO_FILE, PollMask::IN)).map_err(full);
     IO_SUBMIT.trace(&[]);
     let submitted = queue
         .submit()
@@ -71,8 +73,6 @@ fn queue(check: &mut Check) {
     let right = submitted == Err((0, ABSENT));
     check.holds("absent Queue::submit", right);
     check.equal("absent Queue keeps both", queue.staged(), 2);
-    let ended = queue.wait();
-    check.holds("absent Queue::wait", matches!(ended, Ok(None)));
     let cancelled = second.and_then(|ticket| queue.cancel(ticket));
     check.equal("absent Queue::cancel of what is staged", cancelled, Ok(()));
     let done = queue.pop();
@@ -80,15 +80,25 @@ fn queue(check: &mut Check) {
     check.holds("absent Queue::pop", right);
     check.equal("absent Queue has dropped nothing", dropped(), 0);
     let back = queue.unstage();
-    let right = matches!(&back, Some((ticket, Some(_))) if Ok(*ticket) == first);
+    let right = matches!(&back, Some((ticket, Some(_), ())) if Ok(*ticket) == first);
     check.holds("absent Queue::unstage", right);
     drop(back);
     check.equal("absent Queue gives the buffer back", dropped(), 1);
 
     let pushed = read().and_then(|read| queue.push(read).map_err(full));
     check.holds("absent Queue::push", pushed.is_ok());
+    trace_wait();
+    let waited = queue.wait().map(|done| done.is_some());
+    check.equal("absent Queue::wait", waited, Err(ABSENT));
+    check.equal("absent Queue::wait keeps it", queue.staged(), 1);
+    IO_SUBMIT.trace(&[]);
     check.equal("absent Queue::drain", queue.drain(), Ok(()));
-    drop(queue);
+    check.equal("absent Queue::drain leaves none staged", queue.staged(), 0);
+    let refused = queue.pop();
+    let right = matches!(&refused, Ok(Some(done)) if done.result == Err(ABSENT));
+    check.holds("absent Queue::drain gives the refusal", right);
+    check.equal("absent Queue has dropped nothing else", dropped(), 0);
+    drop((refused, queue));
     check.equal("absent Queue drops the buffer", dropped(), 1);
 }
 
@@ -96,7 +106,7 @@ fn borrowed(check: &mut Check) {
     let mut bytes = [0x55; 4];
     IO_SUBMIT.trace(&[]);
     let got = scope_on(&mut never(), &mut ScopeSlot::array::<SLOTS>(), |s| {
-        let read = s.read(0, &mut bytes, 0).map_err(full)?;
+        let read = s.read(NO_FILE, &mut bytes, 0).map_err(full)?;
         let done = read.wait();
         done.result.map(|_| 0).or_else(|errno| match done.buffer {
             Some(back) if errno == ABSENT => Ok(back.len()),

@@ -24,7 +24,7 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     let (drained, name) = named(drained);
     let mut slots = Slot::array::<SLOTS>();
     let mut queue = Queue::on(drained, &mut slots);
-    let poll = Poll::new(things.reader, PollMask::IN).resfd(things.eventfd);
+    let poll = Poll::new(&things.reader, PollMask::IN).resfd(&things.eventfd);
     let poll = queue.push(poll).map_err(full);
     let done = read(things, 3).and_then(|read| queue.push(read).map_err(full));
     let submitted = queue.submit().map_err(|error| error.errno);

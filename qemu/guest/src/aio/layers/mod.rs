@@ -6,7 +6,7 @@ use linux_aio::{Context, Drained, Errno};
 
 use super::owned::Owned;
 use crate::check::Check;
-use crate::os;
+use crate::os::{self, File};
 
 mod absent;
 mod fork;
@@ -28,23 +28,23 @@ const PIECE: usize = 8;
 /// What the checks share.
 struct Things {
     /// With [`CONTENT`] in it.
-    file: i32,
+    file: File,
     /// A pipe that is empty, so that a poll for bytes waits.
-    reader: i32,
-    writer: i32,
-    eventfd: i32,
+    reader: File,
+    writer: File,
+    eventfd: File,
 }
 
 pub(crate) fn run(check: &mut Check) {
-    let file = os::memfd(c"layers");
+    let file = File::memory(c"layers");
     let things = file.and_then(|file| {
-        os::pwrite(file, CONTENT, 0)?;
-        let [reader, writer] = os::pipe(0)?;
+        os::pwrite(file.number(), CONTENT, 0)?;
+        let [reader, writer] = File::pipe(0)?;
         Ok(Things {
             file,
             reader,
             writer,
-            eventfd: os::eventfd()?,
+            eventfd: File::eventfd()?,
         })
     });
     let Some(things) = check.needs("layers have what they need", things) else {
@@ -54,19 +54,30 @@ pub(crate) fn run(check: &mut Check) {
     fork::run(check, &things);
     scope::run(check, &things);
     reactor::run(check, &things);
-    for file in [things.file, things.reader, things.writer, things.eventfd] {
-        let _ = os::close(file);
-    }
 }
 
 impl Things {
     /// What the eventfd has counted since the last look.
     fn counted(&self) -> u64 {
-        let mut count = [0; 8];
-        match os::read(self.eventfd, &mut count) {
-            Ok(_) => u64::from_ne_bytes(count),
-            Err(_) => 0,
-        }
+        counted(&self.eventfd)
+    }
+
+    /// A byte comes through the pipe.
+    fn send(&self) -> os::Result<usize> {
+        os::write(self.writer.number(), b"x")
+    }
+
+    /// The pipe is empty again.
+    fn receive(&self) {
+        let _ = os::read(self.reader.number(), &mut [0; 8]);
+    }
+}
+
+fn counted(eventfd: &File) -> u64 {
+    let mut count = [0; 8];
+    match os::read(eventfd.number(), &mut count) {
+        Ok(_) => u64::from_ne_bytes(count),
+        Err(_) => 0,
     }
 }
 

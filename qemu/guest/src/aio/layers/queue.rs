@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use linux_aio::op::{Op, Poll, Read};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Completion, Drained, Errno, Queue, Slot, Ticket, Wait};
+use linux_aio::{Completion, Drained, Errno, Fd, Queue, Slot, Ticket, Wait};
 
 use super::{PIECE, SLOTS, Things, named, offset, owned, piece};
 use crate::aio::contexts::known;
 use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
-use crate::os;
+use crate::os::NO_FILE;
 
 type Done = Result<Option<Completion<Owned>>, Errno>;
 
@@ -26,11 +26,12 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     order(check, &mut queue, things);
     full(check, &mut queue, things);
     partly(check, &mut queue, things);
+    wait_submits(check, &mut queue, things);
     waits(check, &mut queue, things);
     cancels(check, &mut queue, things);
     drains(check, &mut queue, things);
     let old = push(&mut queue, things, 0);
-    let more = push_poll(&mut queue, things.reader, PollMask::IN);
+    let more = push_poll(&mut queue, &things.reader, PollMask::IN);
     check.equal("queue submit before its end", submit(&mut queue), Ok(2));
     check.holds("queue push before its end", more.is_ok());
     dropped();
@@ -52,8 +53,8 @@ pub(super) fn run(check: &mut Check, things: &Things) {
 }
 
 /// A read of a piece of the file.
-pub(super) fn read(things: &Things, number: usize) -> Result<Op<Owned>, Errno> {
-    Ok(Read::new(things.file, owned()?)
+pub(super) fn read(things: &Things, number: usize) -> Result<Op<'_, Owned>, Errno> {
+    Ok(Read::new(&things.file, owned()?)
         .offset(offset(number))
         .into())
 }
@@ -75,13 +76,21 @@ fn has_come(done: &Done, ticket: Result<Ticket, Errno>, result: Result<usize, Er
 }
 
 #[inline(never)]
-fn push(queue: &mut Queue<'_, Owned>, things: &Things, number: usize) -> Result<Ticket, Errno> {
+fn push<'q>(
+    queue: &mut Queue<'q, Owned>,
+    things: &'q Things,
+    number: usize,
+) -> Result<Ticket, Errno> {
     queue.push(read(things, number)?).map_err(super::full)
 }
 
 #[inline(never)]
-fn push_poll(queue: &mut Queue<'_, Owned>, fd: i32, mask: PollMask) -> Result<Ticket, Errno> {
-    queue.push(Poll::new(fd, mask)).map_err(super::full)
+fn push_poll<'q>(
+    queue: &mut Queue<'q, Owned>,
+    file: impl Into<Fd<'q>>,
+    mask: PollMask,
+) -> Result<Ticket, Errno> {
+    queue.push(Poll::new(file, mask)).map_err(super::full)
 }
 
 #[inline(never)]
@@ -99,13 +108,11 @@ fn wait(queue: &mut Queue<'_, Owned>) -> Done {
     queue.wait()
 }
 
-fn order(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+fn order<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
     let tickets = [0, 1, 2].map(|number| push(queue, things, number));
     check.holds("queue push", tickets.iter().all(Result::is_ok));
     check.equal("queue staged", queue.staged(), 3);
     check.equal("queue nothing in flight", queue.in_flight(), 0);
-    let done = wait(queue);
-    check.holds("queue wait for what is staged", matches!(done, Ok(None)));
     check.equal("queue submit", submit(queue), Ok(3));
     check.equal("queue in flight", queue.in_flight(), 3);
     // Reads of a file in memory end within the call, in their order.
@@ -120,7 +127,7 @@ fn order(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     check.equal("queue gave every buffer back", dropped(), 3);
 }
 
-fn full(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+fn full<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
     let pushed = [0, 1, 2, 3].map(|number| push(queue, things, number).is_ok());
     check.holds("queue push into each slot", pushed == [true; SLOTS]);
     let back = read(things, 4).map(|read| queue.push(read));
@@ -153,9 +160,9 @@ fn full(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
 }
 
 /// The kernel refuses one of a batch: what is behind it stays in order.
-fn partly(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+fn partly<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
     let first = push(queue, things, 0);
-    let bad = push_poll(queue, -1, PollMask::IN);
+    let bad = push_poll(queue, NO_FILE, PollMask::IN);
     let third = push(queue, things, 2);
     let fourth = push(queue, things, 3);
     let refused = queue
@@ -170,7 +177,7 @@ fn partly(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     let right = staged == [false, true, true, true];
     check.holds("queue which are staged", right);
     let out = queue.unstage();
-    let right = matches!(out, Some((ticket, None)) if Ok(ticket) == bad);
+    let right = matches!(out, Some((ticket, None, ())) if Ok(ticket) == bad);
     check.holds("queue unstage of the bad one", right);
     check.equal("queue submit of the rest", submit(queue), Ok(2));
     let right = [(first, 0), (third, 2), (fourth, 3)]
@@ -181,9 +188,27 @@ fn partly(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     dropped();
 }
 
-fn waits(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
-    let never = push_poll(queue, things.reader, PollMask::IN);
-    let ready = push_poll(queue, things.writer, PollMask::OUT);
+/// A wait submits what is staged, and a refusal is a completion.
+fn wait_submits<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
+    let first = push(queue, things, 1);
+    let bad = push_poll(queue, NO_FILE, PollMask::IN);
+    let third = push(queue, things, 3);
+    // The refusal is met while the others end.
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..3 {
+        let done = wait(queue);
+        read += u32::from(has_read(&done, first, 1)) + u32::from(has_read(&done, third, 3));
+        refused += u32::from(has_come(&done, bad, Err(Errno::BADF)));
+    }
+    check.equal("queue wait submits what is staged", read, 2);
+    check.equal("queue wait gives a refusal as a result", refused, 1);
+    check.holds("queue wait for none", matches!(wait(queue), Ok(None)));
+    dropped();
+}
+
+fn waits<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
+    let never = push_poll(queue, &things.reader, PollMask::IN);
+    let ready = push_poll(queue, &things.writer, PollMask::OUT);
     check.equal("queue submit of polls", submit(queue), Ok(2));
     // For more than can come.
     let short = Wait::new().timeout(Duration::from_millis(10));
@@ -192,19 +217,19 @@ fn waits(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     let right = has_come(&pop(queue), ready, Ok(out));
     check.holds("queue pop of what was waited for", right);
     check.equal("queue the other is in flight", queue.in_flight(), 1);
-    check.equal("queue a byte comes", os::write(things.writer, b"x"), Ok(1));
+    check.equal("queue a byte comes", things.send(), Ok(1));
     let done = wait(queue);
     let right = matches!(done, Ok(Some(done)) if Ok(done.ticket) == never
         && done.result.is_ok_and(|bits| bits & 1 == 1));
     check.holds("queue wait for a poll", right);
-    let _ = os::read(things.reader, &mut [0]);
+    things.receive();
 }
 
-fn cancels(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
+fn cancels<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
     let cancel = |queue: &mut Queue<'_, Owned>, ticket: Result<Ticket, Errno>| {
         ticket.and_then(|ticket| queue.cancel(ticket))
     };
-    let poll = push_poll(queue, things.reader, PollMask::IN);
+    let poll = push_poll(queue, &things.reader, PollMask::IN);
     check.equal("queue submit of a poll", submit(queue), Ok(1));
     check.equal("queue cancel of a poll", cancel(queue, poll), Ok(()));
     let right = has_come(&wait(queue), poll, Ok(0));
@@ -228,33 +253,30 @@ fn cancels(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
     check.holds("queue those beside it", right);
 }
 
-fn drains(check: &mut Check, queue: &mut Queue<'_, Owned>, things: &Things) {
-    let poll = push_poll(queue, things.reader, PollMask::IN);
+fn drains<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
+    let poll = push_poll(queue, &things.reader, PollMask::IN);
     let first = push(queue, things, 6);
     check.equal("queue submit to be drained", submit(queue), Ok(2));
     let staged = push(queue, things, 7);
     check.equal("queue drain", queue.drain(), Ok(()));
     check.equal("queue drain leaves none in flight", queue.in_flight(), 0);
-    check.equal("queue drain leaves what is staged", queue.staged(), 1);
+    check.equal("queue drain leaves none staged", queue.staged(), 0);
     // Which comes first is the kernel's affair.
     let mut right = 0;
-    for _ in 0..2 {
+    for _ in 0..3 {
         let done = pop(queue);
-        right += u32::from(has_read(&done, first, 6)) + u32::from(has_come(&done, poll, Ok(0)));
+        right += u32::from(has_read(&done, first, 6))
+            + u32::from(has_read(&done, staged, 7))
+            + u32::from(has_come(&done, poll, Ok(0)));
     }
-    check.equal("queue both come after the drain", right, 2);
-    check.equal("queue submit after the drain", submit(queue), Ok(1));
-    check.holds(
-        "queue the last after the drain",
-        has_read(&wait(queue), staged, 7),
-    );
+    check.equal("queue all three come after the drain", right, 3);
 }
 
 /// A ticket of before names none of today's, though the slot is the same.
-fn tickets(
+fn tickets<'q>(
     check: &mut Check,
-    queue: &mut Queue<'_, Owned>,
-    things: &Things,
+    queue: &mut Queue<'q, Owned>,
+    things: &'q Things,
     older: Result<Ticket, Errno>,
 ) {
     let known = |queue: &mut Queue<'_, Owned>, ticket: Result<Ticket, Errno>| {
@@ -263,7 +285,7 @@ fn tickets(
     let mut alive = 0;
     let mut before = older;
     for _ in 0..3 {
-        let ticket = push_poll(queue, things.reader, PollMask::IN);
+        let ticket = push_poll(queue, &things.reader, PollMask::IN);
         let submitted = submit(queue);
         alive += u32::from(known(queue, before) || known(queue, older));
         alive += u32::from(submitted != Ok(1) || before == ticket);
@@ -275,8 +297,8 @@ fn tickets(
 }
 
 /// Dropped with a poll in flight, which is seen to end.
-fn end(check: &mut Check, mut queue: Queue<'_, Owned>, things: &Things) {
-    let poll = Poll::new(things.reader, PollMask::IN).resfd(things.eventfd);
+fn end<'q>(check: &mut Check, mut queue: Queue<'q, Owned>, things: &'q Things) {
+    let poll = Poll::new(&things.reader, PollMask::IN).resfd(&things.eventfd);
     let pushed = queue.push(poll).map(drop).map_err(super::full);
     check.equal("queue push of the last poll", pushed, Ok(()));
     check.equal("queue submit of the last poll", submit(&mut queue), Ok(1));

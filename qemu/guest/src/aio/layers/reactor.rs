@@ -14,7 +14,7 @@ use crate::aio::contexts::known;
 use crate::aio::owned::{Owned, dropped};
 use crate::aio::tally::Tally;
 use crate::check::Check;
-use crate::os::{self, Pages};
+use crate::os::{NO_FILE, Pages};
 
 type Slots = [ReactorSlot<Owned>; SLOTS];
 
@@ -25,13 +25,13 @@ pub(super) fn run(check: &mut Check, things: &Things) {
         return;
     };
     dropped();
-    let reactor = Reactor::<Owned>::on(drained, &mut slots).eventfd(things.eventfd);
+    let reactor = Reactor::<Owned>::on(drained, &mut slots).eventfd(&things.eventfd);
     two(check, &reactor, things);
     refused(check, &reactor);
     let Some(drained) = check.needs("reactor into_drained", reactor.into_drained()) else {
         return;
     };
-    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]).eventfd(things.eventfd);
+    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]).eventfd(&things.eventfd);
     room(check, &reactor, things);
     let Some(drained) = check.needs("reactor into_drained again", reactor.into_drained()) else {
         return;
@@ -105,18 +105,18 @@ fn block_on<A: Future, B: Future>(
 
 /// A task that polls a pipe and then reads a piece of the file, and one that
 /// reads another.
-fn two(check: &mut Check, reactor: &Reactor<'_, Owned>, things: &Things) {
+fn two<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let polls = async {
-        let found = reactor.poll(things.reader, PollMask::IN).await.result?;
-        let read = reactor.read(things.file, owned()?, offset(1)).await;
+        let found = reactor.poll(&things.reader, PollMask::IN).await.result?;
+        let read = reactor.read(&things.file, owned()?, offset(1)).await;
         Ok::<_, Errno>((found & 1, has_read(&read, 1)))
     };
     let reads = async {
-        let read = reactor.read(things.file, owned()?, offset(2)).await;
+        let read = reactor.read(&things.file, owned()?, offset(2)).await;
         Ok::<_, Errno>(has_read(&read, 2))
     };
     let came = block_on(reactor, polls, reads, || {
-        let _ = os::write(things.writer, b"x");
+        let _ = things.send();
     });
     let (first, second) = match came {
         Ok((first, second)) => (first, second),
@@ -127,7 +127,7 @@ fn two(check: &mut Check, reactor: &Reactor<'_, Owned>, things: &Things) {
     check.equal("reactor gave the buffers back", dropped(), 2);
     check.equal("reactor has nothing in flight", reactor.in_flight(), 0);
     check.equal("reactor eventfd counted", things.counted(), 3);
-    let _ = os::read(things.reader, &mut [0; 8]);
+    things.receive();
 }
 
 fn has_read(done: &Finished<Owned>, number: usize) -> bool {
@@ -139,7 +139,7 @@ fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {
     let Some(buffer) = check.needs("reactor buffer", owned()) else {
         return;
     };
-    let done = poll(pin!(reactor.read(-1, buffer, 0)), 4);
+    let done = poll(pin!(reactor.read(NO_FILE, buffer, 0)), 4);
     let right = done.is_some_and(|done| done.result == Err(Errno::BADF) && done.buffer.is_some());
     check.holds("reactor refusal is the result", right);
     check.equal("reactor refusal gives the buffer back", dropped(), 1);
@@ -147,13 +147,13 @@ fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {
 
 /// One slot: the second future waits for it, and is called when the first is
 /// dropped, whose poll is cancelled.
-fn room(check: &mut Check, reactor: &Reactor<'_, Owned>, things: &Things) {
+fn room<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let Some(buffer) = check.needs("reactor buffer for one slot", owned()) else {
         return;
     };
-    let mut second = pin!(reactor.read(things.file, buffer, offset(3)));
+    let mut second = pin!(reactor.read(&things.file, buffer, offset(3)));
     {
-        let first = pin!(reactor.poll(things.reader, PollMask::IN));
+        let first = pin!(reactor.poll(&things.reader, PollMask::IN));
         check.holds("reactor a poll waits", poll(first, 8).is_none());
         let waits = poll(second.as_mut(), 16).is_none();
         check.holds("reactor no slot is free", waits);
@@ -176,8 +176,8 @@ fn end(check: &mut Check, drained: Drained, things: &Things, slots: &mut Slots) 
     let Some(memory) = check.needs("reactor memory", Pages::new(4096)) else {
         return;
     };
-    let reactor = Reactor::<Owned>::on(drained, slots).eventfd(things.eventfd);
-    let never = in_leaked(memory, reactor.poll(things.reader, PollMask::IN));
+    let reactor = Reactor::<Owned>::on(drained, slots).eventfd(&things.eventfd);
+    let never = in_leaked(memory, reactor.poll(&things.reader, PollMask::IN));
     check.holds("reactor the last poll waits", poll(never, 32).is_none());
     check.equal("reactor is not signalled", things.counted(), 0);
     drop(reactor);

@@ -11,7 +11,8 @@ use super::{PIECE, SLOTS, Things, full, named, offset, piece};
 use crate::aio::contexts::known;
 use crate::aio::signals;
 use crate::check::Check;
-use crate::{nr, os};
+use crate::nr;
+use crate::os::{self, NO_FILE};
 
 /// Behind the file's content.
 const BEHIND: u64 = 1000;
@@ -43,7 +44,7 @@ fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut Drai
         // Nobody waits for them; the scope does.
         for number in 0..SLOTS {
             drop(
-                s.write(things.file, piece(number), BEHIND + offset(number))
+                s.write(&things.file, piece(number), BEHIND + offset(number))
                     .map_err(full)?,
             );
         }
@@ -57,7 +58,7 @@ fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut Drai
             bytes.chunks_exact_mut(PIECE).enumerate().zip(&mut pending)
         {
             *pending = Some(
-                s.read(things.file, bytes, BEHIND + offset(number))
+                s.read(&things.file, bytes, BEHIND + offset(number))
                     .map_err(full)?,
             );
         }
@@ -77,10 +78,10 @@ fn pieces(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut
     let write = [IoSlice::new(b"seven"), IoSlice::new(b"th")];
     let mut read = [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)];
     let done = scope_on(context, slots, |s| {
-        let write = Write::new(things.file, &write[..]).offset(BEHIND);
+        let write = Write::new(&things.file, &write[..]).offset(BEHIND);
         let written = s.start(write).map_err(full)?.wait().result?;
-        let synced = s.fsync(things.file).map_err(full)?.wait().result?;
-        let read = Read::new(things.file, &mut read[..]).offset(BEHIND);
+        let synced = s.fsync(&things.file).map_err(full)?.wait().result?;
+        let read = Read::new(&things.file, &mut read[..]).offset(BEHIND);
         let read = s.start(read).map_err(full)?.wait().result?;
         Ok::<_, Errno>(written << 8 | synced << 4 | read)
     });
@@ -93,9 +94,9 @@ fn pieces(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut
 /// what else is in flight.
 fn refused(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
     let (result, in_flight) = scope_on(context, slots, |s| {
-        let ready = s.poll(things.writer, PollMask::OUT);
+        let ready = s.poll(&things.writer, PollMask::OUT);
         s.submit();
-        let bad = s.read(-1, &mut [], 0).map_err(full);
+        let bad = s.read(NO_FILE, &mut [], 0).map_err(full);
         let result = bad.and_then(|bad| bad.wait().result);
         (result, ready.map(|_| s.in_flight()).map_err(full))
     });
@@ -106,17 +107,17 @@ fn refused(check: &mut Check, things: &Things, context: &mut Drained, slots: &mu
 fn when_full(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
     let (mut first, mut second, mut third) = ([0; PIECE], [0; PIECE], [0; PIECE]);
     let done = scope_on(context, &mut slots[..1], |s| {
-        let pending = s.read(things.file, &mut first, 0).map_err(full)?;
-        let back = match s.read(things.file, &mut second, offset(1)) {
+        let pending = s.read(&things.file, &mut first, 0).map_err(full)?;
+        let back = match s.read(&things.file, &mut second, offset(1)) {
             Ok(_) => None,
             Err(full) => full.0.into_buffer(),
         };
         let finished = pending.is_finished();
         drop(pending);
         let back = back.ok_or(Errno::INVAL)?;
-        drop(s.read(things.file, back, offset(1)).map_err(full)?);
+        drop(s.read(&things.file, back, offset(1)).map_err(full)?);
         // Nobody waits for that one: its slot is free when it has ended.
-        let third = s.read(things.file, &mut third, offset(2)).map_err(full)?;
+        let third = s.read(&things.file, &mut third, offset(2)).map_err(full)?;
         third.wait().result.map(|_| finished)
     });
     check.equal("scope when full gives it back", done, Ok(true));
@@ -130,7 +131,7 @@ fn when_full(check: &mut Check, things: &Things, context: &mut Drained, slots: &
 fn polls(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
     let short = Wait::new().timeout(Duration::from_millis(5));
     let (waited, finished, cancelled, result) = scope_on(context, slots, |s| {
-        let Ok(poll) = s.poll(things.reader, PollMask::IN) else {
+        let Ok(poll) = s.poll(&things.reader, PollMask::IN) else {
             return (Err(Errno::NOSPC), true, Ok(()), Ok(1));
         };
         let waited = s.wait_with(1, short);
@@ -149,7 +150,7 @@ fn early(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut 
     let mut bytes = [0; 2 * PIECE];
     let left = scope_on(context, slots, |s| {
         for (number, bytes) in bytes.chunks_exact_mut(PIECE).enumerate() {
-            drop(s.read(things.file, bytes, offset(number)).map_err(full)?);
+            drop(s.read(&things.file, bytes, offset(number)).map_err(full)?);
         }
         Err::<(), _>(Errno::CANCELED)?;
         Ok(())
@@ -163,24 +164,20 @@ fn early(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut 
 /// event would come now.
 fn nothing_left(check: &mut Check, things: &Things, mut context: Drained, slots: &mut Slots) {
     let in_flight = scope_on(&mut context, slots, |s| {
-        let poll = s.poll(things.reader, PollMask::IN).map_err(full)?;
+        let poll = s.poll(&things.reader, PollMask::IN).map_err(full)?;
         s.submit();
         drop(poll);
         Ok::<_, Errno>(s.in_flight())
     });
     check.equal("scope poll in flight", in_flight, Ok(1));
-    check.equal(
-        "scope a byte comes later",
-        os::write(things.writer, b"x"),
-        Ok(1),
-    );
+    check.equal("scope a byte comes later", things.send(), Ok(1));
     let context = context.into_context();
     let mut events = [Event::EMPTY; 2];
     let short = Wait::new().timeout(Duration::from_millis(10));
     let came = context.wait_with(1, &mut events, short);
     let came = came.map(|events| events.len());
     check.equal("scope left nothing in flight", came, Ok(0));
-    let _ = os::read(things.reader, &mut [0]);
+    things.receive();
     check.equal("scope Context::destroy", context.destroy(), Ok(()));
 }
 
@@ -198,7 +195,7 @@ fn interrupted(check: &mut Check, things: &Things) {
     let child = os::spawn(|| {
         let ends = signals::end_waits();
         let result = scope(&mut ScopeSlot::array::<1>(), |s| {
-            let poll = s.poll(things.reader, PollMask::IN).map_err(full)?;
+            let poll = s.poll(&things.reader, PollMask::IN).map_err(full)?;
             // Where the kernel restarts every wait, only the next one shows it.
             if ends && s.wait_with(1, Wait::new()) != Err(Errno::INTR) {
                 return Ok(None);
@@ -223,10 +220,10 @@ fn interrupted(check: &mut Check, things: &Things) {
             said_so += u32::from(said_so > 0 || os::read(said, &mut [0]) == Ok(1));
             tries += 1;
         }
-        let _ = os::write(things.writer, b"x");
+        let _ = things.send();
         let status = os::wait(child);
         check.equal("scope interrupted waits go on", status, Ok(RIGHT << 8));
-        let _ = os::read(things.reader, &mut [0]);
+        things.receive();
     }
     for end in [said, says] {
         let _ = os::close(end);

@@ -9,7 +9,7 @@ use super::super::{BLOCK, DEPTH, Drive, Kind, PATTERN, RUN, THIRD, fill, wrong_w
 use crate::aio::owned::{UNTOUCHED, is_untouched};
 use crate::aio::tally::Tally;
 use crate::check::Check;
-use crate::os::{self, Moment, Pages};
+use crate::os::{self, File, Moment, Pages};
 
 /// Reads and writes.
 pub(super) const OPERATIONS: usize = 2 * DEPTH;
@@ -25,7 +25,7 @@ pub(super) struct Flight<'a> {
 /// Sees what has ended, and when, beside those who have borrowed the memory.
 pub(super) struct Watch {
     /// An eventfd, which counts what has ended.
-    pub(super) counter: i32,
+    pub(super) counter: File,
     /// Where the first block is read to.
     first: *mut u8,
     begin: Moment,
@@ -54,7 +54,7 @@ impl<'a> Flight<'a> {
         into.bytes_mut().fill(UNTOUCHED);
         fill(from.bytes_mut(), THIRD, pattern);
         let watch = Watch {
-            counter: os::eventfd()?,
+            counter: File::eventfd()?,
             first: into.start(),
             begin: Moment::now(),
             seen: Cell::new(None),
@@ -82,7 +82,7 @@ impl Watch {
     /// What has been counted since the last look.
     fn ended(&self) -> u64 {
         let mut count = [0; 8];
-        match os::read(self.counter, &mut count) {
+        match os::read(self.counter.number(), &mut count) {
             Ok(_) => u64::from_ne_bytes(count),
             Err(_) => 0,
         }
@@ -91,12 +91,6 @@ impl Watch {
     /// Whether so many milliseconds have passed.
     fn is_over(&self, milliseconds: u32) -> bool {
         self.begin.plus(milliseconds).is_over()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = os::close(self.counter);
     }
 }
 
@@ -185,7 +179,7 @@ pub(super) fn fly(drive: &Drive<'_>, end: Ending<'_>) -> Result<Report, Errno> {
     let done = left.map(drop);
     // By another way than AIO, and with one operation.
     flight.into.bytes_mut().fill(UNTOUCHED);
-    let unwritten = os::pread(drive.file, flight.into.bytes_mut(), THIRD)
+    let unwritten = os::pread(drive.file.number(), flight.into.bytes_mut(), THIRD)
         .map(|_| wrong_words(flight.into.bytes(), THIRD, pattern));
     Ok(Report {
         seen,

@@ -16,6 +16,7 @@ use super::fly::{self, Ended, Flight, Names, OPERATIONS, Watch, names};
 use super::{BLOCK, DEPTH, Drive, Kind, THIRD};
 use crate::aio::owned::{Owned, all_dropped, dropped, dropped_so_far};
 use crate::check::Check;
+use crate::os::NO_FILE;
 
 const QUEUE: Names = names!("queue drop");
 const RETURN: Names = names!("scope return");
@@ -35,8 +36,8 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
 }
 
 /// The flight's operations, with buffers that they own.
-fn owned(flight: &Flight<'_>) -> impl Iterator<Item = Op<Owned>> {
-    let (file, counter) = (flight.drive.file, flight.watch.counter);
+fn owned<'q>(flight: &'q Flight<'_>) -> impl Iterator<Item = Op<'q, Owned>> {
+    let (file, counter) = (&flight.drive.file, &flight.watch.counter);
     let (into, from) = (flight.into.start(), flight.from.start());
     (0..OPERATIONS).map(move |number| {
         let read = number < DEPTH;
@@ -73,25 +74,25 @@ fn queue_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
 /// Begins the flight's operations in a scope that borrows its memory.
 pub(super) fn begin<'s>(
     s: &'s Scope<'s, '_>,
-    drive: &Drive<'_>,
+    drive: &'s Drive<'_>,
     into: &'s mut [u8],
     from: &'s [u8],
-    watch: &Watch,
+    watch: &'s Watch,
 ) -> Result<(), Errno> {
     let mut offset = 0;
     for block in into.chunks_exact_mut(BLOCK) {
-        let read = Read::new(drive.file, block).offset(offset);
+        let read = Read::new(&drive.file, block).offset(offset);
         drop(
-            s.start(read.resfd(watch.counter))
+            s.start(read.resfd(&watch.counter))
                 .map_err(|_| Errno::NOSPC)?,
         );
         offset += BLOCK as u64;
     }
     offset = THIRD;
     for block in from.chunks_exact(BLOCK) {
-        let write = Write::new(drive.file, block).offset(offset);
+        let write = Write::new(&drive.file, block).offset(offset);
         drop(
-            s.start(write.resfd(watch.counter))
+            s.start(write.resfd(&watch.counter))
                 .map_err(|_| Errno::NOSPC)?,
         );
         offset += BLOCK as u64;
@@ -116,7 +117,7 @@ fn scope_returns_early(flight: &mut Flight<'_>, mut drained: Drained) -> Ended {
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
     let left = scope_on(&mut drained, &mut slots, |s| {
         begin(s, flight.drive, into, from, &flight.watch)?;
-        let wrong = s.read(-1, &mut [], 0).map_err(|_| Errno::NOSPC)?;
+        let wrong = s.read(NO_FILE, &mut [], 0).map_err(|_| Errno::NOSPC)?;
         wrong.wait().result?;
         Ok(())
     });
@@ -129,7 +130,7 @@ fn scope_returns_early(flight: &mut Flight<'_>, mut drained: Drained) -> Ended {
 
 /// The operations as futures, each of which is dropped when it has begun: the
 /// operation goes on, and the reactor has its buffer.
-fn begin_and_forget(reactor: &Reactor<'_, Owned>, flight: &Flight<'_>) -> Result<(), Errno> {
+fn begin_and_forget<'r>(reactor: &Reactor<'r, Owned>, flight: &'r Flight<'_>) -> Result<(), Errno> {
     dropped();
     let task = &mut Task::from_waker(Waker::noop());
     let mut ended = 0;
@@ -152,6 +153,7 @@ fn begin_and_forget(reactor: &Reactor<'_, Owned>, flight: &Flight<'_>) -> Result
 fn reactor_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
     let mut slots = ReactorSlot::array::<OPERATIONS>();
     let reactor = Reactor::on(drained, &mut slots);
+    let flight = &*flight;
     begin_and_forget(&reactor, flight)?;
     drop(reactor);
     all_dropped(OPERATIONS)?;
@@ -162,6 +164,7 @@ fn reactor_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
 fn futures_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
     let mut slots = ReactorSlot::array::<OPERATIONS>();
     let reactor = Reactor::on(drained, &mut slots);
+    let flight = &*flight;
     begin_and_forget(&reactor, flight)?;
     while reactor.in_flight() > 0 {
         reactor.wait(Wait::new())?;

@@ -82,7 +82,7 @@ unsafe fn submit(flight: &Flight<'_>, context: &Context, way: Way) -> Result<(),
         index += 1;
         Iocb {
             flags: IocbFlags::RESFD,
-            resfd: flight.watch.counter as u32,
+            resfd: flight.watch.counter.number() as u32,
             ..block(
                 flight.drive,
                 way,
@@ -105,7 +105,7 @@ fn late(check: &mut Check, drive: &Drive<'_>) {
         return;
     };
     page.bytes_mut().fill(UNTOUCHED);
-    let mut read = PRead::new(drive.file, page.start(), BLOCK).build();
+    let mut read = PRead::new(&drive.file, page.start(), BLOCK).build();
     let begin = Moment::now();
     // SAFETY: the page is looked at when the event has come.
     let taken = unsafe { context.submit(&mut [&mut read]) };
