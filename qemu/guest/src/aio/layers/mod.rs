@@ -9,10 +9,12 @@ use crate::check::Check;
 use crate::os::{self, File};
 
 mod absent;
+mod descriptors;
 mod fork;
 mod queue;
 mod reactor;
 mod scope;
+mod waiters;
 
 pub(crate) use absent::run as absent;
 
@@ -33,6 +35,8 @@ struct Things {
     reader: File,
     writer: File,
     eventfd: File,
+    /// Another, of one operation's.
+    own_eventfd: File,
 }
 
 pub(crate) fn run(check: &mut Check) {
@@ -45,6 +49,7 @@ pub(crate) fn run(check: &mut Check) {
             reader,
             writer,
             eventfd: File::eventfd()?,
+            own_eventfd: File::eventfd()?,
         })
     });
     let Some(things) = check.needs("layers have what they need", things) else {
@@ -54,6 +59,8 @@ pub(crate) fn run(check: &mut Check) {
     fork::run(check, &things);
     scope::run(check, &things);
     reactor::run(check, &things);
+    waiters::run(check, &things);
+    descriptors::run(check);
 }
 
 impl Things {

@@ -44,6 +44,7 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     let (drained, name) = named(drained);
     let mut queue = Queue::on(drained, &mut slots[..1]);
     tickets(check, &mut queue, things, old);
+    strangers(check, things);
     end(check, queue, things);
     check.equal(
         "queue drop destroyed the context",
@@ -294,6 +295,31 @@ fn tickets<'q>(
         before = ticket;
     }
     check.equal("queue a ticket is dead when its operation is", alive, 0);
+}
+
+/// Two queues, in each of which the first slot is used for the first time.
+fn strangers(check: &mut Check, things: &Things) {
+    let (mut slots, mut others) = (Slot::array::<1>(), Slot::array::<1>());
+    let queues = Queue::new(&mut slots).and_then(|queue| Ok((queue, Queue::new(&mut others)?)));
+    let Some((mut queue, mut other)) = check.needs("queue two of them", queues) else {
+        return;
+    };
+    let ticket = push_poll(&mut queue, &things.reader, PollMask::IN);
+    let theirs = push_poll(&mut other, &things.reader, PollMask::IN);
+    let Some(theirs) = check.needs("queue a ticket of another", theirs) else {
+        return;
+    };
+    check.holds("queue tickets of two differ", ticket != Ok(theirs));
+    let staged = queue.is_staged(theirs) || queue.contains(theirs);
+    check.holds("queue another's ticket is not staged", !staged);
+    let submitted = submit(&mut queue).and_then(|_| submit(&mut other));
+    check.equal("queue submit in both", submitted, Ok(1));
+    check.holds("queue another's ticket is unknown", !queue.contains(theirs));
+    let cancelled = queue.cancel(theirs);
+    check.equal("queue cancel for another", cancelled, Err(Errno::INVAL));
+    let none = matches!((pop(&mut queue), pop(&mut other)), (Ok(None), Ok(None)));
+    check.holds("queue both still wait", none);
+    check.holds("queue the other knows its ticket", other.contains(theirs));
 }
 
 /// Dropped with a poll in flight, which is seen to end.

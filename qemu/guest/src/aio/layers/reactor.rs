@@ -61,11 +61,11 @@ fn waker(bit: usize) -> Waker {
 }
 
 /// Which were woken since the last look.
-fn woken() -> u32 {
+pub(super) fn woken() -> u32 {
     WOKEN.take()
 }
 
-fn poll<F: Future>(future: Pin<&mut F>, bit: usize) -> Option<F::Output> {
+pub(super) fn poll<F: Future>(future: Pin<&mut F>, bit: usize) -> Option<F::Output> {
     match future.poll(&mut Task::from_waker(&waker(bit))) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
@@ -130,7 +130,7 @@ fn two<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) 
     things.receive();
 }
 
-fn has_read(done: &Finished<Owned>, number: usize) -> bool {
+pub(super) fn has_read(done: &Finished<Owned>, number: usize) -> bool {
     let buffer = done.buffer.as_ref();
     done.result == Ok(PIECE) && buffer.is_some_and(|buffer| buffer.bytes() == piece(number))
 }
@@ -185,7 +185,7 @@ fn end(check: &mut Check, drained: Drained, things: &Things, slots: &mut Slots) 
 }
 
 /// A future in memory that is never given back.
-fn in_leaked<'f, F: Future + 'f>(memory: Pages, future: F) -> Pin<&'f mut F> {
+pub(super) fn in_leaked<'f, F: Future + 'f>(memory: Pages, future: F) -> Pin<&'f mut F> {
     let place = memory.leak().as_mut_ptr().cast::<F>();
     const { assert!(size_of::<F>() <= 4096) };
     // SAFETY: large enough, aligned to a page, and nobody else's; pinned for

@@ -1,0 +1,170 @@
+//! Reactors with more tasks than slots, and with more eventfds than one.
+
+use core::future::Future;
+use core::pin::{Pin, pin};
+
+use linux_aio::op::Poll;
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Local, Reactor, ReactorSlot, Running};
+use linux_aio::{Drained, Errno, Wait};
+
+use super::reactor::{has_read, in_leaked, poll, woken};
+use super::{SLOTS, Things, counted, offset, owned};
+use crate::aio::owned::{Owned, dropped};
+use crate::check::Check;
+use crate::os::Pages;
+
+/// Tasks that wait for a slot.
+const TASKS: usize = 6;
+
+/// How often a reactor is waited for, at most, until a slot is passed on.
+const TURNS: usize = 4;
+
+#[inline(never)]
+pub(super) fn run(check: &mut Check, things: &Things) {
+    let mut slots = ReactorSlot::array::<SLOTS>();
+    let Some(drained) = check.needs("waiters context", Drained::new(SLOTS as u32)) else {
+        return;
+    };
+    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]);
+    in_order(check, &reactor, things);
+    let Some(drained) = check.needs("waiters into_drained", reactor.into_drained()) else {
+        return;
+    };
+    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]);
+    leaked(check, &reactor, things);
+    let Some(drained) = check.needs("waiters into_drained again", reactor.into_drained()) else {
+        return;
+    };
+    let reactor = Reactor::<Owned>::on(drained, &mut slots).eventfd(&things.eventfd);
+    two_eventfds(check, &reactor, things);
+    dropped();
+}
+
+fn read<'a, 'r>(
+    reactor: &'a Reactor<'r, Owned>,
+    things: &'r Things,
+    number: usize,
+) -> Result<Running<'a, 'r, Owned, Local>, Errno> {
+    Ok(reactor.read(&things.file, owned()?, offset(number)))
+}
+
+/// One slot, and many tasks that came one after the other, each of which is
+/// polled only when it is woken. One that comes later does not get ahead of
+/// them, though it finds a slot free.
+fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
+    woken();
+    let late = read(reactor, things, 7);
+    let Some(late) = check.needs("waiters buffer of the late one", late) else {
+        return;
+    };
+    let mut late = pin!(late);
+    let mut tasks = pin!([const { None }; TASKS]);
+    for number in 0..TASKS {
+        let Some(task) = check.needs("waiters buffer", read(reactor, things, number)) else {
+            return;
+        };
+        task_at(tasks.as_mut(), number).set(Some(task));
+    }
+    let mut first = pin!(reactor.poll(&things.reader, PollMask::IN));
+    let mut waiting = poll(first.as_mut(), 1 << TASKS).is_none();
+    for number in 0..TASKS {
+        waiting &= poll_at(tasks.as_mut(), number).is_none();
+    }
+    check.holds("waiters all wait", waiting);
+    check.equal("waiters one is in flight", reactor.in_flight(), 1);
+    check.equal("waiters a byte comes", things.send(), Ok(1));
+    check.equal(
+        "waiters the first has ended",
+        reactor.wait(Wait::new()),
+        Ok(1),
+    );
+    check.equal("waiters it alone is woken", woken(), 1 << TASKS);
+    let ended = poll(first.as_mut(), 1 << TASKS);
+    check.holds("waiters its slot is free", ended.is_some());
+    things.receive();
+
+    let (mut served, mut right, mut overtook) = (0, 0, false);
+    for number in 0..TASKS {
+        // Who was first is called, and nobody else.
+        right += u32::from(woken() == 1 << number);
+        overtook |= poll(late.as_mut(), 0).is_some();
+        let done = poll_at(tasks.as_mut(), number);
+        served += u32::from(done.is_some_and(|done| has_read(&done, number)));
+    }
+    check.equal("waiters are called in order", right, TASKS as u32);
+    check.equal("waiters are served when called", served, TASKS as u32);
+    check.holds("waiters are not overtaken", !overtook);
+    let done = poll(late.as_mut(), 0);
+    let right = done.is_some_and(|done| has_read(&done, 7));
+    check.holds("waiters the late one is the last", right);
+}
+
+type Tasks<'p, F> = Pin<&'p mut [Option<F>; TASKS]>;
+
+fn task_at<F>(tasks: Tasks<'_, F>, number: usize) -> Pin<&mut Option<F>> {
+    // SAFETY: an element of what is pinned is; none of the array's is moved.
+    unsafe { tasks.map_unchecked_mut(|tasks| &mut tasks[number]) }
+}
+
+fn poll_at<F: Future>(tasks: Tasks<'_, F>, number: usize) -> Option<F::Output> {
+    let task = task_at(tasks, number).as_pin_mut()?;
+    poll(task, 1 << number)
+}
+
+/// A task that waits, is leaked, and is called: the one behind it gets the slot
+/// all the same.
+fn leaked<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
+    let Some(memory) = check.needs("waiters memory", Pages::new(4096)) else {
+        return;
+    };
+    let tasks = [4, 5].map(|number| read(reactor, things, number));
+    let [Ok(lost), Ok(behind)] = tasks else {
+        check.holds("waiters buffers", false);
+        return;
+    };
+    let lost = in_leaked(memory, lost);
+    let mut behind = pin!(behind);
+    {
+        let first = pin!(reactor.poll(&things.reader, PollMask::IN));
+        let waiting =
+            poll(first, 1).is_none() & poll(lost, 2).is_none() & poll(behind.as_mut(), 4).is_none();
+        check.holds("waiters wait behind a poll", waiting);
+        woken();
+    }
+    // The poll was dropped, and with that cancelled.
+    let mut turns = 0;
+    let mut called = 0;
+    while called & 4 == 0 && turns < 2 * TURNS {
+        turns += usize::from(called != 0);
+        let _ = reactor.wait(Wait::new());
+        called |= woken();
+    }
+    check.equal("waiters both are called", called, 6);
+    check.holds("waiters a slot is passed on soon", turns <= TURNS);
+    let done = poll(behind.as_mut(), 4);
+    let right = done.is_some_and(|done| has_read(&done, 5));
+    check.holds("waiters it reads what it should", right);
+}
+
+/// An operation with an eventfd of its own, in a reactor that has one.
+fn two_eventfds<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
+    let own = &things.own_eventfd;
+    let op = Poll::new(&things.reader, PollMask::IN).resfd(own);
+    let mut both = pin!(reactor.run(op));
+    check.holds("eventfds a poll waits", poll(both.as_mut(), 1).is_none());
+    woken();
+    check.equal("eventfds neither is signalled", things.counted(), 0);
+    check.equal("eventfds nor its own", counted(own), 0);
+    check.equal("eventfds a byte comes", things.send(), Ok(1));
+    check.equal("eventfds the reactor's is signalled", things.counted(), 1);
+    check.equal("eventfds turn", reactor.turn(), Ok(1));
+    check.equal("eventfds its own is signalled", counted(own), 1);
+    check.equal("eventfds the future is woken", woken(), 1);
+    let done = poll(both.as_mut(), 1);
+    let bits = done.map(|done| done.result.map(|bits| bits & 1));
+    check.equal("eventfds the poll's result", bits, Some(Ok(1)));
+    things.receive();
+    check.equal("eventfds the reactor's once", things.counted(), 0);
+    check.equal("eventfds its own once", counted(own), 0);
+}
