@@ -3,6 +3,8 @@
 //! fails the tests rather than skip them.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod tasks;
+
 use std::any::Any;
 use std::fs::{File, OpenOptions};
 use std::io::Write;

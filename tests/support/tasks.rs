@@ -1,0 +1,182 @@
+//! A small executor: it polls only the tasks that were woken, in a chosen order.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context as Task, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// A test that has made no progress for so long has lost a wake-up.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// A waker that counts.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicUsize);
+
+impl Counter {
+    pub(crate) fn new() -> (Arc<Counter>, Waker) {
+        let counter = Arc::new(Counter::default());
+        (counter.clone(), counter.into())
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(SeqCst)
+    }
+}
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// Polls a future once.
+pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Option<F::Output> {
+    match future.poll(&mut Task::from_waker(waker)) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// Returns control to the executor once.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(move |task| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Which of the woken tasks is polled next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// The one that was woken first.
+    Fifo,
+    /// The one that was woken last.
+    Lifo,
+    /// Any.
+    Random(u64),
+}
+
+/// Tasks, and which of them were woken.
+pub(crate) struct Executor<'a> {
+    tasks: Vec<Option<Pin<Box<dyn Future<Output = ()> + 'a>>>>,
+    wakers: Vec<Waker>,
+    woken: Arc<Mutex<VecDeque<usize>>>,
+    order: Order,
+    left: usize,
+}
+
+struct Number(usize, Arc<Mutex<VecDeque<usize>>>);
+
+impl Wake for Number {
+    fn wake(self: Arc<Self>) {
+        let mut woken = self.1.lock().unwrap();
+        if !woken.contains(&self.0) {
+            woken.push_back(self.0);
+        }
+    }
+}
+
+impl<'a> Executor<'a> {
+    pub(crate) fn new(order: Order) -> Executor<'a> {
+        Executor {
+            tasks: Vec::new(),
+            wakers: Vec::new(),
+            woken: Arc::default(),
+            order,
+            left: 0,
+        }
+    }
+
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + 'a) {
+        let number = self.tasks.len();
+        self.tasks.push(Some(Box::pin(task)));
+        let waker = Arc::new(Number(number, self.woken.clone()));
+        self.wakers.push(waker.into());
+        self.woken.lock().unwrap().push_back(number);
+        self.left += 1;
+    }
+
+    /// The number of tasks that have not finished.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Drops a task, whatever it waits for.
+    pub(crate) fn drop_task(&mut self, number: usize) {
+        self.left -= usize::from(self.tasks[number].take().is_some());
+    }
+
+    /// Never polls a task again, and does not drop it either.
+    pub(crate) fn leak_task(&mut self, number: usize) {
+        self.left -= usize::from(self.tasks[number].is_some());
+        std::mem::forget(self.tasks[number].take());
+    }
+
+    /// Polls one of the woken tasks. `false`: no task was woken.
+    pub(crate) fn poll_one(&mut self) -> bool {
+        let mut woken = self.woken.lock().unwrap();
+        let number = match &mut self.order {
+            Order::Fifo => woken.pop_front(),
+            Order::Lifo => woken.pop_back(),
+            Order::Random(state) => {
+                *state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let len = woken.len().max(1);
+                woken.remove((*state >> 33) as usize % len)
+            }
+        };
+        drop(woken);
+        let Some(number) = number else { return false };
+        if let Some(task) = &mut self.tasks[number] {
+            if poll(task.as_mut(), &self.wakers[number]).is_some() {
+                self.tasks[number] = None;
+                self.left -= 1;
+            }
+        }
+        true
+    }
+}
+
+/// Waits until an eventfd is readable, and reads it, as an executor does that
+/// waits for other things as well. Returns its counter. Panics after a [`LONG`]
+/// time.
+pub(crate) fn await_eventfd(eventfd: &impl AsRawFd) -> u64 {
+    let deadline = Instant::now() + LONG;
+    loop {
+        let mut wanted = libc::pollfd {
+            fd: eventfd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one structure, which may be written.
+        let ready = unsafe { libc::poll(&raw mut wanted, 1, 100) };
+        if ready == 1 {
+            return read_eventfd(eventfd);
+        }
+        assert!(Instant::now() < deadline, "the eventfd stays silent");
+    }
+}
+
+/// An eventfd's counter, which is 0 afterwards.
+pub(crate) fn read_eventfd(eventfd: &impl AsRawFd) -> u64 {
+    let mut count = [0_u8; 8];
+    // SAFETY: eight bytes are written at the most.
+    let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+    // EAGAIN: the counter is 0, and the eventfd does not block.
+    if read == 8 {
+        u64::from_ne_bytes(count)
+    } else {
+        0
+    }
+}

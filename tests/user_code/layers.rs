@@ -1,0 +1,237 @@
+//! Every point at which a queue or a scope calls user code.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::op::{Op, Poll, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::Local;
+use linux_aio::{Errno, Fd, Full, Pending, Queue, Scope, ScopeSlot, Slot, Wait, scope};
+
+use crate::hooks::*;
+use crate::support::{self, TempFile};
+use crate::world::{CONTENT, SIMPLE, SLOTS, World};
+
+type Jobs<'q> = Queue<'q, Memory, Load>;
+
+/// The user code of a queue runs while the queue is exclusively borrowed, so it
+/// can only panic, or call others.
+#[test]
+fn a_queue_survives_the_user_code_of_push() {
+    let file = Arc::new(OwnedFd::from(
+        TempFile::with(&CONTENT).file.try_clone().unwrap(),
+    ));
+    let read = |name| Read::owned(Load::new(name, file.clone()), Memory::new(name));
+    for (call, leaked) in [(Call::IntoOp, 0), (Call::Region, 2)] {
+        for action in [Action::Reenter, Action::Panic] {
+            let other = World::<Local>::new(SIMPLE, Action::Reenter);
+            other.fill();
+            let mut slots = Slot::array::<3>();
+            let mut queue = Jobs::new(&mut slots).unwrap();
+            let _ = queue.push(read("first")).unwrap();
+            let reenter = {
+                let other = other.clone();
+                move || other.reenter()
+            };
+            let op = Converted("second", read("second").into());
+            during(action, ("second", call), reenter, || {
+                assert!(queue.push(op).is_ok());
+            });
+            // The slot is free still.
+            while queue.staged() < 3 {
+                assert!(queue.push(read("third")).is_ok());
+            }
+            assert!(queue.push(read("fourth")).is_err());
+            for _ in 0..3 {
+                let done = queue.wait().unwrap().unwrap();
+                assert_eq!(done.result, Ok(LEN));
+                assert_eq!(done.buffer.unwrap().bytes[..], CONTENT);
+            }
+            assert!(matches!(queue.wait(), Ok(None)));
+            let _ = queue.into_drained().unwrap().into_context().into_raw();
+            let leaked = if action == Action::Panic { leaked } else { 0 };
+            other.leaked.set(leaked);
+            other.end();
+        }
+    }
+}
+
+/// At a queue's end every operation's buffer and data are dropped, whichever
+/// destructor panics.
+#[test]
+fn a_queue_drops_everything_whichever_destructor_panics() {
+    let file = Arc::new(OwnedFd::from(
+        TempFile::with(&CONTENT).file.try_clone().unwrap(),
+    ));
+    let read = |name| Read::owned(Load::new(name, file.clone()), Memory::new(name));
+    for name in ["done", "found", "polling", "staged"] {
+        for call in [Call::BufferDrop, Call::DataDrop] {
+            for (action, drained) in [
+                (Action::Reenter, false),
+                (Action::Panic, false),
+                (Action::Panic, true),
+            ] {
+                if name == "polling" && call == Call::BufferDrop {
+                    continue;
+                }
+                let other = World::<Local>::new(SIMPLE, Action::Reenter);
+                other.fill();
+                let mut slots = Slot::array::<4>();
+                let mut queue = Jobs::new(&mut slots).unwrap();
+                let (reader, _writer) = support::pipe();
+                let never = Poll::owned(Load::new("polling", reader), PollMask::IN);
+                assert!(queue.push(read("done")).is_ok());
+                assert!(queue.push(read("found")).is_ok());
+                assert!(queue.push(never).is_ok());
+                queue.submit().unwrap();
+                // One is in the list, one was only found.
+                assert_eq!(queue.wait_with(1, Wait::poll()), Ok(2));
+                assert!(queue.push(read("staged")).is_ok());
+                let reenter = {
+                    let other = other.clone();
+                    move || other.reenter()
+                };
+                during(action, (name, call), reenter, || {
+                    if drained {
+                        drop(queue.into_drained());
+                    } else {
+                        drop(queue);
+                    }
+                });
+                assert_eq!(ALIVE.get(), SLOTS as isize, "{name}'s {call:?}");
+                other.end();
+            }
+        }
+    }
+}
+
+/// A buffer of a scope's operation; its user code is a closure that may use the
+/// scope. The bool: it is dropped.
+struct Acting<'scope>(Box<dyn FnMut(bool) + 'scope>);
+
+// SAFETY: no memory.
+unsafe impl Buffer for Acting<'_> {
+    fn region(&mut self) -> (*mut u8, usize) {
+        (self.0)(false);
+        (std::ptr::dangling_mut(), 0)
+    }
+}
+// SAFETY: as above.
+unsafe impl BufferMut for Acting<'_> {}
+
+impl Drop for Acting<'_> {
+    fn drop(&mut self) {
+        (self.0)(true);
+    }
+}
+
+/// A read that has completed when it is submitted.
+fn nothing<'scope>(
+    s: &'scope Scope<'scope, '_>,
+    file: Fd<'scope>,
+) -> Result<Empty<'scope>, Full<Op<'scope, &'scope mut [u8]>>> {
+    s.read(file, &mut [], 0)
+}
+
+type Empty<'scope> = Pending<'scope, &'scope mut [u8]>;
+
+/// Calls a scope in every way that there is; the operations that it begins are
+/// in `begun`, or are detached.
+fn reenter_scope<'scope>(
+    s: &'scope Scope<'scope, '_>,
+    file: Fd<'scope>,
+    begun: &RefCell<Vec<Empty<'scope>>>,
+) {
+    assert!(format!("{s:?}").contains("in_flight"));
+    s.submit();
+    s.wait_with(0, Wait::poll()).unwrap();
+    let (mut first, mut second) = (nothing(s, file), nothing(s, file));
+    if let Ok(one) = &mut first {
+        assert!(format!("{one:?}").contains("ticket"));
+        one.is_finished();
+    }
+    if let Ok(one) = second {
+        drop(one);
+        second = nothing(s, file);
+    }
+    begun.borrow_mut().extend(first.into_iter().chain(second));
+    s.in_flight();
+}
+
+#[test]
+fn a_scope_may_be_called_by_the_region_of_a_buffer() {
+    let file = TempFile::with(&CONTENT);
+    for action in [Action::Reenter, Action::Panic] {
+        // With two slots the region takes the last one.
+        for slots in [2, 5] {
+            scope(&mut ScopeSlot::array::<5>()[..slots], |s| {
+                let begun = Rc::new(RefCell::new(Vec::new()));
+                let (fd, kept) = (file.fd(), begun.clone());
+                let buffer = Acting(Box::new(move |dropped| match action {
+                    _ if dropped => {}
+                    Action::Reenter => reenter_scope(s, fd, &kept),
+                    Action::Panic => resume_unwind(Box::new(OnPurpose)),
+                }));
+                let start = || s.start(Read::new(fd, buffer));
+                let started = catch_unwind(AssertUnwindSafe(start));
+                assert_eq!(started.is_err(), action == Action::Panic);
+                if let Ok(started) = started {
+                    let done = started.unwrap().wait();
+                    let right = if slots == 2 { Err(Errno::AGAIN) } else { Ok(0) };
+                    assert_eq!(done.result, right);
+                }
+                for one in begun.take() {
+                    assert_eq!(one.wait().result, Ok(0));
+                }
+                let all: Vec<_> = (0..slots).map(|_| nothing(s, fd).unwrap()).collect();
+                assert!(nothing(s, fd).is_err());
+                for one in all {
+                    assert_eq!(one.wait().result, Ok(0));
+                }
+            })
+            .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_scope_may_be_called_by_the_destructor_of_a_buffer() {
+    let file = TempFile::with(&CONTENT);
+    for action in [Action::Reenter, Action::Panic] {
+        for slots in [2, 5] {
+            scope(&mut ScopeSlot::array::<5>()[..slots], |s| {
+                let begun = Rc::new(RefCell::new(Vec::new()));
+                let (fd, kept) = (file.fd(), begun.clone());
+                let drops = Rc::new(Cell::new(0));
+                let count = drops.clone();
+                let buffer = Acting(Box::new(move |dropped| {
+                    if !dropped {
+                        return;
+                    }
+                    count.set(count.get() + 1);
+                    match action {
+                        Action::Reenter => reenter_scope(s, fd, &kept),
+                        Action::Panic => resume_unwind(Box::new(OnPurpose)),
+                    }
+                }));
+                let other = nothing(s, fd).unwrap();
+                let started = s.start(Read::new(fd, buffer)).unwrap();
+                assert_eq!(s.wait_with(2, Wait::new()), Ok(2));
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(started)));
+                assert_eq!(dropped.is_err(), action == Action::Panic);
+                assert_eq!(drops.get(), 1);
+                for one in begun.take().into_iter().chain([other]) {
+                    assert_eq!(one.wait().result, Ok(0));
+                }
+                let all: Vec<_> = (0..slots).map(|_| nothing(s, fd).unwrap()).collect();
+                assert!(nothing(s, fd).is_err());
+                drop(all);
+            })
+            .unwrap();
+        }
+    }
+}

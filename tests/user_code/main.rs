@@ -1,0 +1,16 @@
+//! User code that the safe layers call: wakers, destructors, `Buffer::region`,
+//! `OwnsFd`, `Into<Op>` and `Lock`. At each of these points it calls back into
+//! the layer, or panics. Afterwards every other task is woken, every payload has
+//! been dropped once, every slot can be used and no result is lost.
+//!
+//! The reactors' lock notes when it is held: no user code runs then.
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+mod ends;
+mod hooks;
+mod layers;
+mod panics;
+mod reactor;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;

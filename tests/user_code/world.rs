@@ -1,0 +1,336 @@
+//! [`World`]: a reactor, and an executor that polls only the tasks that were
+//! woken.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::Waker;
+use std::time::Instant;
+
+use linux_aio::op::{Poll, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Running};
+use linux_aio::{Drained, Fd, Finished};
+
+use crate::hooks::{ALIVE, Action, Begun, Call, INSIDE, LEN, Load, Memory, Named, Watched, during};
+use crate::support::tasks::{LONG, poll, read_eventfd};
+use crate::support::{TempFile, eventfd, pipe};
+
+pub(crate) type Watcher<L> = Reactor<'static, Memory, Watched<L>, Load>;
+pub(crate) type Place = ReactorSlot<Memory, Load>;
+pub(crate) type Future<L> = Pin<Box<Running<'static, 'static, Memory, Watched<L>, Load>>>;
+
+/// One task of the executor: it awaits one operation.
+pub(crate) struct Entry<L: Lock + 'static> {
+    pub(crate) name: &'static str,
+    /// `None` while it is polled, and when it has ended.
+    pub(crate) future: Option<Future<L>>,
+    pub(crate) waker: Arc<Named>,
+    /// What makes its poll ready.
+    pub(crate) writer: Option<OwnedFd>,
+    pub(crate) done: Option<Finished<Memory, Load>>,
+}
+
+pub(crate) const SLOTS: usize = 4;
+pub(crate) const CONTENT: [u8; LEN] = *b"contents";
+
+/// How a reactor is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) batched: bool,
+    pub(crate) eventfd: bool,
+}
+
+/// The simplest.
+pub(crate) const SIMPLE: Setup = Setup {
+    batched: false,
+    eventfd: false,
+};
+
+/// A reactor and its tasks.
+pub(crate) struct World<L: Lock + 'static> {
+    pub(crate) setup: Setup,
+    pub(crate) action: Action,
+    /// Leaked; `end` takes it back.
+    pub(crate) reactor: &'static Watcher<L>,
+    pub(crate) slots: *mut [Place],
+    pub(crate) eventfd: Arc<OwnedFd>,
+    pub(crate) file: Arc<OwnedFd>,
+    pub(crate) tasks: RefCell<Vec<Entry<L>>>,
+    /// Buffers and data that are leaked on purpose.
+    pub(crate) leaked: Cell<isize>,
+}
+
+impl<L: Lock + 'static> World<L> {
+    pub(crate) fn new(setup: Setup, action: Action) -> Rc<World<L>> {
+        let slots = Box::leak(Box::new(ReactorSlot::array::<SLOTS>()));
+        World::within(slots, setup, action)
+    }
+
+    pub(crate) fn within(
+        slots: &'static mut [Place],
+        setup: Setup,
+        action: Action,
+    ) -> Rc<World<L>> {
+        let eventfd = Arc::new(eventfd());
+        let file = TempFile::with(&CONTENT);
+        let all: *mut [Place] = slots;
+        // SAFETY: the exclusive reference to a leaked array; the pointer is used
+        // when this reactor is gone, or leaked.
+        let slots = unsafe { &mut *all };
+        let drained = Drained::new(SLOTS as u32).unwrap();
+        let mut reactor = Watcher::<L>::on(drained, slots);
+        if setup.batched {
+            reactor = reactor.batched();
+        }
+        if setup.eventfd {
+            // SAFETY: open until the world is dropped, after the reactor.
+            reactor = reactor.eventfd(unsafe { Fd::borrow_raw(eventfd.as_raw_fd()) });
+        }
+        Rc::new(World {
+            setup,
+            action,
+            reactor: Box::leak(Box::new(reactor)),
+            slots: all,
+            eventfd,
+            file: Arc::new(file.file.try_clone().unwrap().into()),
+            tasks: RefCell::default(),
+            leaked: Cell::new(0),
+        })
+    }
+
+    /// Adds a task, which is not polled yet.
+    pub(crate) fn add(&self, name: &'static str, op: impl Into<Begun>, writer: Option<OwnedFd>) {
+        let future = Box::pin(self.reactor.run(op));
+        self.tasks.borrow_mut().push(Entry {
+            name,
+            future: Some(future),
+            waker: Arc::new(Named {
+                name,
+                woken: AtomicUsize::new(0),
+            }),
+            writer,
+            done: None,
+        });
+    }
+
+    /// A poll that is ready when it is released.
+    pub(crate) fn add_poll(&self, name: &'static str) {
+        let (reader, writer) = pipe();
+        let op = Poll::owned(Load::new(name, reader), PollMask::IN);
+        self.add(name, op, Some(writer));
+    }
+
+    pub(crate) fn read_op(&self, name: &'static str) -> Read<'static, Memory, Load> {
+        Read::owned(Load::new(name, self.file.clone()), Memory::new(name))
+    }
+
+    pub(crate) fn add_read(&self, name: &'static str) {
+        self.add(name, self.read_op(name), None);
+    }
+
+    /// Polls fill all slots, and are in flight.
+    pub(crate) fn fill(&self) {
+        for name in ["a", "b", "c", "d"] {
+            self.add_poll(name);
+            assert!(!self.poll(name));
+        }
+        self.reactor.turn().unwrap();
+        assert_eq!(self.reactor.in_flight(), SLOTS);
+    }
+
+    /// Adds a task that waits for a slot.
+    pub(crate) fn add_waiter(&self, name: &'static str) {
+        self.add_read(name);
+        assert!(!self.poll(name));
+    }
+
+    /// Makes a poll ready.
+    pub(crate) fn release(&self, name: &'static str) {
+        for task in self.tasks.borrow().iter().filter(|task| task.name == name) {
+            if let Some(writer) = &task.writer {
+                // SAFETY: one byte is read.
+                let written = unsafe { libc::write(writer.as_raw_fd(), b"x".as_ptr().cast(), 1) };
+                assert_eq!(written, 1);
+            }
+        }
+    }
+
+    /// Whether the task is woken, and was not polled since.
+    pub(crate) fn is_woken(&self, name: &'static str) -> bool {
+        let tasks = self.tasks.borrow();
+        let mut named = tasks.iter().filter(|task| task.name == name);
+        named.any(|task| task.waker.woken.load(SeqCst) > 0)
+    }
+
+    /// Releases a poll, and turns until its task is woken.
+    pub(crate) fn finish(&self, name: &'static str) {
+        self.release(name);
+        self.turn_until(|| self.is_woken(name));
+    }
+
+    pub(crate) fn turn_until(&self, over: impl Fn() -> bool) {
+        let deadline = Instant::now() + LONG;
+        while !over() {
+            self.reactor.turn().unwrap();
+            assert!(Instant::now() < deadline, "{:?}", self.reactor);
+        }
+    }
+
+    /// Polls a task, if it is not being polled. Whether it is over.
+    pub(crate) fn poll(&self, name: &'static str) -> bool {
+        let taken = {
+            let mut tasks = self.tasks.borrow_mut();
+            let mut waiting = tasks.iter_mut().filter(|task| task.name == name);
+            let task = waiting.next().expect(name);
+            task.future.take().map(|future| {
+                task.waker.woken.store(0, SeqCst);
+                (future, task.waker.clone())
+            })
+        };
+        let Some((mut future, waker)) = taken else {
+            return false;
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| poll(future.as_mut(), &waker.lend())));
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.iter_mut().find(|task| task.name == name);
+        let task = task.expect(name);
+        match polled {
+            Ok(Some(done)) => task.done = Some(done),
+            Ok(None) => task.future = Some(future),
+            Err(payload) => {
+                // As an executor that catches it, and polls the task again.
+                task.future = Some(future);
+                waker.woken.fetch_add(1, SeqCst);
+                drop(tasks);
+                resume_unwind(payload);
+            }
+        }
+        task.done.is_some()
+    }
+
+    /// Takes a task out of the executor.
+    pub(crate) fn take(&self, name: &'static str) -> Option<Entry<L>> {
+        let mut tasks = self.tasks.borrow_mut();
+        let is_there = |task: &Entry<L>| task.name == name && task.future.is_some();
+        let at = tasks.iter().position(is_there)?;
+        Some(tasks.remove(at))
+    }
+
+    /// Drops a task, and with it its future.
+    pub(crate) fn discard(&self, name: &'static str) {
+        drop(self.take(name));
+    }
+
+    /// Calls the reactor in every way that there is.
+    pub(crate) fn reenter(&self) {
+        assert!(format!("{:?}", self.reactor).contains("in_flight"));
+        self.reactor.in_flight();
+        self.reactor.turn().unwrap();
+        let names: Vec<_> = self.tasks.borrow().iter().map(|task| task.name).collect();
+        for name in names {
+            self.poll(name);
+        }
+        // Operations of its own: one that may end at once, one that is dropped
+        // in flight or while it waits, and one that is never polled.
+        let mut read = Box::pin(self.reactor.run(self.read_op("nested")));
+        let _ = poll(read.as_mut(), Waker::noop());
+        let (reader, _writer) = pipe();
+        let never = Poll::owned(Load::new("nested", reader), PollMask::IN);
+        let mut never = Box::pin(self.reactor.run(never));
+        let _ = poll(never.as_mut(), Waker::noop());
+        let unpolled = self.reactor.run(self.read_op("nested"));
+        assert!(format!("{unpolled:?}").contains("ready"));
+        drop(never);
+        self.reactor.turn().unwrap();
+        drop((read, unpolled));
+        self.discard("victim");
+    }
+
+    /// Runs `trigger`, within which the call comes.
+    pub(crate) fn during(self: &Rc<Self>, name: &'static str, call: Call, trigger: impl FnOnce()) {
+        let world = self.clone();
+        during(self.action, (name, call), move || world.reenter(), trigger);
+    }
+
+    /// Everything ends, with nothing but the wake-ups that were given.
+    pub(crate) fn end(self: Rc<Self>) {
+        for name in ["a", "b", "c", "d", "bystander"] {
+            self.release(name);
+        }
+        let deadline = Instant::now() + LONG;
+        loop {
+            let (mut woken, mut waiting) = (Vec::new(), Vec::new());
+            for task in self.tasks.borrow().iter() {
+                if task.done.is_none() {
+                    waiting.push(task.name);
+                    if task.waker.woken.load(SeqCst) > 0 {
+                        woken.push(task.name);
+                    }
+                }
+            }
+            if waiting.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "not woken: {waiting:?}");
+            for name in woken {
+                self.poll(name);
+            }
+            self.reactor.turn().unwrap();
+        }
+        for task in self.tasks.take() {
+            let done = task.done.unwrap();
+            match done.buffer {
+                Some(memory) => {
+                    assert_eq!(done.result, Ok(LEN), "{}", task.name);
+                    assert_eq!(memory.bytes[..], CONTENT, "{}", task.name);
+                }
+                None => {
+                    let found = PollMask::from_result(done.result.unwrap());
+                    assert!(found.contains(PollMask::IN), "{}", task.name);
+                }
+            }
+            drop(done.data);
+            assert_eq!(Arc::strong_count(&task.waker), 1, "{}'s waker", task.name);
+        }
+        self.turn_until(|| self.reactor.in_flight() == 0);
+        // What is gone has been dropped once, by a turn at the latest.
+        self.reactor.turn().unwrap();
+        assert_eq!(ALIVE.get(), self.leaked.get());
+        self.use_every_slot();
+        if self.setup.eventfd {
+            read_eventfd(&self.eventfd);
+        }
+        // SAFETY: no future is left, and nobody uses the reference again.
+        let reactor = unsafe { Box::from_raw((&raw const *self.reactor).cast_mut()) };
+        let mut context = reactor.into_drained().unwrap().into_context();
+        assert_eq!(context.ring().pop(), Ok(None));
+        // Instead of tens of milliseconds for each: with the process.
+        let _ = context.into_raw();
+        assert_eq!(ALIVE.replace(0), self.leaked.get());
+        assert_eq!(INSIDE.replace(0), 0, "user code ran under the lock");
+    }
+
+    /// As many operations as ever are in flight at once, and one more waits.
+    pub(crate) fn use_every_slot(&self) {
+        let (reader, _writer) = pipe();
+        let reader = Arc::new(reader);
+        let mut polls: Vec<_> = (0..=SLOTS)
+            .map(|_| {
+                let op = Poll::owned(Load::new("again", reader.clone()), PollMask::IN);
+                Box::pin(self.reactor.run(op))
+            })
+            .collect();
+        for one in &mut polls {
+            assert!(poll(one.as_mut(), Waker::noop()).is_none());
+        }
+        assert_eq!(self.reactor.in_flight(), SLOTS, "slots are lost");
+        drop(polls);
+        self.turn_until(|| self.reactor.in_flight() == 0);
+        self.reactor.turn().unwrap();
+    }
+}
