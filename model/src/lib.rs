@@ -38,6 +38,8 @@ mod drained;
 mod engine;
 #[path = "../../src/errno.rs"]
 mod errno;
+#[path = "../../src/fd.rs"]
+pub mod fd;
 #[path = "../../src/nr.rs"]
 pub mod nr;
 #[path = "../../src/op.rs"]
@@ -68,8 +70,9 @@ pub use completion::{Completion, Finished, Full};
 pub use context::{Context, SubmitError, Submitter};
 pub use destroy_all::destroy_all;
 pub use drained::{DrainError, Drained, Pool};
-pub use engine::{Slot, Ticket};
+pub use engine::{RawSlot, Slot, Ticket};
 pub use errno::Errno;
+pub use fd::{Fd, OwnsFd};
 pub use queue::Queue;
 pub use ring::Ring;
 pub use scope::{Pending, Scope, ScopeSlot, scope, scope_on};

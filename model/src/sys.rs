@@ -5,11 +5,14 @@
 #[path = "../../src/sys.rs"]
 pub mod real;
 
-use crate::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg};
+use core::time::Duration;
+
+use crate::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
 use crate::errno::Errno;
 use crate::kernel::{self, Time};
 
-pub use real::io_pgetevents_time64;
+/// In less than this nothing need happen.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// As the library's own. The model makes the context if this thread has one.
 ///
@@ -83,16 +86,19 @@ pub unsafe fn io_getevents(
     events: *mut Event,
     timeout: *const OldTimespec,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller's promise.
-    match unsafe { getevents(ctx, min_nr, nr, events, timeout) } {
+    // SAFETY: the caller's time, or null.
+    let time =
+        unsafe { timeout.as_ref() }.map(|time| Duration::new(time.sec as u64, time.nsec as u32));
+    // SAFETY: the caller's array.
+    match unsafe { getevents(ctx, min_nr, nr, events, time) } {
         Some(answer) => answer,
         // SAFETY: the caller's promise.
         None => unsafe { real::io_getevents(ctx, min_nr, nr, events, timeout) },
     }
 }
 
-/// As the library's own. The model has no signal masks: a call with one goes to
-/// the real kernel, which knows no context of the model's.
+/// As the library's own. The model has no signal masks: what it is told of
+/// signals says whether one comes.
 ///
 /// # Safety
 /// As the library's own.
@@ -104,37 +110,58 @@ pub unsafe fn io_pgetevents(
     timeout: *const OldTimespec,
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
-    let model = if sigmask.is_null() {
-        // SAFETY: the caller's promise.
-        unsafe { getevents(ctx, min_nr, nr, events, timeout) }
-    } else {
-        None
-    };
-    match model {
+    // SAFETY: the caller's time, or null.
+    let time =
+        unsafe { timeout.as_ref() }.map(|time| Duration::new(time.sec as u64, time.nsec as u32));
+    // SAFETY: the caller's array.
+    match unsafe { getevents(ctx, min_nr, nr, events, time) } {
         Some(answer) => answer,
         // SAFETY: the caller's promise.
         None => unsafe { real::io_pgetevents(ctx, min_nr, nr, events, timeout, sigmask) },
     }
 }
 
-/// Both calls without a mask, which differ after signals that run no handler:
-/// the model's signals run one. `None`: not a context of the model's.
+/// As the library's own.
 ///
 /// # Safety
-/// As the library's own [`io_getevents`](real::io_getevents).
+/// As the library's own.
+pub unsafe fn io_pgetevents_time64(
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    timeout: *const Timespec,
+    sigmask: *const SigsetArg,
+) -> Result<usize, Errno> {
+    // SAFETY: the caller's time, or null.
+    let time =
+        unsafe { timeout.as_ref() }.map(|time| Duration::new(time.sec as u64, time.nsec as u32));
+    // SAFETY: the caller's array.
+    match unsafe { getevents(ctx, min_nr, nr, events, time) } {
+        Some(answer) => answer,
+        // SAFETY: the caller's promise.
+        None => unsafe { real::io_pgetevents_time64(ctx, min_nr, nr, events, timeout, sigmask) },
+    }
+}
+
+/// The model's answer, if the context is one of its own. `time`: none for ever,
+/// else this long.
+///
+/// # Safety
+/// `events` may be written, `nr` of them.
 unsafe fn getevents(
     ctx: AioContext,
     min_nr: isize,
     nr: isize,
     events: *mut Event,
-    timeout: *const OldTimespec,
+    time: Option<Duration>,
 ) -> Option<Result<usize, Errno>> {
     kernel::with(ctx, |kernel| {
-        // SAFETY: the caller's time, or null.
-        let time = match unsafe { timeout.as_ref() } {
+        let time = match time {
             None => Time::ForEver,
-            Some(time) if time.sec == 0 && time.nsec == 0 => Time::None,
-            Some(_) => Time::Some,
+            Some(Duration::ZERO) => Time::None,
+            Some(time) if time < MOMENT => Time::Moment,
+            Some(_) => Time::While,
         };
         let room = match nr {
             // SAFETY: the caller's array of so many events.

@@ -12,7 +12,7 @@ use loom::thread::{self, JoinHandle};
 use super::Ring;
 use super::run::Run;
 use crate::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
-use crate::engine::{Engine, Kernel, Slot, Ticket};
+use crate::engine::{Engine, Kernel, Polled, RawSlot, Ticket};
 use crate::errno::Errno;
 use crate::wait::Wait;
 
@@ -117,7 +117,7 @@ impl Model {
     }
 }
 
-// SAFETY: the event comes after the write, and `end` waits for all threads.
+// SAFETY: the event comes after the write, and `destroy` waits for all threads.
 unsafe impl Kernel for Model {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         for (taken, &iocb) in iocbs.iter().enumerate() {
@@ -155,9 +155,20 @@ unsafe impl Kernel for Model {
         Ok(iocbs.len())
     }
 
-    fn next(&mut self) -> Option<Event> {
+    fn poll(&mut self, look: bool) -> Polled {
         // SAFETY: the one reader.
-        unsafe { self.run.next(&self.shared.ring) }
+        if let Some(event) = unsafe { self.run.next(&self.shared.ring) } {
+            return Polled::Event(event);
+        }
+        if !look {
+            return Polled::Empty;
+        }
+        // SAFETY: as above.
+        match unsafe { self.run.look(&self.shared.ring) } {
+            Some(Some(event)) => Polled::Event(event),
+            Some(None) => Polled::Empty,
+            None => Polled::NeedsSyscall,
+        }
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
@@ -165,11 +176,6 @@ unsafe impl Kernel for Model {
         let event = self.shared.ring.take_one();
         self.run = self.shared.ring.run();
         Ok(event)
-    }
-
-    fn read(&mut self) -> Option<Option<Event>> {
-        // SAFETY: the one reader.
-        unsafe { self.run.look(&self.shared.ring) }
     }
 
     fn make_room(&mut self) -> bool {
@@ -217,7 +223,11 @@ unsafe impl Kernel for Model {
         core::mem::replace(self, Model::new(2))
     }
 
-    fn end(mut self) -> Result<(), Errno> {
+    fn is_copy(&self) -> bool {
+        self.foreign
+    }
+
+    fn destroy(&mut self) -> Result<(), Errno> {
         self.check()?;
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
@@ -258,7 +268,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     let memory: Vec<Arc<Cell>> = (0..reads)
         .map(|_| Arc::new(Cell(UnsafeCell::new(0))))
         .collect();
-    let mut array = Slot::<Buffer>::array::<3>();
+    let mut array = RawSlot::<Option<Buffer>>::array::<3>();
     let mut engine = Engine::new(&mut array, Model::new(room + 1));
     let tickets: Vec<Ticket> = memory.iter().map(|cell| read(&mut engine, cell)).collect();
     engine.kernel.ready = poll == Poll::Ready;
@@ -310,7 +320,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     assert_eq!(once.len(), over.len(), "a completion came twice");
 }
 
-fn read(engine: &mut Engine<'_, Buffer, (), Model>, cell: &Arc<Cell>) -> Ticket {
+fn read(engine: &mut Engine<'_, Option<Buffer>, (), Model>, cell: &Arc<Cell>) -> Ticket {
     let iocb = Iocb {
         opcode: IOCB_CMD_PREAD,
         buf: core::ptr::from_ref(&**cell).expose_provenance() as u64,
@@ -321,7 +331,7 @@ fn read(engine: &mut Engine<'_, Buffer, (), Model>, cell: &Arc<Cell>) -> Ticket 
 }
 
 /// Whether the ring had no room for all.
-fn submit(engine: &mut Engine<'_, Buffer, (), Model>) -> bool {
+fn submit(engine: &mut Engine<'_, Option<Buffer>, (), Model>) -> bool {
     // SAFETY: the buffers' memory outlives the program's threads.
     match unsafe { engine.submit() } {
         Ok(_) => false,
@@ -334,7 +344,7 @@ fn submit(engine: &mut Engine<'_, Buffer, (), Model>) -> bool {
 
 /// Takes a completion, if one is there or is waited for.
 fn look(
-    engine: &mut Engine<'_, Buffer, (), Model>,
+    engine: &mut Engine<'_, Option<Buffer>, (), Model>,
     wait: bool,
     cancelled: Option<Result<(), Errno>>,
     over: &mut Vec<Ticket>,
@@ -349,7 +359,7 @@ fn look(
     match ended {
         Some((index, res)) => {
             let released = engine.slots.release(index);
-            match released.buffer {
+            match released.payload {
                 Some(buffer) => {
                     assert_eq!(buffer.0.read(), READ, "the event came before the bytes");
                 }

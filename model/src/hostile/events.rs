@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::Source;
 use crate::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
-use crate::engine::{Engine, Kernel, Slot, Ticket};
+use crate::engine::{Engine, Kernel, Polled, RawSlot, Ticket};
 use crate::errno::Errno;
 use crate::wait::Wait;
 
@@ -73,6 +73,9 @@ impl Known<'_> {
 // SAFETY: it is none, but there is no memory behind the buffers either.
 unsafe impl Kernel for Liar<'_, '_> {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
+        if self.dead {
+            return Err(Errno::INVAL);
+        }
         let known = &mut *self.known.borrow_mut();
         if known.source.below(4) == 0 {
             return Err(known.errno());
@@ -88,28 +91,31 @@ unsafe impl Kernel for Liar<'_, '_> {
         Ok(taken)
     }
 
-    fn next(&mut self) -> Option<Event> {
+    fn poll(&mut self, look: bool) -> Polled {
         let known = &mut *self.known.borrow_mut();
-        (known.source.below(4) == 1).then(|| known.event())
+        if self.dead || known.source.is_empty() {
+            return if look {
+                Polled::NeedsSyscall
+            } else {
+                Polled::Empty
+            };
+        }
+        match known.source.below(8) {
+            0 => Polled::NeedsSyscall,
+            1 => Polled::Empty,
+            2..=4 if !look => Polled::Empty,
+            _ => Polled::Event(known.event()),
+        }
     }
 
     fn make_room(&mut self) -> bool {
-        self.known.borrow_mut().source.below(4) == 1
-    }
-
-    fn read(&mut self) -> Option<Option<Event>> {
-        let known = &mut *self.known.borrow_mut();
-        if known.source.is_empty() {
-            return None;
-        }
-        match known.source.below(8) {
-            0 => None,
-            1 => Some(None),
-            _ => Some(Some(known.event())),
-        }
+        !self.dead && self.known.borrow_mut().source.below(4) == 1
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
+        if self.dead {
+            return Err(Errno::INVAL);
+        }
         let known = &mut *self.known.borrow_mut();
         if known.source.is_empty() {
             return Ok(None);
@@ -127,6 +133,9 @@ unsafe impl Kernel for Liar<'_, '_> {
         events: &mut [Event],
         _wait: Wait<'_>,
     ) -> Result<usize, Errno> {
+        if self.dead {
+            return Err(Errno::INVAL);
+        }
         let known = &mut *self.known.borrow_mut();
         if known.source.is_empty() {
             return Err(Errno::INVAL);
@@ -146,6 +155,9 @@ unsafe impl Kernel for Liar<'_, '_> {
     }
 
     fn check(&self) -> Result<(), Errno> {
+        if self.dead {
+            return Err(Errno::INVAL);
+        }
         let known = &mut *self.known.borrow_mut();
         match known.source.below(4) {
             0 => Err(known.errno()),
@@ -165,8 +177,12 @@ unsafe impl Kernel for Liar<'_, '_> {
         }
     }
 
-    fn end(self) -> Result<(), Errno> {
-        if self.dead {
+    fn is_copy(&self) -> bool {
+        false
+    }
+
+    fn destroy(&mut self) -> Result<(), Errno> {
+        if core::mem::replace(&mut self.dead, true) {
             return Err(Errno::INVAL);
         }
         let known = &mut *self.known.borrow_mut();
@@ -189,7 +205,7 @@ pub fn run(data: &[u8]) {
         has: Vec::new(),
         kept: false,
     });
-    let mut array = Slot::<Counted>::array::<SLOTS>();
+    let mut array = RawSlot::<Option<Counted>>::array::<SLOTS>();
     let mut engine = Engine::new(
         &mut array,
         Liar {
@@ -236,7 +252,7 @@ pub fn run(data: &[u8]) {
                     }
                 };
                 if let Some((index, _)) = done {
-                    assert!(engine.slots.release(index).buffer.is_some());
+                    assert!(engine.slots.release(index).payload.is_some());
                 }
             }
             6 => {

@@ -20,8 +20,10 @@ pub use run::{BUFFERED, DIRECT, POLLED, Verdict};
 pub enum Time {
     /// Not at all.
     None,
-    /// A while, in which anything or nothing may happen.
-    Some,
+    /// A moment, in which anything or nothing may happen.
+    Moment,
+    /// A while, in which what can end does.
+    While,
     /// Until there are events.
     ForEver,
 }
@@ -57,9 +59,18 @@ struct Context {
     log: Vec<Ended>,
 }
 
+/// What is known of a context that was destroyed.
+struct Gone {
+    name: AioContext,
+    given: Vec<Iocb>,
+    log: Vec<Ended>,
+    taken: usize,
+}
+
 /// The kernel of one thread.
 pub struct Kernel {
     contexts: Vec<Context>,
+    gone: Vec<Gone>,
     /// The files, by number: the first [`BUFFERED`], the second [`DIRECT`].
     pub files: [Vec<u8>; 2],
     /// What the pollable descriptors say.
@@ -125,6 +136,7 @@ impl Kernel {
     pub fn new(files: [Vec<u8>; 2], polled: usize, ring_slots: u32, chance: u64) -> Kernel {
         Kernel {
             contexts: Vec::new(),
+            gone: Vec::new(),
             files,
             ready: vec![false; polled],
             weather: Weather::default(),
@@ -156,6 +168,7 @@ impl Kernel {
         // The kernel makes the ring as large as it likes, but never too small.
         let ring = KernelRing::new(self.ring_slots.max(nr_events + 1));
         let name = ring.name();
+        self.gone.retain(|gone| gone.name != name);
         self.contexts.push(Context {
             name,
             ring,
@@ -178,7 +191,22 @@ impl Kernel {
             let operation = context.running.swap_remove(next);
             operation.run(self, Verdict::Whole);
         }
+        self.gone.push(Gone {
+            name: ctx,
+            taken: context.log.len() - context.ring.len(),
+            given: context.taken,
+            log: context.log,
+        });
         Ok(())
+    }
+
+    /// Whether it has the context, alive.
+    pub fn has(&self, ctx: AioContext) -> bool {
+        self.contexts.iter().any(|c| c.name == ctx)
+    }
+
+    fn gone(&self, ctx: AioContext) -> Option<&Gone> {
+        self.gone.iter().find(|gone| gone.name == ctx)
     }
 
     /// # Safety
@@ -286,7 +314,7 @@ impl Kernel {
                     Err(Errno::INTR)
                 };
             }
-            if time == Time::Some && self.any(4) == 0 {
+            if time == Time::Moment && self.any(4) == 0 {
                 return Ok(count);
             }
             if !self.pass(ctx) {
@@ -348,7 +376,9 @@ impl Kernel {
         let Ok(context) = self.context(ctx) else {
             return;
         };
-        if context.ring.claim() {
+        // One slot stays for operations: what is refused for want of room can be
+        // told apart then.
+        if context.ring.room() > 1 && context.ring.claim() {
             context.ring.complete(event);
             context.log.push(Ended {
                 data: event.data,
@@ -359,20 +389,35 @@ impl Kernel {
     }
 
     /// The operations that a context has been given, from the `from`th on.
-    pub fn given(&mut self, ctx: AioContext, from: usize) -> Vec<Iocb> {
-        let context = self.context(ctx);
-        context.map_or(Vec::new(), |c| c.taken[from..].to_vec())
+    pub fn given(&self, ctx: AioContext, from: usize) -> Vec<Iocb> {
+        let alive = self.contexts.iter().find(|c| c.name == ctx);
+        let given = alive.map(|c| &c.taken);
+        let given = given.or(self.gone(ctx).map(|gone| &gone.given));
+        given.map_or(Vec::new(), |given| given[from..].to_vec())
     }
 
     /// What went into a context's ring, from the `from`th event on.
-    pub fn ended(&mut self, ctx: AioContext, from: usize) -> Vec<Ended> {
-        let context = self.context(ctx);
-        context.map_or(Vec::new(), |c| c.log[from..].to_vec())
+    pub fn ended(&self, ctx: AioContext, from: usize) -> Vec<Ended> {
+        let alive = self.contexts.iter().find(|c| c.name == ctx);
+        let log = alive.map(|c| &c.log);
+        let log = log.or(self.gone(ctx).map(|gone| &gone.log));
+        log.map_or(Vec::new(), |log| log[from..].to_vec())
     }
 
     /// How many of those events have been taken out again.
-    pub fn taken(&mut self, ctx: AioContext) -> usize {
-        self.context(ctx).map_or(0, |c| c.log.len() - c.ring.len())
+    pub fn taken(&self, ctx: AioContext) -> usize {
+        match self.contexts.iter().find(|c| c.name == ctx) {
+            Some(alive) => alive.log.len() - alive.ring.len(),
+            None => self.gone(ctx).map_or(0, |gone| gone.taken),
+        }
+    }
+
+    /// The `data` of the operations that were cancelled and have not ended.
+    pub fn cancelled(&self, ctx: AioContext) -> Vec<u64> {
+        let context = self.contexts.iter().find(|c| c.name == ctx);
+        let running = context.iter().flat_map(|c| &c.running);
+        let cancelled = running.filter(|operation| operation.cancelled);
+        cancelled.map(Running::data).collect()
     }
 
     /// How many operations the context could be given, if the ring's head were

@@ -80,6 +80,10 @@ impl Running {
         self.obj == iocb.addr()
     }
 
+    pub(super) fn data(&self) -> u64 {
+        self.iocb.data
+    }
+
     pub(super) fn ends_at_once(&self) -> bool {
         self.iocb.fildes as i32 == BUFFERED
             && !matches!(self.iocb.opcode, IOCB_CMD_FSYNC | IOCB_CMD_FDSYNC)

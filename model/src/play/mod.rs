@@ -75,6 +75,11 @@ pub enum Step {
         /// A signal comes.
         signal: bool,
     },
+    /// Take one completion, and wait for it if that will end.
+    One {
+        /// A signal comes.
+        signal: bool,
+    },
     /// Cancel one of all operations there ever were, counted from the last.
     Cancel(u8),
     /// Unstage.
@@ -180,6 +185,7 @@ pub fn plan(steps: usize, rare: u32) -> impl Strategy<Value = Plan> {
         2 * common => (0_u8..8, 0_u8..3, prop::bool::weighted(0.2)).prop_map(
             |(min, patience, signal)| Step::Wait { min, patience, signal }
         ),
+        common => any::<bool>().prop_map(|signal| Step::One { signal }),
         2 * common => any::<u8>().prop_map(Step::Cancel),
         common => Just(Step::Unstage),
         common => any::<u8>().prop_map(Step::Ready),

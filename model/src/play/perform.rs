@@ -110,8 +110,19 @@ impl<'w, B: Held> Stage<'w, B> {
                 }
                 Some(End::Renew) | None => {
                     let context = queue.into_drained();
-                    let context = context.map_err(|errno| format!("not drained: {errno}"))?;
+                    // All that was staged was submitted, or refused.
+                    let staged = self.it.staged.len();
+                    self.it.leave(self.world, self.ctx, staged)?;
                     self.it.end_all()?;
+                    let context = match context {
+                        Err(Errno::OUTCOME_UNKNOWN) if self.world.is_gone(self.ctx) => {
+                            if end.is_none() {
+                                return Ok(());
+                            }
+                            continue;
+                        }
+                        other => other.map_err(|errno| format!("not drained: {errno}"))?,
+                    };
                     self.it.go_on(self.world, self.ctx)?;
                     same!(context.capacity(), capacity, "the context's capacity");
                     if end.is_none() {
@@ -149,7 +160,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 let (fd, errno) = if invalid {
                     (self.world.polled(0), Errno::INVAL)
                 } else {
-                    (-1, Errno::BADF)
+                    (self.world.none(), Errno::BADF)
                 };
                 let op = FSync::new(fd).into();
                 self.push(queue, op, What::Refused(errno), Vec::new(), 0)?;
@@ -177,6 +188,13 @@ impl<'w, B: Held> Stage<'w, B> {
                     ..Weather::default()
                 });
                 self.wait(queue, min.into(), patience, signal && modelled)?;
+            }
+            Step::One { signal } => {
+                self.world.weather(Weather {
+                    signal,
+                    ..Weather::default()
+                });
+                self.one(queue)?;
             }
             Step::Cancel(pick) => self.cancel(queue, pick)?,
             Step::Unstage => self.unstage(queue)?,
@@ -257,7 +275,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 drops.iter().all(|&n| n == right),
                 "operation {at}: drops {drops:?}"
             );
-            let wrote = leaked && !operation.never;
+            let wrote = leaked && operation.never.is_empty();
             if leaked {
                 self.it.settle(at, wrote);
             }

@@ -71,8 +71,11 @@ pub(super) struct Operation {
     pub(super) place: Place,
     /// A poll that was told to end.
     pub(super) cancelled: bool,
-    /// Cancelled before it was submitted.
-    pub(super) never: bool,
+    /// It was not submitted, and never will be, for one of these reasons; none:
+    /// it was, or may be.
+    pub(super) never: Vec<Errno>,
+    /// In flight when its context was destroyed.
+    pub(super) unknown: bool,
     /// What the event says, if the model has made it.
     pub(super) res: Option<i64>,
 }
@@ -84,7 +87,9 @@ pub(super) struct Specification {
     /// Of those out, how many the queue has looked at.
     pub(super) done: usize,
     /// Which, in order: only the model tells.
-    pub(super) order: VecDeque<usize>,
+    pub(super) order: Order,
+    /// The context was destroyed.
+    pub(super) dead: bool,
     /// The words of what the model was given and has not ended yet.
     words: HashMap<u64, usize>,
     /// How much of the model's log has been read: of what it was given, of what
@@ -98,6 +103,76 @@ pub(super) struct Specification {
     pub(super) files: [Vec<u8>; 2],
     pub(super) ready: [bool; super::POLLED],
     pub(super) bytes: u64,
+}
+
+/// The done operations: groups, of which each was done before the next.
+#[derive(Default)]
+pub(super) struct Order(VecDeque<Group>);
+
+/// Operations that one call has found to be done.
+#[derive(Default)]
+struct Group {
+    /// In the order of their events.
+    ended: VecDeque<usize>,
+    /// In the order in which they were staged.
+    refused: VecDeque<usize>,
+    /// In any order.
+    unknown: Vec<usize>,
+}
+
+impl Order {
+    fn push(&mut self, ended: &[usize], refused: &[usize], unknown: &[usize]) {
+        if ended.len() + refused.len() + unknown.len() > 0 {
+            self.0.push_back(Group {
+                ended: ended.iter().copied().collect(),
+                refused: refused.iter().copied().collect(),
+                unknown: unknown.to_vec(),
+            });
+        }
+    }
+
+    /// Done after all others.
+    pub(super) fn push_last(&mut self, at: usize) {
+        self.push(&[at], &[], &[]);
+    }
+
+    /// Takes this one out; `false`: it is not among those that may be next.
+    pub(super) fn take(&mut self, at: usize) -> bool {
+        let Some(group) = self.0.front_mut() else {
+            return false;
+        };
+        let taken = if group.ended.front() == Some(&at) {
+            group.ended.pop_front()
+        } else if group.refused.front() == Some(&at) {
+            group.refused.pop_front()
+        } else {
+            let found = group.unknown.iter().position(|&other| other == at);
+            found.map(|found| group.unknown.swap_remove(found))
+        };
+        if group.ended.len() + group.refused.len() + group.unknown.len() == 0 {
+            self.0.pop_front();
+        }
+        taken.is_some()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().flat_map(|group| {
+            let listed = group.ended.iter().chain(&group.refused);
+            listed.chain(&group.unknown).copied()
+        })
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What a call has changed.
+pub(super) struct Change {
+    /// So many have been found to have ended.
+    pub(super) ended: usize,
+    /// Others' events were about.
+    pub(super) strangers: bool,
 }
 
 impl Specification {
@@ -131,22 +206,29 @@ impl Specification {
         })
     }
 
-    /// Polls that nothing will end, of those in flight.
-    pub(super) fn stuck(&self) -> usize {
+    /// Polls that nothing will end, of those in flight; or of those staged.
+    pub(super) fn stuck(&self, staged: bool) -> usize {
         let stuck = |operation: &Operation| match operation.what {
             What::Poll(which) => {
-                let ends = operation.cancelled || operation.never || self.ready[which];
-                !ends && operation.res.is_none()
+                let ends = operation.cancelled || self.ready[which] || operation.unknown;
+                !ends && operation.never.is_empty() && operation.res.is_none()
             }
             _ => false,
         };
-        self.out().filter(|&at| stuck(&self.operations[at])).count()
+        let of = if staged {
+            Vec::from_iter(self.staged.iter().copied())
+        } else {
+            Vec::from_iter(self.out())
+        };
+        let operations = of.iter().map(|&at| &self.operations[at]);
+        operations.filter(|&operation| stuck(operation)).count()
     }
 
     /// Another queue, on this context.
     pub(super) fn renew(&mut self) {
         self.words.clear();
         (self.given, self.ended, self.taken) = (0, 0, 0);
+        self.dead = false;
     }
 
     /// The same context goes on with another queue: others' events behind the
@@ -169,6 +251,108 @@ impl Specification {
         }
     }
 
+    /// The first `count` of the staged operations are staged no more: each was
+    /// submitted, or else refused, and is done. Which were refused.
+    pub(super) fn leave(
+        &mut self,
+        world: &World,
+        ctx: AioContext,
+        count: usize,
+    ) -> Outcome<Vec<usize>> {
+        let mut given = world.given(ctx, self.given).into_iter().peekable();
+        let (mut expected, mut refused) = (Vec::new(), Vec::new());
+        let died = !self.dead && world.is_gone(ctx);
+        for _ in 0..count {
+            let Some(at) = self.staged.pop_front() else {
+                return Err("more were submitted than were staged".into());
+            };
+            let operation = &mut self.operations[at];
+            operation.place = Place::Out;
+            let refusal = match operation.what {
+                _ if self.dead => vec![Errno::INVAL],
+                What::Refused(errno) if died => vec![errno, Errno::INVAL],
+                What::Refused(errno) => vec![errno],
+                _ if !world.is_model() || given.next().is_some() => Vec::new(),
+                _ if died => vec![Errno::INVAL],
+                _ => vec![Errno::AGAIN],
+            };
+            if refusal.is_empty() {
+                expected.push(at);
+            } else {
+                refused.push(at);
+            }
+            operation.never = refusal;
+        }
+        if world.is_model() {
+            self.given(world, ctx, &expected)?;
+        }
+        Ok(refused)
+    }
+
+    /// Learns what a call has done to the queue, which has so many operations
+    /// staged and in flight now.
+    pub(super) fn learn(
+        &mut self,
+        world: &World,
+        ctx: AioContext,
+        staged: usize,
+        in_flight: usize,
+    ) -> Outcome<Change> {
+        let count = self.staged.len().checked_sub(staged);
+        let refused = self.leave(world, ctx, count.ok_or("more are staged than there were")?)?;
+        self.done += refused.len();
+        let count = self.in_flight().checked_sub(in_flight);
+        let count = count.ok_or("more in flight than there were")?;
+        if !world.is_model() {
+            self.done += count;
+            return Ok(Change {
+                ended: count,
+                strangers: false,
+            });
+        }
+        self.cancelled(world, ctx);
+        let (ended, unknown, strangers) = if !self.dead && world.is_gone(ctx) {
+            self.dead = true;
+            same!(in_flight, 0, "in flight in a context that was destroyed");
+            self.die(world, ctx)?
+        } else {
+            let (ended, strangers) = self.take(world, ctx, count)?;
+            (ended, Vec::new(), strangers)
+        };
+        self.done += ended.len() + unknown.len();
+        self.order.push(&ended, &refused, &unknown);
+        Ok(Change {
+            ended: ended.len(),
+            strangers,
+        })
+    }
+
+    /// Which polls in flight are cancelled.
+    fn cancelled(&mut self, world: &World, ctx: AioContext) {
+        for word in world.cancelled(ctx) {
+            if let Some(&at) = self.words.get(&word) {
+                self.operations[at].cancelled = true;
+            }
+        }
+    }
+
+    /// The context was destroyed: the operations that had ended before, in
+    /// order; those of which the outcome is unknown; whether others' events were
+    /// about.
+    fn die(&mut self, world: &World, ctx: AioContext) -> Outcome<(Vec<usize>, Vec<usize>, bool)> {
+        let events = world.ended(ctx, self.taken);
+        let ours = events.iter().filter(|event| !event.stranger).count();
+        let (ended, strangers) = self.take(world, ctx, ours)?;
+        let unknown: Vec<usize> = self.words.drain().map(|(_, at)| at).collect();
+        for &at in &unknown {
+            let operation = &mut self.operations[at];
+            operation.unknown = true;
+            let poll = matches!(operation.what, What::Poll(_)) && !operation.cancelled;
+            ensure!(poll, "the outcome of {operation:?} is unknown");
+        }
+        Ok((ended, unknown, strangers))
+    }
+
     /// Compares what the model was given with what ought to have been given, in
     /// order, and reads what it has ended.
     pub(super) fn given(&mut self, world: &World, ctx: AioContext, expected: &[usize]) -> Outcome {
@@ -182,9 +366,9 @@ impl Specification {
         for (iocb, &at) in given.iter().zip(expected) {
             let (offset, fd) = match &self.operations[at].what {
                 What::Read { file, at, .. } | What::Write { file, at, .. } => {
-                    (*at, world.file(*file))
+                    (*at, world.file(*file).as_raw())
                 }
-                What::Poll(which) => (0, world.polled(*which)),
+                What::Poll(which) => (0, world.polled(*which).as_raw()),
                 What::Sync | What::Refused(_) => (0, iocb.fildes as i32),
             };
             let has = (iocb.offset as usize, iocb.fildes as i32);
@@ -293,9 +477,10 @@ impl Specification {
             return Err("a completion of what was not out".into());
         };
         self.result(at, completion.result)?;
+        let submitted = self.operations[at].never.is_empty();
         let partly = match (&self.operations[at].what, completion.result) {
-            (What::Read { .. }, Ok(moved)) if !self.operations[at].never => Some(moved),
-            (What::Read { .. }, _) if !self.operations[at].never => None,
+            (What::Read { .. }, Ok(moved)) if submitted => Some(moved),
+            (What::Read { .. }, _) if submitted => None,
             _ => Some(0),
         };
         self.buffer(at, completion.buffer.as_ref(), partly)?;
@@ -335,7 +520,7 @@ impl Specification {
                 let (front, rest) = content.split_at(read.min(content.len()));
                 ensure!(*front == expected[..read], "read {at} has the wrong bytes");
                 // A direct read across the end may write more.
-                let plain = *file == 0 || read == 0 && operation.never;
+                let plain = *file == 0 || read == 0 && !operation.never.is_empty();
                 ensure!(
                     !plain || rest.iter().all(|&byte| byte == FRESH),
                     "read {at} wrote more than it tells"
@@ -349,7 +534,10 @@ impl Specification {
     fn result(&self, at: usize, result: Result<usize, Errno>) -> Outcome {
         let operation = &self.operations[at];
         let right = match &operation.what {
-            _ if operation.never => result == Err(Errno::CANCELED),
+            _ if operation.unknown => result == Err(Errno::OUTCOME_UNKNOWN),
+            _ if !operation.never.is_empty() => {
+                operation.never.iter().any(|&errno| result == Err(errno))
+            }
             // The device failed.
             What::Read { .. } if operation.res.is_some_and(|res| res < 0) => {
                 result == Err(Errno::IO)
@@ -364,7 +552,7 @@ impl Specification {
             What::Refused(_) => false,
         };
         ensure!(right, "operation {at} ({operation:?}) came with {result:?}");
-        if let (Some(res), false) = (operation.res, operation.never) {
+        if let (Some(res), true) = (operation.res, operation.never.is_empty()) {
             let event = match result {
                 Ok(count) => count as i64,
                 Err(errno) => -i64::from(errno.raw()),
@@ -391,7 +579,7 @@ impl Specification {
         self.done = 0;
         for at in 0..self.operations.len() {
             let operation = &self.operations[at];
-            let wrote = operation.place == Place::Out && !operation.never;
+            let wrote = operation.place == Place::Out && operation.never.is_empty();
             if matches!(operation.place, Place::Out | Place::Staged) {
                 let drops = buffer::drops(&operation.parts);
                 ensure!(
@@ -414,7 +602,7 @@ impl Specification {
                 Place::Out => operation.place = Place::Leaked,
                 Place::Staged => {
                     operation.place = Place::Leaked;
-                    operation.never = true;
+                    operation.never = vec![Errno::CANCELED];
                 }
                 _ => {}
             }

@@ -5,10 +5,10 @@ use core::time::Duration;
 use super::buffer::{self, Held, Tracked};
 use super::fork::in_child;
 use super::perform::Stage;
-use super::specification::{Operation, Outcome, Place, What, ensure, same};
+use super::specification::{Change, Operation, Outcome, Place, What, ensure, same};
 use super::{BLOCK, BLOCKS, Step};
 use crate::op::{Op, Read, Write};
-use crate::{Errno, Queue, Wait};
+use crate::{Completion, Errno, Queue, Wait};
 
 impl<B: Held> Stage<'_, B> {
     pub(super) fn transfer(&mut self, queue: &mut Queue<'_, B>, step: &Step) -> Outcome {
@@ -64,7 +64,7 @@ impl<B: Held> Stage<'_, B> {
     pub(super) fn push(
         &mut self,
         queue: &mut Queue<'_, B>,
-        op: Op<B>,
+        op: Op<'static, B>,
         what: What,
         parts: Vec<usize>,
         len: usize,
@@ -84,7 +84,8 @@ impl<B: Held> Stage<'_, B> {
                     len,
                     place: Place::Staged,
                     cancelled: false,
-                    never: false,
+                    never: Vec::new(),
+                    unknown: false,
                     res: None,
                 });
                 Ok(())
@@ -128,6 +129,7 @@ impl<B: Held> Stage<'_, B> {
         let mut expected = Vec::new();
         for &at in &self.it.staged {
             let refusal = match self.it.operations[at].what {
+                _ if self.it.dead => Some(Errno::INVAL),
                 _ if expected.len() == room => Some(Errno::AGAIN),
                 What::Refused(errno) => Some(errno),
                 _ => None,
@@ -143,36 +145,72 @@ impl<B: Held> Stage<'_, B> {
     }
 
     pub(super) fn pop(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+        let had = self.it.done;
         let in_flight = self.it.in_flight();
-        let right = match self.it.order.front() {
-            Some(&at) => Some(at),
-            None if in_flight > 0 => self.it.next_in_ring(self.world, self.ctx),
-            None => None,
+        let right = if had == 0 && in_flight > 0 {
+            self.it.next_in_ring(self.world, self.ctx)
+        } else {
+            None
         };
         let popped = queue.pop().map_err(|errno| format!("pop: {errno}"))?;
-        let had = self.it.done;
+        if had > 0 {
+            ensure!(popped.is_some(), "{had} are done, and none came");
+            return self.came(popped);
+        }
         let got = match &popped {
             Some(completion) => Some(self.it.over(completion)?),
             None => None,
         };
-        ensure!(had == 0 || got.is_some(), "{had} are done, and none came");
         if self.world.is_model() {
             same!(got, right, "pop gave operation");
-            let from_ring = if had > 0 { None } else { right };
-            let (taken, _) = self
-                .it
-                .take(self.world, self.ctx, from_ring.iter().count())?;
-            same!(taken, Vec::from_iter(from_ring), "taken from the ring");
-        }
-        if had > 0 {
-            self.it.done -= 1;
-            self.it.order.pop_front();
+            let count = right.iter().count();
+            let (taken, _) = self.it.take(self.world, self.ctx, count)?;
+            same!(taken, Vec::from_iter(right), "taken from the ring");
         }
         drop(popped);
-        let parts = got.map(|at| self.it.operations[at].parts.clone());
+        self.dropped(got)
+    }
+
+    /// One of those that were done came, as it should.
+    fn came(&mut self, completion: Option<Completion<B>>) -> Outcome {
+        let Some(completion) = completion else {
+            return Ok(());
+        };
+        let at = self.it.over(&completion)?;
+        self.it.done -= 1;
+        if self.world.is_model() {
+            ensure!(self.it.order.take(at), "operation {at} came out of order");
+        }
+        drop(completion);
+        self.dropped(Some(at))
+    }
+
+    fn dropped(&self, at: Option<usize>) -> Outcome {
+        let parts = at.map(|at| self.it.operations[at].parts.clone());
         let drops = buffer::drops(&parts.unwrap_or_default());
         ensure!(drops.iter().all(|&n| n == 1), "a buffer's drops: {drops:?}");
         Ok(())
+    }
+
+    /// `Queue::wait`: signals do not end it.
+    pub(super) fn one(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+        let all = self.it.done + self.it.in_flight() + self.it.staged.len();
+        let stuck = self.it.stuck(false) + self.it.stuck(true);
+        if all > 0 && all == stuck {
+            return Ok(());
+        }
+        let completion = queue.wait().map_err(|errno| format!("wait: {errno}"))?;
+        self.learn(queue)?;
+        ensure!(
+            completion.is_some() || all == 0,
+            "no completion of {all} operations"
+        );
+        self.came(completion)
+    }
+
+    pub(super) fn learn(&mut self, queue: &Queue<'_, B>) -> Outcome<Change> {
+        let (staged, in_flight) = (queue.staged(), queue.in_flight());
+        self.it.learn(self.world, self.ctx, staged, in_flight)
     }
 
     pub(super) fn wait(
@@ -182,9 +220,9 @@ impl<B: Held> Stage<'_, B> {
         patience: u8,
         signal: bool,
     ) -> Outcome {
-        let in_flight = self.it.in_flight();
-        let missing = min.saturating_sub(self.it.done).min(in_flight);
-        let ends = missing <= in_flight - self.it.stuck();
+        // What will end, if nothing else is submitted; or all of it will.
+        let ending = self.it.done + self.it.in_flight() - self.it.stuck(false);
+        let ends = min <= ending || self.it.stuck(false) + self.it.stuck(true) == 0;
         let (wait, for_ever) = match patience {
             0 => (Wait::poll(), false),
             1 => (Wait::new().timeout(Duration::from_micros(300)), false),
@@ -192,75 +230,54 @@ impl<B: Held> Stage<'_, B> {
             _ => (Wait::new(), true),
         };
         let answer = queue.wait_with(min, wait);
-        self.harvested(queue, answer, signal, |ours, strangers| {
-            !for_ever || signal || strangers || ours >= missing
+        self.harvested(queue, answer, signal, |stage, strangers| {
+            let all = stage.it.in_flight() + stage.it.staged.len() == 0;
+            !for_ever || signal || strangers || stage.it.done >= min || all
         })
     }
 
     pub(super) fn drain(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
-        let polls: Vec<_> = self
-            .it
-            .out()
-            .filter(|&at| self.it.operations[at].res.is_none())
+        let live = self.it.out().chain(self.it.staged.iter().copied());
+        let polls: Vec<_> = live
             .filter(|&at| matches!(self.it.operations[at].what, What::Poll(_)))
+            .filter(|&at| self.it.operations[at].res.is_none())
             .collect();
+        queue.drain().map_err(|errno| format!("drain: {errno}"))?;
+        self.learn(queue)?;
         for at in polls {
             self.it.operations[at].cancelled = true;
         }
-        let in_flight = self.it.in_flight();
-        let answer = queue.drain().map(|()| queue.capacity());
-        let answer = answer.map(|_| self.it.done + in_flight);
-        self.harvested(queue, answer, false, |ours, _| ours == in_flight)?;
         same!(queue.in_flight(), 0, "in flight after drain");
+        same!(queue.staged(), 0, "staged after drain");
         Ok(())
     }
 
-    /// A wait told this of how many are done. `enough` looks at how many came,
-    /// and whether others' events did.
-    pub(super) fn harvested(
+    /// A wait told this of how many are done. `enough` is told whether others'
+    /// events came.
+    fn harvested(
         &mut self,
         queue: &Queue<'_, B>,
         answer: Result<usize, Errno>,
         signal: bool,
-        enough: impl Fn(usize, bool) -> bool,
+        enough: impl Fn(&Self, bool) -> bool,
     ) -> Outcome {
-        let before = self.it.done;
-        let (ours, strangers) = if self.world.is_model() {
-            self.gathered(queue)?
-        } else {
-            let done = answer.map_err(|errno| format!("wait: {errno}"))?;
-            ensure!(done >= before, "{before} were done, now {done}");
-            ensure!(done - before <= self.it.in_flight(), "{done} done");
-            self.it.done = done;
-            (done - before, false)
-        };
+        let staged = self.it.staged.len();
+        let change = self.learn(queue)?;
         match answer {
             Ok(done) => {
                 same!(done, self.it.done, "wait tells");
-                ensure!(enough(ours, strangers), "wait ended with {ours}");
+                ensure!(
+                    enough(self, change.strangers),
+                    "wait ended with {done} done"
+                );
             }
             Err(errno) => {
                 ensure!(errno == Errno::INTR && signal, "wait: {errno}");
-                ensure!(ours == 0, "EINTR, with events taken");
+                // With operations staged, it may have waited before.
+                ensure!(change.ended == 0 || staged > 0, "EINTR, with events taken");
             }
         }
         Ok(())
-    }
-
-    /// The queue has made done ones of what the model has ended: how many of
-    /// them, and whether others' events were about.
-    fn gathered(&mut self, queue: &Queue<'_, B>) -> Outcome<(usize, bool)> {
-        let left = queue.in_flight();
-        let count = self.it.in_flight().checked_sub(left);
-        let count = count.ok_or("more in flight than there were")?;
-        if !self.world.is_model() {
-            self.it.done += count;
-            return Ok((count, false));
-        }
-        let (taken, strangers) = self.it.take(self.world, self.ctx, count)?;
-        self.it.done += taken.len();
-        self.it.order.extend(&taken);
-        Ok((taken.len(), strangers))
     }
 
     pub(super) fn cancel(&mut self, queue: &mut Queue<'_, B>, pick: u8) -> Outcome {
@@ -275,17 +292,20 @@ impl<B: Held> Stage<'_, B> {
         match place {
             Place::Staged => {
                 same!(answer, Ok(()), "cancel of what is staged");
-                self.gathered(queue)?;
                 let operation = &mut self.it.operations[at];
                 operation.place = Place::Out;
-                operation.never = true;
+                operation.never = vec![Errno::CANCELED];
                 self.it.staged.retain(|&staged| staged != at);
                 self.it.done += 1;
-                self.it.order.push_back(at);
+                // What was found before comes first.
+                self.learn(queue)?;
+                if self.world.is_model() {
+                    self.it.order.push_last(at);
+                }
             }
             Place::Out => {
                 let (can, must) = match operation.what {
-                    _ if operation.never || operation.cancelled => (false, false),
+                    _ if !operation.never.is_empty() || operation.cancelled => (false, false),
                     What::Poll(_) if operation.res.is_some() => (false, false),
                     // It may be ending now.
                     What::Poll(which) if self.it.ready[which] => (true, self.world.is_model()),
@@ -312,9 +332,9 @@ impl<B: Held> Stage<'_, B> {
         let right = self.it.staged.pop_front();
         match (back, right) {
             (None, None) => Ok(()),
-            (Some((ticket, buffer)), Some(at)) => {
+            (Some((ticket, buffer, ())), Some(at)) => {
                 same!(ticket, self.it.operations[at].ticket, "unstaged");
-                self.it.operations[at].never = true;
+                self.it.operations[at].never = vec![Errno::CANCELED];
                 self.it.buffer(at, buffer.as_ref(), Some(0))?;
                 self.it.settle(at, false);
                 Ok(())
@@ -327,10 +347,10 @@ impl<B: Held> Stage<'_, B> {
     pub(super) fn fork(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
         self.totals.forks += 1;
         let in_flight = self.it.in_flight();
-        let count = |at: &usize| self.it.operations[*at].parts.len() as u32;
-        let staged: u32 = self.it.staged.iter().map(count).sum();
+        let count = |at: usize| self.it.operations[at].parts.len() as u32;
+        let staged: u32 = self.it.staged.iter().copied().map(count).sum();
         let done: u32 = self.it.order.iter().map(count).sum();
-        let out: u32 = self.it.out().map(|at| count(&at)).sum();
+        let out: u32 = self.it.out().map(count).sum();
         // What is done, the model knows; of the real kernel's, only how many.
         let (least, most) = match in_flight {
             0 => (staged + out, staged + out),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::{BLOCK, BLOCKS, MOST_SLOTS, POLLED, Plan};
 use crate::abi::{AioContext, Event};
 use crate::kernel::{self, Ended, Kernel, Weather};
-use crate::{Drained, Errno, Iocb};
+use crate::{Drained, Errno, Fd, Iocb};
 
 /// A kernel, and what there is to read, write and poll.
 pub enum World {
@@ -132,19 +132,24 @@ impl World {
     }
 
     /// The descriptor of a file: the direct one is the second.
-    pub(super) fn file(&self, number: usize) -> i32 {
-        match self {
+    pub(super) fn file(&self, number: usize) -> Fd<'static> {
+        borrow(match self {
             World::Model => [kernel::BUFFERED, kernel::DIRECT][number],
             World::Real(real) => real.files[number].0.as_raw_fd(),
-        }
+        })
     }
 
     /// The descriptor of something to poll.
-    pub(super) fn polled(&self, number: usize) -> i32 {
-        match self {
+    pub(super) fn polled(&self, number: usize) -> Fd<'static> {
+        borrow(match self {
             World::Model => kernel::POLLED + number as i32,
             World::Real(real) => real.polled[number].as_raw_fd(),
-        }
+        })
+    }
+
+    /// What no descriptor has as its number.
+    pub(super) fn none(&self) -> Fd<'static> {
+        borrow(-1)
     }
 
     pub(super) fn make_ready(&mut self, number: usize) {
@@ -206,6 +211,16 @@ impl World {
         kernel::with_next(|kernel| kernel.given(ctx, from)).unwrap_or_default()
     }
 
+    /// The words of the polls in flight that are cancelled.
+    pub(super) fn cancelled(&self, ctx: AioContext) -> Vec<u64> {
+        kernel::with_next(|kernel| kernel.cancelled(ctx)).unwrap_or_default()
+    }
+
+    /// Whether the model has destroyed the context.
+    pub(super) fn is_gone(&self, ctx: AioContext) -> bool {
+        kernel::with_next(|kernel| !kernel.has(ctx)).unwrap_or(false)
+    }
+
     pub(super) fn ended(&self, ctx: AioContext, from: usize) -> Vec<Ended> {
         kernel::with_next(|kernel| kernel.ended(ctx, from)).unwrap_or_default()
     }
@@ -232,6 +247,14 @@ impl World {
     pub(super) fn destroy(&self, ctx: AioContext) {
         kernel::with_next(|kernel| kernel.destroy(ctx).ok());
     }
+}
+
+/// A descriptor of a world's.
+fn borrow(number: i32) -> Fd<'static> {
+    // SAFETY: the model's stay as they are. The real ones are closed when
+    // the next play begins, or the world ends; each play ends its queues before.
+    // −1 is no descriptor.
+    unsafe { Fd::borrow_raw(number) }
 }
 
 /// Other programs may have all of `fs.aio-max-nr` for a moment.
