@@ -13,12 +13,12 @@
 pub(crate) use linux_raw_sys::general::{
     __NR_clone, __NR_close, __NR_copy_file_range, __NR_dup, __NR_dup3, __NR_eventfd2,
     __NR_execveat, __NR_exit, __NR_finit_module, __NR_getpid, __NR_getsockname, __NR_gettid,
-    __NR_kill, __NR_memfd_create, __NR_mkdirat, __NR_mount, __NR_mremap, __NR_munmap, __NR_openat,
-    __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv, __NR_prlimit64,
-    __NR_pwrite64, __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask, __NR_sched_yield,
-    __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname, __NR_waitid,
-    __NR_write, MAP_ANONYMOUS, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK, O_TMPFILE,
-    SIG_SETMASK, SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
+    __NR_kill, __NR_madvise, __NR_memfd_create, __NR_mkdirat, __NR_mount, __NR_mremap, __NR_munmap,
+    __NR_openat, __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv,
+    __NR_prlimit64, __NR_pwrite64, __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask,
+    __NR_sched_yield, __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname,
+    __NR_waitid, __NR_write, MAP_ANONYMOUS, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK,
+    O_TMPFILE, SIG_SETMASK, SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
 };
 
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
@@ -39,6 +39,7 @@ mod generic {
     pub(crate) const __NR_gettid: u32 = 178;
     pub(crate) const __NR_kill: u32 = 129;
     pub(crate) const __NR_llseek: u32 = 62;
+    pub(crate) const __NR_madvise: u32 = 233;
     pub(crate) const __NR_memfd_create: u32 = 279;
     pub(crate) const __NR_mmap2: u32 = 222;
     pub(crate) const __NR_mremap: u32 = 216;

@@ -106,14 +106,20 @@ pub(crate) fn in_child(child: impl FnOnce() -> usize) -> Result<usize> {
 
 /// The same, without waiting for its end. The child's number.
 pub(crate) fn spawn(child: impl FnOnce() -> usize) -> Result<usize> {
+    match branch()? {
+        Some(pid) => Ok(pid),
+        None => exit(child() as i32),
+    }
+}
+
+/// Goes on as two processes: in the parent the child's number, in the child
+/// `None`.
+pub(crate) fn branch() -> Result<Option<usize>> {
     let parent = getpid()?;
     let pid = fork()?;
     // Not by what fork returned: on sparc that is the parent's number in the
     // child.
-    if getpid()? != parent {
-        exit(child() as i32);
-    }
-    Ok(pid)
+    Ok((getpid()? == parent).then_some(pid))
 }
 
 /// Becomes the program that is open here, with these arguments, of which the

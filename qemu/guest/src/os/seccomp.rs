@@ -27,8 +27,13 @@ const JUMP_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
 /// Where the number of the call lies.
 const NUMBER: u32 = 0;
+/// Where the low word of the third argument does.
+const THIRD_ARGUMENT: u32 = 32 + if cfg!(target_endian = "big") { 4 } else { 0 };
 const RETURN_ALLOW: u32 = 0x7fff_0000;
 const RETURN_ERRNO: u32 = 0x0005_0000;
+
+/// Advice for madvise(2): a forked child has zeroes there (Linux 4.14).
+pub(crate) const WIPE_ON_FORK: u32 = 18;
 
 const PR_SET_NO_NEW_PRIVS: usize = 38;
 const PR_SET_SECCOMP: usize = 22;
@@ -67,12 +72,32 @@ pub(crate) fn refuse(calls: &[Option<u32>], answer: Errno) -> Result<usize> {
             length += 1;
         }
     }
-    if length == program.len() {
-        return Err(Errno::INVAL);
-    }
+    // Behind the last, what is allowed.
+    install(program.get(..=length).ok_or(Errno::INVAL)?)
+}
+
+/// From now on madvise(2) answers the error to this advice.
+pub(crate) fn refuse_advice(advice: u32, answer: Errno) -> Result<usize> {
+    let instruction = |code, if_false, value| Instruction {
+        code,
+        if_true: 0,
+        if_false,
+        value,
+    };
+    install(&[
+        instruction(LOAD_WORD, 0, NUMBER),
+        instruction(JUMP_EQUAL, 3, nr::__NR_madvise),
+        instruction(LOAD_WORD, 0, THIRD_ARGUMENT),
+        instruction(JUMP_EQUAL, 1, advice),
+        instruction(RETURN, 0, RETURN_ERRNO | answer.raw() as u32),
+        instruction(RETURN, 0, RETURN_ALLOW),
+    ])
+}
+
+fn install(instructions: &[Instruction]) -> Result<usize> {
     let program = Program {
-        length: length as u16 + 1,
-        instructions: program.as_ptr(),
+        length: instructions.len() as u16,
+        instructions: instructions.as_ptr(),
     };
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0)?;
     let at = (&raw const program).expose_provenance();

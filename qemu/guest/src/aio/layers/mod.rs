@@ -11,6 +11,7 @@ use crate::os::{self, File};
 mod absent;
 mod descriptors;
 mod fork;
+mod inherited;
 mod queue;
 mod reactor;
 mod scope;
@@ -61,6 +62,7 @@ pub(crate) fn run(check: &mut Check) {
     reactor::run(check, &things);
     waiters::run(check, &things);
     descriptors::run(check);
+    inherited::run(check, &things);
 }
 
 impl Things {

@@ -59,7 +59,8 @@ fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thi
         return;
     };
     let mut late = pin!(late);
-    let mut tasks = pin!([const { None }; TASKS]);
+    let tasks = pin!([const { None }; TASKS]);
+    let mut tasks: Tasks<'_, _> = tasks;
     for number in 0..TASKS {
         let Some(task) = check.needs("waiters buffer", read(reactor, things, number)) else {
             return;
@@ -100,14 +101,16 @@ fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thi
     check.holds("waiters the late one is the last", right);
 }
 
-type Tasks<'p, F> = Pin<&'p mut [Option<F>; TASKS]>;
+/// Futures, some of them not there.
+pub(super) type Tasks<'p, F> = Pin<&'p mut [Option<F>]>;
 
-fn task_at<F>(tasks: Tasks<'_, F>, number: usize) -> Pin<&mut Option<F>> {
+pub(super) fn task_at<F>(tasks: Tasks<'_, F>, number: usize) -> Pin<&mut Option<F>> {
     // SAFETY: an element of what is pinned is; none of the array's is moved.
     unsafe { tasks.map_unchecked_mut(|tasks| &mut tasks[number]) }
 }
 
-fn poll_at<F: Future>(tasks: Tasks<'_, F>, number: usize) -> Option<F::Output> {
+/// The task's bit is that of its number.
+pub(super) fn poll_at<F: Future>(tasks: Tasks<'_, F>, number: usize) -> Option<F::Output> {
     let task = task_at(tasks, number).as_pin_mut()?;
     poll(task, 1 << number)
 }

@@ -1,0 +1,167 @@
+//! Queues that a forked child inherits.
+
+use linux_aio::op::Poll;
+use linux_aio::opcode::PollMask;
+use linux_aio::{Drained, Errno, Queue, Slot, Ticket, Wait};
+
+use super::super::queue::{has_read, read};
+use super::super::{Things, full, named};
+use super::{Children, Found, MOST, NOT_SET_UP, State, beside_own, first_wrong};
+use crate::aio::owned::{Owned, dropped};
+use crate::os;
+
+/// What a state's queue holds.
+struct Tickets {
+    ended: [Option<Ticket>; 3],
+    poll: Option<Ticket>,
+    staged: Option<Ticket>,
+}
+
+pub(super) fn run(things: &Things) -> Found {
+    let mut children = Children::new();
+    let Ok(mut drained) = Drained::new(MOST as u32) else {
+        return Err((0, NOT_SET_UP));
+    };
+    for (number, state) in State::all() {
+        let name;
+        (drained, name) = named(drained);
+        let mut slots = Slot::array::<MOST>();
+        let mut queue = Queue::on(drained, &mut slots);
+        let Ok(tickets) = fill(&mut queue, things, state) else {
+            return Err((number, NOT_SET_UP));
+        };
+        for act in [uses, drains, drops] {
+            // SAFETY: the child's copy of it, which ends with the child; its
+            // parent's is another.
+            let copy = || unsafe { core::ptr::read(&raw const queue) };
+            let child = os::spawn(|| {
+                beside_own(things, name, || {
+                    dropped();
+                    act(copy(), state, &tickets)
+                })
+            });
+            children.add(number, child);
+        }
+        children.parent(number, is_whole(&mut queue, state, &tickets));
+        dropped();
+        drained = match queue.into_drained() {
+            Ok(drained) => drained,
+            Err(_) => return Err((number, NOT_SET_UP)),
+        };
+    }
+    children.end()
+}
+
+fn fill<'q>(
+    queue: &mut Queue<'q, Owned>,
+    things: &'q Things,
+    state: State,
+) -> Result<Tickets, Errno> {
+    let mut tickets = Tickets {
+        ended: [None; 3],
+        poll: None,
+        staged: None,
+    };
+    // Reads of a file in memory end within the call.
+    for (number, ticket) in tickets.ended.iter_mut().take(state.ended).enumerate() {
+        *ticket = Some(queue.push(read(things, number)?).map_err(full)?);
+    }
+    if state.waits {
+        let poll = Poll::new(&things.own_eventfd, PollMask::IN);
+        tickets.poll = Some(queue.push(poll).map_err(full)?);
+    }
+    queue.submit().map_err(|error| error.errno)?;
+    if state.staged {
+        tickets.staged = Some(queue.push(read(things, 4)?).map_err(full)?);
+    }
+    Ok(tickets)
+}
+
+/// Each call is refused where there is anything to be done, and nothing is lost
+/// but what is the kernel's.
+fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
+    let is_refused = state.submitted() > 0;
+    let refused = |answer: Result<bool, Errno>, refused: bool| match answer {
+        Err(errno) => refused && errno == Errno::INVAL,
+        Ok(any) => !refused && !any,
+    };
+    let popped = queue.pop().map(|done| done.is_some());
+    let submitted = queue.submit();
+    let submitted = submitted.map_err(|error| (error.submitted, error.errno));
+    let cancelled = tickets.poll.map(|poll| queue.cancel(poll));
+    let waited = queue.wait().map(|done| done.is_some());
+    let staged = queue.staged();
+    // What was staged is refused by these, and comes back.
+    let waited_with = queue.wait_with(1, Wait::poll());
+    let back = queue.pop();
+    let back_right = match &back {
+        Ok(Some(done)) => {
+            state.staged
+                && Some(done.ticket) == tickets.staged
+                && done.result == Err(Errno::INVAL)
+                && done.buffer.is_some()
+        }
+        Ok(None) => !state.staged && !is_refused,
+        Err(errno) => !state.staged && is_refused && *errno == Errno::INVAL,
+    };
+    drop(back);
+    let drained = queue.drain();
+    let in_flight = queue.in_flight();
+    drop(queue);
+    first_wrong(&[
+        refused(popped, is_refused),
+        submitted
+            == if state.staged {
+                Err((0, Errno::INVAL))
+            } else {
+                Ok(0)
+            },
+        cancelled.is_none_or(|cancelled| cancelled == Err(Errno::INVAL)),
+        refused(waited, is_refused || state.staged),
+        staged == usize::from(state.staged),
+        match waited_with {
+            Ok(done) => !is_refused && done == usize::from(state.staged),
+            Err(errno) => is_refused && errno == Errno::INVAL,
+        },
+        back_right,
+        drained
+            == if is_refused {
+                Err(Errno::INVAL)
+            } else {
+                Ok(())
+            },
+        in_flight == state.submitted(),
+        // What is in flight is the parent's, and leaked here.
+        dropped() == u32::from(state.staged),
+    ])
+}
+
+fn drains(queue: Queue<'_, Owned>, state: State, _: &Tickets) -> usize {
+    let drained = queue.into_drained().map(drop);
+    first_wrong(&[
+        // With nothing in flight there is nothing that could be refused.
+        state.submitted() == 0 || drained == Err(Errno::INVAL),
+        dropped() == u32::from(state.staged),
+    ])
+}
+
+fn drops(queue: Queue<'_, Owned>, state: State, _: &Tickets) -> usize {
+    drop(queue);
+    first_wrong(&[dropped() == u32::from(state.staged)])
+}
+
+/// Whether everything of the parent's comes, and in order.
+fn is_whole(queue: &mut Queue<'_, Owned>, state: State, tickets: &Tickets) -> bool {
+    let mut right = queue.in_flight() == state.submitted();
+    for (number, ticket) in tickets.ended.iter().flatten().enumerate() {
+        right &= has_read(&queue.pop(), Ok(*ticket), number);
+    }
+    if let Some(ticket) = tickets.staged {
+        right &= has_read(&queue.wait(), Ok(ticket), 4);
+    }
+    if let Some(poll) = tickets.poll {
+        right &= matches!(queue.pop(), Ok(None)) && queue.cancel(poll) == Ok(());
+        right &= matches!(queue.wait(), Ok(Some(done)) if done.result == Ok(0));
+    }
+    right & matches!(queue.pop(), Ok(None))
+}

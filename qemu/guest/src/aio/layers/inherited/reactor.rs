@@ -1,0 +1,140 @@
+//! Reactors that a forked child inherits.
+
+use core::pin::pin;
+
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Local, Reactor, ReactorSlot, Running};
+use linux_aio::{Drained, Errno};
+
+use super::super::reactor::has_read;
+use super::super::waiters::{Tasks, poll_at, task_at};
+use super::super::{Things, named, offset, owned};
+use super::{Children, Found, MOST, NOT_SET_UP, State, beside_own, first_wrong};
+use crate::aio::owned::{Owned, dropped};
+use crate::os;
+
+pub(super) fn run(things: &Things) -> Found {
+    let mut children = Children::new();
+    let Ok(mut drained) = Drained::new(MOST as u32) else {
+        return Err((0, NOT_SET_UP));
+    };
+    for (number, state) in State::all() {
+        let name;
+        (drained, name) = named(drained);
+        let mut slots = ReactorSlot::array::<MOST>();
+        let reactor = Reactor::<Owned>::on(drained, &mut slots).batched();
+        {
+            let mut tasks = pin!([const { None }; MOST]);
+            let begun = begin(&reactor, tasks.as_mut(), things, state);
+            if begun != Ok(state.submitted() + usize::from(state.staged)) {
+                return Err((number, NOT_SET_UP));
+            }
+            for uses in [true, false] {
+                let tasks = tasks.as_mut();
+                let child = os::spawn(|| {
+                    beside_own(things, name, || {
+                        dropped();
+                        // SAFETY: the child ends without a look at its copies;
+                        // the parent's are others.
+                        unsafe { ends(&reactor, tasks, state, uses) }
+                    })
+                });
+                children.add(number, child);
+            }
+            let right = all_come(&reactor, tasks.as_mut(), state);
+            children.parent(number, right);
+            things.receive();
+        }
+        dropped();
+        drained = match reactor.into_drained() {
+            Ok(drained) => drained,
+            Err(_) => return Err((number, NOT_SET_UP)),
+        };
+    }
+    children.end()
+}
+
+type Futures<'p, 'a, 'r> = Tasks<'p, Running<'a, 'r, Owned, Local>>;
+
+/// Tasks that poll the pipe, to which a byte comes; one that polls what nothing
+/// comes to, and one that reads and is only staged. Returns how many are begun.
+fn begin<'a, 'r>(
+    reactor: &'a Reactor<'r, Owned>,
+    mut tasks: Futures<'_, 'a, 'r>,
+    things: &'r Things,
+    state: State,
+) -> Result<usize, Errno> {
+    for at in 0..state.submitted() {
+        let never = at == state.ended;
+        let file = if never {
+            &things.own_eventfd
+        } else {
+            &things.reader
+        };
+        task_at(tasks.as_mut(), at).set(Some(reactor.poll(file, PollMask::IN)));
+        poll_at(tasks.as_mut(), at);
+    }
+    reactor.turn()?;
+    things.send()?;
+    if state.staged {
+        let read = reactor.read(&things.file, owned()?, offset(4));
+        task_at(tasks.as_mut(), MOST - 1).set(Some(read));
+        poll_at(tasks.as_mut(), MOST - 1);
+    }
+    Ok(reactor.in_flight())
+}
+
+/// What a child does with a reactor: it turns it, polls all tasks and drops them,
+/// if it `uses` it at all, and drops it.
+///
+/// # Safety
+/// Neither the reactor nor a future is used or dropped afterwards.
+unsafe fn ends<'r>(
+    reactor: &Reactor<'r, Owned>,
+    mut tasks: Futures<'_, '_, 'r>,
+    state: State,
+    uses: bool,
+) -> usize {
+    let mut right = [true; 3];
+    let mut left = u32::from(state.staged);
+    if uses {
+        let turned = reactor.turn();
+        let staged = poll_at(tasks.as_mut(), MOST - 1).map(|done| done.result);
+        let mut pending = true;
+        for at in 0..state.submitted() {
+            pending &= poll_at(tasks.as_mut(), at).is_none();
+            task_at(tasks.as_mut(), at).set(None);
+        }
+        right = [
+            match turned {
+                Ok(told) => state.submitted() == 0 && told == usize::from(state.staged),
+                Err(errno) => state.submitted() > 0 && errno == Errno::INVAL,
+            },
+            staged == state.staged.then_some(Err(Errno::INVAL)),
+            pending && dropped() == left,
+        ];
+        left = 0;
+    }
+    // SAFETY: by the caller's promise this is the one that is dropped.
+    drop(unsafe { core::ptr::read(reactor) });
+    let [turned, staged, pending] = right;
+    first_wrong(&[turned, staged, pending, dropped() == left])
+}
+
+/// Whether everything of the parent's comes.
+fn all_come(reactor: &Reactor<'_, Owned>, mut tasks: Futures<'_, '_, '_>, state: State) -> bool {
+    let come = state.ended + usize::from(state.staged);
+    let mut right = reactor.turn() == Ok(come);
+    for at in 0..state.submitted() {
+        let done = poll_at(tasks.as_mut(), at);
+        right &= match done {
+            Some(done) => at < state.ended && done.result.is_ok_and(|bits| bits & 1 == 1),
+            None => at == state.ended,
+        };
+    }
+    if state.staged {
+        let done = poll_at(tasks.as_mut(), MOST - 1);
+        right &= done.is_some_and(|done| has_read(&done, 4));
+    }
+    right
+}
