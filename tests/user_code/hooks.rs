@@ -47,8 +47,8 @@ pub(crate) struct Plan {
 }
 
 thread_local! {
-    static PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
-    /// Whether the planned call has come.
+    static PLANS: RefCell<Vec<Plan>> = const { RefCell::new(Vec::new()) };
+    /// Whether a planned call has come.
     pub(crate) static CAME: Cell<bool> = const { Cell::new(false) };
     static HELD: Cell<bool> = const { Cell::new(false) };
     /// Calls that came while the lock was held.
@@ -63,15 +63,25 @@ pub(crate) fn user_code(name: &'static str, call: Call) {
         INSIDE.set(INSIDE.get() + 1);
         return;
     }
-    let is_planned = |plan: &mut Plan| plan.name == name && plan.call == call;
-    let plan = PLAN.with_borrow_mut(|plan| plan.take_if(is_planned));
+    let plan = PLANS.with_borrow_mut(|plans| {
+        let is_planned = |plan: &Plan| plan.name == name && plan.call == call;
+        let at = plans.iter().position(is_planned)?;
+        Some(plans.remove(at))
+    });
     if let Some(plan) = plan {
         CAME.set(true);
         (plan.act)();
     }
 }
 
-/// Runs `trigger`, within which the planned call comes; `act` is what it does if
+/// Plans that the call panics, when it comes next.
+pub(crate) fn panic_at(name: &'static str, call: Call) {
+    // Without a message, as the panic hook is not called.
+    let act = Box::new(|| resume_unwind(Box::new(OnPurpose)));
+    PLANS.with_borrow_mut(|plans| plans.push(Plan { name, call, act }));
+}
+
+/// Runs `trigger`, within which the call comes; `act` is what it does if
 /// it does not panic.
 pub(crate) fn during(
     action: Action,
@@ -79,13 +89,14 @@ pub(crate) fn during(
     act: impl FnOnce() + 'static,
     trigger: impl FnOnce(),
 ) {
-    let act: Box<dyn FnOnce()> = match action {
-        Action::Reenter => Box::new(act),
-        // Without a message, as the panic hook is not called.
-        Action::Panic => Box::new(|| resume_unwind(Box::new(OnPurpose))),
-    };
     CAME.set(false);
-    PLAN.set(Some(Plan { name, call, act }));
+    match action {
+        Action::Reenter => {
+            let act = Box::new(act);
+            PLANS.with_borrow_mut(|plans| plans.push(Plan { name, call, act }));
+        }
+        Action::Panic => panic_at(name, call),
+    }
     let ended = catch_unwind(AssertUnwindSafe(trigger));
     if let Err(payload) = ended {
         if !payload.is::<OnPurpose>() {
@@ -98,7 +109,8 @@ pub(crate) fn during(
             "{name}'s {call:?}: the panic is lost"
         );
     }
-    assert!(CAME.get(), "{name}'s {call:?} has not come");
+    let planned = PLANS.with_borrow(Vec::len);
+    assert_eq!(planned, 0, "{name}'s {call:?} has not come");
 }
 
 /// A lock that notes when it is held, and is user code itself.
@@ -238,6 +250,18 @@ pub(crate) static WAKER: RawWakerVTable = {
 };
 
 impl Named {
+    pub(crate) fn new(name: &'static str) -> Arc<Named> {
+        Arc::new(Named {
+            name,
+            woken: AtomicUsize::new(0),
+        })
+    }
+
+    /// How often it was woken since its task was polled.
+    pub(crate) fn woken(&self) -> usize {
+        self.woken.load(SeqCst)
+    }
+
     /// The waker that the executor lends to a poll: made and dropped without
     /// user code.
     pub(crate) fn lend(self: &Arc<Named>) -> ManuallyDrop<Waker> {

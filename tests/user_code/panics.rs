@@ -103,6 +103,42 @@ fn a_panic_leaves_the_eventfd_readable_for_what_is_left() {
     assert_eq!(counter.count(), 1);
 }
 
+/// The waker of the task that gets the slot panics, and so does the destructor
+/// of the waker that this poll need not keep: one panic comes out, and the
+/// result is there at the next poll.
+#[cfg(feature = "std")]
+#[test]
+fn two_panics_of_one_poll_are_one() {
+    let (reader, writer) = support::pipe();
+    let file = TempFile::with(&CONTENT);
+    let mut slots = ReactorSlot::array::<1>();
+    let reactor = Reactor::<Memory>::new(&mut slots).unwrap();
+    let (ready, waiting) = (Named::new("ready"), Named::new("waiting"));
+    let mut first = Box::pin(reactor.poll(fd(&reader), PollMask::IN));
+    let mut second = Box::pin(reactor.read(file.fd(), Memory::new("second"), 0));
+    assert!(poll(first.as_mut(), &ready.lend()).is_none());
+    assert!(poll(second.as_mut(), &waiting.lend()).is_none());
+    drop(writer);
+    while ready.woken() == 0 {
+        reactor.turn().unwrap();
+    }
+    panic_at("ready", Call::WakerDrop);
+    let plan = ("waiting", Call::Wake);
+    during(
+        Action::Panic,
+        plan,
+        || {},
+        || {
+            let _ = poll(first.as_mut(), &ready.lend());
+        },
+    );
+    assert_eq!(waiting.woken(), 1);
+    let done = poll(first.as_mut(), &ready.lend()).unwrap();
+    assert!(PollMask::from_result(done.result.unwrap()).contains(PollMask::HUP));
+    let done = poll(second.as_mut(), &waiting.lend()).unwrap();
+    assert_eq!(done.result, Ok(LEN));
+}
+
 /// A leaked future leaves its waker in a slot, and its reactor ends. The waker's
 /// destructor begins an operation in the next reactor of these slots; before,
 /// that ran amid the first operation of that one, and the kernel was given the

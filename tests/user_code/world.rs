@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -109,10 +109,7 @@ impl<L: Lock + 'static> World<L> {
         self.tasks.borrow_mut().push(Entry {
             name,
             future: Some(future),
-            waker: Arc::new(Named {
-                name,
-                woken: AtomicUsize::new(0),
-            }),
+            waker: Named::new(name),
             writer,
             done: None,
         });
@@ -164,7 +161,7 @@ impl<L: Lock + 'static> World<L> {
     pub(crate) fn is_woken(&self, name: &'static str) -> bool {
         let tasks = self.tasks.borrow();
         let mut named = tasks.iter().filter(|task| task.name == name);
-        named.any(|task| task.waker.woken.load(SeqCst) > 0)
+        named.any(|task| task.waker.woken() > 0)
     }
 
     /// Releases a poll, and turns until its task is woken.
@@ -268,7 +265,7 @@ impl<L: Lock + 'static> World<L> {
             for task in self.tasks.borrow().iter() {
                 if task.done.is_none() {
                     waiting.push(task.name);
-                    if task.waker.woken.load(SeqCst) > 0 {
+                    if task.waker.woken() > 0 {
                         woken.push(task.name);
                     }
                 }
