@@ -38,6 +38,10 @@ pub struct Weather {
     pub short: Option<usize>,
     /// A signal comes when the next waiter would have to wait.
     pub signal: bool,
+    /// Every io_cancel is refused.
+    pub cancel: Option<Errno>,
+    /// Every wait is refused, after so many that were not.
+    pub wait: Option<(u32, Errno)>,
 }
 
 /// An event as it went into the ring.
@@ -79,9 +83,18 @@ pub struct Kernel {
     pub weather: Weather,
     /// Slots of a ring, at least, and for an operation that was asked for.
     ring_slots: u32,
+    /// Rings cannot be read without the kernel.
+    pub opaque: bool,
+    /// Other descriptors of the same files, by number, while they are open.
+    duplicates: Vec<Option<i32>>,
+    /// System calls there were: to submit, to cancel, to wait.
+    pub calls: [u64; 3],
     chance: u64,
     owner: i32,
 }
+
+/// The first number of other descriptors.
+const DUPLICATES: i32 = 10_000;
 
 thread_local! {
     static KERNEL: RefCell<Option<Kernel>> = const { RefCell::new(None) };
@@ -141,6 +154,9 @@ impl Kernel {
             ready: vec![false; polled],
             weather: Weather::default(),
             ring_slots,
+            opaque: false,
+            duplicates: Vec::new(),
+            calls: [0; 3],
             chance: chance | 1,
             // SAFETY: a question.
             owner: unsafe { libc::getpid() },
@@ -166,7 +182,7 @@ impl Kernel {
             return Err(Errno::INVAL);
         }
         // The kernel makes the ring as large as it likes, but never too small.
-        let ring = KernelRing::new(self.ring_slots.max(nr_events + 1));
+        let ring = KernelRing::new(self.ring_slots.max(nr_events + 1), self.opaque);
         let name = ring.name();
         self.gone.retain(|gone| gone.name != name);
         self.contexts.push(Context {
@@ -216,6 +232,7 @@ impl Kernel {
         ctx: AioContext,
         iocbs: &[*mut Iocb],
     ) -> Result<usize, Errno> {
+        self.calls[0] += 1;
         let most = self.weather.short.unwrap_or(usize::MAX).max(1);
         for (taken, &iocb) in iocbs.iter().take(most).enumerate() {
             // SAFETY: the caller's.
@@ -260,8 +277,30 @@ impl Kernel {
         }
     }
 
-    fn begin(&self, iocb: *mut Iocb, copy: Iocb) -> Result<Running, Errno> {
-        let fd = copy.fildes as i32;
+    /// Another descriptor of the same file.
+    pub fn duplicate(&mut self, fd: i32) -> i32 {
+        self.duplicates.push(Some(fd));
+        DUPLICATES + self.duplicates.len() as i32 - 1
+    }
+
+    /// Closes one.
+    pub fn close(&mut self, fd: i32) {
+        if let Some(open) = self.duplicates.get_mut((fd - DUPLICATES) as usize) {
+            *open = None;
+        }
+    }
+
+    /// The file's first descriptor.
+    fn original(&self, fd: i32) -> Option<i32> {
+        match fd.checked_sub(DUPLICATES) {
+            Some(at @ 0..) => *self.duplicates.get(at as usize)?,
+            _ => Some(fd),
+        }
+    }
+
+    fn begin(&self, iocb: *mut Iocb, mut copy: Iocb) -> Result<Running, Errno> {
+        let fd = self.original(copy.fildes as i32).ok_or(Errno::BADF)?;
+        copy.fildes = fd as u32;
         let polled = fd - POLLED;
         let is_file = fd == BUFFERED || fd == DIRECT;
         let is_polled = (0..self.ready.len() as i32).contains(&polled);
@@ -283,6 +322,10 @@ impl Kernel {
     }
 
     pub(crate) fn cancel(&mut self, ctx: AioContext, iocb: *const Iocb) -> Result<(), Errno> {
+        self.calls[1] += 1;
+        if let Some(errno) = self.weather.cancel {
+            return Err(errno);
+        }
         let found = self.context(ctx)?.running.iter_mut();
         let found = found.filter(|o| o.is_at(iocb)).find(|o| o.is_poll());
         match found {
@@ -301,6 +344,13 @@ impl Kernel {
         events: &mut [Event],
         time: Time,
     ) -> Result<usize, Errno> {
+        self.calls[2] += 1;
+        if let Some((left, errno)) = &mut self.weather.wait {
+            if *left == 0 {
+                return Err(*errno);
+            }
+            *left -= 1;
+        }
         let mut count = 0;
         loop {
             count += self.context(ctx)?.ring.read(&mut events[count..]);
@@ -369,6 +419,24 @@ impl Kernel {
             stranger: false,
         });
         Ok(())
+    }
+
+    /// Ends all that can end.
+    pub fn complete_all(&mut self, ctx: AioContext) {
+        while self.complete(ctx, 0, Verdict::Whole) {}
+    }
+
+    /// How many operations can end now.
+    pub fn ending(&self, ctx: AioContext) -> usize {
+        let context = self.contexts.iter().find(|c| c.name == ctx);
+        let running = context.iter().flat_map(|c| &c.running);
+        running.filter(|o| o.can_end(&self.ready)).count()
+    }
+
+    /// How many operations run.
+    pub fn running(&self, ctx: AioContext) -> usize {
+        let context = self.contexts.iter().find(|c| c.name == ctx);
+        context.map_or(0, |c| c.running.len())
     }
 
     /// An event of somebody else's, if the ring has room for it.

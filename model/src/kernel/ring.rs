@@ -14,7 +14,7 @@ pub(super) struct KernelRing {
 }
 
 impl KernelRing {
-    pub(super) fn new(nr: u32) -> KernelRing {
+    pub(super) fn new(nr: u32, opaque: bool) -> KernelRing {
         let bytes = size_of::<RingHeader>() + nr as usize * size_of::<Event>();
         let pages = Pages::new(bytes);
         let header = RingHeader {
@@ -22,7 +22,7 @@ impl KernelRing {
             nr,
             head: 0,
             tail: 0,
-            magic: RingHeader::MAGIC,
+            magic: if opaque { 0 } else { RingHeader::MAGIC },
             compat_features: 1,
             incompat_features: 0,
             header_length: size_of::<RingHeader>() as u32,

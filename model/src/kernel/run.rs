@@ -3,7 +3,7 @@
 use super::Kernel;
 use crate::abi::{
     Event, IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
-    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb,
+    IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb, IocbFlags,
 };
 use crate::errno::Errno;
 
@@ -110,6 +110,9 @@ impl Running {
             }
             _ => self.transfer(&mut kernel.files[file]),
         };
+        if self.iocb.flags.contains(IocbFlags::RESFD) {
+            signal(self.iocb.resfd as i32);
+        }
         Event {
             data: self.iocb.data,
             obj: self.obj as u64,
@@ -137,4 +140,11 @@ impl Running {
         }
         moved
     }
+}
+
+/// Adds one to an eventfd, which is a real one.
+fn signal(eventfd: i32) {
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: eight bytes, which are there.
+    unsafe { libc::write(eventfd, one.as_ptr().cast(), one.len()) };
 }

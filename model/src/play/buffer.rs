@@ -103,6 +103,11 @@ pub(super) fn all_drops() -> u32 {
     REGISTRY.with_borrow(|registry| registry.drops.iter().sum())
 }
 
+/// The most drops that any had.
+pub(super) fn most_drops() -> u32 {
+    REGISTRY.with_borrow(|registry| registry.drops.iter().copied().max().unwrap_or(0))
+}
+
 /// What went wrong with buffers so far.
 pub(super) fn faults() -> Vec<String> {
     REGISTRY.with_borrow(|registry| registry.faults.clone())

@@ -8,6 +8,7 @@
 mod buffer;
 mod fork;
 mod perform;
+pub mod reactor;
 mod specification;
 mod steps;
 mod world;

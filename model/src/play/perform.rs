@@ -169,7 +169,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 self.world.weather(Weather {
                     room: room.map(usize::from),
                     short: short.map(usize::from),
-                    signal: false,
+                    ..Weather::default()
                 });
                 self.submit(queue)?;
             }

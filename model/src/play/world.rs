@@ -70,17 +70,17 @@ impl Drop for Real {
     }
 }
 
-fn event_counter() -> OwnedFd {
+pub(super) fn event_counter() -> OwnedFd {
     // SAFETY: a fresh descriptor, or −1, which the assertion catches.
     unsafe {
-        let fd = libc::eventfd(0, libc::EFD_CLOEXEC);
+        let fd = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
         assert!(fd >= 0, "{}", io::Error::last_os_error());
         OwnedFd::from_raw_fd(fd)
     }
 }
 
 /// No two files, and no two blocks of one, have the same bytes.
-fn content(file: usize) -> Vec<u8> {
+pub(super) fn content(file: usize) -> Vec<u8> {
     (0..BLOCKS * BLOCK)
         .map(|at| (at / 251 * 7 + at % 251 + 101 * file) as u8)
         .collect()

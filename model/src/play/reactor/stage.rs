@@ -1,0 +1,436 @@
+//! The performance of a scenario: reactors, one after the other, in the same
+//! slots.
+
+use core::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::super::buffer;
+use super::super::fork::in_child;
+use super::super::specification::{Outcome, ensure};
+use super::super::world::{content, event_counter};
+use super::super::{BLOCK, POLLED};
+use super::tasks::{Fate, Operation, Place, Task};
+use super::user::{self, Data, Entered, Guarded, Inject, Watched, injectable};
+use super::{Begin, End, Lock, Plan, Refuse, Step, Totals, What};
+use crate::abi::AioContext;
+use crate::kernel::{self, Kernel, Verdict, Weather};
+use crate::reactor::{self, Local, Reactor, ReactorSlot, Shared};
+use crate::{Drained, Errno, Fd, Wait};
+
+pub(super) type Watcher<'r, L> = Reactor<'r, Guarded, L, Data>;
+type Slots = [ReactorSlot<Guarded, Data>];
+
+/// What differs between the locks.
+pub(super) trait Kind: reactor::Lock + Sized + 'static {
+    /// Waits, where the reactor can.
+    fn wait(reactor: &Watcher<'_, Self>, wait: Wait<'_>) -> Option<Result<usize, Errno>>;
+}
+
+impl Kind for Local {
+    fn wait(reactor: &Watcher<'_, Local>, wait: Wait<'_>) -> Option<Result<usize, Errno>> {
+        Some(reactor.wait(wait))
+    }
+}
+
+impl<L: reactor::Lock + 'static> Kind for Watched<L> {
+    fn wait(_: &Watcher<'_, Self>, _: Wait<'_>) -> Option<Result<usize, Errno>> {
+        None
+    }
+}
+
+/// What outlives a reactor.
+pub(super) struct Scenario<'p> {
+    plan: &'p Plan,
+    pub(super) files: [Vec<u8>; 2],
+    pub(super) operations: RefCell<Vec<Operation>>,
+    pub(super) totals: Cell<Totals>,
+    /// The reactor's eventfd, and that of operations.
+    eventfd: OwnedFd,
+    pub(super) own: OwnedFd,
+    /// This is a forked child.
+    pub(super) child: Cell<bool>,
+}
+
+/// Performs a scenario.
+///
+/// # Errors
+/// What was wrong, and at which step.
+pub fn perform(plan: &Plan) -> Result<Totals, String> {
+    buffer::begin();
+    user::begin(&plan.injections);
+    let files = [content(0), content(1)];
+    let mut kernel = Kernel::new(files.clone(), POLLED, 2, plan.chance);
+    kernel.opaque = plan.opaque;
+    kernel::install(kernel);
+    let scenario = Scenario {
+        plan,
+        files,
+        operations: RefCell::default(),
+        totals: Cell::default(),
+        eventfd: event_counter(),
+        own: event_counter(),
+        child: Cell::new(false),
+    };
+    let outcome = match plan.lock {
+        Lock::Local => scenario.run::<Local>(),
+        Lock::Watched => scenario.run::<Watched<Local>>(),
+        Lock::Shared => scenario.run::<Watched<Shared>>(),
+    };
+    kernel::uninstall();
+    outcome?;
+    scenario.count(|totals| {
+        totals.injected = user::injected();
+        totals.user_calls = user::calls();
+    });
+    Ok(scenario.totals.get())
+}
+
+impl Scenario<'_> {
+    pub(super) fn count(&self, change: impl FnOnce(&mut Totals)) {
+        let mut totals = self.totals.get();
+        change(&mut totals);
+        self.totals.set(totals);
+    }
+
+    fn run<L: Kind>(&self) -> Outcome {
+        let mut slots: Vec<_> = (0..self.plan.slots).map(|_| ReactorSlot::NEW).collect();
+        let mut steps = self.plan.steps.iter().enumerate();
+        let mut leaked = Vec::new();
+        loop {
+            let first = self.operations.borrow().len();
+            let reactor = self.owner::<L>(&mut slots)?;
+            self.released_wakers(first)?;
+            self.count(|totals| totals.owners += 1);
+            let ctx = kernel::with_next(|kernel| kernel.newest()).flatten();
+            let stage = Stage {
+                scenario: self,
+                reactor: &reactor,
+                ctx: ctx.unwrap_or(AioContext::NONE),
+                eventfd: (self.plan.eventfd > 0).then(|| self.eventfd.as_raw_fd()),
+                slots: self.plan.slots,
+                tasks: RefCell::default(),
+                arrivals: Cell::new(0),
+                before: Cell::new(0),
+                occupied: Cell::new(0),
+                refuse: Cell::default(),
+            };
+            // SAFETY: the stage outlives the guard, which is dropped first.
+            let entered = unsafe { Entered::new(&stage) };
+            let end = loop {
+                let Some((number, (step, refuse))) = steps.next() else {
+                    break None;
+                };
+                if let Step::End(end) = step {
+                    break Some(*end);
+                }
+                let done = stage.step(step, *refuse);
+                done.map_err(|fault| format!("step {number}, {step:?}: {fault}"))?;
+            };
+            stage.refuse(Refuse::default());
+            if end.is_none() {
+                user::calm();
+                stage.settle()?;
+                stage.capacity()?;
+            }
+            stage.leave(matches!(end, Some(End::Leak { futures: true })));
+            let ctx = stage.ctx;
+            drop(entered);
+            drop(stage);
+            let forgotten = matches!(end, Some(End::Leak { .. }));
+            match end {
+                Some(End::Leak { .. }) => {
+                    leaked.push(ctx);
+                    core::mem::forget(reactor);
+                }
+                Some(End::Drain) => {
+                    if let Some(drained) = injectable(|| reactor.into_drained()) {
+                        drained.map_err(|errno| format!("not drained: {errno}"))?;
+                    }
+                }
+                Some(End::Drop) | None => drop(injectable(|| drop(reactor))),
+            }
+            self.ended(first, forgotten)?;
+            if end.is_none() {
+                break;
+            }
+        }
+        for ctx in leaked {
+            kernel::with_next(|kernel| kernel.destroy(ctx).ok());
+        }
+        self.all_ended()
+    }
+
+    /// A reactor in the slots. What they held is dropped before, and may panic.
+    fn owner<'r, L: Kind>(&self, slots: &'r mut Slots) -> Outcome<Watcher<'r, L>> {
+        let capacity = slots.len() as u32;
+        let mut emptied = false;
+        while !emptied {
+            let drained = Drained::new(capacity).map_err(|errno| format!("{errno}"))?;
+            // The same, on a context that is not used: it may panic, and no
+            // reactor exists then.
+            let made = injectable(|| drop(Watcher::<L>::on(drained, &mut *slots)));
+            emptied = made.is_some();
+        }
+        let drained = Drained::new(capacity).map_err(|errno| format!("{errno}"))?;
+        let mut reactor = Watcher::<L>::on(drained, slots);
+        if self.plan.batched {
+            reactor = reactor.batched();
+        }
+        Ok(match self.plan.eventfd {
+            0 => reactor,
+            // SAFETY: open for as long as the scenario lasts.
+            1 => reactor.eventfd(unsafe { Fd::borrow_raw(self.eventfd.as_raw_fd()) }),
+            _ => reactor.eventfd_owned(self.eventfd.try_clone().map_err(|e| e.to_string())?),
+        })
+    }
+
+    /// The slots hold no waker of an owner that was leaked.
+    fn released_wakers(&self, before: usize) -> Outcome {
+        for (at, operation) in self.operations.borrow()[..before].iter().enumerate() {
+            if operation.keeps_waker {
+                continue;
+            }
+            for &waker in &operation.wakers {
+                let clones = user::clones(waker);
+                ensure!(clones == 0, "operation {at}: a waker has {clones} clones");
+            }
+        }
+        Ok(())
+    }
+
+    /// The reactor is gone: each buffer was dropped once, or leaked as it should.
+    fn ended(&self, first: usize, forgotten: bool) -> Outcome {
+        for operation in &mut self.operations.borrow_mut()[first..] {
+            operation.drops = match operation.fate {
+                Fate::Live => return Err("a future outlived its reactor".into()),
+                Fate::Resolved => (1, 1),
+                Fate::Dropped if forgotten => (0, 1),
+                Fate::Leaked { begun: true } if forgotten => (0, 0),
+                Fate::Dropped | Fate::Leaked { begun: true } => (1, 1),
+                Fate::Leaked { begun: false } => (0, 0),
+                Fate::Lost => (0, 1),
+            };
+            // What is in a slot now is dropped with the next owner.
+            operation.keeps_waker = matches!(operation.fate, Fate::Leaked { begun: false });
+        }
+        self.all_ended()
+    }
+
+    fn all_ended(&self) -> Outcome {
+        for (at, operation) in self.operations.borrow().iter().enumerate() {
+            let (least, most) = operation.drops;
+            let drops = buffer::drops(&operation.owned);
+            ensure!(
+                drops.iter().all(|drops| (least..=most).contains(drops)),
+                "operation {at}, {:?}: drops {drops:?}, and not {least} to {most}",
+                operation.fate
+            );
+        }
+        verify()?;
+        buffer::rest_in_peace().map(drop)
+    }
+}
+
+/// No fault was found by those that cannot tell of it.
+pub(super) fn verify() -> Outcome {
+    let faults = [buffer::faults(), user::faults()].concat();
+    ensure!(faults.is_empty(), "{faults:?}");
+    Ok(())
+}
+
+/// A reactor on the stage.
+pub(super) struct Stage<'a, 'r, L: Kind> {
+    pub(super) scenario: &'a Scenario<'a>,
+    pub(super) reactor: &'a Watcher<'r, L>,
+    pub(super) ctx: AioContext,
+    pub(super) eventfd: Option<i32>,
+    pub(super) slots: usize,
+    pub(super) tasks: RefCell<Vec<Task<'a, 'r, L>>>,
+    pub(super) arrivals: Cell<u64>,
+    /// Injections before the step.
+    pub(super) before: Cell<u64>,
+    /// Slots that leaked futures hold for ever.
+    pub(super) occupied: Cell<usize>,
+    pub(super) refuse: Cell<Refuse>,
+}
+
+impl<L: Kind> Stage<'_, '_, L> {
+    fn step(&self, step: &Step, refuse: Refuse) -> Outcome {
+        self.refuse(refuse);
+        self.before.set(user::injected());
+        match *step {
+            Step::Begin(begin, polls) => {
+                if let Some(task) = self.begin(begin) {
+                    (0..polls).for_each(|_| self.poll(task));
+                }
+            }
+            Step::Poll(pick) => self.pick(pick, Self::poll),
+            Step::Drop(pick) => self.pick(pick, Self::drop),
+            Step::Leak(pick) => self.pick(pick, Self::leak),
+            Step::Turn => self.turn()?,
+            Step::Wait => self.wait()?,
+            Step::Complete(pick, count) => {
+                for _ in 0..count {
+                    self.kernel(|kernel| kernel.complete(self.ctx, pick.into(), Verdict::Whole));
+                }
+            }
+            Step::Ready(which) => self.ready(usize::from(which) % POLLED),
+            Step::Settle => {
+                self.refuse(Refuse::default());
+                self.settle()?;
+            }
+            Step::Fork => self.fork()?,
+            Step::End(_) => {}
+        }
+        verify()
+    }
+
+    pub(super) fn kernel<T: Default>(&self, call: impl FnOnce(&mut Kernel) -> T) -> T {
+        kernel::with_next(call).unwrap_or_default()
+    }
+
+    pub(super) fn ready(&self, which: usize) {
+        kernel::with_next(|kernel| kernel.ready[which] = true);
+    }
+
+    /// From now on the kernel refuses this.
+    pub(super) fn refuse(&self, refuse: Refuse) {
+        let errnos = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
+        let weather = Weather {
+            room: refuse.room.map(usize::from),
+            cancel: refuse.cancel.map(|pick| errnos[usize::from(pick) % 3]),
+            wait: refuse.wait.map(|pick| (0, errnos[usize::from(pick) % 2])),
+            signal: refuse.signal,
+            ..Weather::default()
+        };
+        kernel::with_next(|kernel| kernel.weather = weather);
+        if refuse.room.is_some() {
+            for operation in &mut *self.scenario.operations.borrow_mut() {
+                operation.limited = true;
+            }
+        }
+        self.refuse.set(refuse);
+    }
+
+    fn turn(&self) -> Outcome {
+        let running = self.kernel(|kernel| kernel.running(self.ctx));
+        let answer = injectable(|| self.reactor.turn());
+        self.turned(answer, running == 0)
+    }
+
+    fn wait(&self) -> Outcome {
+        let running = self.kernel(|kernel| kernel.running(self.ctx));
+        let ends = self.kernel(|kernel| kernel.ending(self.ctx) > 0);
+        let wait = if ends { Wait::new() } else { Wait::poll() };
+        match injectable(|| L::wait(self.reactor, wait)) {
+            Some(None) => self.turn(),
+            answer => {
+                self.scenario.count(|totals| totals.waited += 1);
+                self.turned(answer.flatten(), running == 0)
+            }
+        }
+    }
+
+    /// What a turn or a wait answered; `None`: it panicked. `idle`: before it,
+    /// nothing ran in the kernel.
+    fn turned(&self, answer: Option<Result<usize, Errno>>, idle: bool) -> Outcome {
+        let refuse = self.refuse.get();
+        match answer {
+            Some(Err(Errno::INTR)) => ensure!(refuse.signal, "interrupted without a signal"),
+            Some(Err(errno)) => ensure!(refuse.wait.is_some(), "turn: {errno}"),
+            Some(Ok(_)) if idle && self.is_calm() => {
+                for task in &*self.tasks.borrow() {
+                    let told = task.place != Place::Begun || task.wants_poll() || task.is_gone();
+                    // What it had staged was submitted, and runs now.
+                    let runs = self.kernel(|kernel| kernel.running(self.ctx)) > 0;
+                    ensure!(
+                        told || runs,
+                        "a turn has woken some, and not {}",
+                        task.operation
+                    );
+                }
+            }
+            Some(Ok(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    /// No user code has done anything in this step.
+    pub(super) fn is_calm(&self) -> bool {
+        self.before.get() == user::injected()
+    }
+
+    /// A forked child ends its copy, in which nothing of the parent's is in
+    /// flight.
+    fn fork(&self) -> Outcome {
+        self.scenario.count(|totals| totals.forks += 1);
+        in_child(|| {
+            user::calm();
+            self.scenario.child.set(true);
+            match self.reactor.turn() {
+                Ok(_) | Err(Errno::INVAL) => {}
+                Err(errno) => return Err(format!("turn in a child: {errno}")),
+            }
+            let count = self.tasks.borrow().len();
+            for index in 0..count {
+                self.poll(index);
+                let place = self.tasks.borrow()[index].place;
+                let operation = self.tasks.borrow()[index].operation;
+                self.drop(index);
+                let drops = buffer::drops(&self.scenario.operations.borrow()[operation].owned);
+                let waited = matches!(place, Place::New | Place::Waiting);
+                let right =
+                    !waited || self.tasks.borrow()[index].leaked || drops.iter().all(|&n| n == 1);
+                ensure!(right, "a child has not dropped what was not submitted");
+            }
+            // SAFETY: the child's own copy, which its parent does not see; its
+            // futures are gone.
+            drop(unsafe { core::ptr::read(self.reactor) });
+            let drops = buffer::most_drops();
+            ensure!(drops <= 1, "a child has dropped a buffer {drops} times");
+            verify()
+        })
+    }
+
+    /// An operation that user code begins.
+    pub(super) const INNER: Begin = Begin {
+        what: What::Read {
+            direct: true,
+            block: 3,
+        },
+        owned: true,
+        resfd: false,
+    };
+}
+
+impl<L: Kind> user::Enter for Stage<'_, '_, L> {
+    fn enter(&self, inject: Inject) {
+        match inject {
+            Inject::Turn => drop(self.reactor.turn()),
+            Inject::Count => {
+                let most = self.slots;
+                let count = self.reactor.in_flight();
+                if count > most {
+                    user::fault(format!("{count} in flight in {most} slots"));
+                }
+            }
+            Inject::Begin => {
+                if let Some(task) = self.begin(Self::INNER) {
+                    self.poll(task);
+                }
+            }
+            Inject::Poll(pick) => self.pick(pick, Self::poll),
+            Inject::Drop(pick) => self.pick(pick, Self::drop),
+            Inject::Nothing | Inject::Panic => {}
+        }
+    }
+
+    fn woken(&self, waker: usize) {
+        self.called(waker);
+    }
+}
+
+/// The bytes of a block.
+pub(super) fn block(bytes: &[u8], block: usize) -> &[u8] {
+    &bytes[block * BLOCK..][..BLOCK]
+}
