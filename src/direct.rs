@@ -250,10 +250,10 @@ impl Statx {
             trap::syscall5(
                 FACTS.base.statx as usize,
                 fd as usize,
-                c"".as_ptr().addr(),
+                c"".as_ptr().expose_provenance(),
                 AT_EMPTY_PATH,
                 wanted as usize,
-                (&raw mut told).addr(),
+                (&raw mut told).expose_provenance(),
             )
         })?;
         Ok(told)

@@ -52,7 +52,7 @@ fn signal(eventfd: i32) {
         trap::syscall3(
             FACTS.base.write as usize,
             eventfd as usize,
-            one.as_ptr().addr(),
+            one.as_ptr().expose_provenance(),
             one.len(),
         )
     });
