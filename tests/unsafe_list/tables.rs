@@ -1,0 +1,428 @@
+//! What `docs/unsafe.md` says that is not in the sources.
+
+/// The top of the page.
+pub(super) const INTRODUCTION: &str = "\
+# Unsafe code, destructors and user code
+
+All places of the library (`src/`, `arch/`) whose soundness the compiler does not
+check, with their arguments and their tests. `tests/unsafe_list.rs` makes this page
+of the sources and of its own tables, and fails where they differ.
+
+Sanitizers run over the tests of the safe layers (`tests/run`, the steps
+`sanitizer …`).
+
+The stubs in `arch/` are `unsafe fn` with one promise: the call must be sound with
+these arguments (`linux_aio::syscall`). They are not listed one by one.
+";
+
+/// The tests of a file's unsafe code.
+pub(super) const FILES: &[(&str, &str)] = &[
+    ("arch/aarch64.rs", STUBS),
+    ("arch/arm.rs", STUBS),
+    ("arch/csky.rs", STUBS),
+    ("arch/hexagon.rs", STUBS),
+    ("arch/loongarch64.rs", STUBS),
+    ("arch/m68k.rs", STUBS),
+    ("arch/mips.rs", STUBS),
+    ("arch/powerpc.rs", STUBS),
+    ("arch/riscv64.rs", STUBS),
+    ("arch/s390x.rs", STUBS),
+    ("arch/sparc.rs", STUBS),
+    ("arch/via_sc.rs", STUBS),
+    ("arch/x86.rs", STUBS),
+    ("arch/x86_64.rs", STUBS),
+    (
+        "src/address_space.rs",
+        "tests/fork.rs, src/address_space.rs",
+    ),
+    (
+        "src/buffer/aligned.rs",
+        "tests/direct.rs::memory_of_the_callers_is_cut_to_what_is_aligned",
+    ),
+    (
+        "src/buffer/aligned_box.rs",
+        "tests/direct.rs::memory_of_the_allocators",
+    ),
+    (
+        "src/buffer/mod.rs",
+        "tests/queue.rs, tests/scope.rs, tests/reactor.rs",
+    ),
+    (
+        "src/buffer/owned.rs",
+        "tests/queue.rs::pieces_are_one_operation",
+    ),
+    (
+        "src/buffer/pieces.rs",
+        "tests/scope.rs::pieces_and_a_refusal",
+    ),
+    (
+        "src/call.rs",
+        "tests/signals.rs, tests/context.rs, qemu/guest/src/aio/masks.rs, src/call.rs",
+    ),
+    ("src/context.rs", "tests/context.rs, tests/fork.rs"),
+    ("src/direct.rs", "tests/direct.rs"),
+    ("src/drained.rs", "tests/drained.rs"),
+    (
+        "src/engine/kernel.rs",
+        "tests/queue.rs, tests/fork.rs, model/tests/properties.rs",
+    ),
+    ("src/engine/mod.rs", ENGINE),
+    ("src/engine/slots.rs", ENGINE),
+    (
+        "src/fd.rs",
+        "src/lib.rs, tests/user_code/layers.rs, tests/user_code/reactor.rs",
+    ),
+    (
+        "src/op.rs",
+        "tests/user_code/reactor.rs::a_region_is_computed, tests/queue.rs",
+    ),
+    ("src/pages.rs", "tests/fork.rs"),
+    ("src/queue.rs", "tests/queue.rs, model/tests/properties.rs"),
+    (
+        "src/raw/masked.rs",
+        "tests/raw.rs::missing_calls_have_stand_ins, qemu/guest/src/aio/masks.rs",
+    ),
+    ("src/raw/mod.rs", "tests/raw.rs, qemu/guest/src/aio/raw.rs"),
+    (
+        "src/reactor/eventfd.rs",
+        "tests/reactor.rs, tests/user_code/panics.rs",
+    ),
+    (
+        "src/reactor/lock.rs",
+        "tests/user_code/reactor.rs::a_lock_calls_the_reactor",
+    ),
+    ("src/reactor/mod.rs", "tests/reactor.rs, tests/user_code"),
+    (
+        "src/reactor/running.rs",
+        "tests/reactor.rs, tests/user_code",
+    ),
+    (
+        "src/reactor/waiters.rs",
+        "tests/reactor.rs, tests/user_code/reactor.rs",
+    ),
+    ("src/ring/map.rs", "tests/ring.rs"),
+    ("src/ring/mod.rs", "tests/ring.rs, tests/fork.rs"),
+    ("src/ring/peek.rs", "tests/raw.rs, model/tests/checker.rs"),
+    (
+        "src/ring/reader.rs",
+        "tests/ring.rs, model/tests/checker.rs, fuzz",
+    ),
+    (
+        "src/ring/run.rs",
+        "tests/queue.rs, model/tests/checker.rs, model/tests/hostile.rs",
+    ),
+    ("src/rt/mem.rs", "src/rt/mem.rs, tests/rt.rs"),
+    ("src/rt/mod.rs", "tests/rt.rs"),
+    ("src/rt/process.rs", "src/rt/process.rs, tests/rt.rs"),
+    ("src/scope/mod.rs", "tests/scope.rs"),
+    (
+        "src/scope/pending.rs",
+        "tests/scope.rs, tests/user_code/layers.rs",
+    ),
+    ("src/sys.rs", "tests/calls.rs"),
+    ("src/syscall.rs", "tests/syscall.rs"),
+    ("src/wait.rs", "tests/context.rs, tests/signals.rs"),
+];
+
+const STUBS: &str = "tests/syscall.rs, qemu/guest/src/stubs.rs, qemu/guest/src/registers.rs";
+const ENGINE: &str =
+    "tests/queue.rs, tests/user_code, model/tests/properties.rs, model/tests/hostile.rs";
+
+/// What a destructor does. A part of its item, the text, its tests.
+pub(super) const DROPS: &[(&str, &str, &str)] = &[
+    (
+        "AlignedBox",
+        "frees the memory.",
+        "tests/direct.rs::memory_of_the_allocators",
+    ),
+    (
+        "Context",
+        "destroys the context, which blocks until no operation is in flight; in a forked child it \
+         does nothing.",
+        "tests/context.rs::drop_blocks_until_the_reads_have_ended, \
+         tests/fork.rs::an_inherited_context_is_left_alone",
+    ),
+    (
+        "Engine",
+        "destroys the context, then drops the payloads (user code, while no other reference to \
+         the engine exists). If the context cannot be destroyed, the payloads in flight are leaked.",
+        "tests/queue.rs::dropping_waits_and_then_drops_every_buffer, \
+         tests/queue.rs::a_child_leaks_what_its_parent_has_in_flight, \
+         tests/user_code/layers.rs::a_queue_drops_everything_whichever_destructor_panics",
+    ),
+    (
+        "Rest",
+        "goes on with the other payloads after a destructor has panicked.",
+        "tests/user_code/layers.rs::a_queue_drops_everything_whichever_destructor_panics",
+    ),
+    (
+        "News",
+        "takes the lock and signals the eventfd. No user code but the lock.",
+        "tests/user_code/panics.rs::a_panic_leaves_the_eventfd_readable_for_what_is_left",
+    ),
+    (
+        "Running",
+        "leaves the list of waiters under the lock, or detaches the operation; then, outside the \
+         lock, drops wakers and the payload and wakes the next waiter.",
+        "tests/reactor.rs::a_dropped_read_keeps_its_buffer_until_it_has_ended, \
+         tests/user_code/reactor.rs::a_waiters_waker_is_dropped_with_it, \
+         tests/user_code/reactor.rs::the_buffer_of_a_staged_future_is_dropped_with_it",
+    ),
+    (
+        "End",
+        "waits until no operation of the scope is in flight. If that is impossible, the process \
+         is aborted. No user code.",
+        "tests/scope.rs::a_panic_waits_for_the_reads, \
+         tests/scope.rs::returning_leaves_nothing_in_flight, tests/scope.rs::a_forked_child_leaves_the_scope",
+    ),
+    (
+        "Pending",
+        "drops the payload of a completed operation, after the engine's borrow has ended; leaks \
+         that of any other.",
+        "tests/user_code/layers.rs::a_scope_may_be_called_by_the_destructor_of_a_buffer",
+    ),
+];
+
+/// Why user code may run where it is called: the file, the item (`*`: any), a
+/// part of the line, the reason, the tests.
+pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "src/buffer/aligned.rs",
+        "*",
+        "region()",
+        "The slice's own, which is none of the user's.",
+        "",
+    ),
+    (
+        "src/buffer/mod.rs",
+        "*",
+        "region()",
+        "Within the caller's own call of `region`.",
+        "",
+    ),
+    (
+        "src/buffer/owned.rs",
+        "Pieces::new",
+        "parts.into()",
+        "Before anything else.",
+        "",
+    ),
+    (
+        "src/buffer/owned.rs",
+        "Pieces::new",
+        "region()",
+        "The parts are local: a panic drops them.",
+        "",
+    ),
+    (
+        "src/destroy_all.rs",
+        "destroy_all",
+        "context.into()",
+        "Before the threads begin: a panic drops the contexts that were converted.",
+        "",
+    ),
+    (
+        "src/direct.rs",
+        "Alignment::of",
+        "fd.into()",
+        "Before anything else.",
+        "",
+    ),
+    (
+        "src/direct.rs",
+        "Alignment::check",
+        "region()",
+        "The operation belongs to the caller, who lends it exclusively.",
+        "",
+    ),
+    (
+        "src/engine/slot.rs",
+        "RawSlot::vacate",
+        "drop(",
+        "Wakers that a leaked owner has left. The slot is empty already, and its new owner does \
+         not exist yet.",
+        "tests/user_code/panics.rs::an_old_waker_never_meets_the_new_owner_of_its_slot",
+    ),
+    (
+        "src/engine/slots.rs",
+        "Slots::clear::Rest::drop_all",
+        "drop(",
+        "Payloads and wakers, in the destructor of the engine: the slot is free already, and no \
+         other reference to the engine exists.",
+        "tests/user_code/layers.rs::a_queue_drops_everything_whichever_destructor_panics, \
+         tests/user_code/ends.rs::leaked_futures_end_with_the_reactor",
+    ),
+    (
+        "src/fd.rs",
+        "*",
+        "raw_fd()",
+        "Outside every layer: the operation is not built yet.",
+        "tests/user_code/reactor.rs::an_owner_returns_its_descriptor",
+    ),
+    (
+        "src/fd.rs",
+        "*",
+        "as_fd()",
+        "Outside every layer: the operation is not built yet.",
+        "",
+    ),
+    (
+        "src/op.rs",
+        "*",
+        "fd.into()",
+        "Outside every layer: the operation is not built yet.",
+        "",
+    ),
+    (
+        "src/op.rs",
+        "*",
+        "raw_fd()",
+        "Outside every layer: the operation is not built yet, and a panic drops the owner.",
+        "tests/user_code/reactor.rs::an_owner_returns_its_descriptor",
+    ),
+    (
+        "src/op.rs",
+        "Op::prepare",
+        "region()",
+        "The layers call `prepare` before they borrow the engine. A panic leaks the payload.",
+        "tests/user_code/reactor.rs::a_region_is_computed, \
+         tests/user_code/layers.rs::a_scope_may_be_called_by_the_region_of_a_buffer, \
+         tests/user_code/layers.rs::a_queue_survives_the_user_code_of_push",
+    ),
+    (
+        "src/opcode.rs",
+        "*",
+        "fd.into()",
+        "Outside every layer: the operation is not built yet.",
+        "",
+    ),
+    (
+        "src/opcode.rs",
+        "*",
+        "as_fd()",
+        "Outside every layer: the operation is not built yet.",
+        "",
+    ),
+    (
+        "src/queue.rs",
+        "Queue::push",
+        "op.into()",
+        "Before anything else; the queue is exclusively borrowed.",
+        "tests/user_code/layers.rs::a_queue_survives_the_user_code_of_push",
+    ),
+    (
+        "src/reactor/deferred.rs",
+        "Deferred::run_all",
+        "wake",
+        "After the lock was released, with the state up to date. A panic does not keep the others \
+         from being woken and dropped.",
+        "tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "Reactor::on",
+        "L::NEW",
+        "A constant.",
+        "",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "Reactor::eventfd",
+        "eventfd.into()",
+        "Before anything else; the reactor is owned.",
+        "",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "Reactor::eventfd_owned",
+        "raw_fd()",
+        "Before anything else; the reactor is owned.",
+        "",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "Reactor::run",
+        "op.into()",
+        "Before anything else, and outside the lock.",
+        "tests/user_code/reactor.rs::an_operation_is_converted",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "Reactor::with",
+        "lock.with(",
+        "A lock may call the reactor, but not within the closure; `Lock` is an `unsafe` trait.",
+        "tests/user_code/reactor.rs::a_lock_calls_the_reactor",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "News::act",
+        "wake()",
+        "After the lock was released; the operation is notified already. A panic leaves the others \
+         in the completed list, and the turn goes on with them.",
+        "tests/user_code/reactor.rs::a_completion_wakes, \
+         tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "News::act",
+        "drop(",
+        "After the lock was released; the slot is free already.",
+        "tests/user_code/reactor.rs::the_data_of_a_dropped_future_is_dropped_at_completion",
+    ),
+    (
+        "src/reactor/running.rs",
+        "Future for Running<'_, '_, B, L, T>::poll",
+        "clone()",
+        "Before anything else, and outside the lock.",
+        "tests/user_code/reactor.rs::a_waker_is_cloned",
+    ),
+    (
+        "src/rt/mod.rs",
+        "__enter",
+        "main(unsafe",
+        "The program itself.",
+        "tests/rt.rs",
+    ),
+    (
+        "src/rt/process.rs",
+        "Process::var",
+        "as_ref()",
+        "Before anything else.",
+        "",
+    ),
+    (
+        "src/scope/mod.rs",
+        "scope_on",
+        "f(&scope)",
+        "The scope is shared with it, and nothing of it is borrowed. `End` runs however it ends.",
+        "tests/scope.rs::a_panic_waits_for_the_reads",
+    ),
+    (
+        "src/scope/mod.rs",
+        "scope_on",
+        "drop(end)",
+        "No user code: the end of the scope.",
+        "",
+    ),
+    (
+        "src/scope/mod.rs",
+        "Scope::start",
+        "op.into()",
+        "Before the engine is borrowed.",
+        "tests/user_code/layers.rs",
+    ),
+    (
+        "src/scope/mod.rs",
+        "Scope::start",
+        "drop(engine)",
+        "No user code: the end of a borrow.",
+        "",
+    ),
+    (
+        "src/scope/pending.rs",
+        "Drop for Pending<'_, B, T>::drop",
+        "assume_init_drop(",
+        "The payload of a completed operation: its slot is free, and the engine is not borrowed.",
+        "tests/user_code/layers.rs::a_scope_may_be_called_by_the_destructor_of_a_buffer",
+    ),
+];
