@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context as Task, Poll, Wake, Waker};
 
+use linux_aio::buffer::{Buffer, BufferMut};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
 use linux_aio::{Errno, Wait};
@@ -165,24 +166,90 @@ fn a_dropped_future_cancels_its_poll_and_frees_its_slot_for_the_next() {
     assert_eq!(reactor.in_flight(), 0);
 }
 
+const BLOCK: usize = 1 << 20;
+
+/// A block of memory that lives for ever. Its drop counts, and apart those that
+/// come before the block was read.
+struct Block {
+    start: *mut u8,
+    dropped: Arc<[AtomicUsize; 2]>,
+}
+
+impl Block {
+    /// Whether the last byte has been read: the pattern has no zero.
+    fn is_read(start: *mut u8) -> bool {
+        // SAFETY: within the block; the kernel may be writing it, so it is read
+        // as what it is.
+        unsafe { start.add(BLOCK - 1).read_volatile() != 0 }
+    }
+}
+
+// SAFETY: disjoint blocks that live for ever; only `is_read` reaches them besides.
+unsafe impl Buffer for Block {
+    fn region(&mut self) -> (*mut u8, usize) {
+        (self.start, BLOCK)
+    }
+}
+// SAFETY: as above.
+unsafe impl BufferMut for Block {}
+// SAFETY: it owns its block.
+unsafe impl Send for Block {}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.dropped[0].fetch_add(1, SeqCst);
+        let early = !Block::is_read(self.start);
+        self.dropped[1].fetch_add(early.into(), SeqCst);
+    }
+}
+
+/// Direct reads that are in flight when their futures are dropped. The reactor
+/// drops each buffer once, and not before its read has completed.
 #[test]
 fn a_dropped_read_keeps_its_buffer_until_it_has_ended() {
-    let content = pattern(1 << 20);
-    let file = TempFile::with(&content);
+    const READS: usize = 8;
+    let file = TempFile::with(&pattern(READS * BLOCK));
     let direct = file.direct();
-    let mut slots = ReactorSlot::array::<8>();
-    let reactor = Reactor::<Bytes, Shared>::new(&mut slots).unwrap();
-    for _ in 0..8 {
-        // Misaligned is an error in the event, which is as good here.
-        let mut read = Box::pin(reactor.read(&direct, vec![0; 1 << 20].into(), 0));
-        let _ = poll(read.as_mut(), Waker::noop());
+    let memory: &'static mut [u8] = Box::leak(vec![0; READS * BLOCK + 4096].into());
+    let shift = memory.as_ptr().align_offset(4096);
+    let start = memory[shift..].as_mut_ptr();
+    let dropped = Arc::new([0, 0].map(AtomicUsize::new));
+    let counts = || [0, 1].map(|at: usize| dropped[at].load(SeqCst));
+    // A fast disk may have read a block before its future is dropped.
+    let mut in_flight = 0;
+    for round in 1..=20 {
+        // SAFETY: the blocks' memory, and no operation is in flight.
+        unsafe { start.write_bytes(0, READS * BLOCK) };
+        let mut slots = ReactorSlot::array::<READS>();
+        let reactor = Reactor::<Block, Shared>::new(&mut slots).unwrap();
+        for number in 0..READS {
+            let start = start.wrapping_add(number * BLOCK);
+            let block = Block {
+                start,
+                dropped: dropped.clone(),
+            };
+            let offset = (number * BLOCK) as u64;
+            let mut read = Box::pin(reactor.read(&direct, block, offset));
+            let _ = poll(read.as_mut(), Waker::noop());
+            drop(read);
+            in_flight += usize::from(!Block::is_read(start));
+        }
+        while reactor.in_flight() > 0 {
+            reactor.turn().unwrap();
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            counts(),
+            [round * READS, 0],
+            "dropped once each, none early"
+        );
+        let drained = reactor.into_drained().unwrap();
+        assert_eq!(drained.into_context().ring().pop(), Ok(None));
+        if in_flight > 0 {
+            return;
+        }
     }
-    while reactor.in_flight() > 0 {
-        reactor.turn().unwrap();
-        std::thread::yield_now();
-    }
-    let drained = reactor.into_drained().unwrap();
-    assert_eq!(drained.into_context().ring().pop(), Ok(None));
+    panic!("no read was ever in flight: the test shows nothing");
 }
 
 #[test]
