@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Bytes of a block.
 pub(crate) const SIZE: usize = 512;
@@ -27,7 +28,7 @@ impl Random {
 /// A block's content depends on the file, its place and how often it was
 /// written. One operation at a time is at it.
 pub(crate) struct Blocks {
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
     seed: u64,
     written: Vec<u32>,
     busy: Vec<bool>,
@@ -42,7 +43,7 @@ impl Blocks {
         let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         std::fs::remove_file(&path).unwrap();
         let blocks = Blocks {
-            file,
+            file: Arc::new(file),
             seed,
             written: vec![0; COUNT as usize],
             busy: vec![false; COUNT as usize],

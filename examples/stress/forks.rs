@@ -38,6 +38,10 @@ fn buffer() -> Buffer {
     (vec![0; SIZE].into(), Told)
 }
 
+fn read(blocks: &Blocks, block: u32) -> Read<'_, Buffer> {
+    Read::new(&*blocks.file, buffer()).offset(blocks.offset(block))
+}
+
 /// Forks until it is `over`, at least once. How many times.
 pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &AtomicBool) -> usize {
     let mut blocks = Blocks::new(255, directory);
@@ -45,17 +49,14 @@ pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &Atomi
     let never = os::eventfd();
     let mut slots = Slot::<Buffer>::array::<8>();
     let mut queue = ManuallyDrop::new(Queue::new(&mut slots).unwrap());
-    let read = |queue: &mut Queue<'_, Buffer>| {
-        let read = Read::new(&blocks.file, buffer()).offset(blocks.offset(block));
-        queue.push(read).unwrap()
-    };
     let mut count = 0;
     while count == 0 || !over.load(Relaxed) {
-        let mut flying: Vec<_> = (0..READS).map(|_| read(&mut queue)).collect();
+        let read = || read(&blocks, block);
+        let mut flying: Vec<_> = (0..READS).map(|_| queue.push(read()).unwrap()).collect();
         let poll = queue.push(Poll::new(&never, PollMask::IN)).unwrap();
         assert_eq!(queue.submit(), Ok(READS + 1));
         // Staged when the process forks: both have it, the parent submits it.
-        flying.extend([poll, read(&mut queue)]);
+        flying.extend([poll, queue.push(read()).unwrap()]);
         DROPPED.store(0, Relaxed);
         let status = in_child(|| {
             // SAFETY: this is the child's copy, which nobody uses after this:
@@ -112,17 +113,10 @@ fn child(names: &[AioContext], inherited: Queue<'_, Buffer>, blocks: &Blocks, bl
     let Ok(mut queue) = Queue::new(&mut slots) else {
         return 3;
     };
-    let read = Read::new(&blocks.file, buffer()).offset(blocks.offset(block));
-    if queue.push(read).is_err() || queue.submit() != Ok(1) {
+    if queue.push(read(blocks, block)).is_err() || queue.submit() != Ok(1) {
         return 4;
     }
-    let done = loop {
-        match queue.wait() {
-            Ok(done) => break done,
-            Err(Errno::INTR) => {}
-            Err(_) => return 5,
-        }
-    };
+    let Ok(done) = queue.wait() else { return 5 };
     let bytes = done.and_then(|done| done.buffer);
     if !bytes.is_some_and(|(bytes, _)| blocks.is_right(block, &bytes)) {
         return 6;

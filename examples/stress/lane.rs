@@ -1,8 +1,9 @@
 //! [`Lane`]: a queue, the file that it works on, and what is in flight.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use linux_aio::op::{FDSync, Op, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
@@ -12,8 +13,11 @@ use crate::blocks::{Blocks, Random, SIZE};
 use crate::ledger::Ledger;
 use crate::{DEPTH, os};
 
-/// A buffer, and the number of the operation that it went with.
-pub(crate) type Bytes = (Box<[u8]>, u64);
+pub(crate) type Bytes = Box<[u8]>;
+
+/// What travels with an operation: the owner of its descriptor, which keeps it
+/// open, and the operation's number.
+pub(crate) type Data = (Arc<File>, u64);
 
 /// What an operation does, and so what must come of it.
 #[derive(Clone, Copy)]
@@ -34,14 +38,14 @@ pub(crate) struct Job {
 }
 
 pub(crate) struct Lane<'s> {
-    queue: Queue<'s, Bytes>,
+    queue: Queue<'s, Bytes, Data>,
     jobs: HashMap<Ticket, Job>,
     never: Vec<Ticket>,
     ready: usize,
     blocks: Blocks,
-    buffers: Vec<Box<[u8]>>,
-    never_event: OwnedFd,
-    ready_event: OwnedFd,
+    buffers: Vec<Bytes>,
+    never_event: Arc<File>,
+    ready_event: Arc<File>,
     random: Random,
 }
 
@@ -49,7 +53,7 @@ impl<'s> Lane<'s> {
     pub(crate) fn new(
         number: u64,
         context: Drained,
-        slots: &'s mut [Slot<Bytes>],
+        slots: &'s mut [Slot<Bytes, Data>],
         directory: &Path,
     ) -> Lane<'s> {
         Lane {
@@ -59,14 +63,14 @@ impl<'s> Lane<'s> {
             ready: 0,
             blocks: Blocks::new(number, directory),
             buffers: (0..=DEPTH).map(|_| vec![0; SIZE].into()).collect(),
-            never_event: os::eventfd(),
-            ready_event: os::eventfd(),
+            never_event: Arc::new(os::eventfd()),
+            ready_event: Arc::new(os::eventfd()),
             random: Random::new(number),
         }
     }
 
     /// Chooses an operation, and prepares it.
-    pub(crate) fn prepare(&mut self, id: u64, polls: bool) -> (Op<Bytes>, Job) {
+    pub(crate) fn prepare(&mut self, id: u64, polls: bool) -> (Op<'static, Bytes, Data>, Job) {
         let kind = match self.random.below(16384) {
             0 => Kind::Sync,
             1..256 if polls => Kind::Never,
@@ -84,26 +88,26 @@ impl<'s> Lane<'s> {
             Kind::Read(block) => {
                 let mut bytes = self.buffer();
                 bytes.fill(0xaa);
-                Read::new(&self.blocks.file, (bytes, id))
+                Read::owned((self.blocks.file.clone(), id), bytes)
                     .offset(self.blocks.offset(block))
                     .into()
             }
             Kind::Write(block) => {
                 let mut bytes = self.buffer();
                 self.blocks.renew(block, &mut bytes);
-                Write::new(&self.blocks.file, (bytes, id))
+                Write::owned((self.blocks.file.clone(), id), bytes)
                     .offset(self.blocks.offset(block))
                     .into()
             }
-            Kind::Sync => FDSync::new(&self.blocks.file).into(),
-            Kind::Never => Poll::new(&self.never_event, PollMask::IN).into(),
-            Kind::Ready => Poll::new(&self.ready_event, PollMask::IN).into(),
+            Kind::Sync => FDSync::owned((self.blocks.file.clone(), id)).into(),
+            Kind::Never => Poll::owned((self.never_event.clone(), id), PollMask::IN).into(),
+            Kind::Ready => Poll::owned((self.ready_event.clone(), id), PollMask::IN).into(),
         };
         (op, Job { id, kind })
     }
 
     /// There is one more than operations at a time.
-    fn buffer(&mut self) -> Box<[u8]> {
+    fn buffer(&mut self) -> Bytes {
         self.buffers.pop().expect("a buffer was lost")
     }
 
@@ -159,7 +163,7 @@ impl<'s> Lane<'s> {
                     os::clear(&self.ready_event);
                 }
             }
-            self.settle(job, done.result, done.buffer, ledger);
+            self.settle(job, done.result, done.buffer, done.data, ledger);
             count += 1;
         }
         count
@@ -171,9 +175,11 @@ impl<'s> Lane<'s> {
         Job { id, kind }: Job,
         result: Result<usize, Errno>,
         buffer: Option<Bytes>,
+        (_, number): Data,
         ledger: &Ledger,
     ) {
         ledger.complete(id);
+        assert_eq!(number, id, "another operation's data");
         let expected = match kind {
             Kind::Read(_) | Kind::Write(_) => SIZE,
             Kind::Sync | Kind::Never => 0,
@@ -184,8 +190,7 @@ impl<'s> Lane<'s> {
             assert!(buffer.is_none(), "operation {id} has no buffer");
             return;
         };
-        let (bytes, number) = buffer.expect("the buffer comes back");
-        assert_eq!(number, id, "another operation's buffer");
+        let bytes = buffer.expect("the buffer comes back");
         // A write's buffer is as it was; what a read has found is in the file.
         assert!(
             self.blocks.is_right(block, &bytes),

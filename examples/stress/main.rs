@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use linux_aio::reactor::{Reactor, ReactorSlot, Shared};
 use linux_aio::{AioContext, Context, Drained, Errno, Slot};
 
-use lane::{Bytes, Lane};
+use lane::{Bytes, Data, Lane};
 use ledger::Ledger;
 
 /// Threads, each with a queue of its own.
@@ -47,7 +47,7 @@ struct Common<'a, 's> {
     /// The queue that all use, through a lock of ours.
     shared: &'a Mutex<Lane<'s>>,
     /// The reactor that all use, through a lock of its own.
-    reactor: &'a Reactor<'s, Bytes, Shared>,
+    reactor: &'a Reactor<'s, Bytes, Shared, Data>,
     /// The threads to be interrupted; 0 for none.
     threads: &'a [AtomicI32; WORKERS],
 }
@@ -78,7 +78,7 @@ fn main() {
 fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
     let ledger = Ledger::new(operations);
     let mut names = Vec::new();
-    let mut slots = [const { Slot::<Bytes>::array::<DEPTH>() }; WORKERS + 1];
+    let mut slots = [const { Slot::<Bytes, Data>::array::<DEPTH>() }; WORKERS + 1];
     let mut reactor_slots = ReactorSlot::array::<DEPTH>();
     let mut lanes = Vec::new();
     for (number, slots) in slots.iter_mut().enumerate() {

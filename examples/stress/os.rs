@@ -1,6 +1,7 @@
 //! Signals, eventfds, and how much memory the process has.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,23 +58,23 @@ pub(crate) fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
-pub(crate) fn eventfd() -> OwnedFd {
+pub(crate) fn eventfd() -> File {
     // SAFETY: a fresh descriptor, or −1, which the assertion catches.
     unsafe {
         let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         assert!(fd >= 0, "eventfd: {}", std::io::Error::last_os_error());
-        OwnedFd::from_raw_fd(fd)
+        File::from_raw_fd(fd)
     }
 }
 
-pub(crate) fn signal(eventfd: &OwnedFd) {
+pub(crate) fn signal(eventfd: &File) {
     let one = 1_u64.to_ne_bytes();
     // SAFETY: eight bytes are read.
     let written = unsafe { libc::write(eventfd.as_raw_fd(), one.as_ptr().cast(), 8) };
     assert_eq!(written, 8);
 }
 
-pub(crate) fn clear(eventfd: &OwnedFd) {
+pub(crate) fn clear(eventfd: &File) {
     let mut count = [0_u8; 8];
     // SAFETY: eight bytes are written.
     let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };

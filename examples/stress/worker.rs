@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
+use linux_aio::op::Poll as PollOp;
 use linux_aio::opcode::PollMask;
 
 use crate::lane::Lane;
@@ -79,10 +80,11 @@ fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common
             }
         };
         common.ledger.submitted(1);
-        own.settle(job, done.result, done.buffer, common.ledger);
+        own.settle(job, done.result, done.buffer, done.data, common.ledger);
     }
-    let never = os::eventfd();
-    let mut forgotten = pin!(common.reactor.poll(&never, PollMask::IN));
+    // The operation keeps the eventfd open.
+    let never = PollOp::owned((Arc::new(os::eventfd()), u64::MAX), PollMask::IN);
+    let mut forgotten = pin!(common.reactor.run(never));
     if forgotten.as_mut().poll(&mut task).is_pending() {
         DROPPED.fetch_add(1, Relaxed);
     }
