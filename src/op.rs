@@ -241,19 +241,31 @@ resfd!(Read<B> Write<B> FSync FDSync Poll);
 /// `Clone` and `Copy`, only for operations without data: a clone of an owner may
 /// own another descriptor than the one whose number is in the iocb.
 macro_rules! copies {
-    ($($name:ident { $($field:ident),* } $(<$buffer:ident>)?)+) => {$(
-        impl<$($buffer: Clone)?> Clone for $name<'_, $($buffer)?> {
-            fn clone(&self) -> Self {
-                $name {
-                    $($field: self.$field.clone(),)*
-                    data: (),
-                    ..*self
+    ($($name:ident),+; $($with_buffer:ident),+) => {
+        $(
+            impl Clone for $name<'_> {
+                fn clone(&self) -> Self {
+                    *self
                 }
             }
-        }
 
-        impl<$($buffer: Copy)?> Copy for $name<'_, $($buffer)?> {}
-    )+};
+            impl Copy for $name<'_> {}
+        )+
+
+        $(
+            impl<B: Clone> Clone for $with_buffer<'_, B> {
+                fn clone(&self) -> Self {
+                    $with_buffer {
+                        buffer: self.buffer.clone(),
+                        data: (),
+                        ..*self
+                    }
+                }
+            }
+
+            impl<B: Copy> Copy for $with_buffer<'_, B> {}
+        )+
+    };
 }
 
 /// Any operation, with its buffer if it has one, and the caller's data.
@@ -268,14 +280,7 @@ pub struct Op<'fd, B, T = ()> {
     fd: PhantomData<&'fd ()>,
 }
 
-copies! {
-    Read { buffer } <B>
-    Write { buffer } <B>
-    Op { buffer } <B>
-    FSync {}
-    FDSync {}
-    Poll {}
-}
+copies! { FSync, FDSync, Poll; Read, Write, Op }
 
 impl<'fd, B, T> Op<'fd, B, T> {
     /// Returns the buffer of an operation that will not be submitted.
