@@ -27,7 +27,7 @@ use linux_aio::Errno;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
 use linux_aio::rt::{Process, Stderr, write_all};
-use os::Fd;
+use os::Descriptor;
 use sum::Sum;
 
 linux_aio::entry!(main);
@@ -41,34 +41,35 @@ struct Chunk([u8; CHUNK]);
 type Buffer = &'static mut [u8; CHUNK];
 type Outcome = Cell<Result<Sum, Errno>>;
 
-/// Reads the file, and writes it to a socket that is closed at the end.
-async fn serve(
-    reactor: &Reactor<'_, Buffer>,
-    file: &Fd,
-    socket: Fd,
+/// Reads the file, and writes it to a socket that is shut down at the end.
+async fn serve<'r>(
+    reactor: &Reactor<'r, Buffer>,
+    file: &'r Descriptor,
+    socket: &'r Descriptor,
     buffer: Buffer,
     out: &Outcome,
 ) {
     out.set(try_serve(reactor, file, socket, buffer).await);
+    os::shutdown(socket);
 }
 
-async fn try_serve(
-    reactor: &Reactor<'_, Buffer>,
-    file: &Fd,
-    socket: Fd,
+async fn try_serve<'r>(
+    reactor: &Reactor<'r, Buffer>,
+    file: &'r Descriptor,
+    socket: &'r Descriptor,
     mut buffer: Buffer,
 ) -> Result<Sum, Errno> {
     let mut sum = Sum::default();
     loop {
-        let done = reactor.read(file.raw(), buffer, sum.bytes).await;
+        let done = reactor.read(file, buffer, sum.bytes).await;
         // A read's buffer always comes back.
         buffer = done.buffer.ok_or(Errno::IO)?;
         let read = &buffer[..done.result?];
         let mut rest = read;
         while !rest.is_empty() {
-            match os::write(&socket, rest) {
+            match os::write(socket, rest) {
                 Ok(written) => rest = &rest[written..],
-                Err(Errno::AGAIN) => drop(reactor.poll(socket.raw(), PollMask::OUT).await.result?),
+                Err(Errno::AGAIN) => drop(reactor.poll(socket, PollMask::OUT).await.result?),
                 Err(errno) => return Err(errno),
             }
         }
@@ -81,18 +82,22 @@ async fn try_serve(
 }
 
 /// Reads a socket to its end.
-async fn check(reactor: &Reactor<'_, Buffer>, socket: Fd, out: &Outcome) {
+async fn check<'r>(reactor: &Reactor<'r, Buffer>, socket: &'r Descriptor, out: &Outcome) {
     out.set(try_check(reactor, socket).await);
+    os::shutdown(socket);
 }
 
-async fn try_check(reactor: &Reactor<'_, Buffer>, socket: Fd) -> Result<Sum, Errno> {
+async fn try_check<'r>(
+    reactor: &Reactor<'r, Buffer>,
+    socket: &'r Descriptor,
+) -> Result<Sum, Errno> {
     let mut sum = Sum::default();
     let mut bytes = [0; 4096];
     loop {
-        match os::read(&socket, &mut bytes) {
+        match os::read(socket, &mut bytes) {
             Ok(0) => return Ok(sum),
             Ok(read) => sum.add(&bytes[..read]),
-            Err(Errno::AGAIN) => drop(reactor.poll(socket.raw(), PollMask::IN).await.result?),
+            Err(Errno::AGAIN) => drop(reactor.poll(socket, PollMask::IN).await.result?),
             Err(errno) => return Err(errno),
         }
     }
@@ -105,17 +110,18 @@ fn serve_twice(path: &CStr) -> Result<bool, Errno> {
     // SAFETY: called once, and nothing else names it.
     let [Chunk(first), Chunk(second)] = unsafe { &mut *chunks };
 
-    let mut slots = ReactorSlot::array::<8>();
-    let reactor = Reactor::<Buffer>::new(&mut slots)?.batched();
+    // Before the reactor, which borrows the descriptors for as long as it exists.
     let file = os::open(path)?;
     let ([a, b], [c, d]) = (os::socketpair()?, os::socketpair()?);
+    let mut slots = ReactorSlot::array::<8>();
+    let reactor = Reactor::<Buffer>::new(&mut slots)?.batched();
     let outcomes = [const { Cell::new(Err(Errno::CANCELED)) }; 4];
     let [one, two, three, four] = &outcomes;
     let tasks: [Task<'_>; 4] = [
-        pin!(serve(&reactor, &file, a, first, one)),
-        pin!(check(&reactor, b, two)),
-        pin!(serve(&reactor, &file, c, second, three)),
-        pin!(check(&reactor, d, four)),
+        pin!(serve(&reactor, &file, &a, first, one)),
+        pin!(check(&reactor, &b, two)),
+        pin!(serve(&reactor, &file, &c, second, three)),
+        pin!(check(&reactor, &d, four)),
     ];
     let waits = executor::run(&reactor, tasks)?;
 

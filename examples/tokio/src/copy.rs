@@ -5,9 +5,11 @@ use std::io::Error;
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use linux_aio::Errno;
+use linux_aio::op::{FSync, Read, Write};
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot};
 use tokio_reactor::{CHUNK, Page, drive, eventfd};
 
@@ -20,10 +22,11 @@ const BLOCK: usize = 4096;
 
 /// A copy, for all the tasks that have a part in it.
 pub(crate) struct Job<L: Lock + 'static> {
-    reactor: Reactor<'static, Page, L>,
-    eventfd: File,
-    source: File,
-    target: File,
+    /// Each operation keeps its file open, as the tasks live on their own.
+    reactor: Reactor<'static, Page, L, Arc<File>>,
+    eventfd: Arc<File>,
+    source: Arc<File>,
+    target: Arc<File>,
     direct: bool,
     len: u64,
     next: AtomicU64,
@@ -42,19 +45,19 @@ impl<L: Lock> Job<L> {
         let slots = Box::leak(Box::new(ReactorSlot::array::<DEPTH>()));
         let eventfd = eventfd()?;
         Ok(Job {
-            reactor: Reactor::new(slots)?.eventfd(&eventfd),
+            reactor: Reactor::new(slots)?.eventfd_owned(Arc::clone(&eventfd)),
             eventfd,
             direct,
             len: source.metadata()?.len(),
-            source,
-            target,
+            source: Arc::new(source),
+            target: Arc::new(target),
             next: AtomicU64::new(0),
         })
     }
 
     /// Turns the reactor for all other tasks. It ends by an error alone.
     pub(crate) async fn drive(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
-        match drive(&job.reactor, job.eventfd.try_clone()?).await? {}
+        match drive(&job.reactor, Arc::clone(&job.eventfd)).await? {}
     }
 
     /// A task's part: chunk after chunk, until another has taken the last. How
@@ -66,13 +69,14 @@ impl<L: Lock> Job<L> {
             if offset >= job.len {
                 return Ok(count);
             }
-            let read = job.reactor.read(&job.source, page.used(CHUNK), offset);
-            let read = read.await;
+            let read = Read::owned(Arc::clone(&job.source), page.used(CHUNK));
+            let read = job.reactor.run(read.offset(offset)).await;
             let bytes = read.result?;
             let padded = if job.direct { BLOCK } else { 1 };
             let padded = bytes.next_multiple_of(padded);
             page = read.buffer.ok_or(Errno::IO)?.used(padded);
-            let written = job.reactor.write(&job.target, page, offset).await;
+            let write = Write::owned(Arc::clone(&job.target), page);
+            let written = job.reactor.run(write.offset(offset)).await;
             page = written.buffer.ok_or(Errno::IO)?;
             let whole = (job.len - offset).min(CHUNK as u64);
             if written.result? != padded || bytes as u64 != whole {
@@ -85,7 +89,8 @@ impl<L: Lock> Job<L> {
     /// The target is as long as the source, and on the disk.
     pub(crate) async fn finish(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
         job.target.set_len(job.len)?;
-        Ok(job.reactor.fsync(&job.target).await.result?)
+        let sync = FSync::owned(Arc::clone(&job.target));
+        Ok(job.reactor.run(sync).await.result?)
     }
 
     /// All has ended, and the context could be used again.

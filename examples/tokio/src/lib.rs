@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io::{Error, Read};
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::Arc;
 
 use linux_aio::buffer::Buffer;
 use linux_aio::reactor::{Lock, Reactor};
@@ -18,16 +19,17 @@ mod page;
 
 pub use page::{CHUNK, Page};
 
-/// An eventfd for a reactor. Its other half is given to [`drive`].
+/// Creates an eventfd. The reactor ([`Reactor::eventfd_owned`]) and [`drive`] share
+/// it.
 ///
 /// # Errors
 /// As `eventfd(2)`: too many open files.
-pub fn eventfd() -> Result<File, Error> {
+pub fn eventfd() -> Result<Arc<File>, Error> {
     // SAFETY: the descriptor is fresh, and nobody else's.
     unsafe {
         match libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) {
             -1 => Err(Error::last_os_error()),
-            fd => Ok(OwnedFd::from_raw_fd(fd).into()),
+            fd => Ok(Arc::new(OwnedFd::from_raw_fd(fd).into())),
         }
     }
 }
@@ -38,18 +40,18 @@ pub fn eventfd() -> Result<File, Error> {
 ///
 /// # Errors
 /// Those of the eventfd's registration, and of [`Reactor::turn`].
-pub async fn drive<B: Buffer, L: Lock>(
-    reactor: &Reactor<'_, B, L>,
-    eventfd: File,
+pub async fn drive<B: Buffer, L: Lock, T>(
+    reactor: &Reactor<'_, B, L, T>,
+    eventfd: Arc<File>,
 ) -> Result<Infallible, Error> {
-    // SAFETY: a `File` is one descriptor, open until it is dropped, which is
-    // after the `AsyncFd` is.
+    // SAFETY: the `Arc` keeps one open file, which is the `AsyncFd`'s until it is
+    // dropped.
     let eventfd = unsafe { AsyncFd::register_with_interest(eventfd, Interest::READABLE) }?;
     loop {
         let mut ready = eventfd.readable().await?;
         // Reading clears it. First that and then the turn: what ends in
         // between signals it again.
-        let cleared = ready.try_io(|eventfd| eventfd.get_ref().read(&mut [0; 8]));
+        let cleared = ready.try_io(|eventfd| eventfd.get_ref().as_ref().read(&mut [0; 8]));
         if let Ok(cleared) = cleared {
             cleared?;
             reactor.turn()?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use linux_aio::op::{Poll as PollFd, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Lock, Reactor, ReactorSlot, Shared};
 use tokio::runtime::{Builder, Runtime};
@@ -28,16 +29,20 @@ fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+/// Each operation keeps its file open.
+type Owning<L> = Reactor<'static, Page, L, Arc<File>>;
+
 /// A reactor of so many slots, and its eventfd.
-fn reactor<L: Lock, const N: usize>() -> (Reactor<'static, Page, L>, File) {
+fn reactor<L: Lock, const N: usize>() -> (Owning<L>, Arc<File>) {
     let slots = Box::leak(Box::new(ReactorSlot::array::<N>()));
     let eventfd = eventfd().unwrap();
-    (Reactor::new(slots).unwrap().eventfd(&eventfd), eventfd)
+    let reactor = Reactor::new(slots).unwrap();
+    (reactor.eventfd_owned(Arc::clone(&eventfd)), eventfd)
 }
 
 /// Until the driver, who is another task, has seen the end of everything. It may
 /// be amid its turn then, which is made complete.
-async fn idle<L: Lock>(reactor: &Reactor<'_, Page, L>) {
+async fn idle<L: Lock>(reactor: &Owning<L>) {
     let begin = Instant::now();
     while reactor.in_flight() > 0 {
         assert!(begin.elapsed() < PATIENCE, "{reactor:?}");
@@ -56,26 +61,27 @@ async fn woken<F: Future>(future: F) -> F::Output {
 }
 
 /// In a reactor of one slot.
-async fn endless<L: Lock>(reactor: impl Deref<Target = Reactor<'static, Page, L>>) {
+async fn endless<L: Lock>(reactor: impl Deref<Target = Owning<L>>) {
     let never = eventfd().unwrap();
-    let mut ready = eventfd().unwrap();
-    ready.write_all(&1_u64.to_ne_bytes()).unwrap();
+    let ready = eventfd().unwrap();
+    let poll = |file: &Arc<File>| reactor.run(PollFd::owned(Arc::clone(file), PollMask::IN));
+    ready.as_ref().write_all(&1_u64.to_ne_bytes()).unwrap();
     for _ in 0..20 {
         // A slot that is not given back would keep the second round waiting.
-        let timed_out = timeout(SOON, reactor.poll(&never, PollMask::IN)).await;
+        let timed_out = timeout(SOON, poll(&never)).await;
         assert!(timed_out.is_err(), "{timed_out:?}");
         idle(&*reactor).await;
         // One more waits for the slot of the first, and gives up before it.
         {
-            let mut first = pin!(reactor.poll(&never, PollMask::IN));
+            let mut first = pin!(poll(&never));
             let polled = poll_fn(|task| Poll::Ready(first.as_mut().poll(task))).await;
             assert!(polled.is_pending() && reactor.in_flight() == 1);
-            let second = timeout(SOON, reactor.poll(&ready, PollMask::IN)).await;
+            let second = timeout(SOON, poll(&ready)).await;
             assert!(second.is_err(), "there was no slot: {second:?}");
             assert_eq!(reactor.in_flight(), 1);
         }
         // This one gets it, by the cancelled poll's end.
-        let third = woken(reactor.poll(&ready, PollMask::IN)).await;
+        let third = woken(poll(&ready)).await;
         let found = PollMask::from_result(third.result.unwrap());
         assert_eq!(found, PollMask::IN);
         assert_eq!(reactor.in_flight(), 0);
@@ -120,14 +126,12 @@ fn a_dropped_read_s_page_is_kept_and_then_dropped() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dropped");
     std::fs::write(&path, [7; CHUNK]).unwrap();
     let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(&path)
-        .unwrap();
+    options.read(true).custom_flags(libc::O_DIRECT);
+    let file = Arc::new(options.open(&path).unwrap());
     let (reactor, eventfd) = reactor::<Local, 8>();
     let reactor = Rc::new(reactor);
     let driven = reactor.clone();
+    let read = || reactor.run(Read::owned(Arc::clone(&file), Page::new()));
     LocalSet::new().block_on(&one_thread(), async {
         spawn_local(async move { drive(&driven, eventfd).await });
         let begin = Instant::now();
@@ -136,7 +140,7 @@ fn a_dropped_read_s_page_is_kept_and_then_dropped() {
             assert!(begin.elapsed() < PATIENCE, "every read has ended at once");
             let mut pending = 0;
             for _ in 0..8 {
-                let mut read = pin!(reactor.read(&file, Page::new(), 0));
+                let mut read = pin!(read());
                 let polled = poll_fn(|task| Poll::Ready(read.as_mut().poll(task))).await;
                 pending += usize::from(polled.is_pending());
             }
@@ -148,11 +152,11 @@ fn a_dropped_read_s_page_is_kept_and_then_dropped() {
         }
         // Not submitted, so it is dropped at once; and so is one that has
         // never been polled.
-        drop(reactor.read(&file, Page::new(), 0));
+        drop(read());
         assert_eq!(Page::alive(), 0);
         // All slots are free again.
         for _ in 0..9 {
-            let read = woken(reactor.read(&file, Page::new(), 0)).await;
+            let read = woken(read()).await;
             assert_eq!(read.result, Ok(CHUNK));
         }
     });
