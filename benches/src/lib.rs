@@ -78,7 +78,8 @@ sized! {
     size_of__Ring__wait(ring: &mut Ring<'_>, events: &mut [Event]) -> usize {
         ring.wait(1, events).map_or(0, |events| events.len())
     }
-    size_of__Queue__push(queue: &mut Queue<'_, Buffer>, read: Read<Buffer>) -> Option<Ticket> {
+    size_of__Queue__push(queue: &mut Queue<'static, Buffer>, read: Read<'static, Buffer>)
+        -> Option<Ticket> {
         queue.push(read).ok()
     }
     size_of__Queue__submit(queue: &mut Queue<'_, Buffer>) -> Result<usize, SubmitError> {

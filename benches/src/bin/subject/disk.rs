@@ -2,7 +2,6 @@
 
 use std::alloc::Layout;
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
@@ -56,7 +55,13 @@ pub(crate) fn disk(
     Some(())
 }
 
-fn run(mut rival: impl Rival, depth: usize, pattern: &Pattern, file: &File, meter: &mut Meter) {
+fn run<'f>(
+    mut rival: impl Rival<'f>,
+    depth: usize,
+    pattern: &Pattern,
+    file: &'f File,
+    meter: &mut Meter,
+) {
     let len = pattern.len;
     let blocks = file.metadata().unwrap().len() / len as u64;
     let layout = Layout::from_size_align(depth * len, 4096).unwrap();
@@ -80,7 +85,7 @@ fn run(mut rival: impl Rival, depth: usize, pattern: &Pattern, file: &File, mete
                     .wrapping_add(1_442_695_040_888_963_407);
                 let block = if pattern.random { random >> 33 } else { staged };
                 begun[place(&buffer)] = now;
-                rival.stage(file.as_raw_fd(), block % blocks * len as u64, buffer);
+                rival.stage(file.into(), block % blocks * len as u64, buffer);
                 staged += 1;
                 any = true;
             }

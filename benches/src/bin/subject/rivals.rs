@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use io_uring::IoUring;
 use linux_aio::op::Read;
 use linux_aio::opcode::PRead;
-use linux_aio::{AioContext, Context, Event, Iocb, Queue, Slot, sys};
+use linux_aio::{AioContext, Context, Event, Fd, Iocb, Queue, Slot, sys};
 
 use crate::libaio::LibAio;
 use crate::reap::Hand;
@@ -13,8 +13,8 @@ use crate::reap::Hand;
 pub(crate) type Buffer = &'static mut [u8];
 
 /// Reads that were staged go to the kernel with the next submission.
-pub(crate) trait Rival {
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer);
+pub(crate) trait Rival<'fd> {
+    fn stage(&mut self, fd: Fd<'fd>, offset: u64, buffer: Buffer);
 
     fn submit(&mut self);
 
@@ -40,9 +40,9 @@ impl Places {
         }
     }
 
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+    fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         let at = self.free.pop().unwrap();
-        let read = PRead::new(fd, buffer.as_mut_ptr(), buffer.len());
+        let read = PRead::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len());
         self.iocbs[at] = read.offset(offset).build().user_data(at as u64);
         self.staged.push(&raw mut self.iocbs[at]);
         self.held[at].write(buffer);
@@ -79,8 +79,8 @@ impl ByHand {
     }
 }
 
-impl Rival for ByHand {
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+impl Rival<'_> for ByHand {
+    fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.places.stage(fd, offset, buffer);
     }
 
@@ -126,8 +126,8 @@ impl ByContext {
     }
 }
 
-impl Rival for ByContext {
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+impl Rival<'_> for ByContext {
+    fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.places.stage(fd, offset, buffer);
     }
 
@@ -149,12 +149,12 @@ impl Rival for ByContext {
 }
 
 /// The safe layer that owns its buffers.
-pub(crate) struct ByQueue {
-    queue: Queue<'static, Buffer>,
+pub(crate) struct ByQueue<'fd> {
+    queue: Queue<'fd, Buffer>,
 }
 
-impl ByQueue {
-    pub(crate) fn new(depth: usize) -> ByQueue {
+impl ByQueue<'_> {
+    pub(crate) fn new(depth: usize) -> Self {
         let slots: Vec<Slot<Buffer>> = (0..depth).map(|_| Slot::NEW).collect();
         ByQueue {
             queue: Queue::new(slots.leak()).unwrap(),
@@ -162,8 +162,8 @@ impl ByQueue {
     }
 }
 
-impl Rival for ByQueue {
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+impl<'fd> Rival<'fd> for ByQueue<'fd> {
+    fn stage(&mut self, fd: Fd<'fd>, offset: u64, buffer: Buffer) {
         self.queue
             .push(Read::new(fd, buffer).offset(offset))
             .unwrap();
@@ -204,8 +204,8 @@ impl ByLibAio {
     }
 }
 
-impl Rival for ByLibAio {
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+impl Rival<'_> for ByLibAio {
+    fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.places.stage(fd, offset, buffer);
     }
 
@@ -240,8 +240,8 @@ impl ByLibAioEach {
     }
 }
 
-impl Rival for ByLibAioEach {
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+impl Rival<'_> for ByLibAioEach {
+    fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.0.stage(fd, offset, buffer);
         self.0.submit();
     }
@@ -270,10 +270,10 @@ impl ByUring {
     }
 }
 
-impl Rival for ByUring {
-    fn stage(&mut self, fd: i32, offset: u64, buffer: Buffer) {
+impl Rival<'_> for ByUring {
+    fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         let at = self.free.pop().unwrap();
-        let fd = io_uring::types::Fd(fd);
+        let fd = io_uring::types::Fd(fd.as_raw());
         let read = io_uring::opcode::Read::new(fd, buffer.as_mut_ptr(), buffer.len() as u32);
         let read = read.offset(offset).build().user_data(at as u64);
         // SAFETY: the buffers are held until their completions have come.

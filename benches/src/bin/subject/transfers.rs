@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
 use std::task::{Context as Task, Poll, Waker};
 
 use io_uring::IoUring;
@@ -13,7 +12,7 @@ use linux_aio::op::Read;
 use linux_aio::opcode::PRead;
 use linux_aio::reactor::{Local, Reactor, ReactorSlot};
 use linux_aio::{
-    AioContext, Context, Drained, Event, Iocb, Queue, ScopeSlot, Slot, Wait, scope_on, sys,
+    AioContext, Context, Drained, Event, Fd, Iocb, Queue, ScopeSlot, Slot, Wait, scope_on, sys,
 };
 
 use crate::libaio::LibAio;
@@ -34,7 +33,7 @@ pub(crate) fn read(rival: &str, depth: usize, meter: &mut Meter) -> Option<()> {
 fn read_at<const DEPTH: usize>(rival: &str, meter: &mut Meter) -> Option<()> {
     let rounds = meter.count / DEPTH as u64;
     let file = File::open(std::env::current_exe().ok()?).ok()?;
-    let fd = file.as_raw_fd();
+    let fd = Fd::from(&file);
     let memory = vec![0_u8; DEPTH * LEN].leak();
     let buffers: Vec<&'static mut [u8]> = memory.chunks_mut(LEN).collect();
     let sum = match rival {
@@ -56,7 +55,12 @@ type Buffers = Vec<&'static mut [u8]>;
 
 /// As a C programmer would write it: raw calls, the ring read by hand, and the
 /// buffers in an array by the number of their operation.
-fn hand<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: &mut Meter) -> i64 {
+fn hand<const DEPTH: usize>(
+    rounds: u64,
+    fd: Fd<'_>,
+    mut buffers: Buffers,
+    meter: &mut Meter,
+) -> i64 {
     let mut held = [const { MaybeUninit::<&'static mut [u8]>::uninit() }; DEPTH];
     let mut ctx = AioContext(0);
     // SAFETY: a context of our own.
@@ -67,7 +71,7 @@ fn hand<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: &
     let mut pointers = iocbs.each_mut().map(|iocb| iocb as *mut Iocb);
     meter.time(move || {
         // In registers.
-        let (ring, fd, mut sum) = (ring, fd, 0);
+        let (ring, fd, mut sum) = (ring, fd.as_raw(), 0);
         for _ in 0..rounds {
             let mut at = 0;
             while let Some(buffer) = buffers.pop() {
@@ -102,7 +106,7 @@ fn hand<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: &
 
 fn queue<const DEPTH: usize>(
     rounds: u64,
-    fd: i32,
+    fd: Fd<'_>,
     mut buffers: Buffers,
     meter: &mut Meter,
     wait: bool,
@@ -145,7 +149,7 @@ fn queue<const DEPTH: usize>(
 
 fn context<const DEPTH: usize>(
     rounds: u64,
-    fd: i32,
+    fd: Fd<'_>,
     mut buffers: Buffers,
     meter: &mut Meter,
 ) -> i64 {
@@ -155,6 +159,7 @@ fn context<const DEPTH: usize>(
     let mut iocbs = [Iocb::EMPTY; DEPTH];
     let mut iocbs = iocbs.each_mut();
     let mut events = [Event::EMPTY; DEPTH];
+    let fd = fd.as_raw();
     meter.time(|| {
         let mut sum = 0;
         for _ in 0..rounds {
@@ -175,7 +180,12 @@ fn context<const DEPTH: usize>(
     })
 }
 
-fn scope<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: &mut Meter) -> i64 {
+fn scope<const DEPTH: usize>(
+    rounds: u64,
+    fd: Fd<'_>,
+    mut buffers: Buffers,
+    meter: &mut Meter,
+) -> i64 {
     let mut drained = Drained::new(DEPTH as u32).unwrap();
     let mut slots = ScopeSlot::array::<DEPTH>();
     meter.time(|| {
@@ -200,7 +210,7 @@ fn scope<const DEPTH: usize>(rounds: u64, fd: i32, mut buffers: Buffers, meter: 
 /// A future for each read, and an executor that polls them all.
 fn reactor<const DEPTH: usize>(
     rounds: u64,
-    fd: i32,
+    fd: Fd<'_>,
     mut buffers: Buffers,
     meter: &mut Meter,
 ) -> i64 {
@@ -241,7 +251,7 @@ fn reactor<const DEPTH: usize>(
 
 fn libaio<const DEPTH: usize>(
     rounds: u64,
-    fd: i32,
+    fd: Fd<'_>,
     mut buffers: Buffers,
     meter: &mut Meter,
 ) -> Option<i64> {
@@ -258,7 +268,7 @@ fn libaio<const DEPTH: usize>(
             let mut at = 0;
             while let Some(buffer) = buffers.pop() {
                 // As libaio.h's io_prep_pread, in line.
-                let iocb = PRead::new(fd, buffer.as_mut_ptr(), buffer.len()).build();
+                let iocb = PRead::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len()).build();
                 // SAFETY: as many as there are buffers, and none in flight.
                 unsafe { pointers[at].write(iocb.user_data(at as u64)) };
                 held[at].write(buffer);
@@ -284,7 +294,7 @@ fn libaio<const DEPTH: usize>(
 
 fn uring<const DEPTH: usize>(
     rounds: u64,
-    fd: i32,
+    fd: Fd<'_>,
     mut buffers: Buffers,
     meter: &mut Meter,
 ) -> Option<i64> {
@@ -296,7 +306,7 @@ fn uring<const DEPTH: usize>(
             let mut submission = ring.submission();
             let mut at = 0;
             while let Some(buffer) = buffers.pop() {
-                let fd = io_uring::types::Fd(fd);
+                let fd = io_uring::types::Fd(fd.as_raw());
                 let read = io_uring::opcode::Read::new(fd, buffer.as_mut_ptr(), LEN as u32);
                 // SAFETY: the buffers are held until their completions have
                 // come.

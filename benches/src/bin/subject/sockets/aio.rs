@@ -1,12 +1,11 @@
 //! Polls of a context's, by hand and by the queue.
 
-use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
-use linux_aio::{Context, Event, Iocb, Queue, Slot, Ticket, opcode, sys};
+use linux_aio::{Context, Event, Iocb, Queue, Slot, opcode, sys};
 
 use super::{SOCKETS, Watch};
 
@@ -34,7 +33,7 @@ impl ByContext {
 }
 
 impl Watch for ByContext {
-    fn ready(&mut self, _: &[UnixStream], each: &mut dyn FnMut(usize)) {
+    fn ready(&mut self, each: &mut dyn FnMut(usize)) {
         if self.again.len() == SOCKETS {
             let mut all: Vec<&mut Iocb> = self.iocbs.iter_mut().collect();
             // SAFETY: a poll has no buffer.
@@ -63,40 +62,39 @@ impl Watch for ByContext {
     }
 }
 
-/// The same by the safe layer: which socket it was, the ticket tells.
-pub(super) struct ByQueue {
-    queue: Queue<'static, Number>,
-    tickets: HashMap<Ticket, usize>,
+/// The same by the safe layer. The socket's index is the operation's data.
+pub(super) struct ByQueue<'s> {
+    queue: Queue<'s, Number, usize>,
+    sockets: &'s [UnixStream],
     again: Vec<usize>,
 }
 
 /// No memory, as polls have none.
 pub(super) type Number = &'static mut [u8];
 
-impl ByQueue {
-    pub(super) fn new(_: &[UnixStream]) -> ByQueue {
-        let slots: Vec<Slot<Number>> = (0..SOCKETS).map(|_| Slot::NEW).collect();
+impl ByQueue<'_> {
+    pub(super) fn new(sockets: &[UnixStream]) -> ByQueue<'_> {
+        let slots: Vec<Slot<Number, usize>> = (0..SOCKETS).map(|_| Slot::NEW).collect();
         ByQueue {
             queue: Queue::new(slots.leak()).unwrap(),
-            tickets: HashMap::new(),
+            sockets,
             again: (0..SOCKETS).collect(),
         }
     }
 }
 
-impl Watch for ByQueue {
-    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize)) {
+impl Watch for ByQueue<'_> {
+    fn ready(&mut self, each: &mut dyn FnMut(usize)) {
         for at in self.again.drain(..) {
-            let poll = Poll::new(sockets[at].as_raw_fd(), PollMask::IN);
-            self.tickets.insert(self.queue.push(poll).unwrap(), at);
+            let poll = Poll::new(&self.sockets[at], PollMask::IN).data(at);
+            self.queue.push(poll).unwrap();
         }
         self.queue.submit().unwrap();
         let mut done = self.queue.wait().unwrap();
         while let Some(completion) = done {
-            let at = self.tickets.remove(&completion.ticket).unwrap();
             assert!(completion.result.unwrap() > 0);
-            self.again.push(at);
-            each(at);
+            self.again.push(completion.data);
+            each(completion.data);
             done = self.queue.pop().unwrap();
         }
     }

@@ -1,6 +1,5 @@
 //! The reactor, with a future for each socket.
 
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -14,9 +13,10 @@ use super::aio::Number;
 use super::{SOCKETS, Watch};
 
 /// The least executor that polls none but who was woken.
-pub(super) struct ByReactor {
-    reactor: &'static Reactor<'static, Number>,
-    tasks: Vec<Pin<Box<Running<'static, 'static, Number, Local>>>>,
+pub(super) struct ByReactor<'s> {
+    reactor: &'s Reactor<'s, Number>,
+    tasks: Vec<Pin<Box<Running<'s, 's, Number, Local>>>>,
+    sockets: &'s [UnixStream],
     wakers: Vec<Waker>,
     woken: Arc<Mutex<Vec<usize>>>,
     turn: Vec<usize>,
@@ -34,19 +34,20 @@ impl Wake for Task {
     }
 }
 
-impl ByReactor {
-    pub(super) fn new(sockets: &[UnixStream]) -> ByReactor {
+impl<'s> ByReactor<'s> {
+    pub(super) fn new(sockets: &'s [UnixStream]) -> ByReactor<'s> {
         let slots: Vec<ReactorSlot<Number>> = (0..SOCKETS).map(|_| ReactorSlot::NEW).collect();
-        let reactor: &Reactor<_> =
+        let reactor: &'s Reactor<'s, _> =
             Box::leak(Box::new(Reactor::new(slots.leak()).unwrap().batched()));
         let woken = Arc::new(Mutex::new((0..SOCKETS).collect()));
         let task = |at| {
             let woken = Arc::clone(&woken);
             Waker::from(Arc::new(Task { at, woken }))
         };
-        let begin = |socket: &UnixStream| Box::pin(reactor.poll(socket.as_raw_fd(), PollMask::IN));
+        let begin = |socket| Box::pin(reactor.poll(socket, PollMask::IN));
         ByReactor {
             reactor,
+            sockets,
             tasks: sockets.iter().map(begin).collect(),
             wakers: (0..SOCKETS).map(task).collect(),
             woken,
@@ -55,8 +56,8 @@ impl ByReactor {
     }
 }
 
-impl Watch for ByReactor {
-    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize)) {
+impl Watch for ByReactor<'_> {
+    fn ready(&mut self, each: &mut dyn FnMut(usize)) {
         let mut any = false;
         while !any {
             std::mem::swap(&mut self.turn, &mut self.woken.lock().unwrap());
@@ -68,7 +69,7 @@ impl Watch for ByReactor {
                 assert!(done.result.unwrap() > 0);
                 any = true;
                 // The next poll begins when the byte was read: at the next look.
-                let next = self.reactor.poll(sockets[at].as_raw_fd(), PollMask::IN);
+                let next = self.reactor.poll(&self.sockets[at], PollMask::IN);
                 self.tasks[at].as_mut().set(next);
                 self.woken.lock().unwrap().push(at);
                 each(at);

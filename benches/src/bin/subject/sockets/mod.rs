@@ -14,10 +14,10 @@ use rivals::{ByEpoll, ByUring};
 
 const SOCKETS: usize = 1000;
 
-/// Tells which sockets are readable, at least one of them, and goes on
+/// Reports which sockets are readable, at least one of them, and goes on
 /// watching those.
 trait Watch {
-    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize));
+    fn ready(&mut self, each: &mut dyn FnMut(usize));
 }
 
 /// `meter.count` bytes, of which `at_once` come between two looks.
@@ -31,11 +31,11 @@ pub(crate) fn sockets(rival: &str, at_once: usize, meter: &mut Meter) -> Option<
     let pairs: Result<Vec<_>, _> = (0..SOCKETS).map(|_| UnixStream::pair()).collect();
     let (ours, theirs): (Vec<_>, Vec<_>) = pairs.ok()?.into_iter().unzip();
     match rival {
-        "context" => run(ByContext::new(&ours), at_once, ours, theirs, meter),
-        "queue" => run(ByQueue::new(&ours), at_once, ours, theirs, meter),
-        "reactor" => run(ByReactor::new(&ours), at_once, ours, theirs, meter),
-        "epoll" => run(ByEpoll::new(&ours), at_once, ours, theirs, meter),
-        "uring" => run(ByUring::new(&ours)?, at_once, ours, theirs, meter),
+        "context" => run(ByContext::new(&ours), at_once, &ours, theirs, meter),
+        "queue" => run(ByQueue::new(&ours), at_once, &ours, theirs, meter),
+        "reactor" => run(ByReactor::new(&ours), at_once, &ours, theirs, meter),
+        "epoll" => run(ByEpoll::new(&ours), at_once, &ours, theirs, meter),
+        "uring" => run(ByUring::new(&ours)?, at_once, &ours, theirs, meter),
         _ => return None,
     }
     Some(())
@@ -44,7 +44,7 @@ pub(crate) fn sockets(rival: &str, at_once: usize, meter: &mut Meter) -> Option<
 fn run(
     mut watch: impl Watch,
     at_once: usize,
-    mut ours: Vec<UnixStream>,
+    ours: &[UnixStream],
     mut theirs: Vec<UnixStream>,
     meter: &mut Meter,
 ) {
@@ -61,10 +61,10 @@ fn run(
             let mut left = at_once;
             while left > 0 {
                 // The bytes are read before they are watched for again.
-                watch.ready(&ours, &mut |socket| readable.push(socket));
+                watch.ready(&mut |socket| readable.push(socket));
                 for socket in readable.drain(..) {
                     let mut byte = [0; 8];
-                    assert_eq!(ours[socket].read(&mut byte).unwrap(), 1);
+                    assert_eq!((&ours[socket]).read(&mut byte).unwrap(), 1);
                     left -= 1;
                 }
             }

@@ -35,7 +35,7 @@ impl ByEpoll {
 }
 
 impl Watch for ByEpoll {
-    fn ready(&mut self, _: &[UnixStream], each: &mut dyn FnMut(usize)) {
+    fn ready(&mut self, each: &mut dyn FnMut(usize)) {
         let (events, room) = (self.events.as_mut_ptr(), self.events.len() as i32);
         // SAFETY: there is room for so many events.
         let count = unsafe { libc::epoll_wait(self.epoll, events, room, -1) };
@@ -47,24 +47,26 @@ impl Watch for ByEpoll {
 }
 
 /// Polls, submitted again with the same call that waits.
-pub(super) struct ByUring {
+pub(super) struct ByUring<'s> {
     ring: IoUring,
+    sockets: &'s [UnixStream],
     again: Vec<usize>,
 }
 
-impl ByUring {
-    pub(super) fn new(_: &[UnixStream]) -> Option<ByUring> {
+impl ByUring<'_> {
+    pub(super) fn new(sockets: &[UnixStream]) -> Option<ByUring<'_>> {
         Some(ByUring {
+            sockets,
             ring: IoUring::new(1024).ok()?,
             again: (0..SOCKETS).collect(),
         })
     }
 }
 
-impl Watch for ByUring {
-    fn ready(&mut self, sockets: &[UnixStream], each: &mut dyn FnMut(usize)) {
+impl Watch for ByUring<'_> {
+    fn ready(&mut self, each: &mut dyn FnMut(usize)) {
         for at in self.again.drain(..) {
-            let fd = io_uring::types::Fd(sockets[at].as_raw_fd());
+            let fd = io_uring::types::Fd(self.sockets[at].as_raw_fd());
             let poll = io_uring::opcode::PollAdd::new(fd, libc::POLLIN as u32);
             // SAFETY: a poll has no buffer.
             unsafe {
