@@ -70,9 +70,8 @@
 //!   linked. The feature alone adds no symbol.
 //! - `sc`: issue the traps through the `sc` crate, on 64-bit x86_64, aarch64
 //!   and riscv64; elsewhere our own go on serving.
-//! - `std`: `From<Errno> for std::io::Error`, anything that is `AsFd` where a
-//!   descriptor is wanted, a reactor that threads share, `destroy_all`; with
-//!   `alloc`.
+//! - `std`: `From<Errno> for std::io::Error`, descriptors of all types that are
+//!   `AsFd`, a reactor that threads share, `destroy_all`; with `alloc`.
 #![no_std]
 // These architectures' `asm!` is not stable yet.
 #![cfg_attr(
