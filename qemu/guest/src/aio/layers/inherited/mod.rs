@@ -202,25 +202,17 @@ impl Children {
 
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
-    for (name, same, found) in [
-        (
-            "inherited queues",
-            "inherited queues, and the same name",
-            queue::run(things),
-        ),
-        (
-            "inherited scopes",
-            "inherited scopes, and the same name",
-            scope::run(things, false),
-        ),
-        (
-            "inherited reactors",
-            "inherited reactors, and the same name",
-            reactor::run(things),
-        ),
-    ] {
-        report(check, name, same, found);
-    }
+    let found = queue::run(things);
+    report(check, "inherited queues", "inherited queues' name", found);
+    let found = scope::run(things, true);
+    report(check, "inherited scopes", "inherited scopes' name", found);
+    let found = reactor::run(things, true);
+    report(
+        check,
+        "inherited reactors",
+        "inherited reactors' name",
+        found,
+    );
     // Kernels before 4.14 cannot wipe a page for a child.
     let name = "inherited by process id";
     let status = os::in_child(|| {
@@ -229,8 +221,8 @@ pub(super) fn run(check: &mut Check, things: &Things) {
         }
         let all = [
             queue::run(things),
-            scope::run(things, true),
-            reactor::run(things),
+            scope::run(things, false),
+            reactor::run(things, false),
         ];
         first_wrong(&all.map(|found| found.is_ok()))
     });

@@ -13,7 +13,9 @@ use super::{Children, Found, MOST, NOT_SET_UP, State, beside_own, first_wrong};
 use crate::aio::owned::{Owned, dropped};
 use crate::os;
 
-pub(super) fn run(things: &Things) -> Found {
+/// Where no page is `marked`, it is not certain that a process is a copy, and what
+/// is in flight stays so.
+pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
     let Ok(mut drained) = Drained::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
@@ -36,7 +38,7 @@ pub(super) fn run(things: &Things) -> Found {
                         dropped();
                         // SAFETY: the child ends without a look at its copies;
                         // the parent's are others.
-                        unsafe { ends(&reactor, tasks, state, uses) }
+                        unsafe { ends(&reactor, tasks, state, uses.then_some(marked)) }
                     })
                 });
                 children.add(number, child);
@@ -85,7 +87,8 @@ fn begin<'a, 'r>(
 }
 
 /// What a child does with a reactor: it turns it, polls all tasks and drops them,
-/// if it `uses` it at all, and drops it.
+/// if it is `used` at all, and drops it. What was in flight has ended, if the
+/// process is `marked` as a copy.
 ///
 /// # Safety
 /// Neither the reactor nor a future is used or dropped afterwards.
@@ -93,16 +96,18 @@ unsafe fn ends<'r>(
     reactor: &Reactor<'r, Owned>,
     mut tasks: Futures<'_, '_, 'r>,
     state: State,
-    uses: bool,
+    used: Option<bool>,
 ) -> usize {
     let mut right = [true; 3];
     let mut left = u32::from(state.staged);
-    if uses {
+    if let Some(marked) = used {
         let turned = reactor.turn();
         let staged = poll_at(tasks.as_mut(), MOST - 1).map(|done| done.result);
-        let mut pending = true;
+        let in_flight = marked.then_some(Err(Errno::OUTCOME_UNKNOWN));
+        let mut unknown = true;
         for at in 0..state.submitted() {
-            pending &= poll_at(tasks.as_mut(), at).is_none();
+            let done = poll_at(tasks.as_mut(), at).map(|done| done.result);
+            unknown &= done == in_flight;
             task_at(tasks.as_mut(), at).set(None);
         }
         right = [
@@ -111,14 +116,14 @@ unsafe fn ends<'r>(
                 Err(errno) => state.submitted() > 0 && errno == Errno::INVAL,
             },
             staged == state.staged.then_some(Err(Errno::INVAL)),
-            pending && dropped() == left,
+            unknown && dropped() == left,
         ];
         left = 0;
     }
     // SAFETY: by the caller's promise this is the one that is dropped.
     drop(unsafe { core::ptr::read(reactor) });
-    let [turned, staged, pending] = right;
-    first_wrong(&[turned, staged, pending, dropped() == left])
+    let [turned, staged, unknown] = right;
+    first_wrong(&[turned, staged, unknown, dropped() == left])
 }
 
 /// Whether everything of the parent's comes.

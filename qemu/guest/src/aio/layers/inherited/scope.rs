@@ -8,15 +8,14 @@ use super::super::{PIECE, Things, full, named, offset, piece};
 use super::{Children, Found, MOST, NOT_SET_UP, Own, RIGHT, State, first_wrong};
 use crate::os;
 
-/// `idle`: only those that the kernel was given nothing of. Where no mark says
-/// that a process is a copy, a scope with anything in flight cannot be left, and
-/// the process is aborted.
-pub(super) fn run(things: &Things, idle: bool) -> Found {
+/// Where no page is `marked`, it is not certain that a process is a copy: a scope
+/// with anything in flight cannot be left there, and the process is aborted.
+pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
     let Ok(mut drained) = Drained::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
     };
-    let states = State::all().filter(|(_, state)| !idle || state.submitted() == 0);
+    let states = State::all().filter(|(_, state)| marked || state.submitted() == 0);
     for (number, state) in states {
         for waits in [false, true] {
             let name;
