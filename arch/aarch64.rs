@@ -4,14 +4,18 @@
 //! - Number: `x8`.
 //! - Arguments: `x0` to `x5`.
 //! - Result: `x0`; −4095 to −1 is an error.
-//! - Clobbers: no general register and no flag. Where the program may use
-//!   SVE, a system call zeroes `p0` to `p15`, `ffr` and the vectors beyond
-//!   their low 128 bits.
+//! - Clobbers: no general register and no flag. Of SVE, a system call keeps
+//!   the low 128 bits of each vector and loses the rest, `p0` to `p15` and
+//!   `ffr`. `asm!` has no name for a part of a vector, so all of `v0` to `v31`
+//!   are named (`z0` to `z31` with them), and a function that holds a stub
+//!   saves `d8` to `d15`. `ffr` is not named: the compiler keeps no value in
+//!   it. SME: streaming mode, in which no Rust function is compiled, ends;
+//!   `za` and `zt0` are kept.
 //! - ILP32 (32-bit pointers) builds and links. No mainline kernel and no
 //!   emulator runs it: no number and no call is proven there.
 //! - Source: the kernel's `arch/arm64/kernel/entry.S`,
-//!   `Documentation/arch/arm64/sve.rst` ("System call behaviour") and
-//!   `include/uapi/asm-generic/unistd.h`.
+//!   `Documentation/arch/arm64/sve.rst` and `sme.rst` ("System call
+//!   behaviour"), and `include/uapi/asm-generic/unistd.h`.
 
 use super::{Facts, GENERIC_64, Numbers};
 
@@ -36,8 +40,8 @@ pub(crate) mod trap {
 
     /// One `svc`. Registers are 64 bits wide on ILP32 too, so arguments go in
     /// as `u64` (ILP32's are zero-extended) and the result is cut to `isize`.
-    /// A build that may keep values in SVE registers names all of them as
-    /// lost: an operand cannot be the upper part of a vector.
+    /// The SVE registers are named in every build: a caller may enable SVE for
+    /// one function, into which the stub is inlined.
     macro_rules! svc {
         // The kernel reads no argument; x0 only has to be an output.
         ($number:ident) => {
@@ -51,18 +55,6 @@ pub(crate) mod trap {
             // SAFETY: the caller vouches for the call itself. The operands
             // are all that the kernel reads and all that it changes (see the
             // top of this file); nothing is pushed.
-            #[cfg(not(target_feature = "sve"))]
-            unsafe {
-                asm!(
-                    "svc #0",
-                    in("x8") $number as u64,
-                    inlateout("x0") $first as u64 => result,
-                    $(in($register) $argument as u64,)*
-                    options(nostack),
-                );
-            }
-            // SAFETY: as above, with what SVE loses added.
-            #[cfg(target_feature = "sve")]
             unsafe {
                 asm!(
                     "svc #0",
@@ -81,7 +73,6 @@ pub(crate) mod trap {
                     lateout("p4") _, lateout("p5") _, lateout("p6") _, lateout("p7") _,
                     lateout("p8") _, lateout("p9") _, lateout("p10") _, lateout("p11") _,
                     lateout("p12") _, lateout("p13") _, lateout("p14") _, lateout("p15") _,
-                    lateout("ffr") _,
                     options(nostack),
                 );
             }

@@ -69,7 +69,9 @@
 //! - `rt`: `entry!` makes a static binary of a `main`, with nothing else
 //!   linked. The feature alone adds no symbol.
 //! - `sc`: issue the traps through the `sc` crate, on 64-bit x86_64, aarch64
-//!   and riscv64; elsewhere our own go on serving.
+//!   and riscv64; elsewhere our own go on serving. On aarch64 and riscv64 each
+//!   is behind a function call: its stubs do not name the vector registers that
+//!   a system call destroys.
 //! - `std`: `From<Errno> for std::io::Error`, descriptors of all types that are
 //!   `AsFd`, a reactor that threads share, `destroy_all`; with `alloc`.
 #![no_std]

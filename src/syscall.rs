@@ -2,8 +2,9 @@
 //!
 //! `usize` in, `isize` out, in the kernel's own convention whatever the
 //! architecture's is: −4095 to −1 is a negated error number. Each function is
-//! inlined to the bare trap. [`Errno::check`](crate::Errno::check) sorts the
-//! result. Where the target has no Linux under it, every call returns −ENOSYS.
+//! inlined to the bare trap (with the feature `sc` on aarch64 and riscv64, to a
+//! call of it). [`Errno::check`](crate::Errno::check) sorts the result. Where the
+//! target has no Linux under it, every call returns −ENOSYS.
 //!
 //! ```
 //! # #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {

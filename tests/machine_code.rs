@@ -4,57 +4,209 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The instructions of one function of tests/fixtures/machine_code.rs, in a
-/// release build. The manifest is written here, so that the build leaves
-/// nothing among the sources.
-fn instructions(function: &str) -> Vec<String> {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machine-code");
-    let target = home.join("target");
-    let _ = std::fs::remove_dir_all(target.join("release"));
-    std::fs::create_dir_all(&home).unwrap();
-    let manifest = home.join("Cargo.toml");
-    let text = format!(
-        "[workspace]\n\
-         [package]\nname = \"machine-code\"\nedition = \"2024\"\n\
-         [lib]\npath = {:?}\n\
-         [dependencies]\nlinux-aio = {{ path = {library:?} }}\n",
-        library.join("tests/fixtures/machine_code.rs"),
-    );
-    std::fs::write(&manifest, text).unwrap();
-    // With the library's own lock file nothing has to be fetched.
-    let _ = std::fs::copy(library.join("Cargo.lock"), home.join("Cargo.lock"));
-    let status = Command::new(env!("CARGO"))
-        .args(["rustc", "--quiet", "--release", "--manifest-path"])
-        .arg(&manifest)
-        .arg("--target-dir")
-        .arg(&target)
-        .args(["--", "--emit=asm", "-Ccodegen-units=1"])
-        .status();
-    assert!(status.unwrap().success());
-    let deps = std::fs::read_dir(target.join("release/deps")).unwrap();
-    let asm = deps
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|end| end == "s"))
+/// A fixture of `tests/fixtures` with the library, for one target.
+struct Fixture<'a> {
+    name: &'a str,
+    /// Another target than the host's: its `core` is built, too.
+    target: Option<&'a str>,
+    /// One of the library's.
+    feature: Option<&'a str>,
+    flags: &'a [&'a str],
+}
+
+impl Fixture<'_> {
+    /// Its assembly in a release build. Manifest and source are written under
+    /// target/: the build leaves nothing among the sources, and the source is
+    /// always newer than what was built before.
+    fn assembly(&self) -> String {
+        let library = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("machine-code")
+            .join(self.target.unwrap_or("host"))
+            .join(self.feature.unwrap_or("own"));
+        std::fs::create_dir_all(&home).unwrap();
+        let (manifest, asm) = (home.join("Cargo.toml"), home.join("asm.s"));
+        let features: Vec<&str> = self.feature.into_iter().collect();
+        let text = format!(
+            "[workspace]\n\
+             [package]\nname = {:?}\nedition = \"2024\"\n\
+             [lib]\npath = \"lib.rs\"\n\
+             [dependencies]\nlinux-aio = {{ path = {library:?}, features = {features:?} }}\n",
+            self.name
+        );
+        std::fs::write(&manifest, text).unwrap();
+        let source = format!("tests/fixtures/{}.rs", self.name);
+        let source = std::fs::read(library.join(source)).unwrap();
+        std::fs::write(home.join("lib.rs"), source).unwrap();
+        // With the library's own lock file nothing has to be fetched.
+        let _ = std::fs::copy(library.join("Cargo.lock"), home.join("Cargo.lock"));
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["rustc", "--quiet", "--release", "--manifest-path"]);
+        cargo.arg(&manifest);
+        cargo.arg("--target-dir").arg(home.with_file_name("target"));
+        if let Some(target) = self.target {
+            cargo.args(["--target", target, "-Zbuild-std=core"]);
+            cargo.env("RUSTC_BOOTSTRAP", "1").envs(core_sources());
+        }
+        cargo.args(["--", "-Ccodegen-units=1"]).args(self.flags);
+        cargo.arg(format!("--emit=asm={}", asm.display()));
+        assert!(cargo.status().unwrap().success());
+        std::fs::read_to_string(asm).unwrap()
+    }
+
+    /// The instructions of one of its functions.
+    fn instructions(&self, function: &str) -> Vec<String> {
+        let label = format!("{function}:");
+        self.assembly()
+            .lines()
+            .skip_while(|line| *line != label)
+            .skip(1)
+            .take_while(|line| !line.starts_with(".Lfunc_end"))
+            .map(str::trim)
+            .filter(|line| !line.starts_with(['.', '#', '/']) && !line.is_empty())
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    }
+}
+
+/// What tells cargo of a compiler and its library's sources, as `cargo qemu`
+/// finds them.
+fn core_sources() -> [(&'static str, String); 2] {
+    let output = Command::new(env!("CARGO"))
+        .args(["qemu", "library"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
         .unwrap();
-    let asm = std::fs::read_to_string(asm).unwrap();
-    let label = format!("{function}:");
-    asm.lines()
-        .skip_while(|line| *line != label)
-        .skip(1)
-        .take_while(|line| !line.starts_with(".Lfunc_end"))
-        .map(str::trim)
-        .filter(|line| !line.starts_with(['.', '#']) && !line.is_empty())
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect()
+    assert!(output.status.success(), "{output:?}");
+    let output = String::from_utf8(output.stdout).unwrap();
+    let ["library=", library, " compiler=", compiler, _] =
+        output.split('\'').collect::<Vec<_>>()[..]
+    else {
+        panic!("{output}");
+    };
+    // The first is cargo's own test hook: no change in the toolchain's folder.
+    [
+        ("__CARGO_TESTS_ONLY_SRC_ROOT", library.to_owned()),
+        ("RUSTC", compiler.to_owned()),
+    ]
 }
 
 #[test]
 fn io_destroy_is_number_trap_and_result() {
+    let fixture = Fixture {
+        name: "machine_code",
+        target: None,
+        feature: None,
+        flags: &[],
+    };
     assert_eq!(
-        instructions("result_of_destroy"),
+        fixture.instructions("result_of_destroy"),
         ["movl $207, %eax", "syscall", "retq"]
     );
+}
+
+/// The vector registers that an instruction reads and writes. The names of its
+/// parts all mean the register.
+struct Vectors {
+    read: Vec<String>,
+    written: Vec<String>,
+}
+
+impl Vectors {
+    fn of(instruction: &str, is_aarch64: bool) -> Vectors {
+        let (mnemonic, operands) = instruction.split_once(' ').unwrap_or((instruction, ""));
+        let kinds = if is_aarch64 { "bhsdqvzp" } else { "v" };
+        let register = |word: &str| -> Option<String> {
+            let number = word.strip_prefix(|kind| kinds.contains(kind))?;
+            number.parse::<u8>().ok()?;
+            let kind = if word.starts_with('p') { 'p' } else { 'v' };
+            Some(format!("{kind}{number}"))
+        };
+        let words = || operands.split(|c: char| !c.is_alphanumeric());
+        let first = words().find(|word| !word.is_empty());
+        let all: Vec<String> = words().filter_map(register).collect();
+        let stores = if is_aarch64 {
+            mnemonic.starts_with("st")
+        } else {
+            // `vse64.v`, `vs2r.v`; not `vsrl.vi`.
+            let width = mnemonic.trim_start_matches("vse").trim_start_matches("vs");
+            width.starts_with(|c: char| c.is_ascii_digit())
+        };
+        let written = match mnemonic {
+            _ if stores || first.and_then(register).is_none() => 0,
+            "ldp" => 2,
+            _ => 1,
+        };
+        let (written, read) = all.split_at(written);
+        let mut read = read.to_vec();
+        // Under a mask that merges, the rest of the destination stays.
+        if operands.contains("/m") {
+            read.extend_from_slice(written);
+        }
+        Vectors {
+            read,
+            written: written.to_vec(),
+        }
+    }
+}
+
+/// The vector registers whose values are kept across the trap, or across the
+/// call that stands for it, in a function without branches: those that are
+/// read after it and were not written since.
+fn kept_in_vectors(instructions: &[String], is_aarch64: bool) -> Vec<String> {
+    let traps = ["svc", "ecall", "bl", "call"];
+    let is_trap = |line: &&String| traps.contains(&line.split(' ').next().unwrap());
+    assert_eq!(instructions.iter().filter(is_trap).count(), 1);
+    let after = instructions
+        .iter()
+        .skip_while(|line| !is_trap(line))
+        .skip(1);
+    let (mut kept, mut written) = (Vec::new(), Vec::new());
+    for line in after {
+        let vectors = Vectors::of(line, is_aarch64);
+        let old = vectors
+            .read
+            .into_iter()
+            .filter(|one| !written.contains(one));
+        kept.extend(old);
+        written.extend(vectors.written);
+    }
+    assert!(!written.is_empty(), "no vectors: {instructions:?}");
+    kept.sort();
+    kept.dedup();
+    kept
+}
+
+/// A function that enables vectors for itself alone inlines the stubs, which
+/// the library was compiled without those: they must name all that a system
+/// call destroys. Those of the crate `sc` do not, and are called.
+fn no_vector_is_kept(target: &str, flags: &[&str]) {
+    for feature in [None, Some("sc")] {
+        let fixture = Fixture {
+            name: "vectors",
+            target: Some(target),
+            feature,
+            flags,
+        };
+        let instructions = fixture.instructions("across_a_call");
+        let kept = kept_in_vectors(&instructions, target.starts_with("aarch64"));
+        assert!(
+            kept.is_empty(),
+            "feature {feature:?}: {kept:?} are kept in\n{instructions:#?}"
+        );
+    }
+}
+
+#[test]
+fn no_sve_register_is_kept_across_a_call() {
+    // So that arrays of a fixed size become vectors of SVE.
+    let flags = ["-Cllvm-args=-aarch64-sve-vector-bits-min=256"];
+    no_vector_is_kept("aarch64-unknown-linux-gnu", &flags);
+}
+
+#[test]
+fn no_riscv_vector_is_kept_across_a_call() {
+    no_vector_is_kept("riscv64gc-unknown-linux-gnu", &[]);
 }
 
 /// Builds an example of this crate.
