@@ -6,13 +6,15 @@
 //! - Arguments: `r0` to `r5`.
 //! - Result: `r0`; −4095 to −1 is an error.
 //! - Clobbers: none; the kernel gives back every other register and the flags.
+//!   It saves the VFP and NEON registers whole before it uses them itself.
 //! - In Thumb code `r7` is the frame pointer and cannot be an operand, and the
 //!   mode is hidden from `cfg`: the stubs keep it in `r12` around the trap.
 //!   Nothing is pushed, and the instructions are the same from ARMv4T's ARM
 //!   and Thumb code to Thumb-2 (`movs` where `mov` between low registers is
 //!   not in all of them).
 //! - Source: the kernel's `arch/arm/kernel/entry-common.S` (`vector_swi`,
-//!   `ret_fast_syscall`), `entry-header.S` and `arch/arm/tools/syscall.tbl`.
+//!   `ret_fast_syscall`), `entry-header.S`, `arch/arm/vfp/vfpmodule.c`
+//!   (`kernel_neon_begin`) and `arch/arm/tools/syscall.tbl`.
 
 use super::{BaseNumbers, Facts, Numbers};
 

@@ -8,11 +8,13 @@
 //! - Result: `r0`; −4095 to −1 is an error. A number beyond the kernel's table
 //!   is none: the first argument comes back. Of ours that is
 //!   io_pgetevents_time64, before Linux 5.1.
-//! - Clobbers: none; the kernel gives back every other register.
+//! - Clobbers: none; the kernel gives back every other register. It uses no
+//!   floating-point or VDSP register, and saves them when it switches.
 //! - Nothing here has a linker or an emulator for it: it was compiled, and its
 //!   bytes were read.
 //! - Source: the kernel's `arch/csky/kernel/entry.S` (`csky_systemcall`),
-//!   `arch/csky/abiv2/inc/abi/entry.h` and `include/uapi/asm-generic/unistd.h`.
+//!   `arch/csky/abiv2/inc/abi/entry.h`, `arch/csky/abiv2/fpu.c`
+//!   (`save_to_user_fp`) and `include/uapi/asm-generic/unistd.h`.
 
 use super::{Facts, GENERIC_32, Numbers};
 

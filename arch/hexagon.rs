@@ -6,9 +6,12 @@
 //! - Number: `r6`.
 //! - Arguments: `r0` to `r5`.
 //! - Result: `r0`; −4095 to −1 is an error.
-//! - Clobbers: none; the kernel gives back every other register.
-//! - Source: the kernel's `arch/hexagon/kernel/vm_entry.S` and `traps.c`
-//!   (`do_trap0`), `include/uapi/asm-generic/unistd.h`.
+//! - Clobbers: none; the kernel gives back every other register. HVX's it
+//!   neither uses nor saves, not even when it switches between threads: a
+//!   second thread with HVX changes them at any instruction, and no clobber
+//!   helps.
+//! - Source: the kernel's `arch/hexagon/kernel/vm_entry.S`, `vm_switch.S` and
+//!   `traps.c` (`do_trap0`), `include/uapi/asm-generic/unistd.h`.
 
 use super::{Facts, GENERIC_32, Numbers};
 

@@ -13,7 +13,7 @@
 //!   the stub negates it. The caller so sees −4095 to −1 as everywhere.
 //! - Clobbers: `$1`, `$3`, `$7` to `$15`, `$24`, `$25`, `hi`, `lo`. The kernel
 //!   gives back `$4` to `$6`, `$16` to `$23`, the registers of stack and frame,
-//!   and floating point. `asm!` cannot name `$1`, `hi` and `lo`, in which LLVM
+//!   floating point, MSA's vectors and DSP's `$ac1` to `$ac3`. `asm!` cannot name `$1`, `hi` and `lo`, in which LLVM
 //!   keeps values as in any other register (`$1` is the assembler's to GCC
 //!   alone), so the stubs keep them in three registers that the kernel gives
 //!   back. Release 6 has neither `hi` nor `lo`. QEMU's user mode changes none
@@ -21,7 +21,8 @@
 //! - Source: the kernel's `arch/mips/kernel/scall32-o32.S` and
 //!   `scall64-n64.S`, `entry.S` (`restore_partial`, and `restore_all`, which
 //!   loads what was never saved), `arch/mips/include/asm/stackframe.h`
-//!   (`SAVE_SOME`, `RESTORE_SOME`) and `arch/mips/kernel/syscalls/*.tbl`.
+//!   (`SAVE_SOME`, `RESTORE_SOME`), `switch_to.h` (`lose_fpu_inatomic`,
+//!   `__save_dsp`) and `arch/mips/kernel/syscalls/*.tbl`.
 
 use super::{BaseNumbers, Facts, Numbers};
 

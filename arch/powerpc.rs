@@ -9,11 +9,15 @@
 //!   error number, positive, and the stub negates it. The caller so sees
 //!   −4095 to −1 as everywhere.
 //! - Clobbers: `r0`, `r4` to `r12`, `cr0`, `ctr`, `xer`. The kernel gives back
-//!   `lr`, the other condition fields, and the floating-point, vector and
-//!   control registers; it touches no part of the caller's stack frame.
+//!   `lr`, the other condition fields, and the floating-point, vector
+//!   (AltiVec, VSX) and control registers; it touches no part of the caller's
+//!   stack frame. SPE's upper halves of the general registers are kept, too:
+//!   the kernel saves them before it uses SPE or switches to another thread.
+//!   MMA's accumulators lie over VSX registers, and Rust has no type for them.
 //! - Source: the kernel's `Documentation/arch/powerpc/syscall64-abi.rst`,
 //!   `arch/powerpc/kernel/interrupt_64.S` (which zeroes exactly these),
-//!   `entry_32.S` and `arch/powerpc/kernel/syscalls/syscall.tbl`.
+//!   `entry_32.S`, `process.c` (`giveup_all`) and
+//!   `arch/powerpc/kernel/syscalls/syscall.tbl`.
 
 use super::{BaseNumbers, Facts, Numbers};
 

@@ -6,8 +6,9 @@
 //! - Result: `a0`; −4095 to −1 is an error.
 //! - Clobbers: no other integer or floating-point register. The vector
 //!   registers and their state are lost across a system call (the kernel
-//!   discards them on purpose since 6.5), so all 32 are named; the compiler
-//!   takes `vl` and `vtype` as lost across any `asm!`.
+//!   discards them on purpose since 6.5), so all 32 are named, in every build:
+//!   a caller may enable V for one function. The compiler takes `vl`, `vtype`
+//!   and `vxsat` as lost across any `asm!`.
 //! - Source: the kernel's `arch/riscv/kernel/entry.S`,
 //!   `Documentation/arch/riscv/vector.rst` and
 //!   `include/uapi/asm-generic/unistd.h`.

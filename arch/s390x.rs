@@ -7,9 +7,11 @@
 //! - Arguments: `%r2` to `%r7`.
 //! - Result: `%r2`; −4095 to −1 is an error.
 //! - Clobbers: none; every other register is given back, the condition code
-//!   too.
+//!   too. The kernel saves the vector registers whole before it uses them
+//!   itself.
 //! - Source: the kernel's `arch/s390/kernel/entry.S` (`system_call`),
-//!   `arch/s390/kernel/syscall.c` and `arch/s390/kernel/syscalls/syscall.tbl`.
+//!   `arch/s390/kernel/syscall.c`, `arch/s390/kernel/fpu.c` (`__kernel_fpu_begin`) and
+//!   `arch/s390/kernel/syscalls/syscall.tbl`.
 
 use super::{BaseNumbers, Facts, Numbers};
 

@@ -14,7 +14,8 @@
 //!   condition codes across `asm!` (LLVM 22 does not know them as a clobber),
 //!   so the stubs give them back. glibc and the kernel's own vDSO call floating
 //!   point lost too, for which `asm!` has no names: Linux 2.4 lost it, today's
-//!   entry saves it (`TI_FPDEPTH`).
+//!   kernel saves it, `%gsr` and what VIS uses of it included, before it uses it
+//!   itself (`VISsave`, by `TI_FPDEPTH`).
 //! - Source: the kernel's `arch/sparc/kernel/syscalls.S` (`ret_sys_call`),
 //!   `etrap_64.S`, `rtrap_64.S`, `entry.S`,
 //!   `arch/sparc/lib/VISsave.S` and `arch/sparc/kernel/syscalls/syscall.tbl`.

@@ -5,7 +5,7 @@
 //! - Arguments: `ebx`, `ecx`, `edx`, `esi`, `edi`, `ebp`.
 //! - Result: `eax`; −4095 to −1 is an error.
 //! - Clobbers: none; the interrupt gate gives back every other register and
-//!   the flags.
+//!   the flags. Vectors and AMX tiles are kept as on x86_64.
 //! - `esi` and `ebp` belong to the compiler (base and frame pointer) and
 //!   cannot be operands: the stubs swap them in and back around the trap.
 //!   Six arguments and the number fill all seven registers, so the last stubs

@@ -5,9 +5,12 @@
 //! - Arguments: `rdi`, `rsi`, `rdx`, `r10`, `r8`, `r9`.
 //! - Result: `rax`; −4095 to −1 is an error.
 //! - Clobbers: `rcx` (return address) and `r11` (flags), written by the
-//!   instruction itself; every other register is given back.
+//!   instruction itself; every other register is given back, vectors (up to
+//!   AVX-512) and AMX tiles too: the kernel saves them whole before it uses
+//!   the unit or switches to another thread.
 //! - Stack: no red zone is touched; the kernel runs on its own stack.
-//! - Source: the kernel's `arch/x86/entry/entry_64.S` and
+//! - Source: the kernel's `arch/x86/entry/entry_64.S`,
+//!   `arch/x86/kernel/fpu/core.c` (`kernel_fpu_begin`) and
 //!   `arch/x86/entry/syscalls/syscall_64.tbl`; System V ABI, A.2.1.
 //!
 //! On x32, io_setup and io_submit are the compat calls (32-bit context and
