@@ -26,6 +26,11 @@
     ),
     feature(asm_experimental_arch)
 )]
+// Enabling V for one function is not, either.
+#![cfg_attr(
+    any(target_arch = "riscv32", target_arch = "riscv64"),
+    feature(riscv_target_feature)
+)]
 
 use linux_aio::rt::Process;
 
@@ -42,6 +47,12 @@ mod nr;
 mod numbers;
 mod os;
 mod registers;
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "riscv32",
+    target_arch = "riscv64"
+))]
+mod scalable;
 mod stubs;
 mod threads;
 
@@ -67,6 +78,12 @@ fn conform(check: &mut check::Check, process: Process) {
     errors::run(check);
     numbers::run(check);
     registers::run(check);
+    #[cfg(any(
+        target_arch = "aarch64",
+        target_arch = "riscv32",
+        target_arch = "riscv64"
+    ))]
+    scalable::run(check, process);
     threads::run(check);
     aio::run(check, process);
 }

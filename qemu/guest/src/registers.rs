@@ -12,7 +12,8 @@
 //!
 //! Not reached: the compiler's own registers (stack, frame, global, thread),
 //! lanes of vectors beyond 128 bits, and vectors at all where the language has
-//! no stable type for them. Single floats lie in the same registers as doubles.
+//! no stable type for them (for SVE and V, see [`scalable`](crate::scalable)).
+//! Single floats lie in the same registers as doubles.
 //! And QEMU's user mode changes nothing but the result and the error flag: what
 //! else a kernel may change, only a kernel shows.
 
