@@ -69,9 +69,16 @@ impl Fixture<'_> {
     }
 }
 
-/// What tells cargo of a compiler and its library's sources, as `cargo qemu`
-/// finds them.
-fn core_sources() -> [(&'static str, String); 2] {
+/// Cargo's own test hook for the sources of Rust's library: it leaves the
+/// toolchain's folder as it is.
+const SOURCES: &str = "__CARGO_TESTS_ONLY_SRC_ROOT";
+
+/// The variables with which cargo builds `core`: the sources and their
+/// compiler, as `cargo qemu` finds them. None, if the environment has them.
+fn core_sources() -> Vec<(&'static str, String)> {
+    if std::env::var_os(SOURCES).is_some() {
+        return Vec::new();
+    }
     let output = Command::new(env!("CARGO"))
         .args(["qemu", "library"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -84,9 +91,8 @@ fn core_sources() -> [(&'static str, String); 2] {
     else {
         panic!("{output}");
     };
-    // The first is cargo's own test hook: no change in the toolchain's folder.
-    [
-        ("__CARGO_TESTS_ONLY_SRC_ROOT", library.to_owned()),
+    vec![
+        (SOURCES, library.to_owned()),
         ("RUSTC", compiler.to_owned()),
     ]
 }
