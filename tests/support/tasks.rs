@@ -153,19 +153,21 @@ impl<'a> Executor<'a> {
 /// time.
 pub(crate) fn await_eventfd(eventfd: &impl AsRawFd) -> u64 {
     let deadline = Instant::now() + LONG;
-    loop {
-        let mut wanted = libc::pollfd {
-            fd: eventfd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one structure, which may be written.
-        let ready = unsafe { libc::poll(&raw mut wanted, 1, 100) };
-        if ready == 1 {
-            return read_eventfd(eventfd);
-        }
+    while !is_readable(eventfd, 100) {
         assert!(Instant::now() < deadline, "the eventfd stays silent");
     }
+    read_eventfd(eventfd)
+}
+
+/// Whether a descriptor is readable within so many milliseconds.
+pub(crate) fn is_readable(fd: &impl AsRawFd, milliseconds: i32) -> bool {
+    let mut wanted = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one structure, which may be written.
+    unsafe { libc::poll(&raw mut wanted, 1, milliseconds) == 1 }
 }
 
 /// An eventfd's counter, which is 0 afterwards.

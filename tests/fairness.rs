@@ -1,0 +1,485 @@
+//! Tasks that wait for a free slot get one in the order in which they came,
+//! whatever executor polls them, and whatever becomes of those before them.
+#![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::cell::Cell;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::Waker;
+use std::time::Instant;
+
+use linux_aio::Wait;
+use linux_aio::buffer::AlignedBox;
+use linux_aio::op::{Op, Poll, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
+use support::TempFile;
+use support::tasks::{
+    Counter, Executor, LONG, Order, await_eventfd, is_readable, poll, read_eventfd, yield_now,
+};
+
+type Bytes = AlignedBox<4096>;
+type Place = ReactorSlot<Bytes>;
+
+/// When the executor looks at what has completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drive {
+    /// By a turn after every poll.
+    Turn,
+    /// By a blocking wait, when no task is woken.
+    Wait,
+    /// By a turn when the eventfd is readable, and not before no task is woken.
+    Eventfd,
+}
+
+const DRIVES: [Drive; 3] = [Drive::Turn, Drive::Wait, Drive::Eventfd];
+
+/// What the tasks await.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Has completed when it is submitted.
+    Read,
+    /// As well.
+    Ready,
+    /// Completes later.
+    Direct,
+}
+
+/// What the operations are on.
+struct Stage {
+    file: TempFile,
+    direct: std::fs::File,
+    pipe: (OwnedFd, OwnedFd),
+    eventfd: OwnedFd,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let file = TempFile::with(&[7; 4096]);
+        Stage {
+            direct: file.direct(),
+            file,
+            pipe: support::pipe(),
+            eventfd: support::eventfd(),
+        }
+    }
+
+    fn reactor<'r, L: Lock>(
+        &'r self,
+        slots: &'r mut [Place],
+        batched: bool,
+    ) -> Reactor<'r, Bytes, L> {
+        let reactor = Reactor::new(slots).unwrap().eventfd(&self.eventfd);
+        if batched { reactor.batched() } else { reactor }
+    }
+
+    fn op(&self, kind: Kind) -> Op<'_, Bytes> {
+        let buffer = || AlignedBox::zeroed(4096).unwrap();
+        match kind {
+            Kind::Read => Read::new(&self.file.file, buffer()).into(),
+            Kind::Ready => Poll::new(&self.pipe.1, PollMask::OUT).into(),
+            Kind::Direct => Read::new(&self.direct, buffer()).into(),
+        }
+    }
+
+    /// An operation that never completes.
+    fn never(&self) -> Op<'_, Bytes> {
+        Poll::new(&self.pipe.0, PollMask::IN).into()
+    }
+
+    /// Polls the woken tasks until `over`.
+    fn drive(
+        &self,
+        executor: &mut Executor<'_>,
+        reactor: &Reactor<'_, Bytes>,
+        drive: Drive,
+        mut over: impl FnMut(&Executor<'_>) -> bool,
+    ) {
+        let deadline = Instant::now() + LONG;
+        while !over(executor) {
+            assert!(Instant::now() < deadline, "no progress");
+            let polled = executor.poll_one();
+            match drive {
+                Drive::Turn => drop(reactor.turn().unwrap()),
+                _ if polled => {}
+                Drive::Wait => drop(reactor.wait(Wait::new()).unwrap()),
+                Drive::Eventfd => {
+                    await_eventfd(&self.eventfd);
+                    reactor.turn().unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// One operation after the other, for ever.
+async fn repeat<'r, L: Lock>(
+    reactor: &Reactor<'r, Bytes, L>,
+    op: impl Fn() -> Op<'r, Bytes>,
+    yields: bool,
+    done: impl Fn(),
+) {
+    loop {
+        reactor.run(op()).await.result.unwrap();
+        done();
+        if yields {
+            yield_now().await;
+        }
+    }
+}
+
+/// Runs `tasks` looping tasks on `slots` slots until all of them have had
+/// `rounds` operations; `check` looks at the counts after each poll.
+fn loop_tasks(
+    (slots, tasks, rounds): (usize, usize, usize),
+    (order, drive, kind, batched): (Order, Drive, Kind, bool),
+    check: impl Fn(&[usize]),
+) {
+    // What completes at its first poll would keep the executor.
+    let yields = !batched && kind != Kind::Direct;
+    let stage = Stage::new();
+    let mut slots: Vec<Place> = (0..slots).map(|_| Place::NEW).collect();
+    let reactor = stage.reactor(&mut slots, batched);
+    let counts: Vec<_> = (0..tasks).map(|_| Cell::new(0_usize)).collect();
+    let mut executor = Executor::new(order);
+    for count in &counts {
+        let op = || stage.op(kind);
+        let done = || count.set(count.get() + 1);
+        executor.spawn(repeat(&reactor, op, yields, done));
+    }
+    stage.drive(&mut executor, &reactor, drive, |_| {
+        let now: Vec<_> = counts.iter().map(Cell::get).collect();
+        check(&now);
+        now.iter().all(|&count| count >= rounds)
+    });
+    drop(executor);
+    // Tens of milliseconds less than dropping it.
+    let context = reactor.into_drained().unwrap().into_context();
+    let _ = context.into_raw();
+}
+
+fn every_case(mut case: impl FnMut((usize, usize), (Drive, Kind, bool))) {
+    for (slots, tasks) in [(1, 2), (1, 5), (2, 3), (2, 8), (4, 5), (4, 9), (3, 20)] {
+        for drive in DRIVES {
+            for kind in [Kind::Read, Kind::Ready, Kind::Direct] {
+                for batched in [false, true] {
+                    case((slots, tasks), (drive, kind, batched));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tasks_of_a_fifo_executor_stay_within_a_round() {
+    every_case(|(slots, tasks), (drive, kind, batched)| {
+        let case = (Order::Fifo, drive, kind, batched);
+        loop_tasks((slots, tasks, 20), case, |counts| {
+            let (least, most) = (counts.iter().min(), counts.iter().max());
+            let apart = most.unwrap() - least.unwrap();
+            // A disk may take its time for a read.
+            let limit = if kind == Kind::Direct { 100 } else { 1 };
+            assert!(apart <= limit, "{slots} slots, {case:?}: {counts:?}");
+        });
+    });
+}
+
+#[test]
+fn no_order_of_the_executor_starves_a_task() {
+    for order in [Order::Lifo, Order::Random(1), Order::Random(2)] {
+        every_case(|(slots, tasks), (drive, kind, batched)| {
+            let case = (order, drive, kind, batched);
+            let yields = !batched && kind != Kind::Direct;
+            if matches!(order, Order::Lifo) && (yields || drive == Drive::Turn) {
+                // The task that was woken last keeps the executor to itself.
+                return;
+            }
+            loop_tasks((slots, tasks, 5), case, |counts| {
+                let most = *counts.iter().max().unwrap();
+                assert!(most < 1000, "{slots} slots, {case:?}: {counts:?}");
+            });
+        });
+    }
+}
+
+/// Three threads with four tasks each, on four slots. Each turns when it has
+/// nothing else to do; or a fourth thread does, when the eventfd is readable.
+#[test]
+fn tasks_of_several_threads_all_get_on() {
+    const THREADS: usize = 3;
+    const TASKS: usize = 4;
+    for kind in [Kind::Read, Kind::Ready, Kind::Direct] {
+        for (batched, by_eventfd) in [(false, false), (true, false), (false, true), (true, true)] {
+            let stage = Stage::new();
+            let mut slots: Vec<Place> = (0..4).map(|_| Place::NEW).collect();
+            let reactor = stage.reactor::<Shared>(&mut slots, batched);
+            let (stage, reactor) = (&stage, &reactor);
+            let counts: Vec<_> = (0..THREADS * TASKS).map(|_| AtomicUsize::new(0)).collect();
+            let is_over = || counts.iter().all(|count| count.load(SeqCst) >= 30);
+            std::thread::scope(|threads| {
+                if by_eventfd {
+                    threads.spawn(|| {
+                        while !is_over() {
+                            if is_readable(&stage.eventfd, 10) {
+                                read_eventfd(&stage.eventfd);
+                                reactor.turn().unwrap();
+                            }
+                        }
+                    });
+                }
+                for counts in counts.chunks(TASKS) {
+                    threads.spawn(move || {
+                        let mut executor = Executor::new(Order::Fifo);
+                        for count in counts {
+                            let done = || _ = count.fetch_add(1, SeqCst);
+                            executor.spawn(repeat(reactor, || stage.op(kind), true, done));
+                        }
+                        let deadline = Instant::now() + LONG;
+                        while !is_over() {
+                            assert!(Instant::now() < deadline, "{kind:?}: no progress");
+                            if executor.poll_one() {
+                                continue;
+                            }
+                            if !by_eventfd {
+                                reactor.turn().unwrap();
+                            }
+                            std::thread::yield_now();
+                        }
+                    });
+                }
+            });
+        }
+    }
+}
+
+/// What a waiter does that is not to be counted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is leaked before its slot is free.
+    LeakedWaiting,
+    /// It is leaked when it was woken for its slot.
+    LeakedCalled,
+    /// It is not polled any more; but it is once everybody else has finished.
+    Late,
+}
+
+/// A poll that never ends has the one slot, or one of two; others wait before
+/// and behind those that never take the slots that are given to them.
+#[test]
+fn the_slot_of_a_waiter_that_does_not_come_goes_to_the_next() {
+    for fate in [Fate::LeakedWaiting, Fate::LeakedCalled, Fate::Late] {
+        for (slots, absent, drive) in [1, 2]
+            .into_iter()
+            .flat_map(|slots| [1, 2, 5].map(|absent| (slots, absent)))
+            .flat_map(|(slots, absent)| DRIVES.map(|drive| (slots, absent, drive)))
+        {
+            for batched in [false, true] {
+                pass_slots_on((slots, absent), fate, drive, batched);
+            }
+        }
+    }
+}
+
+fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batched: bool) {
+    let stage = Stage::new();
+    let mut slots: Vec<Place> = (0..slots).map(|_| Place::NEW).collect();
+    let count = slots.len();
+    let reactor = stage.reactor(&mut slots, batched);
+    let mut holders: Vec<_> = (0..count)
+        .map(|_| {
+            let mut never = Box::pin(reactor.run(stage.never()));
+            assert!(poll(never.as_mut(), Waker::noop()).is_none());
+            never
+        })
+        .collect();
+    let mut absent: Vec<_> = (0..absent)
+        .map(|_| {
+            let (counter, waker) = Counter::new();
+            let mut waiter = Box::pin(reactor.run(stage.op(Kind::Read)));
+            assert!(poll(waiter.as_mut(), &waker).is_none());
+            (waiter, counter)
+        })
+        .collect();
+    if fate == Fate::LeakedWaiting {
+        absent.drain(..).for_each(std::mem::forget);
+    }
+    let mut executor = Executor::new(Order::Fifo);
+    for _ in 0..3 {
+        executor.spawn(async {
+            for _ in 0..3 {
+                let done = reactor.run(stage.op(Kind::Read)).await;
+                assert_eq!(done.result, Ok(4096));
+            }
+        });
+    }
+    // They wait behind those that do not come.
+    while executor.poll_one() {}
+    assert_eq!(executor.left(), 3);
+    drop(holders.pop());
+    stage.drive(&mut executor, &reactor, drive, |executor| {
+        if fate == Fate::LeakedCalled {
+            let is_called = |(_, counter): &(_, Arc<Counter>)| counter.count() > 0;
+            while let Some(called) = absent.iter().position(is_called) {
+                std::mem::forget(absent.remove(called));
+            }
+        }
+        executor.left() == 0
+    });
+    // A slot is free, so it is theirs.
+    for (mut waiter, _) in absent {
+        let deadline = Instant::now() + LONG;
+        loop {
+            if let Some(done) = poll(waiter.as_mut(), Waker::noop()) {
+                assert_eq!(done.result, Ok(4096));
+                break;
+            }
+            reactor.turn().unwrap();
+            assert!(Instant::now() < deadline, "a late waiter has no slot");
+        }
+    }
+    drop(executor);
+    drop(holders);
+    let context = reactor.into_drained().unwrap().into_context();
+    let _ = context.into_raw();
+}
+
+/// A waiter that is dropped when it was woken for its slot has the next one
+/// woken at once: no turn comes between.
+#[test]
+fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
+    let stage = Stage::new();
+    let mut slots = [Place::NEW; 1];
+    let reactor = stage.reactor::<Shared>(&mut slots, false);
+    let mut holder = Box::pin(reactor.run(stage.never()));
+    assert!(poll(holder.as_mut(), Waker::noop()).is_none());
+    let mut waiters: Vec<_> = (0..10)
+        .map(|_| {
+            let (counter, waker) = Counter::new();
+            let mut waiter = Box::pin(reactor.run(stage.op(Kind::Read)));
+            assert!(poll(waiter.as_mut(), &waker).is_none());
+            (Some(waiter), counter)
+        })
+        .collect();
+    drop(holder);
+    while waiters[0].1.count() == 0 {
+        reactor.turn().unwrap();
+    }
+    // One that was dropped while it waited is passed over.
+    waiters[5].0 = None;
+    for number in [0, 1, 2, 3, 4, 6, 7, 8] {
+        let woken: Vec<_> = waiters.iter().map(|(_, counter)| counter.count()).collect();
+        let right: Vec<_> = (0..10)
+            .map(|other| usize::from(other <= number && other != 5))
+            .collect();
+        assert_eq!(woken, right);
+        waiters[number].0 = None;
+    }
+    let (last, counter) = &mut waiters[9];
+    assert_eq!(counter.count(), 1);
+    let last = last.as_mut().unwrap();
+    assert_eq!(poll(last.as_mut(), Waker::noop()).unwrap().result, Ok(4096));
+}
+
+/// One that comes too late for its slot keeps its place: the next slot is its.
+#[test]
+fn a_late_waiter_is_before_those_that_came_later() {
+    let stage = Stage::new();
+    let mut slots = [Place::NEW; 1];
+    let reactor = stage.reactor::<Shared>(&mut slots, false);
+    let wait_for_slot = |op| {
+        let (counter, waker) = Counter::new();
+        let mut waiter = Box::pin(reactor.run(op));
+        assert!(poll(waiter.as_mut(), &waker).is_none());
+        (waiter, counter, waker)
+    };
+    let (holder, ..) = wait_for_slot(stage.never());
+    let (mut late, late_count, waker) = wait_for_slot(stage.op(Kind::Read));
+    let (mut second, second_count, _) = wait_for_slot(stage.never());
+    let (mut third, third_count, _) = wait_for_slot(stage.op(Kind::Read));
+    drop(holder);
+    while second_count.count() == 0 {
+        reactor.turn().unwrap();
+    }
+    assert_eq!((late_count.count(), third_count.count()), (1, 0));
+    assert!(poll(second.as_mut(), Waker::noop()).is_none());
+    // Now it comes, and its slot is taken.
+    assert!(poll(late.as_mut(), &waker).is_none());
+    // Somebody new does not get before those that wait.
+    let (_new, new_count, _) = wait_for_slot(stage.op(Kind::Read));
+    drop(second);
+    while late_count.count() == 1 {
+        reactor.turn().unwrap();
+    }
+    assert_eq!((third_count.count(), new_count.count()), (0, 0));
+    assert_eq!(poll(late.as_mut(), Waker::noop()).unwrap().result, Ok(4096));
+    assert_eq!((third_count.count(), new_count.count()), (1, 0));
+    assert_eq!(
+        poll(third.as_mut(), Waker::noop()).unwrap().result,
+        Ok(4096)
+    );
+    assert_eq!(new_count.count(), 1);
+}
+
+/// Two slots become free at once. The first waiter is leaked, the second takes
+/// the slot of one that never completes: the third gets the other slot, although
+/// nothing completes any more.
+#[test]
+fn a_claim_that_is_void_leaves_its_slot_to_the_next() {
+    for leaked in [1, 2] {
+        let stage = Stage::new();
+        let mut slots: Vec<Place> = (0..=leaked).map(|_| Place::NEW).collect();
+        let reactor = stage.reactor::<Shared>(&mut slots, false);
+        let start = |op| {
+            let (counter, waker) = Counter::new();
+            let mut waiter = Box::pin(reactor.run(op));
+            assert!(poll(waiter.as_mut(), &waker).is_none());
+            (waiter, counter)
+        };
+        let holders: Vec<_> = (0..=leaked).map(|_| start(stage.never())).collect();
+        for _ in 0..leaked {
+            std::mem::forget(start(stage.op(Kind::Read)));
+        }
+        let (mut second, second_count) = start(stage.never());
+        let (mut third, third_count) = start(stage.op(Kind::Read));
+        drop(holders);
+        while second_count.count() == 0 {
+            await_eventfd(&stage.eventfd);
+            reactor.turn().unwrap();
+        }
+        assert!(poll(second.as_mut(), Waker::noop()).is_none());
+        while third_count.count() == 0 {
+            await_eventfd(&stage.eventfd);
+            reactor.turn().unwrap();
+        }
+        let done = poll(third.as_mut(), Waker::noop()).unwrap();
+        assert_eq!(done.result, Ok(4096));
+    }
+}
+
+/// A leaked waiter delays those behind it once, not each of them.
+#[test]
+fn a_leaked_waiter_delays_once() {
+    let stage = Stage::new();
+    let mut slots = [Place::NEW; 1];
+    let reactor = stage.reactor::<Shared>(&mut slots, false);
+    let start = |op| {
+        let (counter, waker) = Counter::new();
+        let mut waiter = Box::pin(reactor.run(op));
+        assert!(poll(waiter.as_mut(), &waker).is_none());
+        (waiter, counter)
+    };
+    let (holder, _) = start(stage.never());
+    std::mem::forget(start(stage.op(Kind::Read)));
+    let mut waiters: Vec<_> = (0..5).map(|_| start(stage.op(Kind::Read))).collect();
+    drop(holder);
+    while waiters[0].1.count() == 0 {
+        reactor.turn().unwrap();
+    }
+    for (number, (waiter, counter)) in waiters.iter_mut().enumerate() {
+        assert_eq!(counter.count(), 1, "{number} waits for a turn");
+        assert!(poll(waiter.as_mut(), Waker::noop()).is_some());
+    }
+}
