@@ -9,13 +9,16 @@ mod buffer;
 mod fork;
 mod perform;
 pub mod reactor;
+pub mod scope;
 mod specification;
 mod steps;
+mod user;
 mod world;
 
 use proptest::prelude::*;
 
 pub use perform::perform;
+pub use user::Inject;
 pub use world::{Real, World};
 
 /// Blocks of a file.

@@ -16,12 +16,15 @@
 mod settle;
 mod stage;
 mod tasks;
-mod user;
 
 use proptest::prelude::*;
 
+use super::POLLED;
+use crate::Errno;
+use crate::kernel::{BUFFERED, DIRECT, POLLED as FIRST_POLLED, Weather};
+
+use super::user::Inject;
 pub use stage::perform;
-pub use user::Inject;
 
 /// Slots of a reactor, at the most.
 const MOST_SLOTS: usize = 5;
@@ -57,6 +60,18 @@ pub struct Begin {
     pub owned: bool,
     /// It signals an eventfd of its own.
     pub resfd: bool,
+}
+
+impl What {
+    /// The model's descriptor for it.
+    pub(super) fn descriptor(self) -> i32 {
+        match self {
+            What::Read { direct: true, .. } => DIRECT,
+            What::Read { direct: false, .. } | What::Sync { .. } => BUFFERED,
+            What::Poll(which) => FIRST_POLLED + (usize::from(which) % POLLED) as i32,
+            What::Refused => -1,
+        }
+    }
 }
 
 /// Which calls of the next step the kernel refuses, and how.
@@ -161,6 +176,20 @@ pub struct Totals {
     pub forks: u64,
 }
 
+impl Refuse {
+    /// What the kernel is told.
+    pub(super) fn weather(self) -> Weather {
+        let errnos = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
+        Weather {
+            room: self.room.map(usize::from),
+            cancel: self.cancel.map(|pick| errnos[usize::from(pick) % 3]),
+            wait: self.wait.map(|pick| (0, errnos[usize::from(pick) % 2])),
+            signal: self.signal,
+            ..Weather::default()
+        }
+    }
+}
+
 impl core::ops::AddAssign for Totals {
     fn add_assign(&mut self, other: Totals) {
         self.operations += other.operations;
@@ -175,7 +204,7 @@ impl core::ops::AddAssign for Totals {
     }
 }
 
-fn begin() -> impl Strategy<Value = Begin> {
+pub(super) fn begin() -> impl Strategy<Value = Begin> {
     let what = prop_oneof![
         4 => (any::<bool>(), any::<u8>()).prop_map(|(direct, block)| What::Read { direct, block }),
         1 => any::<bool>().prop_map(|data| What::Sync { data }),
@@ -189,7 +218,7 @@ fn begin() -> impl Strategy<Value = Begin> {
     })
 }
 
-fn refuse() -> impl Strategy<Value = Refuse> {
+pub(super) fn refuse() -> impl Strategy<Value = Refuse> {
     let rarely = |most: u8| prop_oneof![9 => Just(None), 1 => (0..most).prop_map(Some)];
     (rarely(4), rarely(3), rarely(2), prop::bool::weighted(0.1)).prop_map(
         |(room, cancel, wait, signal)| Refuse {
@@ -216,16 +245,7 @@ pub fn plan(steps: usize, wild: bool) -> impl Strategy<Value = Plan> {
         2 => end().prop_map(Step::End),
         1 => prop::bool::weighted(0.2).prop_map(|fork| if fork { Step::Fork } else { Step::Turn }),
     ];
-    let inject = prop_oneof![
-        8 => Just(Inject::Nothing),
-        1 => Just(Inject::Turn),
-        1 => Just(Inject::Count),
-        1 => Just(Inject::Begin),
-        1 => any::<u8>().prop_map(Inject::Poll),
-        1 => any::<u8>().prop_map(Inject::Drop),
-        2 => Just(Inject::Panic),
-    ];
-    let injections = prop::collection::vec(inject, 0..=if wild { 2 * steps } else { 0 });
+    let injections = injections(if wild { 2 * steps } else { 0 });
     let lock = prop_oneof![Just(Lock::Local), Just(Lock::Watched), Just(Lock::Shared)];
     (
         (1..=MOST_SLOTS, lock, any::<bool>(), 0_u8..3),
@@ -253,4 +273,18 @@ fn end() -> impl Strategy<Value = End> {
         1 => Just(End::Drain),
         2 => any::<bool>().prop_map(|futures| End::Leak { futures }),
     ]
+}
+
+/// What so many calls of user code do, at the most.
+pub(super) fn injections(most: usize) -> impl Strategy<Value = Vec<Inject>> {
+    let inject = prop_oneof![
+        8 => Just(Inject::Nothing),
+        1 => Just(Inject::Turn),
+        1 => Just(Inject::Count),
+        1 => Just(Inject::Begin),
+        1 => any::<u8>().prop_map(Inject::Poll),
+        1 => any::<u8>().prop_map(Inject::Drop),
+        2 => Just(Inject::Panic),
+    ];
+    prop::collection::vec(inject, 0..=most)
 }

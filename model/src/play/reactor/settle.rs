@@ -4,9 +4,9 @@
 
 use super::super::POLLED;
 use super::super::specification::{Outcome, ensure, same};
+use super::super::user::{self, injectable};
 use super::stage::{Kind, Stage, verify};
 use super::tasks::Place;
-use super::user::{self, injectable};
 use super::{Begin, What};
 
 /// Turns in which nothing happens, but that pass an unused claim on. With as many

@@ -7,13 +7,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use super::super::buffer;
 use super::super::fork::in_child;
 use super::super::specification::{Outcome, ensure};
+use super::super::user::{self, Data, Entered, Guarded, Inject, Watched, injectable};
 use super::super::world::{content, event_counter};
 use super::super::{BLOCK, POLLED};
 use super::tasks::{Fate, Operation, Place, Task};
-use super::user::{self, Data, Entered, Guarded, Inject, Watched, injectable};
 use super::{Begin, End, Lock, Plan, Refuse, Step, Totals, What};
 use crate::abi::AioContext;
-use crate::kernel::{self, Kernel, Verdict, Weather};
+use crate::kernel::{self, Kernel, Verdict};
 use crate::reactor::{self, Local, Reactor, ReactorSlot, Shared};
 use crate::{Drained, Errno, Fd, Wait};
 
@@ -295,14 +295,7 @@ impl<L: Kind> Stage<'_, '_, L> {
 
     /// From now on the kernel refuses this.
     pub(super) fn refuse(&self, refuse: Refuse) {
-        let errnos = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
-        let weather = Weather {
-            room: refuse.room.map(usize::from),
-            cancel: refuse.cancel.map(|pick| errnos[usize::from(pick) % 3]),
-            wait: refuse.wait.map(|pick| (0, errnos[usize::from(pick) % 2])),
-            signal: refuse.signal,
-            ..Weather::default()
-        };
+        let weather = refuse.weather();
         kernel::with_next(|kernel| kernel.weather = weather);
         if refuse.room.is_some() {
             for operation in &mut *self.scenario.operations.borrow_mut() {

@@ -6,12 +6,11 @@ use core::task::{Context, Poll};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::super::{BLOCK, BLOCKS, POLLED};
+use super::super::user::{self, Data, Guarded, injectable};
+use super::super::{BLOCK, BLOCKS};
 use super::stage::{Kind, Stage, block};
-use super::user::{self, Data, Guarded, injectable};
 use super::{Begin, What};
 use crate::completion::Finished;
-use crate::kernel::{BUFFERED, DIRECT, POLLED as FIRST_POLLED};
 use crate::op::{self, Op};
 use crate::opcode::PollMask;
 use crate::reactor::Running;
@@ -112,7 +111,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
     /// A new future. `None`: user code panicked.
     pub(super) fn begin(&self, begin: Begin) -> Option<usize> {
         let buffer = matches!(begin.what, What::Read { .. }).then(|| Guarded::new(BLOCK));
-        let data = Data::new(descriptor(begin.what));
+        let data = Data::new(begin.what.descriptor());
         let operation = {
             let ids = buffer.iter().map(Guarded::id).chain([data.id()]);
             let mut operations = self.scenario.operations.borrow_mut();
@@ -151,7 +150,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
         // is open for as long as the scenario lasts.
         let (fd, own) = unsafe {
             let own = self.scenario.own.as_raw_fd();
-            (Fd::borrow_raw(descriptor(begin.what)), Fd::borrow_raw(own))
+            (Fd::borrow_raw(begin.what.descriptor()), Fd::borrow_raw(own))
         };
         macro_rules! op {
             ($op:expr) => {{
@@ -348,16 +347,6 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
                 task.operation
             ));
         }
-    }
-}
-
-/// The model's descriptor for it.
-fn descriptor(what: What) -> i32 {
-    match what {
-        What::Read { direct: true, .. } => DIRECT,
-        What::Read { direct: false, .. } | What::Sync { .. } => BUFFERED,
-        What::Poll(which) => FIRST_POLLED + (usize::from(which) % POLLED) as i32,
-        What::Refused => -1,
     }
 }
 

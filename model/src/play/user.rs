@@ -5,7 +5,7 @@ use core::cell::{Cell, RefCell};
 use core::task::{RawWaker, RawWakerVTable, Waker};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::super::buffer::Tracked;
+use super::buffer::Tracked;
 use crate::buffer::{Buffer, BufferMut};
 use crate::fd::OwnsFd;
 use crate::kernel;
@@ -162,6 +162,11 @@ fn called(what: &str) {
     }
 }
 
+/// Panics, as injected.
+pub(super) fn panic() -> ! {
+    resume_unwind(Box::new(Injected))
+}
+
 /// Runs what may panic by an injection: `None` if it has. Any other panic goes on.
 pub(super) fn injectable<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
@@ -283,6 +288,45 @@ unsafe impl Buffer for Guarded {
 }
 // SAFETY: likewise.
 unsafe impl BufferMut for Guarded {}
+
+/// A buffer that is borrowed, with a destructor.
+pub(super) struct Borrowed<'b> {
+    memory: &'b mut [u8],
+    counted: Tracked,
+}
+
+impl<'b> Borrowed<'b> {
+    pub(super) fn new(memory: &'b mut [u8]) -> Borrowed<'b> {
+        Borrowed {
+            memory,
+            counted: Tracked::new(1),
+        }
+    }
+
+    pub(super) fn id(&self) -> usize {
+        self.counted.id()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.memory
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        called("a buffer's drop");
+    }
+}
+
+// SAFETY: exclusive for as long as the reference lives.
+unsafe impl Buffer for Borrowed<'_> {
+    fn region(&mut self) -> (*mut u8, usize) {
+        called("a buffer's region");
+        (self.memory.as_mut_ptr(), self.memory.len())
+    }
+}
+// SAFETY: likewise.
+unsafe impl BufferMut for Borrowed<'_> {}
 
 /// Data with a destructor, which owns a descriptor of the model's.
 pub(super) struct Data {

@@ -1,0 +1,201 @@
+//! The operations of a scope: what is started, and what must come of it.
+
+use super::super::reactor::{Begin, What};
+use super::super::user::{self, Borrowed, Data, injectable};
+use super::super::{BLOCK, BLOCKS};
+use super::stage::Stage;
+use crate::completion::Finished;
+use crate::op::{self, Op};
+use crate::opcode::PollMask;
+use crate::scope::Pending;
+use crate::{Errno, Fd};
+
+pub(super) type Owned<'scope> = Pending<'scope, Borrowed<'scope>, Data>;
+
+/// What is known of an operation.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) what: What,
+    /// Its buffer and its data.
+    pub(super) owned: Vec<usize>,
+    /// Which of the scope's buffers.
+    pub(super) memory: Option<usize>,
+    /// The kernel may have had no room for it.
+    pub(super) limited: bool,
+    /// It was asked to end early.
+    pub(super) cancelled: bool,
+    /// A forked child may have met it.
+    pub(super) result: Option<Result<usize, Errno>>,
+    /// How often its buffer and its data may be dropped.
+    pub(super) drops: (u32, u32),
+}
+
+/// An operation that was started, while the program has it.
+pub(super) struct Started<'scope> {
+    pub(super) operation: usize,
+    pub(super) pending: Option<Owned<'scope>>,
+    /// It holds its slot until it is waited for, or for ever.
+    pub(super) holds: bool,
+}
+
+impl<'scope> Stage<'scope, '_> {
+    /// Starts an operation, if there is memory for it.
+    pub(super) fn start(&self, begin: Begin) {
+        let (memory, buffer) = match begin.what {
+            What::Read { .. } => match self.memory.borrow_mut().pop() {
+                Some((number, memory)) => (Some(number), Some(Borrowed::new(memory))),
+                None => return,
+            },
+            _ => (None, None),
+        };
+        let data = Data::new(begin.what.descriptor());
+        let ids = buffer.iter().map(Borrowed::id).chain([data.id()]);
+        let operation = {
+            let mut operations = self.operations.borrow_mut();
+            operations.push(Operation {
+                what: begin.what,
+                owned: ids.collect(),
+                memory,
+                limited: self.refuse.get().room.is_some(),
+                cancelled: false,
+                result: None,
+                // Until it has been started.
+                drops: (0, 1),
+            });
+            operations.len() - 1
+        };
+        let held = self.held();
+        let Some(started) = injectable(|| {
+            let op = op(begin, buffer, data);
+            self.scope.start(op)
+        }) else {
+            return;
+        };
+        if !self.is_calm() {
+            // Its slot may have been taken while it was begun.
+            self.operations.borrow_mut()[operation].limited = true;
+        }
+        match started {
+            Ok(pending) => {
+                if held >= self.slots && self.is_calm() {
+                    user::fault("started, with every slot taken".into());
+                }
+                self.totals.count(|totals| totals.operations += 1);
+                let mut all = self.started.borrow_mut();
+                all.push(Started {
+                    operation,
+                    pending: Some(pending),
+                    holds: true,
+                });
+            }
+            Err(full) => {
+                if held + self.detached.get() < self.slots && self.is_calm() {
+                    user::fault("refused, with a slot free".into());
+                }
+                self.operations.borrow_mut()[operation].drops = (1, 1);
+                self.operations.borrow_mut()[operation].result = Some(Err(Errno::AGAIN));
+                injectable(|| drop(full));
+            }
+        }
+    }
+
+    /// Slots that started operations hold.
+    fn held(&self) -> usize {
+        self.started.borrow().iter().filter(|s| s.holds).count()
+    }
+
+    /// Takes one of those that are there.
+    pub(super) fn pick(&self, pick: u8) -> Option<(usize, usize, Owned<'scope>)> {
+        let mut started = self.started.borrow_mut();
+        let there: Vec<usize> = (0..started.len())
+            .filter(|&at| started[at].pending.is_some())
+            .collect();
+        let at = *there.get(usize::from(pick) % there.len().max(1))?;
+        let pending = started[at].pending.take()?;
+        Some((at, started[at].operation, pending))
+    }
+
+    pub(super) fn put_back(&self, at: usize, pending: Owned<'scope>) {
+        self.started.borrow_mut()[at].pending = Some(pending);
+    }
+
+    /// Waits for an operation.
+    pub(super) fn finish(&self, at: usize, operation: usize, pending: Owned<'scope>) {
+        self.started.borrow_mut()[at].holds = false;
+        self.operations.borrow_mut()[operation].drops = (1, 1);
+        let finished = pending.wait();
+        self.totals.count(|totals| totals.waited += 1);
+        self.finished(operation, finished);
+    }
+
+    /// Compares a result with the operation.
+    fn finished(&self, index: usize, finished: Finished<Borrowed<'scope>, Data>) {
+        let result = finished.result;
+        let gone = self.is_gone();
+        {
+            let operation = &mut self.operations.borrow_mut()[index];
+            let ids = finished.buffer.iter().map(Borrowed::id);
+            let ids: Vec<usize> = ids.chain([finished.data.id()]).collect();
+            if ids != operation.owned {
+                user::fault(format!("operation {index} came with another buffer"));
+            }
+            operation.result = Some(result);
+            let right = match (operation.what, result) {
+                (_, Err(Errno::AGAIN)) => operation.limited,
+                (_, Err(Errno::CANCELED)) => operation.cancelled,
+                (_, Err(Errno::OUTCOME_UNKNOWN | Errno::INVAL)) => gone || self.child.get(),
+                (What::Read { .. }, _) => result == Ok(BLOCK),
+                (What::Sync { .. }, _) => result == Ok(0),
+                (What::Poll(which), _) => {
+                    let ready = self.is_ready(which);
+                    (operation.cancelled && result == Ok(0)) || (ready && result == Ok(1))
+                }
+                (What::Refused, _) => result == Err(Errno::BADF),
+            };
+            if !right {
+                user::fault(format!("operation {index} came with {result:?}"));
+            }
+            if let (What::Read { direct, block }, Some(buffer), Ok(_)) =
+                (operation.what, &finished.buffer, result)
+            {
+                if buffer.bytes() != self.block(direct, block) {
+                    user::fault(format!("operation {index} has the wrong bytes"));
+                }
+            }
+        }
+        if result == Err(Errno::OUTCOME_UNKNOWN) {
+            self.totals.count(|totals| totals.unknown += 1);
+        }
+        injectable(|| drop(finished));
+    }
+
+    /// Drops a pending operation: it goes on by itself.
+    pub(super) fn drop(&self, at: usize, operation: usize, pending: Owned<'scope>) {
+        self.started.borrow_mut()[at].holds = false;
+        // Dropped if it has completed, else leaked.
+        self.operations.borrow_mut()[operation].drops = (0, 1);
+        self.detached.set(self.detached.get() + 1);
+        injectable(|| drop(pending));
+    }
+}
+
+fn op(begin: Begin, buffer: Option<Borrowed<'_>>, data: Data) -> Op<'_, Borrowed<'_>, Data> {
+    // SAFETY: the model's own stay open; −1 is no descriptor.
+    let fd = unsafe { Fd::borrow_raw(begin.what.descriptor()) };
+    match (begin.what, buffer, begin.owned) {
+        (What::Read { block, .. }, Some(buffer), owned) => {
+            let offset = (usize::from(block) % BLOCKS * BLOCK) as u64;
+            if owned {
+                op::Read::owned(data, buffer).offset(offset).into()
+            } else {
+                op::Read::new(fd, buffer).offset(offset).data(data).into()
+            }
+        }
+        (What::Poll(_), _, true) => op::Poll::owned(data, PollMask::IN).into(),
+        (What::Poll(_), _, false) => op::Poll::new(fd, PollMask::IN).data(data).into(),
+        (What::Sync { data: true }, _, true) => op::FDSync::owned(data).into(),
+        (What::Sync { data: true }, _, false) => op::FDSync::new(fd).data(data).into(),
+        (_, _, true) => op::FSync::owned(data).into(),
+        (_, _, false) => op::FSync::new(fd).data(data).into(),
+    }
+}

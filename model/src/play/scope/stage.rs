@@ -1,0 +1,434 @@
+//! The performance of a scenario: scopes, one after the other, on one context.
+
+use core::cell::{Cell, RefCell};
+
+use super::super::reactor::{Begin, Refuse, What};
+use super::super::specification::{Outcome, ensure, same};
+use super::super::user::{self, Entered, Inject, injectable};
+use super::super::world::content;
+use super::super::{BLOCK, BLOCKS, POLLED, buffer, fork};
+use super::operations::{Operation, Started};
+use super::{Part, Plan, Step, Totals};
+use crate::abi::AioContext;
+use crate::kernel::{self, Kernel, Verdict};
+use crate::{Drained, Errno, Scope, ScopeSlot, Wait, scope_on};
+
+/// Counters that many change.
+#[derive(Default)]
+pub(super) struct Counters(Cell<Totals>);
+
+impl Counters {
+    pub(super) fn count(&self, change: impl FnOnce(&mut Totals)) {
+        let mut totals = self.0.get();
+        change(&mut totals);
+        self.0.set(totals);
+    }
+}
+
+/// Performs a scenario.
+///
+/// # Errors
+/// What was wrong, and at which step.
+pub fn perform(plan: &Plan) -> Result<Totals, String> {
+    buffer::begin();
+    user::begin(&plan.injections);
+    let files = [content(0), content(1)];
+    let mut kernel = Kernel::new(files.clone(), POLLED, 2, plan.chance);
+    kernel.opaque = plan.opaque;
+    kernel::install(kernel);
+    let totals = Counters::default();
+    let outcome = run(plan, &files, &totals);
+    kernel::uninstall();
+    totals.count(|totals| totals.injected = user::injected());
+    outcome.map(|()| totals.0.get())
+}
+
+fn run(plan: &Plan, files: &[Vec<u8>; 2], totals: &Counters) -> Outcome {
+    let mut slots: Vec<ScopeSlot> = (0..plan.slots).map(|_| ScopeSlot::NEW).collect();
+    let mut context = None;
+    for (number, part) in plan.parts.iter().enumerate() {
+        let on = match &mut context {
+            Some(on) => on,
+            none => none.insert(Drained::new(plan.slots as u32).map_err(|e| e.to_string())?),
+        };
+        let ctx = kernel::with_next(|kernel| kernel.newest()).flatten();
+        let ctx = ctx.unwrap_or(AioContext::NONE);
+        let told = |fault| format!("scope {number}: {fault}");
+        perform_one(part, on, &mut slots, files, totals, ctx).map_err(told)?;
+        // One that was destroyed serves for another scope, sometimes.
+        if kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true) && part.tidy {
+            context = None;
+        }
+    }
+    let faults = [buffer::faults(), user::faults()].concat();
+    ensure!(faults.is_empty(), "{faults:?}");
+    buffer::rest_in_peace().map(drop)
+}
+
+/// One scope.
+fn perform_one(
+    part: &Part,
+    context: &mut Drained,
+    slots: &mut [ScopeSlot],
+    files: &[Vec<u8>; 2],
+    totals: &Counters,
+    ctx: AioContext,
+) -> Outcome {
+    totals.count(|totals| totals.scopes += 1);
+    // Memory that outlives the scope.
+    let mut memory: Vec<Vec<u8>> = part.steps.iter().map(|_| vec![0; BLOCK]).collect();
+    let ranges: Vec<_> = memory.iter().map(|bytes| bytes.as_ptr()).collect();
+    let operations = RefCell::new(Vec::new());
+    let was_gone = kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true);
+    let child = Cell::new(false);
+    let count = slots.len();
+    let given = kernel::with_next(|kernel| kernel.given(ctx, 0).len()).unwrap_or(0);
+    let memory_of_scope = RefCell::new(
+        memory
+            .iter_mut()
+            .map(Vec::as_mut_slice)
+            .enumerate()
+            .collect::<Vec<_>>(),
+    );
+    let outcome = injectable(|| {
+        scope_on(context, slots, |scope| {
+            let stage = Stage {
+                scope,
+                ctx,
+                files,
+                slots: count,
+                memory: RefCell::new(memory_of_scope.take()),
+                operations: &operations,
+                started: RefCell::default(),
+                detached: Cell::new(0),
+                totals,
+                refuse: Cell::default(),
+                before: Cell::new(0),
+                child: &child,
+            };
+            // SAFETY: the stage outlives the guard, which is dropped first.
+            let entered = unsafe { Entered::new(&stage) };
+            let outcome = stage.steps(part);
+            stage.set_refuse(part.end);
+            drop(entered);
+            // What is left of them goes on by itself.
+            injectable(|| drop(stage));
+            if part.panics && outcome.is_ok() {
+                totals.count(|totals| totals.panics += 1);
+                user::panic();
+            }
+            outcome
+        })
+    });
+    let returned = outcome.is_some();
+    kernel::with_next(|kernel| kernel.weather = kernel::Weather::default());
+    let verdict = outcome.unwrap_or(Ok(())).and_then(|()| {
+        for (number, &start) in ranges.iter().enumerate() {
+            let held = kernel::is_held(start, BLOCK);
+            ensure!(!held || child.get(), "the kernel holds buffer {number}");
+        }
+        let operations = operations.borrow();
+        let gone = kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true);
+        let world = After {
+            files,
+            memory: &memory,
+            returned,
+            gone,
+            child: child.get(),
+        };
+        world.verify(&operations)?;
+        if !gone && !child.get() {
+            idle(ctx)?;
+            if returned {
+                all_given(&operations, ctx, given)?;
+            }
+        }
+        let refused = |refuse: &Refuse| refuse.cancel.is_some() || refuse.wait.is_some();
+        let may = refused(&part.end) || part.steps.iter().any(|(_, refuse)| refused(refuse));
+        ensure!(!gone || was_gone || may, "the context was destroyed");
+        totals.count(|totals| totals.destroyed += u64::from(gone && !was_gone));
+        let faults = [buffer::faults(), user::faults()].concat();
+        ensure!(faults.is_empty(), "{faults:?}");
+        Ok(())
+    });
+    if child.get() {
+        fork::leave(verdict);
+    }
+    verdict
+}
+
+/// The context is as good as new.
+fn idle(ctx: AioContext) -> Outcome {
+    let found = kernel::with_next(|kernel| {
+        let untaken = kernel.ended(ctx, 0).len() - kernel.taken(ctx);
+        (kernel.running(ctx), untaken)
+    });
+    same!(found, Some((0, 0)), "running, and events in the ring");
+    Ok(())
+}
+
+/// Everything that was started was given to the kernel, or was refused.
+fn all_given(operations: &[Operation], ctx: AioContext, before: usize) -> Outcome {
+    let given = kernel::with_next(|kernel| kernel.given(ctx, before).len()).unwrap_or(0);
+    let must = |operation: &&Operation| {
+        let refused = matches!(operation.what, What::Refused);
+        let lost = operation.drops == (0, 1) && operation.result.is_none();
+        let failed = matches!(operation.result, Some(Err(_)));
+        !refused && !lost && !failed && !operation.limited && !operation.cancelled
+    };
+    let least = operations.iter().filter(must).count();
+    ensure!(
+        given >= least,
+        "{given} of {least} operations were submitted"
+    );
+    Ok(())
+}
+
+/// What there is when a scope has ended.
+struct After<'a> {
+    files: &'a [Vec<u8>; 2],
+    memory: &'a [Vec<u8>],
+    returned: bool,
+    gone: bool,
+    child: bool,
+}
+
+impl After<'_> {
+    fn verify(&self, operations: &[Operation]) -> Outcome {
+        for (at, operation) in operations.iter().enumerate() {
+            let (least, most) = operation.drops;
+            let drops = buffer::drops(&operation.owned);
+            ensure!(
+                drops.iter().all(|drops| (least..=most).contains(drops)),
+                "operation {at}: drops {drops:?}, and not {least} to {most}"
+            );
+            let (What::Read { direct, block }, Some(memory)) = (operation.what, operation.memory)
+            else {
+                continue;
+            };
+            let at_block = usize::from(block) % BLOCKS * BLOCK;
+            let right = &self.files[usize::from(direct)][at_block..][..BLOCK];
+            // It has run, whether somebody waited for it or not.
+            let ran = match operation.result {
+                Some(result) => result.is_ok(),
+                None => self.returned && !self.gone && !operation.limited && !operation.cancelled,
+            };
+            let started = operation.drops != (0, 1) || operation.result.is_some();
+            if ran && started && !self.child {
+                ensure!(self.memory[memory] == right, "read {at} has not run");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A scope on the stage.
+pub(super) struct Stage<'scope, 'a> {
+    pub(super) scope: &'scope Scope<'scope, 'a>,
+    pub(super) ctx: AioContext,
+    files: &'a [Vec<u8>; 2],
+    pub(super) slots: usize,
+    pub(super) memory: RefCell<Vec<(usize, &'scope mut [u8])>>,
+    pub(super) operations: &'a RefCell<Vec<Operation>>,
+    pub(super) started: RefCell<Vec<Started<'scope>>>,
+    /// Dropped ones, which may hold their slots still.
+    pub(super) detached: Cell<usize>,
+    pub(super) totals: &'a Counters,
+    pub(super) refuse: Cell<Refuse>,
+    before: Cell<u64>,
+    pub(super) child: &'a Cell<bool>,
+}
+
+impl Stage<'_, '_> {
+    fn steps(&self, part: &Part) -> Outcome {
+        for (number, (step, refuse)) in part.steps.iter().enumerate() {
+            self.set_refuse(*refuse);
+            self.before.set(user::injected());
+            let done = injectable(|| self.step(step)).unwrap_or(Ok(()));
+            done.map_err(|fault| format!("step {number}, {step:?}: {fault}"))?;
+            let faults = [buffer::faults(), user::faults()].concat();
+            ensure!(faults.is_empty(), "step {number}, {step:?}: {faults:?}");
+            if self.child.get() {
+                self.finish_all();
+                return Ok(());
+            }
+        }
+        if part.tidy {
+            self.set_refuse(Refuse::default());
+            while let Some((at, operation, pending)) = self.pick(0) {
+                self.drop(at, operation, pending);
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&self, step: &Step) -> Outcome {
+        match *step {
+            Step::Start(begin) => self.start(begin),
+            Step::Submit => self.scope.submit(),
+            Step::WaitWith(min) => self.wait_with(usize::from(min) % 6)?,
+            Step::Wait(pick) => {
+                if let Some((at, operation, pending)) = self.pick(pick) {
+                    if self.ends(operation) {
+                        self.make_room();
+                        self.finish(at, operation, pending);
+                    } else {
+                        self.put_back(at, pending);
+                    }
+                }
+            }
+            Step::IsFinished(pick) => {
+                if let Some((at, _, pending)) = self.pick(pick) {
+                    pending.is_finished();
+                    self.put_back(at, pending);
+                }
+            }
+            Step::Cancel(pick) => {
+                if let Some((at, operation, pending)) = self.pick(pick) {
+                    let answer = pending.cancel();
+                    self.operations.borrow_mut()[operation].cancelled |= answer.is_ok();
+                    self.put_back(at, pending);
+                }
+            }
+            Step::Drop(pick) => {
+                if let Some((at, operation, pending)) = self.pick(pick) {
+                    self.drop(at, operation, pending);
+                }
+            }
+            Step::Leak(pick) => {
+                if let Some((_, operation, pending)) = self.pick(pick) {
+                    self.operations.borrow_mut()[operation].drops = (0, 0);
+                    core::mem::forget(pending);
+                }
+            }
+            Step::Complete(pick, count) => {
+                for _ in 0..count {
+                    self.kernel(|kernel| kernel.complete(self.ctx, pick.into(), Verdict::Whole));
+                }
+            }
+            Step::Ready(which) => {
+                kernel::with_next(|kernel| kernel.ready[usize::from(which) % POLLED] = true);
+            }
+            Step::Fork => {
+                self.totals.count(|totals| totals.forks += 1);
+                if fork::split()? {
+                    self.child.set(true);
+                    user::calm();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A child waits for what it has inherited: without waiting.
+    fn finish_all(&self) {
+        while let Some((at, operation, pending)) = self.pick(0) {
+            self.finish(at, operation, pending);
+        }
+    }
+
+    /// Whether waiting for it ends: not for a poll that nothing ends.
+    fn ends(&self, operation: usize) -> bool {
+        let operation = &self.operations.borrow()[operation];
+        match operation.what {
+            What::Poll(which) => self.is_ready(which) || operation.cancelled || self.is_gone(),
+            _ => true,
+        }
+    }
+
+    fn wait_with(&self, min: usize) -> Outcome {
+        // Those that never end would be waited for.
+        let ends = {
+            let started = self.started.borrow();
+            let operations = started.iter().map(|started| started.operation);
+            let all = Vec::from_iter(operations);
+            all.into_iter().all(|operation| self.ends(operation))
+        };
+        let wait = if ends { Wait::new() } else { Wait::poll() };
+        self.make_room();
+        let refuse = self.refuse.get();
+        match self.scope.wait_with(min, wait) {
+            Ok(_) => {}
+            Err(Errno::INTR) => ensure!(refuse.signal, "interrupted without a signal"),
+            Err(errno) => {
+                let may = refuse.wait.is_some() || self.is_gone();
+                ensure!(may, "wait_with: {errno}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Room in the kernel, if polls that never end would keep it.
+    fn make_room(&self) {
+        let operations = 0..self.operations.borrow().len();
+        if operations
+            .into_iter()
+            .any(|operation| !self.ends(operation))
+        {
+            kernel::with_next(|kernel| kernel.weather.room = None);
+        }
+    }
+
+    fn kernel<T: Default>(&self, call: impl FnOnce(&mut Kernel) -> T) -> T {
+        kernel::with_next(call).unwrap_or_default()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.kernel(|kernel| !kernel.has(self.ctx))
+    }
+
+    pub(super) fn is_ready(&self, which: u8) -> bool {
+        self.kernel(|kernel| kernel.ready[usize::from(which) % POLLED])
+    }
+
+    pub(super) fn block(&self, direct: bool, block: u8) -> &[u8] {
+        &self.files[usize::from(direct)][usize::from(block) % BLOCKS * BLOCK..][..BLOCK]
+    }
+
+    pub(super) fn is_calm(&self) -> bool {
+        self.before.get() == user::injected()
+    }
+
+    fn set_refuse(&self, refuse: Refuse) {
+        kernel::with_next(|kernel| kernel.weather = refuse.weather());
+        if refuse.room.is_some() {
+            for operation in &mut *self.operations.borrow_mut() {
+                operation.limited = true;
+            }
+        }
+        self.refuse.set(refuse);
+    }
+}
+
+impl user::Enter for Stage<'_, '_> {
+    fn enter(&self, inject: Inject) {
+        match inject {
+            Inject::Turn => self.scope.submit(),
+            Inject::Count => {
+                let (count, most) = (self.scope.in_flight(), self.slots);
+                if count > most {
+                    user::fault(format!("{count} in flight in {most} slots"));
+                }
+            }
+            Inject::Begin => self.start(Begin {
+                what: What::Sync { data: false },
+                owned: true,
+                resfd: false,
+            }),
+            Inject::Poll(pick) => {
+                if let Some((at, _, pending)) = self.pick(pick) {
+                    pending.is_finished();
+                    self.put_back(at, pending);
+                }
+            }
+            Inject::Drop(pick) => {
+                if let Some((at, operation, pending)) = self.pick(pick) {
+                    self.drop(at, operation, pending);
+                }
+            }
+            Inject::Nothing | Inject::Panic => {}
+        }
+    }
+
+    fn woken(&self, _: usize) {}
+}
