@@ -265,3 +265,45 @@ fn refusals_are_results_and_threads_may_share() {
     assert_eq!(done.buffer.unwrap().len(), 8);
     let _ = <Shared as Lock>::NEW;
 }
+
+/// Threads that poll, drop and turn on one reactor with fewer slots than futures.
+/// (The thread sanitizer watches the lists of waiters and slots here.)
+#[test]
+fn threads_share_a_reactor() {
+    const THREADS: u64 = 4;
+    let content = pattern(64 * 16);
+    let file = TempFile::with(&content);
+    let mut slots = ReactorSlot::array::<2>();
+    let reactor = Reactor::<Bytes, Shared>::new(&mut slots).unwrap();
+    std::thread::scope(|threads| {
+        for thread in 0..THREADS {
+            let (reactor, file, content) = (&reactor, &file, &content);
+            threads.spawn(move || {
+                let counter = Arc::new(Counter::default());
+                let waker = counter.clone().into();
+                for round in 0..100 {
+                    let offset = (thread + THREADS * round) % 16 * 64;
+                    let read = |_| Box::pin(reactor.read(file.fd(), vec![0; 64].into(), offset));
+                    let [mut first, mut second] = [0, 1].map(read);
+                    // Begun, or in the list of waiters, and given up.
+                    let _ = poll(first.as_mut(), &waker);
+                    let polled = poll(second.as_mut(), &waker);
+                    drop(first);
+                    let done = polled.unwrap_or_else(|| {
+                        loop {
+                            reactor.turn().unwrap();
+                            if let Some(done) = poll(second.as_mut(), &waker) {
+                                break done;
+                            }
+                            std::thread::yield_now();
+                        }
+                    });
+                    assert_eq!(done.result, Ok(64));
+                    assert!(done.buffer.unwrap()[..] == content[offset as usize..][..64]);
+                }
+            });
+        }
+    });
+    reactor.turn().unwrap();
+    assert_eq!(reactor.in_flight(), 0);
+}
