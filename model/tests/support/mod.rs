@@ -10,7 +10,10 @@ use proptest::test_runner::{Config, TestRunner};
 /// sum of what they counted. A fault is shrunk to the shortest plan that still
 /// shows it. The plan that is being performed is written to the file that
 /// MODEL_TRACE names, for those that never end.
-pub(crate) fn perform_all<P: Clone + core::fmt::Debug, T: Default + AddAssign + core::fmt::Debug>(
+pub(crate) fn perform_all<
+    P: Clone + core::fmt::Debug,
+    T: Default + AddAssign + core::fmt::Debug,
+>(
     cases: u32,
     plans: &impl Strategy<Value = P>,
     mut perform: impl FnMut(&P) -> Result<T, String>,

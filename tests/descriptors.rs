@@ -1,0 +1,261 @@
+//! Descriptors in the safe layers: owned ones are closed when documented, and an
+//! operation never reaches another file than its own.
+#![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::cell::Cell;
+use std::fs::File;
+use std::future::Future;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll as Ready, Waker};
+
+use linux_aio::op::{FDSync, FSync, Op, Poll, Read, Write};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::{Errno, OwnsFd, Queue, ScopeSlot, Slot, Wait, scope};
+use support::TempFile;
+
+type Bytes = Box<[u8]>;
+
+fn zeroed(len: usize) -> Bytes {
+    vec![0; len].into()
+}
+
+/// An owner whose drop is noted.
+struct Noted {
+    file: File,
+    closed: Rc<Cell<u32>>,
+}
+
+impl Noted {
+    fn new(file: &TempFile) -> (Noted, Rc<Cell<u32>>) {
+        let closed = Rc::<Cell<u32>>::default();
+        let noted = Noted {
+            file: file.file.try_clone().unwrap(),
+            closed: closed.clone(),
+        };
+        (noted, closed)
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.closed.set(self.closed.get() + 1);
+    }
+}
+
+// SAFETY: the file has one descriptor, which is closed with this.
+unsafe impl OwnsFd for Noted {
+    fn raw_fd(&self) -> i32 {
+        self.file.as_raw_fd()
+    }
+}
+
+/// Opens other files until the number is in use again, if it is free.
+fn take_number(number: i32, other: &TempFile) -> Vec<File> {
+    let mut files = Vec::new();
+    // SAFETY: a question about a number.
+    while unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        files.push(other.file.try_clone().unwrap());
+    }
+    files
+}
+
+#[test]
+fn the_last_owner_may_go_right_after_push() {
+    let (file, other) = (TempFile::with(b"mine"), TempFile::with(b"????"));
+    let owner = Arc::new(file.file.try_clone().unwrap());
+    let number = owner.as_raw_fd();
+    let mut slots = Slot::<Bytes, Arc<File>>::array::<4>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    queue
+        .push(Write::owned(owner.clone(), b"MINE".as_slice().into()))
+        .unwrap();
+    queue.push(FSync::owned(owner.clone())).unwrap();
+    queue.push(FDSync::owned(owner.clone())).unwrap();
+    queue.push(Read::owned(owner.clone(), zeroed(4))).unwrap();
+    drop(owner);
+    let others = take_number(number, &other);
+    for left in (0..4).rev() {
+        let done = queue.wait().unwrap().unwrap();
+        assert!(done.result.is_ok(), "{done:?}");
+        assert_eq!(done.data.as_raw_fd(), number, "it came back");
+        assert_eq!(Arc::strong_count(&done.data), left + 1);
+    }
+    drop(others);
+    assert_eq!(std::fs::read(&file.path).unwrap(), b"MINE");
+    assert_eq!(std::fs::read(&other.path).unwrap(), b"????");
+}
+
+#[test]
+fn an_owner_is_closed_once_and_when_it_is_dropped() {
+    let file = TempFile::with(b"content");
+    let mut slots = Slot::<Bytes, Noted>::array::<1>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+
+    // A completion gives it back.
+    let (owner, closed) = Noted::new(&file);
+    queue.push(Read::owned(owner, zeroed(7))).unwrap();
+    queue.submit().unwrap();
+    let done = queue.wait().unwrap().unwrap();
+    assert_eq!((done.result, closed.get()), (Ok(7), 0));
+    drop(done);
+    assert_eq!(closed.get(), 1);
+
+    // So does a queue that is full, an operation that is taken back, and one
+    // that the kernel refuses.
+    let (owner, closed) = Noted::new(&file);
+    let (second, second_closed) = Noted::new(&file);
+    queue.push(FSync::owned(owner)).unwrap();
+    let full = queue.push(FSync::owned(second)).unwrap_err();
+    let (buffer, second) = full.0.into_parts();
+    assert!(buffer.is_none());
+    drop(second);
+    assert_eq!((closed.get(), second_closed.get()), (0, 1));
+    let (_, _, owner) = queue.unstage().unwrap();
+    assert_eq!(closed.get(), 0);
+    let offset = i64::MAX as u64 + 1;
+    queue
+        .push(Read::owned(owner, zeroed(1)).offset(offset))
+        .unwrap();
+    let done = queue.wait().unwrap().unwrap();
+    assert_eq!((done.result, closed.get()), (Err(Errno::INVAL), 0));
+    drop(done);
+    assert_eq!(closed.get(), 1);
+
+    // A queue drops what is in it: staged, done, in flight.
+    let (owner, closed) = Noted::new(&file);
+    queue.push(Read::owned(owner, zeroed(7))).unwrap();
+    drop(queue);
+    assert_eq!(closed.get(), 1);
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let (owner, closed) = Noted::new(&file);
+    queue.push(Read::owned(owner, zeroed(7))).unwrap();
+    queue.submit().unwrap();
+    drop(queue);
+    assert_eq!(closed.get(), 1);
+}
+
+#[test]
+fn a_scope_keeps_owners_until_their_operations_are_submitted() {
+    let (file, other) = (TempFile::with(b"mine"), TempFile::with(b"????"));
+    let (owner, closed) = Noted::new(&file);
+    let number = owner.raw_fd();
+    let memory = *b"MINE";
+    scope(&mut ScopeSlot::array::<2>(), |s| {
+        // Nobody waits for it: it goes to the kernel at the scope's end.
+        drop(s.start(Write::owned(owner, &memory[..])).unwrap());
+        assert_eq!(closed.get(), 0, "staged");
+        assert!(take_number(number, &other).is_empty());
+    })
+    .unwrap();
+    assert_eq!(std::fs::read(&file.path).unwrap(), b"MINE");
+    assert_eq!(std::fs::read(&other.path).unwrap(), b"????");
+
+    let (owner, closed) = Noted::new(&file);
+    scope(&mut ScopeSlot::array::<2>(), |s| {
+        let sync = s.start::<(), _>(FSync::owned(owner)).unwrap();
+        let done = sync.wait();
+        assert_eq!((done.result, closed.get()), (Ok(0), 0));
+        drop(done);
+        assert_eq!(closed.get(), 1);
+    })
+    .unwrap();
+}
+
+fn block_on<F: Future>(future: F, idle: impl Fn()) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
+            Ready::Ready(output) => return output,
+            Ready::Pending => idle(),
+        }
+    }
+}
+
+#[test]
+fn a_reactor_keeps_owners_as_well() {
+    let (file, other) = (TempFile::with(b"mine"), TempFile::with(b"????"));
+    let mut slots = ReactorSlot::<Bytes, Noted>::array::<2>();
+    let reactor = Reactor::new(&mut slots).unwrap().batched();
+    let idle = || {
+        reactor.wait(Wait::new()).unwrap();
+    };
+
+    let (owner, closed) = Noted::new(&file);
+    let done = block_on(reactor.run(Read::owned(owner, zeroed(4))), idle);
+    assert_eq!((done.result, closed.get()), (Ok(4), 0));
+    drop(done);
+    assert_eq!(closed.get(), 1);
+
+    // Dropped before it began, and when it was staged.
+    let (owner, closed) = Noted::new(&file);
+    drop(reactor.run(Read::owned(owner, zeroed(4))));
+    assert_eq!(closed.get(), 1);
+    let (owner, closed) = Noted::new(&file);
+    let mut staged = Box::pin(reactor.run(Read::owned(owner, zeroed(4))));
+    let task = &mut Task::from_waker(Waker::noop());
+    assert!(staged.as_mut().poll(task).is_pending());
+    drop(staged);
+    assert_eq!(closed.get(), 1);
+
+    // A future that is leaked leaves its operation staged, with its owner.
+    let (owner, closed) = Noted::new(&file);
+    let number = owner.raw_fd();
+    let write = Op::from(Write::owned(owner, b"MINE".as_slice().into()));
+    let mut leaked = Box::pin(reactor.run(write));
+    assert!(leaked.as_mut().poll(task).is_pending());
+    std::mem::forget(leaked);
+    assert!(take_number(number, &other).is_empty());
+    assert_eq!(reactor.turn(), Ok(1));
+    assert_eq!(closed.get(), 0);
+    drop(reactor);
+    assert_eq!(closed.get(), 1);
+    assert_eq!(std::fs::read(&file.path).unwrap(), b"MINE");
+    assert_eq!(std::fs::read(&other.path).unwrap(), b"????");
+}
+
+#[test]
+fn a_poll_may_own_what_it_waits_for() {
+    let (reader, writer) = support::pipe();
+    let mut slots = Slot::<(), (OwnedFd, u32)>::array::<2>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    queue.push(Poll::owned((reader, 7), PollMask::IN)).unwrap();
+    queue.submit().unwrap();
+    queue.push(Poll::owned((writer, 8), PollMask::OUT)).unwrap();
+    let done = queue.wait().unwrap().unwrap();
+    assert_eq!(done.data.1, 8);
+    // The other end is closed: that wakes the first.
+    drop(done);
+    let done = queue.wait().unwrap().unwrap();
+    assert_eq!(done.data.1, 7);
+    let found = done.result.map(PollMask::from_result);
+    assert_eq!(found, Ok(PollMask::HUP));
+}
+
+/// Data comes back also where it owns nothing.
+#[test]
+fn data_comes_back_in_order() {
+    let file = TempFile::with(b"x");
+    let mut slots = Slot::<Bytes, String>::array::<3>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    for name in ["read", "write", "sync"] {
+        let op: Op<'_, Bytes, String> = match name {
+            "read" => Read::new(&file.file, zeroed(1)).data(name.into()).into(),
+            "write" => Write::new(&file.file, b"y".as_slice().into())
+                .data(name.into())
+                .into(),
+            _ => FSync::new(&file.file).data(name.into()).into(),
+        };
+        queue.push(op).unwrap();
+    }
+    let mut names: Vec<_> = std::iter::from_fn(|| queue.wait().unwrap())
+        .map(|done| done.data)
+        .collect();
+    names.sort();
+    assert_eq!(names, ["read", "sync", "write"]);
+}

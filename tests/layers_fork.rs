@@ -1,0 +1,291 @@
+//! What a forked child does with the queues, scopes and reactors that it
+//! inherits, in every state, ends nothing of its own: it has a context at the
+//! same address.
+#![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context as Task, Poll as Ready, Waker};
+
+use linux_aio::op::{Poll, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot, Running};
+use linux_aio::{AioContext, Context, Drained, Errno, Queue, ScopeSlot, Slot, Wait, scope_on};
+use support::TempFile;
+
+type Bytes = Box<[u8]>;
+
+const SLOTS: u32 = 8;
+
+fn zeroed(len: usize) -> Bytes {
+    vec![0; len].into()
+}
+
+/// How many operations are done and were not taken, whether one is staged, and
+/// whether one is in flight.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    done: usize,
+    staged: bool,
+    in_flight: bool,
+}
+
+fn states() -> impl Iterator<Item = State> {
+    (0..16).map(|number| State {
+        done: number % 4,
+        staged: number & 4 != 0,
+        in_flight: number & 8 != 0,
+    })
+}
+
+fn context() -> (Drained, AioContext) {
+    let context = Context::new(SLOTS).unwrap();
+    let name = context.as_raw();
+    // SAFETY: just set up.
+    (unsafe { Drained::from_context(context, SLOTS) }, name)
+}
+
+/// One test at a time: the rings of others would leave holes as well.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `exit` in a child that has a context at the address of `inherited`
+/// before, which must still work afterwards.
+fn in_child(state: State, what: &str, inherited: AioContext, file: &File, exit: impl FnOnce()) {
+    let status = support::in_child(|| {
+        let (own, name) = context();
+        assert_eq!(name, inherited, "the child's ring is in the same place");
+        let mut slots = Slot::<Bytes>::array::<2>();
+        let mut own = Queue::on(own, &mut slots);
+        own.push(Read::new(file, zeroed(1))).unwrap();
+        own.submit().unwrap();
+        exit();
+        let read = own.wait().unwrap().unwrap();
+        assert_eq!((read.result, &read.buffer.unwrap()[..]), (Ok(1), &b"x"[..]));
+        own.push(Read::new(file, zeroed(1))).unwrap();
+        assert_eq!(own.wait().unwrap().unwrap().result, Ok(1));
+        own.into_drained().unwrap();
+        7
+    });
+    assert_eq!(status, 7, "{what}, {state:?}");
+}
+
+/// For a forked child.
+fn copy<T>(of: &T) -> T {
+    // SAFETY: the original is not used in the child, which ends by _exit.
+    unsafe { core::ptr::read(of) }
+}
+
+fn queue<'q>(
+    drained: Drained,
+    slots: &'q mut [Slot<Bytes>],
+    state: State,
+    file: &'q File,
+    reader: &'q OwnedFd,
+) -> Queue<'q, Bytes> {
+    let mut queue = Queue::on(drained, slots);
+    for _ in 0..state.done {
+        queue.push(Read::new(file, zeroed(1))).unwrap();
+    }
+    if state.in_flight {
+        queue.push(Poll::new(reader, PollMask::IN)).unwrap();
+    }
+    queue.submit().unwrap();
+    if state.staged {
+        queue.push(Read::new(file, zeroed(1))).unwrap();
+    }
+    queue
+}
+
+#[test]
+fn an_inherited_queue_ends_nothing() {
+    let _alone = alone();
+    let file = TempFile::with(b"x");
+    let file = &file.file;
+    let (reader, _writer) = support::pipe();
+    for state in states() {
+        let busy = state.done > 0 || state.in_flight;
+        let refused = Err(Errno::INVAL);
+        let mut slots = Slot::array::<8>();
+        let (drained, name) = context();
+        let queue = queue(drained, &mut slots, state, file, &reader);
+        let child = |what: &str, exit: &dyn Fn(Queue<'_, Bytes>)| {
+            in_child(state, what, name, file, || exit(copy(&queue)));
+        };
+        child("drop", &|queue| drop(queue));
+        child("forget", &|queue| core::mem::forget(queue));
+        child("into_drained", &|queue| {
+            assert_eq!(queue.into_drained().is_err(), busy);
+        });
+        child("drain", &|mut queue| {
+            assert_eq!(queue.drain().is_err(), busy);
+        });
+        child("pop", &|mut queue| {
+            let popped = queue.pop().map(drop);
+            assert_eq!(popped, if busy { refused } else { Ok(()) });
+        });
+        child("submit", &|mut queue| {
+            let submitted = queue.submit().map_err(|error| error.errno);
+            assert_eq!(
+                submitted.map(drop),
+                if state.staged { refused } else { Ok(()) }
+            );
+        });
+        child("wait", &|mut queue| match queue.wait() {
+            // What was staged is refused; what was submitted is the parent's.
+            Ok(Some(done)) => assert_eq!(done.result, Err(Errno::INVAL)),
+            Ok(None) => assert!(!busy && !state.staged),
+            Err(errno) => assert!((busy || state.staged) && errno == Errno::INVAL),
+        });
+        // The parent has what it had.
+        let mut queue = queue;
+        let mut left = state.done + usize::from(state.staged);
+        while left > 0 {
+            assert_eq!(queue.wait().unwrap().unwrap().result, Ok(1), "{state:?}");
+            left -= 1;
+        }
+        assert_eq!(queue.in_flight(), usize::from(state.in_flight));
+        queue.into_drained().unwrap();
+    }
+}
+
+#[test]
+fn an_inherited_scope_is_left_at_once() {
+    let _alone = alone();
+    let file = TempFile::with(b"x");
+    let (reader, _writer) = support::pipe();
+    for state in states() {
+        let parent = std::process::id();
+        let mut memory = [[0]; 4];
+        let (mut drained, name) = context();
+        let mut own = None;
+        let mut status = 0;
+        scope_on(&mut drained, &mut ScopeSlot::array::<8>(), |s| {
+            let (bytes, staged) = memory.split_at_mut(3);
+            let reads: Vec<_> = bytes
+                .iter_mut()
+                .take(state.done)
+                .map(|byte| s.read(&file.file, byte, 0).unwrap())
+                .collect();
+            if state.in_flight {
+                drop(s.poll(&reader, PollMask::IN).unwrap());
+            }
+            s.submit();
+            if state.staged {
+                drop(s.read(&file.file, &mut staged[0], 0).unwrap());
+            }
+            // SAFETY: the child leaves the scope and ends below; should it
+            // hang, the alarm ends it.
+            unsafe {
+                match libc::fork() {
+                    0 => {
+                        libc::alarm(20);
+                        own = Some(context());
+                    }
+                    child => {
+                        assert!(child > 0);
+                        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                    }
+                }
+            }
+            drop(reads);
+        });
+        if std::process::id() != parent {
+            let Some((own, own_name)) = own else {
+                // SAFETY: the child ends here.
+                unsafe { libc::_exit(1) };
+            };
+            let mut slots = Slot::<Bytes>::array::<2>();
+            let mut queue = Queue::on(own, &mut slots);
+            let read = queue.push(Read::new(&file.file, zeroed(1))).is_ok()
+                && queue.wait().is_ok_and(|done| done.unwrap().result == Ok(1));
+            let code = if read && own_name == name { 7 } else { 8 };
+            // SAFETY: the child ends here.
+            unsafe { libc::_exit(code) };
+        }
+        assert!(libc::WIFEXITED(status), "{state:?}: {status:#x}");
+        assert_eq!(libc::WEXITSTATUS(status), 7, "{state:?}");
+    }
+}
+
+type Future<'a, 'r> = Pin<Box<Running<'a, 'r, Bytes, linux_aio::reactor::Local>>>;
+
+fn poll(future: &mut Future<'_, '_>) -> Option<Result<usize, Errno>> {
+    let task = &mut Task::from_waker(Waker::noop());
+    match future.as_mut().poll(task) {
+        Ready::Ready(done) => Some(done.result),
+        Ready::Pending => None,
+    }
+}
+
+#[test]
+fn an_inherited_reactor_ends_nothing() {
+    let _alone = alone();
+    let file = TempFile::with(b"x");
+    let file = &file.file;
+    let (reader, _writer) = support::pipe();
+    for state in states() {
+        let mut slots = ReactorSlot::<Bytes>::array::<8>();
+        let (drained, name) = context();
+        let reactor = Reactor::<Bytes>::on(drained, &mut slots).batched();
+        let mut futures: Vec<Future<'_, '_>> = Vec::new();
+        for _ in 0..state.done {
+            futures.push(Box::pin(reactor.read(file, zeroed(1), 0)));
+        }
+        if state.in_flight {
+            futures.push(Box::pin(reactor.poll(&reader, PollMask::IN)));
+        }
+        for future in &mut futures {
+            assert_eq!(poll(future), None);
+        }
+        reactor.turn().unwrap();
+        if state.staged {
+            futures.push(Box::pin(reactor.read(file, zeroed(1), 0)));
+            assert_eq!(poll(futures.last_mut().unwrap()), None);
+        }
+        let futures = core::cell::RefCell::new(futures);
+        let child = |what: &str, exit: &dyn Fn()| in_child(state, what, name, file, exit);
+        child("drop", &|| {
+            drop(futures.take());
+            drop(copy(&reactor));
+        });
+        child("leak the futures", &|| {
+            core::mem::forget(futures.take());
+            drop(copy(&reactor));
+        });
+        child("turn", &|| {
+            let _ = reactor.turn();
+            let _ = reactor.wait(Wait::new().timeout(std::time::Duration::from_millis(1)));
+            let mut futures = futures.take();
+            let results: Vec<_> = futures.iter_mut().map(poll).collect();
+            for (number, result) in results.iter().enumerate() {
+                let right = match number {
+                    // Taken from the ring by the parent's turn.
+                    _ if number < state.done => [Ok(1), Err(Errno::OUTCOME_UNKNOWN)],
+                    _ => [Err(Errno::INVAL), Err(Errno::OUTCOME_UNKNOWN)],
+                };
+                assert!(result.is_some_and(|r| right.contains(&r)), "{results:?}");
+            }
+        });
+        child("into_drained", &|| {
+            drop(futures.take());
+            let _ = copy(&reactor).into_drained();
+        });
+        // The parent goes on.
+        reactor.turn().unwrap();
+        let mut futures = futures.into_inner();
+        for (number, future) in futures.iter_mut().enumerate() {
+            let polls = state.in_flight && number == state.done;
+            let right = if polls { None } else { Some(Ok(1)) };
+            assert_eq!(poll(future), right, "{state:?}");
+        }
+        drop(futures);
+        reactor.into_drained().unwrap();
+    }
+}
