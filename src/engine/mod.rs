@@ -195,7 +195,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     #[cold]
     #[inline(never)]
     pub(crate) fn look_otherwise(&mut self) -> Result<(), Errno> {
-        while self.slots.done() == 0 {
+        while self.slots.done() == 0 && self.slots.in_flight() > 0 {
             let Some(event) = self.kernel.pop()? else {
                 break;
             };
