@@ -3,6 +3,7 @@
 //! fails the tests rather than skip them.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod inject;
 pub(crate) mod tasks;
 
 use std::any::Any;
