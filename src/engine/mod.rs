@@ -27,6 +27,7 @@ mod slots;
 mod word;
 
 use core::mem::MaybeUninit;
+use core::ptr::null;
 use core::time::Duration;
 
 pub(crate) use kernel::{Kernel, Polled, Reaper};
@@ -48,12 +49,14 @@ pub(crate) const BATCH: usize = 32;
 /// room.
 const ROOM: Duration = Duration::from_millis(1);
 
-/// The time to wait for the event of a poll that is completing.
+/// The time to wait for the event of a poll that is completing, which a busy
+/// kernel thread delivers.
 const EVENT: Duration = Duration::from_millis(100);
 
-/// The number of signals that may interrupt that wait. A timer that sends signals
-/// without end must not make it endless.
-const INTERRUPTIONS: u32 = 16;
+/// The number of such waits that may end without an event, by a signal or as
+/// the time is over. A timer that sends signals without end must not make them
+/// endless.
+const ATTEMPTS: u32 = 100;
 
 /// Operations in slots, and the kernel that runs them. Dropping it destroys
 /// the kernel's side first and the buffers then; those that the kernel may
@@ -429,18 +432,22 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
 
     /// Ends polls that could not be cancelled, by destroying the context.
     /// `completing`: io_cancel gave EINVAL, so they are completing, and their
-    /// events are waited for.
+    /// events are waited for; not for long if it was not the kernel that gave
+    /// it.
     #[cold]
     fn end_polls(&mut self, completing: bool) -> Result<(), Errno> {
-        let mut interruptions = if completing { INTERRUPTIONS } else { 0 };
-        while interruptions > 0 {
+        let mut attempts = if completing { ATTEMPTS } else { 0 };
+        while attempts > 0 {
             let wanted = self.slots.done() + self.slots.in_flight();
             let before = self.slots.in_flight();
             match self.wait(wanted, Wait::new().timeout(EVENT)) {
                 Ok(_) if self.slots.in_flight() == 0 => return Ok(()),
                 // A signal came after some of the events, or before any.
                 Ok(_) if self.slots.in_flight() < before => {}
-                Err(Errno::INTR) => interruptions -= 1,
+                Err(Errno::INTR) => attempts -= 1,
+                // The kernel reads the iocb before it gives EINVAL; a sandbox
+                // does not.
+                Ok(_) if self.kernel.cancel(null()) == Err(Errno::FAULT) => attempts -= 1,
                 Ok(_) | Err(_) => break,
             }
         }
