@@ -12,9 +12,10 @@ use std::pin::pin;
 use std::task::Waker;
 
 use linux_aio::op::{Op, Poll, Read};
-use linux_aio::opcode::{self, PollMask};
+use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{AioContext, Context, Drained, Errno, sys};
+use linux_aio::{Drained, Errno};
+use support::inject::{fill, shared_context};
 use support::tasks::{
     Counter, Executor, Order, await_eventfd, is_readable, poll, read_eventfd, yield_now,
 };
@@ -98,34 +99,6 @@ fn what_the_kernel_refuses_for_a_while_is_submitted_later_if_batched() {
     inject::with_each(test, &injections, || {
         run_tasks(Drained::new(4).unwrap(), true, |_| {});
     });
-}
-
-/// A context, and its name, by which others submit to it as well.
-fn shared_context(capacity: u32) -> (Drained, AioContext) {
-    let context = Context::new(capacity).unwrap();
-    let name = context.as_raw();
-    // SAFETY: just set up. What others submit is polls, which have no memory,
-    // and whose events are nobody's.
-    (unsafe { Drained::from_context(context, capacity) }, name)
-}
-
-/// Submits polls to a context until it has no room.
-fn fill(name: AioContext, fd: &OwnedFd) -> usize {
-    use std::os::fd::AsRawFd;
-    let mut count = 0;
-    loop {
-        let poll = opcode::Poll::new(fd.as_raw_fd(), PollMask::IN);
-        let mut iocb = poll.build().user_data(u64::MAX);
-        let mut pointer = &raw mut iocb;
-        // SAFETY: a poll has no memory.
-        match unsafe { sys::io_submit(name, 1, &raw mut pointer) } {
-            Ok(taken) => count += taken,
-            Err(errno) => {
-                assert_eq!(errno, Errno::AGAIN);
-                return count;
-            }
-        }
-    }
 }
 
 /// Others have filled the context, and leave it later, without a signal to the

@@ -1,7 +1,12 @@
-//! System calls that fail on purpose: by strace, which makes the n-th one fail.
+//! System calls that fail on purpose: by strace, which makes the n-th one fail,
+//! or in a context that others have filled.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::os::fd::AsRawFd;
 use std::process::Command;
+
+use linux_aio::opcode::{self, PollMask};
+use linux_aio::{AioContext, Context, Drained, Errno, sys};
 
 /// Runs `body` in a process of its own for each injection, under strace. `test`
 /// is the path of the test that calls this: the process runs it again.
@@ -28,5 +33,32 @@ pub(crate) fn with_each(test: &str, injections: &[&str], body: impl FnOnce()) {
         assert!(trace.contains("(INJECTED)"), "{injection}: {trace}");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("1 passed"), "{test}: {said}");
+    }
+}
+
+/// A context, and its name, by which others submit to it as well.
+pub(crate) fn shared_context(capacity: u32) -> (Drained, AioContext) {
+    let context = Context::new(capacity).unwrap();
+    let name = context.as_raw();
+    // SAFETY: just set up. What others submit is polls, which have no memory,
+    // and whose events are nobody's.
+    (unsafe { Drained::from_context(context, capacity) }, name)
+}
+
+/// Submits polls to a context until it has no room.
+pub(crate) fn fill(name: AioContext, fd: &impl AsRawFd) -> usize {
+    let mut count = 0;
+    loop {
+        let poll = opcode::Poll::new(fd.as_raw_fd(), PollMask::IN);
+        let mut iocb = poll.build().user_data(u64::MAX);
+        let mut pointer = &raw mut iocb;
+        // SAFETY: a poll has no memory.
+        match unsafe { sys::io_submit(name, 1, &raw mut pointer) } {
+            Ok(taken) => count += taken,
+            Err(errno) => {
+                assert_eq!(errno, Errno::AGAIN);
+                return count;
+            }
+        }
     }
 }
