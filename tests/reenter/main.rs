@@ -1,0 +1,92 @@
+//! Re-entrance at random: wakers and destructors that call back into the
+//! reactor that called them.
+//!
+//! Every point at which a reactor runs user code (a waker's clone, wake and drop,
+//! `Buffer::region`, the destructors of buffers and data) may poll, drop or leak
+//! other futures, begin operations, call `turn` or `in_flight`, and then panic.
+//! Verified:
+//!
+//! - every buffer and every data is dropped exactly once, and not while the
+//!   kernel uses it; what was leaked on purpose is never dropped;
+//! - every clone of a waker is consumed or dropped;
+//! - reads return the content of the file;
+//! - no wake-up is lost: a round ends by polling only tasks that were woken, and
+//!   by turning only when the eventfd is readable, if there is one;
+//! - no user code runs while the lock is held;
+//! - all slots can be used again at the end of a round.
+//!
+//! A round is one reactor: with one of four locks, batched or not, with a
+//! borrowed, an owned or no eventfd, with a ring that is read in memory or one
+//! that is not. It ends with `into_drained`, with a drop, or with a leak. All
+//! rounds share an array of slots.
+//!
+//! `REENTER=OPERATIONS` and `REENTER_SEED=SEED` replace the defaults. The test
+//! with one thread repeats itself with the same seed, as far as the kernel does.
+//! A failure ends the process at once: nothing can catch it.
+#![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
+
+mod ledger;
+mod operation;
+mod random;
+mod round;
+#[path = "../support/mod.rs"]
+mod support;
+mod user;
+mod watch;
+mod world;
+
+use linux_aio::Wait;
+use linux_aio::reactor::{Local, Shared};
+
+use round::{Rounds, Setting};
+use watch::Watched;
+
+/// Threads that share a reactor.
+const THREADS: u64 = 3;
+
+#[test]
+fn one_thread() {
+    let mut rounds = Rounds::new("one thread");
+    while let Some(setting) = rounds.next() {
+        if setting.watched {
+            rounds.run::<Watched<Local>>(setting, turn, |world, setting| world.play(setting.seed));
+        } else {
+            let wait = |reactor: &user::Reactor<Local>| reactor.wait(Wait::new());
+            rounds.run::<Local>(setting, wait, |world, setting| world.play(setting.seed));
+        }
+    }
+    rounds.report();
+}
+
+#[test]
+fn several_threads() {
+    let mut rounds = Rounds::new("several threads");
+    while let Some(setting) = rounds.next() {
+        if setting.watched {
+            rounds.run::<Watched<Shared>>(setting, turn, in_threads);
+        } else {
+            rounds.run::<Shared>(setting, turn, in_threads);
+        }
+    }
+    rounds.report();
+}
+
+fn in_threads<L>(world: &'static world::World<L>, setting: &Setting)
+where
+    L: linux_aio::reactor::Lock + Send + Sync + 'static,
+{
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let seed = setting.seed ^ thread << 60;
+            scope.spawn(move || world.play(seed));
+        }
+    });
+}
+
+/// In place of a wait, which only `Local` has.
+fn turn<L: linux_aio::reactor::Lock + 'static>(
+    reactor: &user::Reactor<L>,
+) -> Result<usize, linux_aio::Errno> {
+    std::thread::yield_now();
+    reactor.turn()
+}

@@ -1,0 +1,192 @@
+//! The operations, and what must come of them.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
+
+use linux_aio::op::{FSync, Op, Poll, Read, Write};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::Running;
+use linux_aio::{Errno, Finished};
+
+use crate::random::{below, once_in};
+use crate::support::{TempFile, eventfd, no_fd};
+use crate::user::{Bytes, Data};
+
+/// Bytes of a block, enough for direct I/O.
+pub(crate) const SIZE: usize = 4096;
+const BLOCKS: u32 = 32;
+
+/// What a block of the file contains, and always is written again.
+pub(crate) fn content(block: u32) -> &'static [u8] {
+    static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
+    let content = CONTENT.get_or_init(|| crate::support::pattern(SIZE * BLOCKS as usize));
+    &content[SIZE * block as usize..][..SIZE]
+}
+
+pub(crate) type Future<L> = Running<'static, 'static, Bytes, L, Data>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Read,
+    Write,
+    /// Past the page cache: it takes a while.
+    Direct,
+    /// A poll of what is ready.
+    Ready,
+    /// A poll of what is ready now and then.
+    Later,
+    /// A poll that only a drop ends.
+    Never,
+    /// On no descriptor.
+    NoFile,
+    /// On a file that cannot be synced.
+    NoSync,
+}
+
+/// The files of all rounds.
+pub(crate) struct Files {
+    buffered: Arc<File>,
+    direct: Arc<File>,
+    never: Arc<File>,
+    ready: Arc<File>,
+    pub(crate) later: Arc<File>,
+    /// Signalled by operations, and not by the reactor's eventfd.
+    pub(crate) own: &'static OwnedFd,
+    /// The reactor's, if it has one.
+    pub(crate) reactor: Arc<OwnedFd>,
+}
+
+impl Files {
+    pub(crate) fn new() -> Files {
+        let all: Vec<u8> = (0..BLOCKS).flat_map(content).copied().collect();
+        let (buffered, other) = (TempFile::with(&all), TempFile::with(&all));
+        let files = Files {
+            buffered: Arc::new(buffered.file.try_clone().unwrap()),
+            direct: Arc::new(other.direct()),
+            never: Arc::new(eventfd().into()),
+            ready: Arc::new(eventfd().into()),
+            later: Arc::new(eventfd().into()),
+            own: Box::leak(Box::new(eventfd())),
+            reactor: Arc::new(eventfd()),
+        };
+        signal(&files.ready);
+        files
+    }
+
+    /// Makes an operation of this kind, with a buffer on this block of memory if
+    /// it has one; the second value says whether it signals the eventfd of its
+    /// own.
+    ///
+    /// # Safety
+    /// As for [`Bytes::new`].
+    pub(crate) unsafe fn make(
+        &self,
+        kind: Kind,
+        id: u32,
+        block: *mut u8,
+    ) -> (Op<'static, Bytes, Data>, bool) {
+        let from = below(BLOCKS);
+        let offset = u64::from(from) * SIZE as u64;
+        // SAFETY: the caller's promise; one of these is called, and once.
+        let bytes = || unsafe { Bytes::new(id, block, from) };
+        let data = |file| Data::new(file, id);
+        let own = matches!(kind, Kind::Read | Kind::Ready) && once_in(8);
+        let poll = |file| {
+            let poll = Poll::owned(data(file), PollMask::IN);
+            if own { poll.resfd(self.own) } else { poll }
+        };
+        let op = match kind {
+            Kind::Read => {
+                let read = Read::owned(data(&self.buffered), bytes()).offset(offset);
+                if own { read.resfd(self.own) } else { read }.into()
+            }
+            Kind::Direct => Read::owned(data(&self.direct), bytes())
+                .offset(offset)
+                .into(),
+            Kind::Write => {
+                let mut bytes = bytes();
+                bytes.as_mut().copy_from_slice(content(from));
+                Write::owned(data(&self.buffered), bytes)
+                    .offset(offset)
+                    .into()
+            }
+            Kind::Ready => poll(&self.ready).into(),
+            Kind::Later => poll(&self.later).into(),
+            Kind::Never => poll(&self.never).into(),
+            Kind::NoFile => Read::new(no_fd(), bytes()).data(data(&self.never)).into(),
+            Kind::NoSync => FSync::owned(data(&self.never)).into(),
+        };
+        (op, own)
+    }
+
+    /// A poll that never ends, of no round.
+    pub(crate) fn of_no_round(&self) -> Op<'static, Bytes, Data> {
+        Poll::owned(Data::of_no_round(&self.never), PollMask::IN).into()
+    }
+}
+
+/// Any kind, the frequent ones more often; or any that ends within its
+/// submission.
+pub(crate) fn any_kind(prompt: bool) -> Kind {
+    match below(64) {
+        40 | 50..58 if prompt => Kind::Ready,
+        0..28 => Kind::Read,
+        28..40 => Kind::Write,
+        40 => Kind::Direct,
+        41..50 => Kind::Ready,
+        50..54 => Kind::Later,
+        54..58 => Kind::Never,
+        58..62 => Kind::NoFile,
+        _ => Kind::NoSync,
+    }
+}
+
+/// Verifies the result, and what came back with it.
+pub(crate) fn check(kind: Kind, id: u32, done: &mut Finished<Bytes, Data>) {
+    let expected = match kind {
+        Kind::Read | Kind::Write | Kind::Direct => Ok(SIZE),
+        Kind::Ready | Kind::Later => Ok(usize::from(PollMask::IN.bits())),
+        Kind::NoFile => Err(Errno::BADF),
+        Kind::NoSync => Err(Errno::INVAL),
+        Kind::Never => panic!("{id}: a poll that never is ready: {:?}", done.result),
+    };
+    assert_eq!(done.result, expected, "{id}: {kind:?}");
+    assert_eq!(done.data.id, Some(id), "another operation's data");
+    let has_buffer = matches!(kind, Kind::Read | Kind::Write | Kind::Direct | Kind::NoFile);
+    assert_eq!(done.buffer.is_some(), has_buffer, "{id}: {kind:?}");
+    if let Some(bytes) = &mut done.buffer {
+        assert_eq!(bytes.id, id, "another operation's buffer");
+        let read = bytes.is_read();
+        assert!(read != (kind == Kind::NoFile), "{id}: the content is wrong");
+    }
+}
+
+/// Adds one to an eventfd's counter.
+pub(crate) fn signal(eventfd: &impl AsRawFd) {
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: eight bytes are read.
+    let written = unsafe { libc::write(eventfd.as_raw_fd(), one.as_ptr().cast(), 8) };
+    assert_eq!(written, 8);
+}
+
+/// Takes an eventfd's counter, which may be 0.
+pub(crate) fn clear(eventfd: &impl AsRawFd) -> u64 {
+    let mut count = [0_u8; 8];
+    // SAFETY: eight bytes are written, at the most.
+    let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+    assert!(read == 8 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock);
+    u64::from_ne_bytes(count)
+}
+
+/// Waits until the eventfd's counter is not 0.
+pub(crate) fn wait_for(eventfd: &impl AsRawFd) {
+    let mut poll = libc::pollfd {
+        fd: eventfd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one structure is read and written.
+    assert_eq!(unsafe { libc::poll(&raw mut poll, 1, -1) }, 1);
+}

@@ -1,0 +1,293 @@
+//! [`Rounds`]: one reactor after the other, in the same slots.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context as Task, Waker};
+use std::time::Instant;
+
+use linux_aio::abi::RingHeader;
+use linux_aio::reactor::{Local, Lock};
+use linux_aio::{Context, Drained, Errno, sys};
+
+use crate::operation::Files;
+use crate::random::mixed;
+use crate::user::{CALLS, CALLS_BACK, DROPPED, Planned, Reactor, Slot, THROWN, set_world};
+use crate::watch;
+use crate::world::{Memory, OPERATIONS, World, caught};
+
+/// Slots, of which a round uses the first few.
+const SLOTS: usize = 16;
+
+/// Operations of a test, without the variable.
+const DEFAULT: u64 = 50_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eventfd {
+    None,
+    Borrowed,
+    Owned,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Drained,
+    Dropped,
+    Leaked,
+}
+
+/// How a round is played.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) seed: u64,
+    pub(crate) watched: bool,
+    batched: bool,
+    /// The ring is read in memory.
+    mapped: bool,
+    /// All operations end within their submission, so that the round can be
+    /// repeated exactly by one thread.
+    pub(crate) prompt: bool,
+    pub(crate) eventfd: Eventfd,
+    pub(crate) capacity: usize,
+    end: End,
+}
+
+impl Setting {
+    fn new(seed: u64) -> Setting {
+        let bits = mixed(seed);
+        let part = |shift: u32, limit: u64| (bits >> shift) % limit;
+        Setting {
+            seed,
+            watched: part(0, 2) == 0,
+            batched: part(4, 2) == 0,
+            mapped: part(8, 4) != 0,
+            prompt: part(28, 2) == 0,
+            eventfd: match part(12, 4) {
+                0 => Eventfd::Borrowed,
+                1 => Eventfd::Owned,
+                _ => Eventfd::None,
+            },
+            capacity: 1 + part(16, SLOTS as u64) as usize,
+            // To destroy a context takes tens of milliseconds.
+            end: match part(24, 24) {
+                0 => End::Dropped,
+                1 => End::Leaked,
+                _ => End::Drained,
+            },
+        }
+    }
+}
+
+/// What is played now, for the message of a failure.
+static NOW: Mutex<String> = Mutex::new(String::new());
+
+pub(crate) fn description() -> String {
+    NOW.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// One test at a time, as they share the process's panic hook and `NOW`.
+static ALONE: Mutex<()> = Mutex::new(());
+
+pub(crate) struct Rounds {
+    name: &'static str,
+    seed: u64,
+    round: u64,
+    rounds: u64,
+    files: &'static Files,
+    memory: Memory,
+    slots: *mut [Slot],
+    /// Contexts without operations: one whose ring is not read, one whose is.
+    idle: [Option<Drained>; 2],
+    begin: Instant,
+    _alone: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Rounds {
+    pub(crate) fn new(name: &'static str) -> Rounds {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        watch::begin();
+        let variable = |name: &str| {
+            let value = std::env::var(name).ok()?;
+            Some(value.parse::<u64>().expect("a number"))
+        };
+        let operations = variable("REENTER").unwrap_or(DEFAULT);
+        let now = std::time::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |time| time.as_nanos() as u64);
+        let seed = variable("REENTER_SEED").unwrap_or(mixed(now) >> 40);
+        let slots: Vec<Slot> = (0..SLOTS).map(|_| Slot::NEW).collect();
+        Rounds {
+            name,
+            seed,
+            round: 0,
+            rounds: operations.div_ceil(OPERATIONS.into()),
+            files: Box::leak(Box::new(Files::new())),
+            memory: Memory::new(),
+            slots: slots.leak(),
+            idle: [None, None],
+            begin: Instant::now(),
+            _alone: alone,
+        }
+    }
+
+    /// The next round, if there is one.
+    pub(crate) fn next(&mut self) -> Option<Setting> {
+        if self.round == self.rounds {
+            return None;
+        }
+        let setting = Setting::new(mixed(self.seed ^ self.round << 32));
+        self.round += 1;
+        *NOW.lock().unwrap() = self.to_string() + &format!(", {setting:?}");
+        Some(setting)
+    }
+
+    pub(crate) fn run<L: Lock + 'static>(
+        &mut self,
+        setting: Setting,
+        wait: fn(&Reactor<L>) -> Result<usize, Errno>,
+        play: fn(&'static World<L>, &Setting),
+    ) {
+        crate::random::seed(setting.seed);
+        let context = Context::from(self.idle(setting.mapped));
+        let name = context.as_raw();
+        // SAFETY: it was idle.
+        let drained = unsafe { Drained::from_context(context, SLOTS as u32) };
+        let slots = self.slots(setting.capacity);
+        let mut reactor = Reactor::<L>::on(drained, slots);
+        if setting.batched {
+            reactor = reactor.batched();
+        }
+        reactor = match setting.eventfd {
+            Eventfd::None => reactor,
+            Eventfd::Borrowed => reactor.eventfd(&*self.files.reactor),
+            Eventfd::Owned => reactor.eventfd_owned(self.files.reactor.clone()),
+        };
+        let world = World::new(reactor, &setting, wait, self.files, self.memory);
+        let memory = Box::into_raw(Box::new(world));
+        // SAFETY: it is freed below, when nothing leads there any more.
+        let world: &'static World<L> = unsafe { &*memory };
+
+        play(world, &setting);
+        crate::random::seed(!setting.seed);
+        set_world(Some(world));
+        world.close();
+
+        // SAFETY: all futures have ended or were leaked, and so nobody uses the
+        // reactor in its old place.
+        let reactor = unsafe { core::ptr::read(&*world.reactor) };
+        match setting.end {
+            End::Drained => match catch_unwind(AssertUnwindSafe(|| reactor.into_drained())) {
+                Ok(drained) => {
+                    let place = &mut self.idle[usize::from(setting.mapped)];
+                    *place = Some(drained.expect("it was drained"));
+                }
+                Err(panic) => assert!(panic.is::<Planned>()),
+            },
+            End::Dropped => caught(|| drop(reactor)),
+            End::Leaked => {
+                core::mem::forget(reactor);
+                // SAFETY: the reactor is not used again; the memory of what was
+                // in flight is there as long as the process.
+                unsafe { sys::io_destroy(name) }.unwrap();
+            }
+        }
+        world.check_own();
+        self.use_all_slots();
+        self.check_memory(world);
+        world.ledger.check(setting.end == End::Leaked);
+        set_world(None);
+        // SAFETY: made by `Box::into_raw`. Wakers, buffers and data, which lead
+        // there, are gone or leaked, as was just verified, and the reactor in it
+        // is not dropped again.
+        drop(unsafe { Box::from_raw(memory) });
+        crate::operation::clear(&*self.files.reactor);
+    }
+
+    /// The first slots, for one owner at a time.
+    fn slots(&self, count: usize) -> &'static mut [Slot] {
+        // SAFETY: the array was leaked, and its last owner is gone.
+        unsafe { &mut (&mut *self.slots)[..count] }
+    }
+
+    fn idle(&mut self, mapped: bool) -> Drained {
+        self.idle[usize::from(mapped)].take().unwrap_or_else(|| {
+            if mapped {
+                return Drained::new(SLOTS as u32).unwrap();
+            }
+            let raw = Context::new(SLOTS as u32).unwrap().into_raw();
+            let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
+            // SAFETY: the ring is mapped, and ours; the kernel reads no magic
+            // number.
+            unsafe { (*header).magic = !RingHeader::MAGIC };
+            // SAFETY: just set up, and nobody else has its name.
+            unsafe { Drained::from_context(Context::from_raw(raw), SLOTS as u32) }
+        })
+    }
+
+    /// Verifies that all slots can hold an operation, whatever the round has left
+    /// in them.
+    fn use_all_slots(&mut self) {
+        let reactor = loop {
+            let drained = self.idle(true);
+            let slots = self.slots(SLOTS);
+            // User code runs: the wakers that a leaked reactor has left.
+            let on = || Reactor::<Local>::on(drained, slots).batched();
+            match catch_unwind(AssertUnwindSafe(on)) {
+                Ok(reactor) => break reactor,
+                Err(panic) => assert!(panic.is::<Planned>()),
+            }
+        };
+        let mut task = Task::from_waker(Waker::noop());
+        let mut futures = Vec::new();
+        for count in 1..=SLOTS + 1 {
+            let mut future = Box::pin(reactor.run(self.files.of_no_round()));
+            assert!(future.as_mut().poll(&mut task).is_pending());
+            // Only staged: the kernel has none of them.
+            assert_eq!(reactor.in_flight(), count.min(SLOTS), "slots were lost");
+            futures.push(future);
+        }
+        drop(futures);
+        self.idle[1] = Some(reactor.into_drained().unwrap());
+    }
+
+    /// Verifies that no block was written after its buffer was dropped.
+    fn check_memory<L: Lock>(&self, world: &World<L>) {
+        for id in 0..OPERATIONS {
+            if world.ledger.has_dropped_buffer(id) {
+                // SAFETY: the block is there, and its buffer is not.
+                let block = unsafe {
+                    core::slice::from_raw_parts(self.memory.block(id), crate::operation::SIZE)
+                };
+                assert!(
+                    block.iter().all(|&byte| byte == DROPPED),
+                    "buffer {id} was written after its drop"
+                );
+            }
+        }
+    }
+
+    /// Prints what was done.
+    pub(crate) fn report(self) {
+        static BEFORE: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+        let [calls, back, thrown] = core::array::from_fn(|at| {
+            let now = [&CALLS, &CALLS_BACK, &THROWN][at].load(Relaxed);
+            now - BEFORE[at].swap(now, Relaxed)
+        });
+        println!(
+            "{self}: {} operations, {calls} calls of user code, {back} of them called back, \
+             {thrown} panicked; {:.1} s",
+            self.rounds * u64::from(OPERATIONS),
+            self.begin.elapsed().as_secs_f64(),
+        );
+    }
+}
+
+impl fmt::Display for Rounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rounds {
+            name, seed, round, ..
+        } = self;
+        write!(f, "{name}, seed {seed}, round {round}")
+    }
+}

@@ -1,0 +1,225 @@
+//! The user code: a waker, a buffer and data, whose every call may call back into
+//! the reactor, and panic.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+use std::thread;
+
+use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::{OwnsFd, reactor};
+
+use crate::ledger::Ledger;
+use crate::operation::{SIZE, content};
+use crate::random::once_in;
+use crate::watch;
+
+pub(crate) type Reactor<L> = reactor::Reactor<'static, Bytes, L, Data>;
+pub(crate) type Slot = reactor::ReactorSlot<Bytes, Data>;
+
+/// Calls of user code inside calls of user code, at the most.
+const DEPTH: u32 = 4;
+
+/// A call in so many calls back.
+const ACTS: u32 = 4;
+/// A call in so many panics.
+const PANICS: u32 = 40;
+
+/// What a buffer holds before it was read into, and after it was dropped.
+pub(crate) const FRESH: u8 = 0xaa;
+pub(crate) const DROPPED: u8 = 0xdd;
+
+pub(crate) static CALLS: AtomicU64 = AtomicU64::new(0);
+pub(crate) static CALLS_BACK: AtomicU64 = AtomicU64::new(0);
+pub(crate) static THROWN: AtomicU64 = AtomicU64::new(0);
+
+/// What user code reaches by a thread-local variable.
+pub(crate) trait Reach {
+    fn ledger(&self) -> &Ledger;
+    /// Does something at random.
+    fn act(&'static self);
+    fn is_over(&self) -> bool;
+}
+
+thread_local! {
+    static WORLD: Cell<Option<&'static dyn Reach>> = const { Cell::new(None) };
+    static INSIDE: Cell<u32> = const { Cell::new(0) };
+}
+
+pub(crate) fn set_world(world: Option<&'static dyn Reach>) {
+    WORLD.set(world);
+}
+
+fn world() -> &'static dyn Reach {
+    WORLD.get().expect("user code runs in a round")
+}
+
+/// The payload of a panic on purpose. It reaches no panic hook.
+pub(crate) struct Planned;
+
+/// What every call of user code does.
+fn called(point: &str) {
+    assert!(!watch::is_held(), "{point} runs while the lock is held");
+    CALLS.fetch_add(1, Relaxed);
+    let world = world();
+    if INSIDE.get() < DEPTH && !world.is_over() && once_in(ACTS) {
+        struct Inside;
+        impl Drop for Inside {
+            fn drop(&mut self) {
+                INSIDE.set(INSIDE.get() - 1);
+            }
+        }
+        INSIDE.set(INSIDE.get() + 1);
+        let _inside = Inside;
+        CALLS_BACK.fetch_add(1, Relaxed);
+        world.act();
+    }
+    // A second panic during unwinding would abort.
+    if !thread::panicking() && once_in(PANICS) {
+        THROWN.fetch_add(1, Relaxed);
+        resume_unwind(Box::new(Planned));
+    }
+}
+
+/// One of the blocks of a round's memory, which stays there when this is dropped.
+pub(crate) struct Bytes {
+    pub(crate) id: u32,
+    block: *mut u8,
+    /// The block of the file that is read or written.
+    from: u32,
+}
+
+// SAFETY: the block is this value's alone until it is dropped.
+unsafe impl Send for Bytes {}
+
+impl Bytes {
+    /// # Safety
+    /// `block` is valid for [`SIZE`] bytes, for as long as the process runs, and
+    /// no other `Bytes` of this round has it.
+    pub(crate) unsafe fn new(id: u32, block: *mut u8, from: u32) -> Bytes {
+        world().ledger().make_buffer(id);
+        // SAFETY: the caller's promise.
+        unsafe { block.write_bytes(FRESH, SIZE) };
+        Bytes { id, block, from }
+    }
+
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `new`'s caller has promised the memory, which is this value's
+        // alone; no operation has it, as the value would be out of reach.
+        unsafe { core::slice::from_raw_parts_mut(self.block, SIZE) }
+    }
+
+    pub(crate) fn is_read(&mut self) -> bool {
+        let from = self.from;
+        *self.as_mut() == *content(from)
+    }
+}
+
+// SAFETY: the block does not move with the value and lives for ever; only this
+// value leads there.
+unsafe impl Buffer for Bytes {
+    fn region(&mut self) -> (*mut u8, usize) {
+        called("Buffer::region");
+        (self.block, SIZE)
+    }
+}
+// SAFETY: as above; any bytes will do.
+unsafe impl BufferMut for Bytes {}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        world().ledger().drop_buffer(self.id);
+        let read = self.is_read();
+        let id = self.id;
+        let bytes = self.as_mut();
+        let fresh = bytes.iter().all(|&byte| byte == FRESH);
+        assert!(read || fresh, "buffer {id} was dropped amid its operation");
+        // The end of the round verifies that nothing is written there any more.
+        bytes.fill(DROPPED);
+        called("a buffer's destructor");
+    }
+}
+
+/// The owner of a descriptor, with the number of the operation.
+pub(crate) struct Data {
+    file: Arc<File>,
+    /// `None`: of no round.
+    pub(crate) id: Option<u32>,
+}
+
+impl Data {
+    pub(crate) fn new(file: &Arc<File>, id: u32) -> Data {
+        world().ledger().make_data(id);
+        Data {
+            file: file.clone(),
+            id: Some(id),
+        }
+    }
+
+    pub(crate) fn of_no_round(file: &Arc<File>) -> Data {
+        Data {
+            file: file.clone(),
+            id: None,
+        }
+    }
+}
+
+// SAFETY: the file is open for as long as the value lives.
+unsafe impl OwnsFd for Data {
+    fn raw_fd(&self) -> i32 {
+        self.file.as_raw_fd()
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            world().ledger().drop_data(id);
+            called("the data's destructor");
+        }
+    }
+}
+
+/// A waker of a task, of one of its polls. It is a number: 16 bits of the task,
+/// and the poll above them.
+pub(crate) fn waker(id: u32, generation: u16) -> Waker {
+    let number = id as usize | usize::from(generation) << 16;
+    let data = core::ptr::without_provenance(number);
+    // SAFETY: the functions use the pointer as a number and may be called from
+    // any thread. What they count is not memory.
+    unsafe { Waker::from_raw(RawWaker::new(data, &TABLE)) }
+}
+
+static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+fn task_of(data: *const ()) -> (u32, u16) {
+    let number = data.addr() as u32;
+    (number & 0xffff, (number >> 16) as u16)
+}
+
+fn clone(data: *const ()) -> RawWaker {
+    called("a waker's clone");
+    world().ledger().clone_waker(task_of(data).0);
+    RawWaker::new(data, &TABLE)
+}
+
+fn wake(data: *const ()) {
+    let (id, generation) = task_of(data);
+    let ledger = world().ledger();
+    ledger.drop_waker(id);
+    ledger.wake(id, generation);
+    called("a waker's wake");
+}
+
+fn wake_by_ref(_data: *const ()) {
+    unreachable!("the reactor wakes each clone once");
+}
+
+fn drop_waker(data: *const ()) {
+    world().ledger().drop_waker(task_of(data).0);
+    called("a waker's drop");
+}
