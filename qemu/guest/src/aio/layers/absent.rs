@@ -12,7 +12,7 @@ use linux_aio::{
     AioContext, Context, Drained, Errno, Pool, Queue, ScopeSlot, Slot, scope, scope_on,
 };
 
-use super::super::absent::trace_wait;
+use super::super::absent::trace_poll;
 use super::super::trace::{IO_SETUP, IO_SUBMIT};
 use super::{SLOTS, full, owned};
 use crate::aio::owned::{Owned, dropped};
@@ -87,7 +87,7 @@ fn queue(check: &mut Check) {
 
     let pushed = read().and_then(|read| queue.push(read).map_err(full));
     check.holds("absent Queue::push", pushed.is_ok());
-    trace_wait();
+    trace_poll();
     let waited = queue.wait().map(|done| done.is_some());
     check.equal("absent Queue::wait", waited, Err(ABSENT));
     check.equal("absent Queue::wait keeps it", queue.staged(), 1);
