@@ -128,11 +128,21 @@ pub(super) struct OwnerId(u32);
 impl OwnerId {
     /// Returns an id that no other owner has. (The counter wraps after 2^32
     /// owners. Two tickets are equal then only if their slots have the same index
-    /// and generation as well.)
+    /// and generation as well. The same is true on m68k of two threads that
+    /// create owners at the same moment.)
     pub(super) fn next() -> OwnerId {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        #[cfg(target_has_atomic = "32")]
+        #[cfg(all(target_has_atomic = "32", not(target_arch = "m68k")))]
         let next = NEXT.fetch_add(1, Relaxed);
+        // The MC68000 has no instruction that adds atomically, and a program
+        // without libc no function in its place. Memory safety does not depend
+        // on it.
+        #[cfg(target_arch = "m68k")]
+        let next = {
+            let next = NEXT.load(Relaxed);
+            NEXT.store(next.wrapping_add(1), Relaxed);
+            next
+        };
         // A target without Linux, where no queue can be created.
         #[cfg(not(target_has_atomic = "32"))]
         let next = NEXT.load(Relaxed);
