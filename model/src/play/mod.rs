@@ -9,6 +9,7 @@ mod buffer;
 mod fork;
 mod perform;
 pub mod reactor;
+mod refuse;
 pub mod scope;
 mod specification;
 mod steps;
@@ -16,8 +17,10 @@ mod user;
 mod world;
 
 use proptest::prelude::*;
+use refuse::refuse;
 
 pub use perform::perform;
+pub use refuse::Refuse;
 pub use user::Inject;
 pub use world::{Real, World};
 
@@ -46,6 +49,8 @@ pub enum Step {
         two: bool,
         /// This far into the block, if that is allowed.
         skew: u16,
+        /// The data owns the descriptor.
+        owned: bool,
     },
     /// Push an fsync or an fdsync.
     Sync {
@@ -53,9 +58,16 @@ pub enum Step {
         direct: bool,
         /// fdsync.
         data: bool,
+        /// The data owns the descriptor.
+        owned: bool,
     },
-    /// Push a poll of this descriptor.
-    Poll(u8),
+    /// Push a poll of a descriptor.
+    Poll {
+        /// Which.
+        which: u8,
+        /// The data owns it.
+        owned: bool,
+    },
     /// Push what a kernel will refuse: with EINVAL or with EBADF.
     Refused {
         /// EINVAL.
@@ -76,16 +88,13 @@ pub enum Step {
         min: u8,
         /// So long: not at all, a moment, for ever (if that will end).
         patience: u8,
-        /// A signal comes.
-        signal: bool,
+        /// What is refused.
+        refuse: Refuse,
     },
     /// Take one completion, and wait for it if that will end.
-    One {
-        /// A signal comes.
-        signal: bool,
-    },
+    One(Refuse),
     /// Cancel one of all operations there ever were, counted from the last.
-    Cancel(u8),
+    Cancel(u8, Refuse),
     /// Unstage.
     Unstage,
     /// A descriptor becomes readable.
@@ -106,14 +115,11 @@ pub enum Step {
         add: u64,
     },
     /// Drain.
-    Drain {
-        /// A signal comes.
-        signal: bool,
-    },
+    Drain(Refuse),
     /// A forked child drops its copy.
     Fork,
     /// Drain into a context, and make another queue on it.
-    Renew,
+    Renew(Refuse),
     /// Drop the queue, and make another.
     Drop,
     /// Leak the queue, and make another in the same slots.
@@ -176,29 +182,32 @@ pub fn plan(steps: usize, rare: u32) -> impl Strategy<Value = Plan> {
         any::<u8>(),
         any::<bool>(),
         any::<u16>(),
+        any::<bool>(),
     );
     let step = prop_oneof![
-        6 * common => transfer.prop_map(|(write, direct, block, two, skew)| Step::Transfer {
-            write, direct, block, two, skew,
+        6 * common => transfer.prop_map(|(write, direct, block, two, skew, owned)| Step::Transfer {
+            write, direct, block, two, skew, owned,
         }),
-        common => (any::<bool>(), any::<bool>()).prop_map(|(direct, data)| Step::Sync { direct, data }),
-        2 * common => any::<u8>().prop_map(Step::Poll),
+        common => (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+            |(direct, data, owned)| Step::Sync { direct, data, owned }
+        ),
+        2 * common => (any::<u8>(), any::<bool>()).prop_map(|(which, owned)| Step::Poll { which, owned }),
         common / 2 => any::<bool>().prop_map(|invalid| Step::Refused { invalid }),
         4 * common => (few(), few()).prop_map(|(room, short)| Step::Submit { room, short }),
         3 * common => (1_u8..6).prop_map(Step::Pop),
-        2 * common => (0_u8..8, 0_u8..3, prop::bool::weighted(0.2)).prop_map(
-            |(min, patience, signal)| Step::Wait { min, patience, signal }
+        2 * common => (0_u8..8, 0_u8..3, refuse()).prop_map(
+            |(min, patience, refuse)| Step::Wait { min, patience, refuse }
         ),
-        common => any::<bool>().prop_map(|signal| Step::One { signal }),
-        2 * common => any::<u8>().prop_map(Step::Cancel),
+        common => refuse().prop_map(Step::One),
+        2 * common => (any::<u8>(), refuse()).prop_map(|(pick, refuse)| Step::Cancel(pick, refuse)),
         common => Just(Step::Unstage),
         common => any::<u8>().prop_map(Step::Ready),
         4 * common => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(
             |(pick, broken)| Step::Complete { pick, broken }
         ),
         common / 2 => (any::<u8>(), added()).prop_map(|(pick, add)| Step::Stranger { pick, add }),
-        common / 2 => any::<bool>().prop_map(|signal| Step::Drain { signal }),
-        common / 2 => Just(Step::Renew),
+        common / 2 => refuse().prop_map(Step::Drain),
+        common / 2 => refuse().prop_map(Step::Renew),
         50 => Just(Step::Drop),
         50 => Just(Step::Forget),
         30 => Just(Step::Fork),

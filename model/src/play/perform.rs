@@ -1,7 +1,10 @@
 //! The performance: one step after the other, and what must be so after each.
 
 use super::buffer::{self, Held, Tracked};
+use super::refuse::Refuse;
 use super::specification::{Operation, Outcome, Place, Specification, What, ensure, same};
+use super::steps::Known;
+use super::user::{self, Data};
 use super::world::World;
 use super::{POLLED, Plan, Step, Totals};
 use crate::abi::AioContext;
@@ -25,7 +28,7 @@ pub fn perform(plan: &Plan, world: &mut World) -> Result<Totals, String> {
 
 /// How a queue ends before the play does.
 enum End {
-    Renew,
+    Renew(Refuse),
     Drop,
     Forget,
 }
@@ -42,6 +45,7 @@ pub(super) struct Stage<'w, B: Held> {
 impl<'w, B: Held> Stage<'w, B> {
     fn play(plan: &Plan, world: &'w mut World) -> Result<Totals, String> {
         buffer::begin();
+        user::begin(&[]);
         let files = world.begin(plan);
         let mut stage = Stage::<B> {
             world,
@@ -64,7 +68,7 @@ impl<'w, B: Held> Stage<'w, B> {
     }
 
     fn steps(&mut self, plan: &Plan) -> Outcome {
-        let mut slots: Vec<Slot<B>> = (0..plan.slots).map(|_| Slot::NEW).collect();
+        let mut slots: Vec<Slot<B, Data>> = (0..plan.slots).map(|_| Slot::NEW).collect();
         let mut steps = plan.steps.iter().enumerate();
         let mut drained = None;
         loop {
@@ -83,6 +87,8 @@ impl<'w, B: Held> Stage<'w, B> {
             same!(queue.capacity(), plan.slots, "the capacity");
             let end = loop {
                 let Some((number, step)) = steps.next() else {
+                    self.world.weather(Weather::default());
+                    self.it.limited = false;
                     break None;
                 };
                 let end = self.step(&mut queue, step).and_then(|end| {
@@ -97,7 +103,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 }
             };
             let busy = self.it.in_flight() + self.it.staged.len() + self.it.done > 0;
-            self.totals.ends += u64::from(busy && !matches!(end, Some(End::Renew) | None));
+            self.totals.ends += u64::from(busy && !matches!(end, Some(End::Renew(_)) | None));
             match end {
                 Some(End::Drop) => {
                     drop(queue);
@@ -108,13 +114,23 @@ impl<'w, B: Held> Stage<'w, B> {
                     self.leaked.push(self.ctx);
                     self.it.leak_all();
                 }
-                Some(End::Renew) | None => {
+                Some(End::Renew(_)) | None => {
+                    let refuse = match end {
+                        Some(End::Renew(refuse)) => refuse,
+                        _ => Refuse::default(),
+                    };
                     let context = queue.into_drained();
                     // All that was staged was submitted, or refused.
                     let staged = self.it.staged.len();
                     self.it.leave(self.world, self.ctx, staged)?;
                     self.it.end_all()?;
+                    let gone = self.world.is_gone(self.ctx);
+                    let may = refuse.cancel.is_some() || refuse.wait.is_some() || self.it.dead;
+                    ensure!(!gone || may, "the context was destroyed");
                     let context = match context {
+                        Err(errno) if refuse.wait.is_some() && errno != Errno::OUTCOME_UNKNOWN => {
+                            continue;
+                        }
                         Err(Errno::OUTCOME_UNKNOWN) if self.world.is_gone(self.ctx) => {
                             if end.is_none() {
                                 return Ok(());
@@ -136,24 +152,39 @@ impl<'w, B: Held> Stage<'w, B> {
     }
 
     /// Does a step. Whether it ends the queue.
-    fn step(&mut self, queue: &mut Queue<'_, B>, step: &Step) -> Outcome<Option<End>> {
+    fn step(&mut self, queue: &mut Queue<'_, B, Data>, step: &Step) -> Outcome<Option<End>> {
         self.world.weather(Weather::default());
+        self.it.limited = false;
         let modelled = self.world.is_model();
         match *step {
             Step::Transfer { .. } => self.transfer(queue, step)?,
-            Step::Sync { direct, data } => {
+            Step::Sync {
+                direct,
+                data,
+                owned,
+            } => {
                 let fd = self.world.file(direct.into());
-                let op = if data {
-                    FDSync::new(fd).into()
-                } else {
-                    FSync::new(fd).into()
+                let owner = self.world.data(fd);
+                let known = Known::new(What::Sync, fd, &owner, owned);
+                let op = match (data, owned) {
+                    (true, true) => FDSync::owned(owner).into(),
+                    (true, false) => FDSync::new(fd).data(owner).into(),
+                    (false, true) => FSync::owned(owner).into(),
+                    (false, false) => FSync::new(fd).data(owner).into(),
                 };
-                self.push(queue, op, What::Sync, Vec::new(), 0)?;
+                self.push(queue, op, known)?;
             }
-            Step::Poll(which) => {
+            Step::Poll { which, owned } => {
                 let which = usize::from(which) % POLLED;
-                let poll = Poll::new(self.world.polled(which), PollMask::IN);
-                self.push(queue, poll.into(), What::Poll(which), Vec::new(), 0)?;
+                let fd = self.world.polled(which);
+                let owner = self.world.data(fd);
+                let known = Known::new(What::Poll(which), fd, &owner, owned);
+                let op = if owned {
+                    Poll::owned(owner, PollMask::IN).into()
+                } else {
+                    Poll::new(fd, PollMask::IN).data(owner).into()
+                };
+                self.push(queue, op, known)?;
             }
             Step::Refused { invalid } => {
                 // What is polled here has no fsync.
@@ -162,8 +193,9 @@ impl<'w, B: Held> Stage<'w, B> {
                 } else {
                     (self.world.none(), Errno::BADF)
                 };
-                let op = FSync::new(fd).into();
-                self.push(queue, op, What::Refused(errno), Vec::new(), 0)?;
+                let data = self.world.data(fd);
+                let known = Known::new(What::Refused(errno), fd, &data, false);
+                self.push(queue, FSync::new(fd).data(data).into(), known)?;
             }
             Step::Submit { room, short } => {
                 self.world.weather(Weather {
@@ -181,22 +213,19 @@ impl<'w, B: Held> Stage<'w, B> {
             Step::Wait {
                 min,
                 patience,
-                signal,
+                refuse,
             } => {
-                self.world.weather(Weather {
-                    signal,
-                    ..Weather::default()
-                });
-                self.wait(queue, min.into(), patience, signal && modelled)?;
+                let refuse = self.refuse(refuse);
+                self.wait(queue, min.into(), patience, refuse)?;
             }
-            Step::One { signal } => {
-                self.world.weather(Weather {
-                    signal,
-                    ..Weather::default()
-                });
-                self.one(queue)?;
+            Step::One(refuse) => {
+                let refuse = self.refuse(refuse);
+                self.one(queue, refuse)?;
             }
-            Step::Cancel(pick) => self.cancel(queue, pick)?,
+            Step::Cancel(pick, refuse) => {
+                let refuse = self.refuse(refuse);
+                self.cancel(queue, pick, refuse)?;
+            }
             Step::Unstage => self.unstage(queue)?,
             Step::Ready(which) => {
                 let which = usize::from(which) % POLLED;
@@ -220,15 +249,12 @@ impl<'w, B: Held> Stage<'w, B> {
                     self.world.stranger(self.ctx, word);
                 }
             }
-            Step::Drain { signal } => {
-                self.world.weather(Weather {
-                    signal,
-                    ..Weather::default()
-                });
-                self.drain(queue)?;
+            Step::Drain(refuse) => {
+                let refuse = self.refuse(refuse);
+                self.drain(queue, refuse)?;
             }
             Step::Fork => self.fork(queue)?,
-            Step::Renew => return Ok(Some(End::Renew)),
+            Step::Renew(refuse) => return Ok(Some(End::Renew(self.refuse(refuse)))),
             // The real kernel's would never end, and neither would its polls.
             Step::Forget if modelled => return Ok(Some(End::Forget)),
             Step::Drop | Step::Forget => return Ok(Some(End::Drop)),
@@ -236,8 +262,18 @@ impl<'w, B: Held> Stage<'w, B> {
         Ok(None)
     }
 
+    /// What the next call meets; the real kernel refuses nothing.
+    fn refuse(&mut self, refuse: Refuse) -> Refuse {
+        if !self.world.is_model() {
+            return Refuse::default();
+        }
+        self.world.weather(refuse.weather());
+        self.it.limited = refuse.room.is_some();
+        refuse
+    }
+
     /// The queue against the specification.
-    fn compare(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+    fn compare(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         let it = &self.it;
         same!(queue.staged(), it.staged.len(), "staged");
         same!(queue.in_flight(), it.in_flight(), "in flight");
@@ -252,7 +288,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 "is_staged of operation {at}"
             );
             if *place != Place::Over {
-                let drops = buffer::drops(&operation.parts);
+                let drops = operation.drops();
                 ensure!(
                     drops.iter().all(|&n| n == 0),
                     "operation {at}: drops {drops:?}"
@@ -269,7 +305,7 @@ impl<'w, B: Held> Stage<'w, B> {
         for at in 0..self.it.operations.len() {
             let operation = &self.it.operations[at];
             let leaked = operation.place == Place::Leaked;
-            let drops = buffer::drops(&operation.parts);
+            let drops = operation.drops();
             let right = u32::from(!leaked);
             ensure!(
                 drops.iter().all(|&n| n == right),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::MOST_SLOTS;
 use super::buffer::{self, FRESH, Held};
+use super::user::Data;
 use super::world::World;
 use crate::abi::AioContext;
 use crate::kernel::Ended;
@@ -66,6 +67,10 @@ pub(super) struct Operation {
     pub(super) what: What,
     /// Its memory, by the numbers of the parts.
     pub(super) parts: Vec<usize>,
+    /// What owns its descriptor, or is only sent along.
+    pub(super) data: usize,
+    /// The number of the descriptor.
+    pub(super) fd: i32,
     /// Bytes of it.
     pub(super) len: usize,
     pub(super) place: Place,
@@ -80,6 +85,15 @@ pub(super) struct Operation {
     pub(super) res: Option<i64>,
 }
 
+impl Operation {
+    /// How often each part of its memory, and its data, was dropped.
+    pub(super) fn drops(&self) -> Vec<u32> {
+        let data = core::iter::once(self.data);
+        let all: Vec<usize> = self.parts.iter().copied().chain(data).collect();
+        buffer::drops(&all)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Specification {
     pub(super) operations: Vec<Operation>,
@@ -90,6 +104,8 @@ pub(super) struct Specification {
     pub(super) order: Order,
     /// The context was destroyed.
     pub(super) dead: bool,
+    /// The kernel has not as much room as its ring.
+    pub(super) limited: bool,
     /// The words of what the model was given and has not ended yet.
     words: HashMap<u64, usize>,
     /// How much of the model's log has been read: of what it was given, of what
@@ -271,10 +287,12 @@ impl Specification {
             let refusal = match operation.what {
                 _ if self.dead => vec![Errno::INVAL],
                 What::Refused(errno) if died => vec![errno, Errno::INVAL],
+                What::Refused(errno) if self.limited => vec![errno, Errno::AGAIN],
                 What::Refused(errno) => vec![errno],
                 _ if !world.is_model() || given.next().is_some() => Vec::new(),
                 _ if died => vec![Errno::INVAL],
-                _ => vec![Errno::AGAIN],
+                _ if self.limited => vec![Errno::AGAIN],
+                _ => return Err(format!("operation {at} was not submitted")),
             };
             if refusal.is_empty() {
                 expected.push(at);
@@ -347,7 +365,7 @@ impl Specification {
         for &at in &unknown {
             let operation = &mut self.operations[at];
             operation.unknown = true;
-            let poll = matches!(operation.what, What::Poll(_)) && !operation.cancelled;
+            let poll = matches!(operation.what, What::Poll(_));
             ensure!(poll, "the outcome of {operation:?} is unknown");
         }
         Ok((ended, unknown, strangers))
@@ -364,13 +382,11 @@ impl Specification {
             "operations that the kernel was given"
         );
         for (iocb, &at) in given.iter().zip(expected) {
-            let (offset, fd) = match &self.operations[at].what {
-                What::Read { file, at, .. } | What::Write { file, at, .. } => {
-                    (*at, world.file(*file).as_raw())
-                }
-                What::Poll(which) => (0, world.polled(*which).as_raw()),
-                What::Sync | What::Refused(_) => (0, iocb.fildes as i32),
+            let offset = match &self.operations[at].what {
+                What::Read { at, .. } | What::Write { at, .. } => *at,
+                What::Poll(_) | What::Sync | What::Refused(_) => 0,
             };
+            let fd = self.operations[at].fd;
             let has = (iocb.offset as usize, iocb.fildes as i32);
             same!(
                 has,
@@ -469,7 +485,7 @@ impl Specification {
     }
 
     /// Holds a completion against the operation. It is over.
-    pub(super) fn over<B: Held>(&mut self, completion: &Completion<B>) -> Outcome<usize> {
+    pub(super) fn over<B: Held>(&mut self, completion: &Completion<B, Data>) -> Outcome<usize> {
         let found = self
             .out()
             .find(|&at| self.operations[at].ticket == completion.ticket);
@@ -477,6 +493,11 @@ impl Specification {
             return Err("a completion of what was not out".into());
         };
         self.result(at, completion.result)?;
+        same!(
+            completion.data.id(),
+            self.operations[at].data,
+            "the data that came with operation {at}"
+        );
         let submitted = self.operations[at].never.is_empty();
         let partly = match (&self.operations[at].what, completion.result) {
             (What::Read { .. }, Ok(moved)) if submitted => Some(moved),
@@ -581,7 +602,7 @@ impl Specification {
             let operation = &self.operations[at];
             let wrote = operation.place == Place::Out && operation.never.is_empty();
             if matches!(operation.place, Place::Out | Place::Staged) {
-                let drops = buffer::drops(&operation.parts);
+                let drops = operation.drops();
                 ensure!(
                     drops.iter().all(|&n| n == 1),
                     "operation {at}: drops {drops:?}"

@@ -5,19 +5,45 @@ use core::time::Duration;
 use super::buffer::{self, Held, Tracked};
 use super::fork::in_child;
 use super::perform::Stage;
+use super::refuse::Refuse;
 use super::specification::{Change, Operation, Outcome, Place, What, ensure, same};
+use super::user::Data;
 use super::{BLOCK, BLOCKS, Step};
+use crate::fd::OwnsFd;
 use crate::op::{Op, Read, Write};
-use crate::{Completion, Errno, Queue, Wait};
+use crate::{Completion, Errno, Fd, Queue, Wait};
+
+/// What is known of an operation before it is pushed.
+pub(super) struct Known {
+    what: What,
+    fd: i32,
+    data: usize,
+    parts: Vec<usize>,
+    len: usize,
+}
+
+impl Known {
+    /// Of one without memory; `owned`: its descriptor is the data's.
+    pub(super) fn new(what: What, fd: Fd<'_>, data: &Data, owned: bool) -> Known {
+        Known {
+            what,
+            fd: if owned { data.raw_fd() } else { fd.as_raw() },
+            data: data.id(),
+            parts: Vec::new(),
+            len: 0,
+        }
+    }
+}
 
 impl<B: Held> Stage<'_, B> {
-    pub(super) fn transfer(&mut self, queue: &mut Queue<'_, B>, step: &Step) -> Outcome {
+    pub(super) fn transfer(&mut self, queue: &mut Queue<'_, B, Data>, step: &Step) -> Outcome {
         let &Step::Transfer {
             write,
             direct,
             block,
             two,
             skew,
+            owned,
         } = step
         else {
             return Ok(());
@@ -53,21 +79,24 @@ impl<B: Held> Stage<'_, B> {
             What::Read { file, at, expected }
         };
         let buffer = B::new(parts);
-        let op = if write {
-            Write::new(fd, buffer).offset(at as u64).into()
-        } else {
-            Read::new(fd, buffer).offset(at as u64).into()
+        let data = self.world.data(fd);
+        let mut known = Known::new(what, fd, &data, owned);
+        (known.parts, known.len) = (ids, end - at);
+        let offset = at as u64;
+        let op = match (write, owned) {
+            (true, true) => Write::owned(data, buffer).offset(offset).into(),
+            (true, false) => Write::new(fd, buffer).offset(offset).data(data).into(),
+            (false, true) => Read::owned(data, buffer).offset(offset).into(),
+            (false, false) => Read::new(fd, buffer).offset(offset).data(data).into(),
         };
-        self.push(queue, op, what, ids, end - at)
+        self.push(queue, op, known)
     }
 
     pub(super) fn push(
         &mut self,
-        queue: &mut Queue<'_, B>,
-        op: Op<'static, B>,
-        what: What,
-        parts: Vec<usize>,
-        len: usize,
+        queue: &mut Queue<'_, B, Data>,
+        op: Op<'static, B, Data>,
+        known: Known,
     ) -> Outcome {
         let full = self.it.staged.len() + self.it.out().count() == queue.capacity();
         match queue.push(op) {
@@ -79,9 +108,11 @@ impl<B: Held> Stage<'_, B> {
                 self.totals.operations += 1;
                 self.it.operations.push(Operation {
                     ticket,
-                    what,
-                    parts,
-                    len,
+                    what: known.what,
+                    parts: known.parts,
+                    data: known.data,
+                    fd: known.fd,
+                    len: known.len,
                     place: Place::Staged,
                     cancelled: false,
                     never: Vec::new(),
@@ -92,21 +123,21 @@ impl<B: Held> Stage<'_, B> {
             }
             Err(back) => {
                 ensure!(full, "refused, with a slot free");
-                let buffer = back.0.into_buffer();
+                let (buffer, data) = back.0.into_parts();
                 let ids = buffer
                     .iter()
                     .flat_map(|b| b.parts().iter().map(Tracked::id));
                 same!(
-                    ids.collect::<Vec<_>>(),
-                    parts,
-                    "the buffer of a refused push"
+                    (ids.collect::<Vec<_>>(), data.id()),
+                    (known.parts, known.data),
+                    "the buffer and the data of a refused push"
                 );
                 Ok(())
             }
         }
     }
 
-    pub(super) fn submit(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+    pub(super) fn submit(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         // Others' events that come next may have been taken, too.
         let least = self.world.room(self.ctx, self.it.taken);
         let strangers = self.it.strangers_next(self.world, self.ctx);
@@ -144,7 +175,7 @@ impl<B: Held> Stage<'_, B> {
         (expected, right)
     }
 
-    pub(super) fn pop(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+    pub(super) fn pop(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         let had = self.it.done;
         let in_flight = self.it.in_flight();
         let right = if had == 0 && in_flight > 0 {
@@ -172,7 +203,7 @@ impl<B: Held> Stage<'_, B> {
     }
 
     /// One of those that were done came, as it should.
-    fn came(&mut self, completion: Option<Completion<B>>) -> Outcome {
+    fn came(&mut self, completion: Option<Completion<B, Data>>) -> Outcome {
         let Some(completion) = completion else {
             return Ok(());
         };
@@ -186,21 +217,28 @@ impl<B: Held> Stage<'_, B> {
     }
 
     fn dropped(&self, at: Option<usize>) -> Outcome {
-        let parts = at.map(|at| self.it.operations[at].parts.clone());
-        let drops = buffer::drops(&parts.unwrap_or_default());
+        let drops = at.map_or(Vec::new(), |at| self.it.operations[at].drops());
         ensure!(drops.iter().all(|&n| n == 1), "a buffer's drops: {drops:?}");
         Ok(())
     }
 
     /// `Queue::wait`: signals do not end it.
-    pub(super) fn one(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+    pub(super) fn one(&mut self, queue: &mut Queue<'_, B, Data>, refuse: Refuse) -> Outcome {
         let all = self.it.done + self.it.in_flight() + self.it.staged.len();
         let stuck = self.it.stuck(false) + self.it.stuck(true);
         if all > 0 && all == stuck {
             return Ok(());
         }
-        let completion = queue.wait().map_err(|errno| format!("wait: {errno}"))?;
+        self.spare_room(refuse);
+        let answer = queue.wait();
         self.learn(queue)?;
+        let completion = match answer {
+            Err(_) if refuse.wait.is_some() => {
+                same!(self.it.done, 0, "done, when a wait was refused");
+                return Ok(());
+            }
+            answer => answer.map_err(|errno| format!("wait: {errno}"))?,
+        };
         ensure!(
             completion.is_some() || all == 0,
             "no completion of {all} operations"
@@ -208,17 +246,17 @@ impl<B: Held> Stage<'_, B> {
         self.came(completion)
     }
 
-    pub(super) fn learn(&mut self, queue: &Queue<'_, B>) -> Outcome<Change> {
+    pub(super) fn learn(&mut self, queue: &Queue<'_, B, Data>) -> Outcome<Change> {
         let (staged, in_flight) = (queue.staged(), queue.in_flight());
         self.it.learn(self.world, self.ctx, staged, in_flight)
     }
 
     pub(super) fn wait(
         &mut self,
-        queue: &mut Queue<'_, B>,
+        queue: &mut Queue<'_, B, Data>,
         min: usize,
         patience: u8,
-        signal: bool,
+        refuse: Refuse,
     ) -> Outcome {
         // What will end, if nothing else is submitted; or all of it will.
         let ending = self.it.done + self.it.in_flight() - self.it.stuck(false);
@@ -229,23 +267,44 @@ impl<B: Held> Stage<'_, B> {
             _ if !ends => (Wait::poll(), false),
             _ => (Wait::new(), true),
         };
+        if for_ever {
+            self.spare_room(refuse);
+        }
+        let signal = refuse.signal;
         let answer = queue.wait_with(min, wait);
-        self.harvested(queue, answer, signal, |stage, strangers| {
+        self.harvested(queue, answer, refuse, |stage, strangers| {
             let all = stage.it.in_flight() + stage.it.staged.len() == 0;
-            !for_ever || signal || strangers || stage.it.done >= min || all
+            let cut = signal || strangers || refuse.wait.is_some();
+            !for_ever || cut || stage.it.done >= min || all
         })
     }
 
-    pub(super) fn drain(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+    /// Polls that never end, and room for nothing else, would keep a wait busy.
+    fn spare_room(&self, refuse: Refuse) {
+        if self.it.stuck(false) + self.it.stuck(true) > 0 {
+            let room = None;
+            self.world.weather(Refuse { room, ..refuse }.weather());
+        }
+    }
+
+    pub(super) fn drain(&mut self, queue: &mut Queue<'_, B, Data>, refuse: Refuse) -> Outcome {
         let live = self.it.out().chain(self.it.staged.iter().copied());
         let polls: Vec<_> = live
             .filter(|&at| matches!(self.it.operations[at].what, What::Poll(_)))
             .filter(|&at| self.it.operations[at].res.is_none())
             .collect();
-        queue.drain().map_err(|errno| format!("drain: {errno}"))?;
+        let was_dead = self.it.dead;
+        let answer = queue.drain();
         self.learn(queue)?;
+        if refuse.wait.is_some() && answer.is_err() {
+            ensure!(queue.in_flight() > 0, "refused, with nothing in flight");
+            return Ok(());
+        }
+        answer.map_err(|errno| format!("drain: {errno}"))?;
+        let may = was_dead || refuse.cancel.is_some();
+        ensure!(!self.it.dead || may, "the context was destroyed");
         for at in polls {
-            self.it.operations[at].cancelled = true;
+            self.it.operations[at].cancelled |= refuse.cancel.is_none();
         }
         same!(queue.in_flight(), 0, "in flight after drain");
         same!(queue.staged(), 0, "staged after drain");
@@ -256,9 +315,9 @@ impl<B: Held> Stage<'_, B> {
     /// events came.
     fn harvested(
         &mut self,
-        queue: &Queue<'_, B>,
+        queue: &Queue<'_, B, Data>,
         answer: Result<usize, Errno>,
-        signal: bool,
+        refuse: Refuse,
         enough: impl Fn(&Self, bool) -> bool,
     ) -> Outcome {
         let staged = self.it.staged.len();
@@ -272,7 +331,8 @@ impl<B: Held> Stage<'_, B> {
                 );
             }
             Err(errno) => {
-                ensure!(errno == Errno::INTR && signal, "wait: {errno}");
+                let interrupted = errno == Errno::INTR && refuse.signal;
+                ensure!(interrupted || refuse.wait.is_some(), "wait: {errno}");
                 // With operations staged, it may have waited before.
                 ensure!(change.ended == 0 || staged > 0, "EINTR, with events taken");
             }
@@ -280,7 +340,12 @@ impl<B: Held> Stage<'_, B> {
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, queue: &mut Queue<'_, B>, pick: u8) -> Outcome {
+    pub(super) fn cancel(
+        &mut self,
+        queue: &mut Queue<'_, B, Data>,
+        pick: u8,
+        refuse: Refuse,
+    ) -> Outcome {
         let count = self.it.operations.len();
         if count == 0 {
             return Ok(());
@@ -305,15 +370,18 @@ impl<B: Held> Stage<'_, B> {
             }
             Place::Out => {
                 let (can, must) = match operation.what {
-                    _ if !operation.never.is_empty() || operation.cancelled => (false, false),
+                    _ if !operation.never.is_empty() || operation.unknown => (false, false),
+                    _ if operation.cancelled => (false, false),
                     What::Poll(_) if operation.res.is_some() => (false, false),
                     // It may be ending now.
                     What::Poll(which) if self.it.ready[which] => (true, self.world.is_model()),
                     What::Poll(_) => (true, true),
                     _ => (false, false),
                 };
+                let refused = refuse.weather().cancel;
                 let right = match answer {
-                    Ok(()) => can,
+                    Ok(()) => can && refused.is_none(),
+                    Err(errno) if refused == Some(errno) => true,
                     Err(errno) => !must && errno == Errno::INVAL,
                 };
                 ensure!(right, "cancel of {operation:?}: {answer:?}");
@@ -327,12 +395,13 @@ impl<B: Held> Stage<'_, B> {
         Ok(())
     }
 
-    pub(super) fn unstage(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+    pub(super) fn unstage(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         let back = queue.unstage();
         let right = self.it.staged.pop_front();
         match (back, right) {
             (None, None) => Ok(()),
-            (Some((ticket, buffer, ())), Some(at)) => {
+            (Some((ticket, buffer, data)), Some(at)) => {
+                same!(data.id(), self.it.operations[at].data, "the data unstaged");
                 same!(ticket, self.it.operations[at].ticket, "unstaged");
                 self.it.operations[at].never = vec![Errno::CANCELED];
                 self.it.buffer(at, buffer.as_ref(), Some(0))?;
@@ -344,10 +413,10 @@ impl<B: Held> Stage<'_, B> {
     }
 
     /// A child drops its copy, and the parent knows nothing of it.
-    pub(super) fn fork(&mut self, queue: &mut Queue<'_, B>) -> Outcome {
+    pub(super) fn fork(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         self.totals.forks += 1;
         let in_flight = self.it.in_flight();
-        let count = |at: usize| self.it.operations[at].parts.len() as u32;
+        let count = |at: usize| self.it.operations[at].parts.len() as u32 + 1;
         let staged: u32 = self.it.staged.iter().copied().map(count).sum();
         let done: u32 = self.it.order.iter().map(count).sum();
         let out: u32 = self.it.out().map(count).sum();

@@ -3,6 +3,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::task::{RawWaker, RawWakerVTable, Waker};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::buffer::Tracked;
@@ -328,10 +329,12 @@ unsafe impl Buffer for Borrowed<'_> {
 // SAFETY: likewise.
 unsafe impl BufferMut for Borrowed<'_> {}
 
-/// Data with a destructor, which owns a descriptor of the model's.
+/// Data with a destructor, which owns a descriptor.
 pub(super) struct Data {
     counted: Tracked,
     fd: i32,
+    /// The model's have none.
+    _real: Option<OwnedFd>,
 }
 
 impl Data {
@@ -341,6 +344,22 @@ impl Data {
         Data {
             counted: Tracked::new(1),
             fd: duplicate.unwrap_or(fd),
+            _real: None,
+        }
+    }
+
+    /// Owns another descriptor of the same file, of the real kernel's; none,
+    /// if that is none.
+    pub(super) fn real(fd: i32) -> Data {
+        // SAFETY: a fresh descriptor, if it is one.
+        let real = unsafe {
+            let duplicate = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3);
+            (duplicate >= 0).then(|| OwnedFd::from_raw_fd(duplicate))
+        };
+        Data {
+            counted: Tracked::new(1),
+            fd: real.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+            _real: real,
         }
     }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::user::Data;
 use super::{BLOCK, BLOCKS, MOST_SLOTS, POLLED, Plan};
 use crate::abi::{AioContext, Event};
 use crate::kernel::{self, Ended, Kernel, Weather};
@@ -145,6 +146,14 @@ impl World {
             World::Model => kernel::POLLED + number as i32,
             World::Real(real) => real.polled[number].as_raw_fd(),
         })
+    }
+
+    /// Data that owns another descriptor of the same file.
+    pub(super) fn data(&self, fd: Fd<'_>) -> Data {
+        match self {
+            World::Model => Data::new(fd.as_raw()),
+            World::Real(_) => Data::real(fd.as_raw()),
+        }
     }
 
     /// What no descriptor has as its number.

@@ -6,12 +6,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::super::buffer;
 use super::super::fork::in_child;
+use super::super::refuse::Refuse;
 use super::super::specification::{Outcome, ensure};
 use super::super::user::{self, Data, Entered, Guarded, Inject, Watched, injectable};
 use super::super::world::{content, event_counter};
 use super::super::{BLOCK, POLLED};
 use super::tasks::{Fate, Operation, Place, Task};
-use super::{Begin, End, Lock, Plan, Refuse, Step, Totals, What};
+use super::{Begin, End, Lock, Plan, Step, Totals, What};
 use crate::abi::AioContext;
 use crate::kernel::{self, Kernel, Verdict};
 use crate::reactor::{self, Local, Reactor, ReactorSlot, Shared};

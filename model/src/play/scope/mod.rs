@@ -16,7 +16,8 @@ mod stage;
 
 use proptest::prelude::*;
 
-use super::reactor::{Begin, Refuse, begin, injections, refuse};
+use super::reactor::{Begin, begin, injections};
+use super::refuse::{Refuse, refuse};
 use super::user::Inject;
 
 pub use stage::perform;

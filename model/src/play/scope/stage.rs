@@ -2,7 +2,8 @@
 
 use core::cell::{Cell, RefCell};
 
-use super::super::reactor::{Begin, Refuse, What};
+use super::super::reactor::{Begin, What};
+use super::super::refuse::Refuse;
 use super::super::specification::{Outcome, ensure, same};
 use super::super::user::{self, Entered, Inject, injectable};
 use super::super::world::content;
