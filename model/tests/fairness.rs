@@ -1,0 +1,236 @@
+//! Tasks that wait for a slot of a reactor get one in the order in which they
+//! came, whatever the executor's order is, as long as they are polled when they
+//! are woken.
+#![cfg(feature = "properties")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
+
+use model::kernel::{self, BUFFERED, DIRECT, Kernel};
+use model::op::FSync;
+use model::reactor::{Local, Reactor, ReactorSlot, Running};
+use model::{AioContext, Fd};
+
+/// A waker that notes whether it was woken.
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+type Future1<'a, 'r> = Running<'a, 'r, (), Local, ()>;
+
+/// One operation after the other, for ever.
+struct Looping<'a, 'r> {
+    reactor: &'a Reactor<'r, ()>,
+    future: Pin<Box<Future1<'a, 'r>>>,
+    flag: Arc<Flag>,
+    rounds: u32,
+}
+
+impl<'a, 'r> Looping<'a, 'r> {
+    fn new(reactor: &'a Reactor<'r, ()>) -> Looping<'a, 'r> {
+        Looping {
+            reactor,
+            future: Box::pin(sync(reactor, DIRECT)),
+            flag: Arc::new(Flag(AtomicBool::new(true))),
+            rounds: 0,
+        }
+    }
+
+    /// Polls it, if it was woken, until it is pending.
+    fn poll(&mut self) {
+        if !self.flag.0.swap(false, Relaxed) {
+            return;
+        }
+        let waker = Waker::from(self.flag.clone());
+        while poll(&mut self.future, &waker).is_some() {
+            self.rounds += 1;
+            self.future = Box::pin(sync(self.reactor, DIRECT));
+        }
+    }
+}
+
+/// The kernel's number for a descriptor of the model's.
+fn fd(number: i32) -> Fd<'static> {
+    // SAFETY: the model's stay open.
+    unsafe { Fd::borrow_raw(number) }
+}
+
+fn sync<'a, 'r>(reactor: &'a Reactor<'r, ()>, file: i32) -> Future1<'a, 'r> {
+    reactor.run(FSync::new(fd(file)))
+}
+
+fn poll(future: &mut Pin<Box<Future1<'_, '_>>>, waker: &Waker) -> Option<usize> {
+    match future.as_mut().poll(&mut Context::from_waker(waker)) {
+        Poll::Ready(finished) => Some(finished.result.expect("a sync")),
+        Poll::Pending => None,
+    }
+}
+
+fn install(chance: u64) {
+    kernel::install(Kernel::new([vec![0; 8192], vec![0; 8192]], 1, 2, chance));
+}
+
+fn context() -> AioContext {
+    kernel::with_next(|kernel| kernel.newest())
+        .flatten()
+        .expect("a context")
+}
+
+fn complete_all() {
+    let ctx = context();
+    kernel::with_next(|kernel| kernel.complete_all(ctx));
+}
+
+/// In which order an executor polls the tasks that were woken, before it turns
+/// the reactor.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Forwards,
+    Backwards,
+    /// Beginning with another one each time.
+    Round,
+}
+
+#[test]
+fn each_of_many_tasks_is_within_a_round_of_the_others() {
+    for order in [Order::Forwards, Order::Backwards, Order::Round] {
+        for slots in 1..4 {
+            for tasks in slots..8 {
+                for batched in [false, true] {
+                    loop_tasks(order, slots, tasks, batched);
+                }
+            }
+        }
+    }
+}
+
+fn loop_tasks(order: Order, slots: usize, tasks: usize, batched: bool) {
+    install(7 + tasks as u64);
+    let mut array: Vec<_> = (0..slots).map(|_| ReactorSlot::NEW).collect();
+    let reactor = Reactor::<()>::new(&mut array).expect("a context");
+    let reactor = if batched { reactor.batched() } else { reactor };
+    let mut looping: Vec<_> = (0..tasks).map(|_| Looping::new(&reactor)).collect();
+    for turn in 0..60 {
+        while looping.iter().any(|task| task.flag.0.load(Relaxed)) {
+            for at in 0..tasks {
+                let at = match order {
+                    Order::Forwards => at,
+                    Order::Backwards => tasks - 1 - at,
+                    Order::Round => (at + turn) % tasks,
+                };
+                looping[at].poll();
+            }
+        }
+        reactor.turn().expect("a turn");
+        complete_all();
+        reactor.turn().expect("a turn");
+        let rounds = looping.iter().map(|task| task.rounds);
+        let (least, most) = (rounds.clone().min().unwrap(), rounds.max().unwrap());
+        assert!(
+            most - least <= 1,
+            "{least} and {most} rounds: {order:?}, {tasks} tasks on {slots} slots"
+        );
+    }
+    let least = looping.iter().map(|task| task.rounds).min().unwrap();
+    assert!(
+        least >= 60 * slots as u32 / (2 * tasks as u32),
+        "{least} rounds"
+    );
+    drop(looping);
+    drop(reactor);
+    kernel::uninstall();
+}
+
+/// A slot taken, a number of waiters that are called or not and then leaked, and
+/// one that is polled: it has the slot within three turns for each of them.
+#[test]
+fn leaked_waiters_pass_their_slot_on() {
+    for leaked in 1..5 {
+        install(3);
+        let mut array = ReactorSlot::array::<1>();
+        let reactor = Reactor::<()>::new(&mut array).expect("a context");
+        let mut first = Box::pin(sync(&reactor, DIRECT));
+        assert_eq!(poll(&mut first, Waker::noop()), None);
+        for _ in 0..leaked {
+            let mut waiting = Box::pin(sync(&reactor, DIRECT));
+            assert_eq!(poll(&mut waiting, Waker::noop()), None);
+            core::mem::forget(waiting);
+        }
+        let mut last = Looping::new(&reactor);
+        last.poll();
+        complete_all();
+        reactor.turn().expect("a turn");
+        assert_eq!(poll(&mut first, Waker::noop()), Some(0));
+        let mut turns = 0;
+        while !last.flag.0.load(Relaxed) {
+            reactor.turn().expect("a turn");
+            turns += 1;
+            assert!(turns <= 3 * leaked, "{turns} turns for {leaked} leaked");
+        }
+        last.poll();
+        complete_all();
+        reactor.turn().expect("a turn");
+        last.poll();
+        assert_eq!(last.rounds, 1);
+        drop((first, last));
+        drop(reactor);
+        kernel::uninstall();
+    }
+}
+
+/// Who was called for a slot and is dropped passes it on at once: with an
+/// eventfd that is never readable for it, nobody would turn the reactor.
+#[test]
+fn a_called_waiter_that_is_dropped_calls_the_next() {
+    install(3);
+    let mut array = ReactorSlot::array::<1>();
+    let reactor = Reactor::<()>::new(&mut array).expect("a context");
+    let mut first = Box::pin(sync(&reactor, DIRECT));
+    assert_eq!(poll(&mut first, Waker::noop()), None);
+    let mut second = Box::pin(sync(&reactor, DIRECT));
+    assert_eq!(poll(&mut second, Waker::noop()), None);
+    let mut third = Looping::new(&reactor);
+    third.poll();
+    complete_all();
+    // Its end calls the second.
+    assert_eq!(poll(&mut first, Waker::noop()), Some(0));
+    drop(second);
+    assert!(third.flag.0.load(Relaxed), "the slot is nobody's");
+    third.poll();
+    assert_eq!(reactor.in_flight(), 1);
+    drop((first, third));
+    drop(reactor);
+    kernel::uninstall();
+}
+
+/// One that comes while others wait for the free slot waits behind them.
+#[test]
+fn one_that_comes_later_is_served_later() {
+    install(3);
+    let mut array = ReactorSlot::array::<1>();
+    let reactor = Reactor::<()>::new(&mut array).expect("a context");
+    let mut first = Box::pin(sync(&reactor, DIRECT));
+    assert_eq!(poll(&mut first, Waker::noop()), None);
+    let mut second = Looping::new(&reactor);
+    second.poll();
+    complete_all();
+    assert_eq!(poll(&mut first, Waker::noop()), Some(0));
+    // The slot is free, and the second's.
+    let mut late = Box::pin(sync(&reactor, BUFFERED));
+    assert_eq!(poll(&mut late, Waker::noop()), None);
+    assert_eq!(reactor.in_flight(), 0);
+    assert!(second.flag.0.load(Relaxed), "it was not called");
+    second.poll();
+    assert_eq!(reactor.in_flight(), 1);
+    drop((first, late, second));
+    drop(reactor);
+    kernel::uninstall();
+}
