@@ -45,26 +45,39 @@ unsafe impl Send for AddressSpace {}
 // SAFETY: only read, as said.
 unsafe impl Sync for AddressSpace {}
 
-/// The mark where there can be none.
-static UNMARKED: u32 = 0;
+/// What is known of the marks of this process. One static with an initial value
+/// other than zero needs one section in a program, where three would take more
+/// bytes than the code that uses them.
+struct Marks {
+    /// The newest mark of this process or, in a forked child, of its parent;
+    /// `unknown` before the first; `unmarked` where there can be none.
+    newest: AtomicPtr<u32>,
+    unknown: u32,
+    unmarked: u32,
+}
 
-/// The newest mark of this process or, in a forked child, of its parent; null
-/// before the first; [`UNMARKED`] where there can be none.
-static NEWEST: AtomicPtr<u32> = AtomicPtr::new(core::ptr::null_mut());
+static MARKS: Marks = Marks {
+    newest: AtomicPtr::new((&raw const MARKS.unknown).cast_mut()),
+    unknown: 0,
+    unmarked: 0,
+};
+
+/// The mark where there can be none.
+const UNMARKED: *const u32 = &raw const MARKS.unmarked;
 
 impl AddressSpace {
     /// None: never the current one.
     pub(crate) const NONE: AddressSpace = AddressSpace {
-        mark: &raw const UNMARKED,
+        mark: UNMARKED,
         pid: 0,
     };
 
     /// Returns the current address space.
     pub(crate) fn current() -> AddressSpace {
         // Acquire: the mark is seen as it was set before it was published.
-        let mark = NEWEST.load(Ordering::Acquire).cast_const();
+        let mark = MARKS.newest.load(Ordering::Acquire).cast_const();
         let newest = AddressSpace { mark, pid: 0 };
-        if !mark.is_null() && newest.is_marked() {
+        if newest.is_marked() {
             newest
         } else {
             AddressSpace::marked(mark)
@@ -75,13 +88,12 @@ impl AddressSpace {
     #[cold]
     #[inline(never)]
     fn marked(newest: *const u32) -> AddressSpace {
-        let unmarked = &raw const UNMARKED;
-        let refused = newest == unmarked;
+        let refused = newest == UNMARKED;
         let set = if refused { None } else { set_mark() };
-        let mark = set.unwrap_or(unmarked);
+        let mark = set.unwrap_or(UNMARKED);
         // Of several threads that come here at once each has a valid mark, and
         // any of them may be the one that later callers find.
-        NEWEST.store(mark.cast_mut(), Ordering::Release);
+        MARKS.newest.store(mark.cast_mut(), Ordering::Release);
         match set {
             Some(mark) => AddressSpace { mark, pid: 0 },
             None => AddressSpace::by_pid(),
@@ -89,9 +101,11 @@ impl AddressSpace {
     }
 
     /// Returns the current address space, identified by the process id alone.
+    #[cold]
+    #[inline(never)]
     fn by_pid() -> AddressSpace {
         AddressSpace {
-            mark: &raw const UNMARKED,
+            mark: UNMARKED,
             // Never 0 for a process. A refusal is none, and has no end.
             pid: getpid().unwrap_or(u32::MAX),
         }
@@ -115,7 +129,7 @@ impl AddressSpace {
     /// Returns whether this process is certainly a copy, by fork(2), of the
     /// address space.
     pub(crate) fn is_copy(self) -> bool {
-        self.mark != &raw const UNMARKED && !self.is_marked()
+        self.mark != UNMARKED && !self.is_marked()
     }
 
     /// Returns whether this is the current address space, by the process id,
@@ -126,8 +140,11 @@ impl AddressSpace {
     /// wrongly yes in a descendant that has the same number: in a new pid
     /// namespace, or after the first process has ended. It is also yes where a
     /// sandbox forbids getpid(2).
-    #[cold]
-    #[inline(never)]
+    ///
+    /// In line: a system call keeps the registers that a function call may
+    /// change, so the callers, of which most only make another system call, need
+    /// no stack frame.
+    #[inline(always)]
     pub(crate) fn is_this_process(self) -> bool {
         self.pid != 0 && getpid().map_or(true, |pid| pid == self.pid)
     }
@@ -148,6 +165,7 @@ fn set_mark() -> Option<*const u32> {
     Some(mark)
 }
 
+#[inline(always)]
 fn getpid() -> Result<u32, Errno> {
     // SAFETY: getpid(2) reads and writes no memory of the program.
     Errno::check(unsafe { trap::syscall0(FACTS.base.getpid as usize) }).map(|pid| pid as u32)

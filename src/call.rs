@@ -75,10 +75,8 @@ impl Call {
             Err(first @ (Errno::NOSYS | Errno::PERM)) if sigmask.is_null() => {
                 // SAFETY: the caller's promise; the first call failed, so it
                 // wrote no event.
-                match unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) } {
-                    Err(Errno::NOSYS | Errno::PERM) => Err(first),
-                    answer => answer,
-                }
+                let answer = unsafe { not_restarted(ctx, min_nr, nr, events, time, first) };
+                Errno::check_count(answer as isize)
             }
             answer => answer,
         }
@@ -102,6 +100,31 @@ impl Call {
             unsafe { sys::io_pgetevents_time64(ctx, min_nr, nr, events, time, mask) }
         })
     }
+}
+
+/// `io_getevents(2)`, where `io_pgetevents(2)` has failed with `first`. Returns a
+/// count or a negated error. Out of line, with its arguments and its result in
+/// registers, so that a caller needs no stack frame for it.
+///
+/// # Safety
+/// See [`Call`].
+#[cold]
+#[inline(never)]
+unsafe fn not_restarted(
+    ctx: AioContext,
+    min_nr: isize,
+    nr: isize,
+    events: *mut Event,
+    time: *const OldTimespec,
+    first: Errno,
+) -> i32 {
+    // SAFETY: the caller promises of `events` and `time` what this needs.
+    Errno::uncheck_count(
+        match unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) } {
+            Err(Errno::NOSYS | Errno::PERM) => Err(first),
+            answer => answer,
+        },
+    )
 }
 
 /// Calls with the mask's argument, which is null for a null mask. On 32-bit

@@ -133,6 +133,13 @@ impl Context {
         self.home.is_current()
     }
 
+    /// Returns whether the mark says so. Otherwise [`is_own`](Context::is_own)
+    /// decides.
+    #[inline(always)]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.home.is_marked()
+    }
+
     /// Returns the address space in which the context was made.
     #[allow(dead_code, reason = "for those that hold no reference to the context")]
     #[inline(always)]
@@ -283,7 +290,7 @@ impl Context {
     /// As [`Context::wait`]; with a signal mask also ENOSYS on kernels before
     /// 4.18, and EPERM where a sandbox forbids io_pgetevents.
     #[doc(alias = "io_pgetevents")]
-    #[inline]
+    #[inline(always)]
     pub fn wait_with<'e>(
         &self,
         min_nr: usize,
@@ -337,13 +344,10 @@ impl Context {
     ///   before by code that has its raw name.
     #[doc(alias = "io_destroy")]
     pub fn destroy(self) -> Result<(), Errno> {
-        let is_own = self.is_own();
-        let name = self.into_raw();
-        if !is_own {
-            return Err(Errno::INVAL);
-        }
-        // SAFETY: the context was owned, and no `Ring` borrows it any more.
-        unsafe { sys::io_destroy(name) }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the context is owned and no longer used, and no `Ring` borrows
+        // it any more.
+        unsafe { end(this.home, this.name) }
     }
 
     /// Whether the kernel still knows the context: not in a forked child. It
@@ -363,13 +367,26 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if self.name == AioContext::NONE || !self.is_own() {
-            return;
+        if self.name != AioContext::NONE {
+            // An error means that there is nothing to destroy: see `destroy`.
+            // SAFETY: the context is owned, and no `Ring` borrows it any more.
+            let _ = unsafe { end(self.home, self.name) };
         }
-        // An error means that there is nothing to destroy: see `destroy`.
-        // SAFETY: the context is owned, and no `Ring` borrows it any more.
-        let _ = unsafe { sys::io_destroy(self.name) };
     }
+}
+
+/// Destroys the context of this name that was made in `home`. Out of line, as it
+/// takes milliseconds.
+///
+/// # Safety
+/// As [`sys::io_destroy`].
+#[inline(never)]
+unsafe fn end(home: AddressSpace, name: AioContext) -> Result<(), Errno> {
+    if !home.is_current() {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { sys::io_destroy(name) }
 }
 
 impl fmt::Debug for Context {

@@ -58,9 +58,7 @@ impl Drained {
 
     /// Of an engine that has drained its own: nothing in flight.
     pub(crate) fn from_reaper(mut reaper: Reaper, capacity: u32) -> Drained {
-        if reaper.is_own() {
-            reaper.make_room();
-        }
+        reaper.make_room();
         Drained { reaper, capacity }
     }
 

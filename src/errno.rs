@@ -81,6 +81,16 @@ impl Errno {
         }
     }
 
+    /// The opposite of [`check_count`](Errno::check_count): a count, or the
+    /// negated error, in a register.
+    #[inline(always)]
+    pub(crate) const fn uncheck_count(result: Result<usize, Errno>) -> i32 {
+        match result {
+            Ok(count) => count as i32,
+            Err(errno) => errno.0.get(),
+        }
+    }
+
     /// The outcome of an operation is unknown: its context was destroyed, or is
     /// another process's, before the result was read. The operation may have
     /// run in full, in part or not at all.

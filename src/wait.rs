@@ -131,7 +131,7 @@ static TIME64_MISSING: AtomicBool = AtomicBool::new(false);
 ///
 /// # Safety
 /// No other code may be reading the context's ring in user space.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn get_events(
     ctx: AioContext,
     min_nr: usize,

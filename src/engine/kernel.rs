@@ -62,8 +62,8 @@ pub(crate) enum Polled {
     Event(Event),
     /// There is no event; without `look`, none that was found before.
     Empty,
-    /// The ring cannot be read in memory, or not by this process. Call
-    /// [`pop`](Kernel::pop).
+    /// The ring cannot be read in memory, or the address space has no mark, or is
+    /// not the context's. Call [`pop`](Kernel::pop).
     NeedsSyscall,
 }
 
@@ -93,6 +93,12 @@ impl Reaper {
         if !context.is_own() {
             return Run::at(&RingMap::NONE, 0);
         }
+        Reaper::find_own(context)
+    }
+
+    /// The same, of a context that is this address space's own.
+    #[inline]
+    fn find_own(context: &mut Context) -> Run<RingMap> {
         Run::new(context.map()).unwrap_or_else(|| {
             context.forget_map();
             Run::at(context.map(), 0)
@@ -122,9 +128,9 @@ impl Reaper {
         if !self.context.is_own() {
             return Err(Errno::INVAL);
         }
-        self.make_room();
+        self.run.publish(self.context.map());
         let taken = take(&mut self.context);
-        self.run = Reaper::find(&mut self.context);
+        self.run = Reaper::find_own(&mut self.context);
         taken
     }
 }
@@ -145,7 +151,10 @@ unsafe impl Kernel for Reaper {
 
     #[inline(always)]
     fn poll(&mut self, look: bool) -> Polled {
-        if !self.context.is_own() {
+        if !look && self.run.is_empty() {
+            return Polled::Empty;
+        }
+        if !self.context.is_marked() {
             return Polled::NeedsSyscall;
         }
         // SAFETY: the run is of the context that is here, as they change

@@ -90,7 +90,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
         // SAFETY: the caller's promise.
         match unsafe { self.submit_batch() } {
-            Ok(taken) if taken as usize == staged => Ok(staged),
+            Ok(_) if self.slots.staged() == 0 => Ok(staged),
             // SAFETY: the caller's promise.
             first => unsafe { self.submit_rest(first) },
         }
@@ -140,17 +140,15 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         let batch = self.slots.batch(&mut places);
         // SAFETY: the pointers lead into our slots; the memory is the caller's
         // promise.
-        match unsafe { self.kernel.submit(batch.iocbs) } {
-            Ok(taken) if taken >= batch.iocbs.len() => {
-                self.slots.submitted(&batch);
-                Ok(batch.iocbs.len() as u32)
-            }
-            result => {
-                let taken = result.unwrap_or(0);
-                self.slots.refused(&batch, taken);
-                result.map(|_| taken as u32)
-            }
+        let result = unsafe { self.kernel.submit(batch.iocbs) };
+        // With an error, less than any count: one comparison for both.
+        if Errno::uncheck_count(result) >= batch.iocbs.len() as i32 {
+            self.slots.submitted(&batch);
+            return Ok(batch.iocbs.len() as u32);
         }
+        let taken = result.unwrap_or(0);
+        self.slots.refused(&batch, taken);
+        result.map(|_| taken as u32)
     }
 
     /// Submits what is staged; an operation that is refused is done with the
@@ -189,7 +187,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// among the done ones, or after [`look_otherwise`](Engine::look_otherwise).
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Option<(At, i64)>> {
-        self.pop_after(self.slots.done())
+        self.pop_after(|slots| slots.done() > 0)
     }
 
     /// Sees to it that an operation is done, if one has ended, with a kernel
@@ -236,6 +234,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     ///
     /// # Safety
     /// As [`Engine::submit`].
+    #[inline]
     pub(crate) unsafe fn submit_and_wait(
         &mut self,
         min_nr: usize,
@@ -243,6 +242,20 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     ) -> Result<usize, Errno> {
         // SAFETY: the caller's promise.
         unsafe { self.flush() };
+        if self.slots.staged() == 0 {
+            return self.wait(min_nr, wait);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.wait_for_room(min_nr, wait) }
+    }
+
+    /// Waits, as [`wait`](Engine::wait) does, while operations are staged for
+    /// which the kernel has no room.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[cold]
+    unsafe fn wait_for_room(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
         loop {
             if self.slots.staged() == 0 {
                 return self.wait(min_nr, wait);
@@ -260,20 +273,34 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
     }
 
-    /// The same as [`pop`](Engine::pop), if nothing is done that comes before.
+    /// The same as [`pop`](Engine::pop), where `is_behind` says whether a done
+    /// operation comes before those that have not been found yet.
     #[inline(always)]
-    fn pop_after(&mut self, done: usize) -> Option<Option<(At, i64)>> {
-        if self.slots.in_flight() == 0 {
-            return if done > 0 { None } else { Some(None) };
-        }
+    fn pop_after(
+        &mut self,
+        is_behind: impl FnOnce(&Slots<'s, P, X>) -> bool,
+    ) -> Option<Option<(At, i64)>> {
         // What was found ended before anything that is done: to be done, all
         // that was found is taken first. What comes later does not.
-        match self.kernel.poll(done == 0) {
-            // Where it is nobody's, nothing of ours is in the ring's memory.
-            Polled::Event(event) => self.ended(&event).map(Some),
-            Polled::Empty if done == 0 => Some(None),
-            Polled::Empty | Polled::NeedsSyscall => None,
-        }
+        let event = match self.kernel.poll(false) {
+            Polled::Event(event) => event,
+            Polled::NeedsSyscall => return None,
+            Polled::Empty => {
+                if is_behind(&self.slots) {
+                    return None;
+                }
+                if self.slots.in_flight() == 0 {
+                    return Some(None);
+                }
+                match self.kernel.poll(true) {
+                    Polled::Event(event) => event,
+                    Polled::NeedsSyscall => return None,
+                    Polled::Empty => return Some(None),
+                }
+            }
+        };
+        // Where it is nobody's, nothing of ours is in the ring's memory.
+        self.ended(&event).map(Some)
     }
 
     #[inline(always)]
@@ -307,7 +334,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     fn gather(&mut self) -> (bool, bool) {
         let mut taken = false;
         loop {
-            match self.pop_after(0) {
+            match self.pop_after(|_| false) {
                 Some(Some((at, result))) => self.settle(at, result),
                 Some(None) => return (taken, true),
                 None => return (taken, false),

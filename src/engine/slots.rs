@@ -91,13 +91,13 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// Everything else that the previous owner left (wakers) is dropped before
     /// this owner exists. User code runs here.
     pub(crate) fn new(array: &'s mut [RawSlot<P, X>]) -> Slots<'s, P, X> {
-        array.iter_mut().for_each(RawSlot::vacate);
         let len = array
             .len()
             .min(MOST)
             .min(MOST_BYTES / size_of::<RawSlot<P, X>>());
         let mut next = At(0);
         for (index, slot) in array.iter_mut().take(len).enumerate() {
+            slot.vacate();
             slot.free(slot.word().at(index as u32));
             next.0 += Self::SIZE;
             slot.next = if index + 1 == len { At::END } else { next };
@@ -437,7 +437,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// longer uses their buffers.
     ///
     /// A destructor that panics does not keep the others from running.
+    #[inline]
     pub(crate) fn clear(&mut self, completed: bool) {
+        if self.staged + self.in_flight + self.done + self.told > 0 {
+            self.clear_all(completed);
+        }
+    }
+
+    fn clear_all(&mut self, completed: bool) {
         struct Rest<'a, 's, P, X: Extra> {
             slots: &'a mut Slots<'s, P, X>,
             completed: bool,

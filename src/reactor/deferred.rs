@@ -17,12 +17,17 @@ pub(super) struct Deferred {
 impl Deferred {
     #[inline]
     pub(super) fn run(self) {
-        if self.wake.is_some() || self.drop.iter().any(Option::is_some) {
-            self.run_all();
+        let [a, b, c] = &self.drop;
+        if self.wake.is_some() || b.is_some() || (a.is_some() && c.is_some()) {
+            return self.run_all();
         }
+        // One at the most, whose panic keeps no other from being run.
+        let [a, _, c] = self.drop;
+        drop(a.or(c));
     }
 
     #[cfg(feature = "std")]
+    #[cold]
     fn run_all(self) {
         let mut panics = Panics::default();
         if let Some(waker) = self.wake {
@@ -35,6 +40,7 @@ impl Deferred {
     }
 
     #[cfg(not(feature = "std"))]
+    #[cold]
     fn run_all(self) {
         // Dropped at the end, also during unwinding.
         let _rest = self.drop;

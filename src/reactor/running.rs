@@ -82,20 +82,32 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
         let (reactor, state) = (this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         reactor.with(|inside| {
-            deferred.drop[0] = match state {
+            let mut staged = false;
+            if let State::Ready(..) = state {
                 // SAFETY: the waiter is this future's, which is pinned and
                 // leaves the lists when it is dropped.
-                State::Ready(..) => unsafe { inside.begin(state, waiter, &mut waker) },
-                State::Begun(ticket) => inside.step(*ticket, &mut waker),
-                State::Done(..) | State::Over => None,
-            };
-            if let State::Begun(ticket) = *state {
-                if let Some((result, ended)) = inside.take_done(ticket) {
-                    *state = State::Done(result, MaybeUninit::new(ended.payload));
-                    signals.own = ended.extra.own_eventfd;
-                    deferred.drop[1] = ended.extra.waker;
-                    deferred.wake = inside.call();
-                }
+                deferred.drop[0] = unsafe { inside.begin(state, waiter, &mut waker) };
+                staged = inside.batched;
+            }
+            match *state {
+                State::Begun(ticket) if !staged => match inside.find_after_look(ticket) {
+                    Some(Place::Staged(at) | Place::InFlight(at)) => {
+                        if let Some(waker) = waker.take() {
+                            let awaited = inside.engine.slots.extra(at);
+                            deferred.drop[0] = awaited.waker.replace(waker);
+                        }
+                    }
+                    Some(Place::Done(at)) => {
+                        let result = inside.engine.slots.take_done_at(at);
+                        let ended = inside.engine.slots.release(at);
+                        *state = State::Done(result, MaybeUninit::new(ended.payload));
+                        signals.own = ended.extra.own_eventfd;
+                        deferred.drop[1] = ended.extra.waker;
+                        deferred.wake = inside.call();
+                    }
+                    None => {}
+                },
+                _ => {}
             }
             signals.reactor = inside.asks_for_turn();
         });
@@ -103,8 +115,10 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
         deferred.drop[2] = waker;
         signals.send(reactor.eventfd);
         deferred.run();
-        match core::mem::replace(&mut this.state, State::Over) {
+        match &mut this.state {
             State::Done(res, payload) => {
+                let (res, payload) = (*res, core::mem::replace(payload, MaybeUninit::uninit()));
+                this.state = State::Over;
                 // SAFETY: written when the slot was released, and read here
                 // alone: the state is `Over` now.
                 let (buffer, data) = unsafe { payload.assume_init() };
@@ -115,10 +129,7 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
                 })
             }
             State::Over => panic!("a future of a reactor was polled after it was ready"),
-            state @ (State::Ready(..) | State::Begun(_)) => {
-                this.state = state;
-                Poll::Pending
-            }
+            State::Ready(..) | State::Begun(_) => Poll::Pending,
         }
     }
 }
@@ -164,33 +175,23 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         if !self.batched {
             self.flush();
         }
-        self.look_for(ticket);
         old
     }
 
-    /// Polls for an operation's completion, and replaces its waker if it has not
-    /// completed. Returns the waker that was replaced.
-    fn step(&mut self, ticket: Ticket, waker: &mut Option<Waker>) -> Option<Waker> {
-        self.look_for(ticket);
-        match self.engine.slots.find(ticket) {
-            Some(Place::Staged(at) | Place::InFlight(at)) => {
-                let awaited = self.engine.slots.extra(at);
-                core::mem::replace(&mut awaited.waker, waker.take())
-            }
-            Some(Place::Done(_)) | None => None,
-        }
-    }
-
-    /// Polls for completions if the operation is in flight. Those of other
-    /// operations are notified by the next `turn`, which also reports an error.
-    fn look_for(&mut self, ticket: Ticket) {
-        if let Some(Place::InFlight(_)) = self.engine.slots.find(ticket) {
+    /// Finds an operation. If it is in flight, polls for completions first. Those
+    /// of other operations are notified by the next `turn`, which also reports an
+    /// error.
+    fn find_after_look(&mut self, ticket: Ticket) -> Option<Place> {
+        let place = self.engine.slots.find(ticket);
+        if let Some(Place::InFlight(_)) = place {
             let looked = self.engine.wait(0, crate::Wait::poll());
             if looked.is_err() && self.engine.kernel.is_copy() {
                 // A forked child: no event will ever come.
                 self.engine.abandon();
             }
+            return self.engine.slots.find(ticket);
         }
+        place
     }
 
     /// Takes the result of a completed operation and what its slot held, and

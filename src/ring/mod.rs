@@ -160,20 +160,18 @@ impl Ring<'_> {
             return Err(Errno::INVAL);
         }
         // SAFETY: in this address space, as was just seen.
-        let taken = match unsafe { self.take(events) } {
-            Some(taken) => taken,
-            None => {
-                let count = self.call(min_nr, events, wait)?;
-                return Ok(front(events, count));
+        let found = unsafe { self.take(events) };
+        let taken = found.unwrap_or(0);
+        if found.is_some() {
+            // An empty ring is an empty ring: no call is needed to learn that. A
+            // mask, though, is a wish to let signals in.
+            let enough = taken >= min_nr && (taken > 0 || !wait.has_mask());
+            if enough || wait.is_poll() || events.is_empty() {
+                return Ok(front(events, taken));
             }
-        };
-        // An empty ring is an empty ring: no call is needed to learn that. A
-        // mask, though, is a wish to let signals in.
-        let enough = taken >= min_nr && (taken > 0 || !wait.has_mask());
-        if enough || wait.is_poll() || events.is_empty() {
-            return Ok(front(events, taken));
         }
-        let count = match self.call(min_nr - taken.min(min_nr), &mut events[taken..], wait) {
+        let rest = events.get_mut(taken..).unwrap_or_default();
+        let count = match self.call(min_nr.saturating_sub(taken), rest, wait) {
             Ok(more) => taken + more,
             // What was taken is handed over; the error will come again.
             Err(_) if taken > 0 => taken,

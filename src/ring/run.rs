@@ -44,6 +44,12 @@ impl<M: Memory> Run<M> {
         }
     }
 
+    /// Returns whether no event that was found is left.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == self.end
+    }
+
     /// The next of the events that were found.
     ///
     /// # Safety
@@ -51,7 +57,7 @@ impl<M: Memory> Run<M> {
     /// it.
     #[inline(always)]
     pub(crate) unsafe fn next(&mut self, ring: &M) -> Option<Event> {
-        if self.next == self.end {
+        if self.is_empty() {
             return None;
         }
         // SAFETY: a slot between the head that the kernel knows and the tail

@@ -245,7 +245,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/engine/slots.rs",
-        "Slots::clear::Rest::drop_all",
+        "Slots::clear_all::Rest::drop_all",
         "drop(",
         "Payloads and wakers, in the destructor of the engine: the slot is free already, and no \
          other reference to the engine exists.",
@@ -309,6 +309,14 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "op.into()",
         "Before anything else; the queue is exclusively borrowed.",
         "tests/user_code/layers.rs::a_queue_survives_the_user_code_of_push",
+    ),
+    (
+        "src/reactor/deferred.rs",
+        "Deferred::run",
+        "drop(",
+        "After the lock was released, with the state up to date. It is the only one, so its panic \
+         keeps nothing else from being run.",
+        "tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
     ),
     (
         "src/reactor/deferred.rs",
