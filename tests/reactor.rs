@@ -117,6 +117,45 @@ fn whoever_has_ended_is_told_once() {
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
+/// As std's futures do.
+#[test]
+#[should_panic(expected = "polled after it was ready")]
+fn a_future_that_was_ready_panics_when_it_is_polled_again() {
+    let file = TempFile::with(b"x");
+    let mut slots = ReactorSlot::<Bytes>::array::<1>();
+    let reactor = Reactor::<Bytes>::new(&mut slots).unwrap();
+    let mut read = pin!(reactor.read(file.fd(), vec![0].into(), 0));
+    while poll(read.as_mut(), Waker::noop()).is_none() {
+        reactor.wait(Wait::new()).unwrap();
+    }
+    poll(read, Waker::noop());
+}
+
+/// Done or staged, and never asked again: the next waiter has the slot.
+#[test]
+fn a_future_that_is_dropped_gives_its_slot_to_the_next() {
+    let file = TempFile::with(b"x");
+    for turn in [true, false] {
+        let mut slots = ReactorSlot::<Bytes>::array::<1>();
+        let reactor = Reactor::<Bytes>::new(&mut slots).unwrap().batched();
+        let read = || Box::pin(reactor.read(file.fd(), vec![0].into(), 0));
+        let (mut first, mut second) = (read(), read());
+        assert!(poll(first.as_mut(), Waker::noop()).is_none());
+        let counter = Arc::new(Counter::default());
+        let waker = counter.clone().into();
+        assert!(poll(second.as_mut(), &waker).is_none());
+        if turn {
+            reactor.wait(Wait::new()).unwrap();
+        }
+        assert_eq!(counter.0.load(SeqCst), 0, "there is no slot");
+        drop(first);
+        assert_eq!(counter.0.load(SeqCst), 1);
+        assert!(poll(second.as_mut(), &waker).is_none(), "it is staged");
+        reactor.wait(Wait::new()).unwrap();
+        assert_eq!(poll(second.as_mut(), &waker).unwrap().result, Ok(1));
+    }
+}
+
 #[test]
 fn an_eventfd_tells_when_to_turn() {
     let (reader, writer) = support::pipe();
