@@ -285,7 +285,11 @@ copies! { FSync, FDSync, Poll; Read, Write, Op }
 impl<'fd, B, T> Op<'fd, B, T> {
     /// Returns the buffer of an operation that will not be submitted.
     pub fn into_buffer(self) -> Option<B> {
-        self.buffer
+        let Op { buffer, data, .. } = self;
+        // User code, while the buffer is a local variable: a panic would leak the
+        // return value (rust-lang/rust#47949).
+        drop(data);
+        buffer
     }
 
     /// Returns the buffer and the data of an operation that will not be

@@ -267,9 +267,17 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     /// As [`drain`](Queue::drain), and
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where the context had to be
     /// destroyed; then the queue has been dropped.
+    ///
+    /// # Panics
+    /// If a destructor of a buffer or of data panics. The context is destroyed
+    /// then.
     pub fn into_drained(mut self) -> Result<Drained, Errno> {
-        self.drain()?;
-        self.engine.idle(self.capacity)
+        let drained = self.drain();
+        let idle = drained.and_then(|()| self.engine.idle(self.capacity));
+        // User code, while `idle` is a local variable: a panic would leak the
+        // return value (rust-lang/rust#47949).
+        drop(self);
+        idle
     }
 
     #[inline]

@@ -272,10 +272,18 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where a poll could not be
     /// cancelled and the context was destroyed to end it. The reactor has been
     /// dropped in both cases.
-    pub fn into_drained(self) -> Result<Drained, Errno> {
-        let mut inside = self.inside.into_inner();
-        inside.engine.drain()?;
-        inside.engine.idle(inside.capacity)
+    ///
+    /// # Panics
+    /// If a destructor of a buffer, of data or of the eventfd's owner panics. The
+    /// context is destroyed then.
+    pub fn into_drained(mut self) -> Result<Drained, Errno> {
+        let inside = self.inside.get_mut();
+        let drained = inside.engine.drain();
+        let idle = drained.and_then(|()| inside.engine.idle(inside.capacity));
+        // User code, while `idle` is a local variable: a panic would leak the
+        // return value (rust-lang/rust#47949).
+        drop(self);
+        idle
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Inside<'r, B, T>) -> R) -> R {

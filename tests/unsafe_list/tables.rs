@@ -290,6 +290,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
          tests/user_code/layers.rs::a_queue_survives_the_user_code_of_push",
     ),
     (
+        "src/op.rs",
+        "Op::into_buffer",
+        "drop(data)",
+        "Outside every layer. A panic drops the buffer, too.",
+        "tests/user_code/ends.rs::into_buffer_leaks_no_buffer",
+    ),
+    (
         "src/opcode.rs",
         "*",
         "fd.into()",
@@ -309,6 +316,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "op.into()",
         "Before anything else; the queue is exclusively borrowed.",
         "tests/user_code/layers.rs::a_queue_survives_the_user_code_of_push",
+    ),
+    (
+        "src/queue.rs",
+        "Queue::into_drained",
+        "drop(self)",
+        "The queue is owned, and nothing is in flight. A panic destroys the context.",
+        "tests/user_code/ends.rs::a_panic_of_into_drained_destroys_the_context",
     ),
     (
         "src/reactor/deferred.rs",
@@ -353,6 +367,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "op.into()",
         "Before anything else, and outside the lock.",
         "tests/user_code/reactor.rs::an_operation_is_converted",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "Reactor::into_drained",
+        "drop(self)",
+        "The reactor is owned, and nothing is in flight. A panic destroys the context.",
+        "tests/user_code/ends.rs::a_panic_of_into_drained_destroys_the_context",
     ),
     (
         "src/reactor/mod.rs",

@@ -1,19 +1,23 @@
 //! What is left of futures that are leaked, or dropped while their operation is
 //! in flight.
 
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use linux_aio::buffer::{Aligned, Buffer, BufferMut};
+use linux_aio::op::Read;
 #[cfg(feature = "std")]
 use linux_aio::reactor::Shared;
 use linux_aio::reactor::{Local, Lock, Reactor, ReactorSlot};
+use linux_aio::{AioContext, Context, Drained, Errno, Queue, Slot, sys};
 
 use crate::hooks::*;
 use crate::support::tasks::{LONG, poll};
-use crate::support::{TempFile, fd, pattern};
-use crate::world::{Entry, SIMPLE, SLOTS, Setup, World};
+use crate::support::{self, TempFile, fd, pattern};
+use crate::world::{CONTENT, Entry, SIMPLE, SLOTS, Setup, World};
 
 /// The end of a reactor that still has operations of leaked futures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,4 +184,74 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
         }
     }
     panic!("no read was ever in flight: the test shows nothing");
+}
+
+/// A panic keeps the idle context from being returned, and destroys it.
+#[test]
+fn a_panic_of_into_drained_destroys_the_context() {
+    /// A context, and its name.
+    fn context() -> (Drained, AioContext) {
+        let context = Context::new(1).unwrap();
+        let name = context.as_raw();
+        // SAFETY: nothing was submitted to it.
+        (unsafe { Drained::from_context(context, 1) }, name)
+    }
+    fn exists(name: AioContext) -> bool {
+        // SAFETY: no operation is submitted.
+        unsafe { sys::io_submit(name, 0, core::ptr::null()) }.is_ok()
+    }
+    fn panics(f: impl FnOnce() -> Result<Drained, Errno>) -> bool {
+        catch_unwind(AssertUnwindSafe(|| drop(f()))).is_err()
+    }
+    // Alone, so that no other context gets the name.
+    let status = support::in_child(|| {
+        let file = Arc::new(OwnedFd::from(
+            TempFile::with(&CONTENT).file.try_clone().unwrap(),
+        ));
+        let read = || Read::owned(Load::new("read", file.clone()), Memory::new("read"));
+        for call in [Call::BufferDrop, Call::DataDrop] {
+            let (drained, name) = context();
+            let mut slots = Slot::array::<1>();
+            let mut queue = Queue::on(drained, &mut slots);
+            assert!(queue.push(read()).is_ok());
+            panic_at("read", call);
+            assert!(exists(name));
+            assert!(panics(|| queue.into_drained()));
+            if exists(name) {
+                return 1;
+            }
+
+            let (drained, name) = context();
+            let mut slots = ReactorSlot::array::<1>();
+            let reactor = Reactor::<_, Local, _>::on(drained, &mut slots).batched();
+            let mut leaked = Box::pin(reactor.run(read()));
+            assert!(poll(leaked.as_mut(), Waker::noop()).is_none());
+            std::mem::forget(leaked);
+            panic_at("read", call);
+            assert!(exists(name));
+            assert!(panics(|| reactor.into_drained()));
+            if exists(name) {
+                return 2;
+            }
+        }
+        0
+    });
+    assert_eq!(status, 0, "1: a queue's context is left, 2: a reactor's");
+}
+
+/// The buffer is dropped although the destructor of the data panics.
+#[test]
+fn into_buffer_leaks_no_buffer() {
+    let (reader, _writer) = support::pipe();
+    let op: Begun = Read::owned(Load::new("op", reader), Memory::new("op")).into();
+    let before = ALIVE.get();
+    during(
+        Action::Panic,
+        ("op", Call::DataDrop),
+        || (),
+        || {
+            drop(op.into_buffer());
+        },
+    );
+    assert_eq!(ALIVE.get(), before - 2);
 }
