@@ -343,9 +343,22 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
     }
 
+    /// Takes what has completed, or else waits until there are `min_nr` events,
+    /// as `wait` lets it. Returns whether there were any, foreign ones included.
+    ///
+    /// Unlike [`wait`](Engine::wait) it is not about operations that are done:
+    /// the last one may have been detached, and so be gone.
+    pub(crate) fn take_events(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<bool, Errno> {
+        match self.gather() {
+            (true, _) => Ok(true),
+            (false, true) if min_nr == 0 => Ok(false),
+            (false, _) => Ok(self.wait_by_call(min_nr, wait)? > 0),
+        }
+    }
+
     /// Apart, so that a look at the ring has no array to clear.
     #[inline(never)]
-    fn wait_by_call(&mut self, missing: usize, wait: Wait<'_>) -> Result<(), Errno> {
+    fn wait_by_call(&mut self, missing: usize, wait: Wait<'_>) -> Result<usize, Errno> {
         let mut events = [Event::EMPTY; BATCH];
         let count = self.kernel.wait(missing, &mut events, wait)?;
         for event in events.iter().take(count) {
@@ -353,7 +366,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
                 self.settle(at, result);
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Settles those that were found to have ended, before one that will not be
@@ -416,12 +429,15 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
             if refusal.is_some() && self.only_polls_in_flight() {
                 return self.end_polls(refusal == Some(Errno::INVAL));
             }
-            let wanted = match refusal {
-                None => self.slots.done() + self.slots.in_flight(),
-                Some(_) => self.slots.done() + 1,
+            let waited = match refusal {
+                None => {
+                    let wanted = self.slots.done() + self.slots.in_flight();
+                    self.wait(wanted, Wait::new()).map(drop)
+                }
+                Some(_) => self.take_events(1, Wait::new()).map(drop),
             };
-            match self.wait(wanted, Wait::new()) {
-                Ok(_) | Err(Errno::INTR) => {}
+            match waited {
+                Ok(()) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
             }
         }
