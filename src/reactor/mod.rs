@@ -456,9 +456,9 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         let wait = if news { Wait::poll() } else { wait };
         // SAFETY: as in `flush`.
         unsafe { self.engine.submit_and_wait(known + min_nr, wait) }?;
+        // Foreign events may come before the last of its own.
         while self.engine.slots.in_flight() > 0 {
-            let known = self.engine.slots.done();
-            if self.engine.wait(0, Wait::poll())? == known {
+            if !self.engine.take_events(0, Wait::poll())? {
                 break;
             }
         }
