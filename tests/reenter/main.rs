@@ -13,7 +13,8 @@
 //! - no wake-up is lost: a round ends by polling only tasks that were woken, and
 //!   by turning only when the eventfd is readable, if there is one;
 //! - no user code runs while the lock is held;
-//! - all slots can be used again at the end of a round.
+//! - the context comes back or is destroyed, and all slots can be used again at
+//!   the end of a round.
 //!
 //! A round is one reactor: with one of four locks, batched or not, with a
 //! borrowed, an owned or no eventfd, with a ring that is read in memory or one

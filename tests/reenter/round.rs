@@ -176,11 +176,13 @@ impl Rounds {
         // SAFETY: all futures have ended or were leaked, and so nobody uses the
         // reactor in its old place.
         let reactor = unsafe { core::ptr::read(&*world.reactor) };
+        let mut is_back = false;
         match setting.end {
             End::Drained => match catch_unwind(AssertUnwindSafe(|| reactor.into_drained())) {
                 Ok(drained) => {
                     let place = &mut self.idle[usize::from(setting.mapped)];
                     *place = Some(drained.expect("it was drained"));
+                    is_back = true;
                 }
                 Err(panic) => assert!(panic.is::<Planned>()),
             },
@@ -192,6 +194,9 @@ impl Rounds {
                 unsafe { sys::io_destroy(name) }.unwrap();
             }
         }
+        // SAFETY: no operation is submitted.
+        let exists = unsafe { sys::io_submit(name, 0, core::ptr::null()) }.is_ok();
+        assert_eq!(exists, is_back, "a context was leaked");
         world.check_own();
         self.use_all_slots();
         self.check_memory(world);
