@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
 use model::kernel::{self, BUFFERED, DIRECT, Kernel};
@@ -14,13 +14,15 @@ use model::op::FSync;
 use model::reactor::{Local, Reactor, ReactorSlot, Running};
 use model::{AioContext, Fd};
 
-/// A waker that notes whether it was woken.
+/// A waker that notes whether, and after which others, it was woken.
 #[derive(Default)]
-struct Flag(AtomicBool);
+struct Flag(AtomicBool, AtomicUsize);
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
+        static WAKES: AtomicUsize = AtomicUsize::new(0);
         self.0.store(true, Relaxed);
+        self.1.store(WAKES.fetch_add(1, Relaxed), Relaxed);
     }
 }
 
@@ -32,6 +34,10 @@ struct Looping<'a, 'r> {
     future: Pin<Box<Future1<'a, 'r>>>,
     flag: Arc<Flag>,
     rounds: u32,
+    /// While it waits for a slot: how many operations each other task has begun
+    /// since.
+    waits: Option<Vec<u32>>,
+    begun: u32,
 }
 
 impl<'a, 'r> Looping<'a, 'r> {
@@ -39,8 +45,10 @@ impl<'a, 'r> Looping<'a, 'r> {
         Looping {
             reactor,
             future: Box::pin(sync(reactor, DIRECT)),
-            flag: Arc::new(Flag(AtomicBool::new(true))),
+            flag: Arc::new(Flag(AtomicBool::new(true), AtomicUsize::new(0))),
             rounds: 0,
+            waits: None,
+            begun: 0,
         }
     }
 
@@ -50,10 +58,13 @@ impl<'a, 'r> Looping<'a, 'r> {
             return;
         }
         let waker = Waker::from(self.flag.clone());
+        let mut new = self.waits.is_some() || self.rounds == 0;
         while poll(&mut self.future, &waker).is_some() {
             self.rounds += 1;
             self.future = Box::pin(sync(self.reactor, DIRECT));
+            new = true;
         }
+        self.begun += u32::from(new && format!("{:?}", self.future).contains("begun"));
     }
 }
 
@@ -91,17 +102,24 @@ fn complete_all() {
 
 /// In which order an executor polls the tasks that were woken, before it turns
 /// the reactor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Order {
     Forwards,
     Backwards,
     /// Beginning with another one each time.
     Round,
+    /// In which they were woken.
+    Woken,
 }
 
 #[test]
-fn each_of_many_tasks_is_within_a_round_of_the_others() {
-    for order in [Order::Forwards, Order::Backwards, Order::Round] {
+fn while_a_task_waits_each_other_begins_at_most_once() {
+    for order in [
+        Order::Forwards,
+        Order::Backwards,
+        Order::Round,
+        Order::Woken,
+    ] {
         for slots in 1..4 {
             for tasks in slots..8 {
                 for batched in [false, true] {
@@ -119,14 +137,24 @@ fn loop_tasks(order: Order, slots: usize, tasks: usize, batched: bool) {
     let reactor = if batched { reactor.batched() } else { reactor };
     let mut looping: Vec<_> = (0..tasks).map(|_| Looping::new(&reactor)).collect();
     for turn in 0..60 {
-        while looping.iter().any(|task| task.flag.0.load(Relaxed)) {
-            for at in 0..tasks {
-                let at = match order {
-                    Order::Forwards => at,
-                    Order::Backwards => tasks - 1 - at,
-                    Order::Round => (at + turn) % tasks,
-                };
-                looping[at].poll();
+        while let Some(at) = next(&looping, order, turn) {
+            let begun = looping[at].begun;
+            looping[at].poll();
+            if looping[at].begun > begun {
+                looping[at].waits = None;
+                // One that was woken has its slot, and is polled in a moment.
+                let waiting = looping.iter_mut();
+                let waiting = waiting.filter(|task| !task.flag.0.load(Relaxed));
+                for other in waiting.filter_map(|task| task.waits.as_mut()) {
+                    other[at] += 1;
+                    assert!(
+                        other[at] <= 1,
+                        "began twice: {order:?}, {tasks} tasks on {slots} slots"
+                    );
+                }
+            } else if looping[at].waits.is_none() {
+                let waits = !format!("{:?}", looping[at].future).contains("begun");
+                looping[at].waits = waits.then(|| vec![0; tasks]);
             }
         }
         reactor.turn().expect("a turn");
@@ -135,18 +163,32 @@ fn loop_tasks(order: Order, slots: usize, tasks: usize, batched: bool) {
         let rounds = looping.iter().map(|task| task.rounds);
         let (least, most) = (rounds.clone().min().unwrap(), rounds.max().unwrap());
         assert!(
-            most - least <= 1,
-            "{least} and {most} rounds: {order:?}, {tasks} tasks on {slots} slots"
+            most - least <= 1 || order != Order::Woken,
+            "{least} and {most} rounds: {tasks} tasks on {slots} slots"
         );
     }
     let least = looping.iter().map(|task| task.rounds).min().unwrap();
+    // A round of all takes so many turns, and one that begins while it waits.
+    let turns = tasks.div_ceil(slots) as u32 + 1;
     assert!(
-        least >= 60 * slots as u32 / (2 * tasks as u32),
-        "{least} rounds"
+        least >= 60 / turns,
+        "{least} rounds: {order:?}, {tasks} tasks on {slots} slots"
     );
     drop(looping);
     drop(reactor);
     kernel::uninstall();
+}
+
+/// Which of the woken tasks is polled next.
+fn next(looping: &[Looping<'_, '_>], order: Order, turn: usize) -> Option<usize> {
+    let count = looping.len();
+    let woken = (0..count).filter(|&at| looping[at].flag.0.load(Relaxed));
+    woken.min_by_key(|&at| match order {
+        Order::Forwards => at,
+        Order::Backwards => count - at,
+        Order::Round => (at + turn) % count,
+        Order::Woken => looping[at].flag.1.load(Relaxed),
+    })
 }
 
 /// A slot taken, a number of waiters that are called or not and then leaked, and

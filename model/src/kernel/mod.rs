@@ -134,9 +134,14 @@ pub(crate) fn with<T>(
     .flatten()
 }
 
-/// Whether any operation of the thread's kernel may touch this memory.
+/// Whether any operation of the thread's kernel may touch this memory: a child's
+/// copy, none.
 pub fn is_held(start: *const u8, len: usize) -> bool {
     with_next(|kernel| {
+        // SAFETY: a question.
+        if unsafe { libc::getpid() } != kernel.owner {
+            return false;
+        }
         let mut running = kernel.contexts.iter().flat_map(|c| &c.running);
         running.any(|operation| operation.touches(start.addr(), len))
     })
@@ -325,6 +330,9 @@ impl Kernel {
         self.calls[1] += 1;
         if let Some(errno) = self.weather.cancel {
             return Err(errno);
+        }
+        if iocb.is_null() {
+            return Err(Errno::FAULT);
         }
         let found = self.context(ctx)?.running.iter_mut();
         let found = found.filter(|o| o.is_at(iocb)).find(|o| o.is_poll());

@@ -125,7 +125,10 @@ impl Scenario<'_> {
                     break Some(*end);
                 }
                 let done = stage.step(step, *refuse);
-                done.map_err(|fault| format!("step {number}, {step:?}: {fault}"))?;
+                done.map_err(|fault| {
+                    user::calm();
+                    format!("step {number}, {step:?}: {fault}")
+                })?;
             };
             stage.refuse(Refuse::default());
             if end.is_none() {

@@ -247,7 +247,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
             let result = finished.result;
             let right = match operation.what {
                 _ if operation.limited && result == Err(Errno::AGAIN) => true,
-                _ if self.scenario.child.get() && result == Err(Errno::INVAL) => true,
+                _ if self.scenario.child.get() && is_inherited(result) => true,
                 What::Read { .. } => result == Ok(BLOCK),
                 What::Sync { .. } => result == Ok(0),
                 What::Poll(_) => result == Ok(1),
@@ -348,6 +348,11 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
             ));
         }
     }
+}
+
+/// The result of a future in a forked child.
+fn is_inherited(result: Result<usize, Errno>) -> bool {
+    matches!(result, Err(Errno::INVAL | Errno::OUTCOME_UNKNOWN))
 }
 
 /// Where a future is, as its `Debug` says; `panicked`: polled, with a panic.

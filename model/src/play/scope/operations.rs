@@ -36,6 +36,8 @@ pub(super) struct Started<'scope> {
     pub(super) pending: Option<Owned<'scope>>,
     /// It holds its slot until it is waited for, or for ever.
     pub(super) holds: bool,
+    /// It is certain that it has one: user code may have taken the last.
+    has_slot: bool,
 }
 
 impl<'scope> Stage<'scope, '_> {
@@ -64,7 +66,7 @@ impl<'scope> Stage<'scope, '_> {
             });
             operations.len() - 1
         };
-        let held = self.held();
+        let (least, most) = (self.held(true), self.held(false));
         let Some(started) = injectable(|| {
             let op = op(begin, buffer, data);
             self.scope.start(op)
@@ -77,7 +79,7 @@ impl<'scope> Stage<'scope, '_> {
         }
         match started {
             Ok(pending) => {
-                if held >= self.slots && self.is_calm() {
+                if least >= self.slots && self.is_calm() {
                     user::fault("started, with every slot taken".into());
                 }
                 self.totals.count(|totals| totals.operations += 1);
@@ -86,10 +88,11 @@ impl<'scope> Stage<'scope, '_> {
                     operation,
                     pending: Some(pending),
                     holds: true,
+                    has_slot: self.is_calm(),
                 });
             }
             Err(full) => {
-                if held + self.detached.get() < self.slots && self.is_calm() {
+                if most + self.detached.get() < self.slots && self.is_calm() {
                     user::fault("refused, with a slot free".into());
                 }
                 self.operations.borrow_mut()[operation].drops = (1, 1);
@@ -99,9 +102,11 @@ impl<'scope> Stage<'scope, '_> {
         }
     }
 
-    /// Slots that started operations hold.
-    fn held(&self) -> usize {
-        self.started.borrow().iter().filter(|s| s.holds).count()
+    /// Slots that started operations hold, or may hold.
+    fn held(&self, certain: bool) -> usize {
+        let started = self.started.borrow();
+        let holds = |s: &&Started<'_>| s.holds && (s.has_slot || !certain);
+        started.iter().filter(holds).count()
     }
 
     /// Takes one of those that are there.
