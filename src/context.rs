@@ -208,10 +208,19 @@ impl Context {
     /// As [`Context::submit`].
     #[inline]
     pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
+        if !self.is_own() {
+            return Err(SubmitError {
+                submitted: 0,
+                errno: Errno::INVAL,
+            });
+        }
         let mut submitted = 0;
         while let Some(rest @ [_, ..]) = iocbs.get_mut(submitted..) {
-            // SAFETY: the caller's promise covers each of them.
-            match unsafe { self.submit(rest) } {
+            let pointers = rest.as_mut_ptr().cast::<*mut Iocb>();
+            // SAFETY: the context is this address space's own; the caller's
+            // promise covers each of the operations. A slice has no more than
+            // isize::MAX elements.
+            match unsafe { sys::io_submit(self.name, rest.len() as isize, pointers) } {
                 // Not known to happen; it would be an endless loop.
                 Ok(0) => {
                     return Err(SubmitError {
