@@ -156,6 +156,31 @@ fn a_future_that_is_dropped_gives_its_slot_to_the_next() {
     }
 }
 
+/// However many have completed, whether the operations were submitted by their
+/// futures or together.
+#[test]
+fn one_turn_notifies_of_all_that_have_completed() {
+    let file = TempFile::with(&pattern(100 * 64));
+    for count in [1, 15, 16, 17, 31, 32, 33, 64] {
+        let mut slots = ReactorSlot::array::<64>();
+        let reactor = Reactor::<Bytes>::new(&mut slots).unwrap().batched();
+        let counters: Vec<_> = (0..count).map(|_| Arc::new(Counter::default())).collect();
+        let mut tasks: Vec<_> = (0..count)
+            .map(|n| Box::pin(reactor.read(file.fd(), vec![0; 100].into(), n * 100)))
+            .collect();
+        for (task, counter) in tasks.iter_mut().zip(&counters) {
+            assert!(poll(task.as_mut(), &counter.clone().into()).is_none());
+        }
+        // Buffered reads have completed when they are submitted.
+        assert_eq!(reactor.turn(), Ok(count as usize));
+        assert!(counters.iter().all(|counter| counter.0.load(SeqCst) == 1));
+        assert_eq!(reactor.turn(), Ok(0));
+        for task in &mut tasks {
+            assert_eq!(poll(task.as_mut(), Waker::noop()).unwrap().result, Ok(100));
+        }
+    }
+}
+
 #[test]
 fn an_eventfd_tells_when_to_turn() {
     let (reader, writer) = support::pipe();

@@ -197,6 +197,83 @@ fn signals_do_not_end_the_scope() {
     drop(guard);
 }
 
+/// The last that completed is taken first, and others complete after it.
+#[test]
+fn completions_may_be_taken_in_any_order() {
+    let file = TempFile::with(&pattern(64));
+    // Which of three to wait for first, second, third.
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let mut bytes = [[0_u8; 8]; 5];
+        scope(&mut ScopeSlot::array::<4>(), |s| {
+            let mut bytes = bytes.iter_mut();
+            let mut start = |offset| s.read(file.fd(), bytes.next().unwrap(), offset).unwrap();
+            let mut reads = [0, 8, 16].map(|offset| Some(start(offset)));
+            assert_eq!(s.wait_with(3, Wait::new()), Ok(3));
+            let mut later = Vec::new();
+            for number in order {
+                let read = reads[number].take().unwrap();
+                assert_eq!(read.wait().result, Ok(8));
+                if later.len() < 2 {
+                    // It comes to the end of those that are done: three again.
+                    later.push(start(24));
+                    assert_eq!(s.wait_with(3, Wait::new()), Ok(3));
+                }
+            }
+            for read in later.into_iter().rev() {
+                assert_eq!(read.wait().result, Ok(8));
+            }
+            assert_eq!(s.wait_with(1, Wait::new()), Ok(0));
+        })
+        .unwrap();
+        for (number, bytes) in bytes.iter().enumerate() {
+            let offset = [0, 8, 16, 24, 24][number];
+            assert_eq!(bytes[..], pattern(64)[offset..][..8]);
+        }
+    }
+}
+
+/// In flight a poll ends with 0; one that is not submitted is not cancelled by the
+/// kernel; and what has completed, or is no poll, is refused.
+#[test]
+fn a_pending_operation_is_cancelled() {
+    let (reader, _writer) = support::pipe();
+    let file = TempFile::with(b"xy");
+    let (mut first, mut second) = ([0; 1], [0; 1]);
+    scope(&mut ScopeSlot::array::<4>(), |s| {
+        let poll = s.poll(fd(&reader), PollMask::IN).unwrap();
+        s.submit();
+        assert_eq!(poll.cancel(), Ok(()));
+        assert_eq!(poll.wait().result, Ok(0));
+
+        let staged = s.poll(fd(&reader), PollMask::IN).unwrap();
+        let read = s.read(file.fd(), &mut first, 0).unwrap();
+        assert_eq!(staged.cancel(), Ok(()));
+        assert_eq!(staged.cancel(), Err(Errno::INVAL), "it is done");
+        assert_eq!(staged.wait().result, Err(Errno::CANCELED));
+
+        assert!(read.is_finished());
+        assert_eq!(read.cancel(), Err(Errno::INVAL));
+        assert_eq!(read.wait().result, Ok(1));
+        let read = s.read(file.fd(), &mut second, 1).unwrap();
+        assert_eq!(read.cancel(), Ok(()));
+        let done = read.wait();
+        assert_eq!(
+            (done.result, done.buffer.unwrap()),
+            (Err(Errno::CANCELED), &mut [0; 1][..])
+        );
+        assert_eq!(s.in_flight(), 0);
+    })
+    .unwrap();
+    assert_eq!((first, second), (*b"x", [0]));
+}
+
 #[test]
 fn polls_do_not_hold_the_scope() {
     let (reader, _writer) = support::pipe();
