@@ -158,7 +158,7 @@ fn trace_wait() {
 
 /// What is called where nothing is waited for: on ABIs that have it the call with
 /// 64-bit time first; then the old one.
-pub(super) fn trace_poll() {
+fn trace_poll() {
     IO_PGETEVENTS_TIME64.trace(&[]);
     IO_GETEVENTS.trace(&[]);
 }

@@ -2,7 +2,7 @@
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
-use linux_aio::{Drained, Errno, Queue, Slot, Ticket, Wait};
+use linux_aio::{Completion, Drained, Errno, Queue, Slot, Ticket, Wait};
 
 use super::super::queue::{has_read, read};
 use super::super::{Things, full, named};
@@ -80,56 +80,57 @@ fn fill<'q>(
 /// Each call is refused where there is anything to be done, and nothing is lost
 /// but what is the kernel's.
 fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
-    let is_refused = state.submitted() > 0;
-    let refused = |answer: Result<bool, Errno>, refused: bool| match answer {
-        Err(errno) => refused && errno == Errno::INVAL,
-        Ok(any) => !refused && !any,
-    };
-    let popped = queue.pop().map(|done| done.is_some());
-    let submitted = queue.submit();
-    let submitted = submitted.map_err(|error| (error.submitted, error.errno));
-    let cancelled = tickets.poll.map(|poll| queue.cancel(poll));
-    let waited = queue.wait().map(|done| done.is_some());
-    let staged = queue.staged();
-    // What was staged is refused by these, and comes back.
-    let waited_with = queue.wait_with(1, Wait::poll());
-    let back = queue.pop();
-    let back_right = match &back {
-        Ok(Some(done)) => {
+    let has_submitted = state.submitted() > 0;
+    // What was staged, refused.
+    let is_back = |done: &Option<Completion<Owned>>| match done {
+        Some(done) => {
             state.staged
                 && Some(done.ticket) == tickets.staged
                 && done.result == Err(Errno::INVAL)
                 && done.buffer.is_some()
         }
-        Ok(None) => !state.staged && !is_refused,
-        Err(errno) => !state.staged && is_refused && *errno == Errno::INVAL,
+        None => !state.staged,
     };
-    drop(back);
-    let drained = queue.drain();
+    let popped = queue.pop();
+    let popped = match popped {
+        Err(errno) => has_submitted && errno == Errno::INVAL,
+        Ok(done) => !has_submitted && done.is_none(),
+    };
+    let submitted = match queue.submit() {
+        Err(error) => state.staged && (error.submitted, error.errno) == (0, Errno::INVAL),
+        Ok(count) => !state.staged && count == 0,
+    };
+    let cancelled = tickets.poll.map(|poll| queue.cancel(poll));
+    // With nothing submitted, the refusal is what it waits for.
+    let waited = match queue.wait() {
+        Err(errno) => has_submitted && errno == Errno::INVAL,
+        Ok(done) => !has_submitted && is_back(&done),
+    };
+    let staged = queue.staged();
+    let waited_with = match queue.wait_with(1, Wait::poll()) {
+        Err(errno) => has_submitted && errno == Errno::INVAL,
+        Ok(done) => !has_submitted && done == 0,
+    };
+    let back = match queue.pop() {
+        Err(errno) => has_submitted && !state.staged && errno == Errno::INVAL,
+        Ok(done) if has_submitted => state.staged && is_back(&done),
+        Ok(done) => done.is_none(),
+    };
+    let drained = match queue.drain() {
+        Err(errno) => has_submitted && errno == Errno::INVAL,
+        Ok(()) => !has_submitted,
+    };
     let in_flight = queue.in_flight();
     drop(queue);
     first_wrong(&[
-        refused(popped, is_refused),
-        submitted
-            == if state.staged {
-                Err((0, Errno::INVAL))
-            } else {
-                Ok(0)
-            },
+        popped,
+        submitted,
         cancelled.is_none_or(|cancelled| cancelled == Err(Errno::INVAL)),
-        refused(waited, is_refused || state.staged),
-        staged == usize::from(state.staged),
-        match waited_with {
-            Ok(done) => !is_refused && done == usize::from(state.staged),
-            Err(errno) => is_refused && errno == Errno::INVAL,
-        },
-        back_right,
-        drained
-            == if is_refused {
-                Err(Errno::INVAL)
-            } else {
-                Ok(())
-            },
+        waited,
+        staged == usize::from(has_submitted && state.staged),
+        waited_with,
+        back,
+        drained,
         in_flight == state.submitted(),
         // What is in flight is the parent's, and leaked here.
         dropped() == u32::from(state.staged),
