@@ -7,7 +7,7 @@ mod support;
 use std::cell::Cell;
 use std::fs::File;
 use std::future::Future;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use std::task::{Context as Task, Poll as Ready, Waker};
 
 use linux_aio::op::{FDSync, FSync, Op, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::reactor::{Local, Reactor, ReactorSlot};
 use linux_aio::{Errno, OwnsFd, Queue, ScopeSlot, Slot, Wait, scope};
 use support::TempFile;
+use support::tasks::read_eventfd;
 
 type Bytes = Box<[u8]>;
 
@@ -258,4 +259,106 @@ fn data_comes_back_in_order() {
         .collect();
     names.sort();
     assert_eq!(names, ["read", "sync", "write"]);
+}
+
+/// A dropped future closes its descriptor when the kernel is done with the
+/// operation, which a turn finds.
+#[test]
+fn a_reactor_gives_owners_back_or_closes_them() {
+    let file = TempFile::with(b"x");
+    type Tasks<'r> = Reactor<'r, Bytes, Local, (OwnedFd, Noted)>;
+    let mut slots = ReactorSlot::array::<1>();
+    let reactor = Tasks::new(&mut slots).unwrap();
+    let task = &mut Task::from_waker(Waker::noop());
+
+    let (noted, closed) = Noted::new(&file);
+    let (reader, writer) = support::pipe();
+    let refused = Read::owned((reader, noted), zeroed(1)).offset(u64::MAX);
+    let done = block_on(reactor.run(refused), || unreachable!());
+    assert_eq!((done.result, closed.get()), (Err(Errno::INVAL), 0));
+    let (reader, noted) = done.data;
+
+    let poll = Poll::owned((reader, noted), PollMask::IN);
+    let mut poll = Box::pin(reactor.run(poll));
+    assert!(poll.as_mut().poll(task).is_pending());
+    drop(poll);
+    assert_eq!(closed.get(), 0, "the kernel has not completed it");
+    while reactor.in_flight() > 0 {
+        reactor.turn().unwrap();
+    }
+    assert_eq!(closed.get(), 1);
+    let mut watched = libc::pollfd {
+        fd: writer.as_raw_fd(),
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: one structure.
+    assert_eq!(unsafe { libc::poll(&raw mut watched, 1, 0) }, 1);
+    assert_eq!(watched.revents, libc::POLLERR, "the other end is closed");
+
+    // While it waits for a slot, and behind one that has it.
+    let (reader, _writer) = support::pipe();
+    let (noted, first_closed) = Noted::new(&file);
+    let poll = Poll::owned((reader, noted), PollMask::IN);
+    let mut first = Box::pin(reactor.run(poll));
+    assert!(first.as_mut().poll(task).is_pending());
+    let (reader, _writer) = support::pipe();
+    let (noted, closed) = Noted::new(&file);
+    let poll = Poll::owned((reader, noted), PollMask::IN);
+    let mut second = Box::pin(reactor.run(poll));
+    assert!(second.as_mut().poll(task).is_pending());
+    drop(second);
+    assert_eq!((first_closed.get(), closed.get()), (0, 1));
+    drop(first);
+    drop(reactor);
+    assert_eq!(first_closed.get(), 1);
+}
+
+#[test]
+fn an_owned_eventfd_is_closed_with_the_reactor() {
+    let file = TempFile::with(b"x");
+    let (first, second) = (Arc::new(support::eventfd()), Arc::new(support::eventfd()));
+    let mut slots = ReactorSlot::array::<2>();
+    let reactor = Reactor::<Bytes>::new(&mut slots)
+        .unwrap()
+        .eventfd_owned(first.clone())
+        .eventfd_owned(second.clone());
+    // The first may be named by what was staged with it.
+    assert_eq!(
+        (Arc::strong_count(&first), Arc::strong_count(&second)),
+        (2, 2)
+    );
+    let done = block_on(reactor.read(&file.file, zeroed(1), 0), || unreachable!());
+    assert_eq!(done.result, Ok(1));
+    assert_eq!(read_eventfd(&first), 0);
+    assert_eq!(read_eventfd(&second), 1);
+    drop(reactor);
+    assert_eq!(
+        (Arc::strong_count(&first), Arc::strong_count(&second)),
+        (1, 1)
+    );
+}
+
+#[test]
+fn owners_are_of_many_types() {
+    fn sync<T: OwnsFd>(owner: T) {
+        let number = owner.raw_fd();
+        let mut slots = Slot::<(), T>::array::<1>();
+        let mut queue = Queue::new(&mut slots).unwrap();
+        assert!(queue.push(FSync::owned(owner)).is_ok());
+        let done = queue.wait().unwrap().unwrap();
+        assert_eq!((done.result, done.data.raw_fd()), (Ok(0), number));
+        let _ = queue.into_drained().unwrap().into_context().into_raw();
+    }
+    let temporary = TempFile::with(b"x");
+    let file = || temporary.file.try_clone().unwrap();
+    sync(file());
+    sync(OwnedFd::from(file()));
+    sync(Arc::new(file()));
+    sync(Rc::new(OwnedFd::from(file())));
+    sync(Box::new(file()) as Box<dyn AsFd>);
+    sync(Arc::new(file()) as Arc<dyn AsFd + Send + Sync>);
+    sync(&temporary.file);
+    sync((file(), "more"));
+    sync(((Arc::new(file()), 1), 2));
 }
