@@ -5,13 +5,14 @@ mod support;
 
 use std::future::Future;
 use std::io::Write as _;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context as Task, Poll, Wake, Waker};
 
 use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::op::Read;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
 use linux_aio::{Errno, Wait};
@@ -370,4 +371,46 @@ fn threads_share_a_reactor() {
     });
     reactor.turn().unwrap();
     assert_eq!(reactor.in_flight(), 0);
+}
+
+/// An iocb has room for one eventfd, which is the reactor's: it signals the
+/// operation's own when it finds the completion.
+#[test]
+fn an_operations_own_eventfd_is_signalled_as_well() {
+    let count = |eventfd: &OwnedFd| {
+        let mut count = [0_u8; 8];
+        // SAFETY: eight bytes are read at the most.
+        let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+        (read == 8).then(|| u64::from_ne_bytes(count))
+    };
+    let file = TempFile::with(b"x");
+    let (eventfd, own) = (support::eventfd(), support::eventfd());
+    let mut slots = ReactorSlot::array::<2>();
+    let reactor = Reactor::<Bytes>::new(&mut slots)
+        .unwrap()
+        .eventfd(&eventfd)
+        .batched();
+    let read = || Read::new(&file.file, Bytes::from([0])).resfd(&own);
+    let mut told = Box::pin(reactor.run(read()));
+    let mut asked = Box::pin(reactor.run(read()));
+    assert!(poll(told.as_mut(), Waker::noop()).is_none());
+    assert_eq!(count(&eventfd), Some(1), "it is staged");
+    assert!(poll(asked.as_mut(), Waker::noop()).is_none());
+    assert_eq!((count(&eventfd), count(&own)), (None, None));
+    assert_eq!(reactor.turn(), Ok(2));
+    assert_eq!((count(&eventfd), count(&own)), (Some(2), Some(2)));
+    for read in [&mut told, &mut asked] {
+        assert_eq!(poll(read.as_mut(), Waker::noop()).unwrap().result, Ok(1));
+    }
+    // Once each; and not what is no eventfd, nor what was never submitted.
+    let mut refused = Box::pin(reactor.run(read().resfd(&file.file)));
+    assert!(poll(refused.as_mut(), Waker::noop()).is_none());
+    let mut dropped = Box::pin(reactor.run(read()));
+    assert!(poll(dropped.as_mut(), Waker::noop()).is_none());
+    drop(dropped);
+    reactor.turn().unwrap();
+    let done = poll(refused.as_mut(), Waker::noop()).unwrap();
+    assert_eq!(done.result, Err(Errno::INVAL));
+    assert_eq!(count(&own), None);
+    assert_eq!(std::fs::read(&file.path).unwrap(), b"x");
 }
