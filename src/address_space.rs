@@ -45,9 +45,9 @@ unsafe impl Send for AddressSpace {}
 // SAFETY: only read, as said.
 unsafe impl Sync for AddressSpace {}
 
-/// What is known of the marks of this process. One static with an initial value
-/// other than zero needs one section in a program, where three would take more
-/// bytes than the code that uses them.
+/// The newest mark, and two words that are never set. They are one static, whose
+/// initial value is not zero, because each further section makes a small program
+/// larger.
 struct Marks {
     /// The newest mark of this process or, in a forked child, of its parent;
     /// `unknown` before the first; `unmarked` where there can be none.

@@ -273,12 +273,12 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
     }
 
-    /// The same as [`pop`](Engine::pop), where `is_behind` says whether a done
+    /// The same as [`pop`](Engine::pop). `done_first` returns whether a done
     /// operation comes before those that have not been found yet.
     #[inline(always)]
     fn pop_after(
         &mut self,
-        is_behind: impl FnOnce(&Slots<'s, P, X>) -> bool,
+        done_first: impl FnOnce(&Slots<'s, P, X>) -> bool,
     ) -> Option<Option<(At, i64)>> {
         // What was found ended before anything that is done: to be done, all
         // that was found is taken first. What comes later does not.
@@ -286,7 +286,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
             Polled::Event(event) => event,
             Polled::NeedsSyscall => return None,
             Polled::Empty => {
-                if is_behind(&self.slots) {
+                if done_first(&self.slots) {
                     return None;
                 }
                 if self.slots.in_flight() == 0 {

@@ -82,6 +82,7 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
         let (reactor, state) = (this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         reactor.with(|inside| {
+            // A batched operation is not submitted here, so it cannot be done.
             let mut staged = false;
             if let State::Ready(..) = state {
                 // SAFETY: the waiter is this future's, which is pinned and
@@ -92,6 +93,7 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
             match *state {
                 State::Begun(ticket) if !staged => match inside.find_after_look(ticket) {
                     Some(Place::Staged(at) | Place::InFlight(at)) => {
+                        // One that has just begun has its waker already.
                         if let Some(waker) = waker.take() {
                             let awaited = inside.engine.slots.extra(at);
                             deferred.drop[0] = awaited.waker.replace(waker);
