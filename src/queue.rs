@@ -36,8 +36,8 @@ use crate::wait::Wait;
 ///
 /// # Fork
 /// A forked child has no part in its parent's queues. Dropping one there ends
-/// nothing, and leaks the buffers of what was in flight; everything else
-/// answers EINVAL (see [`Context`]).
+/// nothing, and leaks the buffers of what was in flight. Where there is something
+/// to submit, to wait for or to take, the answer is EINVAL (see [`Context`]).
 ///
 /// # Examples
 /// ```

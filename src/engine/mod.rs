@@ -529,11 +529,15 @@ impl<P, X: Extra> Engine<'_, P, X, Reaper> {
     /// Takes the context, which has nothing in flight, for reuse.
     ///
     /// # Errors
-    /// `OUTCOME_UNKNOWN`: it had to be destroyed.
+    /// - `OUTCOME_UNKNOWN`: it had to be destroyed.
+    /// - EINVAL: in a forked child.
     pub(crate) fn idle(&mut self, capacity: u32) -> Result<Drained, Errno> {
         let reaper = self.take();
         if reaper.is_dead() {
             return Err(Errno::OUTCOME_UNKNOWN);
+        }
+        if !reaper.is_own() {
+            return Err(Errno::INVAL);
         }
         Ok(Drained::from_reaper(reaper, capacity))
     }

@@ -57,7 +57,9 @@ type ScopeEngine = Engine<'static, (), Detached, Reaper>;
 /// parent's operations write to the parent's memory (see
 /// [`Context`](crate::Context)). Operations that it begins are refused with
 /// EINVAL, and those that it inherits have the result
-/// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
+/// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN). (Where the kernel has no
+/// `MADV_WIPEONFORK`, before Linux 4.14, such a child cannot be told from one that
+/// shares its parent's memory. If operations are in flight, it is aborted.)
 ///
 /// # Errors
 /// As [`Context::new`], and `f` has not been called. EINVAL for no slots.

@@ -67,10 +67,15 @@ impl<'scope> Stage<'scope, '_> {
             operations.len() - 1
         };
         let (least, most) = (self.held(true), self.held(false));
-        let Some(started) = injectable(|| {
+        #[allow(
+            clippy::result_large_err,
+            reason = "an operation that found no slot comes back whole"
+        )]
+        let started = injectable(|| {
             let op = op(begin, buffer, data);
             self.scope.start(op)
-        }) else {
+        });
+        let Some(started) = started else {
             return;
         };
         if !self.is_calm() {
