@@ -168,7 +168,7 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             inside: UnsafeCell::new(Inside {
                 engine: Engine::new(&mut slots[..len], drained.into_reaper()),
                 capacity: capacity as u32,
-                waiters: Waiters::new(),
+                waiters: Waiters::new(len),
                 batched: false,
                 has_eventfd: false,
                 asked: false,

@@ -82,6 +82,7 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
         let (reactor, state) = (this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         reactor.with(|inside| {
+            inside.waiters.count_poll();
             // A batched operation is not submitted here, so it cannot be done.
             let mut staged = false;
             if let State::Ready(..) = state {

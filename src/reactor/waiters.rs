@@ -15,11 +15,15 @@
 //! there.
 //!
 //! A waiter that is called and never polled again (it was leaked, or its task
-//! polls something else) must not keep its claim. After a round (two turns of
-//! the reactor) in which no claim was made, used or given up, the next waiter is
-//! called as well ([`pass_on`](Waiters::pass_on)). When that one arrives, the
-//! claims that were made before its own are void. Their holders may still come;
-//! they enter the list again at the place that their age gives them.
+//! polls something else) must not keep its claim. There are two signs of one:
+//!
+//! - The executor is idle: in two turns of the reactor no future was polled, and
+//!   no claim was made, used or given up. Then the next waiter is called as well
+//!   ([`pass_on`](Waiters::pass_on)), and the first to be polled gets the slot.
+//!   If that is the one that was called last, the older claims are void.
+//! - Others are polled again and again: since it was called, each future that may
+//!   exist could have been polled twice. Then its claim is void. Its holder may
+//!   still come; it enters the list again at the place that its age gives it.
 //!
 //! # Invariants
 //! - `called.len` is the number of claims.
@@ -43,6 +47,10 @@ struct Links {
     /// Present while it is waiting.
     waker: Option<Waker>,
     list: Where,
+    /// The value of [`Waiters::polls`] when it was called.
+    called_at: u64,
+    /// How many were called before it.
+    call: u64,
     /// The order in which it first came; 0: not yet. Lower is older.
     age: u64,
 }
@@ -62,6 +70,8 @@ impl Waiter {
                 after: None,
                 waker: None,
                 list: Where::Outside,
+                called_at: 0,
+                call: 0,
                 age: 0,
             }),
             _pinned: PhantomPinned,
@@ -88,7 +98,18 @@ pub(super) struct Waiters {
     called: List,
     /// The age of the youngest.
     ages: u64,
-    /// Turns since a claim was made, used or given up.
+    /// Polls of all futures.
+    polls: u64,
+    /// The same at the last turn.
+    polls_at_turn: u64,
+    /// The number of slots.
+    slots: usize,
+    /// The number of calls.
+    calls: u64,
+    /// The same when the executor was last found idle: claims that were made
+    /// before are suspect.
+    suspect: u64,
+    /// Turns since a future was polled, or a claim was made, used or given up.
     quiet: u8,
     /// The next is to be called although every free slot is claimed.
     passes: bool,
@@ -98,13 +119,50 @@ pub(super) struct Waiters {
 const ROUND: u8 = 2;
 
 impl Waiters {
-    pub(super) const fn new() -> Waiters {
+    pub(super) const fn new(slots: usize) -> Waiters {
         Waiters {
             waiting: EMPTY,
             called: EMPTY,
             ages: 0,
+            polls: 0,
+            polls_at_turn: 0,
+            slots,
+            calls: 0,
+            suspect: 0,
             quiet: 0,
             passes: false,
+        }
+    }
+
+    /// A future is polled.
+    #[inline]
+    pub(super) fn count_poll(&mut self) {
+        self.polls += 1;
+    }
+
+    /// Gives up the claims of those that should have come by now.
+    fn expire(&mut self) {
+        let futures = self.slots + self.waiting.len + self.called.len;
+        while let Some(first) = self.called.first {
+            // SAFETY: it is in the list.
+            let called_at = unsafe { self.links(first) }.called_at;
+            if self.polls - called_at <= 2 * futures as u64 {
+                break;
+            }
+            // SAFETY: it is in the list.
+            unsafe { self.unlink(first) };
+        }
+    }
+
+    /// Gives up the claims that were made before the executor was idle.
+    fn drop_suspects(&mut self) {
+        while let Some(first) = self.called.first {
+            // SAFETY: it is in the list.
+            if unsafe { self.links(first) }.call >= self.suspect {
+                break;
+            }
+            // SAFETY: it is in the list.
+            unsafe { self.unlink(first) };
         }
     }
 
@@ -149,6 +207,7 @@ impl Waiters {
         if free == 0 {
             return (false, None);
         }
+        self.expire();
         // SAFETY: the caller's promise.
         let (list, age) = unsafe {
             let links = self.links(waiter);
@@ -171,16 +230,10 @@ impl Waiters {
         if !may {
             return (false, None);
         }
-        if list == Where::Called {
-            // Those that were called before this one are late: their claims are
-            // void.
-            while let Some(first) = self.called.first {
-                if first == waiter {
-                    break;
-                }
-                // SAFETY: it is in the list.
-                unsafe { self.unlink(first) };
-            }
+        // SAFETY: the caller's promise.
+        let call = unsafe { self.links(waiter) }.call;
+        if list == Where::Called && call >= self.suspect {
+            self.drop_suspects();
         }
         // SAFETY: the caller's promise.
         (true, unsafe { self.leave(waiter) })
@@ -239,6 +292,7 @@ impl Waiters {
     /// Calls the first waiter if one of `free` slots is not claimed, or if a claim
     /// is [passed on](Waiters::pass_on). Returns its waker, to be woken outside.
     pub(super) fn call(&mut self, free: usize) -> Option<Waker> {
+        self.expire();
         let passes = core::mem::take(&mut self.passes);
         if free <= self.called.len && !passes {
             return None;
@@ -246,12 +300,17 @@ impl Waiters {
         self.call_first()
     }
 
-    /// Begins a turn. After a round without a change the next waiter is called as
-    /// well.
+    /// Begins a turn. If the executor is idle, the next waiter is called as well.
     pub(super) fn pass_on(&mut self) {
-        if self.needs_turn() {
+        let idle = core::mem::replace(&mut self.polls_at_turn, self.polls) == self.polls;
+        if !idle {
+            self.quiet = 0;
+        } else if self.needs_turn() {
             self.quiet += 1;
-            self.passes = self.quiet >= ROUND;
+            if self.quiet >= ROUND {
+                self.passes = true;
+                self.suspect = self.calls;
+            }
         }
     }
 
@@ -262,6 +321,10 @@ impl Waiters {
         // is in the other.
         unsafe {
             let waker = self.leave(first);
+            let (polls, call) = (self.polls, self.calls);
+            let links = self.links(first);
+            (links.called_at, links.call) = (polls, call);
+            self.calls += 1;
             self.link(first, Where::Called, last, None);
             waker
         }
