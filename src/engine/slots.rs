@@ -547,6 +547,39 @@ mod tests {
     }
 
     #[test]
+    fn a_generation_comes_round_with_an_operation_in_flight() {
+        let mut array = [RawSlot::NEW];
+        let mut slots = Slots::new(&mut array);
+        pass(&mut slots);
+        slots.slot(At(0)).change(Word::of_last_generation);
+        let laps = slots.slot(At(0)).lap;
+        let mut last: Option<Event> = None;
+        for _ in 0..3 {
+            let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
+            let mut places = [MaybeUninit::uninit(); 1];
+            let batch = slots.batch(&mut places);
+            slots.submitted(&batch);
+            assert_eq!(slots.find(ticket), Some(Place::InFlight(At(0))));
+            if let Some(last) = last {
+                assert_eq!(slots.ended(&last), None, "it has ended already");
+            }
+            let event = Event {
+                data: slots.iocb(At(0)).data,
+                res: 7,
+                ..Event::EMPTY
+            };
+            last = Some(event);
+            let at = slots.ended(&event).unwrap();
+            slots.keep(at, event.res);
+            assert_eq!(slots.find(ticket), Some(Place::Done(at)));
+            assert_eq!(slots.take_done(), Some((at, 7)));
+            assert_eq!(slots.release(at).ticket, ticket);
+            assert_eq!(slots.find(ticket), None);
+        }
+        assert_eq!(slots.slot(At(0)).lap, laps + 1);
+    }
+
+    #[test]
     fn a_ticket_of_another_owner_never_matches() {
         let (mut one, mut two) = ([RawSlot::NEW], [RawSlot::NEW]);
         let (mut one, mut two) = (Slots::new(&mut one), Slots::new(&mut two));
