@@ -22,8 +22,9 @@
 //!   ([`pass_on`](Waiters::pass_on)), and the first to be polled gets the slot.
 //!   If that is the one that was called last, the older claims are void.
 //! - Others are polled again and again: since it was called, each future that may
-//!   exist could have been polled twice. Then its claim is void. Its holder may
-//!   still come; it enters the list again at the place that its age gives it.
+//!   exist could have been polled twice, and hundreds of times in all. Then its
+//!   claim is void. Its holder may still come; it enters the list again at the
+//!   place that its age gives it.
 //!
 //! # Invariants
 //! - `called.len` is the number of claims.
@@ -115,6 +116,9 @@ pub(super) struct Waiters {
     passes: bool,
 }
 
+/// Polls that an executor may well make before it comes to a task that was woken.
+const MANY: u64 = 256;
+
 /// Turns without a change after which the next is called besides.
 const ROUND: u8 = 2;
 
@@ -146,7 +150,7 @@ impl Waiters {
         while let Some(first) = self.called.first {
             // SAFETY: it is in the list.
             let called_at = unsafe { self.links(first) }.called_at;
-            if self.polls - called_at <= 2 * futures as u64 {
+            if self.polls - called_at <= MANY + 2 * futures as u64 {
                 break;
             }
             // SAFETY: it is in the list.
