@@ -78,7 +78,7 @@ pub struct Context {
 // locks what its calls share. The ring is reached through `&mut` alone.
 unsafe impl Send for Context {}
 // SAFETY: as above: through `&Context` system calls are made and the mark of
-// the address space, which is atomic, is read.
+// the address space, which is never written again, is read.
 unsafe impl Sync for Context {}
 
 impl Context {
@@ -141,7 +141,6 @@ impl Context {
     }
 
     /// Returns the address space in which the context was made.
-    #[allow(dead_code, reason = "for those that hold no reference to the context")]
     #[inline(always)]
     pub(crate) fn address_space(&self) -> AddressSpace {
         self.home
