@@ -6,7 +6,7 @@ mod support;
 use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::{self, PollMask};
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Context, Drained, Pool, Queue, Slot, Wait};
+use linux_aio::{Context, DrainError, Drained, Errno, Pool, Queue, Slot, Wait};
 use support::{TempFile, fd};
 
 type Bytes = Box<[u8]>;
@@ -59,6 +59,48 @@ fn a_context_stays_as_large_as_it_was_set_up() {
     let mut slots = ReactorSlot::<Bytes>::array::<2>();
     let reactor = Reactor::<_>::on(drained, &mut slots);
     assert_eq!(reactor.into_drained().unwrap().capacity(), 64);
+}
+
+#[test]
+fn a_pool_gives_the_smallest_that_will_do() {
+    for order in [[4, 8, 16], [16, 8, 4], [8, 16, 4]] {
+        let mut pool = Pool::<3>::new();
+        assert!(pool.is_empty());
+        for capacity in order {
+            assert!(pool.put(Drained::new(capacity).unwrap()).is_none());
+        }
+        assert!(!pool.is_empty());
+        assert_eq!(pool.put(Drained::new(2).unwrap()).unwrap().capacity(), 2);
+        assert_eq!(pool.take(8).unwrap().capacity(), 8);
+        assert_eq!(pool.take(1).unwrap().capacity(), 4);
+        assert_eq!(pool.take(16).unwrap().capacity(), 16);
+        assert!(pool.is_empty());
+    }
+}
+
+#[test]
+fn a_pool_gives_all_at_once() {
+    let mut pool = Pool::<3>::new();
+    for capacity in [4, 8] {
+        assert!(pool.put(Drained::new(capacity).unwrap()).is_none());
+    }
+    let shown = format!("{pool:?}");
+    assert_eq!(shown.matches("capacity").count(), 2, "{shown}");
+    let capacities: Vec<_> = pool.drain().map(|context| context.capacity()).collect();
+    assert_eq!(capacities, [4, 8]);
+    assert!(pool.is_empty());
+}
+
+#[test]
+fn what_is_missing_of_a_context_is_told() {
+    let error = DrainError {
+        context: Context::new(1).unwrap(),
+        missing: 3,
+        errno: Errno::INTR,
+    };
+    let shown = error.to_string();
+    assert!(shown.starts_with("3 events missing: "), "{shown}");
+    assert!(shown.ends_with(&Errno::INTR.to_string()), "{shown}");
 }
 
 #[test]
