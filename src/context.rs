@@ -49,8 +49,8 @@ use crate::wait::{Wait, front, get_events};
 /// use linux_aio::{Context, Errno, Event, opcode::PRead};
 /// use std::{fs::File, os::fd::AsRawFd};
 ///
-/// let file = File::open("Cargo.toml").unwrap();
-/// let mut buffer = [0_u8; 11];
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut buffer = [0_u8; 4];
 /// # if let Err(Errno::NOSYS) = Context::new(8) { return Ok(()) }
 /// let context = Context::new(8)?;
 /// let mut read = PRead::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
@@ -63,7 +63,7 @@ use crate::wait::{Wait, front, get_events};
 /// let done = context.wait(1, &mut events)?;
 /// assert_eq!(done[0].user_data(), 7);
 /// assert_eq!(done[0].result()?, buffer.len());
-/// assert_eq!(&buffer, b"[workspace]");
+/// assert_eq!(&buffer, b"\x7fELF");
 /// # Ok::<(), Errno>(())
 /// ```
 #[doc(alias = "io_context_t")]

@@ -13,7 +13,7 @@
 //! use std::{fs::File, os::fd::AsRawFd};
 //!
 //! # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
-//! let file = File::open("Cargo.toml").unwrap();
+//! let file = File::open("/proc/self/exe").unwrap();
 //! let mut buffer = [0_u8; 4096];
 //!
 //! let context = Context::new(32)?;

@@ -48,7 +48,7 @@ use crate::wait::Wait;
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
-/// let file = File::open("Cargo.toml").unwrap();
+/// let file = File::open("/proc/self/exe").unwrap();
 /// let memory: &'static mut [u8; 4096] = Box::leak(Box::new([0; 4096]));
 /// let (first, second) = memory.split_at_mut(2048);
 ///
@@ -60,7 +60,7 @@ use crate::wait::Wait;
 /// while let Some(done) = queue.wait()? {
 ///     let bytes = done.result?;
 ///     let buffer = done.buffer.unwrap();
-///     println!("{}", String::from_utf8_lossy(&buffer[..bytes]));
+///     println!("{:x?}", &buffer[..bytes.min(4)]);
 /// }
 /// # Ok(())
 /// # }

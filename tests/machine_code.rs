@@ -1,6 +1,9 @@
 //! What the compiler makes of the layer, and what the kernel sees of it.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,7 +49,9 @@ impl Fixture<'_> {
         cargo.arg("--target-dir").arg(home.with_file_name("target"));
         if let Some(target) = self.target {
             cargo.args(["--target", target, "-Zbuild-std=core"]);
-            cargo.env("RUSTC_BOOTSTRAP", "1").envs(core_sources());
+            cargo
+                .env("RUSTC_BOOTSTRAP", "1")
+                .envs(core_sources().unwrap());
         }
         cargo.args(["--", "-Ccodegen-units=1"]).args(self.flags);
         cargo.arg(format!("--emit=asm={}", asm.display()));
@@ -73,11 +78,16 @@ impl Fixture<'_> {
 /// toolchain's folder as it is.
 const SOURCES: &str = "__CARGO_TESTS_ONLY_SRC_ROOT";
 
-/// The variables with which cargo builds `core`: the sources and their
-/// compiler, as `cargo qemu` finds them. None, if the environment has them.
-fn core_sources() -> Vec<(&'static str, String)> {
-    if std::env::var_os(SOURCES).is_some() {
-        return Vec::new();
+/// The variables with which cargo builds `core` for another target: the sources
+/// and their compiler, as `cargo qemu` finds them, which may fetch them. None if
+/// the environment or the toolchain has them. `Err`, if neither has and nothing
+/// is to be fetched.
+fn core_sources() -> Result<Vec<(&'static str, String)>, &'static str> {
+    if std::env::var_os(SOURCES).is_some() || toolchain_has_sources() {
+        return Ok(Vec::new());
+    }
+    if std::env::var_os(skip::NO_SKIP).is_none() {
+        return Err("no sources of Rust's library: rustup's component rust-src has them");
     }
     let output = Command::new(env!("CARGO"))
         .args(["qemu", "library"])
@@ -86,15 +96,25 @@ fn core_sources() -> Vec<(&'static str, String)> {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let output = String::from_utf8(output.stdout).unwrap();
-    let ["library=", library, " compiler=", compiler, _] =
-        output.split('\'').collect::<Vec<_>>()[..]
-    else {
+    let values: Vec<&str> = output.trim_end().split('\'').collect();
+    let [_, library, _, compiler, _] = values[..] else {
         panic!("{output}");
     };
-    vec![
+    Ok(vec![
         (SOURCES, library.to_owned()),
         ("RUSTC", compiler.to_owned()),
-    ]
+    ])
+}
+
+fn toolchain_has_sources() -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let output = Command::new(rustc)
+        .args(["--print", "sysroot"])
+        .output()
+        .unwrap();
+    let sysroot = String::from_utf8(output.stdout).unwrap();
+    let library = Path::new(sysroot.trim_end()).join("lib/rustlib/src/rust/library");
+    library.join("core/Cargo.toml").exists()
 }
 
 #[test]
@@ -187,6 +207,9 @@ fn kept_in_vectors(instructions: &[String], is_aarch64: bool) -> Vec<String> {
 /// the library was compiled without those: they must name all that a system
 /// call destroys. Those of the crate `sc` do not, and are called.
 fn no_vector_is_kept(target: &str, flags: &[&str]) {
+    if let Err(why) = core_sources() {
+        return skip::skip(why);
+    }
     for feature in [None, Some("sc")] {
         let fixture = Fixture {
             name: "vectors",
@@ -229,6 +252,9 @@ fn example(name: &str) -> PathBuf {
 
 #[test]
 fn reaping_from_the_ring_makes_no_system_call() {
+    if !skip::have(&["strace"]) {
+        return;
+    }
     let log = format!(
         "{}/reap-{}.strace",
         env!("CARGO_TARGET_TMPDIR"),
@@ -239,7 +265,7 @@ fn reaping_from_the_ring_makes_no_system_call() {
         .arg(example("reap"))
         .arg("1")
         .output()
-        .expect("strace");
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     let trace = std::fs::read_to_string(&log).unwrap();
     std::fs::remove_file(&log).unwrap();

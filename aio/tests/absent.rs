@@ -71,7 +71,7 @@ fn used_up() {
         .map_while(|_| Held::new(most.saturating_sub(limit("aio-nr"))))
         .collect();
     if limit("aio-nr") < most {
-        return skip("a used up limit", "another program gives contexts back");
+        return skip("another program gives contexts back");
     }
     let output = aio(&["probe", "--json"]).output().unwrap();
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();

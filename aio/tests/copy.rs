@@ -55,10 +55,7 @@ fn a_great_depth() {
 #[test]
 fn around_the_page_cache() {
     if !direct_works() {
-        return skip(
-            "direct",
-            "the build directory's file system refuses O_DIRECT",
-        );
+        return skip("the build directory's file system refuses O_DIRECT");
     }
     for size in [
         0, 1, 511, 512, 4095, 4096, 4097, 65_536, 65_537, 1_048_576, 5_000_001,
@@ -72,7 +69,7 @@ fn around_the_page_cache() {
 #[test]
 fn where_direct_is_refused_it_says_so_and_copies() {
     if !can_mount() {
-        return skip("direct refused", "nothing can be mounted");
+        return skip("nothing can be mounted");
     }
     let directory = directory();
     let source = directory.path().join("a");
@@ -120,7 +117,7 @@ fn replaces_a_file_and_keeps_the_mode() {
 #[test]
 fn another_owner_gets_no_set_id_bits() {
     if !is_root() {
-        return skip("set-id bits", "chown needs root");
+        return skip("chown needs root");
     }
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
@@ -197,8 +194,8 @@ fn files_without_a_size_are_read_to_their_end() {
 
 #[test]
 fn the_data_moves_through_io_submit_alone() {
-    if !has("strace") {
-        return skip("strace proof", "no strace");
+    if !have(&["strace"]) {
+        return;
     }
     let directory = directory();
     let at = |name: &str| directory.path().join(name);

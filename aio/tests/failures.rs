@@ -124,7 +124,7 @@ fn on_a_small_disk(directory: &Path, script: &str) -> std::process::Output {
 #[test]
 fn a_full_disk() {
     if !can_mount() {
-        return skip("a full disk", "nothing can be mounted");
+        return skip("nothing can be mounted");
     }
     for flags in [
         "",
@@ -149,7 +149,7 @@ fn a_full_disk() {
 #[test]
 fn files_that_are_not_ours() {
     if !is_root() {
-        return skip("files that are not ours", "changing the user needs root");
+        return skip("changing the user needs root");
     }
     // Not below the build directory, which the other user may not enter.
     let directory = Directory::new_in(&std::env::temp_dir());

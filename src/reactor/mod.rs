@@ -90,8 +90,8 @@ pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
-/// let file = File::open("Cargo.toml").unwrap();
-/// let memory: &'static mut [u8] = Box::leak(Box::new([0; 11]));
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let memory: &'static mut [u8] = Box::leak(Box::new([0; 4]));
 ///
 /// let mut slots = ReactorSlot::array::<8>();
 /// let reactor = Reactor::<&mut [u8]>::new(&mut slots)?;
@@ -103,8 +103,8 @@ pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
 ///     }
 ///     reactor.wait(Wait::new())?;
 /// };
-/// assert_eq!(done.result?, 11);
-/// assert_eq!(done.buffer.unwrap(), b"[workspace]");
+/// assert_eq!(done.result?, 4);
+/// assert_eq!(done.buffer.unwrap(), b"\x7fELF");
 /// # Ok(())
 /// # }
 /// ```

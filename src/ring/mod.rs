@@ -35,7 +35,7 @@ pub(crate) use run::Run;
 /// use linux_aio::{Context, Errno, Event, opcode::PRead};
 /// use std::{fs::File, os::fd::AsRawFd};
 ///
-/// let file = File::open("Cargo.toml").unwrap();
+/// let file = File::open("/proc/self/exe").unwrap();
 /// let mut buffer = [0_u8; 512];
 /// # if let Err(Errno::NOSYS) = Context::new(8) { return Ok(()) }
 /// let mut context = Context::new(8)?;

@@ -72,7 +72,7 @@ type ScopeEngine = Engine<'static, (), Detached, Reaper>;
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
-/// let file = File::open("Cargo.toml").unwrap();
+/// let file = File::open("/proc/self/exe").unwrap();
 /// let (mut first, mut second) = ([0_u8; 16], [0_u8; 16]);
 ///
 /// let sum = scope(&mut ScopeSlot::array::<4>(), |s| {
@@ -82,7 +82,7 @@ type ScopeEngine = Engine<'static, (), Detached, Reaper>;
 ///     Ok::<_, Errno>(a.wait().result? + b.wait().result?)
 /// })??;
 /// assert_eq!(sum, 32);
-/// assert_eq!(&first[..11], b"[workspace]");
+/// assert_eq!(&first[..4], b"\x7fELF");
 /// # Ok(())
 /// # }
 /// ```
@@ -108,7 +108,7 @@ where
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
-/// let file = File::open("Cargo.toml").unwrap();
+/// let file = File::open("/proc/self/exe").unwrap();
 /// let mut context = Drained::new(4)?;
 /// let mut slots = ScopeSlot::array::<4>();
 /// let mut buffer = [0_u8; 64];

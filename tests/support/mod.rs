@@ -1,9 +1,11 @@
 //! What the integration tests share: files, pipes, signals, children,
 //! sandboxes. Linux with AIO is taken for granted here; a machine without it
-//! fails the tests rather than skip them.
+//! fails the tests rather than skip them. What needs a tool that the machine
+//! lacks is skipped by name (`skip`).
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod inject;
+pub(crate) mod skip;
 pub(crate) mod tasks;
 
 use std::any::Any;

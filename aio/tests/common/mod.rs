@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 
 use linux_aio::nr;
 
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
+
+pub(crate) use skip::{have, skip};
+
 /// The tool, built with the profile that is released, once.
 pub(crate) fn tool() -> &'static Path {
     static TOOL: OnceLock<PathBuf> = OnceLock::new();
@@ -130,15 +135,6 @@ pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A test that cannot run here fails, and says why; with `MAY_SKIP` set in
-/// the environment it is told by name and passed over.
-#[track_caller]
-pub(crate) fn skip(name: &str, why: &str) {
-    let may = std::env::var_os("MAY_SKIP").is_some();
-    assert!(may, "{name}: cannot run here: {why} (MAY_SKIP=1 to go on)");
-    println!("SKIP {name}: {why}");
-}
-
 pub(crate) fn is_root() -> bool {
     // SAFETY: no memory is passed.
     unsafe { libc::geteuid() == 0 }
@@ -162,11 +158,6 @@ pub(crate) fn direct_works() -> bool {
         .create(true)
         .custom_flags(libc::O_DIRECT);
     options.open(directory.path().join("a")).is_ok()
-}
-
-/// Whether a program of that name can be run.
-pub(crate) fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
 }
 
 /// Lets every AIO call of the command answer `errno`, by a seccomp filter.
