@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use linux_aio::abi::RingHeader;
 use linux_aio::buffer::{Buffer, BufferMut, Pieces};
 use linux_aio::op::{FSync, Poll, Read, Write};
 use linux_aio::opcode::{self, PollMask};
@@ -279,26 +278,6 @@ fn a_look_with_a_mask_lets_a_signal_in() {
     let look = Wait::poll().sigmask(&open);
     assert_eq!(queue.wait_with(0, look), Err(Errno::INTR));
     assert_eq!(queue.wait_with(0, look), Ok(0), "it came once");
-}
-
-/// A later kernel may lay the ring out anew: what has ended is learnt by call.
-#[test]
-fn a_ring_that_cannot_be_read_is_asked_for() {
-    let (_reader, writer) = support::pipe();
-    let raw = Context::new(1).unwrap().into_raw();
-    let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
-    // SAFETY: the ring is mapped, and ours; the kernel reads no magic number.
-    unsafe { (*header).magic = !RingHeader::MAGIC };
-    // SAFETY: just set up, and nobody else has its name.
-    let drained = unsafe { Drained::from_context(Context::from_raw(raw), 1) };
-    let mut slots = Slot::<()>::array::<1>();
-    let mut queue = Queue::on(drained, &mut slots);
-    for look in [Wait::poll(), Wait::new()] {
-        queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
-        queue.submit().unwrap();
-        assert_eq!(queue.wait_with(1, look), Ok(1));
-        assert!(queue.pop().unwrap().is_some());
-    }
 }
 
 /// Somebody else submits to the queue's context: his event is nobody's, and what

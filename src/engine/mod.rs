@@ -24,6 +24,8 @@
 mod kernel;
 mod slot;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod word;
 
 use core::mem::MaybeUninit;

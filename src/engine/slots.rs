@@ -532,6 +532,17 @@ mod tests {
         ticket
     }
 
+    /// Whatever an event or a ticket says.
+    #[test]
+    fn no_word_is_of_a_slot_that_is_not_there() {
+        let mut array = [RawSlot::<(), ()>::NEW, RawSlot::NEW];
+        let slots = Slots::new(&mut array);
+        assert!(slots.at(Word(1)).is_some());
+        for index in [2_u32, 3, u32::MAX] {
+            assert_eq!(slots.at(Word(index.into())), None);
+        }
+    }
+
     #[test]
     fn a_generation_that_comes_round_is_of_another_lap() {
         let mut array = [RawSlot::NEW];

@@ -1,0 +1,295 @@
+//! What the engine asks a kernel for, and how often: a kernel in memory counts
+//! the calls and refuses what it is told to.
+
+use core::mem::MaybeUninit;
+
+use super::*;
+use crate::abi::Iocb;
+use crate::opcode::{FSync, Poll, PollMask};
+
+extern crate std;
+
+use std::collections::VecDeque;
+use std::vec;
+use std::vec::Vec;
+
+/// A kernel whose operations have no memory, and complete when the test says so.
+#[derive(Default)]
+struct Fake {
+    in_flight: Vec<*mut Iocb>,
+    events: VecDeque<Event>,
+    /// How many operations complete during each wait.
+    completes: usize,
+    /// Whether the events can be read in memory.
+    unreadable: bool,
+    /// What each wait was for.
+    waits: Vec<usize>,
+    /// The error of each wait that completes nothing.
+    refuses_wait: Option<Errno>,
+    /// The errors of the calls to cancel, in turn; the last stays.
+    refuses_cancel: VecDeque<Errno>,
+    /// Whether it reads an iocb before it refuses to cancel it.
+    checks_cancel: bool,
+    destroyed: bool,
+}
+
+impl Fake {
+    fn complete(&mut self, count: usize) {
+        let count = count.min(self.in_flight.len());
+        for iocb in self.in_flight.drain(..count) {
+            self.events.push_back(Event {
+                // SAFETY: the engine's slots stay where they are, and it writes
+                // to no iocb of an operation in flight.
+                data: unsafe { (*iocb).data },
+                obj: iocb.addr() as u64,
+                res: 1,
+                res2: 0,
+            });
+        }
+    }
+}
+
+// SAFETY: no operation has memory.
+unsafe impl Kernel for Fake {
+    unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
+        self.in_flight.extend_from_slice(iocbs);
+        Ok(iocbs.len())
+    }
+
+    fn poll(&mut self, look: bool) -> Polled {
+        match (self.unreadable, look) {
+            (_, false) => Polled::Empty,
+            (true, true) => Polled::NeedsSyscall,
+            (false, true) => self.events.pop_front().map_or(Polled::Empty, Polled::Event),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Option<Event>, Errno> {
+        Ok(self.events.pop_front())
+    }
+
+    fn wait(
+        &mut self,
+        min_nr: usize,
+        events: &mut [Event],
+        _wait: Wait<'_>,
+    ) -> Result<usize, Errno> {
+        self.waits.push(min_nr);
+        self.complete(self.completes);
+        if self.events.is_empty() {
+            return self.refuses_wait.map_or(Ok(0), Err);
+        }
+        let count = events.len().min(self.events.len());
+        for (place, event) in events.iter_mut().zip(self.events.drain(..count)) {
+            *place = event;
+        }
+        Ok(count)
+    }
+
+    fn check(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn is_copy(&self) -> bool {
+        false
+    }
+
+    fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno> {
+        if iocb.is_null() && self.checks_cancel {
+            return Err(Errno::FAULT);
+        }
+        let errno = match self.refuses_cancel.len() {
+            0 | 1 => self.refuses_cancel.front().copied(),
+            _ => self.refuses_cancel.pop_front(),
+        };
+        errno.map_or(Ok(()), Err)
+    }
+
+    fn destroy(&mut self) -> Result<(), Errno> {
+        self.destroyed = true;
+        Ok(())
+    }
+
+    fn take(&mut self) -> Fake {
+        core::mem::take(self)
+    }
+
+    fn make_room(&mut self) -> bool {
+        false
+    }
+}
+
+type Slots = Vec<RawSlot<(), ()>>;
+
+fn slots(count: usize) -> Slots {
+    (0..count).map(|_| RawSlot::NEW).collect()
+}
+
+/// As many operations in flight as there are slots: polls, or syncs.
+fn in_flight(slots: &mut Slots, polls: bool, kernel: Fake) -> Engine<'_, (), (), Fake> {
+    let count = slots.len();
+    let mut engine = Engine::new(slots, kernel);
+    let iocb = match polls {
+        true => Poll::new(0, PollMask::IN).build(),
+        false => FSync::new(0).build(),
+    };
+    for _ in 0..count {
+        engine.slots.stage(&iocb, MaybeUninit::new(()), ());
+    }
+    // SAFETY: these operations have no memory.
+    assert_eq!(unsafe { engine.submit() }, Ok(count));
+    engine
+}
+
+/// The results of all that is done.
+fn results(engine: &mut Engine<'_, (), (), Fake>) -> Vec<i64> {
+    let mut results = Vec::new();
+    while let Some((at, result)) = engine.slots.take_done() {
+        engine.slots.release(at);
+        results.push(result);
+    }
+    results
+}
+
+#[test]
+fn what_memory_tells_needs_no_call() {
+    let mut slots = slots(2);
+    let mut engine = in_flight(&mut slots, false, Fake::default());
+    engine.kernel.complete(1);
+    assert_eq!(engine.wait(1, Wait::new()), Ok(1));
+    assert_eq!(engine.kernel.waits, []);
+    // It was taken already, and the kernel is asked whether there is more.
+    assert_eq!(engine.wait(1, Wait::new()), Ok(1));
+    assert_eq!(engine.kernel.waits, [0]);
+}
+
+#[test]
+fn what_was_taken_comes_before_an_error() {
+    let mut slots = slots(2);
+    let kernel = Fake {
+        refuses_wait: Some(Errno::PERM),
+        ..Fake::default()
+    };
+    let mut engine = in_flight(&mut slots, false, kernel);
+    engine.kernel.complete(1);
+    assert_eq!(engine.wait(2, Wait::new()), Ok(1));
+    assert_eq!(engine.wait(2, Wait::new()), Err(Errno::PERM));
+    assert_eq!(results(&mut engine), [1]);
+}
+
+#[test]
+fn events_are_taken_by_a_call_only_where_it_is_needed() {
+    for unreadable in [false, true] {
+        let mut slots = slots(3);
+        let kernel = Fake {
+            unreadable,
+            ..Fake::default()
+        };
+        let mut engine = in_flight(&mut slots, false, kernel);
+        let calls = |needed: &[usize]| if unreadable { needed.to_vec() } else { vec![] };
+        assert_eq!(engine.take_events(0, Wait::poll()), Ok(false));
+        assert_eq!(engine.kernel.waits, calls(&[0]));
+        engine.kernel.complete(1);
+        assert_eq!(engine.take_events(0, Wait::poll()), Ok(true));
+        assert_eq!(engine.kernel.waits, calls(&[0, 0]));
+        // Nothing is there: it has to wait.
+        engine.kernel.waits.clear();
+        engine.kernel.completes = 1;
+        assert_eq!(engine.take_events(1, Wait::new()), Ok(true));
+        assert_eq!(engine.kernel.waits, [1]);
+        assert_eq!(results(&mut engine), [1, 1]);
+    }
+}
+
+#[test]
+fn a_ring_that_cannot_be_read_is_looked_at_by_call() {
+    let mut slots = slots(2);
+    let kernel = Fake {
+        unreadable: true,
+        ..Fake::default()
+    };
+    let mut engine = in_flight(&mut slots, false, kernel);
+    assert_eq!(engine.look_otherwise(), Ok(()));
+    assert_eq!(engine.slots.done(), 0);
+    engine.kernel.complete(2);
+    // Behind an event of nobody's.
+    engine.kernel.events.push_front(Event::EMPTY);
+    assert_eq!(engine.look_otherwise(), Ok(()));
+    assert_eq!((engine.slots.done(), engine.kernel.events.len()), (1, 1));
+}
+
+/// Not for nothing, which would be to spin.
+#[test]
+fn draining_waits_for_all_that_is_in_flight() {
+    let mut slots = slots(6);
+    let mut engine = in_flight(&mut slots, false, Fake::default());
+    engine.kernel.complete(2);
+    assert_eq!(engine.wait(1, Wait::new()), Ok(2));
+    engine.kernel.completes = 4;
+    assert_eq!(engine.drain(), Ok(()));
+    assert_eq!(engine.kernel.waits, [4]);
+    assert_eq!(results(&mut engine), [1; 6]);
+}
+
+const UNKNOWN: i64 = -(Errno::OUTCOME_UNKNOWN.raw() as i64);
+
+fn polls<'s>(slots: &'s mut Slots, refusals: &[Errno]) -> Engine<'s, (), (), Fake> {
+    let kernel = Fake {
+        refuses_cancel: refusals.iter().copied().collect(),
+        checks_cancel: true,
+        ..Fake::default()
+    };
+    in_flight(slots, true, kernel)
+}
+
+#[test]
+fn polls_that_a_sandbox_does_not_let_end_are_not_waited_for() {
+    for refusals in [
+        [Errno::PERM, Errno::INVAL],
+        [Errno::INVAL, Errno::PERM],
+        [Errno::NOSYS, Errno::NOSYS],
+    ] {
+        let mut slots = slots(2);
+        let mut engine = polls(&mut slots, &refusals);
+        assert_eq!(engine.drain(), Ok(()));
+        assert_eq!(engine.kernel.waits, [], "{refusals:?}");
+        assert!(engine.kernel.destroyed);
+        assert_eq!(results(&mut engine), [UNKNOWN; 2]);
+    }
+}
+
+#[test]
+fn polls_that_are_completing_are_waited_for_in_turn() {
+    // One event a wait, and more of them than waits that may be in vain.
+    let count = ATTEMPTS as usize + 50;
+    let mut slots = slots(count);
+    let mut engine = polls(&mut slots, &[Errno::INVAL]);
+    engine.kernel.completes = 1;
+    assert_eq!(engine.drain(), Ok(()));
+    assert!(!engine.kernel.destroyed);
+    assert_eq!(results(&mut engine), vec![1; count]);
+}
+
+#[test]
+fn polls_that_never_complete_are_waited_for_so_often() {
+    for refuses_wait in [None, Some(Errno::INTR)] {
+        let mut slots = slots(3);
+        let mut engine = polls(&mut slots, &[Errno::INVAL]);
+        engine.kernel.refuses_wait = refuses_wait;
+        assert_eq!(engine.drain(), Ok(()));
+        assert_eq!(engine.kernel.waits, vec![3; ATTEMPTS as usize]);
+        assert!(engine.kernel.destroyed);
+        assert_eq!(results(&mut engine), [UNKNOWN; 3]);
+    }
+}
+
+/// EINVAL was not the kernel's.
+#[test]
+fn polls_are_waited_for_once_where_nobody_reads_the_iocb() {
+    let mut slots = slots(3);
+    let mut engine = polls(&mut slots, &[Errno::INVAL]);
+    engine.kernel.checks_cancel = false;
+    assert_eq!(engine.drain(), Ok(()));
+    assert_eq!(engine.kernel.waits, [3]);
+    assert_eq!(results(&mut engine), [UNKNOWN; 3]);
+}

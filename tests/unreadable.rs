@@ -1,0 +1,86 @@
+//! A later kernel may lay the ring out anew: what has ended is learnt by call.
+#![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::pin::pin;
+use std::task::Waker;
+
+use linux_aio::abi::RingHeader;
+use linux_aio::op::Poll;
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, ReactorSlot};
+use linux_aio::{Context, Drained, Queue, ScopeSlot, Slot, Wait, scope_on};
+use support::fd;
+use support::tasks::poll;
+
+/// More than one call takes.
+const MANY: usize = 80;
+
+/// A context whose ring has a form that nobody knows.
+fn unreadable() -> Drained {
+    let raw = Context::new(MANY as u32).unwrap().into_raw();
+    let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
+    // SAFETY: the ring is mapped, and ours; the kernel reads no magic number.
+    unsafe { (*header).magic = !RingHeader::MAGIC };
+    // SAFETY: just set up, and nobody else has its name.
+    unsafe { Drained::from_context(Context::from_raw(raw), MANY as u32) }
+}
+
+#[test]
+fn a_queue_waits() {
+    let (_reader, writer) = support::pipe();
+    let mut slots = Slot::<()>::array::<MANY>();
+    let mut queue = Queue::on(unreadable(), &mut slots);
+    for look in [Wait::poll(), Wait::new()] {
+        queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
+        queue.submit().unwrap();
+        assert_eq!(queue.wait_with(1, look), Ok(1));
+        assert!(queue.pop().unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_queue_looks() {
+    let (reader, writer) = support::pipe();
+    let mut slots = Slot::<()>::array::<MANY>();
+    let mut queue = Queue::on(unreadable(), &mut slots);
+    queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
+    for _ in 1..MANY {
+        queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
+    }
+    assert_eq!(queue.submit(), Ok(MANY));
+    for _ in 1..MANY {
+        assert!(queue.pop().unwrap().is_some());
+    }
+    assert!(queue.pop().unwrap().is_none());
+    assert_eq!(queue.in_flight(), 1);
+}
+
+#[test]
+fn a_scope_waits() {
+    let (_reader, writer) = support::pipe();
+    let mut slots = ScopeSlot::array::<MANY>();
+    scope_on(&mut unreadable(), &mut slots, |s| {
+        let polls: Vec<_> = (0..MANY)
+            .map(|_| s.poll(fd(&writer), PollMask::OUT).unwrap())
+            .collect();
+        for pending in polls {
+            assert!(pending.wait().result.is_ok());
+        }
+    });
+}
+
+#[test]
+fn a_reactor_takes_all_in_one_turn() {
+    let (_reader, writer) = support::pipe();
+    let mut slots = ReactorSlot::<()>::array::<MANY>();
+    let reactor = Reactor::<()>::on(unreadable(), &mut slots).batched();
+    let mut tasks: Vec<_> = (0..MANY)
+        .map(|_| Box::pin(reactor.poll(fd(&writer), PollMask::OUT)))
+        .collect();
+    for task in &mut tasks {
+        assert!(poll(pin!(task), Waker::noop()).is_none());
+    }
+    assert_eq!(reactor.wait(Wait::new()), Ok(MANY));
+}
