@@ -55,7 +55,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The source files below `dir`, in order.
+/// The source files below `dir`, in order, without those of tests alone.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -66,7 +66,7 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !path.ends_with("header_tests.rs")
+            && !(path.ends_with("header_tests.rs") || path.ends_with("tests.rs"))
         {
             found.push(path);
         }
