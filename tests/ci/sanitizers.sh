@@ -2,7 +2,7 @@
 # $target, $host and use_library.
 
 # What they run: the layers, the ring and the context, and all user code.
-sanitized=(context drained queue reactor ring scope user_code)
+sanitized=(context drained queue reactor ring scope unreadable user_code)
 
 # sanitizer NAME: those tests, with every crate instrumented, the standard library
 # included: its locks order threads, and its writes initialise memory.

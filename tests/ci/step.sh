@@ -1,8 +1,14 @@
-# Steps: run one, keep its log, print its verdict, add up. Sourced; needs $logs.
+# Steps: run one, keep its log, print its verdict, add up. Sourced; needs $target,
+# $logs, $list, $all, $only and $skip.
 
 passed=0
 failed=0
 failed_steps=()
+# What each step took when it ran last: seconds, seconds of processor time, name.
+times=$target/step-times
+touch "$times"
+TIMEFORMAT='%0R %0U %0S'
+$list || rm -f "$logs"/*
 
 # step KIND NAME COMMAND...: KIND `test` counts what cargo's `test result:`
 # lines say, KIND `sum` what the last line `N passed, N failed` says, and a run
@@ -10,25 +16,29 @@ failed_steps=()
 # A command that cannot do its work says why and fails: nothing is skipped but
 # by name.
 step() {
-    local kind=$1 name=$2 log=$logs/${2// /-}.log begin=$SECONDS status good=0 bad=0 ignored=0 note=
+    local kind=$1 name=$2 log=$logs/${2// /-}.log status ticker took good=0 bad=0 ignored=0 note=
     shift 2
+    if $list; then
+        told "$name"
+        return
+    fi
     wanted "$name" || return 0
     printf '%-34s ' "$name"
-    (
-        set -e
-        "$@"
-    ) >"$log" 2>&1 </dev/null
-    status=$?
+    ticking "$name" "$log"
+    {
+        # A group: bash times a subshell within that, where its log is.
+        time {
+            (
+                set -e
+                "$@"
+            ) >"$log" 2>&1 </dev/null
+            status=$?
+        }
+    } 2>"$log.time"
+    quiet
+    took=$(remember "$name" "$log.time")
     if [ "$kind" != check ]; then
-        read -r good bad ignored < <(awk '/^test result:/ {
-                for (i = 1; i < NF; i++) {
-                    if ($(i + 1) == "passed;") good += $i
-                    if ($(i + 1) == "failed;") bad += $i
-                    if ($(i + 1) == "ignored;") ignored += $i
-                }
-            }
-            { sum = $0 ~ /^[0-9]+ passed, [0-9]+ failed$/ ? $0 : "" }
-            END { if (split(sum, words, " ")) { good += words[1]; bad += words[3] }; print good + 0, bad + 0, ignored + 0 }' "$log")
+        read -r good bad ignored < <(counted "$log")
         note=" $good passed"
         [ "$ignored" = 0 ] || note+=", $ignored ignored"
         if [ "$status" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
@@ -42,17 +52,73 @@ step() {
     passed=$((passed + good))
     failed=$((failed + bad))
     if [ "$bad" = 0 ]; then
-        echo "ok      $((SECONDS - begin)) s$note"
+        echo "ok      $took$note"
     else
         failed_steps+=("$name")
-        echo "FAILED  $((SECONDS - begin)) s$note; the last lines of $log:"
+        echo "FAILED  $took$note; the last lines of $log:"
         tail -n 40 "$log" | sed 's/^/    | /'
     fi
+}
+
+# full KIND NAME COMMAND...: a step of the whole run, or of one that names it.
+full() {
+    if $all || $list || [ ${#only[@]} != 0 ]; then step "$@"; fi
+}
+
+# counted LOG: the tests that passed, failed and were ignored.
+counted() {
+    awk '/^test result:/ {
+            for (i = 1; i < NF; i++) {
+                if ($(i + 1) == "passed;") good += $i
+                if ($(i + 1) == "failed;") bad += $i
+                if ($(i + 1) == "ignored;") ignored += $i
+            }
+        }
+        { sum = $0 ~ /^[0-9]+ passed, [0-9]+ failed$/ ? $0 : "" }
+        END { if (split(sum, words, " ")) { good += words[1]; bad += words[3] }; print good + 0, bad + 0, ignored + 0 }' "$1"
+}
+
+# remember NAME TIME: keeps what a step took, and prints it.
+remember() {
+    local wall user system
+    read -r wall user system < <(tail -n 1 "$2")
+    rm -f "$2"
+    printf '%s\t%s\t%s\n' "$wall" $((user + system)) "$1" >>"$times"
+    echo "$wall s ($((user + system)) s of processor)"
+}
+
+# told NAME: a line of the list.
+told() {
+    awk -F '\t' -v name="$1" '$3 == name { last = sprintf("%6d s %6d s", $1, $2) }
+        END { printf "%-34s %s\n", name, last }' "$times"
+}
+
+# ticking NAME LOG: on a terminal, how long the step has run and the last thing
+# that it said.
+ticking() {
+    ticker=
+    [ -t 1 ] || return 0
+    local name=$1 log=$2
+    while sleep 1; do
+        printf '\r\033[K%-34s %d s  %s' "$name" "$SECONDS" "$(tail -n 1 "$log" 2>/dev/null | tr -d '\r\033' | cut -c 1-60)"
+    done &
+    ticker=$!
+    disown
+}
+
+quiet() {
+    [ -n "$ticker" ] || return 0
+    kill "$ticker" 2>/dev/null
+    printf '\r\033[K%-34s ' "$name"
 }
 
 # beside NAME FUNCTION: the steps that FUNCTION runs, beside those that follow,
 # until `joined NAME` prints them and adds them up. They share no build folder.
 beside() {
+    if $list; then
+        "$2"
+        return
+    fi
     (
         passed=0 failed=0 failed_steps=()
         "$2"
@@ -62,6 +128,7 @@ beside() {
 
 joined() {
     local before=("$passed" "$failed" "${failed_steps[@]}")
+    ! $list || return 0
     wait
     cat "$logs/$1.steps"
     passed=0 failed=1 failed_steps=("$1")
@@ -91,11 +158,13 @@ wanted() {
 
 # The last line is the sum; the status is 1 on any failure.
 finish() {
+    ! $list || exit 0
     [ ${#failed_steps[@]} = 0 ] || echo "failed: $(IFS=,; echo "${failed_steps[*]}")"
     if [ $((passed + failed)) = 0 ]; then
         echo "no step has that name"
         failed=1
     fi
+    echo "took $SECONDS s"
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ]
 }

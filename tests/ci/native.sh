@@ -1,0 +1,83 @@
+# Steps on this machine itself. Sourced; needs $target, $feature_sets and $all.
+
+lint() {
+    local set
+    for set in "${feature_sets[@]}"; do
+        cargo clippy --locked -p linux-aio --all-targets --features "$set" -- -D warnings
+    done
+    # The tool is linked without std, so the workspace has no build of all
+    # features at once.
+    cargo clippy --locked --workspace --exclude tokio-reactor --all-targets -- -D warnings
+    cargo clippy --locked -p tokio-reactor --all-targets -- -D warnings
+    cargo clippy --locked -p benches --all-targets --features std -- -D warnings
+}
+
+documentation() {
+    RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --all-features
+}
+
+# What would be published builds from its own archive.
+package() {
+    local dirty=()
+    if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
+        echo "the work tree has changes of its own"
+        dirty=(--allow-dirty)
+    fi
+    cargo package --locked -p linux-aio "${dirty[@]}"
+}
+
+# And passes its own tests there, away from this workspace.
+package_tests() {
+    local away archive set sets=("${feature_sets[@]}")
+    archive=$(ls -t "$target"/package/linux-aio-*.crate | head -n 1)
+    away=$(mktemp -d)
+    # shellcheck disable=SC2064 # the name of now
+    trap "rm -rf '$away'" EXIT
+    tar -xf "$archive" -C "$away" --strip-components=1
+    # The first and the last, which is all.
+    $all || sets=("${feature_sets[0]}" "${feature_sets[-1]}")
+    for set in "${sets[@]}"; do
+        CARGO_TARGET_DIR=$target/package-tests cargo test --manifest-path "$away/Cargo.toml" --features "$set"
+    done
+}
+
+# The mistakes that the documentation lists fail to compile for the reason that
+# it names: rustdoc compares the codes only for a compiler that may be unstable.
+misuse() {
+    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$target/misuse \
+        cargo test --locked --features std -p linux-aio --doc misuse
+}
+
+# One by one: the one has std, and the other must not.
+examples() {
+    QEMU_USER=$(cargo qemu emulators)
+    export QEMU_USER
+    cargo test --locked --no-fail-fast -p executor
+    cargo test --locked --no-fail-fast -p tokio-reactor
+    static_elf "$target/debug/executor"
+}
+
+tool_static() {
+    cargo build --locked --profile aio -p aio
+    static_elf "$target/aio/aio"
+    "$target/aio/aio" --help
+}
+
+# The oldest compiler that Cargo.toml promises is Debian's, driven by this
+# machine's cargo.
+msrv() {
+    local set stated
+    stated=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    RUSTC=$(cargo qemu rustc bookworm "$stated.")
+    export RUSTC CARGO_TARGET_DIR=$target/msrv
+    "$RUSTC" -V
+    for set in "${feature_sets[@]}"; do
+        cargo check --locked -p linux-aio --lib --features "$set"
+    done
+    cargo check --locked -p aio --bins
+    cargo check --locked -p linux-aio-capi -p capi-install
+}
+
+models() {
+    CARGO_TARGET_DIR=$target/model cargo test --locked --release --no-fail-fast -p model -- --nocapture
+}
