@@ -117,7 +117,7 @@ impl Table {
             abi: abis,
             kernel: kernels,
         } = table.try_into()?;
-        let known: HashSet<&str> = linux_aio::nr::every().map(|row| row.abi).collect();
+        let known: HashSet<&str> = numbers::nr::every().map(|row| row.abi).collect();
         let mut seen = HashSet::new();
         for abi in &abis {
             ensure!(seen.insert(&abi.name), "two rows are called {}", abi.name);
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn every_architecture_of_the_library_has_a_row() {
         let table = Table::load().unwrap();
-        for row in linux_aio::nr::every() {
+        for row in numbers::nr::every() {
             // rustc has no target with this ABI.
             if row.abi != "mips-n32" {
                 assert!(

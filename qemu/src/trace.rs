@@ -1,7 +1,7 @@
 //! QEMU's log of system calls against what the program announced: a witness of
 //! the numbers and of the order of arguments that owes nothing to our tables.
 
-use linux_aio::nr::{self, Numbers};
+use numbers::nr::{self, Numbers};
 
 use crate::targets::Abi;
 use crate::verdict::Announced;
