@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -120,25 +120,10 @@ impl<'a> Machine<'a> {
     /// program began.
     pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
         until_begun(&self.kernel.name, &self.console(), || {
-            let begin = Instant::now();
-            let (mut heard, mut length) = (begin, 0);
-            let log = File::create(self.console())?;
-            let stop = || {
-                let now = fs::metadata(self.console()).map_or(0, |log| log.len());
-                if now != length {
-                    (heard, length) = (Instant::now(), now);
-                }
-                begin.elapsed() > LIMIT || heard.elapsed() > SILENCE
-            };
-            let ended = watched(&mut qemu, log, stop)?;
-            Ok(match ended {
-                None => Err(format!(
-                    "killed after {:.0?}, silent for {:.0?}",
-                    begin.elapsed(),
-                    heard.elapsed()
-                )),
-                Some(status) if !status.success() => Err(format!("QEMU: {status}")),
-                Some(_) => Ok(console(&self.said()?).to_owned()),
+            Ok(match switched_on(&mut qemu, &self.console(), |_| false)? {
+                Err(killed) => Err(killed),
+                Ok(status) if !status.success() => Err(format!("QEMU: {status}")),
+                Ok(_) => Ok(console(&self.said()?).to_owned()),
             })
         })
     }
@@ -163,6 +148,32 @@ impl<'a> Machine<'a> {
     pub(crate) fn said(&self) -> Result<String> {
         read(&self.console())
     }
+}
+
+/// Runs a kernel with its console in a file, and waits for its end; or kills it
+/// when it takes too long, is silent for too long, or is `stuck`, of which the
+/// argument is how long it has been silent.
+pub(crate) fn switched_on(
+    kernel: &mut Command,
+    console: &Path,
+    mut stuck: impl FnMut(Duration) -> bool,
+) -> Result<Result<ExitStatus, String>> {
+    let begin = Instant::now();
+    let (mut heard, mut length) = (begin, 0);
+    let log = File::create(console)?;
+    let stop = || {
+        let now = fs::metadata(console).map_or(0, |log| log.len());
+        if now != length {
+            (heard, length) = (Instant::now(), now);
+        }
+        begin.elapsed() > LIMIT || heard.elapsed() > SILENCE || stuck(heard.elapsed())
+    };
+    let ended = watched(kernel, log, stop)?;
+    let killed = || {
+        let (took, silent) = (begin.elapsed(), heard.elapsed());
+        format!("killed after {took:.0?}, silent for {silent:.0?}")
+    };
+    Ok(ended.ok_or_else(killed))
 }
 
 /// Switches a kernel on again where it died before it ran the program. Seen: an

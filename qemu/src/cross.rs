@@ -19,13 +19,46 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The conformance program for a target; `None` where nothing can link it, and
 /// the library alone was built.
 pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<Option<PathBuf>> {
-    package(cache, rust, target, "guest", &target.abi.profile)
+    package(
+        cache,
+        rust,
+        target,
+        "guest",
+        &target.abi.profile,
+        Effort::Whole,
+    )
+}
+
+/// The same in a quarter of the time after a change: compiled without
+/// optimisation, and only where something changed. `core` is that of the other
+/// builds. Where values live in registers across a trap is their matter.
+pub(crate) fn build_quickly(
+    cache: &Cache,
+    rust: &RustSrc,
+    target: Target<'_>,
+) -> Result<Option<PathBuf>> {
+    package(
+        cache,
+        rust,
+        target,
+        "guest",
+        &target.abi.profile,
+        Effort::Quick,
+    )
 }
 
 /// The tool `aio` for a target that has a linker.
 pub(crate) fn build_aio(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<PathBuf> {
-    let built = package(cache, rust, target, "aio", "aio")?;
+    let built = package(cache, rust, target, "aio", "aio", Effort::Whole)?;
     built.with_context(|| format!("{} has no linker", target.triple))
+}
+
+/// How much is done to make a program fast.
+#[derive(PartialEq)]
+enum Effort {
+    /// What its profile says.
+    Whole,
+    Quick,
 }
 
 fn package(
@@ -34,6 +67,7 @@ fn package(
     target: Target<'_>,
     package: &str,
     profile: &str,
+    effort: Effort,
 ) -> Result<Option<PathBuf>> {
     let link = toolchain::linker(cache, target.abi)?;
     // A folder a target: cargo locks the one it builds in, and these are
@@ -51,6 +85,13 @@ fn package(
         // change in the toolchain's folder.
         .env("__CARGO_TESTS_ONLY_SRC_ROOT", &rust.library)
         .env("RUSTC_BOOTSTRAP", "1");
+    if effort == Effort::Quick {
+        cargo.env("CARGO_INCREMENTAL", "1");
+        for name in ["linux-aio", package] {
+            let level = format!("profile.{profile}.package.{name}.opt-level=0");
+            cargo.args(["--config", &level]);
+        }
+    }
     let mut flags = vec!["-Crelocation-model=static".to_owned()];
     if let Some(link) = &link {
         // Not by cargo's own setting: that is the build scripts' too.

@@ -13,15 +13,24 @@ use crate::report::{self, Outcome, Recorded, Results, Status, Verb};
 use crate::run::{self, Job, Manner};
 use crate::rust_src::RustSrc;
 use crate::targets::{Table, Target};
+use crate::uml::{self, Uml};
 use crate::{Faults, Kernels, Run, command, faults, machine, toolchain};
 
-pub(crate) fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCode> {
+pub(crate) fn run_all(
+    table: &Table,
+    verb: Verb,
+    options: &Run,
+    manner: Manner,
+) -> Result<ExitCode> {
     let mut targets = table.named(&options.targets, options.all)?;
     if verb == Verb::Native && options.targets.is_empty() {
         targets.retain(|target| target.abi.is_native());
         if targets.is_empty() {
             bail!("no target is native on {}", std::env::consts::ARCH);
         }
+    }
+    if verb == Verb::Uml {
+        targets = uml::targets(targets, !options.targets.is_empty())?;
     }
     let kernel = None;
     let jobs: Vec<Job<'_>> = targets
@@ -37,7 +46,7 @@ pub(crate) fn run_all(table: &Table, verb: Verb, options: &Run) -> Result<ExitCo
     if verb == Verb::User {
         toolchain::qemu(&cache)?;
     }
-    test(&cache, verb, &jobs, options, Manner::default())
+    test(&cache, verb, &jobs, options, manner)
 }
 
 /// Each kernel with every target that is meant and that it runs.
@@ -209,6 +218,7 @@ fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Re
                 let mut emulator = machine::Emulator::find(cache, "x86_64")?.command();
                 format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
             }
+            Verb::Uml => format!("User-Mode Linux {}", Uml::find(cache)?.version()?),
             Verb::Native => format!("Linux {}", word(Command::new("uname").arg("-r"), 0)?),
         },
     };

@@ -59,6 +59,7 @@ fn list_json(table: &Table, results: &Results) -> Result<String> {
             "reason": target.abi.obstacle(),
             "user": results.of(target.triple, Verb::User),
             "native": results.of(target.triple, Verb::Native),
+            "uml": results.of(target.triple, Verb::Uml),
             "kernels": results.boots(target.triple).collect::<Vec<_>>(),
         })
     };
@@ -70,12 +71,13 @@ fn list_text(table: &Table, results: &Results) -> Result<String> {
     let mut text = String::new();
     for target in table.targets(true) {
         // What proves most comes first.
-        let mut last = [Verb::Kernel, Verb::Native, Verb::User]
+        let mut last = [Verb::Kernel, Verb::Uml, Verb::Native, Verb::User]
             .iter()
             .filter_map(|&verb| results.of(target.triple, verb));
         let last = last.next().map_or("never recorded".to_owned(), |outcome| {
             match (outcome.result, outcome.run) {
                 (Status::Passed, Verb::Native) => format!("{} natively", outcome.passed),
+                (Status::Passed, Verb::Uml) => format!("{} under UML", outcome.passed),
                 (Status::Passed, Verb::Kernel) => {
                     let kernels = results.boots(target.triple).count();
                     format!("{} on {kernels}", outcome.passed)

@@ -104,6 +104,7 @@ fn recorded(results: &Results) -> String {
     let commands: Vec<&str> = [
         (Verb::User, "`cargo qemu user --all --record`"),
         (Verb::Native, "`cargo qemu native --record`"),
+        (Verb::Uml, "`cargo qemu uml --record`"),
         (Verb::Kernel, "`cargo qemu kernel --record` (and `--build`)"),
     ]
     .into_iter()
@@ -139,6 +140,7 @@ impl Row {
             rows.any(|row| row.aio && one.machine.as_ref() == Some(&row.name))
         });
         kernels.extend(with(Verb::Native, Status::Passed));
+        kernels.extend(with(Verb::Uml, Status::Passed));
         let user = with(Verb::User, Status::Passed);
         let builds = with(Verb::User, Status::Builds);
         let (mut proof, proven) = if !kernels.is_empty() {

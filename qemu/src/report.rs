@@ -20,7 +20,9 @@ pub(crate) enum Verb {
     Native,
     /// By a kernel on an emulated machine.
     Kernel,
-    /// The same, with a disk that fails it.
+    /// By a kernel that is a process of this machine.
+    Uml,
+    /// By a kernel on an emulated machine, with a disk that fails it.
     Faults,
 }
 
@@ -30,6 +32,7 @@ impl Verb {
             Verb::User => "user",
             Verb::Native => "native",
             Verb::Kernel => "kernel",
+            Verb::Uml => "uml",
             Verb::Faults => "faults",
         }
     }
@@ -174,7 +177,7 @@ impl Outcome {
             let _ = write!(text, " ({reason})");
         }
         let _ = write!(text, " {seconds:.1} s");
-        if let (Verb::Kernel | Verb::Faults, Some(kernel)) = (self.run, &self.kernel) {
+        if let (Verb::Kernel | Verb::Faults | Verb::Uml, Some(kernel)) = (self.run, &self.kernel) {
             let _ = write!(text, ", Linux {kernel}");
         }
         if self.cached {
@@ -192,7 +195,10 @@ impl Outcome {
             let what = self.fault.as_ref().unwrap_or(target);
             let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {what}");
             if let Some(machine) = &self.machine {
-                let _ = write!(text, " --on {machine} --keep");
+                let _ = write!(text, " --on {machine}");
+            }
+            if matches!(self.run, Verb::Kernel | Verb::Faults | Verb::Uml) {
+                text += " --keep";
             }
         }
         text

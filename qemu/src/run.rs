@@ -18,6 +18,7 @@ use crate::rust_src::RustSrc;
 use crate::targets::Target;
 use crate::toolchain;
 use crate::trace;
+use crate::uml::Uml;
 use crate::verdict::Verdict;
 
 /// No run takes a second; a machine may be busy.
@@ -61,7 +62,11 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
     if let Some(reason) = rust.lacks(target.triple) {
         return outcome.not_run(&reason);
     }
-    let program = match cross::build(cache, rust, target) {
+    let built = match job.verb {
+        Verb::Uml => cross::build_quickly(cache, rust, target),
+        _ => cross::build(cache, rust, target),
+    };
+    let program = match built {
         Ok(program) => program,
         Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
     };
@@ -69,7 +74,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
         (Verb::User, _) => target.abi.obstacle(),
         (Verb::Native, _) if target.abi.is_native() => None,
         (Verb::Native, _) => Some("another machine's program"),
-        (Verb::Kernel | Verb::Faults, Some(_)) => None,
+        (Verb::Kernel | Verb::Faults, Some(_)) | (Verb::Uml, _) => None,
         (Verb::Kernel | Verb::Faults, None) => Some("no stock kernel runs it; --build may"),
     };
     let (Some(program), None) = (program, obstacle) else {
@@ -84,6 +89,9 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
             fail(cache, kernel, fault, &programs, manner)
         }),
         (Some(kernel), None) => boot(cache, target, kernel, &program, manner),
+        _ if job.verb == Verb::Uml => {
+            Uml::find(cache).and_then(|uml| uml.run(target, &program, manner.keep))
+        }
         _ => run(cache, job.verb, target, &program),
     };
     match ran {
@@ -134,18 +142,12 @@ fn fail(
     let verdict = fault.run(&machine, programs)?;
     let output = machine.said()?;
     let passed = verdict.as_ref().is_ok_and(|v| v.failed == 0);
-    Ok(Ran {
-        verdict,
-        traced: 0,
-        complaints: Vec::new(),
-        output,
-        cached: false,
-        log: log(machine.console(), passed && !manner.keep)?,
-    })
+    let log = log(machine.console(), passed && !manner.keep)?;
+    Ok(Ran::of_kernel(verdict, output, log))
 }
 
 /// A run that took place.
-struct Ran {
+pub(crate) struct Ran {
     verdict: Result<Verdict, String>,
     traced: u32,
     complaints: Vec<String>,
@@ -196,10 +198,43 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
 }
 
 impl Ran {
+    /// Of a boot, whose system calls nothing traces.
+    pub(crate) fn of_kernel(
+        verdict: Result<Verdict, String>,
+        output: String,
+        log: Option<PathBuf>,
+    ) -> Ran {
+        Ran {
+            verdict,
+            traced: 0,
+            complaints: Vec::new(),
+            output,
+            cached: false,
+            log,
+        }
+    }
+
     fn into_outcome(mut self, mut outcome: Outcome) -> Outcome {
         outcome.log = self.log.take();
+        let failed = self
+            .output
+            .lines()
+            .filter(|line| line.starts_with("FAILED"));
+        let failed = failed.map(str::to_owned);
         match self.verdict {
-            Err(why) => outcome.failed(&why, &self.output),
+            Err(why) => {
+                // What is told of a failure is the end.
+                let failed: Vec<String> = failed.collect();
+                let told = match failed.len() {
+                    0 => self.output,
+                    _ => format!(
+                        "{}\nchecks failed before:\n{}",
+                        self.output.trim_end(),
+                        failed.join("\n")
+                    ),
+                };
+                outcome.failed(&why, &told)
+            }
             Ok(verdict) => {
                 outcome.kernel = verdict.kernel;
                 outcome.reason = verdict.note;
@@ -210,11 +245,7 @@ impl Ran {
                 if outcome.failed == 0 {
                     return outcome;
                 }
-                let failed = self
-                    .output
-                    .lines()
-                    .filter(|line| line.starts_with("FAILED"));
-                let told = failed.map(str::to_owned).chain(self.complaints);
+                let told = failed.chain(self.complaints);
                 let (count, told) = (outcome.failed, told.collect::<Vec<_>>().join("\n"));
                 let mut outcome = outcome.failed("checks failed", &told);
                 outcome.failed = count;

@@ -35,12 +35,23 @@ fn list_tells_every_target() {
 
 #[test]
 fn a_name_that_means_nothing_is_told() {
-    for verb in ["user", "native", "setup", "kernel"] {
+    for verb in ["user", "native", "uml", "setup", "kernel"] {
         let output = qemu(&[verb, "riscv46"]);
         assert_eq!(output.status.code(), Some(1));
         let complaint = text(&output.stderr);
         assert!(complaint.contains("riscv46"), "{complaint}");
         assert!(complaint.contains("is it riscv64?"), "{complaint}");
+    }
+}
+
+#[test]
+fn user_mode_linux_runs_one_architecture() {
+    for name in ["s390x", "i686-unknown-linux-gnu"] {
+        let output = qemu(&["uml", name]);
+        assert_eq!(output.status.code(), Some(1));
+        let complaint = text(&output.stderr);
+        let told = complaint.contains(name) && complaint.contains("User-Mode Linux");
+        assert!(told, "{complaint}");
     }
 }
 

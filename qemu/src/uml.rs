@@ -1,0 +1,445 @@
+//! User-Mode Linux: a kernel that runs as a process of this machine, with the
+//! conformance program as its only process.
+//!
+//! It boots in a second and emulates no processor, so it is the fastest verdict
+//! of a kernel with AIO. What it does not have: other architectures, 32-bit
+//! programs, a second processor, and null_blk (no disk that answers late).
+//!
+//! The kernel is Debian's package, with the C library of the same suite: the
+//! machine's own may be older. The path of the loader in the program is
+//! replaced by a relative one. (A loader that is run by its own name, with the
+//! program as its argument, moves the heap: the kernel then takes all addresses
+//! up to that for its memory, and panics.) Older kernels (6.1 and 6.12 did) panic
+//! where a processor's registers take more than 2696 bytes, as AMX makes them.
+
+use std::env::consts::ARCH;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::boot;
+use crate::cache::{Cache, target_folder};
+use crate::command;
+use crate::debian::Suite;
+use crate::disk::Disk;
+use crate::initramfs::Initramfs;
+use crate::run::Ran;
+use crate::targets::{Abi, Linker, Target};
+use crate::verdict::{Verdict, console};
+
+/// The machine that Debian builds it for.
+const HOST: &str = "x86_64";
+
+const PACKAGE: &str = "user-mode-linux";
+
+/// The first that has it is taken.
+const SUITES: [&str; 2] = ["forky", "sid"];
+
+/// The files that are kept of the packages, and their names in the cache.
+const FILES: [(&str, &str); 3] = [
+    ("usr/bin/linux.uml", "linux"),
+    ("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", LOADER),
+    ("usr/lib/x86_64-linux-gnu/libc.so.6", "libc.so.6"),
+];
+
+/// The loader, as the program is built to find it, and as it finds it here: in
+/// the folder that it is run in.
+const LOADER_PATH: &[u8] = b"/lib64/ld-linux-x86-64.so.2\0";
+const LOADER: &str = "ld.so";
+
+/// Starts the program whose name and arguments follow, with the libraries of a
+/// folder, which the shell itself must not load. A panic leaves no core file.
+const START: &str = "ulimit -c 0; export LD_LIBRARY_PATH=\"$0\"; exec \"$@\"";
+
+/// The kernel is looked at when it has been silent for so long, and killed when
+/// it then sleeps for so long. All checks together take 4 seconds.
+const SILENCE: Duration = Duration::from_secs(1);
+const SLEEP: Duration = Duration::from_secs(4);
+
+/// The name of the kernel's own folder, for its pid and a control socket.
+const NAME: &str = "uml";
+
+/// Why User-Mode Linux on a host does not run an ABI's programs, if it does not.
+pub(crate) fn obstacle(abi: &Abi, host: &str) -> Option<String> {
+    if host != HOST {
+        return Some(format!(
+            "User-Mode Linux runs on x86_64 hosts alone, and this one is {host}"
+        ));
+    }
+    match abi.arch.as_str() {
+        HOST if abi.linker != Linker::None => None,
+        HOST => Some(abi.obstacle().unwrap_or("no linker").to_owned()),
+        "x86" | "x32" => Some("the 64-bit User-Mode Linux runs no 32-bit programs".to_owned()),
+        _ => Some("User-Mode Linux runs x86_64 programs alone".to_owned()),
+    }
+}
+
+/// The targets that it runs. One that was asked for and that it does not run is
+/// an error.
+pub(crate) fn targets(targets: Vec<Target<'_>>, asked: bool) -> Result<Vec<Target<'_>>> {
+    let mut runs = Vec::new();
+    for target in targets {
+        match obstacle(target.abi, ARCH) {
+            None => runs.push(target),
+            Some(why) if asked || ARCH != HOST => bail!("{}: {why}", target.triple),
+            Some(_) => {}
+        }
+    }
+    Ok(runs)
+}
+
+/// The kernel, fetched and unpacked.
+pub(crate) struct Uml {
+    pub(crate) folder: PathBuf,
+}
+
+impl Uml {
+    pub(crate) fn find(cache: &Cache) -> Result<Uml> {
+        let folder = cache.entry(PACKAGE, |folder| {
+            let mut complaints = String::new();
+            for suite in SUITES {
+                match fetch(cache, suite, folder) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => complaints += &format!("\n{error:#}"),
+                }
+            }
+            bail!("no suite has it:{complaints}")
+        })?;
+        Ok(Uml { folder })
+    }
+
+    /// Its release: "7.2.7".
+    pub(crate) fn version(&self) -> Result<String> {
+        let mut kernel = self.program(&self.folder);
+        Ok(command::output(kernel.arg("--version"))?.trim().to_owned())
+    }
+
+    /// The kernel, run in a folder in which the loader is.
+    fn program(&self, folder: &Path) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", START]).arg(&self.folder);
+        shell.arg(self.folder.join("linux"));
+        // The memory is an unlinked file in TMPDIR. Other variables of this
+        // machine change nothing there, and HOME would get a folder `.uml`.
+        shell.env_clear().env("TMPDIR", folder).current_dir(folder);
+        shell
+    }
+
+    /// Boots it with a program as its first process, and a disk.
+    pub(crate) fn run(&self, target: Target<'_>, program: &Path, keep: bool) -> Result<Ran> {
+        let folder = target_folder()?.join("qemu/uml").join(target.triple);
+        clean(&folder)?;
+        fs::create_dir_all(&folder)?;
+        symlink(self.folder.join(LOADER), folder.join(LOADER))?;
+        let program = fs::read(program).with_context(|| program.display().to_string())?;
+        let mut files = Initramfs::new(program);
+        files.tell("disk /dev/ubda");
+        fs::write(folder.join("initramfs"), files.pack()?)?;
+        let disk = Disk::create(&folder.join("disk"))?;
+
+        let log = folder.join("console");
+        let mut kernel = self.program(&folder);
+        kernel.args(words());
+        let mut silence = Silence::default();
+        let pid = folder.join(NAME).join("pid");
+        let stuck = |silent| silence.is_sleep(silent, || tasks(&pid));
+        let ended = boot::switched_on(&mut kernel, &log, stuck)?;
+        let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        let mut verdict = match (complaint(&output), ended) {
+            (Some(line), _) => Err(format!("the kernel complains: {line}")),
+            (None, Err(killed)) => Err(killed),
+            (None, Ok(status)) if !status.success() => Err(format!("User-Mode Linux: {status}")),
+            (None, Ok(_)) => Verdict::read(console(&output), None),
+        };
+        if let Ok(whole) = &verdict
+            && whole.failed == 0
+        {
+            // The host is a witness of what was written.
+            if !whole.aio {
+                verdict = Err("AIO is absent".to_owned());
+            } else if let Err(error) = disk.check() {
+                verdict = Err(format!("{error:#}"));
+            }
+        }
+        let passed = verdict.as_ref().is_ok_and(|verdict| verdict.failed == 0);
+        let log = if passed && !keep {
+            clean(&folder)?;
+            None
+        } else {
+            disk.remove()?;
+            Some(log)
+        };
+        Ok(Ran::of_kernel(verdict, output, log))
+    }
+}
+
+/// What the threads of a silent kernel do.
+#[derive(Default)]
+struct Silence {
+    looks: u32,
+    busy: u32,
+    since: Option<Instant>,
+}
+
+impl Silence {
+    /// Whether it has been asleep for longer than any check of the program: an
+    /// event that it waits for does not come. Threads that run, want to, or wait
+    /// for a disk are not asleep; a timer may wake them now and then.
+    fn is_sleep(&mut self, silent: Duration, states: impl FnOnce() -> Option<String>) -> bool {
+        if silent < SILENCE {
+            *self = Silence::default();
+            return false;
+        }
+        let Some(states) = states() else {
+            return false;
+        };
+        self.looks += 1;
+        self.busy += u32::from(states.contains(['R', 'D']));
+        if self.since.get_or_insert_with(Instant::now).elapsed() < SLEEP {
+            return false;
+        }
+        let asleep = self.busy * 4 < self.looks;
+        *self = Silence::default();
+        asleep
+    }
+}
+
+/// The states of the threads of the process whose id is in a file, a letter
+/// each, as proc(5) has them.
+fn tasks(pid: &Path) -> Option<String> {
+    let pid = fs::read_to_string(pid).ok()?;
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.trim())).ok()?;
+    let state = |task: std::io::Result<fs::DirEntry>| {
+        let stat = fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        // The name before it may hold anything.
+        stat.rsplit_once(") ")?.1.chars().next()
+    };
+    tasks.map(state).collect()
+}
+
+/// Removes what an earlier run left.
+fn clean(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| folder.display().to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes the kernel and its C library out of a suite's packages.
+fn fetch(cache: &Cache, suite: &str, folder: &Path) -> Result<()> {
+    let packages = [PACKAGE, "libc6"].map(str::to_owned);
+    let tree = folder.join("tree");
+    Suite::open(cache, suite)?.unpack(&packages, &tree)?;
+    for (file, name) in FILES {
+        let file = tree.join(file);
+        fs::rename(&file, folder.join(name)).with_context(|| file.display().to_string())?;
+    }
+    fs::remove_dir_all(&tree)?;
+    let kernel = folder.join("linux");
+    let mut program = fs::read(&kernel)?;
+    set_loader(&mut program)?;
+    Ok(fs::write(kernel, program)?)
+}
+
+/// Makes a program look for its loader in the folder that it is run in.
+fn set_loader(program: &mut [u8]) -> Result<()> {
+    let windows = program.windows(LOADER_PATH.len());
+    let found: Vec<usize> = windows
+        .enumerate()
+        .filter_map(|(at, bytes)| (bytes == LOADER_PATH).then_some(at))
+        .collect();
+    ensure!(
+        found.len() == 1,
+        "the loader's path is there {} times",
+        found.len()
+    );
+    let place = &mut program[found[0]..][..LOADER_PATH.len()];
+    place.fill(0);
+    place[..LOADER.len()].copy_from_slice(LOADER.as_bytes());
+    Ok(())
+}
+
+/// The command line: files are in the folder that the kernel is run in.
+///
+/// The kernel appends `root=` and `console=` where they are missing, which
+/// would be arguments of the program; it does not quote what it is given. With
+/// times, no line of the kernel is like one of the program.
+fn words() -> Vec<String> {
+    let files = ["initrd=initramfs", "ubd0=disk", "uml_dir=./"];
+    let name = format!("umid={NAME}");
+    let kernel = [
+        "mem=256M",
+        "root=98:0",
+        "con=null",
+        "con0=null,fd:1",
+        "console=tty0",
+        "printk.time=1",
+        "panic=-1",
+        "panic_on_warn=1",
+        "oops=panic",
+    ];
+    let arguments = ["--", "one", "\"two words\"", "\"\""];
+    let all = files.into_iter().chain([name.as_str()]).chain(kernel);
+    all.chain(arguments).map(str::to_owned).collect()
+}
+
+/// The first line of a kernel's log that reports a fault of the kernel.
+fn complaint(console: &str) -> Option<&str> {
+    const SIGNS: [&str; 7] = [
+        "WARNING:",
+        "BUG:",
+        "Oops",
+        "Kernel panic",
+        "blocked for more than",
+        "detected stall",
+        "lockup",
+    ];
+    console
+        .lines()
+        .filter(|line| line.starts_with('['))
+        .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::targets::Table;
+
+    #[test]
+    fn what_it_does_not_run_is_refused_by_name() {
+        let table = Table::load().unwrap();
+        let why = |name: &str, host| {
+            let abi = table.abis().iter().find(|abi| abi.name == name).unwrap();
+            obstacle(abi, host)
+        };
+        assert_eq!(why("x86_64", "x86_64"), None);
+        for (name, host, part) in [
+            ("x86_64", "aarch64", "this one is aarch64"),
+            ("x86", "x86_64", "no 32-bit programs"),
+            ("x32", "x86_64", "no 32-bit programs"),
+            ("s390x", "x86_64", "x86_64 programs alone"),
+            ("x86_64-asan", "x86_64", "sanitizer"),
+        ] {
+            let why = why(name, host).unwrap();
+            assert!(why.contains(part), "{name} on {host}: {why}");
+        }
+    }
+
+    #[test]
+    fn without_names_the_targets_are_those_that_it_runs() {
+        let table = Table::load().unwrap();
+        if ARCH != HOST {
+            assert!(targets(table.targets(true), false).is_err());
+            return;
+        }
+        let runs = targets(table.targets(true), false).unwrap();
+        assert!(!runs.is_empty() && runs.iter().all(|target| target.abi.name == "x86_64"));
+        let error = targets(table.targets(true), true).unwrap_err().to_string();
+        assert!(error.contains("x86_64-unknown-linux-gnuasan: "), "{error}");
+    }
+
+    #[test]
+    fn the_command_line_leaves_the_kernel_nothing_to_append() {
+        let words = words();
+        let arguments = words.iter().position(|word| word == "--").unwrap();
+        // The kernel joins the words by spaces, and splits them at its quotes.
+        let program = words[arguments + 1..].join(" ");
+        assert_eq!(program, "one \"two words\" \"\"");
+        for start in [
+            "root=",
+            "console=",
+            "panic_on_warn=1",
+            "oops=panic",
+            "printk.time=1",
+        ] {
+            let found = words[..arguments]
+                .iter()
+                .any(|word| word.starts_with(start));
+            assert!(found, "{start}");
+        }
+        // Nothing lies outside the folder that it is run in.
+        assert!(words.iter().all(|word| !word.contains("=/")), "{words:?}");
+    }
+
+    #[test]
+    fn what_the_kernel_reports_of_itself_is_found() {
+        let boot = "Warning: tempdir /work/x is not on tmpfs\n\
+                    [    0.000000] Linux version 7.2.7\r\n\
+                    \r\ninit\r\nok a WARNING: b\r\n";
+        assert_eq!(complaint(boot), None, "lines that are not the kernel's");
+        for line in [
+            "[    1.200000] WARNING: fs/aio.c:600 at kill_ioctx+0x1/0x2, CPU#0: init/1",
+            "[    1.200000] BUG: sleeping function called from invalid context",
+            "[    1.200000] Kernel panic - not syncing: Attempted to kill init!",
+            "[   61.200000] INFO: task init:1 blocked for more than 30 seconds.",
+            "[   61.200000] rcu: INFO: rcu_sched detected stalls on CPUs/tasks",
+        ] {
+            let console = format!("{boot}{line}\r\nok c\r\n2 passed, 0 failed\r\n");
+            assert_eq!(complaint(&console), Some(line));
+        }
+    }
+
+    #[test]
+    fn only_a_kernel_that_sleeps_is_stuck() {
+        // What is decided at the end of a silence with these looks.
+        let decided = |looks: &[&str], last: Duration| {
+            let mut silence = Silence::default();
+            for states in looks {
+                assert!(!silence.is_sleep(SILENCE, || Some((*states).to_owned())));
+            }
+            silence.since = Instant::now().checked_sub(SLEEP);
+            silence.is_sleep(last, || Some("SS".to_owned()))
+        };
+        assert!(decided(&["SS", "St", "SS", "SS"], SILENCE));
+        assert!(decided(&["SS", "SR", "SS", "SS"], SILENCE), "a timer");
+        assert!(!decided(&["SR", "SS", "SR"], SILENCE), "it works");
+        assert!(
+            !decided(&["DS", "DS", "SS"], SILENCE),
+            "it waits for a disk"
+        );
+        assert!(
+            !decided(&["SS", "SS"], Duration::ZERO),
+            "it has said something"
+        );
+        assert!(
+            !Silence::default().is_sleep(SILENCE, || None),
+            "not there yet"
+        );
+    }
+
+    #[test]
+    fn threads_have_states() {
+        let name = format!("linux-aio-tasks-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        assert_eq!(tasks(&path), None);
+        fs::write(&path, format!("{}\n", std::process::id())).unwrap();
+        // This thread runs.
+        assert!(tasks(&path).unwrap().contains('R'));
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_program_finds_its_loader_in_its_folder() {
+        let build = |times| {
+            let mut program = b"ELF".to_vec();
+            for _ in 0..times {
+                program.extend_from_slice(LOADER_PATH);
+                program.extend_from_slice(b"rest");
+            }
+            program
+        };
+        let mut program = build(1);
+        set_loader(&mut program).unwrap();
+        assert_eq!(program.len(), build(1).len());
+        assert!(program.starts_with(b"ELFld.so\0\0") && program.ends_with(b"\0rest"));
+        for times in [0, 2] {
+            assert!(set_loader(&mut build(times)).is_err(), "{times}");
+        }
+    }
+}
