@@ -56,7 +56,8 @@ const LOADER: &str = "ld.so";
 const START: &str = "ulimit -c 0; export LD_LIBRARY_PATH=\"$0\"; exec \"$@\"";
 
 /// The kernel is looked at when it has been silent for so long, and killed when
-/// it then sleeps for so long. All checks together take 4 seconds.
+/// it then sleeps for so long, or whatever it does if a check has failed. Where
+/// none fails, all checks together take 4 seconds.
 const SILENCE: Duration = Duration::from_secs(1);
 const SLEEP: Duration = Duration::from_secs(4);
 
@@ -146,7 +147,11 @@ impl Uml {
         kernel.args(words());
         let mut silence = Silence::default();
         let pid = folder.join(NAME).join("pid");
-        let stuck = |silent| silence.is_sleep(silent, || tasks(&pid));
+        // Where a check has failed, the rest does not change the verdict.
+        let failed = || fs::read_to_string(&log).is_ok_and(|said| said.contains("\nFAILED "));
+        let stuck = |silent| {
+            silence.is_sleep(silent, || tasks(&pid)) || silent > SILENCE + SLEEP && failed()
+        };
         let ended = boot::switched_on(&mut kernel, &log, stuck)?;
         let output = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let mut verdict = match (complaint(&output), ended) {
