@@ -232,10 +232,14 @@ mod tests {
             (Verb::Native, Status::Passed, "Linux 6.18"),
             (Verb::Kernel, Status::Failed, "Linux 6.18; fails on amd64"),
             (Verb::Kernel, Status::Passed, "Linux 6.18, 7.2"),
+            (Verb::Uml, Status::Passed, "Linux 6.18 to 7.3, 3 versions"),
         ] {
             let mut outcome = outcome(&table, gnu, run, result);
             if run == Verb::Native {
                 outcome.kernel = Some("6.18.5-fc".to_owned());
+            }
+            if run == Verb::Uml {
+                outcome.kernel = Some("7.3.1".to_owned());
             }
             if run == Verb::Kernel {
                 outcome.machine = Some("amd64".to_owned());
@@ -248,7 +252,7 @@ mod tests {
             let claim = if claim.is_empty() { "user mode" } else { claim };
             assert_eq!(proof(&results, "x86_64"), claim);
         }
-        assert_eq!(results.targets.len(), 4, "one a target and way");
+        assert_eq!(results.targets.len(), 5, "one a target and way");
     }
 
     #[test]
