@@ -213,17 +213,28 @@ impl Silence {
     }
 }
 
-/// The states of the threads of the process whose id is in a file, a letter
-/// each, as proc(5) has them.
+/// The states of the threads of the process whose id is in a file, and of their
+/// children, in which the kernel runs its processes: a letter each, as proc(5)
+/// has them. `None` where one of them is not to be known.
 fn tasks(pid: &Path) -> Option<String> {
     let pid = fs::read_to_string(pid).ok()?;
-    let tasks = fs::read_dir(format!("/proc/{}/task", pid.trim())).ok()?;
-    let state = |task: std::io::Result<fs::DirEntry>| {
-        let stat = fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+    let state = |task: &Path| {
+        let stat = fs::read_to_string(task.join("stat")).ok()?;
         // The name before it may hold anything.
         stat.rsplit_once(") ")?.1.chars().next()
     };
-    tasks.map(state).collect()
+    let mut states = String::new();
+    for task in fs::read_dir(format!("/proc/{}/task", pid.trim())).ok()? {
+        let task = task.ok()?.path();
+        states.push(state(&task)?);
+        for child in fs::read_to_string(task.join("children"))
+            .ok()?
+            .split_whitespace()
+        {
+            states.push(state(&Path::new("/proc").join(child))?);
+        }
+    }
+    Some(states)
 }
 
 /// Removes what an earlier run left.
@@ -419,13 +430,23 @@ mod tests {
     }
 
     #[test]
-    fn threads_have_states() {
+    fn threads_and_children_have_states() {
         let name = format!("linux-aio-tasks-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         assert_eq!(tasks(&path), None);
         fs::write(&path, format!("{}\n", std::process::id())).unwrap();
-        // This thread runs.
-        assert!(tasks(&path).unwrap().contains('R'));
+        // This thread runs, and its child waits to be fetched.
+        let mut child = Command::new("true").spawn().unwrap();
+        let begin = Instant::now();
+        let seen = || {
+            let states = tasks(&path).unwrap_or_default();
+            states.contains('R') && states.contains('Z')
+        };
+        while !seen() && begin.elapsed() < Duration::from_secs(20) {
+            std::thread::yield_now();
+        }
+        assert!(seen());
+        child.wait().unwrap();
         fs::remove_file(path).unwrap();
     }
 
