@@ -20,11 +20,15 @@ impl Cache {
     }
 
     fn at(folder: PathBuf) -> Result<Cache> {
-        let open = || -> std::io::Result<File> {
+        let open = || -> std::io::Result<(PathBuf, File)> {
             fs::create_dir_all(&folder)?;
-            File::create(folder.join("lock"))
+            // Its paths are in what cargo builds, which so is the same wherever
+            // a link to one cache is.
+            let folder = folder.canonicalize()?;
+            let lock = File::create(folder.join("lock"))?;
+            Ok((folder, lock))
         };
-        let lock = open().with_context(|| format!("the cache {}", folder.display()))?;
+        let (folder, lock) = open().with_context(|| format!("the cache {}", folder.display()))?;
         Ok(Cache {
             folder,
             lock: Mutex::new(lock),

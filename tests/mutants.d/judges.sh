@@ -7,8 +7,8 @@
 # group JUDGE ARGUMENT...: the group of a judge with its arguments.
 group() {
     case $1 in
-    user | native) echo "guest-$2" ;;
-    kernel) echo "guest-$3" ;;
+    user | native) echo "$2" ;;
+    kernel) echo "$3" ;;
     headers | safe | unit) echo native ;;
     stress | reenter) echo random ;;
     *) echo "$1" ;;
