@@ -53,20 +53,23 @@ machine_code() {
         limited cargo test --locked --quiet -p linux-aio --test machine_code "$@"
 }
 
+# 300,000 operations under signals and forks; not optimised, as most of the
+# time goes into builds.
 stress() {
-    limited cargo run --locked --quiet --release --features std -p linux-aio --example stress -- 300000 "$MAIN_TARGET"
+    limited cargo run --locked --quiet --features std -p linux-aio --example stress -- 300000 "$MAIN_TARGET"
 }
 
+# reenter [--release]: user code that calls back, at random. Only the optimised
+# program has many operations in flight when a queue is dropped.
 reenter() {
-    REENTER=100000 limited cargo test --locked --quiet --release --features std -p linux-aio --test reenter
+    REENTER=100000 limited cargo test --locked --quiet "$@" --features std -p linux-aio --test reenter
 }
 
 tokio() {
     limited cargo test --locked --quiet -p tokio-reactor --test dropped
 }
 
-# model FILE [TEST]: built without optimisation, since most of the time goes
-# into builds.
+# model FILE [TEST]: not optimised, for the same reason.
 model() {
     PROPTEST_MAX_SHRINK_ITERS=0 limited cargo test --locked --quiet -p model --test "$@"
 }
