@@ -1,5 +1,5 @@
-//! Boots a kernel with the program as its only process, and reads its verdict
-//! from the console.
+//! Boots a kernel with the program as its only process, and reads from the
+//! console the program's verdict and the kernel's complaints.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use crate::command::watched;
 use crate::disk::Disk;
 use crate::image::Image;
 use crate::initramfs::{Initramfs, late_words};
+use crate::kernel_log::{Console, is_warning};
 use crate::kernels::Kernel;
 use crate::machine::Emulator;
 use crate::verdict::{Verdict, begun, console};
@@ -23,6 +24,15 @@ const LIMIT: Duration = Duration::from_secs(240);
 const SILENCE: Duration = Duration::from_secs(60);
 /// How often a kernel may be switched on until it runs the program.
 const BOOTS: u32 = 3;
+
+/// What makes a kernel say what is wrong, and stop there. WARN() prints at level
+/// 4, and a console shows what is below its own; each record begins with its
+/// time. The detectors of stalls and lockups count the host's time, of which a
+/// busy host gives the kernel little: they wait three times as long as they would.
+const COMPLAINING: &str = "panic=-1 oops=panic panic_on_warn=1 loglevel=5 printk.time=1 \
+                           rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30";
+/// The program's own.
+const ARGUMENTS: &str = "one \"two words\" \"\"";
 
 /// A machine that is ready to be switched on.
 pub(crate) struct Machine<'a> {
@@ -91,18 +101,7 @@ impl<'a> Machine<'a> {
         if row.dtb.is_some() {
             qemu.arg("-dtb").arg(self.image.file("dtb"));
         }
-        let late = if row.is_built() && row.late.is_some() {
-            late_words()
-        } else {
-            String::new()
-        };
-        // Nothing but a panic is printed besides what the program says. The
-        // words after `--` are its arguments.
-        let words = format!(
-            "console={} panic=-1 quiet loglevel=1 {}{late} -- one \"two words\" \"\"",
-            row.console, row.append
-        );
-        qemu.args(["-append", &words]);
+        qemu.args(["-append", &words(row)]);
         qemu
     }
 
@@ -120,34 +119,73 @@ impl<'a> Machine<'a> {
     /// program began.
     pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
         until_begun(&self.kernel.name, &self.console(), || {
-            Ok(match switched_on(&mut qemu, &self.console(), |_| false)? {
+            let ended = switched_on(&mut qemu, &self.console(), |_| false)?;
+            let shown = self.shown()?;
+            let printed = match ended {
                 Err(killed) => Err(killed),
                 Ok(status) if !status.success() => Err(format!("QEMU: {status}")),
-                Ok(_) => Ok(console(&self.said()?).to_owned()),
+                Ok(_) => Ok(console(&shown.program).to_owned()),
+            };
+            Ok(match self.complaint(&shown) {
+                None => printed,
+                Some(complaint) => Err(match printed {
+                    Ok(_) => complaint,
+                    Err(why) => format!("{why}; {complaint}"),
+                }),
             })
         })
     }
 
     /// Switches it on, and cuts its power when `cut` says so of what it has
-    /// printed: whether that came to pass before it ended by itself.
+    /// printed. An error: it ended before by itself, or complained.
     pub(crate) fn run_until(
         &self,
         mut qemu: Command,
         mut cut: impl FnMut(&str) -> bool,
-    ) -> Result<bool> {
+    ) -> Result<Result<(), String>> {
         until_begun(&self.kernel.name, &self.console(), || {
             let begin = Instant::now();
             let log = File::create(self.console())?;
-            let stop = || begin.elapsed() > LIMIT || self.said().is_ok_and(|said| cut(&said));
+            let stop =
+                || begin.elapsed() > LIMIT || self.shown().is_ok_and(|shown| cut(&shown.program));
             let ended = watched(&mut qemu, log, stop)?;
-            Ok(ended.is_none() && begin.elapsed() <= LIMIT)
+            if let Some(complaint) = self.complaint(&self.shown()?) {
+                return Ok(Err(complaint));
+            }
+            Ok(match ended {
+                None if begin.elapsed() <= LIMIT => Ok(()),
+                _ => Err("it ended before its power was cut".to_owned()),
+            })
         })
     }
 
-    /// All that it has printed.
+    /// What its console has shown.
+    pub(crate) fn shown(&self) -> Result<Console> {
+        Ok(Console::read(&self.said()?))
+    }
+
+    /// The same, as it is.
     pub(crate) fn said(&self) -> Result<String> {
         read(&self.console())
     }
+
+    fn complaint(&self, shown: &Console) -> Option<String> {
+        let complaint = shown.complaint()?;
+        Some(format!("the kernel complains: {complaint}"))
+    }
+}
+
+/// The kernel's command line.
+fn words(row: &Kernel) -> String {
+    let late = if row.is_built() && row.late.is_some() {
+        late_words()
+    } else {
+        String::new()
+    };
+    format!(
+        "console={} {COMPLAINING} {}{late} -- {ARGUMENTS}",
+        row.console, row.append
+    )
 }
 
 /// Runs a kernel with its console in a file, and waits for its end; or kills it
@@ -184,10 +222,14 @@ fn until_begun<T>(name: &str, log: &Path, mut boot: impl FnMut() -> Result<T>) -
     for _ in 1..BOOTS {
         let ran = boot()?;
         let said = read(log)?;
-        if begun(&said) {
+        let shown = Console::read(&said);
+        let complaint = shown.complaint();
+        // What it warns of is no crash.
+        if begun(&shown.program) || complaint.is_some_and(is_warning) {
             return Ok(ran);
         }
         let last = said.trim_end().lines().last().unwrap_or_default();
+        let last = complaint.unwrap_or(last);
         eprintln!("{name}: the kernel ended before the program began, and is booted again: {last}");
     }
     boot()
@@ -200,6 +242,7 @@ fn read(log: &Path) -> Result<String> {
 /// A boot that took place, or did earlier with exactly the same parts.
 pub(crate) struct Booted {
     pub(crate) verdict: Result<Verdict, String>,
+    /// The program's; without a verdict, all that the console shows.
     pub(crate) output: String,
     pub(crate) cached: bool,
 }
@@ -254,9 +297,12 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
         }
     }
     disk.remove()?;
-    let output = machine.said()?;
+    let output = match &verdict {
+        Ok(_) => console(&machine.shown()?.program).to_owned(),
+        Err(_) => machine.said()?,
+    };
     if verdict.as_ref().is_ok_and(|verdict| verdict.failed == 0) {
-        fs::write(&passed, format!("{key}\n{}", console(&output)))?;
+        fs::write(&passed, format!("{key}\n{output}"))?;
     } else {
         let _ = fs::remove_file(&passed);
     }
@@ -295,11 +341,23 @@ mod tests {
         boots
     }
 
+    /// Of 256 bytes on m68k (its `COMMAND_LINE_SIZE`), the least of all.
+    #[test]
+    fn no_command_line_is_cut_off() {
+        let table = crate::targets::Table::load().unwrap();
+        for row in table.kernels() {
+            let words = words(row);
+            assert!(words.len() < 256, "{}: {}", row.name, words.len());
+        }
+    }
+
     #[test]
     fn only_a_kernel_that_ran_nothing_is_booted_again() {
         let (ran, died) = ("BIOS\r\ninit\r\nok a\r\npanic\r\n", "BIOS\r\npanic\r\n");
         assert_eq!(boots(&[ran]), 1, "a failure of the program's stays one");
         assert_eq!(boots(&[died, ran]), 2);
+        let warned = "[ 1.000000] WARNING: CPU: 0 PID: 1 at a.c:1\r\n[ 1.000000] Kernel panic\r\n";
+        assert_eq!(boots(&[warned, ran]), 1, "a warning stays one");
         assert_eq!(boots(&[died, died, died]), 3, "and not for ever");
     }
 }

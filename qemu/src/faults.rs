@@ -158,10 +158,10 @@ fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<Verdict, Str
                 begun.is_some_and(|begun| begun.elapsed() > after)
             }
         })?;
-        if !was_cut {
-            return Ok(Err(format!("{name}: it ended before its power was cut")));
+        if let Err(why) = was_cut {
+            return Ok(Err(format!("{name}: {why}")));
         }
-        let done = machine.said()?.contains("\ncopied");
+        let done = machine.shown()?.program.contains("\ncopied");
 
         let initramfs = pack(machine, programs, &format!("found {device}"), &lists)?;
         let mut qemu = machine.command(&initramfs);

@@ -5,8 +5,7 @@ use anyhow::Result;
 
 /// null_blk completes each operation after 100 ms, by a timer, and keeps what
 /// is written: a disk that answers late, always by the same time.
-const LATE: &str = "irqmode=2 completion_nsec=100000000 memory_backed=1 gb=1 nr_devices=1 \
-                    queue_mode=2";
+const LATE: &str = "irqmode=2 completion_nsec=100000000 memory_backed=1 gb=1";
 
 pub(crate) struct Initramfs {
     files: Vec<(String, u32, Vec<u8>)>,

@@ -20,6 +20,7 @@ mod image;
 mod initramfs;
 mod jobs;
 mod kernel_build;
+mod kernel_log;
 mod kernels;
 mod list;
 mod m68k;

@@ -140,7 +140,10 @@ fn fail(
     let folder = target_folder()?.join("qemu/faults").join(&kernel.name);
     let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(fault.name))?;
     let verdict = fault.run(&machine, programs)?;
-    let output = machine.said()?;
+    let output = match &verdict {
+        Ok(_) => machine.shown()?.program,
+        Err(_) => machine.said()?,
+    };
     let passed = verdict.as_ref().is_ok_and(|v| v.failed == 0);
     let log = log(machine.console(), passed && !manner.keep)?;
     Ok(Ran::of_kernel(verdict, output, log))
