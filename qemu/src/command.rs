@@ -5,9 +5,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+use crate::clock::Clock;
 
 /// What a program prints; an error if it fails, with what it complained of.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
@@ -46,23 +48,23 @@ fn kill(group: u32) -> Result<()> {
     output(Command::new("kill").args(["-KILL", "--", &group])).map(drop)
 }
 
-/// Runs a program with its output in a file; `None` if it took too long and
-/// was killed, and with it what it had started.
+/// Runs a program with its output in a file; `None` if it took too long by its
+/// [`Clock`] and was killed, and with it what it had started.
 pub(crate) fn bounded(
     command: &mut Command,
     out: File,
     limit: Duration,
 ) -> Result<Option<ExitStatus>> {
-    let begin = Instant::now();
-    watched(command, out, || begin.elapsed() > limit)
+    watched(command, out, |counted| counted > limit)
 }
 
 /// Runs a program with its output in a file until it ends, or `stop` says so,
-/// which is asked all the time: `None` if it was killed.
+/// which is asked all the time with what its [`Clock`] shows: `None` if it was
+/// killed.
 pub(crate) fn watched(
     command: &mut Command,
     out: File,
-    stop: impl FnMut() -> bool,
+    stop: impl FnMut(Duration) -> bool,
 ) -> Result<Option<ExitStatus>> {
     let name = command.get_program().display().to_string();
     command
@@ -83,12 +85,13 @@ pub(crate) fn watched(
     ended
 }
 
-fn wait(child: &mut Child, mut stop: impl FnMut() -> bool) -> Result<Option<ExitStatus>> {
+fn wait(child: &mut Child, mut stop: impl FnMut(Duration) -> bool) -> Result<Option<ExitStatus>> {
+    let mut clock = Clock::new(child.id());
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if stop() {
+        if stop(clock.counted()) {
             kill(child.id())?;
             child.wait()?;
             return Ok(None);
@@ -100,6 +103,7 @@ fn wait(child: &mut Child, mut stop: impl FnMut() -> bool) -> Result<Option<Exit
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn what_takes_too_long_dies_with_all_it_started() {

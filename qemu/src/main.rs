@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 
 mod boot;
 mod cache;
+mod clock;
 mod command;
 mod cross;
 mod debian;

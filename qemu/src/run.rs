@@ -21,7 +21,7 @@ use crate::trace;
 use crate::uml::Uml;
 use crate::verdict::Verdict;
 
-/// No run takes a second; a machine may be busy.
+/// By the program's [`Clock`](crate::clock::Clock); no run takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the program looks for among its arguments.
