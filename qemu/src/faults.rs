@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,6 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::boot::Machine;
 use crate::command::output;
 use crate::disk::{Disk, filled};
+use crate::kernels::Kernel;
+use crate::targets::{Table, Target};
 use crate::verdict::Verdict;
 
 /// A fault, by its name in `/plan`.
@@ -215,13 +218,107 @@ fn file_system(disk: &Path) -> Result<()> {
 /// The faults that are meant by names; all without any.
 pub(crate) fn named(names: &[String]) -> Result<Vec<Fault>> {
     for name in names {
-        let known = ALL.iter().any(|fault| fault.name == name);
-        ensure!(known, "no fault is called {name}");
+        let known = ALL.map(|fault| fault.name);
+        let is_known = known.contains(&name.as_str());
+        ensure!(
+            is_known,
+            "no fault is called {name}, but {}",
+            known.join(", ")
+        );
     }
     let meant = |fault: &Fault| names.is_empty() || names.iter().any(|name| name == fault.name);
-    let meant: Vec<Fault> = ALL.into_iter().filter(meant).collect();
-    if meant.is_empty() {
-        bail!("nothing to do");
+    Ok(ALL.into_iter().filter(meant).collect())
+}
+
+/// Each of the kernels with the targets that are meant by names and that it
+/// runs; if there are no names, with its first alone, or with `all` of them.
+pub(crate) fn pairs<'a>(
+    table: &'a Table,
+    kernels: &[&'a Kernel],
+    names: &[String],
+    all: bool,
+) -> Result<Vec<(&'a Kernel, Target<'a>)>> {
+    let run_by = |kernel: &Kernel, targets: &[Target<'a>]| -> Vec<Target<'a>> {
+        let all = targets.iter().copied();
+        all.filter(|target| kernel.runs(&target.abi.name)).collect()
+    };
+    let tried: Vec<&str> = table
+        .kernels()
+        .iter()
+        .filter(|kernel| kernel.faults.is_some())
+        .map(|kernel| kernel.name.as_str())
+        .collect();
+    let tried = format!("faults are tried on {} alone", tried.join(", "));
+    ensure!(!kernels.is_empty(), "{tried}");
+    for name in names {
+        if ALL.iter().any(|fault| fault.name == name) {
+            bail!("{name} is a fault, not a target: --only {name}");
+        }
+        let targets = table.named(slice::from_ref(name), all)?;
+        let is_run = kernels
+            .iter()
+            .any(|kernel| !run_by(kernel, &targets).is_empty());
+        ensure!(is_run, "{tried}: none that is meant runs {name}");
     }
-    Ok(meant)
+    let targets = table.named(names, all)?;
+    let mut pairs = Vec::new();
+    for kernel in kernels {
+        let mut targets = run_by(kernel, &targets);
+        if names.is_empty() && !all {
+            targets.truncate(1);
+        }
+        pairs.extend(targets.into_iter().map(|target| (*kernel, target)));
+    }
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs_of(on: &[&str], names: &[&str], all: bool) -> Result<Vec<String>> {
+        let own = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let table = Table::load()?;
+        let mut kernels = table.kernels_named(&own(on), false)?;
+        kernels.retain(|kernel| kernel.faults.is_some());
+        let pairs = pairs(&table, &kernels, &own(names), all)?;
+        let name =
+            |(kernel, target): &(&Kernel, Target<'_>)| format!("{} {}", kernel.name, target.triple);
+        Ok(pairs.iter().map(name).collect())
+    }
+
+    #[test]
+    fn targets_are_named_as_elsewhere() {
+        let every = pairs_of(&[], &[], false).unwrap();
+        assert!(every.contains(&"amd64 x86_64-unknown-linux-gnu".to_owned()));
+        assert!(every.contains(&"s390x s390x-unknown-linux-gnu".to_owned()));
+        assert!(!every.iter().any(|pair| pair.contains("x32")), "the first");
+        assert_eq!(
+            pairs_of(&[], &["x32", "armhf"], false).unwrap(),
+            [
+                "amd64 x86_64-unknown-linux-gnux32",
+                "arm64 armv7-unknown-linux-gnueabihf"
+            ]
+        );
+        assert_eq!(pairs_of(&["s390x"], &[], true).unwrap().len(), 2);
+        assert_eq!(pairs_of(&["amd64"], &["x86"], true).unwrap().len(), 5);
+    }
+
+    #[test]
+    fn what_cannot_be_tried_is_an_error() {
+        let error =
+            |on: &[&str], names: &[&str]| pairs_of(on, names, false).unwrap_err().to_string();
+        assert!(error(&[], &["slow"]).contains("--only slow"));
+        assert!(error(&[], &["s390"]).contains("is it s390x?"));
+        assert!(error(&[], &["x32", "m68k"]).contains("runs m68k"));
+        assert!(error(&["s390x"], &["x86_64"]).contains("runs x86_64"));
+        assert!(error(&["mipsel"], &[]).contains("amd64, arm64, s390x alone"));
+        let error = named(&["earthquake".to_owned()]).err().unwrap().to_string();
+        assert!(error.contains("slow, failing, full, cut"), "{error}");
+    }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cache::Cache;
@@ -83,15 +83,14 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
     test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
 }
 
-/// Each fault on each kernel that they are tried on, with its first ABI.
+/// Each fault on each kernel that they are tried on, with every target that is
+/// meant and that it runs; if none is named, with the first.
 pub(crate) fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
-    let faults = faults::named(&options.faults)?;
-    let kernels = table.kernels_named(&options.on, false)?;
-    let targets = table.targets(false);
+    let faults = faults::named(&options.only)?;
+    let mut kernels = table.kernels_named(&options.on, false)?;
+    kernels.retain(|kernel| kernel.faults.is_some());
     let mut jobs = Vec::new();
-    for kernel in kernels.into_iter().filter(|row| row.faults.is_some()) {
-        let target = targets.iter().find(|target| kernel.runs(&target.abi.name));
-        let target = *target.with_context(|| format!("{} runs nothing", kernel.name))?;
+    for (kernel, target) in faults::pairs(table, &kernels, &options.targets, options.all)? {
         jobs.extend(faults.iter().map(|fault| Job {
             verb: Verb::Faults,
             target,
@@ -100,8 +99,8 @@ pub(crate) fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
         }));
     }
     let run = Run {
-        targets: Vec::new(),
-        all: false,
+        targets: options.targets.clone(),
+        all: options.all,
         json: options.json,
         record: false,
         jobs: options.jobs,

@@ -87,6 +87,9 @@ enum Verbs {
     Kernel(Kernels),
     /// Boot kernels whose disk answers late (slow), with errors (failing), has
     /// no room (full), or loses its power (cut)
+    ///
+    /// On every kernel of the list that has the modules for it, if it runs one
+    /// of the TARGETs.
     Faults(Faults),
     /// Write the README's table of targets from qemu/results.json
     Readme {
@@ -156,8 +159,14 @@ struct Kernels {
 
 #[derive(Args)]
 struct Faults {
-    #[arg(value_name = "FAULT")]
-    faults: Vec<String>,
+    /// Without any, the first of each kernel
+    targets: Vec<String>,
+    /// All targets of each ABI, not the first alone
+    #[arg(long)]
+    all: bool,
+    /// This fault alone: slow, failing, full or cut
+    #[arg(long, value_name = "FAULT")]
+    only: Vec<String>,
     /// On this kernel (or pattern with `*`) alone
     #[arg(long, value_name = "KERNEL")]
     on: Vec<String>,

@@ -192,8 +192,10 @@ impl Outcome {
             for line in &lines[from..] {
                 let _ = write!(text, "\n    {line}");
             }
-            let what = self.fault.as_ref().unwrap_or(target);
-            let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {what}");
+            let _ = write!(text, "\n    repeat with: cargo qemu {repeat} {target}");
+            if let Some(fault) = &self.fault {
+                let _ = write!(text, " --only {fault}");
+            }
             if let Some(machine) = &self.machine {
                 let _ = write!(text, " --on {machine}");
             }

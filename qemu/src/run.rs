@@ -86,7 +86,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
                 guest: program,
                 aio,
             };
-            fail(cache, kernel, fault, &programs, manner)
+            fail(cache, target, kernel, fault, &programs, manner)
         }),
         (Some(kernel), None) => boot(cache, target, kernel, &program, manner),
         _ if job.verb == Verb::Uml => {
@@ -132,13 +132,15 @@ fn log(path: PathBuf, remove: bool) -> Result<Option<PathBuf>> {
 /// A boot with a disk that fails the program.
 fn fail(
     cache: &Cache,
+    target: Target<'_>,
     kernel: &Kernel,
     fault: &Fault,
     programs: &Programs,
     manner: Manner,
 ) -> Result<Ran> {
     let folder = target_folder()?.join("qemu/faults").join(&kernel.name);
-    let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(fault.name))?;
+    let folder = folder.join(target.triple).join(fault.name);
+    let machine = Machine::new(cache, kernel, manner.kvm, &folder)?;
     let verdict = fault.run(&machine, programs)?;
     let output = match &verdict {
         Ok(_) => machine.shown()?.program,

@@ -35,7 +35,7 @@ fn list_tells_every_target() {
 
 #[test]
 fn a_name_that_means_nothing_is_told() {
-    for verb in ["user", "native", "uml", "setup", "kernel"] {
+    for verb in ["user", "native", "uml", "setup", "kernel", "faults"] {
         let output = qemu(&[verb, "riscv46"]);
         assert_eq!(output.status.code(), Some(1));
         let complaint = text(&output.stderr);
@@ -81,7 +81,7 @@ fn kernels_are_listed_and_named() {
     for arguments in [
         ["kernel", "--on", "minix"],
         ["faults", "--on", "minix"],
-        ["faults", "earthquake", "--json"],
+        ["faults", "--only", "earthquake"],
     ] {
         let output = qemu(&arguments);
         assert_eq!(output.status.code(), Some(1));
