@@ -143,54 +143,62 @@ impl Row {
         kernels.extend(with(Verb::Uml, Status::Passed));
         let user = with(Verb::User, Status::Passed);
         let builds = with(Verb::User, Status::Builds);
-        let (mut proof, proven) = if !kernels.is_empty() {
-            (releases(&kernels), kernels.clone())
-        } else if !user.is_empty() {
-            ("user mode".to_owned(), user.clone())
-        } else if !builds.is_empty() {
-            ("builds".to_owned(), builds.clone())
-        } else {
-            ("not yet".to_owned(), Vec::new())
+        // One run is the proof, and the checks are its own.
+        let run = most(&kernels).or(most(&user));
+        let mut proof = match run {
+            Some(run) if run.run != Verb::User => releases(run, &kernels),
+            Some(_) => "user mode".to_owned(),
+            None if builds.is_empty() => "not yet".to_owned(),
+            None => "builds".to_owned(),
         };
         let reason = builds.iter().find_map(|outcome| outcome.reason.as_deref());
         if let Some(reason) = reason.or(abi.reason.as_deref())
-            && user.is_empty()
-            && kernels.is_empty()
+            && run.is_none()
         {
             proof += &format!(": {reason}");
         }
         for failed in with(Verb::Kernel, Status::Failed) {
             proof += &format!("; fails on {}", failed.machine.as_deref().unwrap_or("one"));
         }
-        // The least that each of them passed.
-        let checks = proven.iter().map(|outcome| outcome.passed).min();
-        let checks = checks.filter(|&checks| checks > 0);
         let ran = if user.is_empty() { builds } else { user };
         Row {
             proof,
-            checks: checks.map_or(String::new(), |checks| checks.to_string()),
+            checks: run.map_or(String::new(), |run| run.passed.to_string()),
             targets: format!("{} of {}", ran.len(), abi.targets.len()),
         }
     }
 }
 
-/// The kernels as they told their releases, to the second number, which is all
-/// that Debian's older ones tell: the oldest and the newest.
-fn releases(outcomes: &[&Outcome]) -> String {
-    let all = outcomes.iter().filter_map(|one| one.kernel.as_deref());
-    let version = |release: &str| -> Option<(u32, u32)> {
-        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-        let mut next = || numbers.next()?.parse().ok();
-        Some((next()?, next()?))
+/// The run with the most checks; of such the one on the newest kernel.
+fn most<'a>(outcomes: &[&'a Outcome]) -> Option<&'a Outcome> {
+    let key = |one: &&Outcome| (one.passed, version(one));
+    outcomes.iter().copied().max_by_key(key)
+}
+
+/// The kernel's release to the second number, which is all that Debian's older
+/// ones report.
+fn version(outcome: &Outcome) -> Option<(u32, u32)> {
+    let release = outcome.kernel.as_deref()?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse().ok();
+    Some((next()?, next()?))
+}
+
+/// The kernel of a run, and the others: the oldest and the newest.
+fn releases(run: &Outcome, all: &[&Outcome]) -> String {
+    let Some((a, b)) = version(run) else {
+        return "a kernel that did not report its name".to_owned();
     };
-    let all: BTreeSet<(u32, u32)> = all.filter_map(version).collect();
-    let all: Vec<String> = all.iter().map(|(a, b)| format!("{a}.{b}")).collect();
-    match &all[..] {
-        [] => "a kernel that did not tell its name".to_owned(),
-        [one] => format!("Linux {one}"),
-        [one, other] => format!("Linux {one}, {other}"),
-        [first, .., last] => format!("Linux {first} to {last}, {} versions", all.len()),
-    }
+    let others: BTreeSet<(u32, u32)> = all.iter().filter_map(|one| version(one)).collect();
+    let others = others.into_iter().filter(|&other| other != (a, b));
+    let others: Vec<String> = others.map(|(a, b)| format!("{a}.{b}")).collect();
+    let also = match &others[..] {
+        [] => String::new(),
+        [one] => format!("; also {one}"),
+        [one, other] => format!("; also {one}, {other}"),
+        [first, .., last] => format!("; also {first} to {last}, {} versions", others.len()),
+    };
+    format!("Linux {a}.{b}{also}")
 }
 
 #[cfg(test)]
@@ -231,8 +239,8 @@ mod tests {
             (Verb::Kernel, Status::Passed, ""),
             (Verb::Native, Status::Passed, "Linux 6.18"),
             (Verb::Kernel, Status::Failed, "Linux 6.18; fails on amd64"),
-            (Verb::Kernel, Status::Passed, "Linux 6.18, 7.2"),
-            (Verb::Uml, Status::Passed, "Linux 6.18 to 7.3, 3 versions"),
+            (Verb::Kernel, Status::Passed, "Linux 7.2; also 6.18"),
+            (Verb::Uml, Status::Passed, "Linux 7.3; also 6.18, 7.2"),
         ] {
             let mut outcome = outcome(&table, gnu, run, result);
             if run == Verb::Native {
@@ -256,6 +264,29 @@ mod tests {
     }
 
     #[test]
+    fn checks_are_those_of_the_run_that_is_named() {
+        let table = Table::load().unwrap();
+        let mut results = Results::default();
+        for (run, machine, kernel, passed) in [
+            (Verb::User, None, None, 900),
+            (Verb::Kernel, Some("amd64-7.3"), "7.3.4+deb13".into(), 716),
+            (Verb::Kernel, Some("amd64"), "7.2.13+deb14".into(), 829),
+            (Verb::Kernel, Some("amd64-6.12"), "6.12.1".into(), 829),
+            (Verb::Native, None, "6.18.5".into(), 641),
+            (Verb::Kernel, Some("x86_64-no-aio"), "6.12.117".into(), 999),
+        ] {
+            let mut outcome = outcome(&table, "x86_64-unknown-linux-gnu", run, Status::Passed);
+            outcome.machine = machine.map(str::to_owned);
+            outcome.kernel = kernel.map(str::to_owned);
+            outcome.passed = passed;
+            results.merge(&[outcome], &recorded_on("2026-01-01"));
+        }
+        let text = render(&table, &results);
+        let row = "| x86_64 | 64 LE | Linux 7.2; also 6.12 to 7.3, 3 versions | 829 | 1 of 6 |\n";
+        assert!(text.contains(row), "{text}");
+    }
+
+    #[test]
     fn a_new_recording_does_not_date_the_old_ones() {
         let table = Table::load().unwrap();
         let mut results = Results::default();
@@ -271,7 +302,7 @@ mod tests {
         let (line, text) = add("s390x-unknown-linux-musl", 7, "2026-02-02");
         assert!(line.starts_with("Recorded 2026-01-01 to 2026-02-02 with"));
         assert!(
-            text.contains("| s390x | 64 BE | user mode | 7 | 2 of 2 |\n"),
+            text.contains("| s390x | 64 BE | user mode | 9 | 2 of 2 |\n"),
             "{text}"
         );
     }
