@@ -90,6 +90,7 @@ fn a_batch_that_is_partly_taken_stays_in_order() {
     let (ticket, buffer, ()) = queue.unstage().unwrap();
     assert_eq!((ticket, buffer.unwrap().len()), (tickets[40], 3));
     assert!(queue.is_staged(tickets[41]));
+    assert!(!queue.is_staged(tickets[0]));
     assert_eq!(queue.submit(), Ok(9));
     assert_eq!(queue.unstage(), None);
     let mut over = Vec::new();

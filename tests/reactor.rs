@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs::File;
 use std::future::Future;
 use std::io::Write as _;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -413,4 +414,57 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
     assert_eq!(done.result, Err(Errno::INVAL));
     assert_eq!(count(&own), None);
     assert_eq!(std::fs::read(&file.path).unwrap(), b"x");
+}
+
+/// A waker that lets another operation complete, and has its event found.
+struct Chain {
+    reactor: &'static Reactor<'static, Bytes, Shared>,
+    next: OwnedFd,
+    in_flight: usize,
+}
+
+impl Wake for Chain {
+    fn wake(self: Arc<Self>) {
+        File::from(self.next.try_clone().unwrap())
+            .write_all(b"x")
+            .unwrap();
+        let (never, _writer) = support::pipe();
+        let never: &'static OwnedFd = Box::leak(Box::new(never));
+        // Polling an operation in flight looks for events, and takes them all.
+        let mut other = Box::pin(self.reactor.poll(never, PollMask::IN));
+        while self.reactor.in_flight() > self.in_flight {
+            assert!(poll(other.as_mut(), Waker::noop()).is_none());
+        }
+    }
+}
+
+/// Otherwise wakers that begin operations could keep a turn from its end.
+#[test]
+fn a_turn_wakes_what_had_completed_when_it_began() {
+    let slots = Box::leak(Box::new(ReactorSlot::array::<4>()));
+    let reactor: &'static Reactor<'static, Bytes, Shared> =
+        Box::leak(Box::new(Reactor::new(slots).unwrap()));
+    let (first_reader, first_writer) = support::pipe();
+    let (second_reader, second_writer) = support::pipe();
+    let [first_reader, second_reader] = [first_reader, second_reader]
+        .map(|reader| -> &'static OwnedFd { Box::leak(Box::new(reader)) });
+    let mut first = Box::pin(reactor.poll(first_reader, PollMask::IN));
+    let mut second = Box::pin(reactor.poll(second_reader, PollMask::IN));
+    let chain = Arc::new(Chain {
+        reactor,
+        next: second_writer,
+        // Of the second alone, while the first one's waker runs.
+        in_flight: 1,
+    });
+    let counter = Arc::new(Counter::default());
+    assert!(poll(first.as_mut(), &chain.into()).is_none());
+    assert!(poll(second.as_mut(), &counter.clone().into()).is_none());
+    File::from(first_writer).write_all(b"x").unwrap();
+    let mut woken = 0;
+    while woken == 0 {
+        woken = reactor.turn().unwrap();
+    }
+    assert_eq!((woken, counter.0.load(SeqCst)), (1, 0));
+    assert_eq!(reactor.turn(), Ok(1));
+    assert_eq!(counter.0.load(SeqCst), 1);
 }

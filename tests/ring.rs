@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use linux_aio::abi::RingHeader;
 use linux_aio::opcode::{PRead, Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Ring, Submitter, Wait};
+use linux_aio::{Context, Errno, Event, Ring, Submitter, Wait, nr};
 use support::TempFile;
 
 /// Submits `count` operations that have ended when this returns, numbered
@@ -227,4 +227,41 @@ fn a_ring_of_another_kind_is_left_to_the_kernel() {
         );
         scribble(&context, field, old);
     }
+}
+
+/// The kernel would refuse the call before it takes an event.
+#[test]
+fn more_than_there_is_room_for_is_refused_and_takes_nothing() {
+    let (_reader, writer) = support::pipe();
+    let mut context = Context::new(2).unwrap();
+    let (submitter, mut ring) = context.split();
+    complete(submitter, &writer, 1, 1);
+    let mut events = [Event::EMPTY; 1];
+    assert_eq!(ring.wait(2, &mut events).unwrap_err(), Errno::INVAL);
+    assert_eq!(ring.wait(1, &mut events).unwrap()[0].user_data(), 1);
+}
+
+/// What was taken from the ring is handed over when the wait for more fails.
+#[test]
+fn an_error_comes_after_what_was_taken() {
+    let (_reader, writer) = support::pipe();
+    let status = support::in_child(|| {
+        // Of the child's own context.
+        let mut context = Context::new(4).unwrap();
+        let (submitter, mut ring) = context.split();
+        complete(submitter, &writer, 1, 2);
+        let waits = [
+            nr::IO_GETEVENTS,
+            nr::IO_PGETEVENTS,
+            nr::IO_PGETEVENTS_TIME64,
+        ];
+        support::forbid(&waits, Errno::PERM.raw());
+        let mut events = [Event::EMPTY; 4];
+        let taken = ring.wait(3, &mut events).unwrap();
+        let taken: Vec<u64> = taken.iter().map(Event::user_data).collect();
+        assert_eq!(taken, [1, 2]);
+        assert_eq!(ring.wait(1, &mut events).unwrap_err(), Errno::PERM);
+        7
+    });
+    assert_eq!(status, 7);
 }

@@ -10,7 +10,7 @@ use linux_aio::abi::RingHeader;
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Context, Drained, Queue, ScopeSlot, Slot, Wait, scope_on};
+use linux_aio::{Context, Drained, Errno, Queue, ScopeSlot, Slot, Wait, nr, scope_on};
 use support::fd;
 use support::tasks::poll;
 
@@ -83,4 +83,27 @@ fn a_reactor_takes_all_in_one_turn() {
         assert!(poll(pin!(task), Waker::noop()).is_none());
     }
     assert_eq!(reactor.wait(Wait::new()), Ok(MANY));
+}
+
+/// And where that call is forbidden, a future waits for one that is allowed.
+#[test]
+fn a_future_that_cannot_look_waits() {
+    let (_reader, writer) = support::pipe();
+    let status = support::in_child(|| {
+        let mut slots = ReactorSlot::<()>::array::<1>();
+        let reactor = Reactor::<()>::on(unreadable(), &mut slots);
+        let waits = [
+            nr::IO_GETEVENTS,
+            nr::IO_PGETEVENTS,
+            nr::IO_PGETEVENTS_TIME64,
+        ];
+        support::forbid(&waits, Errno::PERM.raw());
+        let mut task = pin!(reactor.poll(fd(&writer), PollMask::OUT));
+        for _ in 0..2 {
+            assert!(poll(task.as_mut(), Waker::noop()).is_none());
+        }
+        assert_eq!(reactor.turn(), Err(Errno::PERM));
+        7
+    });
+    assert_eq!(status, 7);
 }

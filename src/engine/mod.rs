@@ -156,20 +156,21 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// Submits what is staged; an operation that is refused is done with the
     /// refusal as its result. Only for want of room in the kernel does it stop
     /// early, and that only while something is in flight, whose completion
-    /// makes room. Returns whether any was refused.
+    /// makes room.
     ///
     /// # Safety
     /// As [`Engine::submit`].
     #[inline]
-    pub(crate) unsafe fn flush(&mut self) -> bool {
-        // SAFETY: the caller's promise.
-        self.slots.staged() > 0 && unsafe { self.flush_staged() }
+    pub(crate) unsafe fn flush(&mut self) {
+        if self.slots.staged() > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.flush_staged() };
+        }
     }
 
     /// # Safety
     /// As [`Engine::flush`].
-    unsafe fn flush_staged(&mut self) -> bool {
-        let mut refused = false;
+    unsafe fn flush_staged(&mut self) {
         // SAFETY: the caller's promise.
         while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
             if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
@@ -178,10 +179,8 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
             self.settle_found();
             if let Some(at) = self.slots.unstage_first() {
                 self.settle(at, negated(errno));
-                refused = true;
             }
         }
-        refused
     }
 
     /// An operation that has ended, if memory tells of one: its slot, out of

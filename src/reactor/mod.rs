@@ -128,9 +128,6 @@ struct Inside<'r, B, T> {
     has_eventfd: bool,
     /// The reactor has signalled its eventfd since the last turn.
     asked: bool,
-    /// The kernel has refused an operation since the last turn. It signals no
-    /// eventfd for a refusal.
-    refused: bool,
 }
 
 // SAFETY: the waiters that it links are only touched under the lock, and none
@@ -172,7 +169,6 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
                 batched: false,
                 has_eventfd: false,
                 asked: false,
-                refused: false,
             }),
             eventfd: None,
             #[cfg(feature = "alloc")]
@@ -377,11 +373,8 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for News<'_, '_, B, L, T> {
     fn drop(&mut self) {
         let signals = Signals {
             reactor: self.reactor.with(|inside| {
-                // Not notified because of a panic, or completed meanwhile.
-                inside.refused = self.left > 0 || inside.refused;
-                let asks = inside.asks_for_turn();
-                inside.refused &= inside.engine.slots.done() > 0;
-                asks
+                // Some are not notified because of a panic.
+                inside.asks_for_turn(self.left > 0)
             }),
             own: None,
         };
@@ -442,7 +435,7 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         // the operation has ended; it lives for ever (`'static`) if the
         // reactor is leaked. Its descriptor is borrowed for `'r`, or owned by
         // the data in the slot.
-        self.refused |= unsafe { self.engine.flush() };
+        unsafe { self.engine.flush() };
     }
 
     /// Submits what is staged, waits for `min_nr` completions more than are
@@ -509,15 +502,19 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     }
 
     /// Returns whether the reactor must signal its eventfd, because no completion
-    /// may ever do so: for a staged operation, for a refusal that another
-    /// future's poll has met, for a claim to a slot that is not used.
-    fn asks_for_turn(&mut self) -> bool {
+    /// may ever do so: for `unnotified` completed operations, for a
+    /// staged operation, for a claim to a slot that is not used.
+    ///
+    /// The kernel signals no eventfd for a refusal either. But an operation is
+    /// refused in the poll that begins it, or it was staged before: then a turn is
+    /// asked for already, and its future is notified there, whoever meets the
+    /// refusal.
+    fn asks_for_turn(&mut self, unnotified: bool) -> bool {
         if self.asked || !self.has_eventfd {
             return false;
         }
-        let slots = &self.engine.slots;
-        self.asked =
-            slots.staged() > 0 || (self.refused && slots.done() > 0) || self.waiters.needs_turn();
+        let staged = self.engine.slots.staged() > 0;
+        self.asked = unnotified || staged || self.waiters.needs_turn();
         self.asked
     }
 }

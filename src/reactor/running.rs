@@ -112,7 +112,7 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
                 },
                 _ => {}
             }
-            signals.reactor = inside.asks_for_turn();
+            signals.reactor = inside.asks_for_turn(false);
         });
         // User code follows. The state of the operation is up to date.
         deferred.drop[2] = waker;
@@ -265,7 +265,7 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
                     deferred.drop[0] = unsafe { inside.waiters.leave(waiter) };
                     // The slot that this one had a claim to is the next one's.
                     deferred.wake = inside.call();
-                    signals.reactor = inside.asks_for_turn();
+                    signals.reactor = inside.asks_for_turn(false);
                 });
             }
             State::Begun(ticket) => reactor.with(|inside| {
@@ -278,7 +278,7 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
                     }
                 }
                 deferred.wake = inside.call();
-                signals.reactor = inside.asks_for_turn();
+                signals.reactor = inside.asks_for_turn(false);
             }),
         }
         signals.send(reactor.eventfd);

@@ -388,3 +388,6 @@ impl Waiters {
         self.list(list).len -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use linux_aio::nr;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
 
+#[allow(unused_imports, reason = "no test file needs all of it")]
 pub(crate) use skip::{have, skip};
 
 /// The tool, built with the profile that is released, once.
