@@ -117,6 +117,12 @@ fn bad_addresses_are_the_kernels_to_refuse() {
         let masked = raw::get_events_masked(ctx, 0, 1, to, timeout, nowhere);
         assert_eq!(masked, Err(Errno::FAULT));
     }
+    // Also the address of a time that a fall-back would read.
+    let time = Timeout::Time64(std::ptr::without_provenance(8));
+    // SAFETY: without a context no ring is looked at, so the kernel reads the
+    // time first.
+    let refused = unsafe { raw::get_events(AioContext::NONE, 0, 0, null_mut(), time) };
+    assert_eq!(refused, Err(Errno::FAULT));
     let (mut events, mask) = ([Event::EMPTY; 8], SigSet::empty());
     // SAFETY: all of it is alive. The event is still there.
     let taken = unsafe { raw::get_events_masked(ctx, 1, 8, events.as_mut_ptr(), timeout, &mask) };

@@ -10,8 +10,15 @@ use std::time::Duration;
 
 use linux_aio::abi::RingHeader;
 use linux_aio::opcode::{PRead, Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Ring, Submitter, Wait, nr};
+use linux_aio::{Context, Errno, Event, Ring, SigSet, Submitter, Wait, nr};
 use support::TempFile;
+
+/// The calls that wait.
+const WAITS: [Option<u32>; 3] = [
+    nr::IO_GETEVENTS,
+    nr::IO_PGETEVENTS,
+    nr::IO_PGETEVENTS_TIME64,
+];
 
 /// Submits `count` operations that have ended when this returns, numbered
 /// from `first`.
@@ -250,17 +257,39 @@ fn an_error_comes_after_what_was_taken() {
         let mut context = Context::new(4).unwrap();
         let (submitter, mut ring) = context.split();
         complete(submitter, &writer, 1, 2);
-        let waits = [
-            nr::IO_GETEVENTS,
-            nr::IO_PGETEVENTS,
-            nr::IO_PGETEVENTS_TIME64,
-        ];
-        support::forbid(&waits, Errno::PERM.raw());
+        support::forbid(&WAITS, Errno::PERM.raw());
         let mut events = [Event::EMPTY; 4];
         let taken = ring.wait(3, &mut events).unwrap();
         let taken: Vec<u64> = taken.iter().map(Event::user_data).collect();
         assert_eq!(taken, [1, 2]);
         assert_eq!(ring.wait(1, &mut events).unwrap_err(), Errno::PERM);
+        7
+    });
+    assert_eq!(status, 7);
+}
+
+/// A call would end the child.
+#[test]
+fn what_the_ring_tells_needs_no_call() {
+    let (_reader, writer) = support::pipe();
+    let status = support::in_child(|| {
+        let mut context = Context::new(4).unwrap();
+        let (submitter, mut ring) = context.split();
+        support::die_of(&WAITS);
+        let mut events = [Event::EMPTY; 4];
+        for min_nr in [0, 4] {
+            let none = ring.wait_with(min_nr, &mut events, Wait::poll()).unwrap();
+            assert!(none.is_empty());
+        }
+        assert!(ring.wait(0, &mut events).unwrap().is_empty());
+        assert!(ring.wait(0, &mut []).unwrap().is_empty());
+        let mask = SigSet::full();
+        for wait in [Wait::new(), Wait::new().sigmask(&mask)] {
+            for min_nr in [1, 0] {
+                complete(submitter, &writer, 1, 1);
+                assert_eq!(ring.wait_with(min_nr, &mut events, wait).unwrap().len(), 1);
+            }
+        }
         7
     });
     assert_eq!(status, 7);

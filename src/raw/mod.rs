@@ -232,3 +232,26 @@ fn old_timespec(time: &Timespec) -> OldTimespec {
         nsec: Long::from(time.nsec as i32),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_their_value_in_the_other_width() {
+        for (sec, nsec) in [(0, 0), (3, 7), (-1, 999_999_999)] {
+            let narrow = OldTimespec { sec, nsec };
+            let wide = timespec(&narrow);
+            assert_eq!((wide.sec, wide.nsec), (sec.into(), nsec.into()));
+            let again = old_timespec(&wide);
+            assert_eq!((again.sec, again.nsec), (sec, nsec));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_stays_as_long_as_it_can_be() {
+        for (sec, longest) in [(i64::MAX, Long::MAX), (i64::MIN, Long::MIN)] {
+            assert_eq!(old_timespec(&Timespec { sec, nsec: 1 }).sec, longest);
+        }
+    }
+}

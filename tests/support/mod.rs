@@ -164,9 +164,19 @@ fn report(payload: &(dyn Any + Send)) {
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
-/// Makes the kernel answer `errno` to each of the numbers, from now on and in
-/// this process, as a container's seccomp profile does.
+/// Makes the kernel answer `errno` to each of the numbers, as a container's
+/// seccomp profile does.
 pub(crate) fn forbid(numbers: &[Option<u32>], errno: i32) {
+    filter(numbers, libc::SECCOMP_RET_ERRNO | errno as u32);
+}
+
+/// Makes the kernel kill this process with SIGSYS if it makes one of the calls.
+pub(crate) fn die_of(numbers: &[Option<u32>]) {
+    filter(numbers, libc::SECCOMP_RET_KILL_PROCESS);
+}
+
+/// What seccomp does with these calls, from now on and in this process.
+fn filter(numbers: &[Option<u32>], action: u32) {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -180,7 +190,7 @@ pub(crate) fn forbid(numbers: &[Option<u32>], errno: i32) {
     push(statement(LOAD, 0, 0)); // seccomp_data.nr
     for number in numbers.iter().flatten() {
         push(statement(JEQ, *number, 1));
-        push(statement(RET, libc::SECCOMP_RET_ERRNO | errno as u32, 0));
+        push(statement(RET, action, 0));
     }
     push(statement(RET, libc::SECCOMP_RET_ALLOW, 0));
     let program = libc::sock_fprog {
