@@ -420,6 +420,7 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
 struct Chain {
     reactor: &'static Reactor<'static, Bytes, Shared>,
     next: OwnedFd,
+    /// How many are in flight when it is found.
     in_flight: usize,
 }
 
@@ -428,13 +429,17 @@ impl Wake for Chain {
         File::from(self.next.try_clone().unwrap())
             .write_all(b"x")
             .unwrap();
-        let (never, _writer) = support::pipe();
+        let (never, writer) = support::pipe();
         let never: &'static OwnedFd = Box::leak(Box::new(never));
         // Polling an operation in flight looks for events, and takes them all.
         let mut other = Box::pin(self.reactor.poll(never, PollMask::IN));
+        assert!(poll(other.as_mut(), Waker::noop()).is_none());
         while self.reactor.in_flight() > self.in_flight {
             assert!(poll(other.as_mut(), Waker::noop()).is_none());
         }
+        // Dropped, they would be one more completion: a poll cancelled, or a pipe
+        // without a writer.
+        core::mem::forget((other, writer));
     }
 }
 
@@ -453,7 +458,7 @@ fn a_turn_wakes_what_had_completed_when_it_began() {
     let chain = Arc::new(Chain {
         reactor,
         next: second_writer,
-        // Of the second alone, while the first one's waker runs.
+        // The one that the waker begins.
         in_flight: 1,
     });
     let counter = Arc::new(Counter::default());

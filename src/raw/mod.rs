@@ -242,7 +242,8 @@ mod tests {
         for (sec, nsec) in [(0, 0), (3, 7), (-1, 999_999_999)] {
             let narrow = OldTimespec { sec, nsec };
             let wide = timespec(&narrow);
-            assert_eq!((wide.sec, wide.nsec), (sec.into(), nsec.into()));
+            assert_eq!(i128::from(wide.sec), i128::from(sec));
+            assert_eq!(i128::from(wide.nsec), i128::from(nsec));
             let again = old_timespec(&wide);
             assert_eq!((again.sec, again.nsec), (sec, nsec));
         }
