@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use linux_aio::abi::{OldTimespec, RingHeader, Timespec};
 use linux_aio::opcode::{Poll, PollMask};
@@ -237,4 +238,36 @@ fn missing_calls_have_stand_ins() {
         });
         assert_eq!(status, 0, "{set:?} {errno}");
     }
+}
+
+/// Events that come in two parts, and more of them than there is room for.
+#[test]
+fn a_stand_in_takes_what_comes_in_turn() {
+    let status = support::in_child(|| {
+        let newer = [nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
+        support::forbid(&newer, libc::ENOSYS);
+        let context = Context::new(8).unwrap();
+        let (ctx, all) = (context.as_raw(), SigSet::full());
+        let late = OldTimespec { sec: 30, nsec: 0 };
+        let mut events = [Event::EMPTY; 8];
+        let taken = thread::scope(|threads| {
+            threads.spawn(|| {
+                for count in [2, 4] {
+                    thread::sleep(Duration::from_millis(50));
+                    post(&context, count);
+                }
+            });
+            let (to, timeout) = (events.as_mut_ptr(), Timeout::Old(&raw const late));
+            // SAFETY: all of it is alive.
+            unsafe { raw::get_events_masked(ctx, 4, 4, to, timeout, &raw const all) }
+        });
+        assert_eq!(taken, Ok(4));
+        let came = events.map(|event| (event.obj != 0).then_some(event.data));
+        let [a, b, rest @ ..] = came;
+        assert_eq!([a, b], [Some(0), Some(1)]);
+        assert_eq!(rest, [Some(0), Some(1), None, None, None, None]);
+        assert_eq!(get(ctx, 2, &mut events, &NOW), Ok(2));
+        0
+    });
+    assert_eq!(status, 0);
 }

@@ -103,6 +103,34 @@ fn a_panic_leaves_the_eventfd_readable_for_what_is_left() {
     assert_eq!(counter.count(), 1);
 }
 
+/// A poll that finds its operation done needs neither the waker of before nor its
+/// own: the destructors of both panic, and one panic comes out.
+#[cfg(feature = "std")]
+#[test]
+fn two_wakers_that_panic_when_they_are_dropped_are_one_panic() {
+    let eventfd = support::eventfd();
+    let (reader, writer) = support::pipe();
+    let mut slots = ReactorSlot::array::<1>();
+    let reactor = Reactor::<()>::new(&mut slots).unwrap();
+    let reactor = reactor.eventfd(fd(&eventfd));
+    let (before, now) = (Named::new("before"), Named::new("now"));
+    let mut task = Box::pin(reactor.poll(fd(&reader), PollMask::IN));
+    assert!(poll(task.as_mut(), &before.lend()).is_none());
+    drop(writer);
+    await_eventfd(&eventfd);
+    panic_at("before", Call::WakerDrop);
+    during(
+        Action::Panic,
+        ("now", Call::WakerDrop),
+        || {},
+        || {
+            let _ = poll(task.as_mut(), &now.lend());
+        },
+    );
+    let done = poll(task.as_mut(), Waker::noop()).unwrap();
+    assert!(done.result.is_ok());
+}
+
 /// The waker of the task that gets the slot panics, and so does the destructor
 /// of the waker that this poll need not keep: one panic comes out, and the
 /// result is there at the next poll.
