@@ -16,13 +16,15 @@ use crate::initramfs::{Initramfs, late_words};
 use crate::kernel_log::{Console, is_warning};
 use crate::kernels::Kernel;
 use crate::machine::Emulator;
-use crate::verdict::{Verdict, begun, console};
+use crate::verdict::{self, Verdict, begun};
 
 /// By the emulator's [`Clock`](crate::clock::Clock). A boot takes 2 to 20 seconds,
 /// and its longest silence is the kernel's start; a kernel that hangs says so
 /// itself after 60 (see [`COMPLAINING`]).
 const LIMIT: Duration = Duration::from_secs(240);
 const SILENCE: Duration = Duration::from_secs(90);
+/// The same after a check that failed.
+const FAILED_SILENCE: Duration = Duration::from_secs(10);
 /// How often a kernel may be switched on until it runs the program.
 const BOOTS: u32 = 3;
 
@@ -120,12 +122,15 @@ impl<'a> Machine<'a> {
     /// program began.
     pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
         until_begun(&self.kernel.name, &self.console(), || {
-            let ended = switched_on(&mut qemu, &self.console(), |_| false)?;
+            // Where a check has failed, the rest does not change the verdict.
+            let console = self.console();
+            let stuck = |silent| silent > FAILED_SILENCE && has_failed(&console);
+            let ended = switched_on(&mut qemu, &console, stuck)?;
             let shown = self.shown()?;
             let printed = match ended {
                 Err(killed) => Err(killed),
                 Ok(status) if !status.success() => Err(format!("QEMU: {status}")),
-                Ok(_) => Ok(console(&shown.program).to_owned()),
+                Ok(_) => Ok(verdict::console(&shown.program).to_owned()),
             };
             Ok(match self.complaint(&shown) {
                 None => printed,
@@ -223,6 +228,11 @@ pub(crate) fn switched_on(
     Ok(ended.ok_or_else(killed))
 }
 
+/// Whether the program has said that a check failed.
+pub(crate) fn has_failed(console: &Path) -> bool {
+    read(console).is_ok_and(|said| said.contains("\nFAILED "))
+}
+
 /// Switches a kernel on again where it died before it ran the program. Seen: an
 /// x86 kernel, once in thirty boots, at an instruction that it patches as it
 /// starts; the emulator's processors may not see such a patch in one piece. What
@@ -307,7 +317,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     }
     disk.remove()?;
     let output = match &verdict {
-        Ok(_) => console(&machine.shown()?.program).to_owned(),
+        Ok(_) => verdict::console(&machine.shown()?.program).to_owned(),
         Err(_) => machine.said()?,
     };
     if verdict.as_ref().is_ok_and(|verdict| verdict.failed == 0) {

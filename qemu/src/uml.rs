@@ -148,7 +148,7 @@ impl Uml {
         let mut silence = Silence::default();
         let pid = folder.join(NAME).join("pid");
         // Where a check has failed, the rest does not change the verdict.
-        let failed = || fs::read_to_string(&log).is_ok_and(|said| said.contains("\nFAILED "));
+        let failed = || boot::has_failed(&log);
         let stuck = |silent| {
             silence.is_sleep(silent, || tasks(&pid)) || silent > SILENCE + SLEEP && failed()
         };
