@@ -11,12 +11,14 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context as Task, Poll, Wake, Waker};
+use std::time::Instant;
 
 use linux_aio::buffer::{Buffer, BufferMut};
 use linux_aio::op::Read;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
 use linux_aio::{Errno, Wait};
+use support::tasks::LONG;
 use support::{TempFile, no_fd, pattern};
 
 type Bytes = Box<[u8]>;
@@ -434,8 +436,10 @@ impl Wake for Chain {
         // Polling an operation in flight looks for events, and takes them all.
         let mut other = Box::pin(self.reactor.poll(never, PollMask::IN));
         assert!(poll(other.as_mut(), Waker::noop()).is_none());
+        let begin = Instant::now();
         while self.reactor.in_flight() > self.in_flight {
             assert!(poll(other.as_mut(), Waker::noop()).is_none());
+            assert!(begin.elapsed() < LONG, "it is not found");
         }
         // Dropped, they would be one more completion: a poll cancelled, or a pipe
         // without a writer.
@@ -466,8 +470,10 @@ fn a_turn_wakes_what_had_completed_when_it_began() {
     assert!(poll(second.as_mut(), &counter.clone().into()).is_none());
     File::from(first_writer).write_all(b"x").unwrap();
     let mut woken = 0;
+    let begin = Instant::now();
     while woken == 0 {
         woken = reactor.turn().unwrap();
+        assert!(begin.elapsed() < LONG, "it never completes");
     }
     assert_eq!((woken, counter.0.load(SeqCst)), (1, 0));
     assert_eq!(reactor.turn(), Ok(1));
