@@ -8,7 +8,6 @@ failed_steps=()
 times=$target/step-times
 touch "$times"
 TIMEFORMAT='%0R %0U %0S'
-$list || rm -f "$logs"/*
 
 # step KIND NAME COMMAND...: KIND `test` counts what cargo's `test result:`
 # lines say, KIND `sum` what the last line `N passed, N failed` says, and a run
@@ -119,6 +118,7 @@ beside() {
         "$2"
         return
     fi
+    rm -f "$logs/$1.sum"
     (
         passed=0 failed=0 failed_steps=()
         "$2"
