@@ -1,8 +1,10 @@
 # The tests of the safe layers under the compiler's sanitizers. Sourced; needs
 # $target, $host and use_library.
 
-# What they run: the layers, the ring and the context, and all user code.
-sanitized=(context drained queue reactor ring scope unreadable user_code)
+# What they run: the layers, the ring and the context, and all user code. (Not
+# `unreadable`, which writes to a ring: the thread sanitizer does not see that the
+# kernel gives its address to another thread in between.)
+sanitized=(context drained queue reactor ring scope user_code)
 
 # sanitizer NAME: those tests, with every crate instrumented, the standard library
 # included: its locks order threads, and its writes initialise memory.
