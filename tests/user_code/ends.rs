@@ -187,10 +187,6 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
 }
 
 /// A panic keeps the idle context from being returned, and destroys it.
-#[cfg_attr(
-    target_feature = "crt-static",
-    ignore = "in a child of a static glibc, a panic may wait for a lock of the unwinder that another thread held at the fork"
-)]
 #[test]
 fn a_panic_of_into_drained_destroys_the_context() {
     /// A context, and its name.
