@@ -5,6 +5,7 @@
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
+use super::again;
 use super::skip::have;
 use linux_aio::opcode::{self, PollMask};
 use linux_aio::{AioContext, Context, Drained, Errno, sys};
@@ -16,8 +17,7 @@ use linux_aio::{AioContext, Context, Drained, Errno, sys};
 /// calls of the test's thread are counted from 1. Skips the test where there is
 /// no strace.
 pub(crate) fn with_each(test: &str, injections: &[&str], body: impl FnOnce()) {
-    const INJECTED: &str = "LINUX_AIO_TEST_INJECTED";
-    if std::env::var_os(INJECTED).is_some() {
+    if again::is_here() {
         return body();
     }
     if !have(&["strace"]) {
@@ -25,19 +25,11 @@ pub(crate) fn with_each(test: &str, injections: &[&str], body: impl FnOnce()) {
     }
     for injection in injections {
         let call = injection.split_once(':').unwrap().0;
-        let output = Command::new("strace")
-            .args(["-f", "-qq", "-e", &format!("trace={call}")])
-            .args(["-e", &format!("inject={injection}")])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture"])
-            .env(INJECTED, injection)
-            .output()
-            .unwrap();
-        let trace = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{injection}: {trace}");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-e", &format!("trace={call}")]);
+        strace.args(["-e", &format!("inject={injection}")]);
+        let trace = again::passes(strace.arg(again::program()), test);
         assert!(trace.contains("(INJECTED)"), "{injection}: {trace}");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("1 passed"), "{test}: {said}");
     }
 }
 

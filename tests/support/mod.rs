@@ -4,6 +4,7 @@
 //! lacks is skipped by name (`skip`).
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod again;
 pub(crate) mod inject;
 pub(crate) mod skip;
 pub(crate) mod tasks;
