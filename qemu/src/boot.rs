@@ -17,6 +17,7 @@ use crate::kernel_log::{Console, is_warning};
 use crate::kernels::Kernel;
 use crate::machine::Emulator;
 use crate::verdict::{self, Verdict, begun};
+use crate::workplace::Workplace;
 
 /// By the emulator's [`Clock`](crate::clock::Clock). A boot takes 2 to 20 seconds,
 /// and its longest silence is the kernel's start; a kernel that hangs says so
@@ -43,29 +44,32 @@ pub(crate) struct Machine<'a> {
     image: Image,
     emulator: Emulator,
     kvm: bool,
-    pub(crate) folder: PathBuf,
+    workplace: Workplace,
 }
 
 impl<'a> Machine<'a> {
-    /// `folder` is where its files are.
+    /// `folder` is where its files are, and is the machine's alone.
     pub(crate) fn new(
         cache: &Cache,
         kernel: &'a Kernel,
         kvm: bool,
         folder: &Path,
     ) -> Result<Machine<'a>> {
-        fs::create_dir_all(folder)?;
         Ok(Machine {
             kernel,
             image: Image::find(cache, kernel)?,
             emulator: Emulator::find(cache, &kernel.emulator)?,
             kvm,
-            folder: folder.to_owned(),
+            workplace: Workplace::enter(folder)?,
         })
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.workplace.folder
+    }
+
     pub(crate) fn console(&self) -> PathBuf {
-        self.folder.join("console")
+        self.folder().join("console")
     }
 
     /// The disk's name there.
@@ -74,7 +78,7 @@ impl<'a> Machine<'a> {
     }
 
     fn disk(&self) -> PathBuf {
-        self.folder.join("disk")
+        self.folder().join("disk")
     }
 
     /// The program as a first process that loads the kernel's modules, and
@@ -276,7 +280,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
         files.tell(&format!("late {late}"));
     }
     let archive = files.pack()?;
-    let initramfs = machine.folder.join("initramfs");
+    let initramfs = machine.folder().join("initramfs");
     let mut qemu = machine.command(&initramfs);
     if machine.kernel.disk.is_some() {
         let file = format!("file={},format=raw", machine.disk().display());
@@ -286,7 +290,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     let emulator = fs::read(qemu.get_program())?;
     let kernel = fs::read(&machine.image.kernel)?;
     let key = hash([&archive, &kernel, &emulator, command.as_bytes()]);
-    let passed = machine.folder.join("passed");
+    let passed = machine.folder().join("passed");
     if !again && let Some(output) = recall(&passed, &key) {
         return Ok(Booted {
             verdict: Verdict::read(&output, None),

@@ -18,33 +18,14 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// The conformance program for a target; `None` where nothing can link it, and
 /// the library alone was built.
-pub(crate) fn build(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<Option<PathBuf>> {
-    package(
-        cache,
-        rust,
-        target,
-        "guest",
-        &target.abi.profile,
-        Effort::Whole,
-    )
-}
-
-/// The same in a quarter of the time after a change: compiled without
-/// optimisation, and only where something changed. `core` is that of the other
-/// builds. Where values live in registers across a trap is their matter.
-pub(crate) fn build_quickly(
+pub(crate) fn build(
     cache: &Cache,
     rust: &RustSrc,
     target: Target<'_>,
+    effort: Effort,
 ) -> Result<Option<PathBuf>> {
-    package(
-        cache,
-        rust,
-        target,
-        "guest",
-        &target.abi.profile,
-        Effort::Quick,
-    )
+    let profile = &target.abi.profile;
+    package(cache, rust, target, "guest", profile, effort)
 }
 
 /// The tool `aio` for a target that has a linker.
@@ -54,10 +35,13 @@ pub(crate) fn build_aio(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Re
 }
 
 /// How much is done to make a program fast.
-#[derive(PartialEq)]
-enum Effort {
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Effort {
     /// What its profile says.
     Whole,
+    /// After a change, a quarter of the time: compiled without optimisation, and
+    /// only where something changed, with the `core` of the whole builds. Where
+    /// values live in registers across a trap is seen in those.
     Quick,
 }
 

@@ -82,7 +82,7 @@ impl Fault {
             &format!("{} {device}", self.name),
             &["order"],
         )?;
-        let disk = Disk::create(&machine.folder.join("disk"))?;
+        let disk = Disk::create(&machine.folder().join("disk"))?;
         let mut qemu = machine.command(&initramfs);
         let backend = match self.name {
             "failing" => failing(&disk.path),
@@ -118,7 +118,7 @@ fn pack(machine: &Machine<'_>, programs: &Programs, plan: &str, lists: &[&str]) 
     let mut files = machine.initramfs(&programs.guest, lists)?;
     files.program("aio", fs::read(&programs.aio)?);
     files.tell(plan);
-    let path = machine.folder.join("initramfs");
+    let path = machine.folder().join("initramfs");
     fs::write(&path, files.pack()?)?;
     Ok(path)
 }
@@ -139,7 +139,7 @@ const MOMENTS: [Option<Duration>; 4] = [
 /// there.
 fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<Verdict, String>> {
     let device = machine.device().context("it has no disk")?;
-    let disk = machine.folder.join("disk");
+    let disk = machine.folder().join("disk");
     let mut sum = Verdict::default();
     let mut said = String::new();
     for moment in MOMENTS {

@@ -37,6 +37,7 @@ mod toolchain;
 mod trace;
 mod uml;
 mod verdict;
+mod workplace;
 
 use cache::Cache;
 use image::Image;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::boot::{self, Machine};
 use crate::cache::{Cache, target_folder};
-use crate::cross;
+use crate::cross::{self, Effort};
 use crate::faults::{Fault, Programs};
 use crate::kernels::Kernel;
 use crate::report::{Outcome, Verb};
@@ -20,6 +20,7 @@ use crate::toolchain;
 use crate::trace;
 use crate::uml::Uml;
 use crate::verdict::Verdict;
+use crate::workplace::Workplace;
 
 /// By the program's [`Clock`](crate::clock::Clock); no run takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -62,11 +63,11 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
     if let Some(reason) = rust.lacks(target.triple) {
         return outcome.not_run(&reason);
     }
-    let built = match job.verb {
-        Verb::Uml => cross::build_quickly(cache, rust, target),
-        _ => cross::build(cache, rust, target),
+    let effort = match job.verb {
+        Verb::Uml => Effort::Quick,
+        _ => Effort::Whole,
     };
-    let program = match built {
+    let program = match cross::build(cache, rust, target, effort) {
         Ok(program) => program,
         Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
     };
@@ -162,7 +163,8 @@ pub(crate) struct Ran {
 }
 
 fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<Ran> {
-    let folder = target_folder()?.join("qemu").join(target.triple);
+    let here = Workplace::enter(&target_folder()?.join("qemu").join(target.triple))?;
+    let folder = &here.folder;
     let (out, log) = (folder.join("output"), folder.join("strace"));
     let mut command = match (verb, &target.abi.qemu) {
         (Verb::User, Some(qemu)) => {
@@ -175,7 +177,7 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
         }
         _ => Command::new(program),
     };
-    command.args(ARGUMENTS).current_dir(&folder);
+    command.args(ARGUMENTS).current_dir(folder);
     fs::write(&log, "")?;
     let status = crate::command::bounded(&mut command, File::create(&out)?, LIMIT)?;
     let output = fs::read(&out).with_context(|| out.display().to_string())?;
@@ -228,7 +230,7 @@ impl Ran {
         let failed = failed.map(str::to_owned);
         match self.verdict {
             Err(why) => {
-                // What is told of a failure is the end.
+                // What is printed of a failure is its end.
                 let failed: Vec<String> = failed.collect();
                 let told = match failed.len() {
                     0 => self.output,

@@ -30,6 +30,7 @@ use crate::initramfs::Initramfs;
 use crate::run::Ran;
 use crate::targets::{Abi, Linker, Target};
 use crate::verdict::{Verdict, console};
+use crate::workplace::Workplace;
 
 /// The machine that Debian builds it for.
 const HOST: &str = "x86_64";
@@ -133,6 +134,7 @@ impl Uml {
     /// Boots it with a program as its first process, and a disk.
     pub(crate) fn run(&self, target: Target<'_>, program: &Path, keep: bool) -> Result<Ran> {
         let folder = target_folder()?.join("qemu/uml").join(target.triple);
+        let _here = Workplace::enter(&folder)?;
         clean(&folder)?;
         fs::create_dir_all(&folder)?;
         symlink(self.folder.join(LOADER), folder.join(LOADER))?;
@@ -388,7 +390,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_reports_of_itself_is_found() {
-        let boot = "Warning: tempdir /work/x is not on tmpfs\n\
+        let boot = "Warning: tempdir . is not on tmpfs\n\
                     [    0.000000] Linux version 7.2.7\r\n\
                     \r\ninit\r\nok a WARNING: b\r\n";
         assert_eq!(complaint(boot), None, "lines that are not the kernel's");
