@@ -20,7 +20,7 @@ use linux_aio::reactor::{Local, Reactor, ReactorSlot};
 use linux_aio::{Drained, Errno, Queue, ScopeSlot, Slot, Wait, nr, scope, scope_on};
 use support::inject::{fill, shared_context};
 use support::tasks::poll;
-use support::{TempFile, forbid, in_child, inject, pattern};
+use support::{TempFile, WAITS, forbid, in_child, inject, pattern};
 
 const BLOCK: usize = 1 << 16;
 const READS: usize = 8;
@@ -79,11 +79,6 @@ fn without(calls: &[Option<u32>], errno: Errno, body: impl FnOnce(&Files)) {
 }
 
 const CANCEL: [Option<u32>; 1] = [nr::IO_CANCEL];
-const WAITS: [Option<u32>; 3] = [
-    nr::IO_GETEVENTS,
-    nr::IO_PGETEVENTS,
-    nr::IO_PGETEVENTS_TIME64,
-];
 const REFUSALS: [Errno; 3] = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
 
 type Jobs<'q> = Queue<'q, Block, Load>;

@@ -10,15 +10,8 @@ use std::time::Duration;
 
 use linux_aio::abi::RingHeader;
 use linux_aio::opcode::{PRead, Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Ring, SigSet, Submitter, Wait, nr};
-use support::TempFile;
-
-/// The calls that wait.
-const WAITS: [Option<u32>; 3] = [
-    nr::IO_GETEVENTS,
-    nr::IO_PGETEVENTS,
-    nr::IO_PGETEVENTS_TIME64,
-];
+use linux_aio::{Context, Errno, Event, Ring, SigSet, Submitter, Wait};
+use support::{TempFile, WAITS};
 
 /// Submits `count` operations that have ended when this returns, numbered
 /// from `first`.

@@ -13,7 +13,7 @@ use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
 use linux_aio::{Errno, Queue, ScopeSlot, Slot, Wait, nr, scope};
-use support::{TempFile, forbid, pattern};
+use support::{TempFile, WAITS, forbid, pattern};
 
 const BLOCK: usize = 4096;
 
@@ -155,17 +155,12 @@ fn a_reactor_ends_without_io_cancel() {
 /// and nothing is lost that memory tells of.
 #[test]
 fn everything_ends_where_waits_are_refused() {
-    let waits = [
-        nr::IO_GETEVENTS,
-        nr::IO_PGETEVENTS,
-        nr::IO_PGETEVENTS_TIME64,
-    ];
     for errno in [Errno::NOSYS, Errno::PERM] {
         let things = Things::new();
         let status = support::in_child(|| {
             // SAFETY: ends the child, should it hang.
             unsafe { libc::alarm(10) };
-            forbid(&waits, errno.raw());
+            forbid(&WAITS, errno.raw());
             let mut slots = Slot::<Block>::array::<4>();
             let mut queue = Queue::new(&mut slots).unwrap();
             queue.push(things.poll()).unwrap();

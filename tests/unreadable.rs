@@ -10,9 +10,9 @@ use linux_aio::abi::RingHeader;
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Context, Drained, Errno, Queue, ScopeSlot, Slot, Wait, nr, scope_on};
-use support::fd;
+use linux_aio::{Context, Drained, Errno, Queue, ScopeSlot, Slot, Wait, scope_on};
 use support::tasks::poll;
+use support::{WAITS, fd};
 
 /// More than one call takes.
 const MANY: usize = 80;
@@ -92,12 +92,7 @@ fn a_future_that_cannot_look_waits() {
     let status = support::in_child(|| {
         let mut slots = ReactorSlot::<()>::array::<1>();
         let reactor = Reactor::<()>::on(unreadable(), &mut slots);
-        let waits = [
-            nr::IO_GETEVENTS,
-            nr::IO_PGETEVENTS,
-            nr::IO_PGETEVENTS_TIME64,
-        ];
-        support::forbid(&waits, Errno::PERM.raw());
+        support::forbid(&WAITS, Errno::PERM.raw());
         let mut task = pin!(reactor.poll(fd(&writer), PollMask::OUT));
         for _ in 0..2 {
             assert!(poll(task.as_mut(), Waker::noop()).is_none());

@@ -1,5 +1,5 @@
 //! What the engine asks a kernel for, and how often: a kernel in memory counts
-//! the calls and refuses what it is told to.
+//! the calls and refuses those that the test names.
 
 use core::mem::MaybeUninit;
 
@@ -212,7 +212,7 @@ fn a_ring_that_cannot_be_read_is_looked_at_by_call() {
     assert_eq!(engine.look_otherwise(), Ok(()));
     assert_eq!(engine.slots.done(), 0);
     engine.kernel.complete(2);
-    // Behind an event of nobody's.
+    // Behind an event that belongs to no slot.
     engine.kernel.events.push_front(Event::EMPTY);
     assert_eq!(engine.look_otherwise(), Ok(()));
     assert_eq!((engine.slots.done(), engine.kernel.events.len()), (1, 1));

@@ -502,13 +502,13 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     }
 
     /// Returns whether the reactor must signal its eventfd, because no completion
-    /// may ever do so: for `unnotified` completed operations, for a
-    /// staged operation, for a claim to a slot that is not used.
+    /// may ever do so: for `unnotified` completed operations, for a staged operation,
+    /// for a claim to a slot that is not used.
     ///
     /// The kernel signals no eventfd for a refusal either. But an operation is
-    /// refused in the poll that begins it, or it was staged before: then a turn is
-    /// asked for already, and its future is notified there, whoever meets the
-    /// refusal.
+    /// refused in the poll that begins it, or it was staged before. Then a turn is
+    /// asked for already, which notifies its future, even if the poll of another
+    /// future is what submits it.
     fn asks_for_turn(&mut self, unnotified: bool) -> bool {
         if self.asked || !self.has_eventfd {
             return false;

@@ -18,7 +18,7 @@ step() {
     local kind=$1 name=$2 log=$logs/${2// /-}.log status ticker took good=0 bad=0 ignored=0 note=
     shift 2
     if $list; then
-        told "$name"
+        list_line "$name"
         return
     fi
     wanted "$name" || return 0
@@ -86,8 +86,8 @@ remember() {
     echo "$wall s ($((user + system)) s of processor)"
 }
 
-# told NAME: a line of the list.
-told() {
+# list_line NAME: a line of the list.
+list_line() {
     awk -F '\t' -v name="$1" '$3 == name { last = sprintf("%6d s %6d s", $1, $2) }
         END { printf "%-34s %s\n", name, last }' "$times"
 }
@@ -138,7 +138,7 @@ joined() {
     failed_steps=("${before[@]:2}" "${failed_steps[@]}")
 }
 
-# wanted NAME: by the command line's patterns. What was left out is told.
+# wanted NAME: by the command line's patterns. What is left out is printed.
 wanted() {
     local pattern
     for pattern in "${skip[@]}"; do

@@ -209,6 +209,13 @@ fn filter(numbers: &[Option<u32>], action: u32) {
     }
 }
 
+/// The calls that wait.
+pub(crate) const WAITS: [Option<u32>; 3] = [
+    nr::IO_GETEVENTS,
+    nr::IO_PGETEVENTS,
+    nr::IO_PGETEVENTS_TIME64,
+];
+
 /// All of AIO.
 pub(crate) const ALL: [Option<u32>; 7] = [
     nr::IO_SETUP,
