@@ -45,8 +45,8 @@ reference() {
 install_ours() {
     ours=$work/installed
     rm -rf "$ours"
-    cargo build --locked --quiet --release -p capi-install || exit
-    capi_install=$target/release/capi-install
+    cargo build --locked --quiet --profile tool -p capi-install || exit
+    capi_install=$target/tool/capi-install
     "$capi_install" --destdir "$ours" || exit
     ours=$ours/usr/local
 }

@@ -35,9 +35,10 @@ pub(crate) fn build_aio(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Re
 }
 
 /// How much is done to make a program fast.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) enum Effort {
     /// What its profile says.
+    #[default]
     Whole,
     /// After a change, a quarter of the time: compiled without optimisation, and
     /// only where something changed, with the `core` of the whole builds. Where
@@ -69,6 +70,12 @@ fn package(
         // change in the toolchain's folder.
         .env("__CARGO_TESTS_ONLY_SRC_ROOT", &rust.library)
         .env("RUSTC_BOOTSTRAP", "1");
+    if profile == "guest" {
+        // `core` is most of a target's time, and a third of that optimises what is
+        // not called or is not ours: what is generic or inline is compiled with
+        // the program, as that is.
+        cargo.args(["--config", "profile.guest.package.core.opt-level=0"]);
+    }
     if effort == Effort::Quick {
         cargo.env("CARGO_INCREMENTAL", "1");
         for name in ["linux-aio", package] {

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cache::Cache;
+use crate::cross::Effort;
 use crate::report::{self, Outcome, Recorded, Results, Status, Verb};
 use crate::run::{self, Job, Manner};
 use crate::rust_src::RustSrc;
@@ -79,6 +80,7 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
         again: options.again || options.run.record,
         keep: options.keep,
         kvm: options.kvm,
+        ..Manner::default()
     };
     test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
 }
@@ -103,12 +105,14 @@ pub(crate) fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
         all: options.all,
         json: options.json,
         record: false,
+        quick: false,
         jobs: options.jobs,
     };
     let manner = Manner {
         again: true,
         keep: options.keep,
         kvm: options.kvm,
+        ..Manner::default()
     };
     test(&Cache::open()?, Verb::Faults, &jobs, &run, manner)
 }
@@ -118,10 +122,17 @@ fn test(
     verb: Verb,
     jobs: &[Job<'_>],
     options: &Run,
-    manner: Manner,
+    mut manner: Manner,
 ) -> Result<ExitCode> {
+    if options.quick || verb == Verb::Uml {
+        manner.effort = Effort::Quick;
+    }
+    let at_once = options.jobs.unwrap_or(match verb {
+        Verb::Kernel | Verb::Faults => 2 * cores(),
+        _ => cores(),
+    });
     let rust = RustSrc::find(cache)?;
-    let outcomes = side_by_side(cache, &rust, jobs, options, manner);
+    let outcomes = side_by_side(cache, &rust, jobs, at_once, options.json, manner);
     if options.record {
         record(cache, &rust, verb, &outcomes)?;
     }
@@ -159,12 +170,17 @@ fn test(
     )
 }
 
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Several targets at a time; each line is printed when its target is done.
 fn side_by_side(
     cache: &Cache,
     rust: &RustSrc,
     jobs: &[Job<'_>],
-    options: &Run,
+    at_once: usize,
+    json: bool,
     manner: Manner,
 ) -> Vec<Outcome> {
     let bar = ProgressBar::new(jobs.len() as u64);
@@ -179,7 +195,7 @@ fn side_by_side(
             bar.set_message(format!("{} {kernel}", job.target.triple));
             let outcome = run::job(cache, rust, *job, manner);
             bar.inc(1);
-            bar.suspend(|| match options.json {
+            bar.suspend(|| match json {
                 true => eprintln!("{}", outcome.show()),
                 false => println!("{}", outcome.show()),
             });
@@ -189,7 +205,7 @@ fn side_by_side(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
+        for _ in 0..at_once.clamp(1, jobs.len().max(1)) {
             scope.spawn(work);
         }
     });

@@ -3,7 +3,6 @@
 
 use std::env::consts::ARCH;
 use std::process::ExitCode;
-use std::thread;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -121,11 +120,15 @@ struct Run {
     #[arg(long)]
     json: bool,
     /// Put the results into qemu/results.json
-    #[arg(long)]
+    #[arg(long, conflicts_with = "quick")]
     record: bool,
-    /// How many targets at a time
-    #[arg(long, short, default_value_t = cores())]
-    jobs: usize,
+    /// Built without optimisation, in a quarter of the time
+    #[arg(long)]
+    quick: bool,
+    /// How many at a time: one for each processor, or two emulated machines,
+    /// which often wait
+    #[arg(long, short)]
+    jobs: Option<usize>,
 }
 
 #[derive(Args)]
@@ -174,19 +177,15 @@ struct Faults {
     /// An array with one object a run, and nothing else
     #[arg(long)]
     json: bool,
-    /// How many at a time
-    #[arg(long, short, default_value_t = cores())]
-    jobs: usize,
+    /// How many at a time: two for each processor, as they often wait
+    #[arg(long, short)]
+    jobs: Option<usize>,
     /// Leave the console's log, and tell where
     #[arg(long)]
     keep: bool,
     /// Not by emulation: where this machine's KVM can
     #[arg(long)]
     kvm: bool,
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn main() -> ExitCode {

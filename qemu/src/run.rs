@@ -37,9 +37,10 @@ pub(crate) struct Job<'a> {
     pub(crate) fault: Option<&'a Fault>,
 }
 
-/// How kernels are booted.
+/// How programs are built and kernels are booted.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Manner {
+    pub(crate) effort: Effort,
     /// Although nothing has changed.
     pub(crate) again: bool,
     /// The console's log stays.
@@ -63,11 +64,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
     if let Some(reason) = rust.lacks(target.triple) {
         return outcome.not_run(&reason);
     }
-    let effort = match job.verb {
-        Verb::Uml => Effort::Quick,
-        _ => Effort::Whole,
-    };
-    let program = match cross::build(cache, rust, target, effort) {
+    let program = match cross::build(cache, rust, target, manner.effort) {
         Ok(program) => program,
         Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
     };

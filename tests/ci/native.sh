@@ -1,15 +1,19 @@
-# Steps on this machine itself. Sourced; needs $target, $feature_sets and $all.
+# Steps on this machine itself. Sourced; needs $target, $feature_sets, $lint_sets and $package_sets.
 
+# In two parts, as a program without std cannot unwind and tests have to: with
+# both in one, every dependency is checked twice.
 lint() {
     local set
-    for set in "${feature_sets[@]}"; do
-        cargo clippy --locked -p linux-aio --all-targets --features "$set" -- -D warnings
+    lint_of() { cargo clippy --locked "$@" --all-targets -- -D warnings; }
+    lint_of -p aio -p executor -p guest -p linux-aio-capi -p smallest
+    export CARGO_PROFILE_DEV_PANIC=unwind
+    for set in "${lint_sets[@]}"; do
+        lint_of -p linux-aio --features "$set"
     done
-    # The tool is linked without std, so the workspace has no build of all
-    # features at once.
-    cargo clippy --locked --workspace --exclude tokio-reactor --all-targets -- -D warnings
-    cargo clippy --locked -p tokio-reactor --all-targets -- -D warnings
-    cargo clippy --locked -p benches --all-targets --features std -- -D warnings
+    lint_of -p capi-install -p model -p numbers -p qemu
+    # Each with the library's features that are its own.
+    lint_of -p tokio-reactor
+    lint_of -p benches --features std
 }
 
 documentation() {
@@ -28,15 +32,13 @@ package() {
 
 # And passes its own tests there, away from this workspace.
 package_tests() {
-    local away archive set sets=("${feature_sets[@]}")
+    local away archive set
     archive=$(ls -t "$target"/package/linux-aio-*.crate | head -n 1)
     away=$(mktemp -d)
     # shellcheck disable=SC2064 # the name of now
     trap "rm -rf '$away'" EXIT
     tar -xf "$archive" -C "$away" --strip-components=1
-    # The first and the last, which is all.
-    $all || sets=("${feature_sets[0]}" "${feature_sets[-1]}")
-    for set in "${sets[@]}"; do
+    for set in "${package_sets[@]}"; do
         CARGO_TARGET_DIR=$target/package-tests cargo test --manifest-path "$away/Cargo.toml" --features "$set"
     done
 }

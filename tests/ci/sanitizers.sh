@@ -6,18 +6,23 @@
 # kernel gives its address to another thread in between.)
 sanitized=(context drained queue reactor ring scope user_code)
 
-# sanitizer NAME: those tests, with every crate instrumented, the standard library
-# included: its locks order threads, and its writes initialise memory.
+# sanitizer NAME: those tests, instrumented. For the thread and the memory
+# sanitizer every crate is, the standard library included: its locks order threads,
+# and its writes initialise memory. The address sanitizer has the allocator and
+# what copies memory in its own hands.
 #
 # None of them sees what the kernel does, which comes by a bare trap. It reads and
 # writes only memory that is initialised before (a ring is mapped, and so zero),
 # so the memory sanitizer has nothing to report of that.
 sanitizer() {
+    local std=()
     use_library || return
-    export CARGO_TARGET_DIR=$target/sanitizers
-    export CARGO_PROFILE_DEV_PANIC=unwind CARGO_PROFILE_DEV_OPT_LEVEL=1
+    [ "$1" = address ] || std=(-Zbuild-std=std,panic_unwind,test)
+    export CARGO_TARGET_DIR=$target/sanitizers/$1 CARGO_PROFILE_DEV_PANIC=unwind
     # Queues and futures are leaked on purpose.
     export ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS=-Zsanitizer=$1
-    cargo test --locked --no-fail-fast --target "$host" -Zbuild-std=std,panic_unwind,test \
+    # A target, so that build scripts are built without all that.
+    cargo test --locked --no-fail-fast --target "$host" "${std[@]}" \
+        --config profile.dev.package.linux-aio.opt-level=1 \
         -p linux-aio --features std "${sanitized[@]/#/--test=}"
 }

@@ -7,7 +7,7 @@
 # group JUDGE ARGUMENT...: the group of a judge with its arguments.
 group() {
     case $1 in
-    user | native) echo "$2" ;;
+    user | native) echo "${@: -1}" ;;
     kernel) echo "$3" ;;
     headers | safe | unit) echo native ;;
     stress | reenter) echo random ;;
@@ -74,12 +74,13 @@ model() {
     PROPTEST_MAX_SHRINK_ITERS=0 limited cargo test --locked --quiet -p model --test "$@"
 }
 
-# user TARGET: the conformance program under QEMU's user mode.
+# user [--quick] TARGET: the conformance program under QEMU's user mode; quickly,
+# unless it is about values that live in registers.
 user() {
     "$tool" user "$@"
 }
 
-# native TARGET: the conformance program on this machine's kernel.
+# native [--quick] TARGET: the conformance program on this machine's kernel.
 native() {
     "$tool" native "$@"
 }
