@@ -67,8 +67,13 @@ fn package(
         .env("CARGO_TERM_COLOR", "never")
         .env("RUSTC", &rust.compiler)
         // The first is cargo's own test hook: it names the sources without a
-        // change in the toolchain's folder.
-        .env("__CARGO_TESTS_ONLY_SRC_ROOT", &rust.library)
+        // change in the toolchain's folder. By this name they are outside of
+        // every workspace; within one, cargo would not take the `core` that was
+        // built for another (see `tests/mutants.d/run-group`).
+        .env(
+            "__CARGO_TESTS_ONLY_SRC_ROOT",
+            format!("/proc/self/root{}", rust.library.display()),
+        )
         .env("RUSTC_BOOTSTRAP", "1");
     if profile == "guest" {
         // `core` is most of a target's time, and a third of that optimises what is
