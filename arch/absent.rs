@@ -36,6 +36,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 0,
         mmap: 0,
         getpid: 0,
+        openat: 0,
+        close: 0,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

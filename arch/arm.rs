@@ -44,6 +44,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 397,
         mmap: 192,
         getpid: 20,
+        openat: 322,
+        close: 6,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

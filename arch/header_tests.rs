@@ -221,7 +221,7 @@ fn every() -> impl Iterator<Item = &'static Facts> {
     EVERY.iter().flat_map(|abis| abis.iter())
 }
 
-fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 14] {
+fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 16] {
     let Facts { aio, base, .. } = facts;
     [
         ("__NR_io_setup", aio.io_setup),
@@ -238,6 +238,8 @@ fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 14] {
         ("__NR_statx", Some(base.statx)),
         ("MMAP", Some(base.mmap)),
         ("__NR_getpid", Some(base.getpid)),
+        ("__NR_openat", Some(base.openat)),
+        ("__NR_close", Some(base.close)),
     ]
     .map(|(name, value)| (name, value.map(i64::from)))
 }

@@ -39,6 +39,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 379,
         mmap: 192,
         getpid: 20,
+        openat: 288,
+        close: 6,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

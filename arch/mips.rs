@@ -52,6 +52,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 4366,
         mmap: 4210,
         getpid: 4020,
+        openat: 4288,
+        close: 4006,
     },
     errnos: errno::TABLE,
     sigset_bytes: 16,

@@ -37,6 +37,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 5326,
         mmap: 5009,
         getpid: 5038,
+        openat: 5247,
+        close: 5003,
     },
     ..mips::FACTS
 };
@@ -60,6 +62,8 @@ const N32: Facts = Facts {
         statx: 6330,
         mmap: 6009,
         getpid: 6038,
+        openat: 6251,
+        close: 6003,
     },
     ..mips::FACTS
 };

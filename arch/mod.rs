@@ -203,6 +203,10 @@ pub(crate) struct BaseNumbers {
     pub(crate) mmap: u32,
     /// `getpid(2)`
     pub(crate) getpid: u32,
+    /// `openat(2)`: standard descriptors that an `rt` program was started without.
+    pub(crate) openat: u32,
+    /// `close(2)`
+    pub(crate) close: u32,
 }
 
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
@@ -226,6 +230,8 @@ const GENERIC_64: Facts = Facts {
         statx: 291,
         mmap: 222,
         getpid: 172,
+        openat: 56,
+        close: 57,
     },
     errnos: errno_generic::TABLE,
     sigset_bytes: 8,

@@ -47,6 +47,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 383,
         mmap: 192,
         getpid: 20,
+        openat: 286,
+        close: 6,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

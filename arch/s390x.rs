@@ -41,6 +41,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 379,
         mmap: 90,
         getpid: 20,
+        openat: 288,
+        close: 6,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

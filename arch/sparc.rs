@@ -48,6 +48,8 @@ pub(crate) const FACTS: Facts = Facts {
         statx: 360,
         mmap: 56,
         getpid: 20,
+        openat: 284,
+        close: 6,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,

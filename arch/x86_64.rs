@@ -51,6 +51,8 @@ const X86_64: Facts = Facts {
         statx: 332,
         mmap: 9,
         getpid: 39,
+        openat: 257,
+        close: 3,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -79,6 +81,8 @@ const X32: Facts = Facts {
         statx: X32_BIT + 332,
         mmap: X32_BIT + 9,
         getpid: X32_BIT + 39,
+        openat: X32_BIT + 257,
+        close: X32_BIT + 3,
     },
     ..X86_64
 };

@@ -14,12 +14,12 @@
 #[path = "support/skip.rs"]
 mod skip;
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// The profiles of the program: as `cargo build` and `cargo build --release`
@@ -207,6 +207,58 @@ fn arguments_environment_and_auxv_arrive() {
             assert_eq!(output.stderr, b"to standard error\n");
         },
     );
+}
+
+#[test]
+fn closed_standard_descriptors_are_dev_null() {
+    for closed in 0..8 {
+        each(
+            "null",
+            |command| {
+                // None of the test's own is /dev/null.
+                command.stdin(Stdio::piped());
+                let close = move || {
+                    for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
+                        // SAFETY: a descriptor of the child's, which is replaced
+                        // by the next program.
+                        unsafe { libc::close(fd) };
+                    }
+                    Ok(())
+                };
+                // SAFETY: the closure only makes system calls.
+                unsafe { command.pre_exec(close) };
+            },
+            |output| assert_eq!(output.status.code(), Some(closed)),
+        );
+    }
+}
+
+/// In a root directory without /dev, they are taken all the same.
+#[test]
+fn closed_standard_descriptors_are_taken_without_dev_null() {
+    // SAFETY: no memory is passed.
+    if unsafe { libc::geteuid() } != 0 {
+        skip::skip("only root may change the root directory");
+        return;
+    }
+    for program in programs() {
+        let directory = program.parent().unwrap().as_os_str().as_bytes().to_vec();
+        let directory = CString::new(directory).unwrap();
+        let mut command = Command::new(Path::new("/").join(program.file_name().unwrap()));
+        let enter = move || {
+            // SAFETY: the path ends in a zero byte; the rest passes no memory.
+            unsafe {
+                assert_eq!(libc::chroot(directory.as_ptr()), 0);
+                libc::close(0);
+                libc::close(2);
+            }
+            Ok(())
+        };
+        // SAFETY: the closure only makes system calls.
+        unsafe { command.pre_exec(enter) };
+        let status = command.arg("next").status().unwrap();
+        assert_eq!(status.code(), Some(3), "{}", program.display());
+    }
 }
 
 #[test]

@@ -52,7 +52,10 @@
 //! (`cfg(test)`) all of them are empty, as the standard library has its own.
 //!
 //! There is no allocator, no thread-local storage and no signal handler, and
-//! nothing runs before or after `main`.
+//! nothing runs after `main`. Before it, `/dev/null` is opened as every one of the
+//! descriptors 0, 1 and 2 that the program was started without, so that no file of
+//! its own gets what is written to standard error (openat(2) and close(2), which a
+//! sandbox has to allow).
 
 use core::fmt;
 
@@ -63,6 +66,7 @@ use crate::arch::{FACTS, trap};
 pub mod mem;
 mod panic;
 mod process;
+mod stdio;
 
 pub use panic::panicked;
 pub use process::{Auxv, Process, Strings};
@@ -134,6 +138,7 @@ impl fmt::Write for Stderr {
 /// `stack` is the stack pointer that the kernel gave the process.
 #[doc(hidden)]
 pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
+    stdio::reserve();
     // SAFETY: the caller's promise; the library gives nobody a way to write
     // there, and the stack grows downwards from it.
     exit(main(unsafe { Process::from_stack(stack) }))

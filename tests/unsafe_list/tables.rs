@@ -114,6 +114,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/rt/mem.rs", "src/rt/mem.rs, tests/rt.rs"),
     ("src/rt/mod.rs", "tests/rt.rs"),
     ("src/rt/process.rs", "src/rt/process.rs, tests/rt.rs"),
+    ("src/rt/stdio.rs", "tests/rt.rs"),
     ("src/scope/mod.rs", "tests/scope.rs"),
     (
         "src/scope/pending.rs",
