@@ -6,6 +6,8 @@
 
 use core::fmt::{self, Write};
 
+use crate::path::is_bidirectional;
+
 /// Writes values, and the commas between them.
 pub(crate) struct Json<'a, W: Write> {
     out: &'a mut W,
@@ -77,7 +79,9 @@ impl<'a, W: Write> Json<'a, W> {
                 match character {
                     '"' => self.out.write_str("\\\"")?,
                     '\\' => self.out.write_str("\\\\")?,
-                    '\0'..='\x1f' => write!(self.out, "\\u{:04x}", character as u32)?,
+                    _ if character.is_control() || is_bidirectional(character) => {
+                        write!(self.out, "\\u{:04x}", character as u32)?;
+                    }
                     _ => self.out.write_char(character)?,
                 }
             }

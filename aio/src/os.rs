@@ -7,18 +7,20 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use linux_aio::Errno;
-use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
+use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall5, syscall6};
 use linux_raw_sys::general as k;
 
 pub(crate) use linux_aio::rt::write_all;
 pub(crate) use linux_raw_sys::general::{
     O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
-    statx as Stat,
+    O_TMPFILE, O_TRUNC, O_WRONLY, statx as Stat,
 };
 pub(crate) use linux_raw_sys::system::new_utsname as Names;
 
+mod names;
 mod process;
 
+pub(crate) use names::*;
 pub(crate) use process::*;
 
 pub(crate) const STDOUT: i32 = 1;
@@ -59,25 +61,6 @@ impl Drop for File {
     }
 }
 
-pub(crate) fn open(at: At, path: &CStr, flags: u32, mode: u32) -> Result<File> {
-    // Without O_LARGEFILE a 32-bit program is refused files over 2 GiB.
-    let flags = flags | k::O_CLOEXEC | k::O_LARGEFILE;
-    // SAFETY: `path` ends in a zero byte and lives through the call.
-    File::from_result(unsafe {
-        syscall4(
-            k::__NR_openat as usize,
-            at.0 as usize,
-            path.as_ptr().expose_provenance(),
-            flags as usize,
-            mode as usize,
-        )
-    })
-}
-
-pub(crate) fn stat(at: At, path: &CStr) -> Result<Stat> {
-    statx(at, path, k::STATX_BASIC_STATS, 0)
-}
-
 /// Of an open file, with the alignment that O_DIRECT wants of it.
 pub(crate) fn stat_file(file: &File) -> Result<Stat> {
     let mask = k::STATX_BASIC_STATS | k::STATX_DIOALIGN;
@@ -103,69 +86,26 @@ fn statx(at: At, path: &CStr, mask: u32, flags: u32) -> Result<Stat> {
     Ok(unsafe { stat.assume_init() })
 }
 
-/// Whether the caller may write the file of that name.
-pub(crate) fn may_write(at: At, path: &CStr) -> Result<()> {
-    const W_OK: usize = 2;
-    // SAFETY: `path` ends in a zero byte and lives through the call.
-    Errno::check(unsafe {
-        syscall3(
-            k::__NR_faccessat as usize,
-            at.0 as usize,
-            path.as_ptr().expose_provenance(),
-            W_OK,
-        )
-    })
-    .map(drop)
-}
-
-/// What the symbolic link says; not ended by a zero byte.
-pub(crate) fn read_link<'a>(at: At, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
-    // SAFETY: the kernel writes at most the buffer's length into it.
-    let length = Errno::check(unsafe {
-        syscall4(
-            k::__NR_readlinkat as usize,
-            at.0 as usize,
-            path.as_ptr().expose_provenance(),
-            buffer.as_mut_ptr().expose_provenance(),
-            buffer.len(),
-        )
-    })?;
-    Ok(&buffer[..length])
-}
-
-pub(crate) fn rename(at: At, from: &CStr, to: &CStr) -> Result<()> {
-    // renameat2 is the one rename that every architecture has.
-    // SAFETY: both names end in a zero byte and live through the call.
-    Errno::check(unsafe {
-        syscall5(
-            k::__NR_renameat2 as usize,
-            at.0 as usize,
-            from.as_ptr().expose_provenance(),
-            at.0 as usize,
-            to.as_ptr().expose_provenance(),
-            0,
-        )
-    })
-    .map(drop)
-}
-
-pub(crate) fn unlink(at: At, path: &CStr) -> Result<()> {
-    // SAFETY: `path` ends in a zero byte and lives through the call.
-    Errno::check(unsafe {
-        syscall3(
-            k::__NR_unlinkat as usize,
-            at.0 as usize,
-            path.as_ptr().expose_provenance(),
-            0,
-        )
-    })
-    .map(drop)
-}
-
 pub(crate) fn fchmod(file: &File, mode: u32) -> Result<()> {
     // SAFETY: no memory is passed.
     Errno::check(unsafe { syscall2(k::__NR_fchmod as usize, file.0 as usize, mode as usize) })
         .map(drop)
+}
+
+/// Gives the file to this user and group.
+pub(crate) fn fchown(file: &File, user: u32, group: u32) -> Result<()> {
+    // SAFETY: the empty name ends in a zero byte.
+    Errno::check(unsafe {
+        syscall5(
+            k::__NR_fchownat as usize,
+            file.0 as usize,
+            c"".as_ptr().expose_provenance(),
+            user as usize,
+            group as usize,
+            k::AT_EMPTY_PATH as usize,
+        )
+    })
+    .map(drop)
 }
 
 pub(crate) fn fsync(file: &File) -> Result<()> {

@@ -78,15 +78,22 @@ impl Path {
     }
 }
 
+/// Whether a character changes the direction in which others are shown, so that a
+/// text reads as another.
+pub(crate) fn is_bidirectional(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}')
+}
+
 /// Bytes that somebody else chose, shown on one line: no control character
-/// reaches the terminal.
+/// reaches the terminal, and none that changes the direction of writing.
 pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
-                let control = character.is_control();
+                let control = character.is_control() || is_bidirectional(character);
                 f.write_char(if control { '?' } else { character })?;
             }
             if !chunk.invalid().is_empty() {

@@ -25,7 +25,7 @@ fn names_that_cannot_be_copied() {
     let before = names(directory.path());
 
     let no_offsets = "not a regular file or block device: it has no offsets to copy by";
-    let replaced = "not a regular file, and a copy would replace it";
+    let replaced = "neither a regular file nor a block device";
     let long = "n".repeat(256);
     for (source, target, about, why) in [
         (
@@ -198,16 +198,30 @@ fn files_that_are_not_ours() {
 }
 
 /// The signals that end a copy.
-const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+const ENDING: [i32; 10] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGPIPE,
+    libc::SIGXCPU,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+];
 
 /// Starts a copy that takes long enough to be disturbed, and waits until it
 /// writes.
-fn start_slowly(directory: &Path) -> Running {
+fn start_slowly(directory: &Path, unnamed: bool) -> Running {
     let file = fs::File::create(directory.join("a")).unwrap();
     file.set_len(1 << 40).unwrap();
     fs::write(directory.join("b"), "old").unwrap();
     let flags = ["--block", "512", "--depth", "1"];
     let mut command = copy(&flags, &directory.join("a"), &directory.join("b"));
+    if !unnamed {
+        without_unnamed(&mut command);
+    }
     command.stderr(std::process::Stdio::piped());
     // SAFETY: system calls between fork and exec, and no allocation.
     unsafe {
@@ -220,12 +234,7 @@ fn start_slowly(directory: &Path) -> Running {
         });
     }
     let child = Running(command.spawn().unwrap());
-    let draft = directory.join(format!(".b.aio-{}", child.id()));
-    wait_until(|| fs::metadata(&draft).is_ok_and(|draft| draft.len() > 0));
-    assert_eq!(
-        fs::metadata(&draft).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    wait_until(|| draft_of(child.id()).is_some_and(|draft| draft.len() > 0));
     child
 }
 
@@ -256,20 +265,26 @@ impl Drop for Running {
 
 #[test]
 fn a_signal_leaves_nothing_behind() {
-    for signal in ENDING {
-        let directory = directory();
-        let child = start_slowly(directory.path());
-        // SAFETY: the child is ours and not waited for yet.
-        assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
-        let (status, said) = child.end();
-        assert_eq!(status.signal(), Some(signal), "{status:?}");
-        assert_eq!(said, "");
-        assert_eq!(names(directory.path()), ["a", "b"]);
-        assert_eq!(
-            fs::read_to_string(directory.path().join("b")).unwrap(),
-            "old"
-        );
+    for (signal, unnamed) in ENDING.into_iter().flat_map(|s| [(s, true), (s, false)]) {
+        ends_by(signal, unnamed);
     }
+    // Where the file system has files without a name, not even this one does.
+    ends_by(libc::SIGKILL, true);
+}
+
+fn ends_by(signal: i32, unnamed: bool) {
+    let directory = directory();
+    let child = start_slowly(directory.path(), unnamed);
+    let drafts = names(directory.path()).len() - 2;
+    assert_eq!(drafts, usize::from(!unnamed));
+    // SAFETY: the child is ours and not waited for yet.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+    let (status, said) = child.end();
+    assert_eq!(status.signal(), Some(signal), "{status:?}");
+    assert_eq!(said, "");
+    assert_eq!(names(directory.path()), ["a", "b"]);
+    let target = directory.path().join("b");
+    assert_eq!(fs::read_to_string(target).unwrap(), "old");
 }
 
 #[test]
@@ -286,7 +301,7 @@ fn an_ignored_signal_is_ignored() {
         });
     }
     let child = command.spawn().unwrap();
-    wait_until(|| names(directory.path()).len() == 2);
+    wait_until(|| draft_of(child.id()).is_some());
     // SAFETY: the child is ours and not waited for yet.
     unsafe { libc::kill(child.id() as i32, libc::SIGHUP) };
     assert!(child.wait_with_output().unwrap().status.success());
@@ -296,7 +311,7 @@ fn an_ignored_signal_is_ignored() {
 #[test]
 fn a_source_that_shrinks_is_no_success() {
     let directory = directory();
-    let child = start_slowly(directory.path());
+    let child = start_slowly(directory.path(), true);
     let source = directory.path().join("a");
     let file = fs::OpenOptions::new().write(true).open(&source).unwrap();
     file.set_len(0).unwrap();

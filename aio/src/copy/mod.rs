@@ -1,11 +1,13 @@
 //! `aio copy`: a file through AIO, reads and writes in flight together.
 //!
 //! The order is what keeps both files whole: everything that can be refused is
-//! refused before anything is written; the data goes into a file beside the
-//! target (`target.rs`), block by block (`pipeline.rs`); only when the disk
-//! has it all does that file take the target's name.
+//! refused before anything is written (`target.rs`); the data goes into a draft
+//! (`output.rs`), block by block (`pipeline.rs`); only when the disk has it all
+//! does that take the target's name. Names are looked at once; after that, files
+//! and directories that are held stand for them.
 
 mod direct;
+mod output;
 mod pipeline;
 mod progress;
 mod signals;
@@ -16,7 +18,7 @@ use core::fmt;
 
 use linux_aio::opcode::FSync;
 use linux_aio::{Context, Errno, Event};
-use linux_raw_sys::general::{S_IFBLK, S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID};
+use linux_raw_sys::general::{S_IFBLK, S_IFDIR, S_IFMT, S_IFREG};
 
 use crate::args::{self, Bytes, Done, Grammar};
 use crate::os::{self, CWD, File, Stat};
@@ -25,6 +27,7 @@ use crate::print::{Text, complain};
 use crate::why::Why;
 
 use direct::{allocate, go_direct, say_refused};
+use output::Output;
 use pipeline::{Pipeline, Side, Stop};
 use progress::Progress;
 use signals::Signals;
@@ -39,10 +42,22 @@ Copy a file through AIO, with reads and writes in flight together.
 Usage: aio copy [--depth N] [--block BYTES] [--direct] SRC DST
 
 SRC is a regular file or a block device. If DST is a directory, the copy gets
-SRC's name in it. The data is written to a file beside DST and takes its name
-at the end, after an fsync: DST is the old file or the whole new one, never
-half of it. The permission bits are kept (set-user-ID and set-group-ID where
-the owner stays the same). On a terminal, progress is shown.
+SRC's name in it. The data goes into a file that has no name yet, which takes
+DST's at the end, after an fsync: DST is the old file or the whole new one,
+never half of it, however the copy ends. (Where the file system has no such
+files, it is .DST.aio-XXXXXXXXXXXXX until then.) On a terminal, progress is
+shown.
+
+A new file gets SRC's permissions without those of the umask, and never
+set-user-ID or set-group-ID. An old one keeps its owner, group and permissions.
+What replacing it would lose or is not allowed is written as it is, as cp does,
+and an end in the middle leaves part of it: a file with other names, access
+lists or attributes; one that is mounted on, or in a directory that may not be
+written; a block device; an open file by way of /proc/self/fd or /dev/stdout.
+A symbolic link to nothing is refused.
+
+INT, TERM and other signals end it at once. What the kernel does not interrupt
+it cannot: a disk or a network file system that does not answer.
 
 Flags:
       --depth N      blocks in flight at a time (16)
@@ -121,10 +136,12 @@ impl From<&'static str> for What {
 
 pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Done> {
     let options = parse(arguments)?;
-    let signals = Signals::hold();
-    let result = copy(&options, &signals);
-    Ok(match result {
-        Ok(()) => 0,
+    let mut signals = Signals::new();
+    Ok(match copy(&options, &mut signals) {
+        Ok(()) => {
+            signals.keep();
+            0
+        }
         Err(failure) => {
             if !matches!(failure.what, What::Signal) {
                 complain(format_args!("copy: {failure}"));
@@ -183,7 +200,7 @@ fn parse(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<Options, Done> {
     }
 }
 
-fn copy(options: &Options, signals: &Signals) -> Result<(), Failure<'static>> {
+fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>> {
     let (source, stat) = open_source(options.source).about(options.source)?;
     let size = if kind(&stat) == S_IFBLK {
         os::device_size(&source).about(options.source)?
@@ -199,19 +216,19 @@ fn copy(options: &Options, signals: &Signals) -> Result<(), Failure<'static>> {
         what: What::Context(errno, depth),
     })?;
 
-    let draft = target.draft(options.target)?;
+    let output = Output::open(target, &stat, signals).about(options.target)?;
     let (mut align, mut allocated) = (None, false);
     if options.direct {
         let real;
-        (align, real) = go_direct(options, &source, &stat, &draft.file).about(options.target)?;
-        allocated = real && allocate(&draft.file, size).about(options.target)?;
+        (align, real) = go_direct(options, &source, &stat, &output.file).about(options.target)?;
+        allocated = real && allocate(&output.file, size).about(options.target)?;
     }
 
     let mut progress = Progress::new(size);
     let mut pipeline = Pipeline::new(
         &mut context,
         &source,
-        &draft.file,
+        &output.file,
         depth as usize,
         options.block.next_multiple_of(align.unwrap_or(1)),
         size,
@@ -229,7 +246,7 @@ fn copy(options: &Options, signals: &Signals) -> Result<(), Failure<'static>> {
         if align.is_some() {
             // What is left is not aligned.
             os::set_direct(&source, false).map_err(|errno| Stop::At(Side::Source, errno))?;
-            os::set_direct(&draft.file, false).map_err(|errno| Stop::At(Side::Target, errno))?;
+            os::set_direct(&output.file, false).map_err(|errno| Stop::At(Side::Target, errno))?;
         }
         let end = pipeline.buffered(from)?;
         // An early end may be how the file is (those of /sys tell a whole page
@@ -241,13 +258,15 @@ fn copy(options: &Options, signals: &Signals) -> Result<(), Failure<'static>> {
     });
     moved.map_err(|stop| stop.explain(options))?;
 
-    os::fchmod(&draft.file, draft.mode(&stat)).about(options.target)?;
-    sync(&mut context, &draft.file).about(options.target)?;
-    // The last moment to go back.
-    if signals.arrived() {
-        return Err(Stop::Signal.explain(options));
+    sync(&mut context, &output.file).about(options.target)?;
+    if output.is_draft() {
+        signals.hold();
+        // The last moment to go back.
+        if signals.arrived() {
+            return Err(Stop::Signal.explain(options));
+        }
     }
-    draft.publish().about(options.target)?;
+    output.publish().about(options.target)?;
     progress.end();
     Ok(())
 }
@@ -263,14 +282,21 @@ fn kind(stat: &Stat) -> u32 {
 
 fn open_source(name: &[u8]) -> Result<(File, Stat), What> {
     let path = Path::new(name)?;
-    // A named pipe must not make us wait for its writer, nor a terminal become
-    // ours.
-    let flags = os::O_RDONLY | os::O_NONBLOCK | os::O_NOCTTY;
-    // Looked at first: opening a tape rewinds it.
-    check_source(&os::stat(CWD, path.as_c())?)?;
-    let file = os::open(CWD, path.as_c(), flags, 0)?;
+    // Looked at before it is opened: opening a tape rewinds it, a named pipe waits
+    // for its writer.
+    let held = os::open(CWD, path.as_c(), os::O_PATH, 0)?;
+    let looked_at = os::stat_file(&held)?;
+    check_source(&looked_at)?;
+    let flags = os::O_RDONLY | os::O_NOCTTY;
+    let file = match os::open_held(&held, flags) {
+        // Without /proc, by its name once more.
+        Err(Errno::NOENT) => os::open(CWD, path.as_c(), flags | os::O_NONBLOCK, 0)?,
+        other => other?,
+    };
     let stat = os::stat_file(&file)?;
-    check_source(&stat)?;
+    if !is_same(&stat, &looked_at) {
+        return Err(What::Text("became another file while it was opened"));
+    }
     Ok((file, stat))
 }
 
@@ -282,6 +308,11 @@ fn check_source(stat: &Stat) -> Result<(), What> {
             "not a regular file or block device: it has no offsets to copy by",
         )),
     }
+}
+
+fn is_same(a: &Stat, b: &Stat) -> bool {
+    let identity = |stat: &Stat| (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+    identity(a) == identity(b)
 }
 
 /// No more slots than the file has blocks, and one to find its end.
@@ -337,17 +368,4 @@ impl Stop {
         };
         Failure { name, what }
     }
-}
-
-/// The mode bits for the copy: setting them for another owner than the
-/// source's would give rights away.
-fn mode_for(source: &Stat, copy: &Stat) -> u32 {
-    let mut mode = u32::from(source.stx_mode) & 0o7777;
-    if source.stx_uid != copy.stx_uid {
-        mode &= !S_ISUID;
-    }
-    if source.stx_gid != copy.stx_gid {
-        mode &= !S_ISGID;
-    }
-    mode
 }

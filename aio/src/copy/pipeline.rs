@@ -321,7 +321,7 @@ impl<'a> Pipeline<'a> {
                         slot.step = Step::Read;
                     }
                 }
-                Err(Errno::INTR | Errno::AGAIN) => slot.step = Step::Read,
+                Err(Errno::INTR) => slot.step = Step::Read,
                 Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP)) if direct => {
                     self.give_up_direct(index, Side::Source, errno);
                 }
@@ -347,7 +347,7 @@ impl<'a> Pipeline<'a> {
                         Step::Write
                     };
                 }
-                Err(Errno::INTR | Errno::AGAIN) => slot.step = Step::Write,
+                Err(Errno::INTR) => slot.step = Step::Write,
                 Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP)) if direct => {
                     self.give_up_direct(index, Side::Target, errno);
                 }

@@ -1,44 +1,74 @@
-//! Signals that ask the process to end, held back while a half-written file
+//! Signals that end the process, held back while a half-written file with a name
 //! lies about.
 //!
 //! They are blocked, not handled: the loop looks whether one has arrived,
 //! cleans up, and lets it through, so that the process dies by it as the
-//! sender expects.
+//! sender expects. Where nothing would be left behind they are not held at all.
 
 use linux_aio::SigSet;
-use linux_raw_sys::general::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
+use linux_raw_sys::general as k;
 
 use crate::os::{self, Mask};
 
-const ENDING: [u32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+/// Those that do not end a process, or that tell of an error in the program.
+const OTHERS: [u32; 16] = [
+    k::SIGABRT,
+    k::SIGBUS,
+    k::SIGCHLD,
+    k::SIGCONT,
+    k::SIGFPE,
+    k::SIGILL,
+    k::SIGKILL,
+    k::SIGSEGV,
+    k::SIGSTOP,
+    k::SIGSYS,
+    k::SIGTRAP,
+    k::SIGTSTP,
+    k::SIGTTIN,
+    k::SIGTTOU,
+    k::SIGURG,
+    k::SIGWINCH,
+];
 
-/// Ending signals are held back while this lives.
+/// Ending signals are let through when this is dropped.
 pub(super) struct Signals {
     held: SigSet,
 }
 
 impl Signals {
-    pub(super) fn hold() -> Signals {
-        let mut held = SigSet::empty();
-        for signal in ENDING {
-            // Under nohup it shall stay without effect; blocked, it would
-            // show up as arrived.
-            if !os::is_ignored(signal) {
-                held = held.with(signal);
-            }
+    /// Holds none but SIGXFSZ: a write beyond `ulimit -f` shall fail with EFBIG
+    /// and not kill.
+    pub(super) fn new() -> Signals {
+        os::mask_signals(Mask::Block, &SigSet::empty().with(k::SIGXFSZ));
+        Signals {
+            held: SigSet::empty(),
         }
-        // A write beyond `ulimit -f` shall fail with EFBIG and not kill; this
-        // one is never let through.
-        os::mask_signals(Mask::Block, &held.with(SIGXFSZ));
-        Signals { held }
     }
 
-    /// Whether one waits to end the process.
+    /// Holds back all that end a process.
+    pub(super) fn hold(&mut self) {
+        for signal in 1..=(SigSet::BYTES * 8) as u32 {
+            // What is ignored, as under nohup, shall stay without effect; blocked,
+            // it would show up as arrived.
+            let ends = !OTHERS.contains(&signal) && signal != k::SIGXFSZ;
+            if ends && !os::is_ignored(signal) {
+                self.held = self.held.with(signal);
+            }
+        }
+        os::mask_signals(Mask::Block, &self.held);
+    }
+
+    /// Whether one of those that are held waits to end the process.
     pub(super) fn arrived(&self) -> bool {
         let pending = os::pending_signals();
-        ENDING
-            .into_iter()
-            .any(|signal| self.held.contains(signal) && pending.contains(signal))
+        let mut signals = 1..=(SigSet::BYTES * 8) as u32;
+        signals.any(|signal| self.held.contains(signal) && pending.contains(signal))
+    }
+
+    /// Holds them for good: what was to be done is done, and the process is about
+    /// to end with its own status.
+    pub(super) fn keep(self) {
+        core::mem::forget(self);
     }
 }
 

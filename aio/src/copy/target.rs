@@ -1,192 +1,187 @@
-//! The target's name, and the draft that takes it when all is well.
+//! Where the copy shall be: found once, and held from then on. Whoever changes
+//! names or links afterwards changes nothing of it.
 
 use linux_aio::Errno;
-use linux_raw_sys::general::{S_IFDIR, S_IFREG};
+use linux_raw_sys::general::{
+    S_IFBLK, S_IFDIR, S_IFLNK, S_IFREG, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE,
+    STATX_ATTR_MOUNT_ROOT,
+};
 
-use super::{About, Failure, Options, What, kind, mode_for};
-use crate::args::Bytes;
-use crate::os::{self, CWD, File, Stat};
+use super::{About, Failure, Options, What, is_same, kind};
+use crate::os::{self, At, CWD, File, Follow, Stat};
 use crate::path::Path;
-
-/// The longest file name that file systems take.
-const MOST_NAME: usize = 255;
-/// What a draft's name needs beyond the target's: `.`, `.aio-`, the process id
-/// and a digit.
-const MARKS: usize = 1 + 5 + 10 + 2;
 
 /// Where the copy shall be.
 pub(super) struct Target {
-    /// The directory, held open: it may be renamed meanwhile.
-    directory: File,
-    /// Whether it could be opened for more than finding names in it.
-    syncable: bool,
-    /// The name in it.
-    name: Path,
+    /// What is there now.
+    pub(super) held: Option<Held>,
+    /// The name that the copy takes when it is whole. Without one, what is there is
+    /// written as it is: a block device, or a file of which more would be lost than
+    /// what is in it.
+    pub(super) name: Option<Name>,
+}
+
+/// A name in a directory that is held: that may be renamed meanwhile.
+pub(super) struct Name {
+    pub(super) directory: File,
+    pub(super) name: Path,
+}
+
+/// A file that is not open for anything.
+pub(super) struct Held {
+    pub(super) file: File,
+    pub(super) stat: Stat,
+    /// The way to it led through names alone, not from `/proc` to an open file.
+    by_name: bool,
 }
 
 impl Target {
-    /// Finds the name, and refuses what must not be replaced. Nothing is
-    /// changed.
+    /// Finds it, and refuses what must not be written. Nothing is changed.
     pub(super) fn find(options: &Options, source: &Stat) -> Result<Target, Failure<'static>> {
         find(options, source).about(options.target)
-    }
-
-    /// Creates the draft beside the target. It belongs to the user alone until
-    /// it is whole.
-    pub(super) fn draft(self, shown: Bytes) -> Result<Draft, Failure<'static>> {
-        self.create().about(shown)
-    }
-
-    fn create(self) -> Result<Draft, Errno> {
-        for attempt in 0_u8..10 {
-            let target = self.name.as_bytes();
-            let mut name = Path::new(b".")?;
-            name.push(&target[..target.len().min(MOST_NAME - MARKS)])?;
-            name.push(b".aio-")?;
-            name.push_number(os::process_id())?;
-            if attempt > 0 {
-                name.push(&[b'-', b'0' + attempt])?;
-            }
-
-            let flags = os::O_RDWR | os::O_CREAT | os::O_EXCL;
-            match os::open(self.directory.at(), name.as_c(), flags, 0o600) {
-                Ok(file) => {
-                    return Ok(Draft {
-                        file,
-                        name,
-                        target: self,
-                        published: false,
-                    });
-                }
-                // Left by a process of the same id that was killed.
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Err(Errno::EXIST)
     }
 }
 
 fn find(options: &Options, source: &Stat) -> Result<Target, What> {
-    let mut path = Path::new(options.target)?;
+    let path = Path::new(options.target)?;
     if path.as_bytes().is_empty() {
         return Err(What::Errno(Errno::NOENT));
     }
-    let mut found = look(&path)?;
-    if found.as_ref().is_some_and(|stat| kind(stat) == S_IFDIR) {
-        path.join(Path::new(options.source)?.split().1)?;
-        found = look(&path)?;
-    }
-    if let Some(stat) = &found {
-        if is_same(stat, source) {
-            return Err(What::Text("the same file as SRC"));
+    match look(CWD, &path)? {
+        Some(found) if kind(&found.stat) == S_IFDIR => {
+            // In it, under the source's own name.
+            let name = Path::new(last_name(options.source))?;
+            let found_in = look(found.file.at(), &name)?;
+            at_name(found.file.at(), &name, found_in, source)
         }
-        match kind(stat) {
-            S_IFREG => {}
-            S_IFDIR => return Err(What::Errno(Errno::ISDIR)),
-            _ => {
-                return Err(What::Text(
-                    "not a regular file, and a copy would replace it",
-                ));
-            }
-        }
-        // A rename does not ask; the user who made it read-only did mean it.
-        os::may_write(CWD, path.as_c())?;
+        found => at_name(CWD, &path, found, source),
     }
-    let path = follow(path)?;
+}
+
+/// The last part of a path, without slashes after it.
+fn last_name(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/');
+    let path = &path[..end.map_or(0, |end| end + 1)];
+    let begin = path.iter().rposition(|&byte| byte == b'/');
+    &path[begin.map_or(0, |slash| slash + 1)..]
+}
+
+/// The directory that a path names a file in, and the name.
+fn parent(at: At, path: &Path) -> Result<Name, Errno> {
     let (directory, name) = path.split();
     if name.is_empty() {
-        return Err(What::Errno(Errno::NOTDIR));
+        return Err(Errno::NOTDIR);
     }
+    let flags = os::O_PATH | os::O_DIRECTORY;
+    let directory = os::open(at, Path::new(directory)?.as_c(), flags, 0)?;
     let name = Path::new(name)?;
-    let directory = Path::new(directory)?;
-    let open = |access| os::open(CWD, directory.as_c(), access | os::O_DIRECTORY, 0);
-    let (directory, syncable) = match open(os::O_RDONLY) {
-        Ok(directory) => (directory, true),
-        // Files may be made in a directory whose names may not be read.
-        Err(Errno::ACCES) => (open(os::O_PATH)?, false),
-        Err(errno) => return Err(What::Errno(errno)),
+    Ok(Name { directory, name })
+}
+
+/// What becomes of what was found under a name.
+fn at_name(at: At, path: &Path, found: Option<Held>, source: &Stat) -> Result<Target, What> {
+    let Some(held) = found else {
+        return Ok(Target {
+            held: None,
+            name: Some(parent(at, path)?),
+        });
     };
+    let in_place = |held| Target {
+        held: Some(held),
+        name: None,
+    };
+    let stat = &held.stat;
+    if is_same(stat, source) {
+        return Err(What::Text("the same file as SRC"));
+    }
+    match kind(stat) {
+        S_IFREG => {}
+        S_IFBLK => return Ok(in_place(held)),
+        S_IFDIR => return Err(What::Errno(Errno::ISDIR)),
+        _ => return Err(What::Text("neither a regular file nor a block device")),
+    }
+    // A rename would not ask; the user who made it read-only did mean it.
+    os::may_write(&held.file)?;
+    let attribute = |bit: u32| stat.stx_attributes & u64::from(bit) != 0;
+    if attribute(STATX_ATTR_IMMUTABLE) || attribute(STATX_ATTR_APPEND) {
+        return Err(What::Errno(Errno::PERM));
+    }
+    // Other names of it, a mount on it, access lists and the like stay.
+    let alone = held.by_name && stat.stx_nlink == 1 && !attribute(STATX_ATTR_MOUNT_ROOT);
+    if !alone || os::has_attributes(&held.file) {
+        return Ok(in_place(held));
+    }
+    let name = name_of(at, path, &held)?;
     Ok(Target {
-        directory,
-        syncable,
+        held: Some(held),
         name,
     })
 }
 
-fn look(path: &Path) -> Result<Option<Stat>, Errno> {
-    match os::stat(CWD, path.as_c()) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn is_same(a: &Stat, b: &Stat) -> bool {
-    let identity = |stat: &Stat| (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
-    identity(a) == identity(b)
-}
-
-/// Follows symbolic links to the name that the file itself has or shall have:
-/// a rename would replace the link instead.
-fn follow(mut path: Path) -> Result<Path, Errno> {
-    const MOST_LINKS: u32 = 40; // the kernel's own bound
-    for _ in 0..MOST_LINKS {
-        let mut buffer = [0; 4096];
-        let link = match os::read_link(CWD, path.as_c(), &mut buffer) {
-            Ok(link) => link,
-            // No link, or nothing there.
-            Err(Errno::INVAL | Errno::NOENT) => return Ok(path),
-            Err(errno) => return Err(errno),
-        };
-        path = if link.starts_with(b"/") {
-            Path::new(link)?
-        } else {
-            let mut next = Path::new(path.split().0)?;
-            next.join(link)?;
-            next
-        };
-    }
-    Err(Errno::LOOP)
-}
-
-/// The file beside the target. Dropped before it is published, it goes away.
-pub(super) struct Draft {
-    pub(super) file: File,
-    name: Path,
-    target: Target,
-    published: bool,
-}
-
-impl Draft {
-    /// The mode bits that the copy gets from its source.
-    pub(super) fn mode(&self, source: &Stat) -> u32 {
-        match os::stat_file(&self.file) {
-            Ok(copy) => mode_for(source, &copy),
-            Err(_) => u32::from(source.stx_mode) & 0o777,
-        }
-    }
-
-    /// Gives the draft the target's name, and makes the name last.
-    pub(super) fn publish(mut self) -> Result<(), Errno> {
-        let directory = &self.target.directory;
-        os::rename(directory.at(), self.name.as_c(), self.target.name.as_c())?;
-        self.published = true;
-        if self.target.syncable {
-            match os::fsync(&self.target.directory) {
-                // Not every file system can.
-                Err(Errno::INVAL | Errno::NOTTY | Errno::OPNOTSUPP) => {}
-                other => return other,
+/// Holds what is under a name, links followed.
+fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
+    let held = |file: File, by_name| {
+        let stat = os::stat_file(&file)?;
+        Ok(Some(Held {
+            file,
+            stat,
+            by_name,
+        }))
+    };
+    match os::hold(at, path.as_c(), Follow::Named) {
+        Ok(file) => held(file, true),
+        Err(Errno::NOENT) => absent(at, path),
+        Err(Errno::LOOP) => held(os::open(at, path.as_c(), os::O_PATH, 0)?, false),
+        Err(Errno::NOSYS) => match os::open(at, path.as_c(), os::O_PATH, 0) {
+            Ok(file) => {
+                // It cannot be asked about the way; a file that is there under
+                // this name needs none.
+                let own = os::stat_name(at, path.as_c())?;
+                let stat = os::stat_file(&file)?;
+                held(file, is_same(&own, &stat))
             }
-        }
-        Ok(())
+            Err(Errno::NOENT) => absent(at, path),
+            Err(errno) => Err(errno.into()),
+        },
+        Err(errno) => Err(errno.into()),
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.published {
-            let _ = os::unlink(self.target.directory.at(), self.name.as_c());
-        }
+/// Nothing is there, or a link to nothing: whoever made that would choose where
+/// the copy is.
+fn absent(at: At, path: &Path) -> Result<Option<Held>, What> {
+    match os::stat_name(at, path.as_c()) {
+        Err(Errno::NOENT) => Ok(None),
+        Ok(link) if kind(&link) == S_IFLNK => Err(What::Text(
+            "a symbolic link to nothing: not written through",
+        )),
+        Ok(_) => Err(What::Errno(Errno::EXIST)),
+        Err(errno) => Err(errno.into()),
     }
+}
+
+/// The name that the held file itself has; `None` if it has none that can be
+/// trusted.
+fn name_of(at: At, path: &Path, held: &Held) -> Result<Option<Name>, Errno> {
+    let is_it = |at: At, name: &Path| {
+        os::stat_name(at, name.as_c()).is_ok_and(|stat| is_same(&stat, &held.stat))
+    };
+    let name = if is_it(at, path) {
+        parent(at, path)?
+    } else {
+        // Through links: what the kernel calls it, which is free of them.
+        let mut buffer = [0; 4096];
+        let Ok(full) = os::read_link(CWD, os::proc_name(&held.file)?.as_c(), &mut buffer) else {
+            return Ok(None);
+        };
+        let full = Path::new(full)?;
+        let (directory, name) = full.split();
+        let (directory, name) = (Path::new(directory)?, Path::new(name)?);
+        match os::hold(CWD, directory.as_c(), Follow::None) {
+            Ok(directory) => Name { directory, name },
+            Err(_) => return Ok(None),
+        }
+    };
+    let still = is_it(name.directory.at(), &name.name);
+    Ok(still.then_some(name))
 }

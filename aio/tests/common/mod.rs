@@ -161,11 +161,60 @@ pub(crate) fn direct_works() -> bool {
     options.open(directory.path().join("a")).is_ok()
 }
 
+/// What the tool has of the file that it writes and that has no name yet.
+pub(crate) fn draft_of(child: u32) -> Option<std::fs::Metadata> {
+    let files = std::fs::read_dir(format!("/proc/{child}/fd")).ok()?;
+    let paths = files.filter_map(|entry| Some(entry.ok()?.path()));
+    let draft = paths.into_iter().find(|path| {
+        let link = std::fs::read_link(path).unwrap_or_default();
+        let link = link.to_string_lossy().into_owned();
+        link.ends_with("(deleted)") || link.contains("/.b.aio-")
+    })?;
+    std::fs::metadata(draft).ok()
+}
+
 /// Lets every AIO call of the command answer `errno`, by a seccomp filter.
 pub(crate) fn without_aio(command: &mut Command, errno: i32) -> &mut Command {
     // SAFETY: between fork and exec only system calls are made, and nothing
     // is allocated.
     unsafe { command.pre_exec(move || install_filter(errno)) }
+}
+
+/// Lets the command's file systems have no files without a name (O_TMPFILE), as
+/// those of a network.
+pub(crate) fn without_unnamed(command: &mut Command) -> &mut Command {
+    const OFFSET_OF_FLAGS: u32 = 16 + 2 * 8 + if cfg!(target_endian = "big") { 4 } else { 0 };
+    let flag = libc::O_TMPFILE as u32 & !(libc::O_DIRECTORY as u32);
+    let program = [
+        statement(LOAD, 0, 0, 0),
+        statement(EQUAL, 0, 3, libc::SYS_openat as u32),
+        statement(LOAD, 0, 0, OFFSET_OF_FLAGS),
+        statement(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, flag),
+        statement(
+            RETURN,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32,
+        ),
+        statement(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    // SAFETY: as in `without_aio`.
+    unsafe { command.pre_exec(move || install(&mut program.clone())) }
+}
+
+const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+
+/// A statement of a filter, with how many are passed over if its condition holds,
+/// and if not.
+fn statement(code: u32, jt: usize, jf: usize, k: u32) -> libc::sock_filter {
+    libc::sock_filter {
+        code: code as u16,
+        jt: jt as u8,
+        jf: jf as u8,
+        k,
+    }
 }
 
 fn install_filter(errno: i32) -> Result<()> {
@@ -178,24 +227,19 @@ fn install_filter(errno: i32) -> Result<()> {
         nr::IO_GETEVENTS,
         nr::IO_PGETEVENTS,
     ];
-    let statement = |code: u32, jt: usize, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt: jt as u8,
-        jf: 0,
-        k,
-    };
-    let allow = libc::SECCOMP_RET_ALLOW;
     let refuse = libc::SECCOMP_RET_ERRNO | errno as u32;
-    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    let answer = libc::BPF_RET | libc::BPF_K;
-    let mut program = [statement(answer, 0, allow); CALLS.len() + 3];
-    program[0] = statement(load, 0, 0); // the number
+    let allow = statement(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
+    let mut program = [allow; CALLS.len() + 3];
+    program[0] = statement(LOAD, 0, 0, 0); // the number
     for (place, call) in CALLS.into_iter().enumerate() {
         // Over the calls that follow and the `allow`.
-        program[1 + place] = statement(compare, CALLS.len() - place, call.unwrap_or(u32::MAX));
+        program[1 + place] = statement(EQUAL, CALLS.len() - place, 0, call.unwrap_or(u32::MAX));
     }
-    program[CALLS.len() + 2] = statement(answer, 0, refuse);
+    program[CALLS.len() + 2] = statement(RETURN, 0, 0, refuse);
+    install(&mut program)
+}
+
+fn install(program: &mut [libc::sock_filter]) -> Result<()> {
     let program = libc::sock_fprog {
         len: program.len() as u16,
         filter: program.as_mut_ptr(),

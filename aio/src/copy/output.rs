@@ -1,0 +1,232 @@
+//! What is written: a draft, which takes the target's name when all is well; or
+//! the target itself.
+
+use linux_aio::Errno;
+use linux_raw_sys::general::{S_ISVTX, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE};
+
+use super::signals::Signals;
+use super::target::{Held, Name, Target};
+use super::{What, is_same};
+use crate::os::{self, File, Rename, Stat};
+use crate::path::Path;
+
+/// The permissions of a file. Those to run as its owner or group are not copied,
+/// wherever they come from.
+const PERMISSIONS: u32 = 0o777;
+/// The longest file name that file systems take.
+const MOST_NAME: usize = 255;
+/// What a draft's name needs beyond the target's: `.`, `.aio-` and 13 letters.
+const MARKS: usize = 1 + 5 + 13;
+
+pub(super) struct Output {
+    pub(super) file: File,
+    draft: Option<Draft>,
+}
+
+/// A file that shall take a name. Dropped before it is published, it goes away.
+struct Draft {
+    target: Name,
+    /// What has that name, if the copy is to replace it.
+    old: Option<Stat>,
+    /// The draft's own name in the target's directory. Where the file system can,
+    /// it has none, and vanishes with the process however that ends.
+    own: Option<Path>,
+}
+
+impl Output {
+    /// Opens what is to be written. Ending signals are held back if something would
+    /// be left behind.
+    pub(super) fn open(
+        target: Target,
+        source: &Stat,
+        signals: &mut Signals,
+    ) -> Result<Output, Errno> {
+        match (target.name, target.held) {
+            (Some(name), None) => {
+                let permissions = u32::from(source.stx_mode) & PERMISSIONS;
+                create(name, permissions, None, signals)
+            }
+            (Some(name), Some(held)) => match replacing(name, &held, signals)? {
+                Some(output) => Ok(output),
+                None => in_place(&held),
+            },
+            (None, Some(held)) => in_place(&held),
+            (None, None) => Err(Errno::NOENT),
+        }
+    }
+
+    /// Whether an end in the middle leaves the target as it was.
+    pub(super) fn is_draft(&self) -> bool {
+        self.draft.is_some()
+    }
+
+    /// Gives the draft the target's name, and makes the name last.
+    pub(super) fn publish(mut self) -> Result<(), What> {
+        let Some(draft) = &mut self.draft else {
+            return Ok(());
+        };
+        match draft.old {
+            None => draft.take_free(&self.file)?,
+            Some(old) => draft.replace(&self.file, &old)?,
+        }
+        draft.own = None;
+        let flags = os::O_RDONLY | os::O_DIRECTORY;
+        // Files may be made in a directory that may not be read.
+        if let Ok(directory) = os::open(draft.target.directory.at(), c".", flags, 0) {
+            match os::fsync(&directory) {
+                // Not every file system can.
+                Err(Errno::INVAL | Errno::NOTTY | Errno::OPNOTSUPP) => {}
+                other => return Ok(other?),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn in_place(held: &Held) -> Result<Output, Errno> {
+    let flags = os::O_WRONLY | os::O_NOCTTY | os::O_TRUNC;
+    let file = os::open_held(&held.file, flags)?;
+    Ok(Output { file, draft: None })
+}
+
+/// A draft that has all that the old file had but its content; `None` where it
+/// cannot have it, or cannot take the old one's place.
+fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Output>, Errno> {
+    let (old, directory) = (&held.stat, os::stat_file(&name.directory)?);
+    let fixed = u64::from(STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
+    if directory.stx_attributes & fixed != 0 {
+        return Ok(None);
+    }
+    let output = match create(name, 0o600, Some(*old), signals) {
+        Ok(output) => output,
+        Err(Errno::ACCES | Errno::PERM | Errno::ROFS) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    let own = os::stat_file(&output.file)?;
+    let owners = [0, directory.stx_uid, old.stx_uid];
+    if u32::from(directory.stx_mode) & S_ISVTX != 0 && !owners.contains(&own.stx_uid) {
+        return Ok(None);
+    }
+    let other = (own.stx_uid, own.stx_gid) != (old.stx_uid, old.stx_gid);
+    if other && os::fchown(&output.file, old.stx_uid, old.stx_gid).is_err() {
+        return Ok(None);
+    }
+    let permissions = u32::from(old.stx_mode) & PERMISSIONS;
+    if os::fchmod(&output.file, permissions).is_err() {
+        return Ok(None);
+    }
+    Ok(Some(output))
+}
+
+/// Creates a draft, with permissions as every new file gets them.
+fn create(
+    target: Name,
+    permissions: u32,
+    old: Option<Stat>,
+    signals: &mut Signals,
+) -> Result<Output, Errno> {
+    let at = target.directory.at();
+    match os::open(at, c".", os::O_TMPFILE | os::O_RDWR, permissions) {
+        Ok(file) => {
+            let own = None;
+            return Ok(Output {
+                file,
+                draft: Some(Draft { target, old, own }),
+            });
+        }
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::ISDIR | Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    signals.hold();
+    loop {
+        let own = draft_name(&target.name)?;
+        let flags = os::O_RDWR | os::O_CREAT | os::O_EXCL;
+        match os::open(at, own.as_c(), flags, permissions) {
+            Ok(file) => {
+                let own = Some(own);
+                return Ok(Output {
+                    file,
+                    draft: Some(Draft { target, old, own }),
+                });
+            }
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// A name beside the target's, which nobody can foresee.
+fn draft_name(target: &Path) -> Result<Path, Errno> {
+    let target = target.as_bytes();
+    let mut name = Path::new(b".")?;
+    name.push(&target[..target.len().min(MOST_NAME - MARKS)])?;
+    name.push(b".aio-")?;
+    let mut random = os::random();
+    for _ in 0..13 {
+        name.push(&[b"abcdefghijklmnopqrstuvwxyz234567"[(random & 31) as usize]])?;
+        random >>= 5;
+    }
+    Ok(name)
+}
+
+impl Draft {
+    /// Takes a name that was free; EEXIST if it no longer is.
+    fn take_free(&self, file: &File) -> Result<(), Errno> {
+        let (at, name) = (self.target.directory.at(), self.target.name.as_c());
+        let Some(own) = &self.own else {
+            return os::link(file, at, name);
+        };
+        match os::rename(at, own.as_c(), name, Rename::Refuse) {
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            other => return other,
+        }
+        match os::link_name(at, own.as_c(), name) {
+            Ok(()) => os::unlink(at, own.as_c()),
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => match os::stat_name(at, name) {
+                Err(Errno::NOENT) => os::rename(at, own.as_c(), name, Rename::Replace),
+                Ok(_) => Err(Errno::EXIST),
+                Err(errno) => Err(errno),
+            },
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Takes the old file's name, if that is the old file's still.
+    fn replace(&mut self, file: &File, old: &Stat) -> Result<(), What> {
+        const CHANGED: What = What::Text("became another file while it was copied to");
+        let (at, name) = (self.target.directory.at(), self.target.name.as_c());
+        let own = match self.own.take() {
+            Some(own) => own,
+            None => loop {
+                let own = draft_name(&self.target.name)?;
+                match os::link(file, at, own.as_c()) {
+                    Ok(()) => break own,
+                    Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            },
+        };
+        let own = self.own.insert(own).as_c();
+        let is_old = |name| os::stat_name(at, name).is_ok_and(|stat| is_same(&stat, old));
+        match os::rename(at, own, name, Rename::Exchange) {
+            Ok(()) if is_old(own) => Ok(os::unlink(at, own)?),
+            Ok(()) => {
+                os::rename(at, own, name, Rename::Exchange)?;
+                Err(CHANGED)
+            }
+            Err(Errno::INVAL | Errno::NOSYS) if is_old(name) => {
+                Ok(os::rename(at, own, name, Rename::Replace)?)
+            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOENT) => Err(CHANGED),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(own) = &self.own {
+            let _ = os::unlink(self.target.directory.at(), own.as_c());
+        }
+    }
+}

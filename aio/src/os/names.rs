@@ -1,0 +1,244 @@
+//! Names of files: what is under one, and what gets one.
+
+use core::ffi::CStr;
+
+use linux_aio::Errno;
+use linux_aio::syscall::{syscall3, syscall4, syscall5};
+use linux_raw_sys::general as k;
+
+use super::{At, CWD, File, Result, Stat, statx};
+use crate::path::Path;
+
+pub(crate) fn open(at: At, path: &CStr, flags: u32, mode: u32) -> Result<File> {
+    // Without O_LARGEFILE a 32-bit program is refused files over 2 GiB.
+    let flags = flags | k::O_CLOEXEC | k::O_LARGEFILE;
+    // SAFETY: `path` ends in a zero byte and lives through the call.
+    File::from_result(unsafe {
+        syscall4(
+            k::__NR_openat as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            flags as usize,
+            mode as usize,
+        )
+    })
+}
+
+/// Of the name itself: a symbolic link is not followed.
+pub(crate) fn stat_name(at: At, path: &CStr) -> Result<Stat> {
+    statx(at, path, k::STATX_BASIC_STATS, k::AT_SYMLINK_NOFOLLOW)
+}
+
+/// Which links a name may lead through.
+#[derive(Clone, Copy)]
+pub(crate) enum Follow {
+    /// All but those of `/proc` that lead to what need not have a name.
+    Named = k::RESOLVE_NO_MAGICLINKS as isize,
+    None = k::RESOLVE_NO_SYMLINKS as isize,
+}
+
+/// Holds what is under a name, without opening it for anything: a device is not
+/// touched, a pipe not waited for.
+///
+/// # Errors
+/// ELOOP where the way leads through a link that `follow` leaves out. ENOSYS
+/// before Linux 5.6.
+pub(crate) fn hold(at: At, path: &CStr, follow: Follow) -> Result<File> {
+    let how = k::open_how {
+        flags: u64::from(k::O_PATH | k::O_CLOEXEC),
+        mode: 0,
+        resolve: follow as u64,
+    };
+    // SAFETY: `path` ends in a zero byte; the kernel reads the structure, of the
+    // size that it is told.
+    File::from_result(unsafe {
+        syscall4(
+            k::__NR_openat2 as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            (&raw const how).expose_provenance(),
+            size_of_val(&how),
+        )
+    })
+}
+
+/// The name under which `/proc` has an open file, whatever has become of the name
+/// that it was opened by.
+pub(crate) fn proc_name(file: &File) -> Result<Path> {
+    let mut name = Path::new(b"/proc/self/fd/")?;
+    name.push_number(file.raw() as u32)?;
+    Ok(name)
+}
+
+/// Opens a file that is held: that one and no other.
+///
+/// # Errors
+/// Those of open(2); ENOENT without `/proc`.
+pub(crate) fn open_held(held: &File, flags: u32) -> Result<File> {
+    open(CWD, proc_name(held)?.as_c(), flags, 0)
+}
+
+/// Whether a file has extended attributes (access lists are some) besides the
+/// label that every file has under SELinux; true where that cannot be told.
+pub(crate) fn has_attributes(held: &File) -> bool {
+    let mut names = [0_u8; 1024];
+    let Ok(path) = proc_name(held) else {
+        return true;
+    };
+    // SAFETY: the name ends in a zero byte; at most the buffer's length is written.
+    let length = Errno::check(unsafe {
+        syscall3(
+            k::__NR_listxattr as usize,
+            path.as_c().as_ptr().expose_provenance(),
+            names.as_mut_ptr().expose_provenance(),
+            names.len(),
+        )
+    });
+    match length {
+        Ok(length) => {
+            let mut names = names[..length].split(|&byte| byte == 0);
+            names.any(|name| !matches!(name, b"" | b"security.selinux"))
+        }
+        Err(errno) => !matches!(errno, Errno::OPNOTSUPP | Errno::NOSYS),
+    }
+}
+
+/// What becomes of a name that is taken already.
+#[derive(Clone, Copy)]
+pub(crate) enum Rename {
+    /// It stays: the error EEXIST.
+    Refuse = k::RENAME_NOREPLACE as isize,
+    /// Each of the two files gets the other's name.
+    Exchange = k::RENAME_EXCHANGE as isize,
+    Replace = 0,
+}
+
+pub(crate) fn rename(at: At, from: &CStr, to: &CStr, taken: Rename) -> Result<()> {
+    // renameat2 is the one rename that every architecture has.
+    // SAFETY: both names end in a zero byte and live through the call.
+    Errno::check(unsafe {
+        syscall5(
+            k::__NR_renameat2 as usize,
+            at.0 as usize,
+            from.as_ptr().expose_provenance(),
+            at.0 as usize,
+            to.as_ptr().expose_provenance(),
+            taken as usize,
+        )
+    })
+    .map(drop)
+}
+
+/// Gives a file that has no name (`O_TMPFILE`) this one.
+///
+/// # Errors
+/// EEXIST where the name is taken.
+pub(crate) fn link(file: &File, at: At, name: &CStr) -> Result<()> {
+    // By the descriptor only the privileged may, by /proc everyone.
+    match link_from(file.at(), c"", at, name, k::AT_EMPTY_PATH) {
+        Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
+            link_from(CWD, proc_name(file)?.as_c(), at, name, k::AT_SYMLINK_FOLLOW)
+        }
+        other => other,
+    }
+}
+
+/// Gives a file a second name in the same directory.
+///
+/// # Errors
+/// EEXIST where the name is taken; EPERM where a file has one name.
+pub(crate) fn link_name(at: At, old: &CStr, new: &CStr) -> Result<()> {
+    link_from(at, old, at, new, 0)
+}
+
+fn link_from(from: At, old: &CStr, to: At, new: &CStr, flags: u32) -> Result<()> {
+    // SAFETY: both names end in a zero byte and live through the call.
+    Errno::check(unsafe {
+        syscall5(
+            k::__NR_linkat as usize,
+            from.0 as usize,
+            old.as_ptr().expose_provenance(),
+            to.0 as usize,
+            new.as_ptr().expose_provenance(),
+            flags as usize,
+        )
+    })
+    .map(drop)
+}
+
+/// A number that nobody can foresee.
+pub(crate) fn random() -> u64 {
+    let mut random = 0_u64;
+    // SAFETY: the kernel writes at most eight bytes.
+    let filled = Errno::check(unsafe {
+        syscall3(
+            k::__NR_getrandom as usize,
+            (&raw mut random).expose_provenance(),
+            size_of_val(&random),
+            k::GRND_NONBLOCK as usize,
+        )
+    });
+    match filled {
+        Ok(8) => random,
+        // So early that the kernel has none yet, nobody else is there.
+        _ => super::milliseconds() << 22 ^ u64::from(super::process_id()),
+    }
+}
+
+/// Whether the caller may write a file that is held.
+pub(crate) fn may_write(held: &File) -> Result<()> {
+    const W_OK: usize = 2;
+    // SAFETY: the empty name ends in a zero byte.
+    let answer = Errno::check(unsafe {
+        syscall4(
+            k::__NR_faccessat2 as usize,
+            held.raw() as usize,
+            c"".as_ptr().expose_provenance(),
+            W_OK,
+            (k::AT_EMPTY_PATH | k::AT_EACCESS) as usize,
+        )
+    });
+    if !matches!(answer, Err(Errno::NOSYS)) {
+        return answer.map(drop);
+    }
+    // Before Linux 5.8.
+    let name = proc_name(held)?;
+    // SAFETY: the name ends in a zero byte and lives through the call.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_faccessat as usize,
+            CWD.0 as usize,
+            name.as_c().as_ptr().expose_provenance(),
+            W_OK,
+        )
+    })
+    .map(drop)
+}
+
+/// What the symbolic link says; not ended by a zero byte.
+pub(crate) fn read_link<'a>(at: At, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    // SAFETY: the kernel writes at most the buffer's length into it.
+    let length = Errno::check(unsafe {
+        syscall4(
+            k::__NR_readlinkat as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            buffer.as_mut_ptr().expose_provenance(),
+            buffer.len(),
+        )
+    })?;
+    Ok(&buffer[..length])
+}
+
+pub(crate) fn unlink(at: At, path: &CStr) -> Result<()> {
+    // SAFETY: `path` ends in a zero byte and lives through the call.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_unlinkat as usize,
+            at.0 as usize,
+            path.as_ptr().expose_provenance(),
+            0,
+        )
+    })
+    .map(drop)
+}
