@@ -17,9 +17,11 @@ pub(crate) use linux_raw_sys::general::{
 };
 pub(crate) use linux_raw_sys::system::new_utsname as Names;
 
+mod data;
 mod names;
 mod process;
 
+pub(crate) use data::*;
 pub(crate) use names::*;
 pub(crate) use process::*;
 
@@ -113,26 +115,6 @@ pub(crate) fn fsync(file: &File) -> Result<()> {
     Errno::check(unsafe { syscall1(k::__NR_fsync as usize, file.0 as usize) }).map(drop)
 }
 
-/// Gives the file blocks on the disk, and this size.
-pub(crate) fn allocate(file: &File, size: u64) -> Result<()> {
-    // Offset 0 and the size, as 32-bit ABIs split them: each into two words,
-    // in the order of the machine's bytes.
-    #[cfg(target_pointer_width = "32")]
-    let halves = if cfg!(target_endian = "little") {
-        [size as usize, (size >> 32) as usize]
-    } else {
-        [(size >> 32) as usize, size as usize]
-    };
-    #[cfg(target_pointer_width = "32")]
-    let arguments = [0, 0, halves[0], halves[1]];
-    #[cfg(not(target_pointer_width = "32"))]
-    let arguments = [0, size as usize, 0, 0];
-    let [a, b, c, d] = arguments;
-    // SAFETY: no memory is passed.
-    Errno::check(unsafe { syscall6(k::__NR_fallocate as usize, file.0 as usize, 0, a, b, c, d) })
-        .map(drop)
-}
-
 /// Switches O_DIRECT on or off for an open file. The other flags that this
 /// could change (O_APPEND, O_NONBLOCK) mean nothing to the files copied here.
 pub(crate) fn set_direct(file: &File, direct: bool) -> Result<()> {
@@ -168,37 +150,6 @@ pub(crate) fn read(file: &File, buffer: &mut [u8]) -> Result<usize> {
             return result;
         }
     }
-}
-
-/// Reads at an offset, for the files that AIO cannot read.
-///
-/// # Safety
-/// `length` bytes at `buffer` may be written and nobody else uses them.
-pub(crate) unsafe fn read_at(
-    fd: i32,
-    buffer: *mut u8,
-    length: usize,
-    offset: u64,
-) -> Result<usize> {
-    let vector = linux_aio::abi::IoVec {
-        base: buffer.cast(),
-        len: length,
-    };
-    // preadv takes the offset in two words on every architecture, pread64 in
-    // one or two, at a place that differs.
-    let high = (offset >> 32) as usize * usize::from(usize::BITS == 32);
-    // SAFETY: the vector lives through the call; the memory it names may be
-    // written by the caller's promise.
-    Errno::check(unsafe {
-        syscall5(
-            k::__NR_preadv as usize,
-            fd as usize,
-            (&raw const vector).expose_provenance(),
-            1,
-            offset as usize,
-            high,
-        )
-    })
 }
 
 /// Directory entries, as many as fit; 0 bytes at the end.

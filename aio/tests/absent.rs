@@ -30,7 +30,7 @@ fn refused_copy(errno: i32) -> String {
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     fs::write(&source, "data").unwrap();
-    let output = without_aio(&mut copy(&[], &source, &target), errno)
+    let output = without_aio(&mut copy(&["--engine=aio"], &source, &target), errno)
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -78,7 +78,7 @@ fn used_up() {
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     fs::write(&source, "data").unwrap();
-    let copied = copy(&[], &source, &target).output().unwrap();
+    let copied = copy(&["--engine=aio"], &source, &target).output().unwrap();
     drop(held);
 
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,7 +36,19 @@ fn every_size_around_a_block() {
         }
     }
     for size in [(256 << 10) - 1, 256 << 10, (256 << 10) + 1, 5_000_001] {
+        copies(&["--engine=aio"], &bytes(size));
+    }
+    for size in [
+        0,
+        1,
+        4096,
+        (8 << 20) - 1,
+        8 << 20,
+        (8 << 20) + 1,
+        20_000_001,
+    ] {
         copies(&[], &bytes(size));
+        copies(&["--engine=kernel"], &bytes(size));
     }
 }
 
@@ -152,7 +164,7 @@ fn files_without_a_size_are_read_to_their_end() {
         "/sys/kernel/mm/transparent_hugepage/enabled",
     ] {
         let Ok(data) = fs::read(source) else { continue };
-        for flags in [&[][..], &["--direct"]] {
+        for flags in [&[][..], &["--engine=aio"], &["--direct"]] {
             let output = copy(flags, Path::new(source), &target).output().unwrap();
             assert!(output.status.success(), "{output:?}");
             assert_eq!(fs::read(&target).unwrap(), data, "{source}");
@@ -228,6 +240,88 @@ fn memory_does_not_grow_with_the_file() {
     }
     quiet(&command.output().unwrap());
     assert_eq!(fs::metadata(&target).unwrap().len(), 256 << 20);
+}
+
+/// A file of 5 MiB and some bytes, of which the given parts are data.
+fn sparse(path: &Path, parts: &[(u64, usize)]) -> u64 {
+    let file = fs::File::create(path).unwrap();
+    let length = (5 << 20) + 77;
+    file.set_len(length).unwrap();
+    for &(from, size) in parts {
+        file.write_all_at(&bytes(size), from).unwrap();
+    }
+    length
+}
+
+#[test]
+fn holes_stay_holes() {
+    const MIB: u64 = 1 << 20;
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    let layouts: [&[(u64, usize)]; 7] = [
+        &[],
+        &[(0, 4096)],
+        &[(5 * MIB, 77)],
+        &[(2 * MIB, 65_536)],
+        &[(MIB + 100, 5000), (3 * MIB - 1, 2)],
+        &[(0, 1), (MIB, 1), (2 * MIB, 1), (5 * MIB + 76, 1)],
+        &[(5 * MIB - 4096, 4096)],
+    ];
+    let stored = |path: &Path| fs::metadata(path).unwrap().blocks();
+    for layout in layouts {
+        let length = sparse(&source, layout);
+        for flags in [
+            &[][..],
+            &["--engine=aio"],
+            &["--engine=aio", "--block=5000", "--depth=3"],
+            &["--direct"],
+        ] {
+            quiet(&copy(flags, &source, &target).output().unwrap());
+            let same = fs::read(&source).unwrap() == fs::read(&target).unwrap();
+            assert!(same, "{flags:?} {layout:?}");
+            assert_eq!(fs::metadata(&target).unwrap().len(), length);
+            // Blocks of 512 bytes; around the cache, a block more for each part.
+            let (is, was) = (stored(&target), stored(&source));
+            let most = was + 8 * (1 + layout.len() as u64);
+            assert!(is <= most, "{flags:?} {layout:?}: {is} of {was}");
+        }
+        for flags in [&["--sparse=never"][..], &["--sparse=never", "--direct"]] {
+            quiet(&copy(flags, &source, &target).output().unwrap());
+            assert!(fs::read(&source).unwrap() == fs::read(&target).unwrap());
+            let full = stored(&target) * 512;
+            assert!(full >= length, "{flags:?} {layout:?}: {full}");
+        }
+    }
+}
+
+#[test]
+fn says_which_way_the_data_went() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("a"), bytes(100_000)).unwrap();
+    fs::write(at("b"), "old").unwrap();
+    fs::hard_link(at("b"), at("other")).unwrap();
+    for (flags, target, said) in [
+        (&["--engine=aio"][..], "c", "100000 bytes by AIO"),
+        (&["--depth=2"], "c", "100000 bytes by AIO"),
+        (&["--engine=kernel"], "c", "100000 bytes by copy_file_range"),
+        (
+            &["--engine=auto"],
+            "b",
+            "100000 bytes by copy_file_range, written in place",
+        ),
+    ] {
+        let mut command = aio(&["copy", "--verbose"]);
+        command.args(flags).args(["a", target]);
+        let output = command.current_dir(directory.path()).output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(stderr(&output), format!("aio: copy: {target}: {said}\n"));
+    }
+    let output = aio(&["copy", "--verbose", "/proc/version", "c"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert!(stderr(&output).ends_with(" bytes by read and write\n"));
 }
 
 #[test]

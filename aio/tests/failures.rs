@@ -217,7 +217,7 @@ fn start_slowly(directory: &Path, unnamed: bool) -> Running {
     let file = fs::File::create(directory.join("a")).unwrap();
     file.set_len(1 << 40).unwrap();
     fs::write(directory.join("b"), "old").unwrap();
-    let flags = ["--block", "512", "--depth", "1"];
+    let flags = ["--sparse=never", "--block=512", "--depth=1"];
     let mut command = copy(&flags, &directory.join("a"), &directory.join("b"));
     if !unnamed {
         without_unnamed(&mut command);

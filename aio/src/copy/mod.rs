@@ -6,8 +6,11 @@
 //! does that take the target's name. Names are looked at once; after that, files
 //! and directories that are held stand for them.
 
+mod by_aio;
 mod direct;
+mod kernel;
 mod output;
+mod parts;
 mod pipeline;
 mod progress;
 mod signals;
@@ -16,8 +19,7 @@ mod target;
 
 use core::fmt;
 
-use linux_aio::opcode::FSync;
-use linux_aio::{Context, Errno, Event};
+use linux_aio::Errno;
 use linux_raw_sys::general::{S_IFBLK, S_IFDIR, S_IFMT, S_IFREG};
 
 use crate::args::{self, Bytes, Done, Grammar};
@@ -26,20 +28,29 @@ use crate::path::{Path, Shown};
 use crate::print::{Text, complain};
 use crate::why::Why;
 
-use direct::{allocate, go_direct, say_refused};
+use by_aio::ByAio;
 use output::Output;
-use pipeline::{Pipeline, Side, Stop};
+use parts::Part;
+use pipeline::{Side, Stop};
 use progress::Progress;
 use signals::Signals;
 use target::Target;
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     command: "copy",
-    flags: &[("depth", true), ("block", true), ("direct", false)],
+    flags: &[
+        ("engine", true),
+        ("depth", true),
+        ("block", true),
+        ("direct", false),
+        ("sparse", true),
+        ("verbose", false),
+    ],
     help: "\
 Copy a file through AIO, with reads and writes in flight together.
 
-Usage: aio copy [--depth N] [--block BYTES] [--direct] SRC DST
+Usage: aio copy [--engine WAY] [--depth N] [--block BYTES] [--direct]
+                [--sparse WHEN] [--verbose] SRC DST
 
 SRC is a regular file or a block device. If DST is a directory, the copy gets
 SRC's name in it. The data goes into a file that has no name yet, which takes
@@ -60,10 +71,17 @@ INT, TERM and other signals end it at once. What the kernel does not interrupt
 it cannot: a disk or a network file system that does not answer.
 
 Flags:
+      --engine WAY   what moves the data: 'aio', reads and writes in flight
+                     together; 'kernel', copy_file_range(2), which is faster
+                     through the page cache; 'auto' (the default): 'aio' if one
+                     of the next three flags is given, else 'kernel'
       --depth N      blocks in flight at a time (16)
       --block BYTES  bytes of a block; K, M, G for 1024, 1024^2, 1024^3 (256K)
       --direct       go around the page cache (O_DIRECT), except for the
                      unaligned end; says so where a file system refuses it
+      --sparse WHEN  'auto' (the default): holes of SRC are holes of DST;
+                     'never': they are filled with zeros
+      --verbose      say how many bytes went which way
   -h, --help         print this help
 
 Exit status: 0; 1 if the copy failed; 2 for a wrong command line.
@@ -75,10 +93,20 @@ const MOST_DEPTH: u64 = 65_536;
 /// The kernel moves less than 2 GiB at a time.
 const MOST_BLOCK: u64 = 1 << 30;
 
+/// What moves the data.
+#[derive(Clone, Copy)]
+enum Engine {
+    Aio,
+    Kernel,
+}
+
 struct Options {
+    engine: Engine,
     depth: u32,
     block: usize,
     direct: bool,
+    sparse: bool,
+    verbose: bool,
     source: Bytes,
     target: Bytes,
 }
@@ -155,15 +183,38 @@ pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Don
 
 fn parse(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<Options, Done> {
     let (mut depth, mut block, mut direct) = (16, 256 << 10, false);
+    let (mut engine, mut by_aio, mut sparse, mut verbose) = (None, false, true, false);
     let mut names: [Option<Bytes>; 2] = [None; 2];
     GRAMMAR.parse(
         arguments,
         &mut |flag, value| {
+            let words = match flag {
+                "engine" => "'aio', 'kernel' or 'auto'",
+                "sparse" => "'auto' or 'never'",
+                _ => "",
+            };
+            match (flag, value) {
+                ("engine", b"aio") => engine = Some(Engine::Aio),
+                ("engine", b"kernel") => engine = Some(Engine::Kernel),
+                ("engine", b"auto") => engine = None,
+                ("sparse", b"auto") => sparse = true,
+                ("sparse", b"never") => sparse = false,
+                ("engine" | "sparse", _) => {
+                    return Err(GRAMMAR.wrong(format_args!(
+                        "'--{}' is {}, not '{}'",
+                        Text(flag),
+                        Text(words),
+                        Shown(value)
+                    )));
+                }
+                ("verbose", _) => verbose = true,
+                _ => by_aio = true,
+            }
             let (place, least, most) = match flag {
                 "depth" => (&mut depth, 1, MOST_DEPTH),
                 "block" => (&mut block, 512, MOST_BLOCK),
                 _ => {
-                    direct = true;
+                    direct |= flag == "direct";
                     return Ok(());
                 }
             };
@@ -189,6 +240,13 @@ fn parse(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<Options, Done> {
     )?;
     match names {
         [Some(source), Some(target)] => Ok(Options {
+            engine: match engine {
+                Some(engine) => engine,
+                None if by_aio => Engine::Aio,
+                None => Engine::Kernel,
+            },
+            sparse,
+            verbose,
             depth: depth as u32,
             block: block as usize,
             direct,
@@ -210,55 +268,34 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
 
     // Refuses what must not be replaced, and touches nothing.
     let target = Target::find(options, &stat)?;
-    let depth = blocks_needed(options, size);
-    let mut context = Context::new(depth).map_err(|errno| Failure {
-        name: b"",
-        what: What::Context(errno, depth),
-    })?;
-
+    let mut by_aio = match options.engine {
+        Engine::Aio => Some(ByAio::new(options, size)?),
+        Engine::Kernel => None,
+    };
     let output = Output::open(target, &stat, signals).about(options.target)?;
-    let (mut align, mut allocated) = (None, false);
-    if options.direct {
-        let real;
-        (align, real) = go_direct(options, &source, &stat, &output.file).about(options.target)?;
-        allocated = real && allocate(&output.file, size).about(options.target)?;
-    }
-
-    let mut progress = Progress::new(size);
-    let mut pipeline = Pipeline::new(
-        &mut context,
-        &source,
-        &output.file,
-        depth as usize,
-        options.block.next_multiple_of(align.unwrap_or(1)),
+    // A device has none, and keeps what it had where nothing is written.
+    let holes =
+        options.sparse && kind(&os::stat_file(&output.file).about(options.target)?) == S_IFREG;
+    let job = Job {
+        options,
+        source: &source,
+        stat: &stat,
         size,
+        holes,
+        target: &output.file,
         signals,
-        &mut progress,
-    )
-    .map_err(|errno| Failure {
-        name: b"buffers",
-        what: What::Errno(errno),
-    })?;
-    let moved = pipeline.direct(align).and_then(|from| {
-        if let Some((side, errno)) = pipeline.refusal() {
-            say_refused(side.name(options), errno);
-        }
-        if align.is_some() {
-            // What is left is not aligned.
-            os::set_direct(&source, false).map_err(|errno| Stop::At(Side::Source, errno))?;
-            os::set_direct(&output.file, false).map_err(|errno| Stop::At(Side::Target, errno))?;
-        }
-        let end = pipeline.buffered(from)?;
-        // An early end may be how the file is (those of /sys tell a whole page
-        // as their size), unless the size has changed.
-        if end < size && (allocated || has_changed(&source, &stat)) {
-            return Err(Stop::Shrunk);
-        }
-        Ok(())
-    });
-    moved.map_err(|stop| stop.explain(options))?;
+    };
+    let mut progress = Progress::new(size);
+    let way = match &mut by_aio {
+        Some(by_aio) => by_aio.copy(&job, &mut progress)?,
+        None => kernel::copy(&job, &mut progress)?,
+    };
+    match &mut by_aio {
+        Some(by_aio) => by_aio.sync(&output.file),
+        None => os::fsync(&output.file),
+    }
+    .about(options.target)?;
 
-    sync(&mut context, &output.file).about(options.target)?;
     if output.is_draft() {
         signals.hold();
         // The last moment to go back.
@@ -266,14 +303,88 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
             return Err(Stop::Signal.explain(options));
         }
     }
+    let replaced = output.is_draft();
     output.publish().about(options.target)?;
     progress.end();
+    if options.verbose {
+        say(options, way, replaced);
+    }
     Ok(())
 }
 
-/// Whether the file tells another size than it did.
-fn has_changed(source: &File, before: &Stat) -> bool {
-    os::stat_file(source).is_ok_and(|now| now.stx_size != before.stx_size)
+/// What is copied, from where to where.
+struct Job<'a> {
+    options: &'a Options,
+    source: &'a File,
+    /// As it was at the beginning.
+    stat: &'a Stat,
+    size: u64,
+    /// Holes of the source become holes of the target.
+    holes: bool,
+    target: &'a File,
+    signals: &'a Signals,
+}
+
+impl Job<'_> {
+    /// The next part that is to be copied; `None` if only a hole follows.
+    fn next(&self, from: u64) -> Result<Option<Part>, Stop> {
+        if self.holes {
+            Part::next(self.source, from, self.size)
+        } else {
+            Ok(Some(Part { from, to: None }))
+        }
+    }
+
+    /// Copies what is left from `at` on, part by part: `copy` is told where one
+    /// begins and, if it is known, ends, and tells where it ended. Tells where the
+    /// file did.
+    fn each(
+        &self,
+        mut at: u64,
+        copy: &mut dyn FnMut(Part) -> Result<u64, Stop>,
+    ) -> Result<u64, Stop> {
+        loop {
+            let Some(part) = self.next(at)? else {
+                let cut = os::truncate(self.target, self.size);
+                cut.map_err(|errno| Stop::At(Side::Target, errno))?;
+                return Ok(self.size);
+            };
+            at = copy(part)?;
+            if part.to.is_none_or(|to| at < to) {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Whether the file ended where it did. An early end may be how it is (files of
+    /// /sys tell a whole page as their size), unless the size has changed, or was
+    /// true and is the target's already.
+    fn check_end(&self, end: u64, allocated: bool) -> Result<(), Stop> {
+        let changed =
+            || os::stat_file(self.source).is_ok_and(|now| now.stx_size != self.stat.stx_size);
+        if end < self.size && (allocated || changed()) {
+            return Err(Stop::Shrunk);
+        }
+        Ok(())
+    }
+}
+
+/// By what the data went.
+#[derive(Clone, Copy)]
+struct Way {
+    bytes: u64,
+    name: &'static str,
+}
+
+fn say(options: &Options, way: Way, replaced: bool) {
+    let name = Shown(options.target);
+    let kept = if replaced { "" } else { ", written in place" };
+    complain(format_args!(
+        "copy: {name}: {} bytes by {}{}",
+        way.bytes,
+        Text(way.name),
+        Text(kept)
+    ));
 }
 
 fn kind(stat: &Stat) -> u32 {
@@ -315,37 +426,6 @@ fn is_same(a: &Stat, b: &Stat) -> bool {
     identity(a) == identity(b)
 }
 
-/// No more slots than the file has blocks, and one to find its end.
-fn blocks_needed(options: &Options, size: u64) -> u32 {
-    let blocks = size / options.block as u64 + 1;
-    blocks.min(options.depth.into()) as u32
-}
-
-/// Waits until the disk has the file: through AIO, or by fsync(2) on a kernel
-/// or a file system that has no such operation.
-fn sync(context: &mut Context, file: &File) -> Result<(), Errno> {
-    let mut iocb = FSync::new(file.raw()).build();
-    // SAFETY: an fsync has no buffer.
-    let submitted = unsafe { context.submit(&mut [&mut iocb]) };
-    let synced = submitted.and_then(|count| {
-        if count == 0 {
-            return Err(Errno::AGAIN);
-        }
-        let mut events = [Event::EMPTY];
-        loop {
-            match context.ring().wait(1, &mut events) {
-                Ok([event, ..]) => return event.result().map(drop),
-                Ok([]) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-    });
-    match synced {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::AGAIN) => os::fsync(file),
-        other => other,
-    }
-}
-
 impl Side {
     fn name(self, options: &Options) -> Bytes {
         match self {
@@ -364,6 +444,7 @@ impl Stop {
                 options.source,
                 What::Text("became shorter while it was copied"),
             ),
+            Stop::Memory(errno) => (&b"buffers"[..], What::Errno(errno)),
             Stop::Signal => (&b""[..], What::Signal),
         };
         Failure { name, what }

@@ -211,7 +211,11 @@ impl Draft {
         match os::rename(at, own, name, Rename::Exchange) {
             Ok(()) if is_old(own) => Ok(os::unlink(at, own)?),
             Ok(()) => {
-                os::rename(at, own, name, Rename::Exchange)?;
+                let back = os::rename(at, own, name, Rename::Exchange);
+                if back.is_err() {
+                    // What has that name now is not ours to remove.
+                    self.own = None;
+                }
                 Err(CHANGED)
             }
             Err(Errno::INVAL | Errno::NOSYS) if is_old(name) => {

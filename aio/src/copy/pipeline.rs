@@ -26,6 +26,7 @@ pub(super) enum Side {
 pub(super) enum Stop {
     At(Side, Errno),
     Context(Errno),
+    Memory(Errno),
     /// The file lost what had been copied already.
     Shrunk,
     Signal,
@@ -126,16 +127,20 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// Copies the aligned part with O_DIRECT, if there is an alignment at all,
-    /// and tells where the rest begins.
-    pub(super) fn direct(&mut self, align: Option<usize>) -> Result<u64, Stop> {
-        let Some(align) = align else {
-            return Ok(0);
-        };
+    /// Copies a part whose end is known, and tells where it ended: before that, if
+    /// the file does, or refuses O_DIRECT. `align` is what O_DIRECT wants the part,
+    /// and every operation, to be multiples of; 1 without it.
+    pub(super) fn part(&mut self, from: u64, to: u64, align: usize) -> Result<u64, Stop> {
         self.align = align;
-        self.end = self.size - self.size % align as u64;
+        self.next = from;
+        self.end = to;
         self.run()?;
         Ok(self.end)
+    }
+
+    /// Bytes written.
+    pub(super) fn done(&self) -> u64 {
+        self.done
     }
 
     /// Which file refused O_DIRECT when it came to it, though it had let
@@ -149,11 +154,7 @@ impl<'a> Pipeline<'a> {
     /// Every direct write has ended: one beside a buffered write to the same
     /// page could lose it.
     pub(super) fn buffered(&mut self, from: u64) -> Result<u64, Stop> {
-        self.align = 1;
-        self.next = from;
-        self.done = from;
-        self.end = u64::MAX;
-        self.run()?;
+        self.part(from, u64::MAX, 1)?;
         // Every block before `end` was full. Something after it can only have
         // been there before.
         if self.reached > self.end {

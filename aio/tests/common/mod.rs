@@ -19,10 +19,14 @@ mod skip;
 #[allow(unused_imports, reason = "no test file needs all of it")]
 pub(crate) use skip::{have, skip};
 
-/// The tool, built with the profile that is released, once.
+/// The tool, built with the profile that is released, once; or another build, that
+/// the environment's `AIO` names.
 pub(crate) fn tool() -> &'static Path {
     static TOOL: OnceLock<PathBuf> = OnceLock::new();
     TOOL.get_or_init(|| {
+        if let Some(other) = std::env::var_os("AIO") {
+            return other.into();
+        }
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tool");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--profile", "aio", "--package", "aio"])

@@ -18,7 +18,7 @@ const CHUNK: usize = 4096;
 /// Runs `aio copy FROM TO`: what it exits with.
 fn copy(from: &CStr, to: &CStr) -> os::Result<usize> {
     let status = os::in_child(|| {
-        let arguments = [c"aio", c"copy", from, to];
+        let arguments = [c"aio", c"copy", c"--engine=aio", from, to];
         let program = os::open(nr::AT_FDCWD, AIO, nr::O_CLOEXEC, 0);
         let _ = program.and_then(|program| os::exec(program, arguments));
         // There was no program.

@@ -1,0 +1,129 @@
+//! Data that the kernel moves from file to file, or, where it cannot, that is read
+//! and written.
+
+use linux_aio::Errno;
+
+use super::parts::Part;
+use super::pipeline::{Side, Stop};
+use super::progress::Progress;
+use super::{Failure, Job, Way};
+use crate::os;
+
+/// Bytes moved at a time, after which the disk begins to write them: it is the
+/// slower one, and is done sooner if it does not wait for the end.
+const STEP: usize = 8 << 20;
+/// Bytes read and written at a time.
+const BUFFER: usize = 1 << 20;
+
+/// Copies the file.
+pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failure<'static>> {
+    let mut mover = Mover {
+        job,
+        progress,
+        by_hand: None,
+        done: 0,
+    };
+    let copy = &mut |part: Part| mover.part(part.from, part.to.unwrap_or(u64::MAX));
+    let copied = job.each(0, copy);
+    let copied = copied.and_then(|end| job.check_end(end, false));
+    copied.map_err(|stop| stop.explain(job.options))?;
+    Ok(Way {
+        bytes: mover.done,
+        name: match mover.by_hand {
+            None => "copy_file_range",
+            Some(_) => "read and write",
+        },
+    })
+}
+
+struct Mover<'a> {
+    job: &'a Job<'a>,
+    progress: &'a mut Progress,
+    /// The buffer to read and write with, where copy_file_range(2) cannot.
+    by_hand: Option<*mut u8>,
+    done: u64,
+}
+
+impl Mover<'_> {
+    /// Copies from `from` to `to`, or to the end of the file if that is before.
+    /// Tells where it ended.
+    pub(super) fn part(&mut self, from: u64, to: u64) -> Result<u64, Stop> {
+        let (mut at, mut begun) = (from, from);
+        while at < to {
+            if self.job.signals.arrived() {
+                return Err(Stop::Signal);
+            }
+            let length = (to - at).min(STEP as u64) as usize;
+            let moved = match self.by_hand {
+                None => match os::copy_range(self.job.source, self.job.target, at, length) {
+                    // Files of /proc have no size and say that they are at their end.
+                    Ok(0) if at == 0 => {
+                        self.by_hand = Some(buffer()?);
+                        continue;
+                    }
+                    Ok(moved) => moved,
+                    Err(Errno::INTR) => continue,
+                    // Whatever it is, a read or a write tells which file it is about.
+                    Err(_) => {
+                        self.by_hand = Some(buffer()?);
+                        continue;
+                    }
+                },
+                Some(buffer) => self.step(buffer, at, length.min(BUFFER))?,
+            };
+            if moved == 0 {
+                break;
+            }
+            at += moved as u64;
+            self.done += moved as u64;
+            self.progress.at(self.done);
+            if at - begun >= STEP as u64 {
+                os::begin_writing(self.job.target, begun, at - begun);
+                begun = at;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Reads and writes once; 0 at the end of the file.
+    fn step(&self, buffer: *mut u8, at: u64, length: usize) -> Result<usize, Stop> {
+        let read = again(Side::Source, || {
+            // SAFETY: the buffer is as long, and nobody else uses it.
+            unsafe { os::read_at(self.job.source.raw(), buffer, length, at) }
+        })?;
+        let mut written = 0;
+        while written < read {
+            let more = again(Side::Target, || {
+                // SAFETY: as many bytes have been read into the buffer.
+                unsafe {
+                    let rest = buffer.add(written);
+                    os::write_at(
+                        self.job.target.raw(),
+                        rest,
+                        read - written,
+                        at + written as u64,
+                    )
+                }
+            })?;
+            if more == 0 {
+                return Err(Stop::At(Side::Target, Errno::IO));
+            }
+            written += more;
+        }
+        Ok(read)
+    }
+}
+
+fn buffer() -> Result<*mut u8, Stop> {
+    os::memory(BUFFER).map_err(Stop::Memory)
+}
+
+/// A signal that ends nothing is no reason to stop.
+fn again(side: Side, mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Stop> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other.map_err(|errno| Stop::At(side, errno)),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The data of files: where it lies, and ways to move it besides AIO.
+
+use linux_aio::Errno;
+use linux_aio::abi::IoVec;
+use linux_aio::syscall::{syscall3, syscall4, syscall5, syscall6};
+use linux_raw_sys::general as k;
+
+use super::{File, Result};
+
+/// A number of 64 bits as 32-bit ABIs pass it: two words, in the order of the
+/// machine's bytes.
+fn words(number: u64) -> [usize; 2] {
+    let (low, high) = (number as u32 as usize, (number >> 32) as usize);
+    if cfg!(target_endian = "little") {
+        [low, high]
+    } else {
+        [high, low]
+    }
+}
+
+/// Gives the file blocks on the disk, and this size.
+pub(crate) fn allocate(file: &File, size: u64) -> Result<()> {
+    let [a, b, c, d] = if usize::BITS == 32 {
+        let [first, second] = words(size);
+        [0, 0, first, second]
+    } else {
+        [0, size as usize, 0, 0]
+    };
+    // SAFETY: no memory is passed.
+    Errno::check(unsafe { syscall6(k::__NR_fallocate as usize, file.0 as usize, 0, a, b, c, d) })
+        .map(drop)
+}
+
+/// Gives the file this size; what is beyond its end now is a hole.
+pub(crate) fn truncate(file: &File, size: u64) -> Result<()> {
+    #[cfg(any(target_pointer_width = "64", target_arch = "x86_64"))]
+    const NUMBER: u32 = k::__NR_ftruncate;
+    #[cfg(not(any(target_pointer_width = "64", target_arch = "x86_64")))]
+    const NUMBER: u32 = k::__NR_ftruncate64;
+    // Some ABIs begin a pair of words with an even register.
+    const EVEN: bool = cfg!(any(
+        target_arch = "arm",
+        target_arch = "mips",
+        target_arch = "mips32r6",
+        target_arch = "powerpc",
+    ));
+    let [a, b, c] = match words(size) {
+        // x32 has no way to pass more than a word here; nothing needs one there,
+        // as it finds no holes.
+        _ if cfg!(any(target_pointer_width = "64", target_arch = "x86_64")) => {
+            [size as usize, 0, 0]
+        }
+        [first, second] if EVEN => [0, first, second],
+        [first, second] => [first, second, 0],
+    };
+    // SAFETY: no memory is passed.
+    Errno::check(unsafe { syscall4(NUMBER as usize, file.raw() as usize, a, b, c) }).map(drop)
+}
+
+/// What [`seek`] looks for.
+#[derive(Clone, Copy)]
+pub(crate) enum Seek {
+    Data = k::SEEK_DATA as isize,
+    Hole = k::SEEK_HOLE as isize,
+}
+
+/// The first byte from `offset` on that is in a hole, or is not.
+///
+/// # Errors
+/// ENXIO at the end of the file, and where only a hole follows; ENOSYS on x32.
+pub(crate) fn seek(file: &File, offset: u64, what: Seek) -> Result<u64> {
+    #[cfg(target_pointer_width = "64")]
+    {
+        let (fd, offset) = (file.raw() as usize, offset as usize);
+        // SAFETY: no memory is passed.
+        let result = unsafe { syscall3(k::__NR_lseek as usize, fd, offset, what as usize) };
+        Errno::check(result).map(|offset| offset as u64)
+    }
+    #[cfg(all(target_pointer_width = "32", target_arch = "x86_64"))]
+    {
+        let _ = (file, offset, what);
+        Err(Errno::NOSYS)
+    }
+    #[cfg(all(target_pointer_width = "32", not(target_arch = "x86_64")))]
+    {
+        #[cfg(any(target_arch = "csky", target_arch = "hexagon", target_arch = "riscv32"))]
+        const NUMBER: u32 = k::__NR_llseek;
+        #[cfg(not(any(target_arch = "csky", target_arch = "hexagon", target_arch = "riscv32")))]
+        const NUMBER: u32 = k::__NR__llseek;
+        let mut found = 0_u64;
+        // SAFETY: the kernel writes one number of 64 bits.
+        Errno::check(unsafe {
+            syscall5(
+                NUMBER as usize,
+                file.raw() as usize,
+                (offset >> 32) as usize,
+                offset as usize,
+                (&raw mut found).expose_provenance(),
+                what as usize,
+            )
+        })?;
+        Ok(found)
+    }
+}
+
+/// Lets the kernel move data from one file to the same place in the other.
+pub(crate) fn copy_range(from: &File, to: &File, offset: u64, length: usize) -> Result<usize> {
+    let (mut read_at, mut write_at) = (offset, offset);
+    // SAFETY: the kernel reads and writes two numbers of 64 bits.
+    Errno::check(unsafe {
+        syscall6(
+            k::__NR_copy_file_range as usize,
+            from.raw() as usize,
+            (&raw mut read_at).expose_provenance(),
+            to.raw() as usize,
+            (&raw mut write_at).expose_provenance(),
+            length,
+            0,
+        )
+    })
+}
+
+/// Lets the disk begin with what was written. A hint: nothing waits, nothing is
+/// promised, and where a 32-bit ABI passes it in words of its own it is left out.
+pub(crate) fn begin_writing(file: &File, offset: u64, length: u64) {
+    #[cfg(target_pointer_width = "64")]
+    {
+        const FLAGS: usize = k::SYNC_FILE_RANGE_WRITE as usize;
+        let (fd, offset, length) = (file.raw() as usize, offset as usize, length as usize);
+        #[cfg(target_arch = "powerpc64")]
+        let (number, arguments) = (k::__NR_sync_file_range2, [FLAGS, offset, length]);
+        #[cfg(not(target_arch = "powerpc64"))]
+        let (number, arguments) = (k::__NR_sync_file_range, [offset, length, FLAGS]);
+        let [a, b, c] = arguments;
+        // SAFETY: no memory is passed.
+        let _ = unsafe { syscall4(number as usize, fd, a, b, c) };
+    }
+    #[cfg(target_pointer_width = "32")]
+    let _ = (file, offset, length);
+}
+
+/// Reads at an offset, for the files that AIO cannot read.
+///
+/// # Safety
+/// `length` bytes at `buffer` may be written and nobody else uses them.
+pub(crate) unsafe fn read_at(
+    fd: i32,
+    buffer: *mut u8,
+    length: usize,
+    offset: u64,
+) -> Result<usize> {
+    // SAFETY: by the caller's promise.
+    unsafe { positioned(k::__NR_preadv, fd, buffer, length, offset) }
+}
+
+/// preadv(2) or pwritev(2) with one buffer. They take the offset in two words on
+/// every architecture, pread64 and pwrite64 in one or two, at a place that differs.
+///
+/// # Safety
+/// `length` bytes at `buffer` may be written, or read.
+unsafe fn positioned(
+    number: u32,
+    fd: i32,
+    buffer: *mut u8,
+    length: usize,
+    offset: u64,
+) -> Result<usize> {
+    let vector = IoVec {
+        base: buffer.cast(),
+        len: length,
+    };
+    let high = (offset >> 32) as usize * usize::from(usize::BITS == 32);
+    // SAFETY: the vector lives through the call; for the memory that it names, the
+    // caller promises.
+    Errno::check(unsafe {
+        syscall5(
+            number as usize,
+            fd as usize,
+            (&raw const vector).expose_provenance(),
+            1,
+            offset as usize,
+            high,
+        )
+    })
+}
+
+/// Writes at an offset.
+///
+/// # Safety
+/// `length` bytes at `buffer` may be read.
+pub(crate) unsafe fn write_at(
+    fd: i32,
+    buffer: *mut u8,
+    length: usize,
+    offset: u64,
+) -> Result<usize> {
+    // SAFETY: by the caller's promise.
+    unsafe { positioned(k::__NR_pwritev, fd, buffer, length, offset) }
+}

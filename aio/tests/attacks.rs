@@ -1,0 +1,253 @@
+//! `aio copy` as root where another user owns the names: what that user swaps while
+//! it runs is not followed, not replaced and not opened. Each attack is tried a
+//! thousand times.
+
+mod common;
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::*;
+
+const RUNS: u32 = 1000;
+const NOBODY: u32 = 65_534;
+
+/// Root's directory with what is attacked, and the attacker's, in memory.
+struct Scene {
+    root: Directory,
+    attacker: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let root = Directory::new_in(Path::new("/dev/shm"));
+        let attacker = root.path().join("theirs");
+        fs::create_dir(&attacker).unwrap();
+        fs::create_dir(root.path().join("ours")).unwrap();
+        fs::write(root.path().join("a"), "data").unwrap();
+        chown(&attacker, Some(NOBODY), Some(NOBODY)).unwrap();
+        Scene { root, attacker }
+    }
+
+    fn ours(&self) -> PathBuf {
+        self.root.path().join("ours")
+    }
+
+    fn their_file(&self, name: &str) -> PathBuf {
+        let path = self.attacker.join(name);
+        fs::write(&path, "theirs").unwrap();
+        chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        path
+    }
+
+    fn their_link(&self, name: &str, to: &Path) -> PathBuf {
+        let path = self.attacker.join(name);
+        symlink(to, &path).unwrap();
+        path
+    }
+}
+
+/// A process of the attacker's, which exchanges two names for ever.
+struct Attacker(libc::pid_t);
+
+impl Attacker {
+    fn exchanges(one: &Path, other: &Path) -> Attacker {
+        let [one, other] = [one, other].map(|path| CString::new(path.to_str().unwrap()).unwrap());
+        // SAFETY: the child only makes system calls.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::setgid(NOBODY);
+                libc::setuid(NOBODY);
+                loop {
+                    libc::syscall(
+                        libc::SYS_renameat2,
+                        libc::AT_FDCWD,
+                        one.as_ptr(),
+                        libc::AT_FDCWD,
+                        other.as_ptr(),
+                        libc::RENAME_EXCHANGE,
+                    );
+                    // So that some runs find the same twice, and some do not.
+                    let pause = libc::timespec {
+                        tv_sec: 0,
+                        tv_nsec: 1_000,
+                    };
+                    libc::nanosleep(&pause, std::ptr::null_mut());
+                }
+            }
+            assert!(child > 0);
+            Attacker(child)
+        }
+    }
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        // SAFETY: the child is ours and not waited for yet.
+        unsafe {
+            libc::kill(self.0, libc::SIGKILL);
+            libc::waitpid(self.0, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// Runs the copy, and fails if it does not end. Whether it succeeded.
+#[track_caller]
+fn ends(source: &Path, target: &Path) -> bool {
+    let mut command = copy(&[], source, target);
+    command.stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.success();
+        }
+        if begin.elapsed() > Duration::from_secs(10) {
+            let _ = child.kill();
+            panic!("it waits for ever");
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn may_attack() -> bool {
+    if !is_root() {
+        skip("another user's process needs root");
+    }
+    is_root()
+}
+
+/// Of so many runs, some met either state: else the attack was none.
+#[track_caller]
+fn was_one(succeeded: u32) {
+    println!("{succeeded} of {RUNS} copied");
+    assert!((1..RUNS).contains(&succeeded), "{succeeded} of {RUNS}");
+}
+
+#[test]
+fn no_file_is_made_in_our_directory() {
+    if !may_attack() {
+        return;
+    }
+    let scene = Scene::new();
+    let target = scene.their_file("out");
+    let link = scene.their_link("link", &scene.ours().join("made"));
+    let _attacker = Attacker::exchanges(&target, &link);
+    let mut succeeded = 0;
+    for _ in 0..RUNS {
+        succeeded += u32::from(ends(&scene.root.path().join("a"), &target));
+        assert!(names(&scene.ours()).is_empty());
+    }
+    was_one(succeeded);
+}
+
+#[test]
+fn no_device_is_replaced() {
+    if !may_attack() {
+        return;
+    }
+    let scene = Scene::new();
+    let device = scene.ours().join("null");
+    let name = CString::new(device.to_str().unwrap()).unwrap();
+    // SAFETY: the name ends in a zero byte.
+    if unsafe { libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(1, 3)) } != 0 {
+        return skip("no device can be made");
+    }
+    let target = scene.their_file("out");
+    let link = scene.their_link("link", &device);
+    let _attacker = Attacker::exchanges(&target, &link);
+    let mut succeeded = 0;
+    for _ in 0..RUNS {
+        succeeded += u32::from(ends(&scene.root.path().join("a"), &target));
+        let kind = fs::symlink_metadata(&device).unwrap().file_type();
+        assert!(kind.is_char_device());
+        assert_eq!(names(&scene.ours()), ["null"]);
+    }
+    was_one(succeeded);
+}
+
+/// Nor is a file of ours written that a link of theirs led to when it was not
+/// looked at.
+#[test]
+fn what_is_swapped_at_the_end_comes_back() {
+    if !may_attack() {
+        return;
+    }
+    let scene = Scene::new();
+    let target = scene.their_file("out");
+    let other = scene.their_file("other");
+    let _attacker = Attacker::exchanges(&target, &other);
+    let mut succeeded = 0;
+    for _ in 0..RUNS {
+        succeeded += u32::from(ends(&scene.root.path().join("a"), &target));
+        let mut left = names(&scene.attacker);
+        left.retain(|name| name.contains(".aio-"));
+        assert!(left.is_empty(), "{left:?}");
+    }
+    assert!(succeeded > 0);
+}
+
+/// Opening a device does something, and opening a pipe waits.
+#[test]
+fn only_what_was_looked_at_is_opened() {
+    if !may_attack() {
+        return;
+    }
+    let scene = Scene::new();
+    let source = scene.their_file("source");
+    let pipe = scene.attacker.join("pipe");
+    let name = CString::new(pipe.to_str().unwrap()).unwrap();
+    // SAFETY: the name ends in a zero byte.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    // A writer waits until somebody opens it for reading.
+    let watched = scene.root.path().join("watched");
+    fs::hard_link(&pipe, &watched).unwrap();
+    let writer = std::thread::spawn({
+        let watched = watched.clone();
+        move || fs::OpenOptions::new().write(true).open(watched).unwrap()
+    });
+    let _attacker = Attacker::exchanges(&source, &pipe);
+    let mut succeeded = 0;
+    for _ in 0..RUNS {
+        let target = scene.root.path().join("b");
+        let ended = ends(&source, &target);
+        if ended {
+            assert_eq!(fs::read_to_string(&target).unwrap(), "theirs");
+        }
+        succeeded += u32::from(ended);
+        assert!(!writer.is_finished(), "the pipe was opened");
+    }
+    let _reader = fs::File::open(&watched).unwrap();
+    writer.join().unwrap();
+    was_one(succeeded);
+}
+
+/// Names that somebody else has taken are no obstacle.
+#[test]
+fn no_name_of_a_draft_can_be_taken() {
+    if !may_attack() {
+        return;
+    }
+    let scene = Scene::new();
+    let target = scene.attacker.join("out");
+    for number in 0..500 {
+        let id = std::process::id() + number;
+        for end in ["", "-1", "-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"] {
+            fs::write(scene.attacker.join(format!(".out.aio-{id}{end}")), "").unwrap();
+        }
+    }
+    let before = names(&scene.attacker).len();
+    for unnamed in [true, false] {
+        let mut command = copy(&[], &scene.root.path().join("a"), &target);
+        if !unnamed {
+            without_unnamed(&mut command);
+        }
+        quiet(&command.output().unwrap());
+    }
+    assert_eq!(names(&scene.attacker).len(), before + 1);
+}
