@@ -248,7 +248,7 @@ fn messages_do_not_go_into_the_copy() {
         return skip("nothing can be mounted");
     }
     let directory = directory();
-    fs::write(directory.path().join("a"), bytes(100_001)).unwrap();
+    fs::write(directory.path().join("a"), "data").unwrap();
     fs::create_dir(directory.path().join("m")).unwrap();
     // ramfs has no way around its pages.
     let script = r#"mount -t ramfs none "$2/m"; cd "$2"
