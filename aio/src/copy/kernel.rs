@@ -78,7 +78,7 @@ impl Mover<'_> {
             self.done += moved as u64;
             self.progress.at(self.done);
             if at - begun >= STEP as u64 {
-                os::begin_writing(self.job.target, begun, at - begun);
+                os::begin_writing(self.job.target.raw(), begun, at - begun);
                 begun = at;
             }
         }

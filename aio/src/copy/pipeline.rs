@@ -32,6 +32,9 @@ pub(super) enum Stop {
     Signal,
 }
 
+/// Bytes after which the disk begins to write what is in the page cache.
+const EARLY: u64 = 8 << 20;
+
 /// Operations submitted, and events taken, with one call.
 const BATCH: usize = 64;
 
@@ -52,8 +55,9 @@ pub(super) struct Pipeline<'a> {
     size: u64,
     /// Some slot is beyond `size`.
     feeling: bool,
-    /// One past the last byte written.
+    /// One past the last byte written, and past those that the disk has begun with.
     reached: u64,
+    begun: u64,
     done: u64,
     /// With O_DIRECT: what offsets and lengths are multiples of. Else 1.
     align: usize,
@@ -117,6 +121,7 @@ impl<'a> Pipeline<'a> {
             size,
             feeling: false,
             reached: 0,
+            begun: 0,
             done: 0,
             align: 1,
             refused: None,
@@ -193,6 +198,11 @@ impl<'a> Pipeline<'a> {
                 }
             }
             self.progress.at(self.done);
+            let more = self.reached.saturating_sub(self.begun);
+            if self.align == 1 && more >= EARLY {
+                os::begin_writing(self.target, self.begun, more);
+                self.begun = self.reached;
+            }
         }
     }
 

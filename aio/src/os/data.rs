@@ -122,11 +122,11 @@ pub(crate) fn copy_range(from: &File, to: &File, offset: u64, length: usize) -> 
 
 /// Lets the disk begin with what was written. A hint: nothing waits, nothing is
 /// promised, and where a 32-bit ABI passes it in words of its own it is left out.
-pub(crate) fn begin_writing(file: &File, offset: u64, length: u64) {
+pub(crate) fn begin_writing(fd: i32, offset: u64, length: u64) {
     #[cfg(target_pointer_width = "64")]
     {
         const FLAGS: usize = k::SYNC_FILE_RANGE_WRITE as usize;
-        let (fd, offset, length) = (file.raw() as usize, offset as usize, length as usize);
+        let (fd, offset, length) = (fd as usize, offset as usize, length as usize);
         #[cfg(target_arch = "powerpc64")]
         let (number, arguments) = (k::__NR_sync_file_range2, [FLAGS, offset, length]);
         #[cfg(not(target_arch = "powerpc64"))]
@@ -136,7 +136,7 @@ pub(crate) fn begin_writing(file: &File, offset: u64, length: u64) {
         let _ = unsafe { syscall4(number as usize, fd, a, b, c) };
     }
     #[cfg(target_pointer_width = "32")]
-    let _ = (file, offset, length);
+    let _ = (fd, offset, length);
 }
 
 /// Reads at an offset, for the files that AIO cannot read.
