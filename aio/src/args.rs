@@ -3,12 +3,34 @@
 use core::fmt;
 
 use getargs::{Arg, Opt, Options};
+use linux_aio::rt::{Process, Strings};
 
 use crate::path::Shown;
 use crate::print::{Text, complain};
 
 /// An argument as the user gave it.
 pub(crate) type Bytes = &'static [u8];
+
+/// The arguments that are left.
+#[derive(Clone)]
+pub(crate) struct Arguments(Strings);
+
+impl Arguments {
+    /// Those after the program's name.
+    pub(crate) fn new(process: Process) -> Arguments {
+        let mut strings = process.args();
+        strings.next();
+        Arguments(strings)
+    }
+}
+
+impl Iterator for Arguments {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.0.next().map(|argument| argument.to_bytes())
+    }
+}
 
 /// What one subcommand takes.
 pub(crate) struct Grammar {

@@ -22,7 +22,7 @@ use core::fmt::Write;
 
 use linux_aio::rt::Process;
 
-use crate::args::{Done, Grammar, USAGE};
+use crate::args::{Arguments, Done, Grammar, USAGE};
 
 linux_aio::rt::start!(main);
 linux_aio::rt::memory_functions!();
@@ -60,10 +60,7 @@ Flags:
 };
 
 /// The commands, with what each takes and what runs it.
-type Command = (
-    Grammar,
-    fn(&mut dyn Iterator<Item = args::Bytes>) -> Result<i32, Done>,
-);
+type Command = (Grammar, fn(Arguments) -> Result<i32, Done>);
 
 const COMMANDS: [Command; 3] = [
     (copy::GRAMMAR, copy::run),
@@ -72,7 +69,7 @@ const COMMANDS: [Command; 3] = [
 ];
 
 fn main(process: Process) -> i32 {
-    let mut arguments = process.args().map(|argument| argument.to_bytes()).skip(1);
+    let mut arguments = Arguments::new(process);
     let Some(first) = arguments.next() else {
         TOOL.wrong(format_args!("a command is missing"));
         return USAGE;
@@ -81,7 +78,7 @@ fn main(process: Process) -> i32 {
         .iter()
         .find(|(grammar, _)| grammar.command.as_bytes() == first)
     {
-        return match run(&mut arguments) {
+        return match run(arguments) {
             Ok(status) => status,
             Err(Done::Help) => print::stdout(|out| out.write_str(grammar.help)),
             Err(Done::Wrong) => USAGE,

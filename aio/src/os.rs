@@ -65,8 +65,13 @@ impl Drop for File {
 
 /// Of an open file, with the alignment that O_DIRECT wants of it.
 pub(crate) fn stat_file(file: &File) -> Result<Stat> {
+    stat_descriptor(file.raw())
+}
+
+/// Of a descriptor that is not this program's own.
+pub(crate) fn stat_descriptor(fd: i32) -> Result<Stat> {
     let mask = k::STATX_BASIC_STATS | k::STATX_DIOALIGN;
-    statx(file.at(), c"", mask, k::AT_EMPTY_PATH)
+    statx(At(fd), c"", mask, k::AT_EMPTY_PATH)
 }
 
 fn statx(at: At, path: &CStr, mask: u32, flags: u32) -> Result<Stat> {

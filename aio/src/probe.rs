@@ -6,7 +6,7 @@ use core::time::Duration;
 use linux_aio::opcode::{FDSync, FSync, PRead, PReadV, PWrite, PWriteV, Poll, PollMask};
 use linux_aio::{Context, Errno, Event, Iocb, Wait, abi, nr};
 
-use crate::args::{Bytes, Done, Grammar};
+use crate::args::{Arguments, Done, Grammar};
 use crate::json::Json;
 use crate::os;
 use crate::path::Shown;
@@ -46,8 +46,8 @@ struct Abilities {
     opcodes: [(&'static str, Answer); 7],
 }
 
-pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Done> {
-    let json = GRAMMAR.parse_switch(arguments)?;
+pub(crate) fn run(mut arguments: Arguments) -> Result<i32, Done> {
+    let json = GRAMMAR.parse_switch(&mut arguments)?;
     // Before the probe holds a context itself.
     let limit = Limit::now();
     let found = match Context::new(ASKED) {

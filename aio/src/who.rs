@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 
 use linux_aio::Errno;
 
-use crate::args::{Bytes, Done, Grammar};
+use crate::args::{Arguments, Done, Grammar};
 use crate::json::Json;
 use crate::os::{self, At, CWD, File};
 use crate::path::{Path, Shown};
@@ -35,8 +35,8 @@ Exit status: 0; 1 if /proc cannot be read; 2 for a wrong command line.
 ",
 };
 
-pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Done> {
-    let json = GRAMMAR.parse_switch(arguments)?;
+pub(crate) fn run(mut arguments: Arguments) -> Result<i32, Done> {
+    let json = GRAMMAR.parse_switch(&mut arguments)?;
     let directory = match os::open(CWD, c"/proc", os::O_RDONLY | os::O_DIRECTORY, 0) {
         Ok(directory) => directory,
         Err(errno) => {

@@ -34,7 +34,7 @@ fn names_that_cannot_be_copied() {
             "missing",
             "no such file or directory (ENOENT)",
         ),
-        ("d", "b", "d", "is a directory (EISDIR)"),
+        ("d", "b", "d", "a directory, and only files are copied"),
         ("a", "no/b", "no/b", "no such file or directory (ENOENT)"),
         ("a", "a/b", "a/b", "not a directory (ENOTDIR)"),
         ("a/", "b", "a/", "not a directory (ENOTDIR)"),

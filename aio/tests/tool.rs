@@ -197,8 +197,12 @@ fn wrong_command_lines_get_a_hint() {
         ),
         (&["copy", "a"], "aio: DST is missing; see 'aio copy --help'"),
         (
-            &["copy", "a", "b", "c"],
-            "aio: unexpected argument 'c'; see 'aio copy --help'",
+            &["copy", "--engine=fast", "a", "b"],
+            "aio: '--engine' is 'aio', 'kernel' or 'auto', not 'fast'; see 'aio copy --help'",
+        ),
+        (
+            &["copy", "a", "b", "--sparse", "always"],
+            "aio: '--sparse' is 'auto' or 'never', not 'always'; see 'aio copy --help'",
         ),
         (
             &["probe", "--jsno"],

@@ -9,12 +9,14 @@
 mod by_aio;
 mod direct;
 mod kernel;
+mod options;
 mod output;
 mod parts;
 mod pipeline;
 mod progress;
 mod signals;
 mod slot;
+mod stream;
 mod target;
 
 use core::fmt;
@@ -22,94 +24,21 @@ use core::fmt;
 use linux_aio::Errno;
 use linux_raw_sys::general::{S_IFBLK, S_IFDIR, S_IFMT, S_IFREG};
 
-use crate::args::{self, Bytes, Done, Grammar};
+use crate::args::{Arguments, Bytes, Done};
 use crate::os::{self, CWD, File, Stat};
 use crate::path::{Path, Shown};
 use crate::print::{Text, complain};
 use crate::why::Why;
 
 use by_aio::ByAio;
+pub(crate) use options::GRAMMAR;
+use options::{Engine, Options};
 use output::Output;
 use parts::Part;
 use pipeline::{Side, Stop};
 use progress::Progress;
 use signals::Signals;
-use target::Target;
-
-pub(crate) const GRAMMAR: Grammar = Grammar {
-    command: "copy",
-    flags: &[
-        ("engine", true),
-        ("depth", true),
-        ("block", true),
-        ("direct", false),
-        ("sparse", true),
-        ("verbose", false),
-    ],
-    help: "\
-Copy a file through AIO, with reads and writes in flight together.
-
-Usage: aio copy [--engine WAY] [--depth N] [--block BYTES] [--direct]
-                [--sparse WHEN] [--verbose] SRC DST
-
-SRC is a regular file or a block device. If DST is a directory, the copy gets
-SRC's name in it. The data goes into a file that has no name yet, which takes
-DST's at the end, after an fsync: DST is the old file or the whole new one,
-never half of it, however the copy ends. (Where the file system has no such
-files, it is .DST.aio-XXXXXXXXXXXXX until then.) On a terminal, progress is
-shown.
-
-A new file gets SRC's permissions without those of the umask, and never
-set-user-ID or set-group-ID. An old one keeps its owner, group and permissions.
-What replacing it would lose or is not allowed is written as it is, as cp does,
-and an end in the middle leaves part of it: a file with other names, access
-lists or attributes; one that is mounted on, or in a directory that may not be
-written; a block device; an open file by way of /proc/self/fd or /dev/stdout.
-A symbolic link to nothing is refused.
-
-INT, TERM and other signals end it at once. What the kernel does not interrupt
-it cannot: a disk or a network file system that does not answer.
-
-Flags:
-      --engine WAY   what moves the data: 'aio', reads and writes in flight
-                     together; 'kernel', copy_file_range(2), which is faster
-                     through the page cache; 'auto' (the default): 'aio' if one
-                     of the next three flags is given, else 'kernel'
-      --depth N      blocks in flight at a time (16)
-      --block BYTES  bytes of a block; K, M, G for 1024, 1024^2, 1024^3 (256K)
-      --direct       go around the page cache (O_DIRECT), except for the
-                     unaligned end; says so where a file system refuses it
-      --sparse WHEN  'auto' (the default): holes of SRC are holes of DST;
-                     'never': they are filled with zeros
-      --verbose      say how many bytes went which way
-  -h, --help         print this help
-
-Exit status: 0; 1 if the copy failed; 2 for a wrong command line.
-",
-};
-
-/// The largest depth: that many events are fs.aio-max-nr of a default system.
-const MOST_DEPTH: u64 = 65_536;
-/// The kernel moves less than 2 GiB at a time.
-const MOST_BLOCK: u64 = 1 << 30;
-
-/// What moves the data.
-#[derive(Clone, Copy)]
-enum Engine {
-    Aio,
-    Kernel,
-}
-
-struct Options {
-    engine: Engine,
-    depth: u32,
-    block: usize,
-    direct: bool,
-    sparse: bool,
-    verbose: bool,
-    source: Bytes,
-    target: Bytes,
-}
+use target::{Target, last_name};
 
 /// What went wrong, and with which file.
 struct Failure<'a> {
@@ -162,103 +91,54 @@ impl From<&'static str> for What {
     }
 }
 
-pub(crate) fn run(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<i32, Done> {
-    let options = parse(arguments)?;
-    let mut signals = Signals::new();
-    Ok(match copy(&options, &mut signals) {
-        Ok(()) => {
-            signals.keep();
-            0
+pub(crate) fn run(arguments: Arguments) -> Result<i32, Done> {
+    let (mut options, sources) = options::parse(arguments.clone())?;
+    let (mut number, mut status) = (0, 0);
+    options::each_name(arguments.clone(), &mut |name| {
+        number += 1;
+        if number > sources {
+            return;
         }
-        Err(failure) => {
-            if !matches!(failure.what, What::Signal) {
-                complain(format_args!("copy: {failure}"));
+        options.source = name;
+        let mut signals = Signals::new();
+        let copied = match earlier(arguments.clone(), number, name) {
+            true if sources > 1 => Err(Failure {
+                name,
+                what: What::Text("its name in DST is another's that was copied now"),
+            }),
+            _ => copy(&options, &mut signals),
+        };
+        match copied {
+            Ok(()) if number == sources && status == 0 => signals.keep(),
+            Ok(()) => {}
+            Err(failure) => {
+                if !matches!(failure.what, What::Signal) {
+                    complain(format_args!("copy: {failure}"));
+                }
+                status = 1;
             }
-            1
         }
-    })
-    // `signals` is dropped here: one that arrived ends the process now, when
-    // nothing half-written is left.
+        // `signals` is dropped here: one that arrived ends the process now, when
+        // nothing half-written is left.
+    })?;
+    Ok(status)
 }
 
-fn parse(arguments: &mut dyn Iterator<Item = Bytes>) -> Result<Options, Done> {
-    let (mut depth, mut block, mut direct) = (16, 256 << 10, false);
-    let (mut engine, mut by_aio, mut sparse, mut verbose) = (None, false, true, false);
-    let mut names: [Option<Bytes>; 2] = [None; 2];
-    GRAMMAR.parse(
-        arguments,
-        &mut |flag, value| {
-            let words = match flag {
-                "engine" => "'aio', 'kernel' or 'auto'",
-                "sparse" => "'auto' or 'never'",
-                _ => "",
-            };
-            match (flag, value) {
-                ("engine", b"aio") => engine = Some(Engine::Aio),
-                ("engine", b"kernel") => engine = Some(Engine::Kernel),
-                ("engine", b"auto") => engine = None,
-                ("sparse", b"auto") => sparse = true,
-                ("sparse", b"never") => sparse = false,
-                ("engine" | "sparse", _) => {
-                    return Err(GRAMMAR.wrong(format_args!(
-                        "'--{}' is {}, not '{}'",
-                        Text(flag),
-                        Text(words),
-                        Shown(value)
-                    )));
-                }
-                ("verbose", _) => verbose = true,
-                _ => by_aio = true,
-            }
-            let (place, least, most) = match flag {
-                "depth" => (&mut depth, 1, MOST_DEPTH),
-                "block" => (&mut block, 512, MOST_BLOCK),
-                _ => {
-                    direct |= flag == "direct";
-                    return Ok(());
-                }
-            };
-            match args::number(value) {
-                Some(number) if (least..=most).contains(&number) => *place = number,
-                _ => {
-                    return Err(GRAMMAR.wrong(format_args!(
-                        "'--{}' is a number from {least} to {most}, not '{}'",
-                        Text(flag),
-                        Shown(value)
-                    )));
-                }
-            }
-            Ok(())
-        },
-        &mut |argument| match names.iter_mut().find(|name| name.is_none()) {
-            Some(name) => {
-                *name = Some(argument);
-                Ok(())
-            }
-            None => Err(GRAMMAR.unexpected(argument)),
-        },
-    )?;
-    match names {
-        [Some(source), Some(target)] => Ok(Options {
-            engine: match engine {
-                Some(engine) => engine,
-                None if by_aio => Engine::Aio,
-                None => Engine::Kernel,
-            },
-            sparse,
-            verbose,
-            depth: depth as u32,
-            block: block as usize,
-            direct,
-            source,
-            target,
-        }),
-        [Some(_), None] => Err(GRAMMAR.wrong(format_args!("DST is missing"))),
-        _ => Err(GRAMMAR.wrong(format_args!("SRC and DST are missing"))),
-    }
+/// Whether one of the sources before has the same name in a directory.
+fn earlier(arguments: Arguments, number: usize, name: Bytes) -> bool {
+    let (mut at, mut found) = (0, false);
+    // What could be wrong with them has been told.
+    let _ = options::each_name(arguments, &mut |other| {
+        at += 1;
+        found |= at < number && last_name(other) == last_name(name);
+    });
+    found
 }
 
 fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>> {
+    if options.source == b"-" || options.target == b"-" {
+        return stream::copy(options, signals);
+    }
     let (source, stat) = open_source(options.source).about(options.source)?;
     let size = if kind(&stat) == S_IFBLK {
         os::device_size(&source).about(options.source)?
@@ -296,6 +176,21 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     }
     .about(options.target)?;
 
+    let replaced = output.is_draft();
+    finish(options, output, signals)?;
+    progress.end();
+    if options.verbose {
+        say(options, way, replaced);
+    }
+    Ok(())
+}
+
+/// The disk has everything: the copy takes its name.
+fn finish(
+    options: &Options,
+    output: Output,
+    signals: &mut Signals,
+) -> Result<(), Failure<'static>> {
     if output.is_draft() {
         signals.hold();
         // The last moment to go back.
@@ -303,13 +198,7 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
             return Err(Stop::Signal.explain(options));
         }
     }
-    let replaced = output.is_draft();
-    output.publish().about(options.target)?;
-    progress.end();
-    if options.verbose {
-        say(options, way, replaced);
-    }
-    Ok(())
+    output.publish().about(options.target)
 }
 
 /// What is copied, from where to where.
@@ -414,7 +303,7 @@ fn open_source(name: &[u8]) -> Result<(File, Stat), What> {
 fn check_source(stat: &Stat) -> Result<(), What> {
     match kind(stat) {
         S_IFREG | S_IFBLK => Ok(()),
-        S_IFDIR => Err(What::Errno(Errno::ISDIR)),
+        S_IFDIR => Err(What::Text("a directory, and only files are copied")),
         _ => Err(What::Text(
             "not a regular file or block device: it has no offsets to copy by",
         )),

@@ -54,12 +54,13 @@ fn find(options: &Options, source: &Stat) -> Result<Target, What> {
             let found_in = look(found.file.at(), &name)?;
             at_name(found.file.at(), &name, found_in, source)
         }
+        _ if options.into => Err(What::Errno(Errno::NOTDIR)),
         found => at_name(CWD, &path, found, source),
     }
 }
 
 /// The last part of a path, without slashes after it.
-fn last_name(path: &[u8]) -> &[u8] {
+pub(super) fn last_name(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&byte| byte != b'/');
     let path = &path[..end.map_or(0, |end| end + 1)];
     let begin = path.iter().rposition(|&byte| byte == b'/');

@@ -139,6 +139,51 @@ pub(crate) fn begin_writing(fd: i32, offset: u64, length: u64) {
     let _ = (fd, offset, length);
 }
 
+/// Reads what comes next.
+pub(crate) fn read_from(fd: i32, buffer: &mut [u8]) -> Result<usize> {
+    let (memory, length) = (buffer.as_mut_ptr().expose_provenance(), buffer.len());
+    // SAFETY: the kernel writes at most the buffer's length into it.
+    Errno::check(unsafe { syscall3(k::__NR_read as usize, fd as usize, memory, length) })
+}
+
+/// Writes what comes next, or the first part of it.
+pub(crate) fn write_to(fd: i32, bytes: &[u8]) -> Result<usize> {
+    let (memory, length) = (bytes.as_ptr().expose_provenance(), bytes.len());
+    // SAFETY: the kernel reads no more than the bytes.
+    Errno::check(unsafe { syscall3(k::__NR_write as usize, fd as usize, memory, length) })
+}
+
+/// Waits until a descriptor can be read, or written, or a tenth of a second is over.
+pub(crate) fn wait_ready(fd: i32, to_write: bool) {
+    #[cfg(not(target_arch = "riscv32"))]
+    type Word = linux_aio::abi::Long;
+    #[cfg(not(target_arch = "riscv32"))]
+    const NUMBER: u32 = k::__NR_ppoll;
+    // The one ABI that never had times of 32 bits.
+    #[cfg(target_arch = "riscv32")]
+    type Word = i64;
+    #[cfg(target_arch = "riscv32")]
+    const NUMBER: u32 = k::__NR_ppoll_time64;
+    let mut time: [Word; 2] = [0, 100_000_000];
+    let mut entry = k::pollfd {
+        fd,
+        events: if to_write { k::POLLOUT } else { k::POLLIN } as i16,
+        revents: 0,
+    };
+    // SAFETY: the kernel reads and writes a time and an entry; there is
+    // no set of signals.
+    let _ = unsafe {
+        syscall5(
+            NUMBER as usize,
+            (&raw mut entry).expose_provenance(),
+            1,
+            (&raw mut time).expose_provenance(),
+            0,
+            0,
+        )
+    };
+}
+
 /// Reads at an offset, for the files that AIO cannot read.
 ///
 /// # Safety
