@@ -17,10 +17,12 @@ pub(crate) use linux_raw_sys::general::{
 };
 pub(crate) use linux_raw_sys::system::new_utsname as Names;
 
+mod attributes;
 mod data;
 mod names;
 mod process;
 
+pub(crate) use attributes::*;
 pub(crate) use data::*;
 pub(crate) use names::*;
 pub(crate) use process::*;

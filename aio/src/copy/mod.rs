@@ -13,6 +13,7 @@ mod options;
 mod output;
 mod parts;
 mod pipeline;
+mod preserve;
 mod progress;
 mod signals;
 mod slot;
@@ -170,6 +171,8 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
         Some(by_aio) => by_aio.copy(&job, &mut progress)?,
         None => kernel::copy(&job, &mut progress)?,
     };
+    let preserve = options.preserve;
+    preserve.apply(options, &source, &stat, &output.file);
     match &mut by_aio {
         Some(by_aio) => by_aio.sync(&output.file),
         None => os::fsync(&output.file),

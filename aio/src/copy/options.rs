@@ -1,5 +1,6 @@
 //! The command line of `aio copy`.
 
+use super::preserve::Preserve;
 use crate::args::{self, Arguments, Bytes, Done, Grammar};
 use crate::path::Shown;
 use crate::print::Text;
@@ -11,6 +12,7 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
         ("depth", true),
         ("block", true),
         ("direct", false),
+        ("preserve", true),
         ("sparse", true),
         ("verbose", false),
     ],
@@ -18,7 +20,7 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
 Copy a file through AIO, with reads and writes in flight together.
 
 Usage: aio copy [--engine WAY] [--depth N] [--block BYTES] [--direct]
-                [--sparse WHEN] [--verbose] SRC... DST
+                [--preserve LIST] [--sparse WHEN] [--verbose] SRC... DST
 
 SRC is a regular file or a block device. If DST is a directory, the copy gets
 SRC's name in it; so do the copies of several. '-' as SRC is standard input, as
@@ -49,6 +51,10 @@ Flags:
       --block BYTES  bytes of a block; K, M, G for 1024, 1024^2, 1024^3 (256K)
       --direct       go around the page cache (O_DIRECT), except for the
                      unaligned end; says so where a file system refuses it
+      --preserve LIST
+                     keep more of SRC: 'mode' (permissions and access list),
+                     'ownership', 'timestamps', 'xattr' (those of users) with
+                     commas between, or 'all'; what is refused is told
       --sparse WHEN  'auto' (the default): holes of SRC are holes of DST;
                      'never': they are filled with zeros
       --verbose      say how many bytes went which way
@@ -75,6 +81,7 @@ pub(super) struct Options {
     pub(super) depth: u32,
     pub(super) block: usize,
     pub(super) direct: bool,
+    pub(super) preserve: Preserve,
     pub(super) sparse: bool,
     pub(super) verbose: bool,
     pub(super) source: Bytes,
@@ -87,12 +94,14 @@ pub(super) struct Options {
 pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> {
     let (mut depth, mut block, mut direct) = (16, 256 << 10, false);
     let (mut engine, mut by_aio, mut sparse, mut verbose) = (None, false, true, false);
+    let mut preserve = Preserve::default();
     let (mut target, mut count) = (&b""[..], 0);
     GRAMMAR.parse(
         &mut arguments,
         &mut |flag, value| {
             let words = match flag {
                 "engine" => "'aio', 'kernel' or 'auto'",
+                "preserve" => "a list of 'mode', 'ownership', 'timestamps', 'xattr' and 'all'",
                 "sparse" => "'auto' or 'never'",
                 _ => "",
             };
@@ -102,7 +111,10 @@ pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> 
                 ("engine", b"auto") => engine = None,
                 ("sparse", b"auto") => sparse = true,
                 ("sparse", b"never") => sparse = false,
-                ("engine" | "sparse", _) => {
+                ("preserve", list) if Preserve::parse(list).is_some() => {
+                    preserve = Preserve::parse(list).unwrap_or_default();
+                }
+                ("engine" | "preserve" | "sparse", _) => {
                     return Err(GRAMMAR.wrong(format_args!(
                         "'--{}' is {}, not '{}'",
                         Text(flag),
@@ -149,6 +161,7 @@ pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> 
             None if by_aio => Engine::Aio,
             None => Engine::Kernel,
         },
+        preserve,
         sparse,
         verbose,
         depth: depth as u32,

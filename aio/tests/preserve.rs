@@ -1,0 +1,118 @@
+//! `aio copy --preserve`, beside cp's.
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use common::*;
+
+/// A file with all that can be kept.
+fn make(path: &Path) {
+    fs::write(path, "data").unwrap();
+    if is_root() {
+        chown(path, Some(65_534), Some(65_533)).unwrap();
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o640)).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::new(seconds, 123_456_789);
+    let times = fs::FileTimes::new().set_accessed(at(1_000_000_000));
+    file.set_times(times.set_modified(at(1_100_000_000)))
+        .unwrap();
+}
+
+/// User, group, permissions, time of the last change.
+fn seen(path: &Path) -> (u32, u32, u32, i64, i64) {
+    let file = fs::metadata(path).unwrap();
+    let mode = file.mode() & 0o7777;
+    (
+        file.uid(),
+        file.gid(),
+        mode,
+        file.mtime(),
+        file.mtime_nsec(),
+    )
+}
+
+#[test]
+fn each_word_keeps_what_cps_keeps() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    make(&at("a"));
+    for list in [
+        "mode",
+        "ownership",
+        "timestamps",
+        "mode,ownership",
+        "mode,timestamps",
+        "mode,ownership,timestamps",
+    ] {
+        for there in [false, true] {
+            for flags in [&[][..], &["--engine=aio"]] {
+                for name in ["b", "c"] {
+                    let _ = fs::remove_file(at(name));
+                    if there {
+                        fs::write(at(name), "old").unwrap();
+                    }
+                }
+                let keep = format!("--preserve={list}");
+                let flags = [flags, &[keep.as_str()]].concat();
+                quiet(&copy(&flags, &at("a"), &at("b")).output().unwrap());
+                let mut cp = Command::new("cp");
+                cp.args([&keep]).args([at("a"), at("c")]);
+                quiet(&cp.output().unwrap());
+                let (ours, mut cps) = (seen(&at("b")), seen(&at("c")));
+                if !list.contains("timestamps") {
+                    assert!(ours.3 > 1_200_000_000, "{list}");
+                    (cps.3, cps.4) = (ours.3, ours.4);
+                }
+                assert_eq!(ours, cps, "{list} {there}");
+                assert_eq!(fs::read_to_string(at("b")).unwrap(), "data");
+            }
+        }
+    }
+}
+
+#[test]
+fn attributes_and_access_lists_are_kept() {
+    if !have(&["setfattr", "getfattr", "setfacl", "getfacl"]) {
+        return;
+    }
+    let directory = directory();
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(directory.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        stdout(&output)
+    };
+    make(&directory.path().join("a"));
+    run("setfattr", &["-n", "user.note", "-v", "kept", "a"]);
+    run("setfacl", &["-m", "u:1:r", "a"]);
+    let output = copy(&["--preserve=all"], Path::new("a"), Path::new("b"))
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    quiet(&output);
+    let note = ["--only-values", "-n", "user.note", "b"];
+    assert_eq!(run("getfattr", &note), "kept");
+    let list = |name: &str| run("getfacl", &["--omit-header", name]);
+    assert!(list("a").contains("user:daemon:r") || list("a").contains("user:1:r"));
+    assert_eq!(list("b"), list("a"));
+}
+
+#[test]
+fn privileges_are_not_kept() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    make(&at("a"));
+    fs::set_permissions(at("a"), Permissions::from_mode(0o6755)).unwrap();
+    quiet(
+        &copy(&["--preserve=all"], &at("a"), &at("b"))
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(seen(&at("b")).2, 0o755);
+}
