@@ -4,7 +4,8 @@
 mod common;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -285,6 +286,89 @@ fn ends_by(signal: i32, unnamed: bool) {
     assert_eq!(names(directory.path()), ["a", "b"]);
     let target = directory.path().join("b");
     assert_eq!(fs::read_to_string(target).unwrap(), "old");
+}
+
+/// When the copy has its name, it has succeeded.
+#[test]
+fn a_late_signal_changes_nothing() {
+    for unnamed in [true, false] {
+        for _ in 0..100 {
+            let directory = directory();
+            let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+            fs::write(&source, "data").unwrap();
+            let mut command = copy(&[], &source, &target);
+            if !unnamed {
+                without_unnamed(&mut command);
+            }
+            let mut child = command.spawn().unwrap();
+            while fs::metadata(&target).is_err() && child.try_wait().unwrap().is_none() {
+                std::hint::spin_loop();
+            }
+            // SAFETY: the child is ours; it has not been waited for, or is no more.
+            unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+            assert_eq!(fs::read_to_string(&target).unwrap(), "data");
+        }
+    }
+}
+
+/// A source that has nothing for now is waited for, and a signal ends that.
+#[test]
+fn a_source_that_waits_can_be_interrupted() {
+    // Reads of it wait for the kernel's next message.
+    let source = Path::new("/proc/kmsg");
+    if !is_root() || fs::File::open(source).is_err() {
+        return skip("the kernel's log may not be read");
+    }
+    for flags in [&[][..], &["--engine=aio"]] {
+        let directory = directory();
+        let mut command = copy(flags, source, &directory.path().join("b"));
+        command.stderr(std::process::Stdio::piped());
+        let child = Running(command.spawn().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        let ticks = stat
+            .split(' ')
+            .skip(13)
+            .take(2)
+            .map(|ticks| ticks.parse::<u32>().unwrap());
+        assert!(ticks.sum::<u32>() < 10, "{stat}");
+        // SAFETY: the child is ours and not waited for yet.
+        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+        assert_eq!(child.end().0.signal(), Some(libc::SIGTERM));
+        assert!(names(directory.path()).is_empty());
+    }
+}
+
+/// Nobody reads what it has to say, so that it waits there.
+#[test]
+fn a_full_pipe_does_not_keep_signals_off() {
+    if !can_mount() {
+        return skip("nothing can be mounted");
+    }
+    let directory = directory();
+    fs::write(directory.path().join("a"), bytes(1000)).unwrap();
+    fs::create_dir(directory.path().join("m")).unwrap();
+    // ramfs refuses O_DIRECT, which is told.
+    let script = r#"mount -t ramfs none "$2/m"; cd "$2"; exec "$1" copy --direct a m/b"#;
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-ec", script, "sh"]);
+    command.arg(tool()).arg(directory.path());
+    let (reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: the descriptor is open; no memory is passed.
+    let room = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
+    (&writer).write_all(&vec![0; room as usize]).unwrap();
+    command.stderr(writer);
+    let mut child = command.spawn().unwrap();
+    let comm = format!("/proc/{}/comm", child.id());
+    wait_until(|| fs::read_to_string(&comm).is_ok_and(|name| name == "aio\n"));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(child.try_wait().unwrap().is_none());
+    // SAFETY: the child is ours and not waited for yet.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    wait_until(|| child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+    drop(reader);
 }
 
 #[test]

@@ -165,7 +165,9 @@ fn copy_to_descriptor(source: &Path, file: &fs::File) -> Output {
     // SAFETY: a system call between fork and exec, and no allocation.
     unsafe {
         command.pre_exec(move || {
-            assert_eq!(libc::dup2(fd, 9), 9);
+            libc::dup2(fd, 9);
+            // It may have been that one already, to be closed.
+            libc::fcntl(9, libc::F_SETFD, 0);
             Ok(())
         });
     }
@@ -322,4 +324,45 @@ fn what_may_not_be_changed_is_refused_before_anything_is_written() {
             |name: &str| format!("aio: copy: {name}: operation not permitted (EPERM)\n1\nold\n");
         assert_eq!(text, refused("i") + &refused("p") + "i\np\n");
     }
+}
+
+#[test]
+fn block_devices() {
+    if !is_root() || !have(&["losetup"]) {
+        return skip("block devices need root");
+    }
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    let losetup = |arguments: &[&str], file: &Path| {
+        let mut command = Command::new("losetup");
+        let output = command.args(arguments).arg(file).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        stdout(&output).trim().to_owned()
+    };
+    let size = 3 << 20;
+    let (before, data) = (bytes(size), bytes(size - 70_000));
+    fs::write(at("disk"), &before).unwrap();
+    // What is a hole in it is zeros on the device.
+    fs::write(at("a"), &data).unwrap();
+    let sparse = fs::File::options().write(true).open(at("a")).unwrap();
+    sparse.set_len(1 << 20).unwrap();
+    sparse.set_len(data.len() as u64).unwrap();
+    let device = losetup(&["--find", "--show"], &at("disk"));
+    for flags in [&[][..], &["--engine=aio"], &["--direct"]] {
+        fs::write(at("disk"), &before).unwrap();
+        let device = Path::new(&device);
+        let to = copy(flags, &at("a"), device).output().unwrap();
+        let from = copy(flags, device, &at("b")).output().unwrap();
+        let whole = fs::read(at("b")).unwrap();
+        let written = fs::read(at("a")).unwrap();
+        if !to.status.success() || whole[..written.len()] != written {
+            losetup(&["--detach"], device);
+            panic!("{flags:?} {to:?} {from:?}");
+        }
+        assert_eq!(whole.len(), size);
+        assert!(whole[written.len()..] == before[written.len()..]);
+        fs::remove_file(at("b")).unwrap();
+    }
+    losetup(&["--detach"], Path::new(&device));
+    assert_eq!(names(directory.path()), ["a", "disk"]);
 }
