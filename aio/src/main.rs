@@ -49,7 +49,7 @@ Linux native AIO at the command line.
 Usage: aio COMMAND [ARGUMENTS]
 
 Commands:
-  copy   copy a file through AIO
+  copy   copy files, each whole or not at all
   probe  tell whether AIO works here and, if not, why
   who    list the processes that hold AIO contexts
 

@@ -21,6 +21,7 @@ const USAGE: &str = "\
 bench-report: measures linux-aio against what a user would pick instead
 
 cargo bench-report [--capi PATH] [--quick]   writes docs/performance.md
+cargo bench-report --copies [--quick]        prints the tables of `aio copy` alone
 cargo bench-report --gates                   holds counts and sizes to benches/ceilings.toml
 
     --capi PATH   a libaio.so.1 to be measured beside the system's
@@ -28,11 +29,12 @@ cargo bench-report --gates                   holds counts and sizes to benches/c
 ";
 
 fn main() -> ExitCode {
-    let (mut gates, mut quick, mut capi) = (false, false, None);
+    let (mut gates, mut copies, mut quick, mut capi) = (false, false, false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--gates" => gates = true,
+            "--copies" => copies = true,
             "--quick" => quick = true,
             "--capi" => capi = arguments.next(),
             _ => {
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
     let done = Built::new(capi).and_then(|built| {
         if gates {
             gates::check(&built)
+        } else if copies {
+            report::print_copies(&built, quick)
         } else {
             report::write(&built, quick)
         }

@@ -49,6 +49,10 @@ impl Page {
         self.plots.extend(page.plots);
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Writes the page and its plots into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         let plots = folder.join("performance");

@@ -19,15 +19,8 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     // SAFETY: it changes nothing but when the scheduler runs this process.
     let nice = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -5) } == 0;
     let before = load();
-    let mut bench = Bench {
-        built,
-        page: Page::default(),
-        counts: counts::count(built, false)?,
-        turns: if quick { 2 } else { 5 },
-        less: if quick { 10 } else { 1 },
-        spreads: Vec::new(),
-        goals: Vec::new(),
-    };
+    let mut bench = new(built, quick);
+    bench.counts = counts::count(built, false)?;
     let parts: [(&str, Part<'_>); 8] = [
         ("calls", Bench::calls),
         ("reaping", Bench::reaping),
@@ -82,6 +75,26 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     page.write(&built.home.join("docs"))?;
     eprintln!("{:4} s  docs/performance.md", begin.elapsed().as_secs());
     Ok(())
+}
+
+/// Measures copies alone, and prints what there is to say of them.
+pub(crate) fn print_copies(built: &Built, quick: bool) -> Result<()> {
+    let mut bench = new(built, quick);
+    bench.copies()?;
+    print!("{}", bench.page.text());
+    Ok(())
+}
+
+fn new(built: &Built, quick: bool) -> Bench<'_> {
+    Bench {
+        built,
+        page: Page::default(),
+        counts: Default::default(),
+        turns: if quick { 2 } else { 5 },
+        less: if quick { 10 } else { 1 },
+        spreads: Vec::new(),
+        goals: Vec::new(),
+    }
 }
 
 /// Bytes of machine code, and seconds of compiling.

@@ -1,8 +1,8 @@
-//! `aio copy`: a file through AIO, reads and writes in flight together.
+//! `aio copy`: files, each whole or not at all.
 //!
 //! The order is what keeps both files whole: everything that can be refused is
 //! refused before anything is written (`target.rs`); the data goes into a draft
-//! (`output.rs`), block by block (`pipeline.rs`); only when the disk has it all
+//! (`output.rs`), moved by the kernel (`kernel.rs`) or through AIO (`by_aio.rs`); only when the disk has it all
 //! does that take the target's name. Names are looked at once; after that, files
 //! and directories that are held stand for them.
 

@@ -17,7 +17,7 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
         ("verbose", false),
     ],
     help: "\
-Copy a file through AIO, with reads and writes in flight together.
+Copy files, each whole or not at all; through AIO if that is asked for.
 
 Usage: aio copy [--engine WAY] [--depth N] [--block BYTES] [--direct]
                 [--preserve LIST] [--sparse WHEN] [--verbose] SRC... DST

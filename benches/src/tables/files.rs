@@ -1,12 +1,11 @@
-//! Files: operations in flight, and a copy.
+//! Files: operations in flight.
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use super::{Bench, MORE, times};
 use crate::build::{Result, run};
-use crate::stats::{CPU, Figure, RATE, Runs, find, median};
+use crate::stats::{CPU, Figure, RATE, Runs, find};
 use crate::subject::{Case, Sample};
 use crate::svg::{brief, lines};
 
@@ -31,7 +30,7 @@ impl Bench<'_> {
         done
     }
 
-    fn make(&self, file: &Path) -> Result<()> {
+    pub(super) fn make(&self, file: &Path) -> Result<()> {
         let mut dd = Command::new("dd");
         dd.args([
             "if=/dev/urandom",
@@ -177,93 +176,6 @@ impl Bench<'_> {
             );
             self.goal("the same: the distance to io_uring, stated", came_to, true);
         }
-    }
-
-    /// A large file.
-    pub(crate) fn copies(&mut self) -> Result<()> {
-        self.page.heading("A copy of a large file");
-        let (from, to) = (
-            self.built.target.join("bench-file"),
-            self.built.target.join("bench-copy"),
-        );
-        self.make(&from)?;
-        let (from_text, to_text) = (from.display().to_string(), to.display().to_string());
-        let aio = self.built.target.join("aio/aio").display().to_string();
-        let subject = self
-            .built
-            .target
-            .join("release/subject")
-            .display()
-            .to_string();
-        let (source, target) = (format!("if={from_text}"), format!("of={to_text}"));
-        let cp = format!("cp '{from_text}' '{to_text}' && sync '{to_text}'");
-        let pair = [from_text.as_str(), to_text.as_str()];
-        let buffered: [(&str, Vec<&str>); 3] = [
-            ("cp, sync", vec!["sh", "-c", &cp]),
-            ("aio copy", [&[&aio, "copy"][..], &pair].concat()),
-            (
-                "io_uring",
-                [&[&subject, "copy", "uring", "1", "262144"][..], &pair].concat(),
-            ),
-        ];
-        let dd = [
-            "dd",
-            &source,
-            &target,
-            "bs=1M",
-            "iflag=direct",
-            "oflag=direct",
-            "conv=fsync",
-            "status=none",
-        ];
-        let direct: [(&str, Vec<&str>); 3] = [
-            ("dd, direct", dd.to_vec()),
-            (
-                "aio copy --direct",
-                [&[&aio, "copy", "--direct"][..], &pair].concat(),
-            ),
-            (
-                "io_uring, direct",
-                [
-                    &[&subject, "copy", "uring-direct", "1", "262144"][..],
-                    &pair,
-                ]
-                .concat(),
-            ),
-        ];
-        self.page.say(
-            "256 MiB that are in the page cache, copied and synced; `aio copy` and io_uring with 16 \
-             blocks of 256 KiB in flight, dd with one of 1 MiB. Time as a ratio to the first of \
-             each table.",
-        );
-        for commands in [&buffered[..], &direct[..]] {
-            let mut took: Vec<Vec<f64>> = vec![Vec::new(); commands.len()];
-            for _ in 0..MORE * self.turns {
-                for (took, (_, words)) in took.iter_mut().zip(commands) {
-                    let _ = std::fs::remove_file(&to);
-                    run(&mut Command::new("sync"))?;
-                    let begin = Instant::now();
-                    run(Command::new(words[0]).args(&words[1..]))?;
-                    took.push(begin.elapsed().as_secs_f64());
-                }
-            }
-            let rows: Vec<Vec<String>> = commands
-                .iter()
-                .zip(&took)
-                .map(|((name, _), mine)| {
-                    let ratios = mine.iter().zip(&took[0]).map(|(mine, first)| mine / first);
-                    vec![
-                        (*name).to_owned(),
-                        times(median(ratios.collect())),
-                        format!("{:.2}", median(mine.clone())),
-                    ]
-                })
-                .collect();
-            self.page.table(&["", "time", "seconds"], &rows);
-        }
-        let _ = std::fs::remove_file(&from);
-        let _ = std::fs::remove_file(&to);
-        Ok(())
     }
 }
 

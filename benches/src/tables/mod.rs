@@ -8,6 +8,7 @@ use crate::stats::{CPU, Runs, in_turn};
 use crate::subject::Case;
 
 mod contexts;
+mod copies;
 mod files;
 mod layer;
 
