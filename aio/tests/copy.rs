@@ -295,6 +295,31 @@ fn holes_stay_holes() {
 }
 
 #[test]
+fn zeros_become_holes() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    let mut data = vec![0; 6 << 20];
+    data[1 << 20..(1 << 20) + 5000].fill(1);
+    data[3 << 20] = 1;
+    for length in [0, 1, 5000, 3 << 20, (3 << 20) + 1, 5_000_001, 6 << 20] {
+        fs::write(&source, &data[..length]).unwrap();
+        for (flags, most) in [
+            (&["--sparse=always"][..], 64),
+            (&["--sparse=always", "--engine=aio", "--block=64K"], 1024),
+            (&["--sparse=always", "--direct", "--block=64K"], 1024),
+        ] {
+            quiet(&copy(flags, &source, &target).output().unwrap());
+            assert!(
+                fs::read(&target).unwrap() == data[..length],
+                "{flags:?} {length}"
+            );
+            let stored = fs::metadata(&target).unwrap().blocks();
+            assert!(stored <= most, "{flags:?} {length}: {stored}");
+        }
+    }
+}
+
+#[test]
 fn says_which_way_the_data_went() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);

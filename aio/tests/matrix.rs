@@ -157,9 +157,7 @@ fn cell(place: &Path, source: &str, target: &str, flags: &[&str]) -> Option<Stri
     ours.args(flags);
     let ours = run("ours", ours);
     let mut cp = Command::new("cp");
-    if flags.contains(&"--sparse=never") {
-        cp.arg("--sparse=never");
-    }
+    cp.args(flags.iter().filter(|flag| flag.starts_with("--sparse")));
     let cp = run("cp", cp);
     if (ours.0, &ours.1) != (cp.0, &cp.1) {
         return Some(format!("{ours:?}\nbut cp: {cp:?}"));

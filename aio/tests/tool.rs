@@ -201,8 +201,8 @@ fn wrong_command_lines_get_a_hint() {
             "aio: '--engine' is 'aio', 'kernel' or 'auto', not 'fast'; see 'aio copy --help'",
         ),
         (
-            &["copy", "a", "b", "--sparse", "always"],
-            "aio: '--sparse' is 'auto' or 'never', not 'always'; see 'aio copy --help'",
+            &["copy", "a", "b", "--sparse", "yes"],
+            "aio: '--sparse' is 'auto', 'always' or 'never', not 'yes'; see 'aio copy --help'",
         ),
         (
             &["probe", "--jsno"],
@@ -225,8 +225,11 @@ fn help_and_version() {
     for (arguments, begins) in [
         (&["--help"][..], "Linux native AIO at the command line.\n"),
         (&["-h"], "Linux native AIO at the command line.\n"),
-        (&["copy", "--help"], "Copy a file through AIO,"),
-        (&["copy", "a", "b", "--help"], "Copy a file through AIO,"),
+        (&["copy", "--help"], "Copy files, each whole or not at all"),
+        (
+            &["copy", "a", "b", "--help"],
+            "Copy files, each whole or not at all",
+        ),
         (
             &["probe", "--help"],
             "Tell whether Linux native AIO works here",
@@ -297,4 +300,24 @@ fn one_static_binary_with_nothing_in_it() {
             .status
             .success()
     );
+}
+
+/// The manual page and the help tell of the same flags.
+#[test]
+fn the_manual_page_has_every_flag() {
+    let page = include_str!("../aio.1");
+    for command in ["copy", "probe", "who"] {
+        let help = stdout(&aio(&[command, "--help"]).output().unwrap());
+        let words = help.split(|c: char| c.is_whitespace() || c == ']');
+        for flag in words.filter_map(|word| word.trim_start_matches('[').strip_prefix("--")) {
+            assert!(page.contains(&format!("Fl -{flag}")), "--{flag}");
+        }
+    }
+    for line in page.lines() {
+        if let Some(flag) = line.strip_prefix(".It Fl -") {
+            let flag = flag.split(' ').next().unwrap();
+            let help = stdout(&aio(&["copy", "--help"]).output().unwrap());
+            assert!(help.contains(&format!("--{flag} ")), "--{flag}");
+        }
+    }
 }

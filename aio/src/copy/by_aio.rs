@@ -42,7 +42,10 @@ impl ByAio {
             let whole = job
                 .next(0)
                 .is_ok_and(|part| part.is_some_and(|part| part.is_whole()));
-            allocated = real && whole && allocate(job.target, job.size).about(options.target)?;
+            allocated = real
+                && whole
+                && !job.zeros
+                && allocate(job.target, job.size).about(options.target)?;
         }
         let mut pipeline = Pipeline::new(
             &mut self.context,
@@ -55,6 +58,7 @@ impl ByAio {
             progress,
         )
         .map_err(|errno| Stop::Memory(errno).explain(options))?;
+        pipeline.zeros = job.zeros;
         let copied = around_the_cache(&mut pipeline, job, align)
             .and_then(|from| {
                 let copy = &mut |part: super::Part| match part.to {
@@ -63,7 +67,7 @@ impl ByAio {
                 };
                 job.each(from, copy)
             })
-            .and_then(|end| job.check_end(end, allocated));
+            .and_then(|end| job.cut(end).and_then(|()| job.check_end(end, allocated)));
         copied.map_err(|stop| stop.explain(options))?;
         Ok(Way {
             bytes: pipeline.done(),

@@ -23,9 +23,13 @@ pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failur
         by_hand: None,
         done: 0,
     };
+    if job.zeros {
+        // Who looks for zeros has to read them.
+        mover.by_hand = Some(buffer().map_err(|stop| stop.explain(job.options))?);
+    }
     let copy = &mut |part: Part| mover.part(part.from, part.to.unwrap_or(u64::MAX));
     let copied = job.each(0, copy);
-    let copied = copied.and_then(|end| job.check_end(end, false));
+    let copied = copied.and_then(|end| job.cut(end).and_then(|()| job.check_end(end, false)));
     copied.map_err(|stop| stop.explain(job.options))?;
     Ok(Way {
         bytes: mover.done,
@@ -93,16 +97,23 @@ impl Mover<'_> {
         })?;
         let mut written = 0;
         while written < read {
+            // SAFETY: so many bytes have been read into the buffer.
+            let rest = unsafe { core::slice::from_raw_parts(buffer.add(written), read - written) };
+            let zeros = if self.job.zeros { zeros(rest) } else { 0 };
+            if zeros > 0 {
+                written += zeros;
+                continue;
+            }
+            let length = if self.job.zeros {
+                data(rest)
+            } else {
+                rest.len()
+            };
             let more = again(Side::Target, || {
-                // SAFETY: as many bytes have been read into the buffer.
+                // SAFETY: they are there.
                 unsafe {
                     let rest = buffer.add(written);
-                    os::write_at(
-                        self.job.target.raw(),
-                        rest,
-                        read - written,
-                        at + written as u64,
-                    )
+                    os::write_at(self.job.target.raw(), rest, length, at + written as u64)
                 }
             })?;
             if more == 0 {
@@ -112,6 +123,31 @@ impl Mover<'_> {
         }
         Ok(read)
     }
+}
+
+/// What a file system keeps a hole of.
+const BLOCK: usize = 4096;
+
+/// Bytes of whole blocks of zeros at the beginning.
+fn zeros(bytes: &[u8]) -> usize {
+    let blocks = bytes.chunks(BLOCK);
+    blocks
+        .take_while(|block| is_zero(block))
+        .map(<[u8]>::len)
+        .sum()
+}
+
+/// Bytes before the first block of zeros.
+fn data(bytes: &[u8]) -> usize {
+    let blocks = bytes.chunks(BLOCK);
+    blocks
+        .take_while(|block| !is_zero(block))
+        .map(<[u8]>::len)
+        .sum()
+}
+
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
 }
 
 fn buffer() -> Result<*mut u8, Stop> {

@@ -33,7 +33,7 @@ use crate::why::Why;
 
 use by_aio::ByAio;
 pub(crate) use options::GRAMMAR;
-use options::{Engine, Options};
+use options::{Engine, Options, Sparse};
 use output::Output;
 use parts::Part;
 use pipeline::{Side, Stop};
@@ -155,14 +155,15 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     };
     let output = Output::open(target, &stat, signals).about(options.target)?;
     // A device has none, and keeps what it had where nothing is written.
-    let holes =
-        options.sparse && kind(&os::stat_file(&output.file).about(options.target)?) == S_IFREG;
+    let holes = options.sparse != Sparse::Never
+        && kind(&os::stat_file(&output.file).about(options.target)?) == S_IFREG;
     let job = Job {
         options,
         source: &source,
         stat: &stat,
         size,
         holes,
+        zeros: holes && options.sparse == Sparse::Always,
         target: &output.file,
         signals,
     };
@@ -211,8 +212,9 @@ struct Job<'a> {
     /// As it was at the beginning.
     stat: &'a Stat,
     size: u64,
-    /// Holes of the source become holes of the target.
+    /// Holes of the source become holes of the target; so do zeros.
     holes: bool,
+    zeros: bool,
     target: &'a File,
     signals: &'a Signals,
 }
@@ -246,6 +248,14 @@ impl Job<'_> {
                 return Ok(at);
             }
         }
+    }
+
+    /// The end of a file whose last bytes may be zeros that were passed over.
+    fn cut(&self, end: u64) -> Result<(), Stop> {
+        if !self.zeros {
+            return Ok(());
+        }
+        os::truncate(self.target, end).map_err(|errno| Stop::At(Side::Target, errno))
     }
 
     /// Whether the file ended where it did. An early end may be how it is (files of

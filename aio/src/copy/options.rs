@@ -56,7 +56,7 @@ Flags:
                      'ownership', 'timestamps', 'xattr' (those of users) with
                      commas between, or 'all'; what is refused is told
       --sparse WHEN  'auto' (the default): holes of SRC are holes of DST;
-                     'never': they are filled with zeros
+                     'always': so are zeros; 'never': there are none
       --verbose      say how many bytes went which way
   -h, --help         print this help
 
@@ -76,13 +76,23 @@ pub(super) enum Engine {
     Kernel,
 }
 
+/// Where the target has holes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sparse {
+    /// Where the source has.
+    Auto,
+    /// And where there are zeros.
+    Always,
+    Never,
+}
+
 pub(super) struct Options {
     pub(super) engine: Engine,
     pub(super) depth: u32,
     pub(super) block: usize,
     pub(super) direct: bool,
     pub(super) preserve: Preserve,
-    pub(super) sparse: bool,
+    pub(super) sparse: Sparse,
     pub(super) verbose: bool,
     pub(super) source: Bytes,
     pub(super) target: Bytes,
@@ -93,7 +103,7 @@ pub(super) struct Options {
 /// The options, with DST, and how many sources there are.
 pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> {
     let (mut depth, mut block, mut direct) = (16, 256 << 10, false);
-    let (mut engine, mut by_aio, mut sparse, mut verbose) = (None, false, true, false);
+    let (mut engine, mut by_aio, mut sparse, mut verbose) = (None, false, Sparse::Auto, false);
     let mut preserve = Preserve::default();
     let (mut target, mut count) = (&b""[..], 0);
     GRAMMAR.parse(
@@ -102,15 +112,16 @@ pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> 
             let words = match flag {
                 "engine" => "'aio', 'kernel' or 'auto'",
                 "preserve" => "a list of 'mode', 'ownership', 'timestamps', 'xattr' and 'all'",
-                "sparse" => "'auto' or 'never'",
+                "sparse" => "'auto', 'always' or 'never'",
                 _ => "",
             };
             match (flag, value) {
                 ("engine", b"aio") => engine = Some(Engine::Aio),
                 ("engine", b"kernel") => engine = Some(Engine::Kernel),
                 ("engine", b"auto") => engine = None,
-                ("sparse", b"auto") => sparse = true,
-                ("sparse", b"never") => sparse = false,
+                ("sparse", b"auto") => sparse = Sparse::Auto,
+                ("sparse", b"always") => sparse = Sparse::Always,
+                ("sparse", b"never") => sparse = Sparse::Never,
                 ("preserve", list) if Preserve::parse(list).is_some() => {
                     preserve = Preserve::parse(list).unwrap_or_default();
                 }

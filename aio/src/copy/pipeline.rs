@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use linux_aio::{Context, Errno, Event, Iocb, Ring, Submitter, Wait};
 
+use super::kernel::is_zero;
 use super::progress::Progress;
 use super::signals::Signals;
 use super::slot::{Slot, Step};
@@ -62,6 +63,8 @@ pub(super) struct Pipeline<'a> {
     /// With O_DIRECT: what offsets and lengths are multiples of. Else 1.
     align: usize,
     refused: Option<(Side, Errno)>,
+    /// A block of zeros is not written: it is a hole.
+    pub(super) zeros: bool,
     /// AIO cannot read this source (most of `/proc`); preadv(2) can.
     plain: bool,
     in_flight: usize,
@@ -125,6 +128,7 @@ impl<'a> Pipeline<'a> {
             done: 0,
             align: 1,
             refused: None,
+            zeros: false,
             plain: false,
             in_flight: 0,
             signals,
@@ -372,7 +376,12 @@ impl<'a> Pipeline<'a> {
     /// The slot has read what there is.
     fn has_read(&mut self, index: usize) {
         let slot = &mut self.slots[index];
-        slot.step = if slot.filled == 0 {
+        // SAFETY: so many bytes of the slot's own block have been read.
+        let bytes = unsafe {
+            let block = self.buffers.add(index * self.block);
+            core::slice::from_raw_parts(block, slot.filled)
+        };
+        slot.step = if slot.filled == 0 || (self.zeros && is_zero(bytes)) {
             Step::Idle
         } else {
             Step::Write
