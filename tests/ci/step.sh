@@ -24,16 +24,17 @@ step() {
     wanted "$name" || return 0
     printf '%-34s ' "$name"
     ticking "$name" "$log"
-    {
-        # A group: bash times a subshell within that, where its log is.
+    # In a subshell, whose children are the step's alone: the other lane ends when
+    # it will. And a group within: bash writes a subshell's time to its log.
+    (
         time {
             (
                 set -e
                 "$@"
             ) >"$log" 2>&1 </dev/null
-            status=$?
         }
-    } 2>"$log.time"
+    ) 2>"$log.time"
+    status=$?
     quiet
     took=$(remember "$name" "$log.time")
     if [ "$kind" != check ]; then
