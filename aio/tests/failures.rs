@@ -104,6 +104,14 @@ fn control_characters_of_names_stay_off_the_terminal() {
         &output,
         "aio: copy: no?such?[31mfile: no such file or directory (ENOENT)",
     );
+    // Those of eight bits, DEL, and those that turn the direction.
+    let output = aio(&["copy", "a\u{9b}b\u{7f}c\u{202e}d\u{2066}e", "b"])
+        .output()
+        .unwrap();
+    fails(
+        &output,
+        "aio: copy: a?b?c?d?e: no such file or directory (ENOENT)",
+    );
 }
 
 /// Runs a script with a small file system mounted at `$2/mount`, in a mount

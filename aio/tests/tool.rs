@@ -123,12 +123,13 @@ fn who_is_not_fooled_by_long_maps_or_names() {
             );
         }
     }
-    let name = c"a\"\\\x01\n\xff";
+    let name = c"a\"\\\x01\n\x7f\xc2\x9b\xe2\x80\xae\xff";
     // SAFETY: the name ends in a zero byte and is shorter than 16.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
     // The file is that of the main thread, which this one may not be.
     fs::write("/proc/self/comm", name.to_bytes()).unwrap();
     let told = json(&["who", "--json"]);
+    let text = stdout(&aio(&["who", "--json"]).output().unwrap());
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     drop(held);
     let me = std::process::id();
@@ -138,7 +139,11 @@ fn who_is_not_fooled_by_long_maps_or_names() {
         .iter()
         .find(|process| process["pid"] == me)
         .unwrap();
-    assert_eq!(mine["command"], "a\"\\\u{1}\n\u{fffd}");
+    let command = "a\"\\\u{1}\n\u{7f}\u{9b}\u{202e}\u{fffd}";
+    assert_eq!(mine["command"], command);
+    // Nor is it one that a terminal obeys.
+    let obeyed = ['\u{7f}', '\u{9b}', '\u{202e}'];
+    assert!(!text.contains(obeyed), "{text:?}");
     assert_eq!(mine["rings"], maps.matches("/[aio]").count());
 }
 
