@@ -423,3 +423,28 @@ fn terminal() -> (fs::File, OwnedFd) {
         (here.into(), there)
     }
 }
+
+/// Who has a lease on the source gets the time to give it back.
+#[test]
+fn a_lease_is_waited_for() {
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::write(&source, "data").unwrap();
+    let holder = fs::File::options().write(true).open(&source).unwrap();
+    // SAFETY: no memory is passed. The signal that asks for the lease would end the
+    // process.
+    let lease = unsafe {
+        libc::signal(libc::SIGIO, libc::SIG_IGN);
+        libc::fcntl(holder.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)
+    };
+    if lease != 0 {
+        return skip("the build directory's file system has no leases");
+    }
+    let mut child = copy(&[], &source, &target).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it does not wait");
+    // SAFETY: no memory is passed.
+    unsafe { libc::fcntl(holder.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "data");
+}
