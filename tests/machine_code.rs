@@ -49,8 +49,6 @@ impl Fixture<'_> {
         cargo.arg("--target-dir").arg(home.with_file_name("target"));
         if let Some(target) = self.target {
             cargo.args(["--target", target, "-Zbuild-std=core"]);
-            // Its own code is not looked at.
-            cargo.args(["--config", "profile.release.package.core.opt-level=0"]);
             cargo
                 .env("RUSTC_BOOTSTRAP", "1")
                 .envs(core_sources().unwrap());

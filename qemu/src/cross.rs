@@ -75,12 +75,6 @@ fn package(
             format!("/proc/self/root{}", rust.library.display()),
         )
         .env("RUSTC_BOOTSTRAP", "1");
-    if profile == "guest" {
-        // `core` is most of a target's time, and a third of that optimises what is
-        // not called or is not ours: what is generic or inline is compiled with
-        // the program, as that is.
-        cargo.args(["--config", "profile.guest.package.core.opt-level=0"]);
-    }
     if effort == Effort::Quick {
         cargo.env("CARGO_INCREMENTAL", "1");
         for name in ["linux-aio", package] {
