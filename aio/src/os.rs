@@ -173,9 +173,45 @@ pub(crate) fn read_directory(file: &File, buffer: &mut [u64]) -> Result<usize> {
     })
 }
 
-/// Fresh zeroed memory that stays until the process ends. There is no heap:
-/// what a run needs it asks for once.
-pub(crate) fn memory(bytes: usize) -> Result<*mut u8> {
+/// Zeroed memory of whole pages, given back when dropped. There is no heap: what a
+/// run needs it asks for.
+pub(crate) struct Memory {
+    address: *mut u8,
+    bytes: usize,
+}
+
+impl Memory {
+    pub(crate) fn new(bytes: usize) -> Result<Memory> {
+        let address = map(bytes)?;
+        Ok(Memory { address, bytes })
+    }
+
+    pub(crate) fn address(&self) -> *mut u8 {
+        self.address
+    }
+
+    /// Stays until the process ends.
+    pub(crate) fn leak(self) -> *mut u8 {
+        let address = self.address;
+        core::mem::forget(self);
+        address
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: this value's own mapping; who uses it lives shorter.
+        let _ = unsafe {
+            syscall2(
+                k::__NR_munmap as usize,
+                self.address.expose_provenance(),
+                self.bytes,
+            )
+        };
+    }
+}
+
+fn map(bytes: usize) -> Result<*mut u8> {
     #[cfg(any(target_pointer_width = "64", target_arch = "x86_64"))]
     const NUMBER: u32 = k::__NR_mmap;
     // The plain mmap of many 32-bit ABIs takes one pointer to its arguments.

@@ -74,7 +74,7 @@ fn try_out(mut context: Context) -> Abilities {
     let pipe = os::pipe();
     // Static, and leaked with the process: should an operation never end, the
     // kernel may still write here.
-    let buffer = os::memory(4096);
+    let buffer = os::Memory::new(4096).map(os::Memory::leak);
     let vector = buffer.map(|buffer| abi::IoVec {
         base: buffer.cast(),
         len: 8,

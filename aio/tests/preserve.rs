@@ -116,3 +116,27 @@ fn privileges_are_not_kept() {
     );
     assert_eq!(seen(&at("b")).2, 0o755);
 }
+
+#[test]
+fn attributes_of_read_only_files_and_long_ones() {
+    if !have(&["setfattr", "getfattr"]) {
+        return;
+    }
+    // In memory, where an attribute may be longer than a block.
+    let directory = Directory::new_in(Path::new("/dev/shm"));
+    let run = |text: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-euc", text, "sh"]).arg(tool());
+        stdout(&command.current_dir(directory.path()).output().unwrap())
+    };
+    let told = run("long=$(head -c 6000 /dev/zero | tr '\\0' a); echo d >s
+        setfattr -n user.long -v $long s; setfattr -n user.other -v b s; chmod 444 s
+        chmod 777 .; cp \"$1\" aio; user=
+        if [ $(id -u) = 0 ]; then
+            chown 65534:65534 s; user='setpriv --reuid=65534 --regid=65534 --clear-groups'
+        fi
+        $user ./aio copy --preserve=all s t 2>&1
+        getfattr --only-values -n user.long t | wc -c; getfattr --only-values -n user.other t
+        stat -c ' %a' t");
+    assert_eq!(told, "6000\nb 444\n");
+}

@@ -7,11 +7,14 @@ use super::direct::{allocate, go_direct, say_refused};
 use super::pipeline::{Pipeline, Side, Stop};
 use super::progress::Progress;
 use super::{About, Failure, Job, Options, Way, What};
-use crate::os::{self, File};
+use crate::os::{self, File, Memory};
 
 pub(super) struct ByAio {
     context: Context,
     depth: u32,
+    /// What operations in flight use: dropped after the context, which waits for
+    /// them.
+    memory: Option<[Memory; 2]>,
 }
 
 impl ByAio {
@@ -23,7 +26,11 @@ impl ByAio {
             name: b"",
             what: What::Context(errno, depth),
         })?;
-        Ok(ByAio { context, depth })
+        Ok(ByAio {
+            context,
+            depth,
+            memory: None,
+        })
     }
 
     /// Copies the file.
@@ -47,17 +54,21 @@ impl ByAio {
                 && !job.zeros
                 && allocate(job.target, job.size).about(options.target)?;
         }
+        let block = options.block.next_multiple_of(align.unwrap_or(1));
+        let depth = self.depth as usize;
+        let memory = Pipeline::memory(depth, block);
+        let memory = memory.map_err(|errno| Stop::Memory(errno).explain(options))?;
         let mut pipeline = Pipeline::new(
             &mut self.context,
+            self.memory.insert(memory),
             job.source,
             job.target,
-            self.depth as usize,
-            options.block.next_multiple_of(align.unwrap_or(1)),
+            depth,
+            block,
             job.size,
             job.signals,
             progress,
-        )
-        .map_err(|errno| Stop::Memory(errno).explain(options))?;
+        );
         pipeline.zeros = job.zeros;
         let copied = around_the_cache(&mut pipeline, job, align)
             .and_then(|from| {

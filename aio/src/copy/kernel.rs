@@ -7,7 +7,7 @@ use super::parts::Part;
 use super::pipeline::{Side, Stop};
 use super::progress::Progress;
 use super::{Failure, Job, Way};
-use crate::os;
+use crate::os::{self, Memory};
 
 /// Bytes moved at a time, after which the disk begins to write them: it is the
 /// slower one, and is done sooner if it does not wait for the end.
@@ -44,7 +44,7 @@ struct Mover<'a> {
     job: &'a Job<'a>,
     progress: &'a mut Progress,
     /// The buffer to read and write with, where copy_file_range(2) cannot.
-    by_hand: Option<*mut u8>,
+    by_hand: Option<Memory>,
     done: u64,
 }
 
@@ -58,7 +58,7 @@ impl Mover<'_> {
                 return Err(Stop::Signal);
             }
             let length = (to - at).min(STEP as u64) as usize;
-            let moved = match self.by_hand {
+            let moved = match &self.by_hand {
                 None => match os::copy_range(self.job.source, self.job.target, at, length) {
                     // Files of /proc have no size and say that they are at their end.
                     Ok(0) if at == 0 => {
@@ -73,7 +73,7 @@ impl Mover<'_> {
                         continue;
                     }
                 },
-                Some(buffer) => self.step(buffer, at, length.min(BUFFER))?,
+                Some(buffer) => self.step(buffer.address(), at, length.min(BUFFER))?,
             };
             if moved == 0 {
                 break;
@@ -91,6 +91,7 @@ impl Mover<'_> {
 
     /// Reads and writes once; 0 at the end of the file.
     fn step(&self, buffer: *mut u8, at: u64, length: usize) -> Result<usize, Stop> {
+        self.job.signals.wait_ready(self.job.source.raw(), false)?;
         let read = again(Side::Source, || {
             // SAFETY: the buffer is as long, and nobody else uses it.
             unsafe { os::read_at(self.job.source.raw(), buffer, length, at) }
@@ -150,8 +151,8 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0)
 }
 
-fn buffer() -> Result<*mut u8, Stop> {
-    os::memory(BUFFER).map_err(Stop::Memory)
+fn buffer() -> Result<Memory, Stop> {
+    Memory::new(BUFFER).map_err(Stop::Memory)
 }
 
 /// A signal that ends nothing is no reason to stop.

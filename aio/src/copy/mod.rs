@@ -9,6 +9,7 @@
 mod by_aio;
 mod direct;
 mod kernel;
+mod names;
 mod options;
 mod output;
 mod parts;
@@ -32,6 +33,7 @@ use crate::print::{Text, complain};
 use crate::why::Why;
 
 use by_aio::ByAio;
+use names::Names;
 pub(crate) use options::GRAMMAR;
 use options::{Engine, Options, Sparse};
 use output::Output;
@@ -39,7 +41,7 @@ use parts::Part;
 use pipeline::{Side, Stop};
 use progress::Progress;
 use signals::Signals;
-use target::{Target, last_name};
+use target::Target;
 
 /// What went wrong, and with which file.
 struct Failure<'a> {
@@ -95,20 +97,28 @@ impl From<&'static str> for What {
 pub(crate) fn run(arguments: Arguments) -> Result<i32, Done> {
     let (mut options, sources) = options::parse(arguments.clone())?;
     let (mut number, mut status) = (0, 0);
-    options::each_name(arguments.clone(), &mut |name| {
+    let Ok(mut copied_names) = Names::new(sources) else {
+        complain(format_args!("copy: buffers: {}", Errno::NOMEM));
+        return Ok(1);
+    };
+    options::each_name(arguments, &mut |name| {
         number += 1;
         if number > sources {
             return;
         }
         options.source = name;
         let mut signals = Signals::new();
-        let copied = match earlier(arguments.clone(), number, name) {
-            true if sources > 1 => Err(Failure {
-                name,
-                what: What::Text("its name in DST is another's that was copied now"),
-            }),
-            _ => copy(&options, &mut signals),
+        let copied = if copied_names.has(name) {
+            Err(What::Text(
+                "its name in DST is another's that was copied now",
+            ))
+            .about(name)
+        } else {
+            copy(&options, &mut signals)
         };
+        if copied.is_ok() {
+            copied_names.add(name);
+        }
         match copied {
             Ok(()) if number == sources && status == 0 => signals.keep(),
             Ok(()) => {}
@@ -123,17 +133,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<i32, Done> {
         // nothing half-written is left.
     })?;
     Ok(status)
-}
-
-/// Whether one of the sources before has the same name in a directory.
-fn earlier(arguments: Arguments, number: usize, name: Bytes) -> bool {
-    let (mut at, mut found) = (0, false);
-    // What could be wrong with them has been told.
-    let _ = options::each_name(arguments, &mut |other| {
-        at += 1;
-        found |= at < number && last_name(other) == last_name(name);
-    });
-    found
 }
 
 fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>> {
@@ -239,9 +238,15 @@ impl Job<'_> {
     ) -> Result<u64, Stop> {
         loop {
             let Some(part) = self.next(at)? else {
-                let cut = os::truncate(self.target, self.size);
+                // A hole to the end, wherever that is by now.
+                let end = os::stat_file(self.source).map(|now| now.stx_size);
+                let end = end.map_err(|errno| Stop::At(Side::Source, errno))?;
+                if end < self.size {
+                    return Err(Stop::Shrunk);
+                }
+                let cut = os::truncate(self.target, end);
                 cut.map_err(|errno| Stop::At(Side::Target, errno))?;
-                return Ok(self.size);
+                return Ok(end);
             };
             at = copy(part)?;
             if part.to.is_none_or(|to| at < to) {

@@ -8,15 +8,15 @@ use super::signals::Signals;
 use super::target::{Held, Name, Target};
 use super::{What, is_same};
 use crate::os::{self, File, Rename, Stat};
-use crate::path::Path;
+use crate::path::{Path, Shown};
+use crate::print::complain;
 
 /// The permissions of a file. Those to run as its owner or group are not copied,
 /// wherever they come from.
 const PERMISSIONS: u32 = 0o777;
-/// The longest file name that file systems take.
-const MOST_NAME: usize = 255;
-/// What a draft's name needs beyond the target's: `.`, `.aio-` and 13 letters.
-const MARKS: usize = 1 + 5 + 13;
+/// So many bytes of the target's name are in the draft's, which has 19 more: some
+/// file systems take no longer names.
+const MOST_SHOWN: usize = 120;
 
 pub(super) struct Output {
     pub(super) file: File,
@@ -26,8 +26,9 @@ pub(super) struct Output {
 /// A file that shall take a name. Dropped before it is published, it goes away.
 struct Draft {
     target: Name,
-    /// What has that name, if the copy is to replace it.
-    old: Option<Stat>,
+    /// What has that name, if the copy is to replace it. Held, so that no other
+    /// file gets its number.
+    old: Option<Held>,
     /// The draft's own name in the target's directory. Where the file system can,
     /// it has none, and vanishes with the process however that ends.
     own: Option<Path>,
@@ -44,11 +45,19 @@ impl Output {
         match (target.name, target.held) {
             (Some(name), None) => {
                 let permissions = u32::from(source.stx_mode) & PERMISSIONS;
-                create(name, permissions, None, signals)
+                create(name, permissions, signals)
             }
             (Some(name), Some(held)) => match replacing(name, &held, signals)? {
-                Some(output) => Ok(output),
-                None => in_place(&held),
+                Some(mut output) => {
+                    if let Some(draft) = &mut output.draft {
+                        draft.old = Some(held);
+                    }
+                    Ok(output)
+                }
+                None => {
+                    signals.release();
+                    in_place(&held)
+                }
             },
             (None, Some(held)) => in_place(&held),
             (None, None) => Err(Errno::NOENT),
@@ -65,7 +74,7 @@ impl Output {
         let Some(draft) = &mut self.draft else {
             return Ok(());
         };
-        match draft.old {
+        match draft.old.take() {
             None => draft.take_free(&self.file)?,
             Some(old) => draft.replace(&self.file, &old)?,
         }
@@ -97,11 +106,15 @@ fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Ou
     if directory.stx_attributes & fixed != 0 {
         return Ok(None);
     }
-    let output = match create(name, 0o600, Some(*old), signals) {
+    let output = match create(name, 0o600, signals) {
         Ok(output) => output,
         Err(Errno::ACCES | Errno::PERM | Errno::ROFS) => return Ok(None),
         Err(errno) => return Err(errno),
     };
+    // A directory's access list for new files is wider than the permissions are.
+    if os::has_attributes(&output.file) {
+        return Ok(None);
+    }
     let own = os::stat_file(&output.file)?;
     let owners = [0, directory.stx_uid, old.stx_uid];
     if u32::from(directory.stx_mode) & S_ISVTX != 0 && !owners.contains(&own.stx_uid) {
@@ -119,12 +132,8 @@ fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Ou
 }
 
 /// Creates a draft, with permissions as every new file gets them.
-fn create(
-    target: Name,
-    permissions: u32,
-    old: Option<Stat>,
-    signals: &mut Signals,
-) -> Result<Output, Errno> {
+fn create(target: Name, permissions: u32, signals: &mut Signals) -> Result<Output, Errno> {
+    let old = None;
     let at = target.directory.at();
     match os::open(at, c".", os::O_TMPFILE | os::O_RDWR, permissions) {
         Ok(file) => {
@@ -158,8 +167,13 @@ fn create(
 /// A name beside the target's, which nobody can foresee.
 fn draft_name(target: &Path) -> Result<Path, Errno> {
     let target = target.as_bytes();
+    let mut length = target.len().min(MOST_SHOWN);
+    // Not amid a character: some file systems take only whole ones.
+    while length < target.len() && target[length] & 0xc0 == 0x80 {
+        length -= 1;
+    }
     let mut name = Path::new(b".")?;
-    name.push(&target[..target.len().min(MOST_NAME - MARKS)])?;
+    name.push(&target[..length])?;
     name.push(b".aio-")?;
     let mut random = os::random();
     for _ in 0..13 {
@@ -177,7 +191,7 @@ impl Draft {
             return os::link(file, at, name);
         };
         match os::rename(at, own.as_c(), name, Rename::Refuse) {
-            Err(Errno::INVAL | Errno::NOSYS) => {}
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
             other => return other,
         }
         match os::link_name(at, own.as_c(), name) {
@@ -192,7 +206,7 @@ impl Draft {
     }
 
     /// Takes the old file's name, if that is the old file's still.
-    fn replace(&mut self, file: &File, old: &Stat) -> Result<(), What> {
+    fn replace(&mut self, file: &File, old: &Held) -> Result<(), What> {
         const CHANGED: What = What::Text("became another file while it was copied to");
         let (at, name) = (self.target.directory.at(), self.target.name.as_c());
         let own = match self.own.take() {
@@ -207,9 +221,22 @@ impl Draft {
             },
         };
         let own = self.own.insert(own).as_c();
-        let is_old = |name| os::stat_name(at, name).is_ok_and(|stat| is_same(&stat, old));
+        let is_old = |name| os::stat_name(at, name).is_ok_and(|stat| is_same(&stat, &old.stat));
+        // It may have got another name meanwhile, which would be another file then.
+        if os::stat_file(&old.file)?.stx_nlink > 1 {
+            return Err(CHANGED);
+        }
         match os::rename(at, own, name, Rename::Exchange) {
-            Ok(()) if is_old(own) => Ok(os::unlink(at, own)?),
+            Ok(()) if is_old(own) => {
+                // The copy is there; what is not removed is told.
+                if let Err(errno) = os::unlink(at, own) {
+                    let own = Shown(own.to_bytes());
+                    complain(format_args!(
+                        "copy: {own}: the old file stays here: {errno}"
+                    ));
+                }
+                Ok(())
+            }
             Ok(()) => {
                 let back = os::rename(at, own, name, Rename::Exchange);
                 if back.is_err() {
@@ -218,10 +245,10 @@ impl Draft {
                 }
                 Err(CHANGED)
             }
-            Err(Errno::INVAL | Errno::NOSYS) if is_old(name) => {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if is_old(name) => {
                 Ok(os::rename(at, own, name, Rename::Replace)?)
             }
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOENT) => Err(CHANGED),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOENT) => Err(CHANGED),
             Err(errno) => Err(errno.into()),
         }
     }

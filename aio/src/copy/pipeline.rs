@@ -14,7 +14,7 @@ use super::kernel::is_zero;
 use super::progress::Progress;
 use super::signals::Signals;
 use super::slot::{Slot, Step};
-use crate::os::{self, File};
+use crate::os::{self, File, Memory};
 
 /// Which of the two files.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) struct Pipeline<'a> {
     ring: Ring<'a>,
     source: i32,
     target: i32,
-    slots: &'static mut [Slot],
+    slots: &'a mut [Slot],
     /// A block for each slot, one after the other.
     buffers: *mut u8,
     block: usize,
@@ -73,14 +73,24 @@ pub(super) struct Pipeline<'a> {
 }
 
 impl<'a> Pipeline<'a> {
+    /// The memory that [`new`](Pipeline::new) wants: a block for each slot, and the
+    /// slots.
+    ///
     /// # Errors
-    /// ENOMEM for the buffers.
+    /// ENOMEM.
+    pub(super) fn memory(depth: usize, block: usize) -> Result<[Memory; 2], Errno> {
+        let bytes = depth.checked_mul(block).ok_or(Errno::NOMEM)?;
+        // Pages, so any alignment that O_DIRECT wants; touched only when used.
+        Ok([Memory::new(bytes)?, Memory::new(depth * size_of::<Slot>())?])
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "each is told apart by its type or place"
     )]
     pub(super) fn new(
         context: &'a mut Context,
+        memory: &'a [Memory; 2],
         source: &File,
         target: &File,
         depth: usize,
@@ -88,11 +98,9 @@ impl<'a> Pipeline<'a> {
         size: u64,
         signals: &'a Signals,
         progress: &'a mut Progress,
-    ) -> Result<Pipeline<'a>, Errno> {
-        let bytes = depth.checked_mul(block).ok_or(Errno::NOMEM)?;
-        // Pages, so any alignment that O_DIRECT wants; touched only when used.
-        let buffers = os::memory(bytes)?;
-        let memory = os::memory(depth * size_of::<Slot>())?.cast::<Slot>();
+    ) -> Pipeline<'a> {
+        let buffers = memory[0].address();
+        let memory = memory[1].address().cast::<Slot>();
         for index in 0..depth {
             // SAFETY: the memory is large enough, aligned to a page, ours.
             unsafe {
@@ -108,10 +116,10 @@ impl<'a> Pipeline<'a> {
             }
         }
         // SAFETY: `depth` slots have just been written there; nobody else
-        // knows of them, and they are never unmapped.
+        // knows of them, and the memory outlives them.
         let slots = unsafe { core::slice::from_raw_parts_mut(memory, depth) };
         let (submitter, ring) = context.split();
-        Ok(Pipeline {
+        Pipeline {
             submitter,
             ring,
             source: source.raw(),
@@ -133,7 +141,7 @@ impl<'a> Pipeline<'a> {
             in_flight: 0,
             signals,
             progress,
-        })
+        }
     }
 
     /// Copies a part whose end is known, and tells where it ended: before that, if
@@ -272,7 +280,7 @@ impl<'a> Pipeline<'a> {
                 core::slice::from_raw_parts_mut(batch.as_mut_ptr().cast::<&mut Iocb>(), count)
             };
             // SAFETY: each operation has a block of the buffers to itself until
-            // its event is taken, and the buffers are never unmapped.
+            // its event is taken, and the buffers outlive the context.
             let result = unsafe { self.submitter.submit(batch) };
             let taken = result.unwrap_or(0);
             self.in_flight += taken;

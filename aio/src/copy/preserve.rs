@@ -5,11 +5,11 @@ use core::ffi::CStr;
 use linux_aio::Errno;
 
 use super::Options;
-use crate::os::{self, File, Stat};
+use crate::os::{self, File, Memory, Stat};
 use crate::path::Shown;
 use crate::print::{Text, complain};
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Preserve {
     pub(super) mode: bool,
     pub(super) ownership: bool,
@@ -56,15 +56,20 @@ impl Preserve {
             }
         };
         if self.ownership {
-            told("owner", os::fchown(target, stat.stx_uid, stat.stx_gid));
+            let all = os::fchown(target, stat.stx_uid, stat.stx_gid);
+            // Who may not give files away may have the group.
+            if all.is_err() {
+                let _ = os::fchown(target, u32::MAX, stat.stx_gid);
+            }
+            told("owner", all);
         }
         if self.attributes {
             told("attributes", attributes(source, target));
         }
         if self.mode {
             let permissions = u32::from(stat.stx_mode) & 0o777;
-            told("mode", os::fchmod(target, permissions));
             told("access list", access_list(source, target));
+            told("mode", os::fchmod(target, permissions));
         }
         // At last, as all before may change them.
         if self.timestamps {
@@ -73,33 +78,63 @@ impl Preserve {
     }
 }
 
-/// Those that users give; others are about privileges.
+/// The longest list of names, and the longest value, that the kernel takes.
+const MOST: usize = 64 << 10;
+
+/// Those that users give; others are about privileges. All are tried; the first
+/// error is told.
 fn attributes(source: &File, target: &File) -> Result<(), Errno> {
-    let (mut names, mut value) = ([0; 4096], [0; 4096]);
-    let names = match os::attributes(source, &mut names) {
+    let memory = Memory::new(2 * MOST)?;
+    // SAFETY: as many zeroed bytes, which nobody else knows of.
+    let memory = unsafe { core::slice::from_raw_parts_mut(memory.address(), 2 * MOST) };
+    let (names, value) = memory.split_at_mut(MOST);
+    let names = match os::attributes(source, names) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
         other => other?,
     };
+    let mut all = Ok(());
     for name in names.split_inclusive(|&byte| byte == 0) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else {
             continue;
         };
         if name.to_bytes().starts_with(b"user.") {
-            match os::attribute(source, name, &mut value) {
+            let set = match os::attribute(source, name, value) {
                 // It went away meanwhile.
-                Err(Errno::NODATA) => {}
-                other => os::set_attribute(target, name, other?)?,
-            }
+                Err(Errno::NODATA) => Ok(()),
+                other => other.and_then(|value| set_attribute(target, name, value)),
+            };
+            all = all.and(set);
         }
     }
-    Ok(())
+    all
 }
 
+/// The permissions of a file that is written decide on this, not how it was opened.
+fn set_attribute(target: &File, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+    match os::set_attribute(target, name, value) {
+        Err(Errno::ACCES) => {
+            let permissions = u32::from(os::stat_file(target)?.stx_mode) & 0o777;
+            os::fchmod(target, permissions | 0o200)?;
+            let set = os::set_attribute(target, name, value);
+            os::fchmod(target, permissions)?;
+            set
+        }
+        other => other,
+    }
+}
+
+/// Before the permissions, as these are the mask of a list.
 fn access_list(source: &File, target: &File) -> Result<(), Errno> {
     const NAME: &CStr = c"system.posix_acl_access";
     let mut value = [0; 4096];
     match os::attribute(source, NAME, &mut value) {
-        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        // What the target has from its directory, or had, is not the source's.
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => {
+            match os::remove_attribute(target, NAME) {
+                Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+                other => other,
+            }
+        }
         other => os::set_attribute(target, NAME, other?),
     }
 }

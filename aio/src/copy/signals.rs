@@ -8,21 +8,16 @@
 use linux_aio::SigSet;
 use linux_raw_sys::general as k;
 
+use super::pipeline::Stop;
 use crate::os::{self, Mask};
 
-/// Those that do not end a process, or that tell of an error in the program.
-const OTHERS: [u32; 16] = [
-    k::SIGABRT,
-    k::SIGBUS,
+/// Those that do not end a process. (One that tells of an error in this program
+/// ends it although it is blocked.)
+const OTHERS: [u32; 9] = [
     k::SIGCHLD,
     k::SIGCONT,
-    k::SIGFPE,
-    k::SIGILL,
     k::SIGKILL,
-    k::SIGSEGV,
     k::SIGSTOP,
-    k::SIGSYS,
-    k::SIGTRAP,
     k::SIGTSTP,
     k::SIGTTIN,
     k::SIGTTOU,
@@ -47,15 +42,33 @@ impl Signals {
 
     /// Holds back all that end a process.
     pub(super) fn hold(&mut self) {
+        let blocked = os::blocked_signals();
         for signal in 1..=(SigSet::BYTES * 8) as u32 {
-            // What is ignored, as under nohup, shall stay without effect; blocked,
-            // it would show up as arrived.
-            let ends = !OTHERS.contains(&signal) && signal != k::SIGXFSZ;
+            // What is ignored, as under nohup, or blocked by who started this, shall
+            // stay without effect; blocked, it would show up as arrived.
+            let ends = !OTHERS.contains(&signal) && !blocked.contains(signal);
             if ends && !os::is_ignored(signal) {
                 self.held = self.held.with(signal);
             }
         }
         os::mask_signals(Mask::Block, &self.held);
+    }
+
+    /// Lets them through after all.
+    pub(super) fn release(&mut self) {
+        os::mask_signals(Mask::Unblock, &self.held);
+        self.held = SigSet::empty();
+    }
+
+    /// While signals are held, waits until a descriptor can be read or written, so
+    /// that the call itself does not: nothing would end that.
+    pub(super) fn wait_ready(&self, fd: i32, to_write: bool) -> Result<(), Stop> {
+        while self.held != SigSet::empty() && !os::wait_ready(fd, to_write) {
+            if self.arrived() {
+                return Err(Stop::Signal);
+            }
+        }
+        Ok(())
     }
 
     /// Whether one of those that are held waits to end the process.
@@ -74,6 +87,6 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        os::mask_signals(Mask::Unblock, &self.held);
+        self.release();
     }
 }

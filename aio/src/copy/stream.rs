@@ -1,13 +1,16 @@
 //! Standard input and output, which have no offsets: read and written in order.
 
 use linux_aio::Errno;
+use linux_raw_sys::general::S_IFREG;
 
+use super::options::Sparse;
 use super::output::Output;
 use super::pipeline::{Side, Stop};
+use super::preserve::Preserve;
 use super::signals::Signals;
 use super::target::Target;
-use super::{About, Failure, Options, open_source};
-use crate::os;
+use super::{About, Failure, Options, Way, What, is_same, kind, open_source, say};
+use crate::os::{self, Memory};
 
 const STDIN: i32 = 0;
 /// Bytes read at a time; what a pipe holds.
@@ -28,8 +31,21 @@ pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failu
             stat
         }
     };
+    let kept = options.preserve != Preserve::default();
+    if kept || options.sparse != Sparse::Auto {
+        let what = "standard input and output take no --preserve and no --sparse";
+        return Err(What::Text(what)).about(b"-");
+    }
     let output = match options.target {
-        b"-" => None,
+        b"-" if options.into => return Err(What::Errno(Errno::NOTDIR)).about(options.target),
+        b"-" => {
+            // What is written would be read again.
+            let stdout = os::stat_descriptor(os::STDOUT).about(options.target)?;
+            if kind(&stdout) == S_IFREG && is_same(&stdout, &stat) {
+                return Err(What::Text("the same file as SRC")).about(options.target);
+            }
+            None
+        }
         name => {
             let target = Target::find(options, &stat)?;
             Some(Output::open(target, &stat, signals).about(name)?)
@@ -39,28 +55,38 @@ pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failu
     let to = output
         .as_ref()
         .map_or(os::STDOUT, |output| output.file.raw());
-    all(from, to, signals).map_err(|stop| stop.explain(options))?;
-    match output {
-        Some(output) => {
-            os::fsync(&output.file).about(options.target)?;
-            super::finish(options, output, signals)
-        }
-        None => Ok(()),
+    let bytes = all(from, to, signals).map_err(|stop| stop.explain(options))?;
+    let mut replaced = true;
+    if let Some(output) = output {
+        replaced = output.is_draft();
+        os::fsync(&output.file).about(options.target)?;
+        super::finish(options, output, signals)?;
     }
+    if options.verbose {
+        let name = "read and write";
+        say(options, Way { bytes, name }, replaced);
+    }
+    Ok(())
 }
 
-fn all(from: i32, to: i32, signals: &Signals) -> Result<(), Stop> {
-    let memory = os::memory(BUFFER).map_err(Stop::Memory)?;
+/// Tells how many bytes there were.
+fn all(from: i32, to: i32, signals: &Signals) -> Result<u64, Stop> {
+    let memory = Memory::new(BUFFER).map_err(Stop::Memory)?;
     // SAFETY: as many zeroed bytes, which nobody else knows of.
-    let buffer = unsafe { core::slice::from_raw_parts_mut(memory, BUFFER) };
+    let buffer = unsafe { core::slice::from_raw_parts_mut(memory.address(), BUFFER) };
+    let mut bytes = 0;
     loop {
         let read = ready(from, Side::Source, signals, || os::read_from(from, buffer))?;
         let mut rest = &buffer[..read];
         if rest.is_empty() {
-            return Ok(());
+            return Ok(bytes);
         }
+        bytes += read as u64;
         while !rest.is_empty() {
             let written = ready(to, Side::Target, signals, || os::write_to(to, rest))?;
+            if written == 0 {
+                return Err(Stop::At(Side::Target, Errno::IO));
+            }
             rest = &rest[written..];
         }
     }
@@ -78,9 +104,12 @@ fn ready(
         if signals.arrived() {
             return Err(Stop::Signal);
         }
+        signals.wait_ready(fd, side == Side::Target)?;
         match call() {
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => os::wait_ready(fd, side == Side::Target),
+            Err(Errno::AGAIN) => {
+                os::wait_ready(fd, side == Side::Target);
+            }
             other => return other.map_err(|errno| Stop::At(side, errno)),
         }
     }

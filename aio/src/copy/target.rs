@@ -3,8 +3,8 @@
 
 use linux_aio::Errno;
 use linux_raw_sys::general::{
-    S_IFBLK, S_IFDIR, S_IFLNK, S_IFREG, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE,
-    STATX_ATTR_MOUNT_ROOT,
+    S_IFBLK, S_IFDIR, S_IFLNK, S_IFREG, STATX_ATTR_APPEND, STATX_ATTR_COMPRESSED, STATX_ATTR_DAX,
+    STATX_ATTR_IMMUTABLE, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_NODUMP,
 };
 
 use super::{About, Failure, Options, What, is_same, kind};
@@ -108,8 +108,14 @@ fn at_name(at: At, path: &Path, found: Option<Held>, source: &Stat) -> Result<Ta
         return Err(What::Errno(Errno::PERM));
     }
     // Other names of it, a mount on it, access lists and the like stay.
-    let alone = held.by_name && stat.stx_nlink == 1 && !attribute(STATX_ATTR_MOUNT_ROOT);
-    if !alone || os::has_attributes(&held.file) {
+    let alone = held.by_name && stat.stx_nlink == 1;
+    let marked = [
+        STATX_ATTR_MOUNT_ROOT,
+        STATX_ATTR_COMPRESSED,
+        STATX_ATTR_NODUMP,
+        STATX_ATTR_DAX,
+    ];
+    if !alone || marked.into_iter().any(attribute) || os::has_attributes(&held.file) {
         return Ok(in_place(held));
     }
     let name = name_of(at, path, &held)?;
@@ -132,8 +138,18 @@ fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
     match os::hold(at, path.as_c(), Follow::Named) {
         Ok(file) => held(file, true),
         Err(Errno::NOENT) => absent(at, path),
-        Err(Errno::LOOP) => held(os::open(at, path.as_c(), os::O_PATH, 0)?, false),
-        Err(Errno::NOSYS) => match os::open(at, path.as_c(), os::O_PATH, 0) {
+        Err(Errno::LOOP) => {
+            // The last name may be one like others, in a directory by way of /proc.
+            let inner = parent(at, path)?;
+            match os::hold(inner.directory.at(), inner.name.as_c(), Follow::Named) {
+                Ok(file) => held(file, true),
+                Err(Errno::NOENT) => absent(inner.directory.at(), &inner.name),
+                Err(Errno::LOOP) => held(os::open(at, path.as_c(), os::O_PATH, 0)?, false),
+                Err(errno) => Err(errno.into()),
+            }
+        }
+        // Some sandboxes say EPERM of a call that they do not know.
+        Err(Errno::NOSYS | Errno::PERM) => match os::open(at, path.as_c(), os::O_PATH, 0) {
             Ok(file) => {
                 // It cannot be asked about the way; a file that is there under
                 // this name needs none.

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use linux_aio::Errno;
-use linux_aio::syscall::{syscall3, syscall4, syscall5};
+use linux_aio::syscall::{syscall2, syscall3, syscall4, syscall5};
 use linux_raw_sys::general as k;
 
 use super::{File, Result, Stat};
@@ -52,6 +52,20 @@ pub(crate) fn set_attribute(file: &File, name: &CStr, value: &[u8]) -> Result<()
             value.as_ptr().expose_provenance(),
             value.len(),
             0,
+        )
+    })
+    .map(drop)
+}
+
+/// # Errors
+/// ENODATA if the file has none of that name.
+pub(crate) fn remove_attribute(file: &File, name: &CStr) -> Result<()> {
+    // SAFETY: the name ends in a zero byte.
+    Errno::check(unsafe {
+        syscall2(
+            k::__NR_fremovexattr as usize,
+            file.raw() as usize,
+            name.as_ptr().expose_provenance(),
         )
     })
     .map(drop)

@@ -153,8 +153,9 @@ pub(crate) fn write_to(fd: i32, bytes: &[u8]) -> Result<usize> {
     Errno::check(unsafe { syscall3(k::__NR_write as usize, fd as usize, memory, length) })
 }
 
-/// Waits until a descriptor can be read, or written, or a tenth of a second is over.
-pub(crate) fn wait_ready(fd: i32, to_write: bool) {
+/// Waits until a descriptor can be read, or written; for a tenth of a second at the
+/// most, and false if it then cannot.
+pub(crate) fn wait_ready(fd: i32, to_write: bool) -> bool {
     #[cfg(not(target_arch = "riscv32"))]
     type Word = linux_aio::abi::Long;
     #[cfg(not(target_arch = "riscv32"))]
@@ -172,7 +173,7 @@ pub(crate) fn wait_ready(fd: i32, to_write: bool) {
     };
     // SAFETY: the kernel reads and writes a time and an entry; there is
     // no set of signals.
-    let _ = unsafe {
+    let count = unsafe {
         syscall5(
             NUMBER as usize,
             (&raw mut entry).expose_provenance(),
@@ -182,6 +183,8 @@ pub(crate) fn wait_ready(fd: i32, to_write: bool) {
             0,
         )
     };
+    // What cannot be polled does not wait.
+    Errno::check(count) != Ok(0) && Errno::check(count) != Err(Errno::INTR)
 }
 
 /// Reads at an offset, for the files that AIO cannot read.

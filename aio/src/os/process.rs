@@ -64,6 +64,22 @@ pub(crate) fn mask_signals(how: Mask, set: &SigSet) {
     };
 }
 
+/// Those that are blocked.
+pub(crate) fn blocked_signals() -> SigSet {
+    let mut set = SigSet::empty();
+    // SAFETY: nothing is set; the kernel writes a set, of the size that it is told.
+    let _ = unsafe {
+        syscall4(
+            k::__NR_rt_sigprocmask as usize,
+            k::SIG_BLOCK as usize,
+            0,
+            (&raw mut set).expose_provenance(),
+            SigSet::BYTES,
+        )
+    };
+    set
+}
+
 /// The blocked signals that have arrived.
 pub(crate) fn pending_signals() -> SigSet {
     let mut set = SigSet::empty();

@@ -1,0 +1,202 @@
+//! `aio copy` in directories of others, under odd parents and sandboxes.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+use common::*;
+
+/// Runs a script in a directory of its own, with the tool as `./aio` there; `NOBODY`
+/// runs a command as another user.
+fn script(text: &str) -> Output {
+    let directory = Directory::new_in(&std::env::temp_dir());
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(tool(), directory.path().join("aio")).unwrap();
+    let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    Command::new("sh")
+        .args(["-uc", text])
+        .env("NOBODY", user)
+        .current_dir(directory.path())
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn says(text: &str, said: &str) {
+    let output = script(text);
+    assert_eq!(stdout(&output), said, "{}", stderr(&output));
+}
+
+/// A directory's access list for new files would let its owner read the copy.
+#[test]
+fn a_replaced_file_gets_no_access_list() {
+    if !is_root() || !have(&["setfacl"]) {
+        return skip("another user needs root");
+    }
+    says(
+        "mkdir theirs; chown 65534 theirs
+        echo old >theirs/shadow; chmod 640 theirs/shadow
+        $NOBODY setfacl -d -m u:65534:rw theirs || exit 0
+        echo secret >s; chmod 600 s
+        ./aio copy s theirs/shadow; stat -c '%u:%g %a' theirs/shadow
+        $NOBODY cat theirs/shadow 2>/dev/null; cat theirs/shadow",
+        "0:0 640\nsecret\n",
+    );
+    // Nor does one that is to have the source's permissions.
+    says(
+        "mkdir d; setfacl -d -m u:65534:rw d; echo s >m; chmod 640 m
+        ./aio copy --preserve=mode m d/m; getfacl -c d/m | grep -c ^user:nobody
+        echo old >old; setfacl -m u:65534:rw old
+        ./aio copy --preserve=mode m old; getfacl -c old | grep -c ^user:nobody",
+        "0\n0\n",
+    );
+}
+
+/// The number of a file that is gone is soon another's.
+#[test]
+fn another_file_of_the_same_number_is_another() {
+    if !is_root() {
+        return skip("another user needs root");
+    }
+    says(
+        "mkdir -m 1777 st; $NOBODY sh -c 'echo o >st/x'; mkfifo p
+        ./aio copy - st/x <p 2>/dev/null & exec 7>p; sleep .3
+        $NOBODY rm st/x
+        setpriv --reuid=1 --regid=1 --clear-groups sh -c 'umask 077; echo theirs >st/x'
+        echo ours >&7; exec 7>&-; wait $!; echo $?
+        stat -c '%u %a' st/x; cat st/x; ls -A st",
+        "1\n1 600\ntheirs\nx\n",
+    );
+    // Nor is one replaced that got another name meanwhile.
+    says(
+        "echo o >x; mkfifo p; ./aio copy - x <p 2>/dev/null & exec 7>p; sleep .3
+        ln x y; echo n >&7; exec 7>&-; wait $!; echo $?; cat x y; ls",
+        "1\no\no\naio\np\nx\ny\n",
+    );
+}
+
+/// Where a draft has a name, signals are held back, and nothing may wait for ever.
+#[test]
+fn a_source_that_waits_ends_where_drafts_have_names() {
+    let directory = directory();
+    let mut sources = vec!["-"];
+    if is_root() {
+        sources.push("/proc/kmsg");
+    }
+    for source in sources {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = aio(&["copy", source, "new"]);
+        command.current_dir(directory.path()).stdin(reader);
+        let mut child = without_unnamed(&mut command).spawn().unwrap();
+        wait_until(|| !names(directory.path()).is_empty());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        // SAFETY: the child is ours and not waited for yet.
+        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+        wait_until(|| child.try_wait().unwrap().is_some());
+        drop(writer);
+        assert!(names(directory.path()).is_empty());
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_files() {
+    for flags in ["", "--engine=aio --block=1M"] {
+        says(
+            &format!(
+                "mkdir in out; for i in $(seq 60); do echo $i >in/$i; done
+                ulimit -v 30000; ./aio copy {flags} --sparse=always in/* out; echo $?
+                ls out | wc -l"
+            ),
+            "0\n60\n",
+        );
+    }
+    // Nor does the time with its square.
+    let begin = std::time::Instant::now();
+    says("mkdir d; ./aio copy $(seq 10000) d 2>&1 | wc -l", "10000\n");
+    assert!(begin.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn directories_by_way_of_proc() {
+    says(
+        "echo new >s; ./aio copy s /proc/self/cwd/a; cat a
+        echo longer than that >b; ./aio copy --verbose s /proc/self/cwd/b 2>&1; cat b",
+        "new\naio: copy: /proc/self/cwd/b: 4 bytes by copy_file_range\nnew\n",
+    );
+}
+
+#[test]
+fn signals_that_the_parent_blocked_stay_so() {
+    if !have(&["env"]) {
+        return;
+    }
+    says(
+        "echo a >s; env --block-signal=USR1 sh -c 'kill -USR1 $$; exec ./aio copy s t'
+        echo $?; cat t",
+        "0\na\n",
+    );
+}
+
+#[test]
+fn what_is_written_is_not_read_again() {
+    says(
+        "ulimit -f 2000; head -c 100000 /dev/zero >f
+        ./aio copy f - >>f 2>/dev/null; echo $?; ./aio copy - - <f >>f 2>/dev/null; echo $?
+        stat -c %s f",
+        "1\n1\n100000\n",
+    );
+}
+
+#[test]
+fn streams_have_no_attributes_and_no_directory() {
+    says(
+        "echo a >s; echo b >t
+        ./aio copy s t - 2>&1; ./aio copy --sparse=always - u <s 2>&1; ls",
+        "aio: copy: -: not a directory (ENOTDIR)\n\
+         aio: copy: -: not a directory (ENOTDIR)\n\
+         aio: copy: -: standard input and output take no --preserve and no --sparse\n\
+         aio\ns\nt\n",
+    );
+}
+
+#[test]
+fn a_name_is_taken_only_by_a_copy() {
+    says(
+        "mkdir d f; echo x >d/a; ./aio copy missing/a d/a f 2>/dev/null; cat f/a",
+        "x\n",
+    );
+}
+
+#[test]
+fn sandboxes_that_know_no_newer_calls() {
+    if !have(&["strace"]) {
+        return;
+    }
+    for (call, errno) in [
+        ("openat2", "EPERM"),
+        ("openat2", "ENOSYS"),
+        ("faccessat2", "EPERM"),
+        ("faccessat2", "ENOSYS"),
+        ("renameat2", "EINVAL:when=1"),
+        ("renameat2", "EOPNOTSUPP:when=1"),
+        ("linkat", "EPERM:when=1"),
+        ("linkat", "ENOENT:when=1"),
+        ("copy_file_range", "ENOSYS"),
+        ("copy_file_range", "EPERM"),
+        ("sync_file_range", "ENOSYS"),
+        ("getrandom", "ENOSYS"),
+    ] {
+        says(
+            &format!(
+                "echo new >s; echo old >t; ln -s t l
+                for to in t u l; do
+                    strace -qq -o /dev/null -e inject={call}:error={errno} ./aio copy s $to
+                    echo $?; cat $to
+                done; ls"
+            ),
+            "0\nnew\n0\nnew\n0\nnew\naio\nl\ns\nt\nu\n",
+        );
+    }
+}
