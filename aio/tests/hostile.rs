@@ -15,8 +15,11 @@ fn script(text: &str) -> Output {
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::copy(tool(), directory.path().join("aio")).unwrap();
     let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    // Until the tool has looked at its target, and has a draft.
+    let looked =
+        "looked() { until ls -l /proc/$!/fd 2>/dev/null | grep -q deleted; do sleep .05; done; }";
     Command::new("sh")
-        .args(["-uc", text])
+        .args(["-uc", &format!("{looked}\n{text}")])
         .env("NOBODY", user)
         .current_dir(directory.path())
         .output()
@@ -62,7 +65,7 @@ fn another_file_of_the_same_number_is_another() {
     }
     says(
         "mkdir -m 1777 st; $NOBODY sh -c 'echo o >st/x'; mkfifo p
-        ./aio copy - st/x <p 2>/dev/null & exec 7>p; sleep .3
+        ./aio copy - st/x <p 2>/dev/null & exec 7>p; looked
         $NOBODY rm st/x
         setpriv --reuid=1 --regid=1 --clear-groups sh -c 'umask 077; echo theirs >st/x'
         echo ours >&7; exec 7>&-; wait $!; echo $?
@@ -71,7 +74,7 @@ fn another_file_of_the_same_number_is_another() {
     );
     // Nor is one replaced that got another name meanwhile.
     says(
-        "echo o >x; mkfifo p; ./aio copy - x <p 2>/dev/null & exec 7>p; sleep .3
+        "echo o >x; mkfifo p; ./aio copy - x <p 2>/dev/null & exec 7>p; looked
         ln x y; echo n >&7; exec 7>&-; wait $!; echo $?; cat x y; ls",
         "1\no\no\naio\np\nx\ny\n",
     );
