@@ -164,6 +164,28 @@ fn streams_have_no_attributes_and_no_directory() {
     );
 }
 
+/// Of bytes that are no characters; and of characters that do not end where a
+/// draft's name is cut.
+#[test]
+fn long_names_of_any_bytes() {
+    says(
+        r"echo new >s
+        for byte in '\200' '\277' '\342\202\254' a; do
+            name=$(i=0; while [ $i -lt 80 ]; do printf $byte$byte$byte; i=$((i + 1)); done | head -c 240)
+            echo old >$name; ./aio copy s $name; echo $?; cat $name; rm $name
+        done; ls -A",
+        "0\nnew\n0\nnew\n0\nnew\n0\nnew\naio\ns\n",
+    );
+}
+
+#[test]
+fn standard_input_has_no_name_in_a_directory() {
+    says(
+        "mkdir d; ./aio copy - d <aio 2>&1; ls d",
+        "aio: copy: d: is a directory (EISDIR)\n",
+    );
+}
+
 #[test]
 fn a_name_is_taken_only_by_a_copy() {
     says(

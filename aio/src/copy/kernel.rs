@@ -60,8 +60,9 @@ impl Mover<'_> {
             let length = (to - at).min(STEP as u64) as usize;
             let moved = match &self.by_hand {
                 None => match os::copy_range(self.job.source, self.job.target, at, length) {
-                    // Files of /proc have no size and say that they are at their end.
-                    Ok(0) if at == 0 => {
+                    // Files of /proc have size 0, and some file systems return 0 before
+                    // the end: a read decides.
+                    Ok(0) if at == 0 || at < self.job.size => {
                         self.by_hand = Some(buffer()?);
                         continue;
                     }
@@ -93,7 +94,8 @@ impl Mover<'_> {
     fn step(&self, buffer: *mut u8, at: u64, length: usize) -> Result<usize, Stop> {
         self.job.signals.wait_ready(self.job.source.raw(), false)?;
         let read = again(Side::Source, || {
-            // SAFETY: the buffer is as long, and nobody else uses it.
+            // SAFETY: `length` is at most BUFFER, the buffer's size, and `self` owns
+            // the buffer.
             unsafe { os::read_at(self.job.source.raw(), buffer, length, at) }
         })?;
         let mut written = 0;
@@ -111,7 +113,8 @@ impl Mover<'_> {
                 rest.len()
             };
             let more = again(Side::Target, || {
-                // SAFETY: they are there.
+                // SAFETY: `written + length` is at most `read`, and so many bytes
+                // have been read into the buffer.
                 unsafe {
                     let rest = buffer.add(written);
                     os::write_at(self.job.target.raw(), rest, length, at + written as u64)

@@ -1,10 +1,10 @@
 //! `aio copy`: files, each whole or not at all.
 //!
-//! The order is what keeps both files whole: everything that can be refused is
-//! refused before anything is written (`target.rs`); the data goes into a draft
-//! (`output.rs`), moved by the kernel (`kernel.rs`) or through AIO (`by_aio.rs`); only when the disk has it all
-//! does that take the target's name. Names are looked at once; after that, files
-//! and directories that are held stand for them.
+//! The order keeps both files whole. What can be refused is refused before anything
+//! is written (`target.rs`). The data goes into a draft (`output.rs`), moved by the
+//! kernel (`kernel.rs`) or through AIO (`by_aio.rs`). The draft takes the target's
+//! name after an fsync. Names are resolved once; after that, descriptors stand for
+//! files and directories.
 
 mod by_aio;
 mod direct;

@@ -168,8 +168,8 @@ fn create(target: Name, permissions: u32, signals: &mut Signals) -> Result<Outpu
 fn draft_name(target: &Path) -> Result<Path, Errno> {
     let target = target.as_bytes();
     let mut length = target.len().min(MOST_SHOWN);
-    // Not amid a character: some file systems take only whole ones.
-    while length < target.len() && target[length] & 0xc0 == 0x80 {
+    // Some file systems refuse a name that ends within a UTF-8 character.
+    while length > 0 && length < target.len() && target[length] & 0xc0 == 0x80 {
         length -= 1;
     }
     let mut name = Path::new(b".")?;

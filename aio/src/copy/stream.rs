@@ -1,7 +1,7 @@
 //! Standard input and output, which have no offsets: read and written in order.
 
 use linux_aio::Errno;
-use linux_raw_sys::general::S_IFREG;
+use linux_raw_sys::general::{S_IFDIR, S_IFREG};
 
 use super::options::Sparse;
 use super::output::Output;
@@ -10,7 +10,8 @@ use super::preserve::Preserve;
 use super::signals::Signals;
 use super::target::Target;
 use super::{About, Failure, Options, Way, What, is_same, kind, open_source, say};
-use crate::os::{self, Memory};
+use crate::os::{self, CWD, Memory};
+use crate::path::Path;
 
 const STDIN: i32 = 0;
 /// Bytes read at a time; what a pipe holds.
@@ -47,6 +48,10 @@ pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failu
             None
         }
         name => {
+            // Standard input has no name that a copy in a directory could take.
+            if opened.is_none() && is_directory(name) {
+                return Err(What::Errno(Errno::ISDIR)).about(name);
+            }
             let target = Target::find(options, &stat)?;
             Some(Output::open(target, &stat, signals).about(name)?)
         }
@@ -69,7 +74,13 @@ pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failu
     Ok(())
 }
 
-/// Tells how many bytes there were.
+fn is_directory(name: &[u8]) -> bool {
+    let held = Path::new(name).and_then(|path| os::open(CWD, path.as_c(), os::O_PATH, 0));
+    held.and_then(|held| os::stat_file(&held))
+        .is_ok_and(|stat| kind(&stat) == S_IFDIR)
+}
+
+/// Copies to the end, and returns the number of bytes.
 fn all(from: i32, to: i32, signals: &Signals) -> Result<u64, Stop> {
     let memory = Memory::new(BUFFER).map_err(Stop::Memory)?;
     // SAFETY: as many zeroed bytes, which nobody else knows of.
