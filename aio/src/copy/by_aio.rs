@@ -115,7 +115,7 @@ impl ByAio {
     }
 }
 
-/// Copies with O_DIRECT what is aligned, if there is an alignment at all, and tells
+/// Copies the aligned parts with O_DIRECT, if there is an alignment, and returns
 /// where the rest begins.
 fn around_the_cache(
     pipeline: &mut Pipeline<'_>,

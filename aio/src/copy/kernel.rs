@@ -24,7 +24,7 @@ pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failur
         done: 0,
     };
     if job.zeros {
-        // Who looks for zeros has to read them.
+        // Zeros are found by reading.
         mover.by_hand = Some(buffer().map_err(|stop| stop.explain(job.options))?);
     }
     let copy = &mut |part: Part| mover.part(part.from, part.to.unwrap_or(u64::MAX));
@@ -49,8 +49,8 @@ struct Mover<'a> {
 }
 
 impl Mover<'_> {
-    /// Copies from `from` to `to`, or to the end of the file if that is before.
-    /// Tells where it ended.
+    /// Copies from `from` to `to`, or to the end of the file if that is before, and
+    /// returns where it ended.
     pub(super) fn part(&mut self, from: u64, to: u64) -> Result<u64, Stop> {
         let (mut at, mut begun) = (from, from);
         while at < to {
@@ -68,7 +68,7 @@ impl Mover<'_> {
                     }
                     Ok(moved) => moved,
                     Err(Errno::INTR) => continue,
-                    // Whatever it is, a read or a write tells which file it is about.
+                    // A read or a write will show which file the error is about.
                     Err(_) => {
                         self.by_hand = Some(buffer()?);
                         continue;

@@ -188,7 +188,7 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     Ok(())
 }
 
-/// The disk has everything: the copy takes its name.
+/// Gives the copy its name, after everything is on the disk.
 fn finish(
     options: &Options,
     output: Output,
@@ -228,9 +228,8 @@ impl Job<'_> {
         }
     }
 
-    /// Copies what is left from `at` on, part by part: `copy` is told where one
-    /// begins and, if it is known, ends, and tells where it ended. Tells where the
-    /// file did.
+    /// Calls `copy` for each part from `at` on; it returns where the part ended.
+    /// Returns where the file ended.
     fn each(
         &self,
         mut at: u64,
@@ -276,7 +275,7 @@ impl Job<'_> {
     }
 }
 
-/// By what the data went.
+/// What moved the data, for `--verbose`.
 #[derive(Clone, Copy)]
 struct Way {
     bytes: u64,

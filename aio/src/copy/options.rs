@@ -54,7 +54,7 @@ Flags:
       --preserve LIST
                      keep more of SRC: 'mode' (permissions and access list),
                      'ownership', 'timestamps', 'xattr' (those of users) with
-                     commas between, or 'all'; what is refused is told
+                     commas between, or 'all'; refusals are reported
       --sparse WHEN  'auto' (the default): holes of SRC are holes of DST;
                      'always': so are zeros; 'never': there are none
       --verbose      say how many bytes went which way

@@ -35,8 +35,8 @@ struct Draft {
 }
 
 impl Output {
-    /// Opens what is to be written. Ending signals are held back if something would
-    /// be left behind.
+    /// Opens the draft, or the target itself. Signals that end the process are held
+    /// back if the draft has a name.
     pub(super) fn open(
         target: Target,
         source: &Stat,
@@ -164,7 +164,7 @@ fn create(target: Name, permissions: u32, signals: &mut Signals) -> Result<Outpu
     }
 }
 
-/// A name beside the target's, which nobody can foresee.
+/// Returns an unpredictable name in the target's directory.
 fn draft_name(target: &Path) -> Result<Path, Errno> {
     let target = target.as_bytes();
     let mut length = target.len().min(MOST_SHOWN);
@@ -228,7 +228,7 @@ impl Draft {
         }
         match os::rename(at, own, name, Rename::Exchange) {
             Ok(()) if is_old(own) => {
-                // The copy is there; what is not removed is told.
+                // The copy has succeeded; the leftover is reported.
                 if let Err(errno) = os::unlink(at, own) {
                     let own = Shown(own.to_bytes());
                     complain(format_args!(

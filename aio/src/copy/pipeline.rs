@@ -144,9 +144,9 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Copies a part whose end is known, and tells where it ended: before that, if
-    /// the file does, or refuses O_DIRECT. `align` is what O_DIRECT wants the part,
-    /// and every operation, to be multiples of; 1 without it.
+    /// Copies from `from` to `to`, and returns where it ended: earlier if the file
+    /// ends there or refuses O_DIRECT. `align` is O_DIRECT's alignment of offsets and
+    /// lengths; 1 without O_DIRECT.
     pub(super) fn part(&mut self, from: u64, to: u64, align: usize) -> Result<u64, Stop> {
         self.align = align;
         self.next = from;

@@ -43,8 +43,8 @@ impl Preserve {
         Some(preserve)
     }
 
-    /// Gives the target what it is to have. What is refused is told, and is no
-    /// reason to give up the copy.
+    /// Sets the chosen attributes of the target. A refusal is reported and does not
+    /// fail the copy.
     pub(super) fn apply(self, options: &Options, source: &File, stat: &Stat, target: &File) {
         let told = |what: &'static str, result: Result<(), Errno>| {
             if let Err(errno) = result {
@@ -57,7 +57,7 @@ impl Preserve {
         };
         if self.ownership {
             let all = os::fchown(target, stat.stx_uid, stat.stx_gid);
-            // Who may not give files away may have the group.
+            // An unprivileged user may still set the group.
             if all.is_err() {
                 let _ = os::fchown(target, u32::MAX, stat.stx_gid);
             }

@@ -44,8 +44,8 @@ impl Signals {
     pub(super) fn hold(&mut self) {
         let blocked = os::blocked_signals();
         for signal in 1..=(SigSet::BYTES * 8) as u32 {
-            // What is ignored, as under nohup, or blocked by who started this, shall
-            // stay without effect; blocked, it would show up as arrived.
+            // What is ignored, as under nohup, or blocked by the parent, shall stay
+            // without effect; held, it would show up as arrived.
             let ends = !OTHERS.contains(&signal) && !blocked.contains(signal);
             if ends && !os::is_ignored(signal) {
                 self.held = self.held.with(signal);

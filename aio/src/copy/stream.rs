@@ -103,8 +103,8 @@ fn all(from: i32, to: i32, signals: &Signals) -> Result<u64, Stop> {
     }
 }
 
-/// Calls until it is ready: who has the other end may have made it such that a call
-/// does not wait by itself.
+/// Repeats the call until the descriptor is ready: the other process may have set
+/// O_NONBLOCK.
 fn ready(
     fd: i32,
     side: Side,

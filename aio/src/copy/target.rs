@@ -1,5 +1,5 @@
-//! Where the copy shall be: found once, and held from then on. Whoever changes
-//! names or links afterwards changes nothing of it.
+//! Where the copy shall be. The name is resolved once, and descriptors hold the
+//! result: later changes of names or links have no effect.
 
 use linux_aio::Errno;
 use linux_raw_sys::general::{
@@ -164,8 +164,8 @@ fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
     }
 }
 
-/// Nothing is there, or a link to nothing: whoever made that would choose where
-/// the copy is.
+/// Distinguishes an absent file from a dangling link, which is refused: its owner
+/// would choose where the copy is.
 fn absent(at: At, path: &Path) -> Result<Option<Held>, What> {
     match os::stat_name(at, path.as_c()) {
         Err(Errno::NOENT) => Ok(None),

@@ -166,7 +166,7 @@ fn link_from(from: At, old: &CStr, to: At, new: &CStr, flags: u32) -> Result<()>
     .map(drop)
 }
 
-/// A number that nobody can foresee.
+/// Returns an unpredictable number.
 pub(crate) fn random() -> u64 {
     let mut random = 0_u64;
     // SAFETY: the kernel writes at most eight bytes.
