@@ -188,7 +188,27 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// among the done ones, or after [`look_otherwise`](Engine::look_otherwise).
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Option<(At, i64)>> {
-        self.pop_after(|slots| slots.done() > 0)
+        // What was found ended before anything that is done: to be done, all
+        // that was found is taken first. What comes later does not.
+        let event = match self.kernel.poll(false) {
+            Polled::Event(event) => event,
+            Polled::NeedsSyscall => return None,
+            Polled::Empty => {
+                if self.slots.done() > 0 {
+                    return None;
+                }
+                if self.slots.in_flight() == 0 {
+                    return Some(None);
+                }
+                match self.kernel.poll(true) {
+                    Polled::Event(event) => event,
+                    Polled::NeedsSyscall => return None,
+                    Polled::Empty => return Some(None),
+                }
+            }
+        };
+        // Behind one that is nobody's there may be others.
+        self.ended(&event).map(Some)
     }
 
     /// Sees to it that an operation is done, if one has ended, with a kernel
@@ -274,36 +294,6 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
     }
 
-    /// The same as [`pop`](Engine::pop). `done_first` returns whether a done
-    /// operation comes before those that have not been found yet.
-    #[inline(always)]
-    fn pop_after(
-        &mut self,
-        done_first: impl FnOnce(&Slots<'s, P, X>) -> bool,
-    ) -> Option<Option<(At, i64)>> {
-        // What was found ended before anything that is done: to be done, all
-        // that was found is taken first. What comes later does not.
-        let event = match self.kernel.poll(false) {
-            Polled::Event(event) => event,
-            Polled::NeedsSyscall => return None,
-            Polled::Empty => {
-                if done_first(&self.slots) {
-                    return None;
-                }
-                if self.slots.in_flight() == 0 {
-                    return Some(None);
-                }
-                match self.kernel.poll(true) {
-                    Polled::Event(event) => event,
-                    Polled::NeedsSyscall => return None,
-                    Polled::Empty => return Some(None),
-                }
-            }
-        };
-        // Where it is nobody's, nothing of ours is in the ring's memory.
-        self.ended(&event).map(Some)
-    }
-
     #[inline(always)]
     fn ended(&mut self, event: &Event) -> Option<(At, i64)> {
         let at = self.slots.ended(event)?;
@@ -330,18 +320,23 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         Ok(self.slots.done())
     }
 
-    /// Takes what memory tells has ended: whether that was anything, and
-    /// whether it was all there is.
+    /// Takes what memory tells has ended, whatever events of others lie between:
+    /// whether that was anything, and whether it was all there is.
     fn gather(&mut self) -> (bool, bool) {
         let mut taken = false;
-        loop {
-            match self.pop_after(|_| false) {
-                Some(Some((at, result))) => self.settle(at, result),
-                Some(None) => return (taken, true),
-                None => return (taken, false),
+        while self.slots.in_flight() > 0 {
+            match self.kernel.poll(true) {
+                Polled::Event(event) => {
+                    if let Some((at, result)) = self.ended(&event) {
+                        self.settle(at, result);
+                        taken = true;
+                    }
+                }
+                Polled::Empty => break,
+                Polled::NeedsSyscall => return (taken, false),
             }
-            taken = true;
         }
+        (taken, true)
     }
 
     /// Takes what has completed, or else waits until there are `min_nr` events,
@@ -498,10 +493,12 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         self.destroy()
     }
 
-    /// Destroys the context. The outcome of what was in flight is unknown. After
-    /// an error the kernel may still use the buffers.
+    /// Destroys the context. The outcome of what has not ended before is unknown.
+    /// After an error the kernel may still use the buffers.
     pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
-        self.gather();
+        if !self.gather().1 {
+            while let Ok(1..) = self.wait_by_call(0, Wait::poll()) {}
+        }
         self.kernel.destroy()?;
         self.abandon();
         Ok(())

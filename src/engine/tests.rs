@@ -258,6 +258,25 @@ fn polls_that_a_sandbox_does_not_let_end_are_not_waited_for() {
     }
 }
 
+/// Behind events that belong to no slot, and where the ring cannot be read.
+#[test]
+fn what_has_ended_before_a_forced_end_has_its_result() {
+    for unreadable in [false, true] {
+        for foreign in [0, 1, 2 * BATCH] {
+            let mut slots = slots(4);
+            let mut engine = polls(&mut slots, &[Errno::PERM]);
+            engine.kernel.unreadable = unreadable;
+            engine.kernel.complete(2);
+            for _ in 0..foreign {
+                engine.kernel.events.push_front(Event::EMPTY);
+            }
+            assert_eq!(engine.drain(), Ok(()));
+            assert!(engine.kernel.destroyed);
+            assert_eq!(results(&mut engine), [1, 1, UNKNOWN, UNKNOWN]);
+        }
+    }
+}
+
 #[test]
 fn polls_that_are_completing_are_waited_for_in_turn() {
     // One event a wait, and more of them than waits that may be in vain.
