@@ -94,6 +94,16 @@ pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
     }
 }
 
+/// A file on no disk.
+pub(crate) fn memory_file() -> OwnedFd {
+    // SAFETY: a fresh descriptor, or −1, which the assertion catches.
+    unsafe {
+        let fd = libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC);
+        assert!(fd >= 0);
+        OwnedFd::from_raw_fd(fd)
+    }
+}
+
 pub(crate) fn eventfd() -> OwnedFd {
     // SAFETY: a fresh descriptor, or −1, which the assertion catches.
     unsafe {

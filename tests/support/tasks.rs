@@ -13,6 +13,28 @@ use std::time::{Duration, Instant};
 /// A test that has made no progress for so long has lost a wake-up.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
+/// Panics where nothing changes for a [`LONG`] time.
+pub(crate) struct Patience {
+    last: usize,
+    since: Instant,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Patience {
+        Patience {
+            last: usize::MAX,
+            since: Instant::now(),
+        }
+    }
+
+    pub(crate) fn check(&mut self, left: usize) {
+        if left != self.last {
+            (self.last, self.since) = (left, Instant::now());
+        }
+        assert!(self.since.elapsed() < LONG, "no progress: {left} left");
+    }
+}
+
 /// A waker that counts.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicUsize);
