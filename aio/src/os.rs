@@ -21,11 +21,13 @@ mod attributes;
 mod data;
 mod names;
 mod process;
+mod thread;
 
 pub(crate) use attributes::*;
 pub(crate) use data::*;
 pub(crate) use names::*;
 pub(crate) use process::*;
+pub(crate) use thread::*;
 
 pub(crate) const STDOUT: i32 = 1;
 pub(crate) const STDERR: i32 = 2;

@@ -78,6 +78,77 @@ fn around_the_page_cache() {
     }
 }
 
+/// Large enough for its last part to be copied while the context is destroyed; data
+/// lies around where that part begins, and where the aligned part ends.
+#[test]
+fn a_big_sparse_file_around_the_page_cache() {
+    const MIB: u64 = 1 << 20;
+    if !direct_works() {
+        return skip("the build directory's file system refuses O_DIRECT");
+    }
+    for (size, islands) in [
+        (120 * MIB + 4097, &[0, 95 * MIB, 120 * MIB - 5000][..]),
+        (120 * MIB, &[96 * MIB - 70_000, 96 * MIB + 8192]),
+        (97 * MIB + 1, &[]),
+    ] {
+        for sparse in ["auto", "always", "never"] {
+            let directory = directory();
+            let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+            let file = fs::File::create(&source).unwrap();
+            for &at in islands {
+                file.write_all_at(&bytes(200_000), at).unwrap();
+            }
+            file.set_len(size).unwrap();
+            let sparse = format!("--sparse={sparse}");
+            quiet(
+                &copy(&["--direct", &sparse], &source, &target)
+                    .output()
+                    .unwrap(),
+            );
+            let same = Command::new("cmp").arg(&source).arg(&target).status();
+            assert!(same.unwrap().success(), "{size} {sparse}");
+            let blocks = |path| fs::metadata(path).unwrap().blocks();
+            let kept = blocks(&target) <= blocks(&source) + 256;
+            assert!(kept || sparse.ends_with("never"), "{size} {sparse}");
+        }
+    }
+}
+
+/// By a thread, or in place where there can be none.
+#[test]
+fn the_context_is_destroyed_once() {
+    if !have(&["strace"]) {
+        return;
+    }
+    for refusal in [None, Some("inject=clone:error=EAGAIN")] {
+        let directory = directory();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("a"), bytes(300_000)).unwrap();
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-e", "trace=clone,io_destroy,fsync", "-o"]);
+        traced.arg(at("trace"));
+        traced.args(refusal.iter().flat_map(|refusal| ["-e", refusal]));
+        traced.arg(tool()).args(["copy", "--engine=aio"]);
+        quiet(&traced.args([at("a"), at("b")]).output().unwrap());
+        assert_eq!(fs::read(at("b")).unwrap(), bytes(300_000));
+        let trace = fs::read_to_string(at("trace")).unwrap();
+        // Who called.
+        let callers = |name: &str| {
+            let lines = trace.lines().filter(|line| line.contains(name));
+            let threads = lines.map(|line| line.split_whitespace().next().unwrap());
+            threads.collect::<Vec<_>>()
+        };
+        let (cloned, destroyed) = (callers("clone("), callers("io_destroy("));
+        assert_eq!(cloned.len(), 1, "{trace}");
+        match refusal {
+            // The exit may come before it, and does the same.
+            None => assert!(destroyed.len() < 2 && destroyed != cloned, "{trace}"),
+            Some(_) => assert_eq!(destroyed, cloned, "{trace}"),
+        }
+        assert!(!callers("fsync(").is_empty(), "{trace}");
+    }
+}
+
 #[test]
 fn where_direct_is_refused_it_says_so_and_copies() {
     if !can_mount() {
@@ -173,7 +244,7 @@ fn files_without_a_size_are_read_to_their_end() {
 }
 
 #[test]
-fn the_data_moves_through_io_submit_alone() {
+fn whole_blocks_move_through_io_submit_alone() {
     if !have(&["strace"]) {
         return;
     }
@@ -198,21 +269,22 @@ fn the_data_moves_through_io_submit_alone() {
         assert!(output.status.success(), "{output:?}");
         let trace = fs::read_to_string(at("trace")).unwrap();
         let mut moved = [0_u64; 2];
+        let direct = flags.contains(&"--direct") && direct_works();
         for line in trace.lines() {
             let call = line.split_whitespace().nth(1).unwrap_or_default();
             assert!(
                 ["io_submit(", "mmap(", "ioctl(", "fcntl(", "+++"]
                     .iter()
-                    .any(|known| call.starts_with(known)),
+                    .any(|known| call.starts_with(known))
+                    // What is behind the last aligned block.
+                    || direct && call.starts_with("copy_file_range("),
                 "{line}"
             );
             moved[0] += line.matches("aio_lio_opcode=IOCB_CMD_PREAD").count() as u64;
             moved[1] += line.matches("aio_lio_opcode=IOCB_CMD_PWRITE").count() as u64;
         }
-        assert!(moved[0] >= 16 && moved[1] >= 16, "{moved:?}\n{trace}");
-        assert!(trace.contains("IOCB_CMD_FSYNC"), "{trace}");
+        assert!(moved[0] >= 15 && moved[1] >= 15, "{moved:?}\n{trace}");
         // Both files, switched over and back.
-        let direct = flags.contains(&"--direct") && direct_works();
         let switched = if direct { 2 } else { 0 };
         assert_eq!(trace.matches("O_DIRECT").count(), switched, "{trace}");
         assert_eq!(trace.matches("F_SETFL").count(), 2 * switched, "{trace}");

@@ -1,16 +1,22 @@
 //! Data that goes through AIO, reads and writes in flight together.
 
-use linux_aio::opcode::FSync;
-use linux_aio::{Context, Errno, Event};
+use linux_aio::Context;
 
 use super::direct::{allocate, go_direct, say_refused};
+use super::kernel::Mover;
 use super::pipeline::{Pipeline, Side, Stop};
 use super::progress::Progress;
-use super::{About, Failure, Job, Options, Way, What};
-use crate::os::{self, File, Memory};
+use super::{About, Failure, Job, Options, Part, Way, What};
+use crate::os::{self, Memory};
+
+/// Bytes at the end of a big file that are copied without AIO: the kernel takes
+/// tens of milliseconds to destroy a context (two grace periods of RCU), and an exit
+/// waits for that, so it is done meanwhile.
+const LAST: u64 = 24 << 20;
 
 pub(super) struct ByAio {
-    context: Context,
+    /// `None` when all that goes through it is done.
+    context: Option<Context>,
     depth: u32,
     /// What operations in flight use: dropped after the context, which waits for
     /// them.
@@ -27,7 +33,7 @@ impl ByAio {
             what: What::Context(errno, depth),
         })?;
         Ok(ByAio {
-            context,
+            context: Some(context),
             depth,
             memory: None,
         })
@@ -54,12 +60,100 @@ impl ByAio {
                 && !job.zeros
                 && allocate(job.target, job.size).about(options.target)?;
         }
-        let block = options.block.next_multiple_of(align.unwrap_or(1));
+        let copied = match align {
+            Some(align) => self.around_the_cache(job, align, progress),
+            None => self.through_the_cache(job, progress),
+        };
+        let copied = copied.and_then(|(end, done)| {
+            job.cut(end)?;
+            job.check_end(end, allocated)?;
+            Ok(done)
+        });
+        Ok(Way {
+            bytes: copied.map_err(|stop| stop.explain(options))?,
+            name: match align {
+                Some(_) => "AIO with O_DIRECT",
+                None => "AIO",
+            },
+        })
+    }
+
+    /// Returns where the file ended, and how many bytes were copied.
+    fn through_the_cache(
+        &mut self,
+        job: &Job<'_>,
+        progress: &mut Progress,
+    ) -> Result<(u64, u64), Stop> {
+        let mut pipeline = self.pipeline(job, job.options.block, progress)?;
+        let end = job.each(0, &mut |part| match part.to {
+            Some(to) => pipeline.part(part.from, to, 1),
+            None => pipeline.buffered(part.from),
+        })?;
+        let done = pipeline.done();
+        self.end();
+        Ok((end, done))
+    }
+
+    /// The same, with O_DIRECT as far as the files are aligned: first through AIO,
+    /// then, while the context is destroyed, without.
+    fn around_the_cache(
+        &mut self,
+        job: &Job<'_>,
+        align: usize,
+        progress: &mut Progress,
+    ) -> Result<(u64, u64), Stop> {
+        let limit = job.size - job.size % align as u64;
+        let last = if job.zeros || limit < 4 * LAST {
+            0
+        } else {
+            LAST
+        };
+        // Of a power of two, as every alignment is.
+        let first = limit - last.next_multiple_of(align as u64);
+        let block = job.options.block.next_multiple_of(align);
+        let mut pipeline = self.pipeline(job, block, progress)?;
+        let mut at = aligned_parts(job, [0, first], align, &mut |from, to| {
+            pipeline.part(from, to, align)
+        })?;
+        let (done, reached) = (pipeline.done(), pipeline.reached());
+        let refusal = pipeline.refusal();
+        // Nothing is in flight any more.
+        self.end();
+        if let Some((side, errno)) = refusal {
+            say_refused(side.name(job.options), errno);
+        }
+        let mut mover = Mover::new(job, progress, done);
+        if refusal.is_none() && at == first {
+            mover.direct(align)?;
+            at = aligned_parts(job, [first, limit], align, &mut |from, to| {
+                mover.part(from, to)
+            })?;
+        }
+        // What is left is not aligned.
+        os::set_direct(job.source, false).map_err(|errno| Stop::At(Side::Source, errno))?;
+        os::set_direct(job.target, false).map_err(|errno| Stop::At(Side::Target, errno))?;
+        mover.through_the_cache()?;
+        let to_the_end = &mut |part: Part| mover.part(part.from, part.to.unwrap_or(u64::MAX));
+        let end = job.each(at, to_the_end)?;
+        if end < reached {
+            return Err(Stop::Shrunk);
+        }
+        Ok((end, mover.done()))
+    }
+
+    fn pipeline<'a>(
+        &'a mut self,
+        job: &'a Job<'_>,
+        block: usize,
+        progress: &'a mut Progress,
+    ) -> Result<Pipeline<'a>, Stop> {
         let depth = self.depth as usize;
-        let memory = Pipeline::memory(depth, block);
-        let memory = memory.map_err(|errno| Stop::Memory(errno).explain(options))?;
+        let memory = Pipeline::memory(depth, block).map_err(Stop::Memory)?;
+        let Some(context) = &mut self.context else {
+            return Err(Stop::Context(linux_aio::Errno::INVAL));
+        };
         let mut pipeline = Pipeline::new(
-            &mut self.context,
+            context,
             self.memory.insert(memory),
             job.source,
             job.target,
@@ -70,64 +164,27 @@ impl ByAio {
             progress,
         );
         pipeline.zeros = job.zeros;
-        let copied = around_the_cache(&mut pipeline, job, align)
-            .and_then(|from| {
-                let copy = &mut |part: super::Part| match part.to {
-                    Some(to) => pipeline.part(part.from, to, 1),
-                    None => pipeline.buffered(part.from),
-                };
-                job.each(from, copy)
-            })
-            .and_then(|end| job.cut(end).and_then(|()| job.check_end(end, allocated)));
-        copied.map_err(|stop| stop.explain(options))?;
-        Ok(Way {
-            bytes: pipeline.done(),
-            name: match align {
-                Some(_) => "AIO with O_DIRECT",
-                None => "AIO",
-            },
-        })
+        Ok(pipeline)
     }
 
-    /// Waits until the disk has the file: through AIO, or by fsync(2) on a kernel
-    /// or a file system that has no such operation.
-    pub(super) fn sync(&mut self, file: &File) -> Result<(), Errno> {
-        let mut iocb = FSync::new(file.raw()).build();
-        // SAFETY: an fsync has no buffer.
-        let submitted = unsafe { self.context.submit(&mut [&mut iocb]) };
-        let synced = submitted.and_then(|count| {
-            if count == 0 {
-                return Err(Errno::AGAIN);
-            }
-            let mut events = [Event::EMPTY];
-            loop {
-                match self.context.ring().wait(1, &mut events) {
-                    Ok([event, ..]) => return event.result().map(drop),
-                    Ok([]) | Err(Errno::INTR) => {}
-                    Err(errno) => return Err(errno),
-                }
-            }
-        });
-        match synced {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::AGAIN) => os::fsync(file),
-            other => other,
+    /// All that goes through AIO has ended.
+    fn end(&mut self) {
+        if let Some(context) = self.context.take() {
+            os::destroy_beside(context);
         }
     }
 }
 
-/// Copies the aligned parts with O_DIRECT, if there is an alignment, and returns
-/// where the rest begins.
-fn around_the_cache(
-    pipeline: &mut Pipeline<'_>,
+/// Calls `copy` for each part with data, whole blocks of `align`; it returns where
+/// the part ended. Returns where they end: at the second place, unless the file ended
+/// before or a hole does.
+fn aligned_parts(
     job: &Job<'_>,
-    align: Option<usize>,
+    [mut at, limit]: [u64; 2],
+    align: usize,
+    copy: &mut dyn FnMut(u64, u64) -> Result<u64, Stop>,
 ) -> Result<u64, Stop> {
-    let Some(align) = align else {
-        return Ok(0);
-    };
     let step = align as u64;
-    let limit = job.size - job.size % step;
-    let mut at = 0;
     while at < limit {
         // If only a hole follows, or what is not aligned, that is for later.
         let Some(part) = job.next(at)?.filter(|part| part.from < limit) else {
@@ -138,16 +195,10 @@ fn around_the_cache(
         let to = part
             .to
             .map_or(limit, |to| to.next_multiple_of(step).min(limit));
-        at = pipeline.part(from.max(at), to, align)?;
+        at = copy(from.max(at), to)?;
         if at < to {
             break;
         }
     }
-    if let Some((side, errno)) = pipeline.refusal() {
-        say_refused(side.name(job.options), errno);
-    }
-    // What is left is not aligned.
-    os::set_direct(job.source, false).map_err(|errno| Stop::At(Side::Source, errno))?;
-    os::set_direct(job.target, false).map_err(|errno| Stop::At(Side::Target, errno))?;
     Ok(at)
 }

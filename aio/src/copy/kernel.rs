@@ -17,12 +17,7 @@ const BUFFER: usize = 1 << 20;
 
 /// Copies the file.
 pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failure<'static>> {
-    let mut mover = Mover {
-        job,
-        progress,
-        by_hand: None,
-        done: 0,
-    };
+    let mut mover = Mover::new(job, progress, 0);
     if job.zeros {
         // Zeros are found by reading.
         mover.by_hand = Some(buffer().map_err(|stop| stop.explain(job.options))?);
@@ -40,15 +35,48 @@ pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failur
     })
 }
 
-struct Mover<'a> {
+pub(super) struct Mover<'a> {
     job: &'a Job<'a>,
     progress: &'a mut Progress,
     /// The buffer to read and write with, where copy_file_range(2) cannot.
     by_hand: Option<Memory>,
+    /// With O_DIRECT: what offsets and lengths are multiples of. Else 1.
+    align: usize,
     done: u64,
 }
 
-impl Mover<'_> {
+impl<'a> Mover<'a> {
+    /// `done`: bytes that were copied before.
+    pub(super) fn new(job: &'a Job<'a>, progress: &'a mut Progress, done: u64) -> Mover<'a> {
+        Mover {
+            job,
+            progress,
+            by_hand: None,
+            align: 1,
+            done,
+        }
+    }
+
+    /// Bytes that were copied.
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Copies around the page cache from now on: both files are open so. Where the
+    /// file ends amid a block, what is before that block is copied.
+    pub(super) fn direct(&mut self, align: usize) -> Result<(), Stop> {
+        self.by_hand = Some(buffer()?);
+        self.align = align;
+        Ok(())
+    }
+
+    /// Copies through the page cache again.
+    pub(super) fn through_the_cache(&mut self) -> Result<(), Stop> {
+        self.by_hand = self.job.zeros.then(buffer).transpose()?;
+        self.align = 1;
+        Ok(())
+    }
+
     /// Copies from `from` to `to`, or to the end of the file if that is before, and
     /// returns where it ended.
     pub(super) fn part(&mut self, from: u64, to: u64) -> Result<u64, Stop> {
@@ -82,7 +110,7 @@ impl Mover<'_> {
             at += moved as u64;
             self.done += moved as u64;
             self.progress.at(self.done);
-            if at - begun >= STEP as u64 {
+            if self.align == 1 && at - begun >= STEP as u64 {
                 os::begin_writing(self.job.target.raw(), begun, at - begun);
                 begun = at;
             }
@@ -98,6 +126,7 @@ impl Mover<'_> {
             // the buffer.
             unsafe { os::read_at(self.job.source.raw(), buffer, length, at) }
         })?;
+        let read = read - read % self.align;
         let mut written = 0;
         while written < read {
             // SAFETY: so many bytes have been read into the buffer.
@@ -120,6 +149,8 @@ impl Mover<'_> {
                     os::write_at(self.job.target.raw(), rest, length, at + written as u64)
                 }
             })?;
+            // With O_DIRECT, a ragged rest is written once more.
+            let more = more - more % self.align;
             if more == 0 {
                 return Err(Stop::At(Side::Target, Errno::IO));
             }

@@ -173,11 +173,7 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     };
     let preserve = options.preserve;
     preserve.apply(options, &source, &stat, &output.file);
-    match &mut by_aio {
-        Some(by_aio) => by_aio.sync(&output.file),
-        None => os::fsync(&output.file),
-    }
-    .about(options.target)?;
+    os::fsync(&output.file).about(options.target)?;
 
     let replaced = output.is_draft();
     finish(options, output, signals)?;

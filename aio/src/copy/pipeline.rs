@@ -155,6 +155,11 @@ impl<'a> Pipeline<'a> {
         Ok(self.end)
     }
 
+    /// One past the last byte written.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached
+    }
+
     /// Bytes written.
     pub(super) fn done(&self) -> u64 {
         self.done

@@ -49,6 +49,7 @@ pub(crate) fn milliseconds() -> u64 {
 pub(crate) enum Mask {
     Block = k::SIG_BLOCK as isize,
     Unblock = k::SIG_UNBLOCK as isize,
+    Set = k::SIG_SETMASK as isize,
 }
 
 pub(crate) fn mask_signals(how: Mask, set: &SigSet) {
