@@ -225,3 +225,29 @@ fn sandboxes_that_know_no_newer_calls() {
         );
     }
 }
+
+#[test]
+fn without_proc() {
+    if !is_root() || !can_mount() {
+        return skip("nothing can be mounted");
+    }
+    for user in ["", "$NOBODY"] {
+        says(
+            &format!(
+                "export NOBODY; chown 65534 .
+                unshare -m sh -uc '
+                    mount -t tmpfs none /proc || exit
+                    {user} sh -uc \"
+                        echo old >old; echo old >linked; ln linked other; ln -s old link; mkdir d
+                        umask 077; echo new >s; ln -s nothing dangling
+                        for to in old link linked fresh d/; do
+                            ./aio copy s \\$to; echo \\$?
+                        done
+                        ./aio copy s dangling 2>/dev/null; echo \\$?
+                        cat old linked other fresh d/s; stat -c %a old fresh; ls -A
+                    \"'"
+            ),
+            "0\n0\n0\n0\n0\n1\nnew\nnew\nnew\nnew\nnew\n644\n600\naio\nd\ndangling\nfresh\nlink\nlinked\nold\nother\ns\n",
+        );
+    }
+}

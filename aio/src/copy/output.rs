@@ -2,11 +2,11 @@
 //! the target itself.
 
 use linux_aio::Errno;
-use linux_raw_sys::general::{S_ISVTX, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE};
+use linux_raw_sys::general::{S_IFREG, S_ISVTX, STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE};
 
 use super::signals::Signals;
 use super::target::{Held, Name, Target};
-use super::{What, is_same};
+use super::{What, is_same, kind};
 use crate::os::{self, File, Rename, Stat};
 use crate::path::{Path, Shown};
 use crate::print::complain;
@@ -93,9 +93,28 @@ impl Output {
 }
 
 fn in_place(held: &Held) -> Result<Output, Errno> {
-    let flags = os::O_WRONLY | os::O_NOCTTY | os::O_TRUNC;
-    let file = os::open_held(&held.file, flags)?;
+    let flags = os::O_WRONLY | os::O_NOCTTY;
+    let file = match os::open_held(&held.file, flags | os::O_TRUNC) {
+        Err(Errno::NOENT) if held.name.is_some() => open_again(held, flags)?,
+        other => other?,
+    };
     Ok(Output { file, draft: None })
+}
+
+/// Opens a file by its name once more; what has the name by now stays as it is if it
+/// is another.
+fn open_again(held: &Held, flags: u32) -> Result<File, Errno> {
+    let name = held.name.as_ref().ok_or(Errno::NOENT)?;
+    let flags = flags | os::O_NONBLOCK;
+    let file = os::open(name.directory.at(), name.name.as_c(), flags, 0)?;
+    let stat = os::stat_file(&file)?;
+    if !is_same(&stat, &held.stat) {
+        return Err(Errno::STALE);
+    }
+    if kind(&stat) == S_IFREG {
+        os::truncate(&file, 0)?;
+    }
+    Ok(file)
 }
 
 /// A draft that has all that the old file had but its content; `None` where it
@@ -136,13 +155,15 @@ fn create(target: Name, permissions: u32, signals: &mut Signals) -> Result<Outpu
     let old = None;
     let at = target.directory.at();
     match os::open(at, c".", os::O_TMPFILE | os::O_RDWR, permissions) {
-        Ok(file) => {
+        // Before Linux 6.10 a user needs /proc to give it a name.
+        Ok(file) if os::is_in_proc(&file) => {
             let own = None;
             return Ok(Output {
                 file,
                 draft: Some(Draft { target, old, own }),
             });
         }
+        Ok(_) => {}
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::ISDIR | Errno::NOENT) => {}
         Err(errno) => return Err(errno),
     }

@@ -33,6 +33,8 @@ pub(super) struct Held {
     pub(super) stat: Stat,
     /// The way to it led through names alone, not from `/proc` to an open file.
     by_name: bool,
+    /// Where there is no `/proc` to open it by.
+    pub(super) name: Option<Name>,
 }
 
 impl Target {
@@ -81,12 +83,15 @@ fn parent(at: At, path: &Path) -> Result<Name, Errno> {
 
 /// What becomes of what was found under a name.
 fn at_name(at: At, path: &Path, found: Option<Held>, source: &Stat) -> Result<Target, What> {
-    let Some(held) = found else {
+    let Some(mut held) = found else {
         return Ok(Target {
             held: None,
             name: Some(parent(at, path)?),
         });
     };
+    if !os::is_in_proc(&held.file) {
+        held.name = Some(parent(at, path)?);
+    }
     let in_place = |held| Target {
         held: Some(held),
         name: None,
@@ -133,6 +138,7 @@ fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
             file,
             stat,
             by_name,
+            name: None,
         }))
     };
     match os::hold(at, path.as_c(), Follow::Named) {

@@ -70,6 +70,11 @@ pub(crate) fn proc_name(file: &File) -> Result<Path> {
     Ok(name)
 }
 
+/// Whether `/proc` is there, by which an open file can be named.
+pub(crate) fn is_in_proc(file: &File) -> bool {
+    proc_name(file).is_ok_and(|name| stat_name(CWD, name.as_c()).is_ok())
+}
+
 /// Opens a file that is held: that one and no other.
 ///
 /// # Errors
