@@ -272,6 +272,31 @@ pub(crate) fn device_size(file: &File) -> Result<u64> {
     Ok(size)
 }
 
+/// What chattr(1) sets of a file and statx(2) does not show: written at once,
+/// journaled, without access times, without copy on write, and more of the kind.
+pub(crate) fn more_attributes(file: &File) -> u32 {
+    const OF_USERS: u32 = k::FS_SECRM_FL
+        | k::FS_UNRM_FL
+        | k::FS_SYNC_FL
+        | k::FS_NOATIME_FL
+        | k::FS_NOCOMP_FL
+        | k::FS_JOURNAL_DATA_FL
+        | k::FS_NOTAIL_FL
+        | k::FS_NOCOW_FL;
+    let mut flags = 0_u64;
+    // SAFETY: the kernel writes an `int`, whatever the number says.
+    let told = Errno::check(unsafe {
+        syscall3(
+            k::__NR_ioctl as usize,
+            file.0 as usize,
+            linux_raw_sys::ioctl::FS_IOC_GETFLAGS as usize,
+            (&raw mut flags).expose_provenance(),
+        )
+    });
+    let first_half = u32::from_ne_bytes(*flags.to_ne_bytes().first_chunk().unwrap_or(&[0; 4]));
+    told.map_or(0, |_| first_half & OF_USERS)
+}
+
 /// An anonymous file in memory.
 pub(crate) fn memory_file(name: &CStr) -> Result<File> {
     // SAFETY: `name` ends in a zero byte and lives through the call.

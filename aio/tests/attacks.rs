@@ -8,13 +8,16 @@ use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::*;
 
 const RUNS: u32 = 1000;
 const NOBODY: u32 = 65_534;
+
+/// Whether a copy from the one to the other succeeded.
+type Copy = fn(&Path, &Path) -> bool;
 
 /// Root's directory with what is attacked, and the attacker's, in memory.
 struct Scene {
@@ -99,7 +102,19 @@ impl Drop for Attacker {
 /// Runs the copy, and fails if it does not end. Whether it succeeded.
 #[track_caller]
 fn ends(source: &Path, target: &Path) -> bool {
-    let mut command = copy(&[], source, target);
+    succeeds(copy(&[], source, target))
+}
+
+/// The same by cp, with which this one is compared.
+#[track_caller]
+fn ends_by_cp(source: &Path, target: &Path) -> bool {
+    let mut command = Command::new("cp");
+    command.arg(source).arg(target);
+    succeeds(command)
+}
+
+#[track_caller]
+fn succeeds(mut command: Command) -> bool {
     command.stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let begin = Instant::now();
@@ -124,8 +139,8 @@ fn may_attack() -> bool {
 
 /// Of so many runs, some met either state: else the attack was none.
 #[track_caller]
-fn was_one(succeeded: u32) {
-    println!("{succeeded} of {RUNS} copied");
+fn was_one(by: &str, succeeded: u32) {
+    println!("{by}: {succeeded} of {RUNS} copied");
     assert!((1..RUNS).contains(&succeeded), "{succeeded} of {RUNS}");
 }
 
@@ -138,12 +153,14 @@ fn no_file_is_made_in_our_directory() {
     let target = scene.their_file("out");
     let link = scene.their_link("link", &scene.ours().join("made"));
     let _attacker = Attacker::exchanges(&target, &link);
-    let mut succeeded = 0;
-    for _ in 0..RUNS {
-        succeeded += u32::from(ends(&scene.root.path().join("a"), &target));
-        assert!(names(&scene.ours()).is_empty());
+    for (by, ends) in [("aio", ends as Copy), ("cp", ends_by_cp)] {
+        let mut succeeded = 0;
+        for _ in 0..RUNS {
+            succeeded += u32::from(ends(&scene.root.path().join("a"), &target));
+            assert!(names(&scene.ours()).is_empty(), "by {by}");
+        }
+        was_one(by, succeeded);
     }
-    was_one(succeeded);
 }
 
 #[test]
@@ -161,14 +178,19 @@ fn no_device_is_replaced() {
     let target = scene.their_file("out");
     let link = scene.their_link("link", &device);
     let _attacker = Attacker::exchanges(&target, &link);
-    let mut succeeded = 0;
-    for _ in 0..RUNS {
-        succeeded += u32::from(ends(&scene.root.path().join("a"), &target));
-        let kind = fs::symlink_metadata(&device).unwrap().file_type();
-        assert!(kind.is_char_device());
-        assert_eq!(names(&scene.ours()), ["null"]);
+    for (by, ends) in [("aio", ends as Copy), ("cp", ends_by_cp)] {
+        let mut succeeded = 0;
+        for _ in 0..RUNS {
+            succeeded += u32::from(ends(&scene.root.path().join("a"), &target));
+            let kind = fs::symlink_metadata(&device).unwrap().file_type();
+            assert!(kind.is_char_device(), "by {by}");
+            assert_eq!(names(&scene.ours()), ["null"], "by {by}");
+        }
+        // cp writes to the device where the link leads to it.
+        if by == "aio" {
+            was_one(by, succeeded);
+        }
     }
-    was_one(succeeded);
 }
 
 /// Nor is a file of ours written that a link of theirs led to when it was not
@@ -224,7 +246,7 @@ fn only_what_was_looked_at_is_opened() {
     }
     let _reader = fs::File::open(&watched).unwrap();
     writer.join().unwrap();
-    was_one(succeeded);
+    was_one("aio", succeeded);
 }
 
 /// Names that somebody else has taken are no obstacle.

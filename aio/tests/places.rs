@@ -366,3 +366,30 @@ fn block_devices() {
     losetup(&["--detach"], Path::new(&device));
     assert_eq!(names(directory.path()), ["a", "disk"]);
 }
+
+/// What chattr(1) has set and a new file would not have.
+#[test]
+fn an_old_file_keeps_what_no_attribute_of_statx_shows() {
+    if !have(&["chattr", "lsattr"]) {
+        return;
+    }
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("a"), "new").unwrap();
+    for attribute in ["S", "A", "j"] {
+        fs::write(at("b"), "old").unwrap();
+        let mut chattr = Command::new("chattr");
+        let set = chattr.arg(format!("+{attribute}")).arg(at("b")).output();
+        if !set.unwrap().status.success() {
+            // Another file system's, or only root's.
+            continue;
+        }
+        quiet(&copy(&[], &at("a"), &at("b")).output().unwrap());
+        let told = Command::new("lsattr").arg(at("b")).output().unwrap();
+        let told = stdout(&told);
+        let flags = told.split_whitespace().next().unwrap();
+        assert!(flags.contains(attribute), "{attribute}: {told}");
+        assert_eq!(fs::read_to_string(at("b")).unwrap(), "new");
+        fs::remove_file(at("b")).unwrap();
+    }
+}

@@ -3,8 +3,8 @@
 # Packages of Debian: the C compiler and the kernel's headers are the witness
 # for structures and numbers, strace for the system calls made, valgrind for the
 # instructions; the fuzzer is C++; access lists and attributes are what the copies
-# keep.
-packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind acl attr)
+# keep, and bindfs is a file system that may stop answering.
+packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind acl attr bindfs)
 # For the C interface: the reference, what its source and its tests want, and
 # the programs that link it.
 packages+=(libaio-dev dpkg-dev make pkgconf e2fsprogs)

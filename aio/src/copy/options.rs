@@ -28,7 +28,7 @@ DST standard output: those are read and written in order.
 
 The data goes into a file that has no name yet, which takes DST's at the end,
 after an fsync: DST is the old file or the whole new one, never half of it,
-however the copy ends. (Where the file system has no such files, it is
+however the copy ends. (Where there are no such files, or no /proc, it is
 .DST.aio-XXXXXXXXXXXXX until then.) On a terminal, progress is shown.
 
 A new file gets SRC's permissions without those of the umask, and never

@@ -134,6 +134,11 @@ fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Ou
     if os::has_attributes(&output.file) {
         return Ok(None);
     }
+    let keeps_more = os::open_held(&held.file, os::O_WRONLY | os::O_NOCTTY | os::O_NONBLOCK)
+        .is_ok_and(|file| os::more_attributes(&file) == os::more_attributes(&output.file));
+    if !keeps_more {
+        return Ok(None);
+    }
     let own = os::stat_file(&output.file)?;
     let owners = [0, directory.stx_uid, old.stx_uid];
     if u32::from(directory.stx_mode) & S_ISVTX != 0 && !owners.contains(&own.stx_uid) {

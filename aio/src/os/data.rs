@@ -18,9 +18,23 @@ fn words(number: u64) -> [usize; 2] {
     }
 }
 
+/// x32's calls take a number of 64 bits in one register, and the library passes 32
+/// of each: these take offsets below 4 GiB there.
+const X32: bool = cfg!(all(target_arch = "x86_64", target_pointer_width = "32"));
+
+/// # Errors
+/// EOVERFLOW for what cannot be passed.
+fn passed(number: u64) -> Result<()> {
+    if X32 && number > u64::from(u32::MAX) {
+        return Err(Errno::OVERFLOW);
+    }
+    Ok(())
+}
+
 /// Gives the file blocks on the disk, and this size.
 pub(crate) fn allocate(file: &File, size: u64) -> Result<()> {
-    let [a, b, c, d] = if usize::BITS == 32 {
+    passed(size)?;
+    let [a, b, c, d] = if usize::BITS == 32 && !X32 {
         let [first, second] = words(size);
         [0, 0, first, second]
     } else {
@@ -44,9 +58,8 @@ pub(crate) fn truncate(file: &File, size: u64) -> Result<()> {
         target_arch = "mips32r6",
         target_arch = "powerpc",
     ));
+    passed(size)?;
     let [a, b, c] = match words(size) {
-        // x32 has no way to pass more than a word here; nothing needs one there,
-        // as it finds no holes.
         _ if cfg!(any(target_pointer_width = "64", target_arch = "x86_64")) => {
             [size as usize, 0, 0]
         }
@@ -213,11 +226,12 @@ unsafe fn positioned(
     length: usize,
     offset: u64,
 ) -> Result<usize> {
+    passed(offset)?;
     let vector = IoVec {
         base: buffer.cast(),
         len: length,
     };
-    let high = (offset >> 32) as usize * usize::from(usize::BITS == 32);
+    let high = (offset >> 32) as usize * usize::from(usize::BITS == 32 && !X32);
     // SAFETY: the vector lives through the call; for the memory that it names, the
     // caller promises.
     Errno::check(unsafe {
