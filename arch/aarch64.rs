@@ -17,16 +17,16 @@
 //!   `Documentation/arch/arm64/sve.rst` and `sme.rst` ("System call
 //!   behaviour"), and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Facts, GENERIC_64, Numbers};
+use super::{Abi, GENERIC_64, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "aarch64",
         ..GENERIC_64.aio
@@ -35,7 +35,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `svc`. Registers are 64 bits wide on ILP32 too, so arguments go in

@@ -16,16 +16,16 @@
 //!   `ret_fast_syscall`), `entry-header.S`, `arch/arm/vfp/vfpmodule.c`
 //!   (`kernel_neon_begin`) and `arch/arm/tools/syscall.tbl`.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "arm",
         io_setup: Some(243),
@@ -54,7 +54,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(target_arch = "arm")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `svc`, with the operands that every arity shares.

@@ -16,16 +16,16 @@
 //!   `arch/csky/abiv2/inc/abi/entry.h`, `arch/csky/abiv2/fpu.c`
 //!   (`save_to_user_fp`) and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Facts, GENERIC_32, Numbers};
+use super::{Abi, GENERIC_32, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "csky",
         ..GENERIC_32.aio
@@ -34,7 +34,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(target_arch = "csky")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `trap32`, with the operands that every arity shares.

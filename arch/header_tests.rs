@@ -17,8 +17,8 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{env, format};
 
-use super::{EVERY, Facts};
-use crate::direct::{self, Statx};
+use super::{ALL_ABIS, Abi};
+use crate::direct_io::{self, Statx};
 use crate::pages;
 
 /// Which headers speak for an ABI, and what its own compiler would have
@@ -217,12 +217,12 @@ fn names(abi: &str, header: &str) -> Vec<String> {
     macros.lines().filter_map(name).collect()
 }
 
-fn every() -> impl Iterator<Item = &'static Facts> {
-    EVERY.iter().flat_map(|abis| abis.iter())
+fn every() -> impl Iterator<Item = &'static Abi> {
+    ALL_ABIS.iter().flat_map(|abis| abis.iter())
 }
 
-fn numbers(facts: &Facts) -> [(&'static str, Option<i64>); 16] {
-    let Facts { aio, base, .. } = facts;
+fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 16] {
+    let Abi { aio, base, .. } = facts;
     [
         ("__NR_io_setup", aio.io_setup),
         ("__NR_io_destroy", aio.io_destroy),
@@ -446,8 +446,8 @@ fn the_statx_is_the_headers() {
             "__builtin_offsetof(struct statx, stx_dio_offset_align)",
             at(Statx::DIO_OFFSET_ALIGN),
         ),
-        ("STATX_DIOALIGN", Some(i64::from(direct::STATX_DIOALIGN))),
-        ("AT_EMPTY_PATH", Some(direct::AT_EMPTY_PATH as i64)),
+        ("STATX_DIOALIGN", Some(i64::from(direct_io::STATX_DIOALIGN))),
+        ("AT_EMPTY_PATH", Some(direct_io::AT_EMPTY_PATH as i64)),
     ]) + "#ifdef STATX_DIO_READ_ALIGN\n"
         + &self::claims(&[
             (
@@ -456,7 +456,7 @@ fn the_statx_is_the_headers() {
             ),
             (
                 "STATX_DIO_READ_ALIGN",
-                Some(i64::from(direct::STATX_DIO_READ_ALIGN)),
+                Some(i64::from(direct_io::STATX_DIO_READ_ALIGN)),
             ),
         ])
         + "#endif\n";

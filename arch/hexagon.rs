@@ -13,16 +13,16 @@
 //! - Source: the kernel's `arch/hexagon/kernel/vm_entry.S`, `vm_switch.S` and
 //!   `traps.c` (`do_trap0`), `include/uapi/asm-generic/unistd.h`.
 
-use super::{Facts, GENERIC_32, Numbers};
+use super::{Abi, GENERIC_32, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "hexagon",
         ..GENERIC_32.aio
@@ -31,7 +31,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(target_arch = "hexagon")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `trap0`, with the operands that every arity shares.

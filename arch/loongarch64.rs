@@ -10,16 +10,16 @@
 //! - Source: the kernel's `arch/loongarch/kernel/entry.S` (`handle_syscall`),
 //!   `arch/loongarch/kernel/kfpu.c` and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Facts, GENERIC_64, Numbers};
+use super::{Abi, GENERIC_64, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "loongarch64",
         ..GENERIC_64.aio
@@ -28,7 +28,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(target_arch = "loongarch64")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `syscall 0`, with the operands that every arity shares.

@@ -24,16 +24,16 @@
 //!   (`SAVE_SOME`, `RESTORE_SOME`), `switch_to.h` (`lose_fpu_inatomic`,
 //!   `__save_dsp`) and `arch/mips/kernel/syscalls/*.tbl`.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_mips as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "mips",
         io_setup: Some(4241),
@@ -67,7 +67,7 @@ pub(crate) const FACTS: Facts = Facts {
     target_arch = "mips64",
     target_arch = "mips64r6"
 ))]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `syscall` with what comes before and after it, `$1` kept, its error

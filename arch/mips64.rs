@@ -7,18 +7,18 @@
 //!   trap serves here too.
 //! - Source: as for mips.
 
-use super::{BaseNumbers, Facts, Numbers, mips};
+use super::{Abi, BaseNumbers, Numbers, mips};
 
 pub(crate) use super::errno_mips as errno;
 #[cfg(any(target_arch = "mips64", target_arch = "mips64r6"))]
-pub(crate) use super::mips::trap;
+pub(crate) use super::mips::stubs;
 
 /// The kernel's `long`.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS, N32];
+pub(crate) const ABIS: &[Abi] = &[ABI, N32];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "mips64",
         io_setup: Some(5200),
@@ -40,10 +40,10 @@ pub(crate) const FACTS: Facts = Facts {
         openat: 5247,
         close: 5003,
     },
-    ..mips::FACTS
+    ..mips::ABI
 };
 
-const N32: Facts = Facts {
+const N32: Abi = Abi {
     aio: Numbers {
         abi: "mips-n32",
         io_setup: Some(6200),
@@ -65,7 +65,7 @@ const N32: Facts = Facts {
         openat: 6251,
         close: 6003,
     },
-    ..mips::FACTS
+    ..mips::ABI
 };
 
 /// Process entry: `$29` points at argc; the ABI wants it 16-byte aligned. `$25`

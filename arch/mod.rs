@@ -5,14 +5,14 @@
 //! registers of the number, arguments and result, the error convention, what
 //! the kernel clobbers, and its source. It provides:
 //!
-//! - `ABIS`: the [`Facts`] of each Linux ABI of the architecture, plain data
+//! - `ABIS`: the [`Abi`] of each Linux ABI of the architecture, plain data
 //!   that compiles on every host, so that one host test can hold all of them
 //!   to the kernel's headers;
-//! - `FACTS`: the one row of `ABIS` that the target being built uses;
+//! - `ABI`: the one row of `ABIS` that the target being built uses;
 //! - `errno`: the module with the architecture's error numbers, whose `TABLE`
 //!   its facts name;
 //! - `Long`: the kernel's `long` as the target's calls pass it;
-//! - bound to the target by `cfg`: `trap::syscall0` to `trap::syscall6`, by
+//! - bound to the target by `cfg`: `stubs::syscall0` to `stubs::syscall6`, by
 //!   hand or through `stubs!`
 //!   (`usize` in, `isize` out; −4095 to −1 is an error, whatever the
 //!   architecture's own convention is), and the macro `__process_entry!` that
@@ -27,7 +27,7 @@
 
 /// The seven stubs of an architecture whose trap differs by arity in nothing
 /// but the operands: from its trap macro and the argument registers in order.
-#[allow(unused_macros, reason = "x86 and absent write theirs by hand")]
+#[allow(unused_macros, reason = "x86 and unsupported write theirs by hand")]
 macro_rules! stubs {
     ($trap:ident, $a:tt $b:tt $c:tt $d:tt $e:tt $f:tt) => {
         stubs!($trap: syscall0(););
@@ -56,7 +56,6 @@ macro_rules! error_numbers {
 }
 
 pub(crate) mod aarch64;
-pub(crate) mod absent;
 pub(crate) mod arm;
 pub(crate) mod csky;
 pub(crate) mod errno_generic;
@@ -80,27 +79,28 @@ pub(crate) mod riscv64;
 pub(crate) mod s390x;
 pub(crate) mod sparc;
 pub(crate) mod sparc64;
+pub(crate) mod unsupported;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
 /// A row an architecture: its file, and the `cfg` under which a Linux target
-/// uses it. Everything else is `absent`.
+/// uses it. Everything else is `unsupported`.
 macro_rules! architectures {
     ($($file:ident if $cfg:meta;)+) => {
         cfg_if::cfg_if! {
             if #[cfg(not(any(target_os = "linux", target_os = "android")))] {
-                pub(crate) use absent as target;
+                pub(crate) use unsupported as target;
             }
             $(else if #[cfg($cfg)] {
                 pub(crate) use $file as target;
             })+
             else {
-                pub(crate) use absent as target;
+                pub(crate) use unsupported as target;
             }
         }
 
         /// Every architecture's ABIs.
-        pub(crate) const EVERY: &[&[Facts]] = &[$($file::ABIS),+];
+        pub(crate) const ALL_ABIS: &[&[Abi]] = &[$($file::ABIS),+];
     };
 }
 
@@ -134,18 +134,18 @@ cfg_if::cfg_if! {
         any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"),
     ))] {
         #[path = "via_sc.rs"]
-        pub(crate) mod trap;
+        pub(crate) mod stubs;
     } else {
-        pub(crate) use target::trap;
+        pub(crate) use target::stubs;
     }
 }
 
 /// The facts of the target being built.
-pub(crate) const FACTS: Facts = target::FACTS;
+pub(crate) const ABI: Abi = target::ABI;
 
 /// What one Linux ABI passes to its kernel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct Abi {
     pub(crate) aio: Numbers,
     pub(crate) base: BaseNumbers,
     /// The error numbers, by name.
@@ -211,7 +211,7 @@ pub(crate) struct BaseNumbers {
 
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
 /// only: aarch64, loongarch64, riscv64; riscv32 takes most of them.
-const GENERIC_64: Facts = Facts {
+const GENERIC_64: Abi = Abi {
     aio: Numbers {
         abi: "generic64",
         io_setup: Some(0),
@@ -240,7 +240,7 @@ const GENERIC_64: Facts = Facts {
 };
 
 /// The same with 32-bit time as well: csky, hexagon.
-const GENERIC_32: Facts = Facts {
+const GENERIC_32: Abi = Abi {
     aio: Numbers {
         abi: "generic32",
         io_pgetevents_time64: Some(416),

@@ -19,16 +19,16 @@
 //!   `entry_32.S`, `process.c` (`giveup_all`) and
 //!   `arch/powerpc/kernel/syscalls/syscall.tbl`.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "powerpc",
         io_setup: Some(227),
@@ -57,7 +57,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(any(target_arch = "powerpc", target_arch = "powerpc64"))]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `sc`. The argument registers are lost whether used or not, so each

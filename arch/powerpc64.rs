@@ -8,29 +8,29 @@
 //! - Source: as for powerpc; 64-Bit ELF V2 ABI, "Process Initialization", and
 //!   64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors".
 
-use super::{BaseNumbers, Facts, Numbers, powerpc};
+use super::{Abi, BaseNumbers, Numbers, powerpc};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "powerpc64")]
-pub(crate) use super::powerpc::trap;
+pub(crate) use super::powerpc::stubs;
 
 /// The kernel's `long`.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
 /// powerpc's numbers, without the calls that 32 bits alone need.
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "powerpc64",
         io_pgetevents_time64: None,
-        ..powerpc::FACTS.aio
+        ..powerpc::ABI.aio
     },
     base: BaseNumbers {
         mmap: 90,
-        ..powerpc::FACTS.base
+        ..powerpc::ABI.base
     },
-    ..powerpc::FACTS
+    ..powerpc::ABI
 };
 
 /// Process entry: `r1` points at argc; the ABI wants it 16-byte aligned, and

@@ -6,18 +6,18 @@
 //! - Source: as for riscv64; `arch/riscv/include/uapi/asm/unistd.h`, which
 //!   asks for no 32-bit time.
 
-use super::{BaseNumbers, Facts, GENERIC_64, Numbers};
+use super::{Abi, BaseNumbers, GENERIC_64, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "riscv32")]
-pub(crate) use super::riscv64::trap;
+pub(crate) use super::riscv64::stubs;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "riscv32",
         io_getevents: None,

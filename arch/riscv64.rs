@@ -13,16 +13,16 @@
 //!   `Documentation/arch/riscv/vector.rst` and
 //!   `include/uapi/asm-generic/unistd.h`.
 
-use super::{Facts, GENERIC_64, Numbers};
+use super::{Abi, GENERIC_64, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "riscv64",
         ..GENERIC_64.aio
@@ -31,7 +31,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `ecall`, with the operands that every arity shares.

@@ -13,16 +13,16 @@
 //!   `arch/s390/kernel/syscall.c`, `arch/s390/kernel/fpu.c` (`__kernel_fpu_begin`) and
 //!   `arch/s390/kernel/syscalls/syscall.tbl`.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "s390x",
         io_setup: Some(243),
@@ -51,7 +51,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(target_arch = "s390x")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `svc`, with the operands that every arity shares.

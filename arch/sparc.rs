@@ -20,16 +20,16 @@
 //!   `etrap_64.S`, `rtrap_64.S`, `entry.S`,
 //!   `arch/sparc/lib/VISsave.S` and `arch/sparc/kernel/syscalls/syscall.tbl`.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_sparc as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "sparc",
         io_setup: Some(268),
@@ -58,7 +58,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// The trap, and the branch over the negation where it left no carry.

@@ -6,29 +6,29 @@
 //!   trap serves here too.
 //! - Source: as for sparc.
 
-use super::{BaseNumbers, Facts, Numbers, sparc};
+use super::{Abi, BaseNumbers, Numbers, sparc};
 
 pub(crate) use super::errno_sparc as errno;
 #[cfg(target_arch = "sparc64")]
-pub(crate) use super::sparc::trap;
+pub(crate) use super::sparc::stubs;
 
 /// The kernel's `long`.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
 /// sparc's numbers, without the call that 32 bits alone need.
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "sparc64",
         io_pgetevents_time64: None,
-        ..sparc::FACTS.aio
+        ..sparc::ABI.aio
     },
     base: BaseNumbers {
         mmap: 71,
-        ..sparc::FACTS.base
+        ..sparc::ABI.base
     },
-    ..sparc::FACTS
+    ..sparc::ABI
 };
 
 /// Process entry: `%sp` is 2047 bytes below the stack's end, and argc lies

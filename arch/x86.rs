@@ -14,16 +14,16 @@
 //! - Source: the kernel's `arch/x86/entry/entry_32.S`, `entry_64_compat.S`
 //!   and `arch/x86/entry/syscalls/syscall_32.tbl`.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
 
-pub(crate) const ABIS: &[Facts] = &[FACTS];
+pub(crate) const ABIS: &[Abi] = &[ABI];
 
-pub(crate) const FACTS: Facts = Facts {
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "x86",
         io_setup: Some(245),
@@ -52,7 +52,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 #[cfg(target_arch = "x86")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// A trap with up to three arguments: no register of the compiler's.

@@ -17,22 +17,22 @@
 //! iocb pointers); the others are the 64-bit ones, with 64-bit time and a
 //! 64-bit `sigset` argument.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
 /// The kernel's `long`: 64 bits on x32 as well.
 pub(crate) type Long = i64;
 
-pub(crate) const ABIS: &[Facts] = &[X86_64, X32];
+pub(crate) const ABIS: &[Abi] = &[X86_64, X32];
 
-pub(crate) const FACTS: Facts = if cfg!(target_pointer_width = "32") {
+pub(crate) const ABI: Abi = if cfg!(target_pointer_width = "32") {
     X32
 } else {
     X86_64
 };
 
-const X86_64: Facts = Facts {
+const X86_64: Abi = Abi {
     aio: Numbers {
         abi: "x86_64",
         io_setup: Some(206),
@@ -62,7 +62,7 @@ const X86_64: Facts = Facts {
 
 const X32_BIT: u32 = 0x4000_0000;
 
-const X32: Facts = Facts {
+const X32: Abi = Abi {
     aio: Numbers {
         abi: "x32",
         io_setup: Some(X32_BIT + 543),
@@ -90,7 +90,7 @@ const X32: Facts = Facts {
 /// Traps. Registers are 64 bits wide on x32 too, so arguments go in as `u64`
 /// (x32's are zero-extended) and the result is cut to `isize`.
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod trap {
+pub(crate) mod stubs {
     use core::arch::asm;
 
     /// One `syscall`, with the operands that every arity shares.

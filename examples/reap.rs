@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Wait};
+use linux_aio::{Context, Errno, Event, WaitOptions};
 
 /// Completions waiting at a time.
 const BATCH: usize = 100;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Errno> {
         complete(&context)?;
         let mut event = [Event::EMPTY];
         let start = Instant::now();
-        while !black_box(context.wait_with(1, &mut event, Wait::poll())?).is_empty() {}
+        while !black_box(context.wait_with(1, &mut event, WaitOptions::poll())?).is_empty() {}
         call_time += start.elapsed();
     }
 

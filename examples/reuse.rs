@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use linux_aio::{Context, Errno, Pool, Queue, Slot, destroy_all};
+use linux_aio::{Context, ContextPool, Errno, Queue, Slot, destroy_all};
 
 const TIMES: u32 = 16;
 const MANY: usize = 64;
@@ -26,13 +26,13 @@ fn main() -> Result<(), Errno> {
         }
         Ok(())
     })? / TIMES;
-    let mut pool = Pool::<1>::new();
-    let full = pool.put(Queue::new(&mut slots)?.into_drained()?);
+    let mut pool = ContextPool::<1>::new();
+    let full = pool.put(Queue::new(&mut slots)?.into_idle_context()?);
     assert!(full.is_none());
     let again = time(|| {
         for _ in 0..1000 * TIMES {
-            let queue = Queue::on(pool.take(8)?, &mut slots);
-            let full = pool.put(queue.into_drained()?);
+            let queue = Queue::with_context(pool.take(8)?, &mut slots);
+            let full = pool.put(queue.into_idle_context()?);
             assert!(full.is_none());
         }
         Ok(())

@@ -24,9 +24,9 @@
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::arch::{FACTS, trap};
-use crate::errno::Errno;
+use crate::arch::{ABI, stubs};
 use crate::pages::{MADV_WIPEONFORK, madvise, map};
+use crate::sys::errno::Errno;
 
 /// The address space in which something was made.
 #[derive(Clone, Copy)]
@@ -168,7 +168,7 @@ fn set_mark() -> Option<*const u32> {
 #[inline(always)]
 fn getpid() -> Result<u32, Errno> {
     // SAFETY: getpid(2) reads and writes no memory of the program.
-    Errno::check(unsafe { trap::syscall0(FACTS.base.getpid as usize) }).map(|pid| pid as u32)
+    Errno::check(unsafe { stubs::syscall0(ABI.base.getpid as usize) }).map(|pid| pid as u32)
 }
 
 #[cfg(all(test, any(target_os = "linux", target_os = "android")))]

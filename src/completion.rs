@@ -3,19 +3,22 @@
 
 use core::fmt;
 
-use crate::abi::Event;
 use crate::engine::Ticket;
-use crate::errno::Errno;
+use crate::sys::abi::Event;
+use crate::sys::errno::Errno;
 
-/// An operation that is over.
-#[derive(Debug, PartialEq, Eq)]
+/// A completed operation: its result, with the buffer and the data that it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Completion<B, T = ()> {
-    /// Which it was.
+    /// The ticket that [`Queue::push`](crate::Queue::push) returned for it. In a scope or
+    /// a reactor it distinguishes the operation from every other.
     pub ticket: Ticket,
-    /// Its buffer, if it had one.
+    /// The buffer; `None` for an operation without one.
     pub buffer: Option<B>,
-    /// What was sent along: the owner of its descriptor, anything.
+    /// The value that travelled with the operation, such as the owner of its
+    /// descriptor.
     pub data: T,
     /// Bytes moved, what a poll found, or 0. What reading or writing that file
     /// may answer comes as an error: EIO, ENOSPC, EFAULT, EINVAL (O_DIRECT
@@ -42,18 +45,6 @@ impl<T> fmt::Display for Full<T> {
 }
 
 impl<T> core::error::Error for Full<T> {}
-
-/// What became of an operation, and its buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Finished<B, T = ()> {
-    /// As in [`Completion`].
-    pub result: Result<usize, Errno>,
-    /// The buffer, if it had one.
-    pub buffer: Option<B>,
-    /// What was sent along.
-    pub data: T,
-}
 
 /// An event's result by itself.
 #[inline]

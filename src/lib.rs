@@ -9,7 +9,7 @@
 //!
 //! # A first example
 //! ```
-//! use linux_aio::{Context, Errno, Event, opcode::PRead};
+//! use linux_aio::{Context, Errno, Event, opcode::Pread};
 //! use std::{fs::File, os::fd::AsRawFd};
 //!
 //! # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
@@ -17,7 +17,7 @@
 //! let mut buffer = [0_u8; 4096];
 //!
 //! let context = Context::new(32)?;
-//! let mut read = PRead::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+//! let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
 //!     .offset(0)
 //!     .build()
 //!     .user_data(42);
@@ -41,8 +41,8 @@
 //! | [`reactor`] | safe: the operations as futures, for any executor |
 //! | [`buffer`], [`op`] | what these take: memory, and operations with their memory |
 //! | [`direct`] | what a file wants of direct I/O, and why an operation would be refused |
-//! | [`Drained`], [`Pool`] | contexts to be used again, which is cheaper than ending them |
-//! | [`Context`], [`Submitter`], [`Ring`], [`Wait`] | owns a kernel context: submit, wait, cancel, reap, destroy |
+//! | [`IdleContext`], [`ContextPool`] | contexts to be used again, which is cheaper than ending them |
+//! | [`Context`], [`Submitter`], [`Ring`], [`WaitOptions`] | owns a kernel context: submit, wait, cancel, reap, destroy |
 //! | [`opcode`] | builders: a typed operation becomes an [`Iocb`] |
 //! | [`raw`] | waiting as C programs ask for it: no owner, every fall-back |
 //! | [`sys`] | the seven calls as the kernel has them |
@@ -102,48 +102,39 @@ extern crate std;
 #[path = "../arch/mod.rs"]
 mod arch;
 
-pub mod abi;
 mod address_space;
 pub mod buffer;
-mod call;
 mod completion;
 mod context;
-#[cfg(feature = "std")]
-mod destroy_all;
-pub mod direct;
-mod drained;
+pub mod direct_io;
 mod engine;
-mod errno;
 pub mod fd;
-pub mod nr;
 pub mod op;
 pub mod opcode;
 mod pages;
 mod queue;
-pub mod raw;
 pub mod reactor;
 mod ring;
 #[cfg(feature = "rt")]
 pub mod rt;
 mod scope;
-mod sigset;
 pub mod sys;
-pub mod syscall;
-mod wait;
 
-pub use abi::{AioContext, Event, Iocb, SigSet};
-pub use completion::{Completion, Finished, Full};
-pub use context::{Context, SubmitError, Submitter};
+pub use completion::{Completion, Full};
 #[cfg(feature = "std")]
-pub use destroy_all::destroy_all;
-pub use drained::{DrainError, Drained, Pool};
+pub use context::destroy_all;
+pub use context::{
+    Context, ContextPool, DrainError, IdleContext, SubmitError, Submitter, WaitOptions,
+};
 pub use engine::{RawSlot, Slot, Ticket};
-pub use errno::Errno;
 pub use fd::{Fd, OwnsFd};
 pub use queue::Queue;
 pub use ring::Ring;
-pub use scope::{Pending, Scope, ScopeSlot, scope, scope_on};
-pub use wait::Wait;
+pub use scope::{Scope, ScopeSlot, ScopedOp, scope, scope_with_context};
+pub use sys::abi::{AioContext, Event, Iocb, SigSet};
+pub use sys::errno::Errno;
+#[doc(inline)]
+pub use sys::{abi, nr, syscall};
 
 /// The mistakes that do not compile.
 ///
@@ -322,19 +313,19 @@ fn shorter<'a>(reactor: &'a Reactor<'_, Box<[u8]>>, file: &'a File) {
 ```
 A reference is taken for an owner, and does not live as long as the scope:
 ```compile_fail,E0597
-# use linux_aio::{ScopeSlot, op::FSync, scope};
+# use linux_aio::{ScopeSlot, op::Fsync, scope};
 # use std::fs::File;
 scope(&mut ScopeSlot::array::<1>(), |s| {
     let file = File::open("/dev/null").unwrap();
-    drop(s.start::<(), _>(FSync::owned(&file)));
+    drop(s.push::<(), _>(Fsync::owned(&file)));
 });
 ```
 An operation with an owner is cloned: the clone's owner may have another
 descriptor.
 ```compile_fail,E0599
-# use linux_aio::op::FSync;
+# use linux_aio::op::Fsync;
 # use std::{fs::File, rc::Rc};
-let sync = FSync::owned(Rc::new(File::open("/dev/null").unwrap()));
+let sync = Fsync::owned(Rc::new(File::open("/dev/null").unwrap()));
 let again = sync.clone();
 ```
 "#
@@ -364,7 +355,7 @@ let again = sync.clone();
     feature = "std",
     doc = r#"
 ```no_run
-# use linux_aio::{Queue, ScopeSlot, Slot, op::{Read, FSync}, scope};
+# use linux_aio::{Queue, ScopeSlot, Slot, op::{Read, Fsync}, scope};
 # use linux_aio::reactor::{Reactor, ReactorSlot};
 # use std::{fs::File, sync::Arc};
 let mut slots = Slot::<Box<[u8]>, Arc<File>>::array::<1>();
@@ -376,7 +367,7 @@ queue.submit();
 
 scope(&mut ScopeSlot::array::<1>(), |s| {
     let file = File::open("/dev/null").unwrap();
-    drop(s.start::<(), _>(FSync::owned(file)));
+    drop(s.push::<(), _>(Fsync::owned(file)));
 });
 
 let file = File::open("/dev/null").unwrap();

@@ -7,26 +7,26 @@
 //!
 //! ```
 //! use linux_aio::Fd;
-//! use linux_aio::op::{FSync, Read, Write};
+//! use linux_aio::op::{Fsync, Read, Write};
 //!
 //! // SAFETY: they stay open for as long as this runs.
 //! let (from, to) = unsafe { (Fd::borrow_raw(0), Fd::borrow_raw(1)) };
 //! let mut buffer = [0_u8; 512];
 //! let read = Read::new(from, &mut buffer).offset(8192);
 //! let write = Write::new(to, b"hello").offset(4096).data("the second write");
-//! let sync = FSync::new(to);
+//! let sync = Fsync::new(to);
 //! ```
 
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
-use crate::abi::{
+use crate::buffer::{IoBuf, IoBufMut};
+use crate::fd::{Fd, OwnsFd};
+use crate::opcode::{PollMask, RawFd, read_or_write};
+use crate::sys::abi::{
     IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
     IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, Iocb,
 };
-use crate::buffer::{Buffer, BufferMut};
-use crate::fd::{Fd, OwnsFd};
-use crate::opcode::{PollMask, RawFd, read_or_write};
 
 /// Reads into a buffer, or into its pieces (`pread(2)`, `preadv(2)`).
 ///
@@ -41,7 +41,7 @@ pub struct Read<'fd, B, T = ()> {
     fd: PhantomData<&'fd ()>,
 }
 
-impl<'fd, B: BufferMut> Read<'fd, B> {
+impl<'fd, B: IoBufMut> Read<'fd, B> {
     /// Reads as much as fits into `buffer`, from the file's start.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Read<'fd, B> {
         Read {
@@ -53,7 +53,7 @@ impl<'fd, B: BufferMut> Read<'fd, B> {
     }
 }
 
-impl<B: BufferMut, T: OwnsFd> Read<'static, B, T> {
+impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
     /// Reads from the descriptor of `owner`, which travels with the operation and
     /// comes back with the completion.
     pub fn owned(owner: T, buffer: B) -> Read<'static, B, T> {
@@ -88,7 +88,7 @@ pub struct Write<'fd, B, T = ()> {
     fd: PhantomData<&'fd ()>,
 }
 
-impl<'fd, B: Buffer> Write<'fd, B> {
+impl<'fd, B: IoBuf> Write<'fd, B> {
     /// Writes all of `buffer`, at the file's start.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Write<'fd, B> {
         Write {
@@ -100,7 +100,7 @@ impl<'fd, B: Buffer> Write<'fd, B> {
     }
 }
 
-impl<B: Buffer, T: OwnsFd> Write<'static, B, T> {
+impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
     /// Writes to the descriptor of `owner`, which travels with the operation and
     /// comes back with the completion.
     pub fn owned(owner: T, buffer: B) -> Write<'static, B, T> {
@@ -125,7 +125,7 @@ impl<'fd, B> Write<'fd, B> {
     }
 }
 
-fn read_opcode<B: Buffer>() -> u16 {
+fn read_opcode<B: IoBuf>() -> u16 {
     if B::VECTORED {
         IOCB_CMD_PREADV
     } else {
@@ -133,7 +133,7 @@ fn read_opcode<B: Buffer>() -> u16 {
     }
 }
 
-fn write_opcode<B: Buffer>() -> u16 {
+fn write_opcode<B: IoBuf>() -> u16 {
     if B::VECTORED {
         IOCB_CMD_PWRITEV
     } else {
@@ -211,10 +211,10 @@ without_buffer! {
     /// Writes a file's data and metadata to the disk, as `fsync(2)` (Linux
     /// 4.18; EINVAL at submission before). It covers the writes whose
     /// completions have come, not those in flight beside it.
-    FSync() = IOCB_CMD_FSYNC;
-    /// As [`FSync`], without metadata that reading the data does not need
+    Fsync() = IOCB_CMD_FSYNC;
+    /// As [`Fsync`], without metadata that reading the data does not need
     /// (Linux 4.18).
-    FDSync() = IOCB_CMD_FDSYNC;
+    Fdsync() = IOCB_CMD_FDSYNC;
     /// Waits once until a descriptor is ready for any of `mask`, as `poll(2)`
     /// (Linux 4.19; EINVAL at submission before). The result is what has come:
     /// [`PollMask::from_result`]. The one operation on files that can be
@@ -228,7 +228,7 @@ macro_rules! resfd {
         impl<'fd, $($buffer,)? T> $name<'fd, $($buffer,)? T> {
             /// Signals this eventfd when the operation has ended (its counter
             /// goes up by one). Anything but an eventfd: EINVAL at submission.
-            pub fn resfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
+            pub fn eventfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
                 self.iocb.signal(eventfd.into().into());
                 self
             }
@@ -236,7 +236,7 @@ macro_rules! resfd {
     )+};
 }
 
-resfd!(Read<B> Write<B> FSync FDSync Poll);
+resfd!(Read<B> Write<B> Fsync Fdsync Poll);
 
 /// `Clone` and `Copy`, only for operations without data: a clone of an owner may
 /// own another descriptor than the one whose number is in the iocb.
@@ -280,7 +280,7 @@ pub struct Op<'fd, B, T = ()> {
     fd: PhantomData<&'fd ()>,
 }
 
-copies! { FSync, FDSync, Poll; Read, Write, Op }
+copies! { Fsync, Fdsync, Poll; Read, Write, Op }
 
 impl<'fd, B, T> Op<'fd, B, T> {
     /// Returns the buffer of an operation that will not be submitted.
@@ -312,7 +312,7 @@ impl<'fd, B, T> Op<'fd, B, T> {
     }
 }
 
-impl<B: Buffer, T> Op<'_, B, T> {
+impl<B: IoBuf, T> Op<'_, B, T> {
     /// Returns the iocb and the payload. The payload is moved as plain bytes from
     /// here on, so that the kernel's pointer to the buffer stays valid.
     #[inline]
@@ -336,7 +336,7 @@ impl<B: Buffer, T> Op<'_, B, T> {
     }
 }
 
-impl<'fd, B: BufferMut, T> From<Read<'fd, B, T>> for Op<'fd, B, T> {
+impl<'fd, B: IoBufMut, T> From<Read<'fd, B, T>> for Op<'fd, B, T> {
     #[inline]
     fn from(read: Read<'fd, B, T>) -> Op<'fd, B, T> {
         Op {
@@ -348,7 +348,7 @@ impl<'fd, B: BufferMut, T> From<Read<'fd, B, T>> for Op<'fd, B, T> {
     }
 }
 
-impl<'fd, B: Buffer, T> From<Write<'fd, B, T>> for Op<'fd, B, T> {
+impl<'fd, B: IoBuf, T> From<Write<'fd, B, T>> for Op<'fd, B, T> {
     #[inline]
     fn from(write: Write<'fd, B, T>) -> Op<'fd, B, T> {
         Op {

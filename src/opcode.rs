@@ -7,25 +7,25 @@
 //!
 //! ```
 //! use linux_aio::abi::RwFlags;
-//! use linux_aio::opcode::{FSync, PRead};
+//! use linux_aio::opcode::{Fsync, Pread};
 //!
 //! let mut buffer = [0; 4096];
-//! let read = PRead::new(3, buffer.as_mut_ptr(), buffer.len())
+//! let read = Pread::new(3, buffer.as_mut_ptr(), buffer.len())
 //!     .offset(8192)
 //!     .rw_flags(RwFlags::NOWAIT)
 //!     .build()
 //!     .user_data(1);
-//! let sync = FSync::new(3).build().user_data(2);
+//! let sync = Fsync::new(3).build().user_data(2);
 //! ```
 
 use bitflags::bitflags;
 
-use crate::abi::{
+use crate::arch::ABI;
+use crate::fd::Fd;
+use crate::sys::abi::{
     IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
     IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb, IocbFlags,
 };
-use crate::arch::FACTS;
-use crate::fd::Fd;
 
 /// A file descriptor's number: from an `i32`, an [`Fd`], and with the feature
 /// `std` from anything that has one.
@@ -115,7 +115,7 @@ bitflags! {
         const HUP = 0x0010;
         /// `POLLRDHUP`: the other side will send no more. The value is the
         /// architecture's.
-        const RDHUP = FACTS.pollrdhup;
+        const RDHUP = ABI.pollrdhup;
         const _ = !0;
     }
 }
@@ -164,7 +164,7 @@ macro_rules! builder {
         impl $name {
             /// Signals this eventfd when the operation has ended (its counter
             /// goes up by one). Anything but an eventfd: EINVAL at submission.
-            pub fn resfd(mut self, eventfd: impl Into<RawFd>) -> Self {
+            pub fn eventfd(mut self, eventfd: impl Into<RawFd>) -> Self {
                 self.0.signal(eventfd.into());
                 self
             }
@@ -185,14 +185,14 @@ macro_rules! read_or_write {
 
             /// Flags for this operation alone. One that the kernel does not
             /// know is EOPNOTSUPP at submission.
-            pub const fn rw_flags(mut self, flags: $crate::abi::RwFlags) -> Self {
+            pub const fn rw_flags(mut self, flags: $crate::sys::abi::RwFlags) -> Self {
                 self.$iocb.rw_flags = flags;
                 self
             }
 
             /// With this I/O priority instead of the thread's (Linux 4.18).
-            pub const fn priority(mut self, priority: $crate::opcode::IoPriority) -> Self {
-                self.$iocb.flags = self.$iocb.flags.union($crate::abi::IocbFlags::IOPRIO);
+            pub const fn ioprio(mut self, priority: $crate::opcode::IoPriority) -> Self {
+                self.$iocb.flags = self.$iocb.flags.union($crate::sys::abi::IocbFlags::IOPRIO);
                 self.$iocb.reqprio = priority.0;
                 self
             }
@@ -222,13 +222,13 @@ macro_rules! build {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_pread")]
-pub struct PRead(Iocb);
+pub struct Pread(Iocb);
 
-impl PRead {
+impl Pread {
     /// Reads up to `len` bytes into memory at `buf`, which is the kernel's
     /// until the event has come.
-    pub fn new(fd: impl Into<RawFd>, buf: *mut u8, len: usize) -> PRead {
-        PRead(transfer(IOCB_CMD_PREAD, fd.into(), buf, len as u64))
+    pub fn new(fd: impl Into<RawFd>, buf: *mut u8, len: usize) -> Pread {
+        Pread(transfer(IOCB_CMD_PREAD, fd.into(), buf, len as u64))
     }
 }
 
@@ -236,13 +236,13 @@ impl PRead {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_pwrite")]
-pub struct PWrite(Iocb);
+pub struct Pwrite(Iocb);
 
-impl PWrite {
+impl Pwrite {
     /// Writes up to `len` bytes of memory at `buf`, which must not change
     /// until the event has come.
-    pub fn new(fd: impl Into<RawFd>, buf: *const u8, len: usize) -> PWrite {
-        PWrite(transfer(IOCB_CMD_PWRITE, fd.into(), buf, len as u64))
+    pub fn new(fd: impl Into<RawFd>, buf: *const u8, len: usize) -> Pwrite {
+        Pwrite(transfer(IOCB_CMD_PWRITE, fd.into(), buf, len as u64))
     }
 }
 
@@ -250,14 +250,14 @@ impl PWrite {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_preadv")]
-pub struct PReadV(Iocb);
+pub struct Preadv(Iocb);
 
-impl PReadV {
+impl Preadv {
     /// Reads into the `count` pieces of the array at `iov`: EINVAL over 1024.
     /// The array is copied at submission; the pieces are the kernel's until
     /// the event has come.
-    pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> PReadV {
-        PReadV(transfer(IOCB_CMD_PREADV, fd.into(), iov, count.into()))
+    pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> Preadv {
+        Preadv(transfer(IOCB_CMD_PREADV, fd.into(), iov, count.into()))
     }
 }
 
@@ -265,14 +265,14 @@ impl PReadV {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_pwritev")]
-pub struct PWriteV(Iocb);
+pub struct Pwritev(Iocb);
 
-impl PWriteV {
+impl Pwritev {
     /// Writes the `count` pieces of the array at `iov`: EINVAL over 1024. The
     /// array is copied at submission; the pieces must not change until the
     /// event has come.
-    pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> PWriteV {
-        PWriteV(transfer(IOCB_CMD_PWRITEV, fd.into(), iov, count.into()))
+    pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> Pwritev {
+        Pwritev(transfer(IOCB_CMD_PWRITEV, fd.into(), iov, count.into()))
     }
 }
 
@@ -282,26 +282,26 @@ impl PWriteV {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_fsync")]
-pub struct FSync(Iocb);
+pub struct Fsync(Iocb);
 
-impl FSync {
+impl Fsync {
     /// Syncs this file.
-    pub fn new(fd: impl Into<RawFd>) -> FSync {
-        FSync(Iocb::new(IOCB_CMD_FSYNC, fd.into()))
+    pub fn new(fd: impl Into<RawFd>) -> Fsync {
+        Fsync(Iocb::new(IOCB_CMD_FSYNC, fd.into()))
     }
 }
 
-/// As [`FSync`], without metadata that reading the data does not need:
+/// As [`Fsync`], without metadata that reading the data does not need:
 /// `IOCB_CMD_FDSYNC` (Linux 4.18).
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_fdsync")]
-pub struct FDSync(Iocb);
+pub struct Fdsync(Iocb);
 
-impl FDSync {
+impl Fdsync {
     /// Syncs this file's data.
-    pub fn new(fd: impl Into<RawFd>) -> FDSync {
-        FDSync(Iocb::new(IOCB_CMD_FDSYNC, fd.into()))
+    pub fn new(fd: impl Into<RawFd>) -> Fdsync {
+        Fdsync(Iocb::new(IOCB_CMD_FDSYNC, fd.into()))
     }
 }
 
@@ -323,9 +323,9 @@ impl Poll {
     }
 }
 
-builder!(PRead PWrite PReadV PWriteV FSync FDSync Poll);
-read_or_write! { PRead[].0; PWrite[].0; PReadV[].0; PWriteV[].0; }
-build!(PRead PWrite PReadV PWriteV FSync FDSync Poll);
+builder!(Pread Pwrite Preadv Pwritev Fsync Fdsync Poll);
+read_or_write! { Pread[].0; Pwrite[].0; Preadv[].0; Pwritev[].0; }
+build!(Pread Pwrite Preadv Pwritev Fsync Fdsync Poll);
 
 /// A read or a write. The one place where a pointer becomes a field: its
 /// provenance is exposed, because the kernel takes it up again from a number.

@@ -1,7 +1,7 @@
 //! The system calls on mappings that the library makes itself.
 
-use crate::arch::{FACTS, trap};
-use crate::errno::Errno;
+use crate::arch::{ABI, stubs};
+use crate::sys::errno::Errno;
 
 pub(crate) const MADV_NORMAL: usize = 0;
 pub(crate) const MADV_DONTFORK: usize = 10;
@@ -16,28 +16,28 @@ pub(crate) const MAP_PRIVATE: usize = 2;
 /// # Safety
 /// The advice does not change what this process reads there or may do there.
 pub(crate) unsafe fn madvise(address: usize, bytes: usize, advice: usize) -> Result<(), Errno> {
-    let call = FACTS.base.madvise as usize;
+    let call = ABI.base.madvise as usize;
     // SAFETY: the caller's promise about the advice. The kernel checks the
     // address.
-    Errno::check(unsafe { trap::syscall3(call, address, bytes, advice) }).map(drop)
+    Errno::check(unsafe { stubs::syscall3(call, address, bytes, advice) }).map(drop)
 }
 
 /// Maps zeroed private memory of `bytes` bytes, rounded up to whole pages, and
 /// returns its address.
 pub(crate) fn map(bytes: usize) -> Result<usize, Errno> {
-    let flags = MAP_PRIVATE | FACTS.map_anonymous as usize;
+    let flags = MAP_PRIVATE | ABI.map_anonymous as usize;
     let (fd, offset) = (usize::MAX, 0);
     let arguments = [0, bytes, PROT_READ_WRITE, flags, fd, offset];
-    let call = FACTS.base.mmap as usize;
+    let call = ABI.base.mmap as usize;
     // SAFETY: without MAP_FIXED the kernel chooses an address where nothing is
     // mapped. `arguments` is alive during the call.
     Errno::check(unsafe {
         if cfg!(target_arch = "s390x") {
             // Its mmap(2) reads the six arguments from memory.
-            trap::syscall1(call, arguments.as_ptr().expose_provenance())
+            stubs::syscall1(call, arguments.as_ptr().expose_provenance())
         } else {
             let [a, b, c, d, e, f] = arguments;
-            trap::syscall6(call, a, b, c, d, e, f)
+            stubs::syscall6(call, a, b, c, d, e, f)
         }
     })
 }

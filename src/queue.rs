@@ -2,16 +2,16 @@
 
 use core::fmt;
 
-use crate::buffer::Buffer;
+use crate::buffer::IoBuf;
 use crate::completion::{Completion, Full, result};
 #[cfg(doc)]
 use crate::context::Context;
+use crate::context::IdleContext;
 use crate::context::SubmitError;
-use crate::drained::Drained;
-use crate::engine::{At, Engine, Place, Reaper, Slot, Ticket};
-use crate::errno::Errno;
+use crate::context::WaitOptions;
+use crate::engine::{ContextBackend, Engine, OpState, Slot, SlotOffset, Ticket};
 use crate::op::Op;
-use crate::wait::Wait;
+use crate::sys::errno::Errno;
 
 /// Operations in flight that own their buffers, in slots of the caller's, with
 /// no allocation. All of it is safe: a buffer goes into the queue with its
@@ -31,7 +31,7 @@ use crate::wait::Wait;
 /// not submitted: [`drain`](Queue::drain) it. Should that be impossible (a forked
 /// child; the ring was unmapped), the buffers are leaked rather than freed. A
 /// queue that is leaked (`mem::forget`) leaks its buffers and the context; the
-/// slots may be used again. [`into_drained`](Queue::into_drained) ends one in
+/// slots may be used again. [`into_idle_context`](Queue::into_idle_context) ends one in
 /// microseconds.
 ///
 /// # Fork
@@ -65,13 +65,13 @@ use crate::wait::Wait;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Queue<'q, B: Buffer + 'static, T = ()> {
-    engine: Engine<'q, (Option<B>, T), (), Reaper>,
+pub struct Queue<'q, B: IoBuf + 'static, T = ()> {
+    engine: Engine<'q, (Option<B>, T), (), ContextBackend>,
     /// What the context was set up for, which may be more than the slots.
     capacity: u32,
 }
 
-impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
+impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// A queue in these slots, with a context of its own for as many
     /// operations.
     ///
@@ -79,17 +79,17 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     /// As [`Context::new`]; EINVAL for no slots, or millions.
     pub fn new(slots: &'q mut [Slot<B, T>]) -> Result<Queue<'q, B, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
-        Ok(Queue::on(Drained::new(nr)?, slots))
+        Ok(Queue::with_context(IdleContext::new(nr)?, slots))
     }
 
     /// A queue in these slots, on a context that is there already. Only as many
     /// slots are used as the context was set up for.
-    pub fn on(drained: Drained, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {
+    pub fn with_context(drained: IdleContext, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {
         let capacity = drained.capacity();
         let len = slots.len().min(capacity);
         Queue {
             capacity: capacity as u32,
-            engine: Engine::new(&mut slots[..len], drained.into_reaper()),
+            engine: Engine::new(&mut slots[..len], drained.into_backend()),
         }
     }
 
@@ -121,7 +121,7 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     /// every submission begins with it.
     #[inline]
     pub fn submit(&mut self) -> Result<usize, SubmitError> {
-        // SAFETY: `push` is the only way in: each iocb is of a `Buffer`'s
+        // SAFETY: `push` is the only way in: each iocb is of a `IoBuf`'s
         // region, and the buffer is in the slot, out of reach, until the
         // operation has ended; it lives for ever (`'static`) if the queue is
         // leaked. Its descriptor is borrowed for `'q`, or owned by the data in
@@ -148,7 +148,7 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
         let ended = match self.engine.pop() {
             Some(ended) => ended,
             None => {
-                self.engine.look_otherwise()?;
+                self.engine.poll_via_syscall()?;
                 self.engine.slots.take_done()
             }
         };
@@ -190,7 +190,7 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     ///
     /// # Errors
     /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
-    pub fn wait_with(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+    pub fn wait_with(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         // SAFETY: as in `submit`: what is staged came by `push`, with its
         // buffer and its descriptor.
         unsafe { self.engine.submit_and_wait(min_nr, wait) }
@@ -216,7 +216,7 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
 
     /// Whether the operation is staged and not submitted yet.
     pub fn is_staged(&mut self, ticket: Ticket) -> bool {
-        matches!(self.engine.slots.find(ticket), Some(Place::Staged(_)))
+        matches!(self.engine.slots.find(ticket), Some(OpState::Staged(_)))
     }
 
     /// The number of slots.
@@ -271,7 +271,7 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     /// # Panics
     /// If a destructor of a buffer or of data panics. The context is destroyed
     /// then.
-    pub fn into_drained(mut self) -> Result<Drained, Errno> {
+    pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
         let drained = self.drain();
         let idle = drained.and_then(|()| self.engine.idle(self.capacity));
         // User code, while `idle` is a local variable: a panic would leak the
@@ -281,7 +281,7 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     }
 
     #[inline]
-    fn complete(&mut self, at: At, res: i64) -> Completion<B, T> {
+    fn complete(&mut self, at: SlotOffset, res: i64) -> Completion<B, T> {
         let released = self.engine.slots.release(at);
         let (buffer, data) = released.payload;
         Completion {
@@ -293,10 +293,10 @@ impl<'q, B: Buffer + 'static, T> Queue<'q, B, T> {
     }
 }
 
-impl<B: Buffer + 'static, T> fmt::Debug for Queue<'_, B, T> {
+impl<B: IoBuf + 'static, T> fmt::Debug for Queue<'_, B, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("context", &self.engine.kernel)
+            .field("context", &self.engine.backend)
             .field("slots", &self.capacity())
             .field("staged", &self.staged())
             .field("in_flight", &self.in_flight())

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use linux_aio::abi::{
     IOCB_CMD_NOOP, Iocb, IocbFlags, OldTimespec, RwFlags, SigSet, SigsetArg, Timespec,
 };
-use linux_aio::opcode::{FSync, PRead, Poll, PollMask};
+use linux_aio::opcode::{Fsync, Poll, PollMask, Pread};
 use linux_aio::{AioContext, Errno, Event, nr, sys};
 
 /// An address with nothing behind it.
@@ -138,7 +138,7 @@ fn submit_refuses() {
         Errno::INVAL
     );
     assert_eq!(refused(Iocb { offset: 1, ..good }), Errno::INVAL);
-    let sync = FSync::new(reader.as_raw_fd()).build();
+    let sync = Fsync::new(reader.as_raw_fd()).build();
     assert_eq!(refused(Iocb { nbytes: 1, ..sync }), Errno::INVAL);
     let not_an_eventfd = Iocb {
         flags: IocbFlags::RESFD,
@@ -149,7 +149,7 @@ fn submit_refuses() {
 
     let file = support::TempFile::with(b"x");
     let mut byte = 0_u8;
-    let read = PRead::new(file.fd(), &raw mut byte, 1);
+    let read = Pread::new(file.fd(), &raw mut byte, 1);
     assert_eq!(refused(read.offset(1 << 63).build()), Errno::INVAL);
     let unknown_flag = RwFlags::from_bits_retain(1 << 30);
     assert_eq!(

@@ -8,8 +8,8 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use linux_aio::opcode::{PRead, PWrite, Poll, PollMask};
-use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet, SubmitError, Wait};
+use linux_aio::opcode::{Poll, PollMask, Pread, Pwrite};
+use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet, SubmitError, WaitOptions};
 use support::{TempFile, pattern};
 
 #[test]
@@ -47,23 +47,23 @@ fn waiting_ends_by_number_by_time_and_is_refused_by_form() {
     let context = Context::new(8).unwrap();
     let mut events = [Event::EMPTY; 4];
     let start = Instant::now();
-    let wait = Wait::new().timeout(Duration::from_millis(50));
+    let wait = WaitOptions::new().timeout(Duration::from_millis(50));
     assert_eq!(context.wait_with(1, &mut events, wait), Ok(&mut [][..]));
     assert!(start.elapsed() >= Duration::from_millis(50));
     assert_eq!(
-        context.wait_with(4, &mut events, Wait::poll()),
+        context.wait_with(4, &mut events, WaitOptions::poll()),
         Ok(&mut [][..])
     );
 
     let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
     // SAFETY: no buffer.
     unsafe { context.submit(&mut [&mut poll]) }.unwrap();
-    let refused = context.wait_with(5, &mut events, Wait::poll());
+    let refused = context.wait_with(5, &mut events, WaitOptions::poll());
     assert_eq!(refused, Err(Errno::INVAL));
     assert_eq!(context.wait(usize::MAX, &mut events), Err(Errno::INVAL));
     assert_eq!(context.wait(0, &mut []), Ok(&mut [][..]));
     // A time that no kernel type can hold is cut, not turned negative.
-    let for_ever = Wait::new().timeout(Duration::MAX);
+    let for_ever = WaitOptions::new().timeout(Duration::MAX);
     let done = context.wait_with(1, &mut events, for_ever).unwrap();
     assert_eq!(done.len(), 1, "the refused waits took nothing");
 }
@@ -96,7 +96,7 @@ fn the_signal_mask_holds_while_it_waits() {
     let mut events = [Event::EMPTY; 1];
     support::send_here(signal);
     // Pending and blocked: the wait is not disturbed.
-    let wait = Wait::new().timeout(Duration::from_millis(30));
+    let wait = WaitOptions::new().timeout(Duration::from_millis(30));
     assert_eq!(context.wait_with(1, &mut events, wait), Ok(&mut [][..]));
     let still_blocked = SigSet::empty().with(signal as u32);
     let with_mask = wait.sigmask(&still_blocked);
@@ -106,7 +106,7 @@ fn the_signal_mask_holds_while_it_waits() {
     );
     // Let in for the time of the wait alone.
     let open = SigSet::full().without(signal as u32);
-    let for_ever = Wait::new().sigmask(&open);
+    let for_ever = WaitOptions::new().sigmask(&open);
     assert_eq!(
         context.wait_with(1, &mut events, for_ever),
         Err(Errno::INTR)
@@ -156,7 +156,7 @@ fn ends_only_when_the_reads_have(end: impl Fn(Context)) {
         memory.fill(0);
         let context = Context::new(BLOCKS as u32).unwrap();
         for block in 0..BLOCKS {
-            let mut read = PRead::new(direct.as_raw_fd(), base.wrapping_add(block * BLOCK), BLOCK)
+            let mut read = Pread::new(direct.as_raw_fd(), base.wrapping_add(block * BLOCK), BLOCK)
                 .offset((block * BLOCK) as u64)
                 .build();
             // SAFETY: `memory` is left alone until the context has ended.
@@ -233,7 +233,7 @@ fn many_threads_submit_and_wait() {
             scope.spawn(|| {
                 for _ in 0..500 {
                     let mut byte = 0_u8;
-                    let mut read = PRead::new(file.fd(), &raw mut byte, 1).build();
+                    let mut read = Pread::new(file.fd(), &raw mut byte, 1).build();
                     let mut events = [Event::EMPTY; 1];
                     // SAFETY: a buffered read has ended when submit returns.
                     // The event may be another thread's: one each all the same.
@@ -244,7 +244,9 @@ fn many_threads_submit_and_wait() {
         }
     });
     let mut events = [Event::EMPTY; 1];
-    let rest = context.wait_with(1, &mut events, Wait::poll()).unwrap();
+    let rest = context
+        .wait_with(1, &mut events, WaitOptions::poll())
+        .unwrap();
     assert_eq!(rest, &[], "2,000 in, 2,000 out");
 }
 
@@ -259,7 +261,7 @@ fn a_forked_child_has_no_part_in_it() {
     let status = support::in_child(|| {
         let mut events = [Event::EMPTY; 1];
         let mut byte = 0_u8;
-        let mut read = PRead::new(0, &raw mut byte, 1).build();
+        let mut read = Pread::new(0, &raw mut byte, 1).build();
         // SAFETY: refused; mincore is given one byte to write.
         let (submit, mapped) = unsafe {
             let ring = core::ptr::without_provenance_mut(context.as_raw().0);
@@ -267,7 +269,7 @@ fn a_forked_child_has_no_part_in_it() {
             (context.submit(&mut [&mut read]), mapped)
         };
         let fails = [
-            context.wait_with(0, &mut events, Wait::poll()) != Err(Errno::INVAL),
+            context.wait_with(0, &mut events, WaitOptions::poll()) != Err(Errno::INVAL),
             context.check() != Err(Errno::INVAL),
             submit != Err(Errno::INVAL),
             mapped != -1, // the ring is not even there
@@ -293,7 +295,7 @@ fn a_sandbox_without_aio_says_so() {
             support::forbid(&support::ALL, errno);
             let mut events = [Event::EMPTY; 1];
             let mut byte = 0_u8;
-            let mut write = PWrite::new(1, &raw const byte, 1).build();
+            let mut write = Pwrite::new(1, &raw const byte, 1).build();
             // SAFETY: refused.
             let submit = unsafe { before.submit(&mut [&mut write]) };
             byte = 1;
@@ -329,14 +331,18 @@ fn a_forbidden_io_pgetevents_does_not_stop_a_plain_wait() {
             let submit = unsafe { context.submit(&mut [&mut poll]) };
             let mut events = [Event::EMPTY; 1];
             let mask = SigSet::empty();
-            let masked = Wait::poll().sigmask(&mask);
+            let masked = WaitOptions::poll().sigmask(&mask);
             let fails = [
                 submit != Ok(1),
                 // No way to change the mask in one step: said, not faked.
-                context.wait_with(0, &mut [], masked).err().map(Errno::raw) != Some(errno),
+                context
+                    .wait_with(0, &mut [], masked)
+                    .err()
+                    .map(Errno::raw_os_error)
+                    != Some(errno),
                 context.wait(1, &mut events).map(|got| got.len()) != Ok(1),
                 context
-                    .wait_with(1, &mut events, Wait::poll())
+                    .wait_with(1, &mut events, WaitOptions::poll())
                     .map(|got| got.len())
                     != Ok(0),
             ];

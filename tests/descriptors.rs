@@ -13,10 +13,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll as Ready, Waker};
 
-use linux_aio::op::{FDSync, FSync, Op, Poll, Read, Write};
+use linux_aio::op::{Fdsync, Fsync, Op, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Reactor, ReactorSlot};
-use linux_aio::{Errno, OwnsFd, Queue, ScopeSlot, Slot, Wait, scope};
+use linux_aio::{Errno, OwnsFd, Queue, ScopeSlot, Slot, WaitOptions, scope};
 use support::TempFile;
 use support::tasks::read_eventfd;
 
@@ -76,8 +76,8 @@ fn the_last_owner_may_go_right_after_push() {
     queue
         .push(Write::owned(owner.clone(), b"MINE".as_slice().into()))
         .unwrap();
-    queue.push(FSync::owned(owner.clone())).unwrap();
-    queue.push(FDSync::owned(owner.clone())).unwrap();
+    queue.push(Fsync::owned(owner.clone())).unwrap();
+    queue.push(Fdsync::owned(owner.clone())).unwrap();
     queue.push(Read::owned(owner.clone(), zeroed(4))).unwrap();
     drop(owner);
     let others = take_number(number, &other);
@@ -111,8 +111,8 @@ fn an_owner_is_closed_once_and_when_it_is_dropped() {
     // that the kernel refuses.
     let (owner, closed) = Noted::new(&file);
     let (second, second_closed) = Noted::new(&file);
-    queue.push(FSync::owned(owner)).unwrap();
-    let full = queue.push(FSync::owned(second)).unwrap_err();
+    queue.push(Fsync::owned(owner)).unwrap();
+    let full = queue.push(Fsync::owned(second)).unwrap_err();
     let (buffer, second) = full.0.into_parts();
     assert!(buffer.is_none());
     drop(second);
@@ -149,7 +149,7 @@ fn a_scope_keeps_owners_until_their_operations_are_submitted() {
     let memory = *b"MINE";
     scope(&mut ScopeSlot::array::<2>(), |s| {
         // Nobody waits for it: it goes to the kernel at the scope's end.
-        drop(s.start(Write::owned(owner, &memory[..])).unwrap());
+        drop(s.push(Write::owned(owner, &memory[..])).unwrap());
         assert_eq!(closed.get(), 0, "staged");
         assert!(take_number(number, &other).is_empty());
     })
@@ -159,7 +159,7 @@ fn a_scope_keeps_owners_until_their_operations_are_submitted() {
 
     let (owner, closed) = Noted::new(&file);
     scope(&mut ScopeSlot::array::<2>(), |s| {
-        let sync = s.start::<(), _>(FSync::owned(owner)).unwrap();
+        let sync = s.push::<(), _>(Fsync::owned(owner)).unwrap();
         let done = sync.wait();
         assert_eq!((done.result, closed.get()), (Ok(0), 0));
         drop(done);
@@ -184,21 +184,21 @@ fn a_reactor_keeps_owners_as_well() {
     let mut slots = ReactorSlot::<Bytes, Noted>::array::<2>();
     let reactor = Reactor::new(&mut slots).unwrap().batched();
     let idle = || {
-        reactor.wait(Wait::new()).unwrap();
+        reactor.wait(WaitOptions::new()).unwrap();
     };
 
     let (owner, closed) = Noted::new(&file);
-    let done = block_on(reactor.run(Read::owned(owner, zeroed(4))), idle);
+    let done = block_on(reactor.push(Read::owned(owner, zeroed(4))), idle);
     assert_eq!((done.result, closed.get()), (Ok(4), 0));
     drop(done);
     assert_eq!(closed.get(), 1);
 
     // Dropped before it began, and when it was staged.
     let (owner, closed) = Noted::new(&file);
-    drop(reactor.run(Read::owned(owner, zeroed(4))));
+    drop(reactor.push(Read::owned(owner, zeroed(4))));
     assert_eq!(closed.get(), 1);
     let (owner, closed) = Noted::new(&file);
-    let mut staged = Box::pin(reactor.run(Read::owned(owner, zeroed(4))));
+    let mut staged = Box::pin(reactor.push(Read::owned(owner, zeroed(4))));
     let task = &mut Task::from_waker(Waker::noop());
     assert!(staged.as_mut().poll(task).is_pending());
     drop(staged);
@@ -208,7 +208,7 @@ fn a_reactor_keeps_owners_as_well() {
     let (owner, closed) = Noted::new(&file);
     let number = owner.raw_fd();
     let write = Op::from(Write::owned(owner, b"MINE".as_slice().into()));
-    let mut leaked = Box::pin(reactor.run(write));
+    let mut leaked = Box::pin(reactor.push(write));
     assert!(leaked.as_mut().poll(task).is_pending());
     std::mem::forget(leaked);
     assert!(take_number(number, &other).is_empty());
@@ -250,7 +250,7 @@ fn data_comes_back_in_order() {
             "write" => Write::new(&file.file, b"y".as_slice().into())
                 .data(name.into())
                 .into(),
-            _ => FSync::new(&file.file).data(name.into()).into(),
+            _ => Fsync::new(&file.file).data(name.into()).into(),
         };
         queue.push(op).unwrap();
     }
@@ -274,12 +274,12 @@ fn a_reactor_gives_owners_back_or_closes_them() {
     let (noted, closed) = Noted::new(&file);
     let (reader, writer) = support::pipe();
     let refused = Read::owned((reader, noted), zeroed(1)).offset(u64::MAX);
-    let done = block_on(reactor.run(refused), || unreachable!());
+    let done = block_on(reactor.push(refused), || unreachable!());
     assert_eq!((done.result, closed.get()), (Err(Errno::INVAL), 0));
     let (reader, noted) = done.data;
 
     let poll = Poll::owned((reader, noted), PollMask::IN);
-    let mut poll = Box::pin(reactor.run(poll));
+    let mut poll = Box::pin(reactor.push(poll));
     assert!(poll.as_mut().poll(task).is_pending());
     drop(poll);
     assert_eq!(closed.get(), 0, "the kernel has not completed it");
@@ -300,12 +300,12 @@ fn a_reactor_gives_owners_back_or_closes_them() {
     let (reader, _writer) = support::pipe();
     let (noted, first_closed) = Noted::new(&file);
     let poll = Poll::owned((reader, noted), PollMask::IN);
-    let mut first = Box::pin(reactor.run(poll));
+    let mut first = Box::pin(reactor.push(poll));
     assert!(first.as_mut().poll(task).is_pending());
     let (reader, _writer) = support::pipe();
     let (noted, closed) = Noted::new(&file);
     let poll = Poll::owned((reader, noted), PollMask::IN);
-    let mut second = Box::pin(reactor.run(poll));
+    let mut second = Box::pin(reactor.push(poll));
     assert!(second.as_mut().poll(task).is_pending());
     drop(second);
     assert_eq!((first_closed.get(), closed.get()), (0, 1));
@@ -345,10 +345,10 @@ fn owners_are_of_many_types() {
         let number = owner.raw_fd();
         let mut slots = Slot::<(), T>::array::<1>();
         let mut queue = Queue::new(&mut slots).unwrap();
-        assert!(queue.push(FSync::owned(owner)).is_ok());
+        assert!(queue.push(Fsync::owned(owner)).is_ok());
         let done = queue.wait().unwrap().unwrap();
         assert_eq!((done.result, done.data.raw_fd()), (Ok(0), number));
-        let _ = queue.into_drained().unwrap().into_context().into_raw();
+        let _ = queue.into_idle_context().unwrap().into_context().into_raw();
     }
     let temporary = TempFile::with(b"x");
     let file = || temporary.file.try_clone().unwrap();

@@ -4,10 +4,10 @@
 
 mod support;
 
-use linux_aio::buffer::{Aligned, AlignedBox, Buffer, Pieces};
-use linux_aio::direct::{Alignment, Misaligned};
-use linux_aio::op::{FSync, Op, Read, Write};
-use linux_aio::opcode::{self, PRead};
+use linux_aio::buffer::{Aligned, AlignedBox, IoBuf, Vectored};
+use linux_aio::direct_io::{Alignment, Misaligned};
+use linux_aio::op::{Fsync, Op, Read, Write};
+use linux_aio::opcode::{self, Pread};
 use linux_aio::{Errno, Queue, Slot};
 use support::{TempFile, fd, no_fd, pattern, pipe};
 
@@ -22,7 +22,7 @@ struct Window {
 
 // SAFETY: a part of the box's memory, and the box's own promise; what is out
 // of its bounds panics here.
-unsafe impl Buffer for Window {
+unsafe impl IoBuf for Window {
     fn region(&mut self) -> (*mut u8, usize) {
         assert!(self.from + self.len <= self.memory.len());
         let (start, _) = self.memory.region();
@@ -30,7 +30,7 @@ unsafe impl Buffer for Window {
     }
 }
 // SAFETY: as above.
-unsafe impl linux_aio::buffer::BufferMut for Window {}
+unsafe impl linux_aio::buffer::IoBufMut for Window {}
 
 fn window(from: usize, len: usize) -> Window {
     let memory = AlignedBox::zeroed(from + len).unwrap();
@@ -38,7 +38,7 @@ fn window(from: usize, len: usize) -> Window {
 }
 
 /// What the kernel says of an operation on a direct file, and what we said.
-fn both<'fd, B: Buffer + 'static>(
+fn both<'fd, B: IoBuf + 'static>(
     told: Alignment,
     op: impl Into<Op<'fd, B>>,
 ) -> (Result<(), Misaligned>, Result<usize, Errno>) {
@@ -103,12 +103,12 @@ fn each_piece_is_looked_at() {
     let mut pieces = vec![window(0, 2048), window(512, 1024), window(0, 512)];
     let mut whole = Op::from(Read::new(
         no_fd(),
-        Pieces::new(vec![window(0, 2048), window(512, 1024)]),
+        Vectored::new(vec![window(0, 2048), window(512, 1024)]),
     ));
     assert_eq!(told.check(&mut whole), Ok(()));
     let mut short = Op::from(Write::new(
         no_fd(),
-        Pieces::new(std::mem::take(&mut pieces)),
+        Vectored::new(std::mem::take(&mut pieces)),
     ));
     assert_eq!(
         told.check(&mut short),
@@ -119,7 +119,7 @@ fn each_piece_is_looked_at() {
     );
     let mut off = Op::from(Write::new(
         no_fd(),
-        Pieces::new(vec![window(0, 1024), window(8, 1024)]),
+        Vectored::new(vec![window(0, 1024), window(8, 1024)]),
     ));
     let why = told.check(&mut off).unwrap_err();
     assert!(matches!(
@@ -140,14 +140,14 @@ fn an_iocb_is_looked_at_as_well() {
     let told = Alignment::new(4, 512);
     let memory = AlignedBox::<512>::zeroed(1024).unwrap();
     let at = memory.as_ptr().cast_mut();
-    let iocb = PRead::new(3, at, 1024).offset(512).build();
+    let iocb = Pread::new(3, at, 1024).offset(512).build();
     assert_eq!(told.check_iocb(&iocb), Ok(()));
-    let iocb = PRead::new(3, at.wrapping_add(2), 1024).build();
+    let iocb = Pread::new(3, at.wrapping_add(2), 1024).build();
     assert!(matches!(
         told.check_iocb(&iocb),
         Err(Misaligned::Memory { multiple_of: 4, .. })
     ));
-    let iocb = PRead::new(3, at, 1000).build();
+    let iocb = Pread::new(3, at, 1000).build();
     assert_eq!(
         told.check_iocb(&iocb),
         Err(Misaligned::Length {
@@ -155,7 +155,7 @@ fn an_iocb_is_looked_at_as_well() {
             multiple_of: 512
         })
     );
-    assert_eq!(told.check_iocb(&opcode::FSync::new(3).build()), Ok(()));
+    assert_eq!(told.check_iocb(&opcode::Fsync::new(3).build()), Ok(()));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn where_nothing_is_told_or_nothing_direct_is_possible() {
     let none = Alignment::new(0, 0);
     let mut op = Op::from(Read::new(no_fd(), window(0, PAGE)));
     assert_eq!(none.check(&mut op), Err(Misaligned::Unsupported));
-    let mut sync = Op::<Window>::from(FSync::new(no_fd()));
+    let mut sync = Op::<Window>::from(Fsync::new(no_fd()));
     assert_eq!(none.check(&mut sync), Ok(()), "nothing direct about it");
 }
 

@@ -6,7 +6,7 @@ mod support;
 use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::{self, PollMask};
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Context, DrainError, Drained, Errno, Pool, Queue, Slot, Wait};
+use linux_aio::{Context, ContextPool, DrainError, Errno, IdleContext, Queue, Slot, WaitOptions};
 use support::{TempFile, fd};
 
 type Bytes = Box<[u8]>;
@@ -18,26 +18,26 @@ fn zeroed(len: usize) -> Bytes {
 #[test]
 fn a_drained_context_is_used_again() {
     let file = TempFile::with(b"again");
-    let mut pool = Pool::<2>::new();
+    let mut pool = ContextPool::<2>::new();
     let mut names = Vec::new();
     for _ in 0..20 {
         let mut slots = Slot::<Bytes>::array::<4>();
-        let mut queue = Queue::on(pool.take(4).unwrap(), &mut slots);
+        let mut queue = Queue::with_context(pool.take(4).unwrap(), &mut slots);
         for _ in 0..4 {
             queue.push(Read::new(file.fd(), zeroed(5))).unwrap();
         }
         queue.submit().unwrap();
-        let drained = queue.into_drained().unwrap();
+        let drained = queue.into_idle_context().unwrap();
         let context = drained.into_context();
         names.push(context.as_raw());
         assert_eq!(
             context
-                .wait_with(0, &mut [Default::default()], Wait::poll())
+                .wait_with(0, &mut [Default::default()], WaitOptions::poll())
                 .unwrap(),
             []
         );
         // SAFETY: just drained, and looked at.
-        let drained = unsafe { Drained::from_context(context, 4) };
+        let drained = unsafe { IdleContext::from_context(context, 4) };
         assert!(pool.put(drained).is_none());
     }
     assert!(names.iter().all(|name| *name == names[0]));
@@ -49,28 +49,31 @@ fn a_drained_context_is_used_again() {
 
 #[test]
 fn a_context_stays_as_large_as_it_was_set_up() {
-    let mut pool = Pool::<1>::new();
+    let mut pool = ContextPool::<1>::new();
     let mut slots = Slot::<Bytes>::array::<2>();
-    let queue = Queue::on(pool.take(64).unwrap(), &mut slots);
+    let queue = Queue::with_context(pool.take(64).unwrap(), &mut slots);
     assert_eq!(queue.capacity(), 2);
-    assert!(pool.put(queue.into_drained().unwrap()).is_none());
+    assert!(pool.put(queue.into_idle_context().unwrap()).is_none());
     let drained = pool.take(64).unwrap();
     assert!(pool.is_empty(), "the one that was put there");
     let mut slots = ReactorSlot::<Bytes>::array::<2>();
-    let reactor = Reactor::<_>::on(drained, &mut slots);
-    assert_eq!(reactor.into_drained().unwrap().capacity(), 64);
+    let reactor = Reactor::<_>::with_context(drained, &mut slots);
+    assert_eq!(reactor.into_idle_context().unwrap().capacity(), 64);
 }
 
 #[test]
 fn a_pool_gives_the_smallest_that_will_do() {
     for order in [[4, 8, 16], [16, 8, 4], [8, 16, 4]] {
-        let mut pool = Pool::<3>::new();
+        let mut pool = ContextPool::<3>::new();
         assert!(pool.is_empty());
         for capacity in order {
-            assert!(pool.put(Drained::new(capacity).unwrap()).is_none());
+            assert!(pool.put(IdleContext::new(capacity).unwrap()).is_none());
         }
         assert!(!pool.is_empty());
-        assert_eq!(pool.put(Drained::new(2).unwrap()).unwrap().capacity(), 2);
+        assert_eq!(
+            pool.put(IdleContext::new(2).unwrap()).unwrap().capacity(),
+            2
+        );
         assert_eq!(pool.take(8).unwrap().capacity(), 8);
         assert_eq!(pool.take(1).unwrap().capacity(), 4);
         assert_eq!(pool.take(16).unwrap().capacity(), 16);
@@ -80,9 +83,9 @@ fn a_pool_gives_the_smallest_that_will_do() {
 
 #[test]
 fn a_pool_gives_all_at_once() {
-    let mut pool = Pool::<3>::new();
+    let mut pool = ContextPool::<3>::new();
     for capacity in [4, 8] {
-        assert!(pool.put(Drained::new(capacity).unwrap()).is_none());
+        assert!(pool.put(IdleContext::new(capacity).unwrap()).is_none());
     }
     let shown = format!("{pool:?}");
     assert_eq!(shown.matches("capacity").count(), 2, "{shown}");
@@ -132,7 +135,7 @@ fn what_a_queue_took_is_not_in_the_ring() {
     while queue.in_flight() > 0 {
         assert!(queue.pop().unwrap().is_some());
     }
-    let mut context = queue.into_drained().unwrap().into_context();
+    let mut context = queue.into_idle_context().unwrap().into_context();
     assert_eq!(context.ring().pop(), Ok(None));
 }
 
@@ -140,8 +143,8 @@ fn what_a_queue_took_is_not_in_the_ring() {
 fn threads_may_have_them() {
     fn shared<T: Send + Sync>() {}
     fn sent<T: Send>() {}
-    shared::<Drained>();
-    shared::<Pool<2>>();
+    shared::<IdleContext>();
+    shared::<ContextPool<2>>();
     sent::<Queue<'_, Bytes>>();
 }
 

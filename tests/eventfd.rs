@@ -14,7 +14,7 @@ use std::task::Waker;
 use linux_aio::op::{Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Drained, Errno};
+use linux_aio::{Errno, IdleContext};
 use support::inject::{fill, shared_context};
 use support::tasks::{
     Counter, Executor, Order, await_eventfd, is_readable, poll, read_eventfd, yield_now,
@@ -31,11 +31,11 @@ fn byte() -> Bytes {
 /// flight until they have finished: it is what the kernel's "no room" is about.
 /// The executor does nothing but wait for the eventfd. `after` is called after
 /// each turn with its number; 0 when that poll is in flight.
-fn run_tasks(drained: Drained, batched: bool, mut after: impl FnMut(usize)) {
+fn run_tasks(drained: IdleContext, batched: bool, mut after: impl FnMut(usize)) {
     let (file, eventfd) = (TempFile::with(b"x"), support::eventfd());
     let (reader, writer) = support::pipe();
     let mut slots = ReactorSlot::array::<4>();
-    let mut reactor = Reactor::<Bytes>::on(drained, &mut slots).eventfd(&eventfd);
+    let mut reactor = Reactor::<Bytes>::with_context(drained, &mut slots).eventfd(&eventfd);
     if batched {
         reactor = reactor.batched();
     }
@@ -84,7 +84,7 @@ fn what_the_kernel_refuses_for_a_while_is_submitted_later() {
     ];
     let test = "what_the_kernel_refuses_for_a_while_is_submitted_later";
     inject::with_each(test, &injections, || {
-        run_tasks(Drained::new(4).unwrap(), false, |_| {});
+        run_tasks(IdleContext::new(4).unwrap(), false, |_| {});
     });
 }
 
@@ -97,7 +97,7 @@ fn what_the_kernel_refuses_for_a_while_is_submitted_later_if_batched() {
     ];
     let test = "what_the_kernel_refuses_for_a_while_is_submitted_later_if_batched";
     inject::with_each(test, &injections, || {
-        run_tasks(Drained::new(4).unwrap(), true, |_| {});
+        run_tasks(IdleContext::new(4).unwrap(), true, |_| {});
     });
 }
 
@@ -131,7 +131,7 @@ fn a_refusal_that_another_meets_wakes() {
         let eventfd = support::eventfd();
         let (reader, writer) = support::pipe();
         let mut slots = ReactorSlot::array::<4>();
-        let mut reactor = Reactor::<Bytes>::on(drained, &mut slots).eventfd(&eventfd);
+        let mut reactor = Reactor::<Bytes>::with_context(drained, &mut slots).eventfd(&eventfd);
         if batched {
             reactor = reactor.batched();
         }
@@ -217,9 +217,9 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         };
 
         // One that completes later.
-        let op = Poll::new(&reader, PollMask::IN).resfd(&own);
+        let op = Poll::new(&reader, PollMask::IN).eventfd(&own);
         let (counter, waker) = Counter::new();
-        let mut task = Box::pin(reactor.run(op));
+        let mut task = Box::pin(reactor.push(op));
         assert!(poll(task.as_mut(), &waker).is_none());
         reactor.turn().unwrap();
         assert_eq!(read_eventfd(&own), 0);
@@ -230,9 +230,9 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         assert_eq!(read_eventfd(&own), 0);
 
         // One that completes when it is submitted.
-        let op = Read::new(&file.file, byte()).resfd(&own);
+        let op = Read::new(&file.file, byte()).eventfd(&own);
         let (counter, waker) = Counter::new();
-        let mut task = Box::pin(reactor.run(op));
+        let mut task = Box::pin(reactor.push(op));
         if poll(task.as_mut(), &waker).is_none() {
             turn_until(&|| counter.count() > 0);
             assert!(poll(task.as_mut(), &waker).is_some());
@@ -240,8 +240,8 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         assert_eq!(read_eventfd(&own), 1);
 
         // One whose future is dropped: the cancelled poll completes.
-        let op = Poll::new(&other, PollMask::IN).resfd(&own);
-        let mut task = Box::pin(reactor.run(op));
+        let op = Poll::new(&other, PollMask::IN).eventfd(&own);
+        let mut task = Box::pin(reactor.push(op));
         assert!(poll(task.as_mut(), &waker).is_none());
         reactor.turn().unwrap();
         drop(task);
@@ -249,8 +249,8 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         assert_eq!(read_eventfd(&own), 1);
 
         // One that is never submitted.
-        let op = Read::new(&file.file, byte()).resfd(&own);
-        let mut task = Box::pin(reactor.run(op));
+        let op = Read::new(&file.file, byte()).eventfd(&own);
+        let mut task = Box::pin(reactor.push(op));
         if poll(task.as_mut(), &waker).is_none() {
             drop(task);
             reactor.turn().unwrap();
@@ -307,11 +307,11 @@ fn what_is_no_eventfd_is_refused_as_an_operations_own() {
             reactor = reactor.batched();
         }
         for other in others.all() {
-            let read = Read::new(&file.file, byte()).resfd(other);
-            let ready = Poll::new(&others.pipe.1, PollMask::OUT).resfd(other);
+            let read = Read::new(&file.file, byte()).eventfd(other);
+            let ready = Poll::new(&others.pipe.1, PollMask::OUT).eventfd(other);
             for op in [Op::from(read), ready.into()] {
                 let (counter, waker) = Counter::new();
-                let mut task = Box::pin(reactor.run(op));
+                let mut task = Box::pin(reactor.push(op));
                 let done = poll(task.as_mut(), &waker).unwrap_or_else(|| {
                     while counter.count() == 0 {
                         reactor.turn().unwrap();
@@ -347,9 +347,9 @@ fn what_is_no_eventfd_is_not_written_to_as_the_reactors() {
                 let read = if number % 2 == 0 {
                     read
                 } else {
-                    read.resfd(&own)
+                    read.eventfd(&own)
                 };
-                Box::pin(reactor.run(read))
+                Box::pin(reactor.push(read))
             })
             .collect();
         let mut results = Vec::new();

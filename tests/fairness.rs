@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Waker;
 use std::time::Instant;
 
-use linux_aio::Wait;
+use linux_aio::WaitOptions;
 use linux_aio::buffer::AlignedBox;
-use linux_aio::op::{FSync, Op, Poll, Read};
+use linux_aio::op::{Fsync, Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
 use support::TempFile;
@@ -82,7 +82,7 @@ impl Stage {
         match kind {
             Kind::Read => Read::new(&self.file.file, buffer()).into(),
             Kind::Ready => Poll::new(&self.pipe.1, PollMask::OUT).into(),
-            Kind::Later => FSync::new(&self.memory).into(),
+            Kind::Later => Fsync::new(&self.memory).into(),
         }
     }
 
@@ -109,7 +109,7 @@ impl Stage {
             match drive {
                 Drive::Turn => drop(reactor.turn().unwrap()),
                 _ if polled => {}
-                Drive::Wait => drop(reactor.wait(Wait::new()).unwrap()),
+                Drive::Wait => drop(reactor.wait(WaitOptions::new()).unwrap()),
                 Drive::Eventfd => {
                     await_eventfd(&self.eventfd);
                     reactor.turn().unwrap();
@@ -127,7 +127,7 @@ async fn repeat<'r, L: Lock>(
     done: impl Fn(),
 ) {
     loop {
-        reactor.run(op()).await.result.unwrap();
+        reactor.push(op()).await.result.unwrap();
         done();
         if yields {
             yield_now().await;
@@ -161,7 +161,7 @@ fn loop_tasks(
     });
     drop(executor);
     // Tens of milliseconds less than dropping it.
-    let context = reactor.into_drained().unwrap().into_context();
+    let context = reactor.into_idle_context().unwrap().into_context();
     let _ = context.into_raw();
 }
 
@@ -307,7 +307,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
     let reactor = stage.reactor(&mut slots, batched);
     let mut holders: Vec<_> = (0..count)
         .map(|_| {
-            let mut never = Box::pin(reactor.run(stage.never()));
+            let mut never = Box::pin(reactor.push(stage.never()));
             assert!(poll(never.as_mut(), Waker::noop()).is_none());
             never
         })
@@ -315,7 +315,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
     let mut absent: Vec<_> = (0..absent)
         .map(|_| {
             let (counter, waker) = Counter::new();
-            let mut waiter = Box::pin(reactor.run(stage.op(Kind::Read)));
+            let mut waiter = Box::pin(reactor.push(stage.op(Kind::Read)));
             assert!(poll(waiter.as_mut(), &waker).is_none());
             (waiter, counter)
         })
@@ -327,7 +327,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
     for _ in 0..3 {
         executor.spawn(async {
             for _ in 0..3 {
-                let done = reactor.run(stage.op(Kind::Read)).await;
+                let done = reactor.push(stage.op(Kind::Read)).await;
                 assert_eq!(done.result, Ok(4096));
             }
         });
@@ -359,7 +359,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
     }
     drop(executor);
     drop(holders);
-    let context = reactor.into_drained().unwrap().into_context();
+    let context = reactor.into_idle_context().unwrap().into_context();
     let _ = context.into_raw();
 }
 
@@ -370,12 +370,12 @@ fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
     let stage = Stage::new();
     let mut slots = [Place::NEW; 1];
     let reactor = stage.reactor::<Shared>(&mut slots, false);
-    let mut holder = Box::pin(reactor.run(stage.never()));
+    let mut holder = Box::pin(reactor.push(stage.never()));
     assert!(poll(holder.as_mut(), Waker::noop()).is_none());
     let mut waiters: Vec<_> = (0..10)
         .map(|_| {
             let (counter, waker) = Counter::new();
-            let mut waiter = Box::pin(reactor.run(stage.op(Kind::Read)));
+            let mut waiter = Box::pin(reactor.push(stage.op(Kind::Read)));
             assert!(poll(waiter.as_mut(), &waker).is_none());
             (Some(waiter), counter)
         })
@@ -408,7 +408,7 @@ fn a_late_waiter_is_before_those_that_came_later() {
     let reactor = stage.reactor::<Shared>(&mut slots, false);
     let wait_for_slot = |op| {
         let (counter, waker) = Counter::new();
-        let mut waiter = Box::pin(reactor.run(op));
+        let mut waiter = Box::pin(reactor.push(op));
         assert!(poll(waiter.as_mut(), &waker).is_none());
         (waiter, counter, waker)
     };
@@ -451,7 +451,7 @@ fn a_claim_that_is_void_leaves_its_slot_to_the_next() {
         let reactor = stage.reactor::<Shared>(&mut slots, false);
         let start = |op| {
             let (counter, waker) = Counter::new();
-            let mut waiter = Box::pin(reactor.run(op));
+            let mut waiter = Box::pin(reactor.push(op));
             assert!(poll(waiter.as_mut(), &waker).is_none());
             (waiter, counter)
         };
@@ -484,7 +484,7 @@ fn a_leaked_waiter_delays_once() {
     let reactor = stage.reactor::<Shared>(&mut slots, false);
     let start = |op| {
         let (counter, waker) = Counter::new();
-        let mut waiter = Box::pin(reactor.run(op));
+        let mut waiter = Box::pin(reactor.push(op));
         assert!(poll(waiter.as_mut(), &waker).is_none());
         (waiter, counter)
     };

@@ -11,7 +11,9 @@ use std::sync::Barrier;
 use std::thread;
 
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{AioContext, Context, Drained, Errno, Event, Pool, SubmitError, Wait};
+use linux_aio::{
+    AioContext, Context, ContextPool, Errno, Event, IdleContext, SubmitError, WaitOptions,
+};
 
 /// For every context here, so that all rings are of one size.
 const ROOM: u32 = 8;
@@ -94,7 +96,7 @@ const USES: &[Use] = &[
     }),
     ("wait_with", |context| {
         let mut events = [Event::EMPTY; 2];
-        let waited = context.wait_with(0, &mut events, Wait::poll());
+        let waited = context.wait_with(0, &mut events, WaitOptions::poll());
         assert_eq!(waited, Err(NOT_OURS));
     }),
     ("cancel", |context| {
@@ -117,7 +119,9 @@ const USES: &[Use] = &[
     ("ring wait", |mut context| {
         let mut events = [Event::EMPTY; 2];
         assert_eq!(context.ring().wait(1, &mut events), Err(NOT_OURS));
-        let polled = context.ring().wait_with(0, &mut events, Wait::poll());
+        let polled = context
+            .ring()
+            .wait_with(0, &mut events, WaitOptions::poll());
         assert_eq!(polled, Err(NOT_OURS));
     }),
     ("submitter", |mut context| {
@@ -144,13 +148,13 @@ const USES: &[Use] = &[
     }),
     ("drained", |context| {
         // SAFETY: not used in this process.
-        let drained = unsafe { Drained::from_context(context, ROOM) };
+        let drained = unsafe { IdleContext::from_context(context, ROOM) };
         assert_eq!(drained.into_context().check(), Err(NOT_OURS));
     }),
     ("pool put", |context| {
-        let mut pool = Pool::<2>::new();
+        let mut pool = ContextPool::<2>::new();
         // SAFETY: not used in this process.
-        let drained = unsafe { Drained::from_context(context, ROOM) };
+        let drained = unsafe { IdleContext::from_context(context, ROOM) };
         assert!(pool.put(drained).is_none());
         assert!(pool.is_empty() && pool.drain().next().is_none());
     }),
@@ -262,9 +266,9 @@ fn made_before_the_fork() {
 #[test]
 fn an_inherited_pool_is_empty() {
     let (_reader, writer) = support::pipe();
-    let mut pool = Pool::<2>::new();
+    let mut pool = ContextPool::<2>::new();
     for _ in 0..2 {
-        assert!(pool.put(Drained::new(ROOM).unwrap()).is_none());
+        assert!(pool.put(IdleContext::new(ROOM).unwrap()).is_none());
     }
     for own_first in [false, true] {
         let status = support::in_child(|| {
@@ -278,7 +282,7 @@ fn an_inherited_pool_is_empty() {
                 assert_eq!(context.wait(1, &mut events).unwrap().len(), 1);
             }
             // SAFETY: what was submitted has been taken.
-            let drained = unsafe { Drained::from_context(taken, ROOM) };
+            let drained = unsafe { IdleContext::from_context(taken, ROOM) };
             assert!(pool.put(drained).is_none());
             assert_eq!(pool.len(), 1);
             assert_eq!(pool.drain().count(), 1);

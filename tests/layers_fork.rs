@@ -13,8 +13,11 @@ use std::task::{Context as Task, Poll as Ready, Waker};
 
 use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Reactor, ReactorSlot, Running};
-use linux_aio::{AioContext, Context, Drained, Errno, Queue, ScopeSlot, Slot, Wait, scope_on};
+use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
+use linux_aio::{
+    AioContext, Context, Errno, IdleContext, Queue, ScopeSlot, Slot, WaitOptions,
+    scope_with_context,
+};
 use support::TempFile;
 
 type Bytes = Box<[u8]>;
@@ -42,11 +45,11 @@ fn states() -> impl Iterator<Item = State> {
     })
 }
 
-fn context() -> (Drained, AioContext) {
+fn context() -> (IdleContext, AioContext) {
     let context = Context::new(SLOTS).unwrap();
     let name = context.as_raw();
     // SAFETY: just set up.
-    (unsafe { Drained::from_context(context, SLOTS) }, name)
+    (unsafe { IdleContext::from_context(context, SLOTS) }, name)
 }
 
 /// One test at a time: the rings of others would leave holes as well.
@@ -62,7 +65,7 @@ fn in_child(state: State, what: &str, inherited: AioContext, file: &File, exit: 
         let (own, name) = context();
         assert_eq!(name, inherited, "the child's ring is in the same place");
         let mut slots = Slot::<Bytes>::array::<2>();
-        let mut own = Queue::on(own, &mut slots);
+        let mut own = Queue::with_context(own, &mut slots);
         own.push(Read::new(file, zeroed(1))).unwrap();
         own.submit().unwrap();
         exit();
@@ -70,7 +73,7 @@ fn in_child(state: State, what: &str, inherited: AioContext, file: &File, exit: 
         assert_eq!((read.result, &read.buffer.unwrap()[..]), (Ok(1), &b"x"[..]));
         own.push(Read::new(file, zeroed(1))).unwrap();
         assert_eq!(own.wait().unwrap().unwrap().result, Ok(1));
-        own.into_drained().unwrap();
+        own.into_idle_context().unwrap();
         7
     });
     assert_eq!(status, 7, "{what}, {state:?}");
@@ -83,13 +86,13 @@ fn copy<T>(of: &T) -> T {
 }
 
 fn queue<'q>(
-    drained: Drained,
+    drained: IdleContext,
     slots: &'q mut [Slot<Bytes>],
     state: State,
     file: &'q File,
     reader: &'q OwnedFd,
 ) -> Queue<'q, Bytes> {
-    let mut queue = Queue::on(drained, slots);
+    let mut queue = Queue::with_context(drained, slots);
     for _ in 0..state.done {
         queue.push(Read::new(file, zeroed(1))).unwrap();
     }
@@ -120,8 +123,8 @@ fn an_inherited_queue_ends_nothing() {
         };
         child("drop", &|queue| drop(queue));
         child("forget", &|queue| core::mem::forget(queue));
-        child("into_drained", &|queue| {
-            assert_eq!(queue.into_drained().err(), Some(Errno::INVAL));
+        child("into_idle_context", &|queue| {
+            assert_eq!(queue.into_idle_context().err(), Some(Errno::INVAL));
         });
         child("drain", &|mut queue| {
             assert_eq!(queue.drain().is_err(), busy);
@@ -151,7 +154,7 @@ fn an_inherited_queue_ends_nothing() {
             left -= 1;
         }
         assert_eq!(queue.in_flight(), usize::from(state.in_flight));
-        queue.into_drained().unwrap();
+        queue.into_idle_context().unwrap();
     }
 }
 
@@ -166,7 +169,7 @@ fn an_inherited_scope_is_left_at_once() {
         let (mut drained, name) = context();
         let mut own = None;
         let mut status = 0;
-        scope_on(&mut drained, &mut ScopeSlot::array::<8>(), |s| {
+        scope_with_context(&mut drained, &mut ScopeSlot::array::<8>(), |s| {
             let (bytes, staged) = memory.split_at_mut(3);
             let reads: Vec<_> = bytes
                 .iter_mut()
@@ -202,7 +205,7 @@ fn an_inherited_scope_is_left_at_once() {
                 unsafe { libc::_exit(1) };
             };
             let mut slots = Slot::<Bytes>::array::<2>();
-            let mut queue = Queue::on(own, &mut slots);
+            let mut queue = Queue::with_context(own, &mut slots);
             let read = queue.push(Read::new(&file.file, zeroed(1))).is_ok()
                 && queue.wait().is_ok_and(|done| done.unwrap().result == Ok(1));
             let code = if read && own_name == name { 7 } else { 8 };
@@ -214,7 +217,7 @@ fn an_inherited_scope_is_left_at_once() {
     }
 }
 
-type Future<'a, 'r> = Pin<Box<Running<'a, 'r, Bytes, linux_aio::reactor::Local>>>;
+type Future<'a, 'r> = Pin<Box<OpFuture<'a, 'r, Bytes, linux_aio::reactor::Local>>>;
 
 fn poll(future: &mut Future<'_, '_>) -> Option<Result<usize, Errno>> {
     let task = &mut Task::from_waker(Waker::noop());
@@ -233,7 +236,7 @@ fn an_inherited_reactor_ends_nothing() {
     for state in states() {
         let mut slots = ReactorSlot::<Bytes>::array::<8>();
         let (drained, name) = context();
-        let reactor = Reactor::<Bytes>::on(drained, &mut slots).batched();
+        let reactor = Reactor::<Bytes>::with_context(drained, &mut slots).batched();
         let mut futures: Vec<Future<'_, '_>> = Vec::new();
         for _ in 0..state.done {
             futures.push(Box::pin(reactor.read(file, zeroed(1), 0)));
@@ -261,7 +264,7 @@ fn an_inherited_reactor_ends_nothing() {
         });
         child("turn", &|| {
             let _ = reactor.turn();
-            let _ = reactor.wait(Wait::new().timeout(std::time::Duration::from_millis(1)));
+            let _ = reactor.wait(WaitOptions::new().timeout(std::time::Duration::from_millis(1)));
             let mut futures = futures.take();
             let results: Vec<_> = futures.iter_mut().map(poll).collect();
             for (number, result) in results.iter().enumerate() {
@@ -273,9 +276,9 @@ fn an_inherited_reactor_ends_nothing() {
                 assert!(result.is_some_and(|r| right.contains(&r)), "{results:?}");
             }
         });
-        child("into_drained", &|| {
+        child("into_idle_context", &|| {
             drop(futures.take());
-            let _ = copy(&reactor).into_drained();
+            let _ = copy(&reactor).into_idle_context();
         });
         // The parent goes on.
         reactor.turn().unwrap();
@@ -286,6 +289,6 @@ fn an_inherited_reactor_ends_nothing() {
             assert_eq!(poll(future), right, "{state:?}");
         }
         drop(futures);
-        reactor.into_drained().unwrap();
+        reactor.into_idle_context().unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use linux_aio::abi::{IoVec, RwFlags};
 use linux_aio::opcode::{
-    FDSync, FSync, IoPriority, PRead, PReadV, PWrite, PWriteV, Poll, PollMask,
+    Fdsync, Fsync, IoPriority, Poll, PollMask, Pread, Preadv, Pwrite, Pwritev,
 };
 use linux_aio::{Context, Errno};
 use support::{TempFile, run};
@@ -20,10 +20,10 @@ fn pread_and_pwrite() {
     let mut buffer = [0_u8; 8];
     // SAFETY: the buffers outlive `run`, which waits for the event.
     unsafe {
-        let write = PWrite::new(file.fd(), written.as_ptr(), 3).offset(4);
+        let write = Pwrite::new(file.fd(), written.as_ptr(), 3).offset(4);
         let event = run(&context, write.build().user_data(u64::MAX));
         assert_eq!((event.user_data(), event.result()), (u64::MAX, Ok(3)));
-        let read = PRead::new(file.fd(), buffer.as_mut_ptr(), 8).offset(3);
+        let read = Pread::new(file.fd(), buffer.as_mut_ptr(), 8).offset(3);
         assert_eq!(
             run(&context, read.build()).result(),
             Ok(7),
@@ -47,11 +47,11 @@ fn vectored() {
     let back = [piece(&mut head), piece(&mut tail)];
     // SAFETY: the pieces outlive `run`, which waits for the event.
     unsafe {
-        let write = PWriteV::new(file.fd(), out.as_ptr(), 2).build();
+        let write = Pwritev::new(file.fd(), out.as_ptr(), 2).build();
         assert_eq!(run(&context, write).result(), Ok(9));
-        let read = PReadV::new(file.fd(), back.as_ptr(), 2).build();
+        let read = Preadv::new(file.fd(), back.as_ptr(), 2).build();
         assert_eq!(run(&context, read).result(), Ok(9));
-        let mut too_many = PReadV::new(file.fd(), back.as_ptr(), 1025).build();
+        let mut too_many = Preadv::new(file.fd(), back.as_ptr(), 1025).build();
         let refused = context.submit(&mut [&mut too_many]);
         assert_eq!(refused, Err(Errno::INVAL));
     }
@@ -64,9 +64,9 @@ fn fsync_and_fdsync() {
     let file = TempFile::with(b"to the disk");
     // SAFETY: no buffer.
     unsafe {
-        let sync = FSync::new(file.fd()).build();
+        let sync = Fsync::new(file.fd()).build();
         assert_eq!(run(&context, sync).result(), Ok(0));
-        let sync = FDSync::new(file.fd()).build();
+        let sync = Fdsync::new(file.fd()).build();
         assert_eq!(run(&context, sync).result(), Ok(0));
     }
 }
@@ -120,11 +120,11 @@ fn errors_of_the_transfer_come_in_the_event() {
     let mut buffer = [0_u8; 512];
     // SAFETY: the bad address is the kernel's to find; the buffer is alive.
     unsafe {
-        let read = PRead::new(file.fd(), nowhere, 100).build();
+        let read = Pread::new(file.fd(), nowhere, 100).build();
         assert_eq!(run(&context, read).result(), Err(Errno::FAULT));
         // One byte off every alignment.
         let odd = buffer.as_mut_ptr().map_addr(|address| address | 1);
-        let read = PRead::new(direct.as_raw_fd(), odd, 511).build();
+        let read = Pread::new(direct.as_raw_fd(), odd, 511).build();
         assert_eq!(run(&context, read).result(), Err(Errno::INVAL));
     }
 }
@@ -138,7 +138,7 @@ fn rw_flags() {
     // SAFETY: the buffers outlive `run`, which waits for the event.
     unsafe {
         let write = |flags| {
-            let write = PWrite::new(file.fd(), tail.as_ptr(), 4).rw_flags(flags);
+            let write = Pwrite::new(file.fd(), tail.as_ptr(), 4).rw_flags(flags);
             run(&context, write.build()).result()
         };
         assert_eq!(
@@ -149,7 +149,7 @@ fn rw_flags() {
         assert_eq!(write(RwFlags::DSYNC), Ok(4));
         assert_eq!(write(RwFlags::SYNC), Ok(4));
         assert_eq!(write(RwFlags::HIPRI), Ok(4));
-        let read = PRead::new(file.fd(), buffer.as_mut_ptr(), 8);
+        let read = Pread::new(file.fd(), buffer.as_mut_ptr(), 8);
         // In the page cache: no need to wait.
         let event = run(&context, read.rw_flags(RwFlags::NOWAIT).build());
         assert_eq!(event.result(), Ok(8));
@@ -174,7 +174,7 @@ fn nowait_answers_eagain_in_the_event() {
                 libc::posix_fadvise(file.fd().as_raw(), 0, 0, libc::POSIX_FADV_DONTNEED),
                 0
             );
-            let read = PRead::new(file.fd(), buffer.as_mut_ptr(), 4096).offset(offset as u64);
+            let read = Pread::new(file.fd(), buffer.as_mut_ptr(), 4096).offset(offset as u64);
             run(&context, read.rw_flags(RwFlags::NOWAIT).build()).result()
         };
         match result {
@@ -199,7 +199,7 @@ fn priorities() {
         IoPriority::best_effort(7).unwrap(),
     ];
     for priority in levels {
-        let read = PRead::new(file.fd(), &raw mut byte, 1).priority(priority);
+        let read = Pread::new(file.fd(), &raw mut byte, 1).ioprio(priority);
         // SAFETY: the byte outlives `run`.
         assert_eq!(unsafe { run(&context, read.build()) }.result(), Ok(1));
     }
@@ -207,8 +207,8 @@ fn priorities() {
     assert_eq!(IoPriority::real_time(8), None);
 
     // A class that does not exist is refused: the field reaches the kernel.
-    let mut wrong = PRead::new(file.fd(), &raw mut byte, 1)
-        .priority(IoPriority::idle())
+    let mut wrong = Pread::new(file.fd(), &raw mut byte, 1)
+        .ioprio(IoPriority::idle())
         .build();
     wrong.reqprio = 5 << 13;
     // SAFETY: refused.
@@ -225,10 +225,10 @@ fn an_eventfd_counts_completions() {
     // SAFETY: the byte outlives `run`, which waits for the event.
     unsafe {
         for _ in 0..3 {
-            let read = PRead::new(file.fd(), &raw mut byte, 1);
-            run(&context, read.resfd(eventfd.as_raw_fd()).build());
+            let read = Pread::new(file.fd(), &raw mut byte, 1);
+            run(&context, read.eventfd(eventfd.as_raw_fd()).build());
         }
-        let sync = FSync::new(file.fd()).resfd(eventfd.as_raw_fd());
+        let sync = Fsync::new(file.fd()).eventfd(eventfd.as_raw_fd());
         run(&context, sync.build());
         let mut count = 0_u64;
         let bytes = libc::read(eventfd.as_raw_fd(), (&raw mut count).cast(), 8);
@@ -246,9 +246,9 @@ fn the_standard_librarys_types_are_taken() {
     let mut byte = 0_u8;
     // SAFETY: the byte outlives `run`, which waits for the event.
     unsafe {
-        let by_owner = PRead::new(&file.file, &raw mut byte, 1).resfd(&eventfd);
+        let by_owner = Pread::new(&file.file, &raw mut byte, 1).eventfd(&eventfd);
         assert_eq!(run(&context, by_owner.build()).result(), Ok(1));
-        let by_borrow = PRead::new(file.file.as_fd(), &raw mut byte, 1);
+        let by_borrow = Pread::new(file.file.as_fd(), &raw mut byte, 1);
         assert_eq!(run(&context, by_borrow.build()).result(), Ok(1));
     }
     let error: std::io::Error = Errno::NOSPC.into();

@@ -63,7 +63,8 @@ fn threads_lose_no_wake_up_while_others_fill_the_context() {
         let (readable, writer) = support::pipe();
         std::fs::File::from(writer).write_all(b"x").unwrap();
         let mut slots = ReactorSlot::array::<4>();
-        let mut reactor = Reactor::<Bytes, Shared>::on(drained, &mut slots).eventfd(&eventfd);
+        let mut reactor =
+            Reactor::<Bytes, Shared>::with_context(drained, &mut slots).eventfd(&eventfd);
         if batched {
             reactor = reactor.batched();
         }

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use linux_aio::buffer::{Buffer, BufferMut, Pieces};
-use linux_aio::op::{FSync, Poll, Read, Write};
+use linux_aio::buffer::{IoBuf, IoBufMut, Vectored};
+use linux_aio::op::{Fsync, Poll, Read, Write};
 use linux_aio::opcode::{self, PollMask};
-use linux_aio::{Completion, Context, Drained, Errno, Queue, SigSet, Slot, Wait, sys};
+use linux_aio::{Completion, Context, Errno, IdleContext, Queue, SigSet, Slot, WaitOptions, sys};
 use support::{TempFile, fd, no_fd, pattern};
 
 type Bytes = Box<[u8]>;
@@ -29,13 +29,13 @@ impl Drop for Told {
 }
 
 // SAFETY: the box's own promise.
-unsafe impl Buffer for Told {
+unsafe impl IoBuf for Told {
     fn region(&mut self) -> (*mut u8, usize) {
         self.0.region()
     }
 }
 // SAFETY: as above.
-unsafe impl BufferMut for Told {}
+unsafe impl IoBufMut for Told {}
 
 fn counter() -> &'static AtomicUsize {
     Box::leak(Box::new(AtomicUsize::new(0)))
@@ -225,7 +225,7 @@ fn waiting_is_bounded_by_what_is_in_flight_and_by_time() {
     queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
     let begin = Instant::now();
-    let short = Wait::new().timeout(Duration::from_millis(30));
+    let short = WaitOptions::new().timeout(Duration::from_millis(30));
     assert_eq!(queue.wait_with(9, short), Ok(1));
     assert!(begin.elapsed() >= Duration::from_millis(30));
     let done = queue.pop().unwrap().unwrap();
@@ -244,9 +244,9 @@ fn waiting_submits_what_is_staged() {
     let good = queue.push(ready).unwrap();
     let done = queue.wait().unwrap().unwrap();
     assert_eq!((done.ticket, done.result.is_ok()), (good, true));
-    let bad = queue.push(FSync::new(no_fd())).unwrap();
+    let bad = queue.push(Fsync::new(no_fd())).unwrap();
     let good = queue.push(ready).unwrap();
-    assert_eq!(queue.wait_with(2, Wait::new()), Ok(2));
+    assert_eq!(queue.wait_with(2, WaitOptions::new()), Ok(2));
     let done = [0; 2].map(|_| queue.pop().unwrap().unwrap());
     let right = [(bad, Some(Errno::BADF)), (good, None)];
     assert_eq!(done.map(|done| (done.ticket, done.result.err())), right);
@@ -258,7 +258,7 @@ fn waiting_submits_what_is_staged() {
     let mut queue = Queue::new(&mut slots).unwrap();
     let write = Write::new(file.fd(), b"staged".as_slice().into());
     queue.push(write).unwrap();
-    queue.into_drained().unwrap();
+    queue.into_idle_context().unwrap();
     assert_eq!(std::fs::read(&file.path).unwrap(), b"staged");
 }
 
@@ -274,9 +274,9 @@ fn a_look_with_a_mask_lets_a_signal_in() {
     queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
     support::send_here(signal);
-    assert_eq!(queue.wait_with(0, Wait::poll()), Ok(0), "blocked");
+    assert_eq!(queue.wait_with(0, WaitOptions::poll()), Ok(0), "blocked");
     let open = SigSet::full().without(signal as u32);
-    let look = Wait::poll().sigmask(&open);
+    let look = WaitOptions::poll().sigmask(&open);
     assert_eq!(queue.wait_with(0, look), Err(Errno::INTR));
     assert_eq!(queue.wait_with(0, look), Ok(0), "it came once");
 }
@@ -289,9 +289,9 @@ fn an_event_of_nobodys_ends_no_wait() {
     let context = Context::new(8).unwrap();
     let name = context.as_raw();
     // SAFETY: just set up.
-    let drained = unsafe { Drained::from_context(context, 8) };
+    let drained = unsafe { IdleContext::from_context(context, 8) };
     let mut slots = Slot::<()>::array::<8>();
-    let mut queue = Queue::on(drained, &mut slots);
+    let mut queue = Queue::with_context(drained, &mut slots);
     let ready = Poll::new(fd(&writer), PollMask::OUT);
     queue.push(ready).unwrap();
     queue.submit().unwrap();
@@ -308,7 +308,7 @@ fn an_event_of_nobodys_ends_no_wait() {
     // The first of three that are there; behind it is the stranger.
     assert!(queue.pop().unwrap().is_some());
     let begin = Instant::now();
-    let short = Wait::new().timeout(Duration::from_millis(30));
+    let short = WaitOptions::new().timeout(Duration::from_millis(30));
     assert_eq!(queue.wait_with(2, short), Ok(1));
     assert!(begin.elapsed() >= Duration::from_millis(30));
     assert!(queue.pop().unwrap().is_some());
@@ -319,19 +319,19 @@ fn an_event_of_nobodys_ends_no_wait() {
 #[test]
 fn pieces_are_one_operation() {
     let file = TempFile::with(b"");
-    let mut slots = Slot::<Pieces<Bytes>>::array::<2>();
+    let mut slots = Slot::<Vectored<Bytes>>::array::<2>();
     let mut queue = Queue::new(&mut slots).unwrap();
     let parts: Vec<Bytes> = vec![b"one".as_slice().into(), b"three".as_slice().into()];
     queue
-        .push(Write::new(file.fd(), Pieces::new(parts)))
+        .push(Write::new(file.fd(), Vectored::new(parts)))
         .unwrap();
     queue.submit().unwrap();
     assert_eq!(queue.wait().unwrap().unwrap().result, Ok(8));
     let parts = vec![zeroed(5), zeroed(3)];
     queue
-        .push(Read::new(file.fd(), Pieces::new(parts)))
+        .push(Read::new(file.fd(), Vectored::new(parts)))
         .unwrap();
-    queue.push(FSync::new(file.fd())).unwrap();
+    queue.push(Fsync::new(file.fd())).unwrap();
     queue.submit().unwrap();
     let parts = loop {
         let Completion { buffer, result, .. } = queue.wait().unwrap().unwrap();
@@ -358,13 +358,13 @@ fn dropping_waits_and_then_drops_every_buffer() {
     /// A block of that memory; its drop tells whether it had been read by then.
     struct Block(*mut u8, &'static AtomicUsize);
     // SAFETY: disjoint blocks that live for ever, reached through this alone.
-    unsafe impl Buffer for Block {
+    unsafe impl IoBuf for Block {
         fn region(&mut self) -> (*mut u8, usize) {
             (self.0, BLOCK)
         }
     }
     // SAFETY: as above.
-    unsafe impl BufferMut for Block {}
+    unsafe impl IoBufMut for Block {}
     impl Drop for Block {
         fn drop(&mut self) {
             // SAFETY: the last byte of the block; the pattern has no zero.

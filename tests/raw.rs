@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use linux_aio::abi::{OldTimespec, RingHeader, Timespec};
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::raw::{self, Timeout, ring_is_empty};
+use linux_aio::sys::getevents::{self, Timeout, ring_is_empty};
 use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet, nr};
 
 const NOW: OldTimespec = OldTimespec { sec: 0, nsec: 0 };
@@ -29,7 +29,7 @@ fn get(
 ) -> Result<usize, Errno> {
     let (nr, events) = (events.len() as isize, events.as_mut_ptr());
     // SAFETY: the events and the time are alive; the tests keep the context so.
-    unsafe { raw::get_events(ctx, min_nr, nr, events, Timeout::Old(time)) }
+    unsafe { getevents::get_events(ctx, min_nr, nr, events, Timeout::Old(time)) }
 }
 
 fn post(context: &Context, count: u64) {
@@ -70,7 +70,7 @@ fn the_width_of_time_makes_no_difference() {
         let time = Timespec { sec, nsec };
         let timeout = Timeout::Time64(&raw const time);
         // SAFETY: all of it is alive.
-        unsafe { raw::get_events(ctx, 1, 8, events.as_mut_ptr(), timeout) }
+        unsafe { getevents::get_events(ctx, 1, 8, events.as_mut_ptr(), timeout) }
     };
     assert_eq!(get64(0, 0), Ok(0));
     assert_eq!(get64(0, 1_000_000), Ok(0));
@@ -81,7 +81,8 @@ fn the_width_of_time_makes_no_difference() {
     assert_eq!(get64(i64::MAX, 0), Ok(2));
     post(&context, 1);
     // SAFETY: all of it is alive.
-    let forever = unsafe { raw::get_events(ctx, 1, 8, events.as_mut_ptr(), Timeout::Old(null())) };
+    let forever =
+        unsafe { getevents::get_events(ctx, 1, 8, events.as_mut_ptr(), Timeout::Old(null())) };
     assert_eq!(forever, Ok(1));
 }
 
@@ -113,20 +114,27 @@ fn bad_addresses_are_the_kernels_to_refuse() {
     // SAFETY: nothing can be reached at these addresses.
     unsafe {
         let to = null_mut();
-        assert_eq!(raw::get_events(ctx, 0, 1, to, timeout), Err(Errno::FAULT));
-        assert_eq!(raw::get_events(ctx, 0, -1, to, timeout), Err(Errno::INVAL));
-        let masked = raw::get_events_masked(ctx, 0, 1, to, timeout, nowhere);
+        assert_eq!(
+            getevents::get_events(ctx, 0, 1, to, timeout),
+            Err(Errno::FAULT)
+        );
+        assert_eq!(
+            getevents::get_events(ctx, 0, -1, to, timeout),
+            Err(Errno::INVAL)
+        );
+        let masked = getevents::get_events_masked(ctx, 0, 1, to, timeout, nowhere);
         assert_eq!(masked, Err(Errno::FAULT));
     }
     // Also the address of a time that a fall-back would read.
     let time = Timeout::Time64(std::ptr::without_provenance(8));
     // SAFETY: without a context no ring is looked at, so the kernel reads the
     // time first.
-    let refused = unsafe { raw::get_events(AioContext::NONE, 0, 0, null_mut(), time) };
+    let refused = unsafe { getevents::get_events(AioContext::NONE, 0, 0, null_mut(), time) };
     assert_eq!(refused, Err(Errno::FAULT));
     let (mut events, mask) = ([Event::EMPTY; 8], SigSet::empty());
     // SAFETY: all of it is alive. The event is still there.
-    let taken = unsafe { raw::get_events_masked(ctx, 1, 8, events.as_mut_ptr(), timeout, &mask) };
+    let taken =
+        unsafe { getevents::get_events_masked(ctx, 1, 8, events.as_mut_ptr(), timeout, &mask) };
     assert_eq!(taken, Ok(1));
 }
 
@@ -198,7 +206,7 @@ fn missing_calls_have_stand_ins() {
             let mut masked = |min_nr, time: &OldTimespec, mask: &SigSet| {
                 let (events, timeout) = (events.as_mut_ptr(), Timeout::Old(time));
                 // SAFETY: all of it is alive.
-                unsafe { raw::get_events_masked(ctx, min_nr, 8, events, timeout, mask) }
+                unsafe { getevents::get_events_masked(ctx, min_nr, 8, events, timeout, mask) }
             };
             let (all, none) = (SigSet::full(), SigSet::empty());
             let late = OldTimespec { sec: 30, nsec: 0 };
@@ -259,7 +267,7 @@ fn a_stand_in_takes_what_comes_in_turn() {
             });
             let (to, timeout) = (events.as_mut_ptr(), Timeout::Old(&raw const late));
             // SAFETY: all of it is alive.
-            unsafe { raw::get_events_masked(ctx, 4, 4, to, timeout, &raw const all) }
+            unsafe { getevents::get_events_masked(ctx, 4, 4, to, timeout, &raw const all) }
         });
         assert_eq!(taken, Ok(4));
         let came = events.map(|event| (event.obj != 0).then_some(event.data));

@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context as Task, Poll, Wake, Waker};
 use std::time::Instant;
 
-use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::buffer::{IoBuf, IoBufMut};
 use linux_aio::op::Read;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
-use linux_aio::{Errno, Wait};
+use linux_aio::{Errno, WaitOptions};
 use support::tasks::LONG;
 use support::{TempFile, no_fd, pattern};
 
@@ -68,7 +68,7 @@ fn more_futures_than_slots_all_finish() {
                 left -= 1;
             }
         }
-        reactor.wait(Wait::new()).unwrap();
+        reactor.wait(WaitOptions::new()).unwrap();
         // Only who was woken is polled again: a lost wake is a hang.
         woken = (0..50)
             .filter(|&n| counters[n].0.load(SeqCst) > 0)
@@ -100,7 +100,7 @@ fn whoever_has_ended_is_told_once() {
     }
     let mut told = 0;
     while told < 64 {
-        told += reactor.wait(Wait::new()).unwrap();
+        told += reactor.wait(WaitOptions::new()).unwrap();
     }
     assert_eq!((told, counter.0.load(SeqCst)), (64, 64));
     assert_eq!((reactor.turn(), counter.0.load(SeqCst)), (Ok(0), 64));
@@ -115,7 +115,7 @@ fn whoever_has_ended_is_told_once() {
     }
     assert_eq!(Arc::strong_count(&alive), 2);
     // Nothing to wait for: what was told is no longer in flight.
-    assert_eq!(reactor.wait(Wait::new()), Ok(0));
+    assert_eq!(reactor.wait(WaitOptions::new()), Ok(0));
     drop(tasks);
     drop(reactor);
     assert_eq!(Arc::strong_count(&alive), 1);
@@ -130,7 +130,7 @@ fn a_future_that_was_ready_panics_when_it_is_polled_again() {
     let reactor = Reactor::<Bytes>::new(&mut slots).unwrap();
     let mut read = pin!(reactor.read(file.fd(), vec![0].into(), 0));
     while poll(read.as_mut(), Waker::noop()).is_none() {
-        reactor.wait(Wait::new()).unwrap();
+        reactor.wait(WaitOptions::new()).unwrap();
     }
     poll(read, Waker::noop());
 }
@@ -149,13 +149,13 @@ fn a_future_that_is_dropped_gives_its_slot_to_the_next() {
         let waker = counter.clone().into();
         assert!(poll(second.as_mut(), &waker).is_none());
         if turn {
-            reactor.wait(Wait::new()).unwrap();
+            reactor.wait(WaitOptions::new()).unwrap();
         }
         assert_eq!(counter.0.load(SeqCst), 0, "there is no slot");
         drop(first);
         assert_eq!(counter.0.load(SeqCst), 1);
         assert!(poll(second.as_mut(), &waker).is_none(), "it is staged");
-        reactor.wait(Wait::new()).unwrap();
+        reactor.wait(WaitOptions::new()).unwrap();
         assert_eq!(poll(second.as_mut(), &waker).unwrap().result, Ok(1));
     }
 }
@@ -226,7 +226,7 @@ fn a_dropped_future_cancels_its_poll_and_frees_its_slot_for_the_next() {
     );
     assert!(poll(second.as_mut(), &waker).is_none(), "no slot is free");
     drop(never);
-    reactor.wait(Wait::new()).unwrap();
+    reactor.wait(WaitOptions::new()).unwrap();
     // The slot was offered to the first, which goes: it is the second's.
     drop(first);
     assert_eq!(counter.0.load(SeqCst), 1);
@@ -253,13 +253,13 @@ impl Block {
 }
 
 // SAFETY: disjoint blocks that live for ever; only `is_read` reaches them besides.
-unsafe impl Buffer for Block {
+unsafe impl IoBuf for Block {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.start, BLOCK)
     }
 }
 // SAFETY: as above.
-unsafe impl BufferMut for Block {}
+unsafe impl IoBufMut for Block {}
 // SAFETY: it owns its block.
 unsafe impl Send for Block {}
 
@@ -311,7 +311,7 @@ fn a_dropped_read_keeps_its_buffer_until_it_has_ended() {
             [round * READS, 0],
             "dropped once each, none early"
         );
-        let drained = reactor.into_drained().unwrap();
+        let drained = reactor.into_idle_context().unwrap();
         assert_eq!(drained.into_context().ring().pop(), Ok(None));
         if in_flight > 0 {
             return;
@@ -393,9 +393,9 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         .unwrap()
         .eventfd(&eventfd)
         .batched();
-    let read = || Read::new(&file.file, Bytes::from([0])).resfd(&own);
-    let mut told = Box::pin(reactor.run(read()));
-    let mut asked = Box::pin(reactor.run(read()));
+    let read = || Read::new(&file.file, Bytes::from([0])).eventfd(&own);
+    let mut told = Box::pin(reactor.push(read()));
+    let mut asked = Box::pin(reactor.push(read()));
     assert!(poll(told.as_mut(), Waker::noop()).is_none());
     assert_eq!(count(&eventfd), Some(1), "it is staged");
     assert!(poll(asked.as_mut(), Waker::noop()).is_none());
@@ -406,9 +406,9 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         assert_eq!(poll(read.as_mut(), Waker::noop()).unwrap().result, Ok(1));
     }
     // Once each; and not what is no eventfd, nor what was never submitted.
-    let mut refused = Box::pin(reactor.run(read().resfd(&file.file)));
+    let mut refused = Box::pin(reactor.push(read().eventfd(&file.file)));
     assert!(poll(refused.as_mut(), Waker::noop()).is_none());
-    let mut dropped = Box::pin(reactor.run(read()));
+    let mut dropped = Box::pin(reactor.push(read()));
     assert!(poll(dropped.as_mut(), Waker::noop()).is_none());
     drop(dropped);
     reactor.turn().unwrap();

@@ -17,7 +17,9 @@ use linux_aio::buffer::AlignedBox;
 use linux_aio::op::{Poll, Read, Write};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Reactor, ReactorSlot};
-use linux_aio::{Drained, Errno, Queue, ScopeSlot, Slot, Wait, nr, scope, scope_on};
+use linux_aio::{
+    Errno, IdleContext, Queue, ScopeSlot, Slot, WaitOptions, nr, scope, scope_with_context,
+};
 use support::inject::{fill, shared_context};
 use support::tasks::poll;
 use support::{TempFile, WAITS, forbid, in_child, inject, pattern};
@@ -71,7 +73,7 @@ fn without(calls: &[Option<u32>], errno: Errno, body: impl FnOnce(&Files)) {
     let status = in_child(|| {
         // SAFETY: it ends the child alone.
         unsafe { libc::alarm(9) };
-        forbid(calls, errno.raw());
+        forbid(calls, errno.raw_os_error());
         body(&files);
         7
     });
@@ -161,7 +163,7 @@ fn a_queue_without_io_cancel_says_so_and_ends() {
                 assert_eq!(queue.cancel(ticket), Err(errno));
                 assert!(queue.contains(ticket));
                 if drained {
-                    let ended = queue.into_drained().map(drop);
+                    let ended = queue.into_idle_context().map(drop);
                     assert_eq!(ended, Err(Errno::OUTCOME_UNKNOWN));
                 } else {
                     drop(queue);
@@ -178,20 +180,20 @@ fn a_scope_without_io_cancel_ends() {
         for panics in [false, true] {
             without(&CANCEL, errno, |files| {
                 let mut memory = AlignedBox::<4096>::zeroed(READS * BLOCK).unwrap();
-                let mut context = Drained::new(64).unwrap();
+                let mut context = IdleContext::new(64).unwrap();
                 let mut slots = ScopeSlot::array::<64>();
                 let mut true_result = None;
                 let left = catch_unwind(AssertUnwindSafe(|| {
-                    scope_on(&mut context, &mut slots, |s| {
+                    scope_with_context(&mut context, &mut slots, |s| {
                         let blocks = memory.chunks_mut(BLOCK).enumerate();
                         let mut reads = blocks.map(|(number, block)| {
                             let offset = (number * BLOCK) as u64;
                             s.read(&files.direct, block, offset).unwrap()
                         });
                         true_result = Some(reads.next().unwrap().wait().result);
-                        let never = s.start::<(), _>(files.never()).unwrap();
+                        let never = s.push::<(), _>(files.never()).unwrap();
                         for _ in 0..40 {
-                            drop(s.start::<(), _>(files.never()).unwrap());
+                            drop(s.push::<(), _>(files.never()).unwrap());
                         }
                         s.submit();
                         assert_eq!(never.cancel(), Err(errno));
@@ -209,7 +211,7 @@ fn a_scope_without_io_cancel_ends() {
                 assert_eq!(true_result, Some(Ok(BLOCK)));
                 assert!(memory[..] == files.content[..]);
                 // Nothing is in flight, as the context is gone.
-                let refused = scope_on(&mut context, &mut slots, |s| {
+                let refused = scope_with_context(&mut context, &mut slots, |s| {
                     let read = s.read(&files.direct, &mut [], 0);
                     read.unwrap().wait().result
                 });
@@ -229,19 +231,19 @@ fn a_reactor_without_io_cancel_ends() {
                 let reactor = Tasks::new(&mut slots).unwrap();
                 for number in 0..READS {
                     let read = files.read(number).data(load.clone());
-                    let mut read = Box::pin(reactor.run(read));
+                    let mut read = Box::pin(reactor.push(read));
                     let _ = poll(read.as_mut(), Waker::noop());
                 }
                 for number in 0..polls {
                     let never = files.never().data(load.clone());
-                    let mut never = Box::pin(reactor.run(never));
+                    let mut never = Box::pin(reactor.push(never));
                     assert!(poll(never.as_mut(), Waker::noop()).is_none());
                     if number % 2 == 0 {
                         std::mem::forget(never);
                     }
                 }
                 if drained {
-                    let ended = reactor.into_drained().map(drop);
+                    let ended = reactor.into_idle_context().map(drop);
                     let right = if polls == 0 {
                         Ok(())
                     } else {
@@ -272,11 +274,11 @@ fn a_queue_without_the_calls_that_wait_ends() {
                 found += usize::from(queue.pop().unwrap().is_some());
             }
             assert_eq!(queue.wait().map(drop), Err(errno));
-            assert_eq!(queue.wait_with(1, Wait::new()), Err(errno));
+            assert_eq!(queue.wait_with(1, WaitOptions::new()), Err(errno));
             assert_eq!(queue.drain(), Err(errno));
             assert_eq!(queue.in_flight(), 1, "nothing is lost by it");
             if drained {
-                assert_eq!(queue.into_drained().map(drop), Err(errno));
+                assert_eq!(queue.into_idle_context().map(drop), Err(errno));
             } else {
                 drop(queue);
             }
@@ -329,9 +331,9 @@ fn a_reactor_without_the_calls_that_wait_ends() {
             let load = Rc::new(());
             let mut slots = ReactorSlot::array::<16>();
             let reactor = Tasks::new(&mut slots).unwrap();
-            let mut never = Box::pin(reactor.run(files.never().data(load.clone())));
+            let mut never = Box::pin(reactor.push(files.never().data(load.clone())));
             assert!(poll(never.as_mut(), Waker::noop()).is_none());
-            let mut read = Box::pin(reactor.run(files.read(0).data(load.clone())));
+            let mut read = Box::pin(reactor.push(files.read(0).data(load.clone())));
             let done = loop {
                 if let Some(done) = poll(read.as_mut(), Waker::noop()) {
                     break done;
@@ -342,10 +344,10 @@ fn a_reactor_without_the_calls_that_wait_ends() {
             assert!(files.is_block(0, &done.buffer.unwrap()));
             drop(done.data);
             drop(read);
-            assert_eq!(reactor.wait(Wait::new()), Err(errno));
+            assert_eq!(reactor.wait(WaitOptions::new()), Err(errno));
             std::mem::forget(never);
             if drained {
-                assert_eq!(reactor.into_drained().map(drop), Err(errno));
+                assert_eq!(reactor.into_idle_context().map(drop), Err(errno));
             } else {
                 drop(reactor);
             }
@@ -372,7 +374,7 @@ fn a_poll_that_completes_slowly_has_its_result() {
         queue.drain().unwrap();
         let done = queue.pop().unwrap().unwrap();
         assert_eq!(done.result.map(PollMask::from_result), Ok(PollMask::HUP));
-        queue.into_drained().unwrap();
+        queue.into_idle_context().unwrap();
         closer.join().unwrap();
     });
 }
@@ -388,16 +390,16 @@ fn a_scope_waits_for_room() {
         let (held, _writer) = support::pipe();
         let mut slots = ScopeSlot::array::<4>();
         let turns = Cell::new(0);
-        scope_on(&mut context, &mut slots, |s| {
+        scope_with_context(&mut context, &mut slots, |s| {
             let poll = s.poll(&held, PollMask::IN).unwrap();
             s.submit();
             fill(name, &reader);
             let text: &[u8] = if waits { b"waited" } else { b"left" };
-            let write = s.start(Write::new(&file.file, text)).unwrap();
+            let write = s.push(Write::new(&file.file, text)).unwrap();
             s.submit();
             assert_eq!(s.in_flight(), 2);
             assert!(!write.is_finished(), "there is no room");
-            assert_eq!(s.wait_with(1, Wait::poll()), Ok(0));
+            assert_eq!(s.wait_with(1, WaitOptions::poll()), Ok(0));
             let closer = std::thread::spawn(|| {
                 std::thread::sleep(Duration::from_millis(50));
                 drop(writer);
@@ -422,15 +424,15 @@ fn a_scope_waits_for_room() {
 fn no_room_at_all_is_a_result() {
     without(&[nr::IO_SUBMIT], Errno::AGAIN, |files| {
         scope(&mut ScopeSlot::array::<2>(), |s| {
-            let never = s.start::<(), _>(files.never()).unwrap();
+            let never = s.push::<(), _>(files.never()).unwrap();
             assert_eq!(never.wait().result, Err(Errno::AGAIN));
             // At the end it is refused as well, and ends nothing else.
-            drop(s.start::<(), _>(files.never()).unwrap());
+            drop(s.push::<(), _>(files.never()).unwrap());
         })
         .unwrap();
         let mut slots = ReactorSlot::array::<2>();
         let reactor = Reactor::<Block>::new(&mut slots).unwrap();
-        let mut read = Box::pin(reactor.run(files.read(0)));
+        let mut read = Box::pin(reactor.push(files.read(0)));
         let done = poll(read.as_mut(), Waker::noop()).unwrap();
         assert_eq!(done.result, Err(Errno::AGAIN));
         assert!(done.buffer.is_some());
@@ -444,10 +446,10 @@ fn no_room_for_ever_ends_with_the_scope() {
     let files = Files::new();
     let status = in_child(|| {
         scope(&mut ScopeSlot::array::<2>(), |s| {
-            drop(s.start::<(), _>(files.never()).unwrap());
+            drop(s.push::<(), _>(files.never()).unwrap());
             s.submit();
-            forbid(&[nr::IO_SUBMIT], Errno::AGAIN.raw());
-            drop(s.start::<(), _>(files.never()).unwrap());
+            forbid(&[nr::IO_SUBMIT], Errno::AGAIN.raw_os_error());
+            drop(s.push::<(), _>(files.never()).unwrap());
             s.submit();
             assert_eq!(s.in_flight(), 2);
         })

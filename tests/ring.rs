@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use linux_aio::abi::RingHeader;
-use linux_aio::opcode::{PRead, Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Ring, SigSet, Submitter, Wait};
+use linux_aio::opcode::{Poll, PollMask, Pread};
+use linux_aio::{Context, Errno, Event, Ring, SigSet, Submitter, WaitOptions};
 use support::{TempFile, WAITS};
 
 /// Submits `count` operations that have ended when this returns, numbered
@@ -103,7 +103,7 @@ fn waits_by_a_call_only_for_what_is_missing() {
     assert_eq!(ring.wait(0, &mut events).unwrap().len(), 0);
     assert_eq!(ring.wait(9, &mut events), Err(Errno::INVAL));
     assert_eq!(
-        ring.wait_with(8, &mut events, Wait::poll()),
+        ring.wait_with(8, &mut events, WaitOptions::poll()),
         Ok(&mut [][..])
     );
 
@@ -113,7 +113,7 @@ fn waits_by_a_call_only_for_what_is_missing() {
         .user_data(11);
     // SAFETY: no buffer.
     unsafe { submitter.submit(&mut [&mut late]) }.unwrap();
-    let short = Wait::new().timeout(Duration::from_millis(20));
+    let short = WaitOptions::new().timeout(Duration::from_millis(20));
     // One is there, the other is not: time runs out with what there is.
     assert_eq!(ring.wait_with(2, &mut events, short).unwrap().len(), 1);
     complete(submitter, &writer, 12, 1);
@@ -144,7 +144,7 @@ fn one_thread_submits_another_reaps() {
         scope.spawn(move || {
             let mut byte = 0_u8;
             for number in 0..EACH {
-                let read = PRead::new(file.fd(), &raw mut byte, 1);
+                let read = Pread::new(file.fd(), &raw mut byte, 1);
                 let mut iocb = read.build().user_data(number);
                 // SAFETY: a buffered read has ended when submit returns.
                 while unsafe { submitter.submit(&mut [&mut iocb]) } == Err(Errno::AGAIN) {
@@ -222,7 +222,7 @@ fn a_ring_of_another_kind_is_left_to_the_kernel() {
         assert_eq!(ring.pop().unwrap().unwrap().user_data(), 3);
         assert_eq!(ring.pop(), Ok(None));
         assert_eq!(
-            ring.wait_with(1, &mut events, Wait::poll()),
+            ring.wait_with(1, &mut events, WaitOptions::poll()),
             Ok(&mut [][..])
         );
         scribble(&context, field, old);
@@ -250,7 +250,7 @@ fn an_error_comes_after_what_was_taken() {
         let mut context = Context::new(4).unwrap();
         let (submitter, mut ring) = context.split();
         complete(submitter, &writer, 1, 2);
-        support::forbid(&WAITS, Errno::PERM.raw());
+        support::forbid(&WAITS, Errno::PERM.raw_os_error());
         let mut events = [Event::EMPTY; 4];
         let taken = ring.wait(3, &mut events).unwrap();
         let taken: Vec<u64> = taken.iter().map(Event::user_data).collect();
@@ -271,13 +271,15 @@ fn what_the_ring_tells_needs_no_call() {
         support::die_of(&WAITS);
         let mut events = [Event::EMPTY; 4];
         for min_nr in [0, 4] {
-            let none = ring.wait_with(min_nr, &mut events, Wait::poll()).unwrap();
+            let none = ring
+                .wait_with(min_nr, &mut events, WaitOptions::poll())
+                .unwrap();
             assert!(none.is_empty());
         }
         assert!(ring.wait(0, &mut events).unwrap().is_empty());
         assert!(ring.wait(0, &mut []).unwrap().is_empty());
         let mask = SigSet::full();
-        for wait in [Wait::new(), Wait::new().sigmask(&mask)] {
+        for wait in [WaitOptions::new(), WaitOptions::new().sigmask(&mask)] {
             for min_nr in [1, 0] {
                 complete(submitter, &writer, 1, 1);
                 assert_eq!(ring.wait_with(min_nr, &mut events, wait).unwrap().len(), 1);

@@ -12,7 +12,7 @@ use std::task::{Context as Task, Waker};
 use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Errno, Queue, ScopeSlot, Slot, Wait, nr, scope};
+use linux_aio::{Errno, Queue, ScopeSlot, Slot, WaitOptions, nr, scope};
 use support::{TempFile, WAITS, forbid, pattern};
 
 const BLOCK: usize = 4096;
@@ -57,7 +57,7 @@ fn without_cancel(body: impl Fn(&Things, Errno)) {
         let status = support::in_child(|| {
             // SAFETY: ends the child, should it hang.
             unsafe { libc::alarm(10) };
-            forbid(&[nr::IO_CANCEL], errno.raw());
+            forbid(&[nr::IO_CANCEL], errno.raw_os_error());
             body(&things, errno);
             7
         });
@@ -89,7 +89,10 @@ fn a_queue_is_drained_without_io_cancel() {
         assert_eq!(queue.submit().unwrap_err().errno, Errno::INVAL);
         let done = queue.wait().unwrap().unwrap();
         assert_eq!(done.result, Err(Errno::INVAL));
-        assert_eq!(queue.into_drained().err(), Some(Errno::OUTCOME_UNKNOWN));
+        assert_eq!(
+            queue.into_idle_context().err(),
+            Some(Errno::OUTCOME_UNKNOWN)
+        );
     });
 }
 
@@ -100,7 +103,10 @@ fn a_queue_ends_without_io_cancel() {
         let mut queue = Queue::new(&mut slots).unwrap();
         queue.push(things.poll()).unwrap();
         queue.submit().unwrap();
-        assert_eq!(queue.into_drained().err(), Some(Errno::OUTCOME_UNKNOWN));
+        assert_eq!(
+            queue.into_idle_context().err(),
+            Some(Errno::OUTCOME_UNKNOWN)
+        );
         let mut queue = Queue::new(&mut slots).unwrap();
         queue.push(things.poll()).unwrap();
         queue.submit().unwrap();
@@ -144,7 +150,7 @@ fn a_reactor_ends_without_io_cancel() {
             drop(poll);
             assert_eq!(reactor.in_flight(), 1);
             if drained {
-                let error = reactor.into_drained().err();
+                let error = reactor.into_idle_context().err();
                 assert_eq!(error, Some(Errno::OUTCOME_UNKNOWN));
             }
         }
@@ -160,16 +166,16 @@ fn everything_ends_where_waits_are_refused() {
         let status = support::in_child(|| {
             // SAFETY: ends the child, should it hang.
             unsafe { libc::alarm(10) };
-            forbid(&WAITS, errno.raw());
+            forbid(&WAITS, errno.raw_os_error());
             let mut slots = Slot::<Block>::array::<4>();
             let mut queue = Queue::new(&mut slots).unwrap();
             queue.push(things.poll()).unwrap();
             queue.submit().unwrap();
             assert_eq!(queue.wait().map(drop), Err(errno));
-            assert_eq!(queue.wait_with(1, Wait::new()), Err(errno));
+            assert_eq!(queue.wait_with(1, WaitOptions::new()), Err(errno));
             assert_eq!(queue.drain(), Err(errno));
             assert_eq!(queue.in_flight(), 1, "it is not forgotten");
-            assert_eq!(queue.into_drained().err(), Some(errno));
+            assert_eq!(queue.into_idle_context().err(), Some(errno));
             let mut memory = block();
             scope(&mut ScopeSlot::array::<4>(), |s| {
                 drop(s.poll(&things.reader, PollMask::IN).unwrap());

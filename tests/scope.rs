@@ -10,7 +10,7 @@ use std::time::Duration;
 use linux_aio::buffer::{IoSlice, IoSliceMut};
 use linux_aio::op::{Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Drained, Errno, Event, ScopeSlot, Wait, scope, scope_on};
+use linux_aio::{Errno, Event, IdleContext, ScopeSlot, WaitOptions, scope, scope_with_context};
 use support::{TempFile, fd, no_fd, pattern};
 
 #[test]
@@ -47,7 +47,7 @@ fn pieces_and_a_refusal() {
         let mut read = [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)];
         scope(&mut ScopeSlot::array::<4>(), |s| {
             let bad = s.read(no_fd(), &mut [], 0).unwrap();
-            let put = s.start(Write::new(file.fd(), &write[..])).unwrap();
+            let put = s.push(Write::new(file.fd(), &write[..])).unwrap();
             assert_eq!(put.wait().result, Ok(7));
             assert_eq!(
                 bad.wait().result,
@@ -55,7 +55,7 @@ fn pieces_and_a_refusal() {
                 "the refusal is the result"
             );
             assert_eq!(s.fsync(file.fd()).unwrap().wait().result, Ok(0));
-            let get = s.start(Read::new(file.fd(), &mut read[..])).unwrap();
+            let get = s.push(Read::new(file.fd(), &mut read[..])).unwrap();
             assert_eq!(get.wait().result, Ok(7));
         })
         .unwrap();
@@ -95,14 +95,14 @@ fn ends_only_when_the_reads_have(end: impl Fn(), raised: bool) {
     let mut memory = vec![0_u8; content.len() + 4096];
     let shift = memory.as_ptr().align_offset(4096);
     let mut slots = ScopeSlot::array::<16>();
-    let mut context = Drained::new(16).unwrap();
+    let mut context = IdleContext::new(16).unwrap();
     let mut proved = false;
     for _ in 0..20 {
         memory.fill(0);
         let buffer = &mut memory[shift..][..content.len()];
         let last = (&raw const buffer[content.len() - 1]).cast::<u8>();
         let left = catch_unwind(AssertUnwindSafe(|| {
-            scope_on(&mut context, &mut slots, |s| {
+            scope_with_context(&mut context, &mut slots, |s| {
                 for (number, block) in buffer.chunks_mut(BLOCK).enumerate() {
                     let fd = fd(&direct);
                     drop(s.read(fd, block, (number * BLOCK) as u64).unwrap());
@@ -139,10 +139,10 @@ fn a_panic_waits_for_the_reads() {
 /// if the scope had left it in flight, its event would come now.
 fn leaves_nothing_in_flight(end: impl Fn(), raised: bool) {
     let (reader, writer) = support::pipe();
-    let mut context = Drained::new(4).unwrap();
+    let mut context = IdleContext::new(4).unwrap();
     let mut slots = ScopeSlot::array::<4>();
     let left = catch_unwind(AssertUnwindSafe(|| {
-        scope_on(&mut context, &mut slots, |s| {
+        scope_with_context(&mut context, &mut slots, |s| {
             drop(s.poll(fd(&reader), PollMask::IN).unwrap());
             s.submit();
             assert_eq!(s.in_flight(), 1);
@@ -152,7 +152,7 @@ fn leaves_nothing_in_flight(end: impl Fn(), raised: bool) {
     assert_eq!(left.is_err(), raised);
     std::fs::File::from(writer).write_all(b"x").unwrap();
     let mut events = [Event::EMPTY; 4];
-    let long = Wait::new().timeout(Duration::from_millis(200));
+    let long = WaitOptions::new().timeout(Duration::from_millis(200));
     let context = context.into_context();
     assert_eq!(context.wait_with(1, &mut events, long), Ok(&mut [][..]));
     assert_eq!(context.destroy(), Ok(()), "it was not destroyed either");
@@ -181,7 +181,7 @@ fn signals_do_not_end_a_wait() {
         scope(&mut ScopeSlot::array::<2>(), |s| {
             let poll = s.poll(fd(&reader), PollMask::IN).unwrap();
             // This is the wait that signals do end.
-            assert_eq!(s.wait_with(1, Wait::new()), Err(Errno::INTR));
+            assert_eq!(s.wait_with(1, WaitOptions::new()), Err(Errno::INTR));
             poll.wait().result
         })
     });
@@ -215,7 +215,7 @@ fn completions_may_be_taken_in_any_order() {
             let mut bytes = bytes.iter_mut();
             let mut start = |offset| s.read(file.fd(), bytes.next().unwrap(), offset).unwrap();
             let mut reads = [0, 8, 16].map(|offset| Some(start(offset)));
-            assert_eq!(s.wait_with(3, Wait::new()), Ok(3));
+            assert_eq!(s.wait_with(3, WaitOptions::new()), Ok(3));
             let mut later = Vec::new();
             for number in order {
                 let read = reads[number].take().unwrap();
@@ -223,13 +223,13 @@ fn completions_may_be_taken_in_any_order() {
                 if later.len() < 2 {
                     // It comes to the end of those that are done: three again.
                     later.push(start(24));
-                    assert_eq!(s.wait_with(3, Wait::new()), Ok(3));
+                    assert_eq!(s.wait_with(3, WaitOptions::new()), Ok(3));
                 }
             }
             for read in later.into_iter().rev() {
                 assert_eq!(read.wait().result, Ok(8));
             }
-            assert_eq!(s.wait_with(1, Wait::new()), Ok(0));
+            assert_eq!(s.wait_with(1, WaitOptions::new()), Ok(0));
         })
         .unwrap();
         for (number, bytes) in bytes.iter().enumerate() {
@@ -277,12 +277,12 @@ fn a_pending_operation_is_cancelled() {
 #[test]
 fn polls_do_not_hold_the_scope() {
     let (reader, _writer) = support::pipe();
-    let mut context = Drained::new(4).unwrap();
+    let mut context = IdleContext::new(4).unwrap();
     let mut slots = ScopeSlot::array::<2>();
     for _ in 0..3 {
-        scope_on(&mut context, &mut slots, |s| {
+        scope_with_context(&mut context, &mut slots, |s| {
             let poll = s.poll(fd(&reader), PollMask::IN).unwrap();
-            let short = Wait::new().timeout(Duration::from_millis(5));
+            let short = WaitOptions::new().timeout(Duration::from_millis(5));
             assert_eq!(s.wait_with(1, short), Ok(0));
             assert!(!poll.is_finished());
         });
@@ -290,7 +290,7 @@ fn polls_do_not_hold_the_scope() {
     // The context is as good as new.
     let mut byte = [0];
     let file = TempFile::with(b"x");
-    scope_on(&mut context, &mut slots, |s| {
+    scope_with_context(&mut context, &mut slots, |s| {
         assert_eq!(
             s.read(file.fd(), &mut byte, 0).unwrap().wait().result,
             Ok(1)

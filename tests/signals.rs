@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Wait, nr};
+use linux_aio::{Context, Errno, Event, WaitOptions, nr};
 
 /// The calls that the kernel restarts.
 const RESTARTED: [Option<u32>; 2] = [nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
-const LONG: Wait<'_> = Wait::new().timeout(Duration::from_secs(60));
+const LONG: WaitOptions<'_> = WaitOptions::new().timeout(Duration::from_secs(60));
 
 /// A wait of one of the layers: for one event, into room for two.
 type Waits = fn(&mut Context, &mut [Event; 2]) -> Result<usize, Errno>;
@@ -38,7 +38,7 @@ const WAITS: [(&str, Waits); 4] = [
 const NOT_BEGUN: i32 = 200;
 
 fn status(answer: Result<usize, Errno>) -> i32 {
-    answer.map_or_else(Errno::raw, |count| 100 + count as i32)
+    answer.map_or_else(Errno::raw_os_error, |count| 100 + count as i32)
 }
 
 /// A forked child that is about to wait. Its body must not allocate or panic.
@@ -170,7 +170,7 @@ fn a_timeout_begins_anew_after_a_stop() {
     const BEFORE: Duration = Duration::from_millis(300);
     let waiter = Waiter::new(|context| {
         let begin = Instant::now();
-        let wait = Wait::new().timeout(TIMEOUT);
+        let wait = WaitOptions::new().timeout(TIMEOUT);
         match context.wait_with(1, &mut [Event::EMPTY; 2], wait) {
             Ok([]) if begin.elapsed() >= BEFORE + TIMEOUT => 0,
             Ok([]) => 1,
@@ -227,7 +227,7 @@ fn where_both_calls_are_refused_the_newer_one_says_why() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn a_poll_is_made_by_io_getevents() {
-    let zero = Wait::new().timeout(Duration::ZERO);
+    let zero = WaitOptions::new().timeout(Duration::ZERO);
     for (call, poll, wait) in [
         (nr::IO_PGETEVENTS, Ok(0), Err(Errno::IO)),
         (nr::IO_GETEVENTS, Err(Errno::IO), Ok(0)),
@@ -242,12 +242,12 @@ fn a_poll_is_made_by_io_getevents() {
                 let answer = context.wait_with(min_nr, &mut events, wait);
                 answer.map(|taken| taken.len())
             };
-            let short = Wait::new().timeout(Duration::from_millis(1));
+            let short = WaitOptions::new().timeout(Duration::from_millis(1));
             let wrong = [
-                count(1, Wait::poll()) != poll,
+                count(1, WaitOptions::poll()) != poll,
                 count(1, zero) != poll,
                 count(1, short) != wait,
-                count(0, Wait::new()) != wait,
+                count(0, WaitOptions::new()) != wait,
                 context.check() != poll.map(drop),
             ];
             let first = wrong.iter().position(|&wrong| wrong);

@@ -133,7 +133,7 @@ fn registers_survive() {
                 syscall6(9999, round, 1, 2, 3, 4, 5),
             ]
         };
-        assert_eq!(answers, [-(Errno::NOSYS.raw() as isize); 7]);
+        assert_eq!(answers, [-(Errno::NOSYS.raw_os_error() as isize); 7]);
         for value in &mut values {
             *value = value.rotate_left(7) ^ round as u64;
         }

@@ -10,7 +10,9 @@ use linux_aio::abi::RingHeader;
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Context, Drained, Errno, Queue, ScopeSlot, Slot, Wait, scope_on};
+use linux_aio::{
+    Context, Errno, IdleContext, Queue, ScopeSlot, Slot, WaitOptions, scope_with_context,
+};
 use support::tasks::poll;
 use support::{WAITS, fd};
 
@@ -18,21 +20,21 @@ use support::{WAITS, fd};
 const MANY: usize = 80;
 
 /// A context whose ring has a form that nobody knows.
-fn unreadable() -> Drained {
+fn unreadable() -> IdleContext {
     let raw = Context::new(MANY as u32).unwrap().into_raw();
     let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
     // SAFETY: the ring is mapped, and ours; the kernel reads no magic number.
     unsafe { (*header).magic = !RingHeader::MAGIC };
     // SAFETY: just set up, and nobody else has its name.
-    unsafe { Drained::from_context(Context::from_raw(raw), MANY as u32) }
+    unsafe { IdleContext::from_context(Context::from_raw(raw), MANY as u32) }
 }
 
 #[test]
 fn a_queue_waits() {
     let (_reader, writer) = support::pipe();
     let mut slots = Slot::<()>::array::<MANY>();
-    let mut queue = Queue::on(unreadable(), &mut slots);
-    for look in [Wait::poll(), Wait::new()] {
+    let mut queue = Queue::with_context(unreadable(), &mut slots);
+    for look in [WaitOptions::poll(), WaitOptions::new()] {
         queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
         queue.submit().unwrap();
         assert_eq!(queue.wait_with(1, look), Ok(1));
@@ -44,7 +46,7 @@ fn a_queue_waits() {
 fn a_queue_looks() {
     let (reader, writer) = support::pipe();
     let mut slots = Slot::<()>::array::<MANY>();
-    let mut queue = Queue::on(unreadable(), &mut slots);
+    let mut queue = Queue::with_context(unreadable(), &mut slots);
     queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     for _ in 1..MANY {
         queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
@@ -61,7 +63,7 @@ fn a_queue_looks() {
 fn a_scope_waits() {
     let (_reader, writer) = support::pipe();
     let mut slots = ScopeSlot::array::<MANY>();
-    scope_on(&mut unreadable(), &mut slots, |s| {
+    scope_with_context(&mut unreadable(), &mut slots, |s| {
         let polls: Vec<_> = (0..MANY)
             .map(|_| s.poll(fd(&writer), PollMask::OUT).unwrap())
             .collect();
@@ -75,14 +77,14 @@ fn a_scope_waits() {
 fn a_reactor_takes_all_in_one_turn() {
     let (_reader, writer) = support::pipe();
     let mut slots = ReactorSlot::<()>::array::<MANY>();
-    let reactor = Reactor::<()>::on(unreadable(), &mut slots).batched();
+    let reactor = Reactor::<()>::with_context(unreadable(), &mut slots).batched();
     let mut tasks: Vec<_> = (0..MANY)
         .map(|_| Box::pin(reactor.poll(fd(&writer), PollMask::OUT)))
         .collect();
     for task in &mut tasks {
         assert!(poll(pin!(task), Waker::noop()).is_none());
     }
-    assert_eq!(reactor.wait(Wait::new()), Ok(MANY));
+    assert_eq!(reactor.wait(WaitOptions::new()), Ok(MANY));
 }
 
 /// And where that call is forbidden, a future waits for one that is allowed.
@@ -91,8 +93,8 @@ fn a_future_that_cannot_look_waits() {
     let (_reader, writer) = support::pipe();
     let status = support::in_child(|| {
         let mut slots = ReactorSlot::<()>::array::<1>();
-        let reactor = Reactor::<()>::on(unreadable(), &mut slots);
-        support::forbid(&WAITS, Errno::PERM.raw());
+        let reactor = Reactor::<()>::with_context(unreadable(), &mut slots);
+        support::forbid(&WAITS, Errno::PERM.raw_os_error());
         let mut task = pin!(reactor.poll(fd(&writer), PollMask::OUT));
         for _ in 0..2 {
             assert!(poll(task.as_mut(), Waker::noop()).is_none());

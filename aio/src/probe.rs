@@ -3,8 +3,8 @@
 use core::fmt::{self, Write};
 use core::time::Duration;
 
-use linux_aio::opcode::{FDSync, FSync, PRead, PReadV, PWrite, PWriteV, Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Iocb, Wait, abi, nr};
+use linux_aio::opcode::{Fdsync, Fsync, Poll, PollMask, Pread, Preadv, Pwrite, Pwritev};
+use linux_aio::{Context, Errno, Event, Iocb, WaitOptions, abi, nr};
 
 use crate::args::{Arguments, Done, Grammar};
 use crate::json::Json;
@@ -100,22 +100,22 @@ fn try_out(mut context: Context) -> Abilities {
     let opcodes = [
         (
             "PWRITE",
-            attempt(with(&|fd, data, _| PWrite::new(fd, data, 8).build())),
+            attempt(with(&|fd, data, _| Pwrite::new(fd, data, 8).build())),
         ),
         (
             "PREAD",
-            attempt(with(&|fd, data, _| PRead::new(fd, data, 8).build())),
+            attempt(with(&|fd, data, _| Pread::new(fd, data, 8).build())),
         ),
         (
             "PWRITEV",
-            attempt(with(&|fd, _, vector| PWriteV::new(fd, vector, 1).build())),
+            attempt(with(&|fd, _, vector| Pwritev::new(fd, vector, 1).build())),
         ),
         (
             "PREADV",
-            attempt(with(&|fd, _, vector| PReadV::new(fd, vector, 1).build())),
+            attempt(with(&|fd, _, vector| Preadv::new(fd, vector, 1).build())),
         ),
-        ("FSYNC", attempt(with(&|fd, _, _| FSync::new(fd).build()))),
-        ("FDSYNC", attempt(with(&|fd, _, _| FDSync::new(fd).build()))),
+        ("FSYNC", attempt(with(&|fd, _, _| Fsync::new(fd).build()))),
+        ("FDSYNC", attempt(with(&|fd, _, _| Fdsync::new(fd).build()))),
         ("POLL", attempt(poll)),
     ];
     Abilities {
@@ -134,7 +134,7 @@ fn one(context: &mut Context, iocb: &mut Iocb) -> Result<(), Errno> {
         return Err(Errno::AGAIN);
     }
     let mut events = [Event::EMPTY];
-    let wait = Wait::new().timeout(Duration::from_secs(2));
+    let wait = WaitOptions::new().timeout(Duration::from_secs(2));
     match context.ring().wait_with(1, &mut events, wait)? {
         [event, ..] => event.result().map(drop),
         [] => Err(Errno::TIMEDOUT),

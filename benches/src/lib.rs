@@ -10,8 +10,8 @@
 use linux_aio::abi::OldTimespec;
 use linux_aio::op::Read;
 use linux_aio::{
-    AioContext, Completion, Context, Errno, Event, Iocb, Queue, Ring, SubmitError, Ticket, Wait,
-    sys,
+    AioContext, Completion, Context, Errno, Event, Iocb, Queue, Ring, SubmitError, Ticket,
+    WaitOptions, sys,
 };
 
 type Buffer = &'static mut [u8];
@@ -60,7 +60,7 @@ sized! {
     size_of__Context__wait(context: &Context, events: &mut [Event]) -> usize {
         context.wait(1, events).map_or(0, |events| events.len())
     }
-    size_of__Context__wait_with(context: &Context, events: &mut [Event], wait: Wait<'_>) -> usize {
+    size_of__Context__wait_with(context: &Context, events: &mut [Event], wait: WaitOptions<'_>) -> usize {
         context.wait_with(1, events, wait).map_or(0, |events| events.len())
     }
     size_of__Context__cancel(context: &Context, iocb: *const Iocb) -> Result<(), Errno> {

@@ -14,7 +14,7 @@
 
 use core::ffi::{c_int, c_long};
 
-use linux_aio::raw::{self, Timeout};
+use linux_aio::sys::getevents::{self, Timeout};
 use linux_aio::{AioContext, Errno, Event, Iocb, SigSet, abi::OldTimespec, sys};
 
 pub mod queue;
@@ -34,7 +34,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 fn count(result: Result<usize, Errno>) -> c_int {
     match result {
         Ok(count) => count as c_int,
-        Err(errno) => -errno.raw(),
+        Err(errno) => -errno.raw_os_error(),
     }
 }
 
@@ -43,7 +43,7 @@ fn count(result: Result<usize, Errno>) -> c_int {
 fn status(result: Result<(), Errno>) -> c_int {
     match result {
         Ok(()) => 0,
-        Err(errno) => -errno.raw(),
+        Err(errno) => -errno.raw_os_error(),
     }
 }
 
@@ -99,10 +99,10 @@ pub unsafe extern "C" fn io_cancel_0_1(ctx: AioContext, iocb: *const Iocb) -> c_
     unsafe { io_cancel(ctx, iocb, &raw mut event) }
 }
 
-/// [`raw::get_events`].
+/// [`getevents::get_events`].
 ///
 /// # Safety
-/// As [`raw::get_events`].
+/// As [`getevents::get_events`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_getevents(
     ctx: AioContext,
@@ -113,13 +113,13 @@ pub unsafe extern "C" fn io_getevents(
 ) -> c_int {
     let timeout = Timeout::Old(timeout);
     // SAFETY: the caller's promise.
-    count(unsafe { raw::get_events(ctx, min_nr as isize, nr as isize, events, timeout) })
+    count(unsafe { getevents::get_events(ctx, min_nr as isize, nr as isize, events, timeout) })
 }
 
 /// [`io_getevents`] as it was: it waits for one event.
 ///
 /// # Safety
-/// As [`raw::get_events`].
+/// As [`getevents::get_events`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_getevents_0_1(
     ctx: AioContext,
@@ -131,11 +131,11 @@ pub unsafe extern "C" fn io_getevents_0_1(
     unsafe { io_getevents(ctx, 1, nr, events, timeout) }
 }
 
-/// [`raw::get_events_masked`]: io_getevents with a signal mask. C's `sigset_t`
+/// [`getevents::get_events_masked`]: io_getevents with a signal mask. C's `sigset_t`
 /// starts with the kernel's.
 ///
 /// # Safety
-/// As [`raw::get_events_masked`].
+/// As [`getevents::get_events_masked`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_pgetevents(
     ctx: AioContext,
@@ -147,5 +147,5 @@ pub unsafe extern "C" fn io_pgetevents(
 ) -> c_int {
     let (min_nr, nr, timeout) = (min_nr as isize, nr as isize, Timeout::Old(timeout));
     // SAFETY: the caller's promise.
-    count(unsafe { raw::get_events_masked(ctx, min_nr, nr, events, timeout, sigmask) })
+    count(unsafe { getevents::get_events_masked(ctx, min_nr, nr, events, timeout, sigmask) })
 }

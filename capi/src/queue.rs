@@ -19,7 +19,7 @@ type Callback = Option<unsafe extern "C" fn(AioContext, *mut Iocb, c_long, c_lon
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut AioContext) -> c_int {
     if maxevents <= 0 {
-        return -Errno::INVAL.raw();
+        return -Errno::INVAL.raw_os_error();
     }
     // SAFETY: the caller's promise.
     unsafe {

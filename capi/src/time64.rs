@@ -5,15 +5,15 @@
 use core::ffi::{c_int, c_long};
 
 use linux_aio::abi::Timespec;
-use linux_aio::raw::{self, Timeout};
+use linux_aio::sys::getevents::{self, Timeout};
 use linux_aio::{AioContext, Event, SigSet};
 
 use crate::count;
 
-/// [`raw::get_events`].
+/// [`getevents::get_events`].
 ///
 /// # Safety
-/// As [`raw::get_events`].
+/// As [`getevents::get_events`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_getevents_time64(
     ctx: AioContext,
@@ -24,13 +24,13 @@ pub unsafe extern "C" fn io_getevents_time64(
 ) -> c_int {
     let (min_nr, nr, timeout) = (min_nr as isize, nr as isize, Timeout::Time64(timeout));
     // SAFETY: the caller's promise.
-    count(unsafe { raw::get_events(ctx, min_nr, nr, events, timeout) })
+    count(unsafe { getevents::get_events(ctx, min_nr, nr, events, timeout) })
 }
 
-/// [`raw::get_events_masked`].
+/// [`getevents::get_events_masked`].
 ///
 /// # Safety
-/// As [`raw::get_events_masked`].
+/// As [`getevents::get_events_masked`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_pgetevents_time64(
     ctx: AioContext,
@@ -42,5 +42,5 @@ pub unsafe extern "C" fn io_pgetevents_time64(
 ) -> c_int {
     let (min_nr, nr, timeout) = (min_nr as isize, nr as isize, Timeout::Time64(timeout));
     // SAFETY: the caller's promise.
-    count(unsafe { raw::get_events_masked(ctx, min_nr, nr, events, timeout, sigmask) })
+    count(unsafe { getevents::get_events_masked(ctx, min_nr, nr, events, timeout, sigmask) })
 }

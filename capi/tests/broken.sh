@@ -50,7 +50,7 @@ raced() {
         let room = unsafe { core::slice::from_raw_parts_mut(events, nr as usize) };
         if let Some(taken @ 1..) = unsafe { ring.take(room) } { return Ok(taken); }
     }'
-    make_changed raced src/raw/mod.rs "s/    let call = Call {/    ${change//$'\n'/ } &/" || return
+    make_changed raced src/sys/getevents/mod.rs "s/    let call = Call {/    ${change//$'\n'/ } &/" || return
     gcc -O2 -pthread -I"$ours/include" "$programs/stress.c" "$broken/raced/libaio.a" -o "$broken/stress" || return
     if timeout 20 "$broken/stress" 2 2>"$broken/stress.log"; then
         echo "nothing saw it"
@@ -80,7 +80,7 @@ check "broken: no io_cancel of 0.1" without cancel io_cancel@LIBAIO_0.1
 check "broken: no io_getevents of 0.1" without getevents io_getevents@LIBAIO_0.1
 check "broken: no io_queue_wait of 0.1" without queue_wait io_queue_wait@LIBAIO_0.1
 check "broken: -1 for each error" changed minus-one capi/src/lib.rs \
-    's/-errno.raw()/-1/'
+    's/-errno.raw_os_error()/-1/'
 check "broken: io_pgetevents answers ENOSYS" changed enosys capi/src/lib.rs \
     's/raw::get_events_masked([^)]*)/Err(Errno::NOSYS)/'
 check "broken: the mask is ignored" changed mask capi/src/lib.rs \
@@ -95,7 +95,7 @@ check "broken: io_queue_init keeps the old value" changed kept capi/src/queue.rs
     '/\*ctxp = AioContext::NONE;/d'
 check "broken: io_queue_wait asks for one" changed asks capi/src/queue.rs \
     's/io_getevents(ctx, 0, 0, null_mut()/io_getevents(ctx, 0, 1, null_mut()/'
-check "broken: every ring is empty" changed empty src/raw/mod.rs \
+check "broken: every ring is empty" changed empty src/sys/getevents/mod.rs \
     's/ring_is_empty(ctx)/true/'
 check "broken: what has no ring is asked for it" changed magic src/ring/peek.rs \
     's/(\*header).magic == RingHeader::MAGIC/true/'

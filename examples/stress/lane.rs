@@ -5,9 +5,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use linux_aio::op::{FDSync, Op, Poll, Read, Write};
+use linux_aio::op::{Fdsync, Op, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Drained, Errno, Queue, Slot, Ticket, Wait};
+use linux_aio::{Errno, IdleContext, Queue, Slot, Ticket, WaitOptions};
 
 use crate::blocks::{Blocks, Random, SIZE};
 use crate::ledger::Ledger;
@@ -52,12 +52,12 @@ pub(crate) struct Lane<'s> {
 impl<'s> Lane<'s> {
     pub(crate) fn new(
         number: u64,
-        context: Drained,
+        context: IdleContext,
         slots: &'s mut [Slot<Bytes, Data>],
         directory: &Path,
     ) -> Lane<'s> {
         Lane {
-            queue: Queue::on(context, slots),
+            queue: Queue::with_context(context, slots),
             jobs: HashMap::with_capacity(4 * DEPTH),
             never: Vec::with_capacity(DEPTH),
             ready: 0,
@@ -99,7 +99,7 @@ impl<'s> Lane<'s> {
                     .offset(self.blocks.offset(block))
                     .into()
             }
-            Kind::Sync => FDSync::owned((self.blocks.file.clone(), id)).into(),
+            Kind::Sync => Fdsync::owned((self.blocks.file.clone(), id)).into(),
             Kind::Never => Poll::owned((self.never_event.clone(), id), PollMask::IN).into(),
             Kind::Ready => Poll::owned((self.ready_event.clone(), id), PollMask::IN).into(),
         };
@@ -203,7 +203,10 @@ impl<'s> Lane<'s> {
     /// Waits for something to end, for some milliseconds. Whether a signal
     /// came first.
     pub(crate) fn wait(&mut self) -> bool {
-        match self.queue.wait_with(1, Wait::new().timeout(os::PAUSE)) {
+        match self
+            .queue
+            .wait_with(1, WaitOptions::new().timeout(os::PAUSE))
+        {
             Ok(_) => false,
             Err(Errno::INTR) => true,
             Err(errno) => panic!("a wait: {errno}"),

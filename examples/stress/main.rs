@@ -25,7 +25,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use linux_aio::reactor::{Reactor, ReactorSlot, Shared};
-use linux_aio::{AioContext, Context, Drained, Errno, Slot};
+use linux_aio::{AioContext, Context, Errno, IdleContext, Slot};
 
 use lane::{Bytes, Data, Lane};
 use ledger::Ledger;
@@ -86,7 +86,7 @@ fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
         lanes.push(Lane::new(number as u64, context, slots, directory));
     }
     let shared = Mutex::new(lanes.remove(WORKERS));
-    let reactor = Reactor::on(named(DEPTH as u32, &mut names)?, &mut reactor_slots);
+    let reactor = Reactor::with_context(named(DEPTH as u32, &mut names)?, &mut reactor_slots);
     let threads = [const { AtomicI32::new(0) }; WORKERS];
     let common = Common {
         ledger: &ledger,
@@ -139,11 +139,11 @@ fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
 }
 
 /// A context whose name the forked children know, too.
-fn named(capacity: u32, names: &mut Vec<AioContext>) -> Result<Drained, Errno> {
+fn named(capacity: u32, names: &mut Vec<AioContext>) -> Result<IdleContext, Errno> {
     let context = Context::new(capacity)?;
     names.push(context.as_raw());
     // SAFETY: nothing was submitted to it yet.
-    Ok(unsafe { Drained::from_context(context, capacity) })
+    Ok(unsafe { IdleContext::from_context(context, capacity) })
 }
 
 /// Tells the progress until `finished`; the memory at a tenth of the way.

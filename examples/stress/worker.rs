@@ -68,7 +68,7 @@ fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common
     let mut task = Context::from_waker(Waker::noop());
     for id in ids {
         let (op, job) = own.prepare(id, false);
-        let mut future = pin!(common.reactor.run(op));
+        let mut future = pin!(common.reactor.push(op));
         let done = loop {
             match future.as_mut().poll(&mut task) {
                 Poll::Ready(done) => break done,
@@ -84,7 +84,7 @@ fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common
     }
     // The operation keeps the eventfd open.
     let never = PollOp::owned((Arc::new(os::eventfd()), u64::MAX), PollMask::IN);
-    let mut forgotten = pin!(common.reactor.run(never));
+    let mut forgotten = pin!(common.reactor.push(never));
     if forgotten.as_mut().poll(&mut task).is_pending() {
         DROPPED.fetch_add(1, Relaxed);
     }

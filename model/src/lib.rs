@@ -16,32 +16,20 @@ extern crate std;
 #[path = "../../arch/mod.rs"]
 mod arch;
 
-#[path = "../../src/abi.rs"]
-pub mod abi;
 #[path = "../../src/address_space.rs"]
 mod address_space;
 #[path = "../../src/buffer/mod.rs"]
 pub mod buffer;
-#[path = "../../src/call.rs"]
-mod call;
 #[path = "../../src/completion.rs"]
 mod completion;
-#[path = "../../src/context.rs"]
+#[path = "../../src/context/mod.rs"]
 mod context;
-#[path = "../../src/destroy_all.rs"]
-mod destroy_all;
-#[path = "../../src/direct.rs"]
-pub mod direct;
-#[path = "../../src/drained.rs"]
-mod drained;
+#[path = "../../src/direct_io.rs"]
+pub mod direct_io;
 #[path = "../../src/engine/mod.rs"]
 mod engine;
-#[path = "../../src/errno.rs"]
-mod errno;
 #[path = "../../src/fd.rs"]
 pub mod fd;
-#[path = "../../src/nr.rs"]
-pub mod nr;
 #[path = "../../src/op.rs"]
 pub mod op;
 #[path = "../../src/opcode.rs"]
@@ -50,33 +38,25 @@ pub mod opcode;
 mod pages;
 #[path = "../../src/queue.rs"]
 mod queue;
-#[path = "../../src/raw/mod.rs"]
-pub mod raw;
 #[path = "../../src/reactor/mod.rs"]
 pub mod reactor;
 #[path = "../../src/ring/mod.rs"]
 mod ring;
 #[path = "../../src/scope/mod.rs"]
 mod scope;
-#[path = "../../src/sigset.rs"]
-mod sigset;
-#[path = "../../src/syscall.rs"]
-pub mod syscall;
-#[path = "../../src/wait.rs"]
-mod wait;
 
-pub use abi::{AioContext, Event, Iocb, SigSet};
-pub use completion::{Completion, Finished, Full};
-pub use context::{Context, SubmitError, Submitter};
-pub use destroy_all::destroy_all;
-pub use drained::{DrainError, Drained, Pool};
+pub use completion::{Completion, Full};
+pub use context::{
+    Context, ContextPool, DrainError, IdleContext, SubmitError, Submitter, WaitOptions, destroy_all,
+};
 pub use engine::{RawSlot, Slot, Ticket};
-pub use errno::Errno;
 pub use fd::{Fd, OwnsFd};
 pub use queue::Queue;
 pub use ring::Ring;
-pub use scope::{Pending, Scope, ScopeSlot, scope, scope_on};
-pub use wait::Wait;
+pub use scope::{Scope, ScopeSlot, ScopedOp, scope, scope_with_context};
+pub use sys::abi::{AioContext, Event, Iocb, SigSet};
+pub use sys::errno::Errno;
+pub use sys::{abi, nr, syscall};
 
 #[cfg(feature = "checker")]
 pub mod checker;

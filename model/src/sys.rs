@@ -1,15 +1,27 @@
 //! The seam: the six calls in front of two kernels. A context that the model
 //! has made is the model's; all else goes to the real one.
 
+#[path = "../../src/sys/abi.rs"]
+pub mod abi;
+#[path = "../../src/sys/errno.rs"]
+pub mod errno;
+#[path = "../../src/sys/getevents/mod.rs"]
+pub mod getevents;
+#[path = "../../src/sys/nr.rs"]
+pub mod nr;
 /// The library's own.
-#[path = "../../src/sys.rs"]
+#[path = "../../src/sys/calls.rs"]
 pub mod real;
+#[path = "../../src/sys/sigset.rs"]
+mod sigset;
+#[path = "../../src/sys/syscall.rs"]
+pub mod syscall;
 
 use core::time::Duration;
 
-use crate::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
-use crate::errno::Errno;
 use crate::kernel::{self, Time};
+use crate::sys::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
+use crate::sys::errno::Errno;
 
 /// In less than this nothing need happen.
 const MOMENT: Duration = Duration::from_millis(10);

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
 use model::kernel::{self, DIRECT, Kernel, POLLED, Verdict, Weather};
-use model::op::{self, FSync};
+use model::op::{self, Fsync};
 use model::opcode::PollMask;
 use model::reactor::{Reactor, ReactorSlot};
-use model::{AioContext, Errno, Fd, Queue, ScopeSlot, Slot, Wait, scope};
+use model::{AioContext, Errno, Fd, Queue, ScopeSlot, Slot, WaitOptions, scope};
 
 /// A kernel with a ring of at least 64 slots; `opaque`: that cannot be read.
 fn install(opaque: bool) {
@@ -61,7 +61,7 @@ fn one_turn_wakes_all_that_have_completed() {
         let woken = Arc::new(Count::default());
         let waker = Waker::from(woken.clone());
         let mut futures: Vec<_> = (0..count)
-            .map(|_| Box::pin(reactor.run(FSync::new(fd(DIRECT)))))
+            .map(|_| Box::pin(reactor.push(Fsync::new(fd(DIRECT)))))
             .collect();
         for future in &mut futures {
             assert!(
@@ -92,7 +92,7 @@ fn a_refusal_ends_a_wait() {
     let task = &mut Context::from_waker(Waker::noop());
     assert!(endless.as_mut().poll(task).is_pending());
     assert!(refused.as_mut().poll(task).is_pending());
-    let waits = calls(|| assert_eq!(reactor.wait(Wait::new()), Ok(1)))[2];
+    let waits = calls(|| assert_eq!(reactor.wait(WaitOptions::new()), Ok(1)))[2];
     assert!(waits <= 1, "{waits} waits");
     match refused.as_mut().poll(task) {
         Poll::Ready(finished) => assert_eq!(finished.result, Err(Errno::BADF)),
@@ -121,7 +121,7 @@ fn what_another_poll_has_found_ends_a_wait() {
     with(|kernel, ctx| kernel.complete_all(ctx));
     // It looks at the ring for its own operation, and finds the other's.
     assert!(endless.as_mut().poll(noop).is_pending());
-    assert_eq!(reactor.wait(Wait::new()), Ok(1));
+    assert_eq!(reactor.wait(WaitOptions::new()), Ok(1));
     assert_eq!(woken.0.load(Relaxed), 1);
     kernel::uninstall();
 }
@@ -134,7 +134,7 @@ fn a_drain_waits_once() {
     let mut queue = Queue::<()>::new(&mut slots).expect("a context");
     assert_eq!(calls(|| queue.drain().expect("nothing")), [0, 0, 0]);
     for _ in 0..5 {
-        queue.push(FSync::new(fd(DIRECT))).expect("a slot");
+        queue.push(Fsync::new(fd(DIRECT))).expect("a slot");
     }
     queue
         .push(op::Poll::new(fd(POLLED), PollMask::IN))
@@ -159,7 +159,7 @@ fn a_wait_for_one_calls_at_most_once() {
     let mut slots = Slot::<()>::array::<8>();
     let mut queue = Queue::<()>::new(&mut slots).expect("a context");
     for _ in 0..3 {
-        queue.push(FSync::new(fd(DIRECT))).expect("a slot");
+        queue.push(Fsync::new(fd(DIRECT))).expect("a slot");
     }
     for left in (0..3).rev() {
         let calls = calls(|| assert!(queue.wait().expect("a wait").is_some()));
@@ -247,7 +247,7 @@ fn done_operations_are_taken_in_any_order() {
                 let mut all: Vec<_> = (0..3).map(|_| s.fsync(fd(DIRECT)).ok()).collect();
                 s.submit();
                 with(|kernel, ctx| kernel.complete_all(ctx));
-                assert_eq!(s.wait_with(0, Wait::poll()), Ok(3));
+                assert_eq!(s.wait_with(0, WaitOptions::poll()), Ok(3));
                 let mut more = None;
                 for (number, at) in order.into_iter().enumerate() {
                     let taken = all[at].take().expect("there");

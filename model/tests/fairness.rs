@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
 use model::kernel::{self, BUFFERED, DIRECT, Kernel};
-use model::op::FSync;
-use model::reactor::{Local, Reactor, ReactorSlot, Running};
+use model::op::Fsync;
+use model::reactor::{Local, OpFuture, Reactor, ReactorSlot};
 use model::{AioContext, Fd};
 
 /// A waker that notes whether, and after which others, it was woken.
@@ -26,7 +26,7 @@ impl Wake for Flag {
     }
 }
 
-type Future1<'a, 'r> = Running<'a, 'r, (), Local, ()>;
+type Future1<'a, 'r> = OpFuture<'a, 'r, (), Local, ()>;
 
 /// One operation after the other, for ever.
 struct Looping<'a, 'r> {
@@ -75,7 +75,7 @@ fn fd(number: i32) -> Fd<'static> {
 }
 
 fn sync<'a, 'r>(reactor: &'a Reactor<'r, ()>, file: i32) -> Future1<'a, 'r> {
-    reactor.run(FSync::new(fd(file)))
+    reactor.push(Fsync::new(fd(file)))
 }
 
 fn poll(future: &mut Pin<Box<Future1<'_, '_>>>, waker: &Waker) -> Option<usize> {

@@ -7,5 +7,5 @@
 #[path = "../../arch/mod.rs"]
 mod arch;
 #[cfg(not(test))]
-#[path = "../../src/nr.rs"]
+#[path = "../../src/sys/nr.rs"]
 pub mod nr;

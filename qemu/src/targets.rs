@@ -126,7 +126,7 @@ impl Table {
                 ensure!(seen.insert(target), "{target} is there twice");
             }
             ensure!(
-                known.contains(abi.arch.as_str()) || abi.arch == "absent",
+                known.contains(abi.arch.as_str()) || abi.arch == "unsupported",
                 "{}: the library has no numbers for {}",
                 abi.name,
                 abi.arch

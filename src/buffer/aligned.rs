@@ -3,12 +3,12 @@
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
-use super::{Buffer, BufferMut};
+use super::{IoBuf, IoBufMut};
 
 /// Memory of the caller's whose address and length are multiples of `A`, a
 /// power of two: what a file opened with O_DIRECT wants of a buffer. What a
 /// file wants exactly is told by
-/// [`Alignment`](crate::direct::Alignment); 4096 suits most.
+/// [`Alignment`](crate::direct_io::Alignment); 4096 suits most.
 ///
 /// ```
 /// use linux_aio::buffer::Aligned;
@@ -78,13 +78,13 @@ impl<const A: usize> DerefMut for Aligned<'_, A> {
 }
 
 // SAFETY: as the `&mut [u8]` that it is.
-unsafe impl<const A: usize> Buffer for Aligned<'_, A> {
+unsafe impl<const A: usize> IoBuf for Aligned<'_, A> {
     fn region(&mut self) -> (*mut u8, usize) {
         self.bytes.region()
     }
 }
 // SAFETY: as above.
-unsafe impl<const A: usize> BufferMut for Aligned<'_, A> {}
+unsafe impl<const A: usize> IoBufMut for Aligned<'_, A> {}
 
 impl<const A: usize> fmt::Debug for Aligned<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

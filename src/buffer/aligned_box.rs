@@ -5,12 +5,12 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use super::{Buffer, BufferMut};
+use super::{IoBuf, IoBufMut};
 
 /// Memory of the allocator's whose address and length are multiples of `A`, a
 /// power of two: what a file opened with O_DIRECT wants of a buffer. What a
 /// file wants exactly is told by
-/// [`Alignment`](crate::direct::Alignment); 4096 suits most.
+/// [`Alignment`](crate::direct_io::Alignment); 4096 suits most.
 ///
 /// ```
 /// use linux_aio::buffer::AlignedBox;
@@ -84,13 +84,13 @@ impl<const A: usize> DerefMut for AlignedBox<A> {
 }
 
 // SAFETY: on the heap, and owned.
-unsafe impl<const A: usize> Buffer for AlignedBox<A> {
+unsafe impl<const A: usize> IoBuf for AlignedBox<A> {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.start.as_ptr(), self.len)
     }
 }
 // SAFETY: as above, and any byte will do.
-unsafe impl<const A: usize> BufferMut for AlignedBox<A> {}
+unsafe impl<const A: usize> IoBufMut for AlignedBox<A> {}
 
 impl<const A: usize> fmt::Debug for AlignedBox<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

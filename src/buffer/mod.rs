@@ -11,7 +11,7 @@ pub use aligned::Aligned;
 #[cfg(feature = "alloc")]
 pub use aligned_box::AlignedBox;
 #[cfg(feature = "alloc")]
-pub use owned::Pieces;
+pub use owned::Vectored;
 pub use pieces::{IoSlice, IoSliceMut};
 
 /// Memory that an operation may be given, and that is out of everybody's reach
@@ -26,11 +26,11 @@ pub use pieces::{IoSlice, IoSliceMut};
 ///   the value is never dropped, for as long as the type lives (`'static` for
 ///   a queue).
 /// - Nobody can reach that memory but through the value, except to read it,
-///   and that only if the type is not a [`BufferMut`].
+///   and that only if the type is not a [`IoBufMut`].
 /// - If `VECTORED`, the region is an array of
-///   [`IoVec`](crate::abi::IoVec), of so many *elements*,
+///   [`IoVec`](crate::sys::abi::IoVec), of so many *elements*,
 ///   and the same holds for the memory that they name.
-pub unsafe trait Buffer {
+pub unsafe trait IoBuf {
     /// Whether the region is an array of pieces.
     const VECTORED: bool = false;
 
@@ -38,41 +38,41 @@ pub unsafe trait Buffer {
     fn region(&mut self) -> (*mut u8, usize);
 }
 
-/// A [`Buffer`] that the kernel may write to: what a read wants.
+/// A [`IoBuf`] that the kernel may write to: what a read wants.
 ///
 /// # Safety
 /// The region is valid for writes, nobody else can reach it at all, and every
 /// content of it is a valid one.
-pub unsafe trait BufferMut: Buffer {}
+pub unsafe trait IoBufMut: IoBuf {}
 
 // SAFETY: exclusive for as long as the reference lives, which is where it is
 // and not where the reference is moved to; any byte will do.
-unsafe impl Buffer for &mut [u8] {
+unsafe impl IoBuf for &mut [u8] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_mut_ptr(), self.len())
     }
 }
 // SAFETY: as above.
-unsafe impl BufferMut for &mut [u8] {}
+unsafe impl IoBufMut for &mut [u8] {}
 
 // SAFETY: nobody writes there for as long as the reference lives.
-unsafe impl Buffer for &[u8] {
+unsafe impl IoBuf for &[u8] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_ptr().cast_mut(), self.len())
     }
 }
 
 // SAFETY: as for slices.
-unsafe impl<const N: usize> Buffer for &mut [u8; N] {
+unsafe impl<const N: usize> IoBuf for &mut [u8; N] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_mut_ptr(), N)
     }
 }
 // SAFETY: as for slices.
-unsafe impl<const N: usize> BufferMut for &mut [u8; N] {}
+unsafe impl<const N: usize> IoBufMut for &mut [u8; N] {}
 
 // SAFETY: as for slices.
-unsafe impl<const N: usize> Buffer for &[u8; N] {
+unsafe impl<const N: usize> IoBuf for &[u8; N] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_ptr().cast_mut(), N)
     }
@@ -80,7 +80,7 @@ unsafe impl<const N: usize> Buffer for &[u8; N] {
 
 /// No memory, for operations that have none.
 // SAFETY: there is none.
-unsafe impl Buffer for () {
+unsafe impl IoBuf for () {
     fn region(&mut self) -> (*mut u8, usize) {
         (core::ptr::null_mut(), 0)
     }
@@ -89,7 +89,7 @@ unsafe impl Buffer for () {
 /// A buffer, and beside it anything of the caller's that shall come back with
 /// it.
 // SAFETY: the first's own promise; the second is not touched.
-unsafe impl<B: Buffer, T> Buffer for (B, T) {
+unsafe impl<B: IoBuf, T> IoBuf for (B, T) {
     const VECTORED: bool = B::VECTORED;
 
     fn region(&mut self) -> (*mut u8, usize) {
@@ -97,4 +97,4 @@ unsafe impl<B: Buffer, T> Buffer for (B, T) {
     }
 }
 // SAFETY: as above.
-unsafe impl<B: BufferMut, T> BufferMut for (B, T) {}
+unsafe impl<B: IoBufMut, T> IoBufMut for (B, T) {}

@@ -3,44 +3,44 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Buffer, BufferMut};
-use crate::abi::IoVec;
+use super::{IoBuf, IoBufMut};
+use crate::sys::abi::IoVec;
 
 // SAFETY: on the heap, and owned.
-unsafe impl Buffer for Box<[u8]> {
+unsafe impl IoBuf for Box<[u8]> {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_mut_ptr(), self.len())
     }
 }
 // SAFETY: as above.
-unsafe impl BufferMut for Box<[u8]> {}
+unsafe impl IoBufMut for Box<[u8]> {}
 
 /// Its `len()` bytes, which a read overwrites; not its spare capacity.
 // SAFETY: on the heap, and owned; nobody can make it grow meanwhile.
-unsafe impl Buffer for Vec<u8> {
+unsafe impl IoBuf for Vec<u8> {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_mut_ptr(), self.len())
     }
 }
 // SAFETY: as above.
-unsafe impl BufferMut for Vec<u8> {}
+unsafe impl IoBufMut for Vec<u8> {}
 
 /// Several owned buffers as the pieces of one vectored operation.
 #[derive(Debug)]
-pub struct Pieces<B> {
+pub struct Vectored<B> {
     parts: Box<[B]>,
     array: Box<[IoVec]>,
 }
 
 // SAFETY: the array's addresses are those of the parts' own memory.
-unsafe impl<B: Send> Send for Pieces<B> {}
+unsafe impl<B: Send> Send for Vectored<B> {}
 // SAFETY: as above.
-unsafe impl<B: Sync> Sync for Pieces<B> {}
+unsafe impl<B: Sync> Sync for Vectored<B> {}
 
-impl<B: Buffer> Pieces<B> {
+impl<B: IoBuf> Vectored<B> {
     /// These buffers, in this order. The kernel takes 1024 at the most
     /// (EINVAL).
-    pub fn new(parts: impl Into<Vec<B>>) -> Pieces<B> {
+    pub fn new(parts: impl Into<Vec<B>>) -> Vectored<B> {
         const { assert!(!B::VECTORED, "pieces have no pieces") };
         let mut parts = parts.into().into_boxed_slice();
         let piece = |part: &mut B| {
@@ -51,7 +51,7 @@ impl<B: Buffer> Pieces<B> {
             }
         };
         let array = parts.iter_mut().map(piece).collect();
-        Pieces { parts, array }
+        Vectored { parts, array }
     }
 
     /// The buffers.
@@ -67,7 +67,7 @@ impl<B: Buffer> Pieces<B> {
 
 // SAFETY: the array is on the heap and owned; it names the memory of the
 // parts, which stay where they are: nothing gives out a `&mut` to them.
-unsafe impl<B: Buffer> Buffer for Pieces<B> {
+unsafe impl<B: IoBuf> IoBuf for Vectored<B> {
     const VECTORED: bool = true;
 
     fn region(&mut self) -> (*mut u8, usize) {
@@ -75,4 +75,4 @@ unsafe impl<B: Buffer> Buffer for Pieces<B> {
     }
 }
 // SAFETY: as above, and the parts may be written.
-unsafe impl<B: BufferMut> BufferMut for Pieces<B> {}
+unsafe impl<B: IoBufMut> IoBufMut for Vectored<B> {}

@@ -2,8 +2,8 @@
 
 use core::marker::PhantomData;
 
-use super::{Buffer, BufferMut};
-use crate::abi::IoVec;
+use super::{IoBuf, IoBufMut};
+use crate::sys::abi::IoVec;
 
 /// A piece of a vectored read: a `&mut [u8]` in the kernel's form.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl core::ops::Deref for IoSlice<'_> {
 
 // SAFETY: the pieces are `&mut [u8]`, whose array is exclusively borrowed for
 // as long as they are.
-unsafe impl<'a> Buffer for &'a mut [IoSliceMut<'a>] {
+unsafe impl<'a> IoBuf for &'a mut [IoSliceMut<'a>] {
     const VECTORED: bool = true;
 
     fn region(&mut self) -> (*mut u8, usize) {
@@ -92,10 +92,10 @@ unsafe impl<'a> Buffer for &'a mut [IoSliceMut<'a>] {
     }
 }
 // SAFETY: as above.
-unsafe impl<'a> BufferMut for &'a mut [IoSliceMut<'a>] {}
+unsafe impl<'a> IoBufMut for &'a mut [IoSliceMut<'a>] {}
 
 // SAFETY: the pieces are `&[u8]`, and nobody writes to them or their array.
-unsafe impl<'a> Buffer for &'a [IoSlice<'a>] {
+unsafe impl<'a> IoBuf for &'a [IoSlice<'a>] {
     const VECTORED: bool = true;
 
     fn region(&mut self) -> (*mut u8, usize) {

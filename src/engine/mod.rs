@@ -4,7 +4,7 @@
 //!
 //! # Invariant: user code never runs inside
 //! Wakers (their `clone`, `wake` and `drop`), destructors of buffers and data,
-//! `Buffer::region`, `OwnsFd::raw_fd`, `Into<Op>` and implementations of `Lock`
+//! `IoBuf::region`, `OwnsFd::raw_fd`, `Into<Op>` and implementations of `Lock`
 //! are user code. They may panic, and they may call the queue, scope or reactor
 //! that called them. None of them runs while an engine is borrowed, except at
 //! two points where nothing else can reach it:
@@ -21,28 +21,28 @@
 //! they update the state of the operation before. So a panic loses no slot, no
 //! operation and no other task's wake-up.
 
-mod kernel;
+mod backend;
 mod slot;
-mod slots;
+mod table;
+mod tag;
 #[cfg(test)]
 mod tests;
-mod word;
 
 use core::mem::MaybeUninit;
 use core::ptr::null;
 use core::time::Duration;
 
-pub(crate) use kernel::{Kernel, Polled, Reaper};
+pub(crate) use backend::{Backend, ContextBackend, Polled};
 #[allow(unreachable_pub, reason = "see there")]
 pub use slot::Extra;
 pub use slot::{RawSlot, Slot, Ticket};
-pub(crate) use slots::{At, Place, Released, Slots};
+pub(crate) use table::{OpState, Released, SlotOffset, Slots};
 
-use crate::abi::{Event, IOCB_CMD_POLL};
+use crate::context::IdleContext;
 use crate::context::SubmitError;
-use crate::drained::Drained;
-use crate::errno::Errno;
-use crate::wait::Wait;
+use crate::context::WaitOptions;
+use crate::sys::abi::{Event, IOCB_CMD_POLL};
+use crate::sys::errno::Errno;
 
 /// Operations that one io_submit is given, and events that one wait takes.
 pub(crate) const BATCH: usize = 32;
@@ -63,17 +63,17 @@ const ATTEMPTS: u32 = 100;
 /// Operations in slots, and the kernel that runs them. Dropping it destroys
 /// the kernel's side first and the buffers then; those that the kernel may
 /// still hold (a forked child cannot know) are leaked.
-pub(crate) struct Engine<'s, P, X: Extra, K: Kernel> {
+pub(crate) struct Engine<'s, P, X: Extra, K: Backend> {
     pub(crate) slots: Slots<'s, P, X>,
-    pub(crate) kernel: K,
+    pub(crate) backend: K,
 }
 
-impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
+impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     /// `kernel` has nothing in flight and no event.
-    pub(crate) fn new(array: &'s mut [RawSlot<P, X>], kernel: K) -> Engine<'s, P, X, K> {
+    pub(crate) fn new(array: &'s mut [RawSlot<P, X>], backend: K) -> Engine<'s, P, X, K> {
         Engine {
             slots: Slots::new(array),
-            kernel,
+            backend,
         }
     }
 
@@ -120,7 +120,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
                     continue;
                 }
                 // There may be room that the kernel does not know of.
-                Err(Errno::AGAIN) if self.kernel.make_room() => {
+                Err(Errno::AGAIN) if self.backend.make_room() => {
                     // SAFETY: the caller's promise.
                     last = unsafe { self.submit_batch() };
                     continue;
@@ -142,7 +142,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         let batch = self.slots.batch(&mut places);
         // SAFETY: the pointers lead into our slots; the memory is the caller's
         // promise.
-        let result = unsafe { self.kernel.submit(batch.iocbs) };
+        let result = unsafe { self.backend.submit(batch.iocbs) };
         // With an error, less than any count: one comparison for both.
         if Errno::uncheck_count(result) >= batch.iocbs.len() as i32 {
             self.slots.submitted(&batch);
@@ -176,39 +176,19 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
             if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
                 break;
             }
-            self.settle_found();
+            self.complete_found();
             if let Some(at) = self.slots.unstage_first() {
-                self.settle(at, negated(errno));
+                self.complete(at, negated(errno));
             }
         }
     }
 
     /// An operation that has ended, if memory tells of one: its slot, out of
     /// flight and in no list, and its result. The outer `None`: there may be one
-    /// among the done ones, or after [`look_otherwise`](Engine::look_otherwise).
+    /// among the done ones, or after [`poll_via_syscall`](Engine::poll_via_syscall).
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<Option<(At, i64)>> {
-        // What was found ended before anything that is done: to be done, all
-        // that was found is taken first. What comes later does not.
-        let event = match self.kernel.poll(false) {
-            Polled::Event(event) => event,
-            Polled::NeedsSyscall => return None,
-            Polled::Empty => {
-                if self.slots.done() > 0 {
-                    return None;
-                }
-                if self.slots.in_flight() == 0 {
-                    return Some(None);
-                }
-                match self.kernel.poll(true) {
-                    Polled::Event(event) => event,
-                    Polled::NeedsSyscall => return None,
-                    Polled::Empty => return Some(None),
-                }
-            }
-        };
-        // Behind one that is nobody's there may be others.
-        self.ended(&event).map(Some)
+    pub(crate) fn pop(&mut self) -> Option<Option<(SlotOffset, i64)>> {
+        self.pop_after(|slots| slots.done() > 0)
     }
 
     /// Sees to it that an operation is done, if one has ended, with a kernel
@@ -216,13 +196,13 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// reading the ring is a few instructions in line.
     #[cold]
     #[inline(never)]
-    pub(crate) fn look_otherwise(&mut self) -> Result<(), Errno> {
+    pub(crate) fn poll_via_syscall(&mut self) -> Result<(), Errno> {
         while self.slots.done() == 0 && self.slots.in_flight() > 0 {
-            let Some(event) = self.kernel.pop()? else {
+            let Some(event) = self.backend.pop()? else {
                 break;
             };
             if let Some((at, result)) = self.ended(&event) {
-                self.settle(at, result);
+                self.complete(at, result);
             }
         }
         Ok(())
@@ -237,12 +217,12 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     #[inline(never)]
     pub(crate) unsafe fn wait_for_one(&mut self) -> Result<(), Errno> {
         loop {
-            self.look_otherwise()?;
+            self.poll_via_syscall()?;
             if self.slots.done() > 0 {
                 return Ok(());
             }
             // SAFETY: the caller's promise.
-            match unsafe { self.submit_and_wait(1, Wait::new()) } {
+            match unsafe { self.submit_and_wait(1, WaitOptions::new()) } {
                 Ok(0) if self.slots.in_flight() > 0 => {}
                 Err(Errno::INTR) => {}
                 answer => return answer.map(drop),
@@ -259,7 +239,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     pub(crate) unsafe fn submit_and_wait(
         &mut self,
         min_nr: usize,
-        wait: Wait<'_>,
+        wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
         // SAFETY: the caller's promise.
         unsafe { self.flush() };
@@ -276,7 +256,11 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// # Safety
     /// As [`Engine::submit`].
     #[cold]
-    unsafe fn wait_for_room(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+    unsafe fn wait_for_room(
+        &mut self,
+        min_nr: usize,
+        wait: WaitOptions<'_>,
+    ) -> Result<usize, Errno> {
         loop {
             if self.slots.staged() == 0 {
                 return self.wait(min_nr, wait);
@@ -294,8 +278,38 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         }
     }
 
+    /// The same as [`pop`](Engine::pop). `done_first` returns whether a done
+    /// operation comes before those that have not been found yet.
     #[inline(always)]
-    fn ended(&mut self, event: &Event) -> Option<(At, i64)> {
+    fn pop_after(
+        &mut self,
+        done_first: impl FnOnce(&Slots<'s, P, X>) -> bool,
+    ) -> Option<Option<(SlotOffset, i64)>> {
+        // What was found ended before anything that is done: to be done, all
+        // that was found is taken first. What comes later does not.
+        let event = match self.backend.poll(false) {
+            Polled::Event(event) => event,
+            Polled::NeedsSyscall => return None,
+            Polled::Empty => {
+                if done_first(&self.slots) {
+                    return None;
+                }
+                if self.slots.in_flight() == 0 {
+                    return Some(None);
+                }
+                match self.backend.poll(true) {
+                    Polled::Event(event) => event,
+                    Polled::NeedsSyscall => return None,
+                    Polled::Empty => return Some(None),
+                }
+            }
+        };
+        // Behind one that is nobody's there may be others.
+        self.ended(&event).map(Some)
+    }
+
+    #[inline(always)]
+    fn ended(&mut self, event: &Event) -> Option<(SlotOffset, i64)> {
         let at = self.slots.ended(event)?;
         Some((at, event.res))
     }
@@ -303,7 +317,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// Waits until at least `min_nr` operations are done (no more than are in
     /// flight or done, and no more than [`BATCH`] besides those done already),
     /// or what `wait` lets through. How many are done.
-    pub(crate) fn wait(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+    pub(crate) fn wait(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let (taken, all) = self.gather();
         let missing = min_nr
             .saturating_sub(self.slots.done())
@@ -320,23 +334,18 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         Ok(self.slots.done())
     }
 
-    /// Takes what memory tells has ended, whatever events of others lie between:
-    /// whether that was anything, and whether it was all there is.
+    /// Takes what memory tells has ended: whether that was anything, and
+    /// whether it was all there is.
     fn gather(&mut self) -> (bool, bool) {
         let mut taken = false;
-        while self.slots.in_flight() > 0 {
-            match self.kernel.poll(true) {
-                Polled::Event(event) => {
-                    if let Some((at, result)) = self.ended(&event) {
-                        self.settle(at, result);
-                        taken = true;
-                    }
-                }
-                Polled::Empty => break,
-                Polled::NeedsSyscall => return (taken, false),
+        loop {
+            match self.pop_after(|_| false) {
+                Some(Some((at, result))) => self.complete(at, result),
+                Some(None) => return (taken, true),
+                None => return (taken, false),
             }
+            taken = true;
         }
-        (taken, true)
     }
 
     /// Takes what has completed, or else waits until there are `min_nr` events,
@@ -344,7 +353,11 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     ///
     /// Unlike [`wait`](Engine::wait) it is not about operations that are done:
     /// the last one may have been detached, and so be gone.
-    pub(crate) fn take_events(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<bool, Errno> {
+    pub(crate) fn take_events(
+        &mut self,
+        min_nr: usize,
+        wait: WaitOptions<'_>,
+    ) -> Result<bool, Errno> {
         match self.gather() {
             (true, _) => Ok(true),
             (false, true) if min_nr == 0 => Ok(false),
@@ -354,12 +367,12 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
 
     /// Apart, so that a look at the ring has no array to clear.
     #[inline(never)]
-    fn wait_by_call(&mut self, missing: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+    fn wait_by_call(&mut self, missing: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let mut events = [Event::EMPTY; BATCH];
-        let count = self.kernel.wait(missing, &mut events, wait)?;
+        let count = self.backend.wait(missing, &mut events, wait)?;
         for event in events.iter().take(count) {
             if let Some((at, result)) = self.ended(event) {
-                self.settle(at, result);
+                self.complete(at, result);
             }
         }
         Ok(count)
@@ -367,10 +380,10 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
 
     /// Settles those that were found to have ended, before one that will not be
     /// submitted is: they came first.
-    fn settle_found(&mut self) {
-        while let Polled::Event(event) = self.kernel.poll(false) {
+    fn complete_found(&mut self) {
+        while let Polled::Event(event) = self.backend.poll(false) {
             if let Some((at, result)) = self.ended(&event) {
-                self.settle(at, result);
+                self.complete(at, result);
             }
         }
     }
@@ -378,11 +391,11 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// Keeps the result of an operation that is over, or frees the slot of one
     /// that nobody waits for: a scope's, whose slots hold nothing that has a
     /// destructor.
-    fn settle(&mut self, at: At, result: i64) {
+    fn complete(&mut self, at: SlotOffset, result: i64) {
         if self.slots.extra(at).is_detached() {
             core::mem::forget(self.slots.release(at));
         } else {
-            self.slots.keep(at, result);
+            self.slots.push_completed(at, result);
         }
     }
 
@@ -390,19 +403,19 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// done, with ECANCELED.
     pub(crate) fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
         match self.slots.find(ticket) {
-            Some(Place::InFlight(at)) => {
+            Some(OpState::InFlight(at)) => {
                 let iocb = core::ptr::from_ref(self.slots.iocb(at));
-                self.kernel.cancel(iocb)
+                self.backend.cancel(iocb)
             }
-            Some(Place::Staged(at)) => {
+            Some(OpState::Staged(at)) => {
                 // First, as an operation that is in no list and not settled yet
                 // looks like one in flight.
-                self.settle_found();
+                self.complete_found();
                 self.slots.unstage(at);
-                self.settle(at, negated(Errno::CANCELED));
+                self.complete(at, negated(Errno::CANCELED));
                 Ok(())
             }
-            Some(Place::Done(_)) | None => Err(Errno::INVAL),
+            Some(OpState::Done(_)) | None => Err(Errno::INVAL),
         }
     }
 
@@ -419,7 +432,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         if self.slots.in_flight() == 0 {
             return Ok(());
         }
-        self.kernel.check()?;
+        self.backend.check()?;
         let refusal = self.cancel_polls();
         while self.slots.in_flight() > 0 {
             if refusal.is_some() && self.only_polls_in_flight() {
@@ -428,9 +441,9 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
             let waited = match refusal {
                 None => {
                     let wanted = self.slots.done() + self.slots.in_flight();
-                    self.wait(wanted, Wait::new()).map(drop)
+                    self.wait(wanted, WaitOptions::new()).map(drop)
                 }
-                Some(_) => self.take_events(1, Wait::new()).map(drop),
+                Some(_) => self.take_events(1, WaitOptions::new()).map(drop),
             };
             match waited {
                 Ok(()) | Err(Errno::INTR) => {}
@@ -447,7 +460,7 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         while let Some(at) = self.slots.in_flight_after(last) {
             if self.slots.iocb(at).opcode == IOCB_CMD_POLL {
                 let iocb = core::ptr::from_ref(self.slots.iocb(at));
-                if let Err(errno) = self.kernel.cancel(iocb) {
+                if let Err(errno) = self.backend.cancel(iocb) {
                     if errno != Errno::INVAL || refusal.is_none() {
                         refusal = Some(errno);
                     }
@@ -479,14 +492,14 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         while attempts > 0 {
             let wanted = self.slots.done() + self.slots.in_flight();
             let before = self.slots.in_flight();
-            match self.wait(wanted, Wait::new().timeout(EVENT)) {
+            match self.wait(wanted, WaitOptions::new().timeout(EVENT)) {
                 Ok(_) if self.slots.in_flight() == 0 => return Ok(()),
                 // A signal came after some of the events, or before any.
                 Ok(_) if self.slots.in_flight() < before => {}
                 Err(Errno::INTR) => attempts -= 1,
                 // The kernel reads the iocb before it gives EINVAL; a sandbox
                 // does not.
-                Ok(_) if self.kernel.cancel(null()) == Err(Errno::FAULT) => attempts -= 1,
+                Ok(_) if self.backend.cancel(null()) == Err(Errno::FAULT) => attempts -= 1,
                 Ok(_) | Err(_) => break,
             }
         }
@@ -496,12 +509,27 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
     /// Destroys the context. The outcome of what has not ended before is unknown.
     /// After an error the kernel may still use the buffers.
     pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
-        if !self.gather().1 {
-            while let Ok(1..) = self.wait_by_call(0, Wait::poll()) {}
-        }
-        self.kernel.destroy()?;
+        self.take_all();
+        self.backend.destroy()?;
         self.abandon();
         Ok(())
+    }
+
+    /// Takes what has ended, whatever events of others lie between.
+    #[cold]
+    fn take_all(&mut self) {
+        loop {
+            match self.backend.poll(true) {
+                Polled::Event(event) => {
+                    if let Some((at, result)) = self.ended(&event) {
+                        self.complete(at, result);
+                    }
+                }
+                Polled::Empty => return,
+                Polled::NeedsSyscall => break,
+            }
+        }
+        while let Ok(1..) = self.wait_by_call(0, WaitOptions::poll()) {}
     }
 
     /// Completes what is in flight with an unknown outcome, because no event will
@@ -510,45 +538,45 @@ impl<'s, P, X: Extra, K: Kernel> Engine<'s, P, X, K> {
         let mut last = None;
         while let Some(at) = self.slots.in_flight_after(last) {
             self.slots.end(at);
-            self.settle(at, negated(Errno::OUTCOME_UNKNOWN));
+            self.complete(at, negated(Errno::OUTCOME_UNKNOWN));
             last = Some(at);
         }
     }
 }
 
-impl<P, X: Extra, K: Kernel> Engine<'_, P, X, K> {
+impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     /// The kernel's side, with nothing in flight; the engine is dead.
     pub(crate) fn take(&mut self) -> K {
-        self.kernel.take()
+        self.backend.take()
     }
 }
 
-impl<P, X: Extra> Engine<'_, P, X, Reaper> {
+impl<P, X: Extra> Engine<'_, P, X, ContextBackend> {
     /// Takes the context, which has nothing in flight, for reuse.
     ///
     /// # Errors
     /// - `OUTCOME_UNKNOWN`: it had to be destroyed.
     /// - EINVAL: in a forked child.
-    pub(crate) fn idle(&mut self, capacity: u32) -> Result<Drained, Errno> {
-        let reaper = self.take();
-        if reaper.is_dead() {
+    pub(crate) fn idle(&mut self, capacity: u32) -> Result<IdleContext, Errno> {
+        let backend = self.take();
+        if backend.is_dead() {
             return Err(Errno::OUTCOME_UNKNOWN);
         }
-        if !reaper.is_own() {
+        if !backend.is_own() {
             return Err(Errno::INVAL);
         }
-        Ok(Drained::from_reaper(reaper, capacity))
+        Ok(IdleContext::from_backend(backend, capacity))
     }
 }
 
-impl<P, X: Extra, K: Kernel> Drop for Engine<'_, P, X, K> {
+impl<P, X: Extra, K: Backend> Drop for Engine<'_, P, X, K> {
     fn drop(&mut self) {
         let idle = self.slots.in_flight() == 0;
-        let destroyed = self.kernel.destroy();
+        let destroyed = self.backend.destroy();
         self.slots.clear(idle || destroyed.is_ok());
     }
 }
 
 pub(crate) fn negated(errno: Errno) -> i64 {
-    -i64::from(errno.raw())
+    -i64::from(errno.raw_os_error())
 }

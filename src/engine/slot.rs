@@ -3,9 +3,9 @@
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::slots::At;
-use super::word::Word;
-use crate::abi::Iocb;
+use super::table::SlotOffset;
+use super::tag::Tag;
+use crate::sys::abi::Iocb;
 
 /// The storage of one operation: its iocb, and its payload (the buffer and the
 /// caller's data). A queue, a scope or a reactor is given an array of slots.
@@ -18,9 +18,9 @@ pub struct RawSlot<P, X = ()> {
     pub(super) payload: MaybeUninit<P>,
     pub(super) result: i64,
     /// The next in the list that the slot is in.
-    pub(super) next: At,
-    /// The part of the generation that does not fit into the word.
-    pub(super) lap: u32,
+    pub(super) next: SlotOffset,
+    /// The part of the generation that does not fit into the tag.
+    pub(super) wraps: u32,
     /// [`Extra::NEW`] while the slot is free, so that a free slot has nothing to
     /// be dropped.
     pub(super) extra: X,
@@ -55,8 +55,8 @@ impl<P, X: Extra> RawSlot<P, X> {
         iocb: Iocb::EMPTY,
         payload: MaybeUninit::uninit(),
         result: 0,
-        next: At::END,
-        lap: 0,
+        next: SlotOffset::END,
+        wraps: 0,
         extra: X::NEW,
     };
 
@@ -79,29 +79,29 @@ impl<P, X: Extra> RawSlot<P, X> {
 
 impl<P, X> RawSlot<P, X> {
     #[inline(always)]
-    pub(super) fn word(&self) -> Word {
-        Word(self.iocb.data)
+    pub(super) fn tag(&self) -> Tag {
+        Tag(self.iocb.data)
     }
 
     #[inline(always)]
-    pub(super) fn change(&mut self, to: impl FnOnce(Word) -> Word) {
-        self.iocb.data = to(self.word()).0;
+    pub(super) fn change(&mut self, to: impl FnOnce(Tag) -> Tag) {
+        self.iocb.data = to(self.tag()).0;
     }
 
-    /// The next generation of the slot whose word, without a flag, is `word`.
+    /// The next generation of the slot whose tag, without a flag, is `tag`.
     #[inline]
-    pub(super) fn free(&mut self, word: Word) {
-        self.iocb.data = word.freed().0;
-        if self.word().has_gone_round() {
-            self.count_lap();
+    pub(super) fn free(&mut self, tag: Tag) {
+        self.iocb.data = tag.freed().0;
+        if self.tag().has_wrapped() {
+            self.count_wrap();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn count_lap(&mut self) {
-        self.change(Word::of_next_lap);
-        self.lap = self.lap.wrapping_add(1);
+    fn count_wrap(&mut self) {
+        self.change(Tag::of_next_wrap);
+        self.wraps = self.wraps.wrapping_add(1);
     }
 }
 
@@ -116,9 +116,18 @@ impl<P, X> core::fmt::Debug for RawSlot<P, X> {
 /// that were moved there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
-    pub(super) word: Word,
-    pub(super) lap: u32,
+    pub(super) tag: Tag,
+    pub(super) wraps: u32,
     pub(super) owner: OwnerId,
+}
+
+impl Ticket {
+    /// The ticket of no operation.
+    pub(crate) const NONE: Ticket = Ticket {
+        tag: Tag::NONE,
+        wraps: 0,
+        owner: OwnerId(0),
+    };
 }
 
 /// Identifies one owner of slots.

@@ -4,8 +4,8 @@
 use core::mem::MaybeUninit;
 
 use super::*;
-use crate::abi::Iocb;
-use crate::opcode::{FSync, Poll, PollMask};
+use crate::opcode::{Fsync, Poll, PollMask};
+use crate::sys::abi::Iocb;
 
 extern crate std;
 
@@ -50,7 +50,7 @@ impl Fake {
 }
 
 // SAFETY: no operation has memory.
-unsafe impl Kernel for Fake {
+unsafe impl Backend for Fake {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         self.in_flight.extend_from_slice(iocbs);
         Ok(iocbs.len())
@@ -72,7 +72,7 @@ unsafe impl Kernel for Fake {
         &mut self,
         min_nr: usize,
         events: &mut [Event],
-        _wait: Wait<'_>,
+        _wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
         self.waits.push(min_nr);
         self.complete(self.completes);
@@ -131,7 +131,7 @@ fn in_flight(slots: &mut Slots, polls: bool, kernel: Fake) -> Engine<'_, (), (),
     let mut engine = Engine::new(slots, kernel);
     let iocb = match polls {
         true => Poll::new(0, PollMask::IN).build(),
-        false => FSync::new(0).build(),
+        false => Fsync::new(0).build(),
     };
     for _ in 0..count {
         engine.slots.stage(&iocb, MaybeUninit::new(()), ());
@@ -155,12 +155,12 @@ fn results(engine: &mut Engine<'_, (), (), Fake>) -> Vec<i64> {
 fn what_memory_tells_needs_no_call() {
     let mut slots = slots(2);
     let mut engine = in_flight(&mut slots, false, Fake::default());
-    engine.kernel.complete(1);
-    assert_eq!(engine.wait(1, Wait::new()), Ok(1));
-    assert_eq!(engine.kernel.waits, []);
+    engine.backend.complete(1);
+    assert_eq!(engine.wait(1, WaitOptions::new()), Ok(1));
+    assert_eq!(engine.backend.waits, []);
     // It was taken already, and the kernel is asked whether there is more.
-    assert_eq!(engine.wait(1, Wait::new()), Ok(1));
-    assert_eq!(engine.kernel.waits, [0]);
+    assert_eq!(engine.wait(1, WaitOptions::new()), Ok(1));
+    assert_eq!(engine.backend.waits, [0]);
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn what_was_taken_comes_before_an_error() {
         ..Fake::default()
     };
     let mut engine = in_flight(&mut slots, false, kernel);
-    engine.kernel.complete(1);
-    assert_eq!(engine.wait(2, Wait::new()), Ok(1));
-    assert_eq!(engine.wait(2, Wait::new()), Err(Errno::PERM));
+    engine.backend.complete(1);
+    assert_eq!(engine.wait(2, WaitOptions::new()), Ok(1));
+    assert_eq!(engine.wait(2, WaitOptions::new()), Err(Errno::PERM));
     assert_eq!(results(&mut engine), [1]);
 }
 
@@ -187,16 +187,16 @@ fn events_are_taken_by_a_call_only_where_it_is_needed() {
         };
         let mut engine = in_flight(&mut slots, false, kernel);
         let calls = |needed: &[usize]| if unreadable { needed.to_vec() } else { vec![] };
-        assert_eq!(engine.take_events(0, Wait::poll()), Ok(false));
-        assert_eq!(engine.kernel.waits, calls(&[0]));
-        engine.kernel.complete(1);
-        assert_eq!(engine.take_events(0, Wait::poll()), Ok(true));
-        assert_eq!(engine.kernel.waits, calls(&[0, 0]));
+        assert_eq!(engine.take_events(0, WaitOptions::poll()), Ok(false));
+        assert_eq!(engine.backend.waits, calls(&[0]));
+        engine.backend.complete(1);
+        assert_eq!(engine.take_events(0, WaitOptions::poll()), Ok(true));
+        assert_eq!(engine.backend.waits, calls(&[0, 0]));
         // Nothing is there: it has to wait.
-        engine.kernel.waits.clear();
-        engine.kernel.completes = 1;
-        assert_eq!(engine.take_events(1, Wait::new()), Ok(true));
-        assert_eq!(engine.kernel.waits, [1]);
+        engine.backend.waits.clear();
+        engine.backend.completes = 1;
+        assert_eq!(engine.take_events(1, WaitOptions::new()), Ok(true));
+        assert_eq!(engine.backend.waits, [1]);
         assert_eq!(results(&mut engine), [1, 1]);
     }
 }
@@ -209,13 +209,13 @@ fn a_ring_that_cannot_be_read_is_looked_at_by_call() {
         ..Fake::default()
     };
     let mut engine = in_flight(&mut slots, false, kernel);
-    assert_eq!(engine.look_otherwise(), Ok(()));
+    assert_eq!(engine.poll_via_syscall(), Ok(()));
     assert_eq!(engine.slots.done(), 0);
-    engine.kernel.complete(2);
+    engine.backend.complete(2);
     // Behind an event that belongs to no slot.
-    engine.kernel.events.push_front(Event::EMPTY);
-    assert_eq!(engine.look_otherwise(), Ok(()));
-    assert_eq!((engine.slots.done(), engine.kernel.events.len()), (1, 1));
+    engine.backend.events.push_front(Event::EMPTY);
+    assert_eq!(engine.poll_via_syscall(), Ok(()));
+    assert_eq!((engine.slots.done(), engine.backend.events.len()), (1, 1));
 }
 
 /// Not for nothing, which would be to spin.
@@ -223,15 +223,15 @@ fn a_ring_that_cannot_be_read_is_looked_at_by_call() {
 fn draining_waits_for_all_that_is_in_flight() {
     let mut slots = slots(5);
     let mut engine = in_flight(&mut slots, false, Fake::default());
-    engine.kernel.complete(1);
-    assert_eq!(engine.wait(1, Wait::new()), Ok(1));
-    engine.kernel.completes = 4;
+    engine.backend.complete(1);
+    assert_eq!(engine.wait(1, WaitOptions::new()), Ok(1));
+    engine.backend.completes = 4;
     assert_eq!(engine.drain(), Ok(()));
-    assert_eq!(engine.kernel.waits, [4]);
+    assert_eq!(engine.backend.waits, [4]);
     assert_eq!(results(&mut engine), [1; 5]);
 }
 
-const UNKNOWN: i64 = -(Errno::OUTCOME_UNKNOWN.raw() as i64);
+const UNKNOWN: i64 = -(Errno::OUTCOME_UNKNOWN.raw_os_error() as i64);
 
 fn polls<'s>(slots: &'s mut Slots, refusals: &[Errno]) -> Engine<'s, (), (), Fake> {
     let kernel = Fake {
@@ -252,8 +252,8 @@ fn polls_that_a_sandbox_does_not_let_end_are_not_waited_for() {
         let mut slots = slots(2);
         let mut engine = polls(&mut slots, &refusals);
         assert_eq!(engine.drain(), Ok(()));
-        assert_eq!(engine.kernel.waits, [], "{refusals:?}");
-        assert!(engine.kernel.destroyed);
+        assert_eq!(engine.backend.waits, [], "{refusals:?}");
+        assert!(engine.backend.destroyed);
         assert_eq!(results(&mut engine), [UNKNOWN; 2]);
     }
 }
@@ -265,13 +265,13 @@ fn what_has_ended_before_a_forced_end_has_its_result() {
         for foreign in [0, 1, 2 * BATCH] {
             let mut slots = slots(4);
             let mut engine = polls(&mut slots, &[Errno::PERM]);
-            engine.kernel.unreadable = unreadable;
-            engine.kernel.complete(2);
+            engine.backend.unreadable = unreadable;
+            engine.backend.complete(2);
             for _ in 0..foreign {
-                engine.kernel.events.push_front(Event::EMPTY);
+                engine.backend.events.push_front(Event::EMPTY);
             }
             assert_eq!(engine.drain(), Ok(()));
-            assert!(engine.kernel.destroyed);
+            assert!(engine.backend.destroyed);
             assert_eq!(results(&mut engine), [1, 1, UNKNOWN, UNKNOWN]);
         }
     }
@@ -283,9 +283,9 @@ fn polls_that_are_completing_are_waited_for_in_turn() {
     let count = ATTEMPTS as usize + 50;
     let mut slots = slots(count);
     let mut engine = polls(&mut slots, &[Errno::INVAL]);
-    engine.kernel.completes = 1;
+    engine.backend.completes = 1;
     assert_eq!(engine.drain(), Ok(()));
-    assert!(!engine.kernel.destroyed);
+    assert!(!engine.backend.destroyed);
     assert_eq!(results(&mut engine), vec![1; count]);
 }
 
@@ -294,10 +294,10 @@ fn polls_that_never_complete_are_waited_for_so_often() {
     for refuses_wait in [None, Some(Errno::INTR)] {
         let mut slots = slots(3);
         let mut engine = polls(&mut slots, &[Errno::INVAL]);
-        engine.kernel.refuses_wait = refuses_wait;
+        engine.backend.refuses_wait = refuses_wait;
         assert_eq!(engine.drain(), Ok(()));
-        assert_eq!(engine.kernel.waits, vec![3; ATTEMPTS as usize]);
-        assert!(engine.kernel.destroyed);
+        assert_eq!(engine.backend.waits, vec![3; ATTEMPTS as usize]);
+        assert!(engine.backend.destroyed);
         assert_eq!(results(&mut engine), [UNKNOWN; 3]);
     }
 }
@@ -307,8 +307,8 @@ fn polls_that_never_complete_are_waited_for_so_often() {
 fn polls_are_waited_for_once_where_nobody_reads_the_iocb() {
     let mut slots = slots(3);
     let mut engine = polls(&mut slots, &[Errno::INVAL]);
-    engine.kernel.checks_cancel = false;
+    engine.backend.checks_cancel = false;
     assert_eq!(engine.drain(), Ok(()));
-    assert_eq!(engine.kernel.waits, [3]);
+    assert_eq!(engine.backend.waits, [3]);
     assert_eq!(results(&mut engine), [UNKNOWN; 3]);
 }

@@ -10,10 +10,10 @@
 //! The caller may have passed any descriptor. Nothing is written to one that is
 //! not an anonymous kernel file.
 
-use crate::arch::{FACTS, trap};
-use crate::direct::{STATX_TYPE, Statx};
-use crate::errno::Errno;
+use crate::arch::{ABI, stubs};
+use crate::direct_io::{STATX_TYPE, Statx};
 use crate::fd::Fd;
+use crate::sys::errno::Errno;
 
 /// The eventfds to be signalled, outside the lock.
 #[derive(Default)]
@@ -49,8 +49,8 @@ fn signal(eventfd: i32) {
     // the counter is at its maximum and the eventfd is readable already.
     // SAFETY: write(2) reads eight bytes, which are there.
     let _ = Errno::check(unsafe {
-        trap::syscall3(
-            FACTS.base.write as usize,
+        stubs::syscall3(
+            ABI.base.write as usize,
             eventfd as usize,
             one.as_ptr().expose_provenance(),
             one.len(),

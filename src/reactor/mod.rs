@@ -24,30 +24,30 @@
 
 mod deferred;
 mod eventfd;
+mod future;
 mod lock;
-mod running;
 mod waiters;
 
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::task::Waker;
 
-use crate::buffer::{Buffer, BufferMut};
+use crate::buffer::{IoBuf, IoBufMut};
 #[cfg(doc)]
 use crate::context::Context;
-use crate::drained::Drained;
-use crate::engine::{Engine, Extra, RawSlot, Reaper};
-use crate::errno::Errno;
+use crate::context::IdleContext;
+use crate::context::WaitOptions;
+use crate::engine::{ContextBackend, Engine, Extra, RawSlot};
 use crate::fd::Fd;
-use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
+use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
 use crate::opcode::{PollMask, RawFd};
-use crate::wait::Wait;
+use crate::sys::errno::Errno;
 
 use eventfd::Signals;
+pub use future::OpFuture;
 #[cfg(feature = "std")]
 pub use lock::Shared;
 pub use lock::{Local, Lock};
-pub use running::Running;
 use waiters::Waiters;
 
 /// The task that waits for an operation.
@@ -83,7 +83,7 @@ pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
 /// # Examples
 /// ```
 /// use linux_aio::reactor::{Reactor, ReactorSlot};
-/// use linux_aio::{Errno, Wait};
+/// use linux_aio::{Errno, WaitOptions};
 /// use std::task::{Context, Poll, Waker};
 /// use std::{fs::File, pin::pin};
 ///
@@ -101,14 +101,14 @@ pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
 ///     if let Poll::Ready(done) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
 ///         break done;
 ///     }
-///     reactor.wait(Wait::new())?;
+///     reactor.wait(WaitOptions::new())?;
 /// };
 /// assert_eq!(done.result?, 4);
 /// assert_eq!(done.buffer.unwrap(), b"\x7fELF");
 /// # Ok(())
 /// # }
 /// ```
-pub struct Reactor<'r, B: Buffer + 'static, L: Lock = Local, T = ()> {
+pub struct Reactor<'r, B: IoBuf + 'static, L: Lock = Local, T = ()> {
     lock: L,
     /// The cell makes the reactor invariant in `'r`: a shared reference cannot
     /// shorten it and accept a descriptor that is closed too early.
@@ -120,7 +120,7 @@ pub struct Reactor<'r, B: Buffer + 'static, L: Lock = Local, T = ()> {
 }
 
 struct Inside<'r, B, T> {
-    engine: Engine<'r, (Option<B>, T), Awaited, Reaper>,
+    engine: Engine<'r, (Option<B>, T), Awaited, ContextBackend>,
     /// What the context was set up for, which may be more than the slots.
     capacity: u32,
     waiters: Waiters,
@@ -132,10 +132,10 @@ struct Inside<'r, B, T> {
 
 // SAFETY: the waiters that it links are only touched under the lock, and none
 // is polled any more when the reactor can be moved: a future borrows it.
-unsafe impl<B: Buffer + Send + 'static, L: Lock + Send, T: Send> Send for Reactor<'_, B, L, T> {}
+unsafe impl<B: IoBuf + Send + 'static, L: Lock + Send, T: Send> Send for Reactor<'_, B, L, T> {}
 // SAFETY: `inside` is reached under the lock alone, which keeps threads apart;
 // buffers and data are moved in and out, and never shared.
-unsafe impl<B: Buffer + Send + 'static, L: Lock + Sync, T: Send> Sync for Reactor<'_, B, L, T> {}
+unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Sync for Reactor<'_, B, L, T> {}
 
 /// User code to be run outside the lock.
 enum Notice<B, T> {
@@ -144,7 +144,7 @@ enum Notice<B, T> {
     Nothing,
 }
 
-impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
+impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Creates a reactor in these slots, with its own context for as many
     /// operations.
     ///
@@ -152,18 +152,21 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// As [`Context::new`]; EINVAL for no slots, or millions.
     pub fn new(slots: &'r mut [ReactorSlot<B, T>]) -> Result<Reactor<'r, B, L, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
-        Ok(Reactor::on(Drained::new(nr)?, slots))
+        Ok(Reactor::with_context(IdleContext::new(nr)?, slots))
     }
 
     /// Creates a reactor on an existing context. It uses as many slots as the
     /// context was set up for.
-    pub fn on(drained: Drained, slots: &'r mut [ReactorSlot<B, T>]) -> Reactor<'r, B, L, T> {
+    pub fn with_context(
+        drained: IdleContext,
+        slots: &'r mut [ReactorSlot<B, T>],
+    ) -> Reactor<'r, B, L, T> {
         let capacity = drained.capacity();
         let len = slots.len().min(capacity);
         Reactor {
             lock: L::NEW,
             inside: UnsafeCell::new(Inside {
-                engine: Engine::new(&mut slots[..len], drained.into_reaper()),
+                engine: Engine::new(&mut slots[..len], drained.into_backend()),
                 capacity: capacity as u32,
                 waiters: Waiters::new(len),
                 batched: false,
@@ -224,7 +227,7 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// and a slot is free.
     ///
     /// If the kernel refuses the operation, the refusal is its result.
-    pub fn run(&self, op: impl Into<Op<'r, B, T>>) -> Running<'_, 'r, B, L, T> {
+    pub fn push(&self, op: impl Into<Op<'r, B, T>>) -> OpFuture<'_, 'r, B, L, T> {
         let mut op = op.into();
         let mut own = None;
         if let Some(eventfd) = self.eventfd {
@@ -238,7 +241,7 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             }
         }
         let (iocb, payload) = op.prepare();
-        Running::new(self, iocb, own, payload)
+        OpFuture::new(self, iocb, own, payload)
     }
 
     /// Submits what is staged, polls for completions and wakes their futures.
@@ -248,7 +251,7 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Never from a mapped ring in order. Otherwise those of
     /// [`Context::wait`].
     pub fn turn(&self) -> Result<usize, Errno> {
-        self.spread(0, Wait::poll())
+        self.notify_all(0, WaitOptions::poll())
     }
 
     /// Returns the number of operations whose completions have not been found
@@ -272,7 +275,7 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// # Panics
     /// If a destructor of a buffer, of data or of the eventfd's owner panics. The
     /// context is destroyed then.
-    pub fn into_drained(mut self) -> Result<Drained, Errno> {
+    pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
         let inside = self.inside.get_mut();
         let drained = inside.engine.drain();
         let idle = drained.and_then(|()| inside.engine.idle(inside.capacity));
@@ -293,14 +296,14 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Polls for completions or waits for them, and then runs the user code that
     /// they call for, outside the lock. It takes one operation at a time out of
     /// the completed list, so that a panic leaves the others there.
-    fn spread(&self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+    fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let (looked, left) = self.with(|inside| {
             inside.asked = false;
             inside.waiters.pass_on();
             let looked = inside.look(min_nr, wait);
             (looked, inside.engine.slots.done())
         });
-        let mut news = News {
+        let mut news = Notification {
             reactor: self,
             left,
             count: 0,
@@ -330,7 +333,7 @@ impl<'r, B: Buffer + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 }
 
 /// The notifications of one turn.
-struct News<'a, 'r, B: Buffer + 'static, L: Lock, T> {
+struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
     reactor: &'a Reactor<'r, B, L, T>,
     /// Completed operations whose futures are to be notified. Those that complete
     /// meanwhile are for the next turn; otherwise a waker that begins operations
@@ -339,7 +342,7 @@ struct News<'a, 'r, B: Buffer + 'static, L: Lock, T> {
     count: usize,
 }
 
-impl<B: Buffer + 'static, L: Lock, T> News<'_, '_, B, L, T> {
+impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     /// Runs one notification. Returns `false` if there is none.
     fn act(&mut self) -> bool {
         let (left, count) = (&mut self.left, &mut self.count);
@@ -369,7 +372,7 @@ impl<B: Buffer + 'static, L: Lock, T> News<'_, '_, B, L, T> {
     }
 }
 
-impl<B: Buffer + 'static, L: Lock, T> Drop for News<'_, '_, B, L, T> {
+impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
     fn drop(&mut self) {
         let signals = Signals {
             reactor: self.reactor.with(|inside| {
@@ -382,40 +385,40 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for News<'_, '_, B, L, T> {
     }
 }
 
-impl<'r, B: Buffer + 'static, L: Lock> Reactor<'r, B, L> {
+impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     /// Reads into `buffer`, from `offset` in bytes. For flags, priorities, data
-    /// and owned descriptors: [`run`](Reactor::run) with a [`Read`].
-    pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> Running<'_, 'r, B, L>
+    /// and owned descriptors: [`run`](Reactor::push) with a [`Read`].
+    pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<'_, 'r, B, L>
     where
-        B: BufferMut,
+        B: IoBufMut,
     {
-        self.run(Read::new(fd, buffer).offset(offset))
+        self.push(Read::new(fd, buffer).offset(offset))
     }
 
     /// Writes `buffer` at `offset` in bytes. For flags, priorities, data and
-    /// owned descriptors: [`run`](Reactor::run) with a [`Write`].
-    pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> Running<'_, 'r, B, L> {
-        self.run(Write::new(fd, buffer).offset(offset))
+    /// owned descriptors: [`run`](Reactor::push) with a [`Write`].
+    pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<'_, 'r, B, L> {
+        self.push(Write::new(fd, buffer).offset(offset))
     }
 
     /// Syncs a file: its data and metadata, as far as writes are done.
-    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> Running<'_, 'r, B, L> {
-        self.run(FSync::new(fd))
+    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<'_, 'r, B, L> {
+        self.push(Fsync::new(fd))
     }
 
     /// Syncs a file's data, as far as writes are done.
-    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> Running<'_, 'r, B, L> {
-        self.run(FDSync::new(fd))
+    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<'_, 'r, B, L> {
+        self.push(Fdsync::new(fd))
     }
 
     /// Waits until a descriptor is ready; the result is what for:
     /// [`PollMask::from_result`].
-    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> Running<'_, 'r, B, L> {
-        self.run(Poll::new(fd, mask))
+    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<'_, 'r, B, L> {
+        self.push(Poll::new(fd, mask))
     }
 }
 
-impl<B: Buffer + 'static, T> Reactor<'_, B, Local, T> {
+impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
     /// Submits what is staged, waits as `wait` says until an operation has
     /// completed, and wakes the futures. Returns the number of operations that
     /// completed. It returns 0 at once where nothing is in flight, and where a
@@ -423,15 +426,15 @@ impl<B: Buffer + 'static, T> Reactor<'_, B, Local, T> {
     ///
     /// # Errors
     /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
-    pub fn wait(&self, wait: Wait<'_>) -> Result<usize, Errno> {
-        self.spread(1, wait)
+    pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        self.notify_all(1, wait)
     }
 }
 
-impl<B: Buffer + 'static, T> Inside<'_, B, T> {
+impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     fn flush(&mut self) {
-        // SAFETY: `Reactor::run` is the only way in: each iocb is of a
-        // `Buffer`'s region, and the buffer is in the slot, out of reach, until
+        // SAFETY: `Reactor::push` is the only way in: each iocb is of a
+        // `IoBuf`'s region, and the buffer is in the slot, out of reach, until
         // the operation has ended; it lives for ever (`'static`) if the
         // reactor is leaked. Its descriptor is borrowed for `'r`, or owned by
         // the data in the slot.
@@ -440,18 +443,18 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
 
     /// Submits what is staged, waits for `min_nr` completions more than are
     /// known, and takes all that are there.
-    fn look(&mut self, min_nr: usize, wait: Wait<'_>) -> Result<(), Errno> {
+    fn look(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
         self.flush();
         // No wait where a refusal or another future's poll has found a completion
         // already, or where a claim to a slot must be passed on.
         let known = self.engine.slots.done();
         let news = known > 0 || self.waiters.needs_turn();
-        let wait = if news { Wait::poll() } else { wait };
+        let wait = if news { WaitOptions::poll() } else { wait };
         // SAFETY: as in `flush`.
         unsafe { self.engine.submit_and_wait(known + min_nr, wait) }?;
         // Foreign events may come before the last of its own.
         while self.engine.slots.in_flight() > 0 {
-            if !self.engine.take_events(0, Wait::poll())? {
+            if !self.engine.take_events(0, WaitOptions::poll())? {
                 break;
             }
         }
@@ -474,7 +477,7 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         if *left == 0 {
             return (None, None);
         }
-        let Some(at) = self.engine.slots.tell_done() else {
+        let Some(at) = self.engine.slots.notify_next() else {
             *left = 0;
             return (None, None);
         };
@@ -483,7 +486,7 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
         let awaited = self.engine.slots.extra(at);
         let own = awaited.own_eventfd.take();
         if awaited.dropped {
-            self.engine.slots.take_done_at(at);
+            self.engine.slots.take_result(at);
             let ended = self.engine.slots.release(at);
             let (buffer, data) = ended.payload;
             return (Some(Notice::Drop(buffer, data, ended.extra.waker)), own);
@@ -519,7 +522,7 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     }
 }
 
-impl<B: Buffer + 'static, L: Lock, T> fmt::Debug for Reactor<'_, B, L, T> {
+impl<B: IoBuf + 'static, L: Lock, T> fmt::Debug for Reactor<'_, B, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
             .field("in_flight", &self.in_flight())

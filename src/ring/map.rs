@@ -11,8 +11,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 
 use super::reader::{self, Memory};
-use crate::abi::{AioContext, Event, RingHeader};
 use crate::pages::{MADV_DONTFORK, MADV_NORMAL, madvise};
+use crate::sys::abi::{AioContext, Event, RingHeader};
 
 /// A context's ring, mapped and found to be one this crate can read, or none.
 #[derive(Clone, Copy)]
@@ -100,7 +100,7 @@ impl RingMap {
 // reads what is asked for.
 unsafe impl Memory for RingMap {
     type Index = AtomicU32;
-    type Place = *const Event;
+    type Location = *const Event;
 
     #[inline(always)]
     fn slots(&self) -> u32 {

@@ -7,19 +7,20 @@
 
 use core::marker::PhantomData;
 
-use crate::abi::{AioContext, Event};
 use crate::address_space::AddressSpace;
-use crate::errno::Errno;
-use crate::wait::{Wait, front, get_events};
+use crate::context::{WaitOptions, front};
+use crate::sys::abi::{AioContext, Event};
+use crate::sys::errno::Errno;
+use crate::sys::getevents::wait_for_events;
 
+mod batch_reader;
 mod map;
 mod peek;
 mod reader;
-mod run;
 
+pub(crate) use batch_reader::BatchReader;
 pub(crate) use map::RingMap;
 pub use peek::ring_is_empty;
-pub(crate) use run::Run;
 
 /// The reaping end of a [`Context`](crate::Context): its one reader, for as
 /// long as it exists.
@@ -32,7 +33,7 @@ pub(crate) use run::Run;
 ///
 /// # Examples
 /// ```
-/// use linux_aio::{Context, Errno, Event, opcode::PRead};
+/// use linux_aio::{Context, Errno, Event, opcode::Pread};
 /// use std::{fs::File, os::fd::AsRawFd};
 ///
 /// let file = File::open("/proc/self/exe").unwrap();
@@ -40,7 +41,7 @@ pub(crate) use run::Run;
 /// # if let Err(Errno::NOSYS) = Context::new(8) { return Ok(()) }
 /// let mut context = Context::new(8)?;
 /// let (submitter, mut ring) = context.split();
-/// let mut read = PRead::new(file.as_raw_fd(), buffer.as_mut_ptr(), 512).build();
+/// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), 512).build();
 /// // SAFETY: the buffer is not touched before the event has come.
 /// unsafe { submitter.submit(&mut [&mut read]) }?;
 ///
@@ -120,7 +121,7 @@ impl Ring<'_> {
         // SAFETY: in this address space, as was just seen.
         let count = match unsafe { self.take(events) } {
             Some(count) => count,
-            None => self.call(0, events, Wait::poll())?,
+            None => self.call(0, events, WaitOptions::poll())?,
         };
         Ok(front(events, count))
     }
@@ -138,7 +139,7 @@ impl Ring<'_> {
         min_nr: usize,
         events: &'e mut [Event],
     ) -> Result<&'e mut [Event], Errno> {
-        self.wait_with(min_nr, events, Wait::new())
+        self.wait_with(min_nr, events, WaitOptions::new())
     }
 
     /// Waits for at least `min_nr` events, as `wait` says: for how long, with
@@ -153,7 +154,7 @@ impl Ring<'_> {
         &mut self,
         min_nr: usize,
         events: &'e mut [Event],
-        wait: Wait<'_>,
+        wait: WaitOptions<'_>,
     ) -> Result<&'e mut [Event], Errno> {
         // The second is what the kernel would say, before anything is taken.
         if !self.home.is_current() || min_nr > events.len() {
@@ -195,10 +196,10 @@ impl Ring<'_> {
         &mut self,
         min_nr: usize,
         events: &mut [Event],
-        wait: Wait<'_>,
+        wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
         // SAFETY: we are the ring's one reader, and not reading now.
-        unsafe { get_events(self.name, min_nr, events, wait) }
+        unsafe { wait_for_events(self.name, min_nr, events, wait) }
     }
 }
 
@@ -208,7 +209,7 @@ impl Ring<'_> {
 /// could be in memory is returned.
 ///
 /// # Safety
-/// As [`get_events`].
+/// As [`wait_for_events`].
 #[cold]
 #[inline(never)]
 unsafe fn pop_otherwise(
@@ -227,7 +228,7 @@ unsafe fn pop_otherwise(
         return Ok(count > 0);
     }
     // SAFETY: the caller promises that nobody else reads the ring.
-    let count = unsafe { get_events(name, 0, events, Wait::poll()) }?;
+    let count = unsafe { wait_for_events(name, 0, events, WaitOptions::poll()) }?;
     Ok(count > 0)
 }
 

@@ -3,7 +3,7 @@
 use core::sync::atomic::AtomicU32;
 
 use super::reader::looks_empty;
-use crate::abi::{AioContext, RingHeader};
+use crate::sys::abi::{AioContext, RingHeader};
 
 /// Whether a context's ring holds no event, told without a system call.
 /// `false` also where the ring cannot be read in user space (gVisor maps none

@@ -10,7 +10,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::abi::Event;
+use crate::sys::abi::Event;
 
 /// An index that two sides share.
 pub(crate) trait Index {
@@ -39,7 +39,7 @@ pub(crate) unsafe trait Memory {
     type Index: Index;
 
     /// Names a slot, so that its event is found at once.
-    type Place: Copy + PartialEq;
+    type Location: Copy + PartialEq;
 
     /// How many slots there are: at least 2. Or 0, and there is no ring.
     fn slots(&self) -> u32;
@@ -58,19 +58,19 @@ pub(crate) unsafe trait Memory {
     unsafe fn copy(&self, first: u32, count: u32, to: *mut Event);
 
     /// The slot with this index; with `slots`, the end behind the last.
-    fn place(&self, index: u32) -> Self::Place;
+    fn place(&self, index: u32) -> Self::Location;
 
     /// The index of a slot.
-    fn index(&self, place: Self::Place) -> u32;
+    fn index(&self, place: Self::Location) -> u32;
 
     /// The slot behind this one, or the end.
-    fn after(&self, place: Self::Place) -> Self::Place;
+    fn after(&self, place: Self::Location) -> Self::Location;
 
     /// The event in a slot.
     ///
     /// # Safety
     /// The slot is one of this ring's, and the kernel does not write it now.
-    unsafe fn event(&self, place: Self::Place) -> Event;
+    unsafe fn event(&self, place: Self::Location) -> Event;
 }
 
 /// Where the events are.

@@ -240,12 +240,12 @@ mod tests {
 
     /// A buffer whose start is aligned to 16, so that an index is an alignment.
     #[repr(align(16))]
-    struct Buffer([u8; 1024]);
+    struct IoBuf([u8; 1024]);
 
     #[test]
     fn copies_between_all_alignments() {
-        let source = Buffer(pattern(1024).try_into().unwrap());
-        let mut target = Buffer([0; 1024]);
+        let source = IoBuf(pattern(1024).try_into().unwrap());
+        let mut target = IoBuf([0; 1024]);
         for size in 0..=SIZES {
             for from in 0..16 {
                 for to in 0..16 {
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn moves_over_all_overlaps() {
         let fresh = pattern(1024);
-        let mut buffer = Buffer([0; 1024]);
+        let mut buffer = IoBuf([0; 1024]);
         let mut expected = fresh.clone();
         for size in 0..=SIZES {
             for distance in 0..=size + 1 {
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn fills_at_all_alignments() {
-        let mut buffer = Buffer([0; 1024]);
+        let mut buffer = IoBuf([0; 1024]);
         for value in [0, 1, 0x7f, 0x80, 0xff] {
             for size in 0..=SIZES {
                 for to in 0..16 {
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn compares_like_slices() {
-        let left = Buffer(pattern(1024).try_into().unwrap());
+        let left = IoBuf(pattern(1024).try_into().unwrap());
         for size in 0..=SIZES {
             for a in 0..16 {
                 for b in [0, 1, 7, 8, 15] {

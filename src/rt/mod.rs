@@ -60,7 +60,7 @@
 use core::fmt;
 
 use crate::Errno;
-use crate::arch::{FACTS, trap};
+use crate::arch::{ABI, stubs};
 
 #[doc(hidden)]
 pub mod mem;
@@ -89,7 +89,7 @@ pub fn exit(status: i32) -> ! {
     loop {
         // SAFETY: the process ends, and with it everything that could be
         // relied on; elsewhere the call does nothing.
-        let _ = unsafe { trap::syscall1(FACTS.base.exit_group as usize, status as usize) };
+        let _ = unsafe { stubs::syscall1(ABI.base.exit_group as usize, status as usize) };
         core::hint::spin_loop();
     }
 }
@@ -105,8 +105,8 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
         // SAFETY: the kernel reads no more than the slice, and writes nothing.
         // A descriptor that is not open, or not the caller's, harms no memory.
         let result = unsafe {
-            trap::syscall3(
-                FACTS.base.write as usize,
+            stubs::syscall3(
+                ABI.base.write as usize,
                 fd as usize,
                 bytes.as_ptr().expose_provenance(),
                 bytes.len(),

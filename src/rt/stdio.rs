@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use crate::Errno;
-use crate::arch::{FACTS, trap};
+use crate::arch::{ABI, stubs};
 
 /// The last of the three.
 const STDERR: isize = 2;
@@ -26,7 +26,7 @@ pub(super) fn reserve() {
             Ok(fd) if fd <= STDERR => {}
             Ok(fd) => {
                 // SAFETY: it was opened here, and nobody else knows of it.
-                let _ = unsafe { trap::syscall1(FACTS.base.close as usize, fd as usize) };
+                let _ = unsafe { stubs::syscall1(ABI.base.close as usize, fd as usize) };
                 return;
             }
         }
@@ -41,8 +41,8 @@ const AT_FDCWD: isize = -100;
 fn open(path: &CStr, flags: usize) -> Result<isize, Errno> {
     // SAFETY: `path` ends in a zero byte and lives through the call.
     let result = unsafe {
-        trap::syscall4(
-            FACTS.base.openat as usize,
+        stubs::syscall4(
+            ABI.base.openat as usize,
             AT_FDCWD as usize,
             path.as_ptr().expose_provenance(),
             flags,

@@ -5,23 +5,23 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
-use crate::buffer::Buffer;
+use crate::buffer::IoBuf;
 use crate::completion::Full;
 #[cfg(doc)]
 use crate::context::Context;
-use crate::drained::Drained;
-use crate::engine::{Engine, Extra, Kernel, RawSlot, Reaper};
-use crate::errno::Errno;
+use crate::context::IdleContext;
+use crate::context::WaitOptions;
+use crate::engine::{Backend, ContextBackend, Engine, Extra, RawSlot};
 use crate::fd::Fd;
-use crate::op::{FDSync, FSync, Op, Poll, Read, Write};
+use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
 use crate::opcode::PollMask;
-use crate::wait::Wait;
+use crate::sys::errno::Errno;
 
-mod pending;
+mod operation;
 
-pub use pending::Pending;
+pub use operation::ScopedOp;
 
-/// Whether an operation's [`Pending`] is gone.
+/// Whether an operation's [`ScopedOp`] is gone.
 pub struct Detached(bool);
 
 impl Extra for Detached {
@@ -33,10 +33,10 @@ impl Extra for Detached {
 }
 
 /// The slot of an operation in a [`scope()`]. It holds nothing with a
-/// destructor: buffers and data stay with the [`Pending`] operations.
+/// destructor: buffers and data stay with the [`ScopedOp`] operations.
 pub type ScopeSlot = RawSlot<(), Detached>;
 
-type ScopeEngine = Engine<'static, (), Detached, Reaper>;
+type ScopeEngine = Engine<'static, (), Detached, ContextBackend>;
 
 /// Runs `f` with a scope in which operations borrow their buffers, in the
 /// manner of `std::thread::scope`: reads into `&mut [u8]`, writes from `&[u8]`,
@@ -91,8 +91,8 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
-    let mut context = Drained::new(nr)?;
-    Ok(scope_on(&mut context, slots, f))
+    let mut context = IdleContext::new(nr)?;
+    Ok(scope_with_context(&mut context, slots, f))
 }
 
 /// As [`scope()`], on a context that is there already, which is as good as new
@@ -102,18 +102,18 @@ where
 ///
 /// # Examples
 /// ```
-/// use linux_aio::{Drained, Errno, ScopeSlot, scope_on};
+/// use linux_aio::{IdleContext, Errno, ScopeSlot, scope_with_context};
 /// use std::fs::File;
 ///
 /// # #[cfg(not(feature = "std"))] fn main() {}
 /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
 /// let file = File::open("/proc/self/exe").unwrap();
-/// let mut context = Drained::new(4)?;
+/// let mut context = IdleContext::new(4)?;
 /// let mut slots = ScopeSlot::array::<4>();
 /// let mut buffer = [0_u8; 64];
 /// for chunk in 0..8 {
-///     let read = scope_on(&mut context, &mut slots, |s| {
+///     let read = scope_with_context(&mut context, &mut slots, |s| {
 ///         let read = s.read(&file, &mut buffer, chunk * 64);
 ///         read.unwrap().wait().result
 ///     });
@@ -122,7 +122,7 @@ where
 /// # Ok(())
 /// # }
 /// ```
-pub fn scope_on<'env, F, T>(context: &mut Drained, slots: &mut [ScopeSlot], f: F) -> T
+pub fn scope_with_context<'env, F, T>(context: &mut IdleContext, slots: &mut [ScopeSlot], f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
@@ -166,11 +166,11 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Every slot is taken, also by operations that are done and whose
-    /// [`Pending`] is still there. The operation comes back.
-    pub fn start<B: Buffer + 'scope, T: 'scope>(
+    /// [`ScopedOp`] is still there. The operation comes back.
+    pub fn push<B: IoBuf + 'scope, T: 'scope>(
         &'scope self,
         op: impl Into<Op<'scope, B, T>>,
-    ) -> Result<Pending<'scope, B, T>, Full<Op<'scope, B, T>>> {
+    ) -> Result<ScopedOp<'scope, B, T>, Full<Op<'scope, B, T>>> {
         let op = op.into();
         if self.engine.borrow().slots.is_full() {
             // Those that nobody waits for free their slots when they end.
@@ -190,61 +190,61 @@ impl<'scope> Scope<'scope, '_> {
             Some(engine.slots.stage(&iocb, nothing, Detached::NEW))
         };
         drop(engine);
-        Ok(Pending::new(&self.engine, ticket, payload))
+        Ok(ScopedOp::new(&self.engine, ticket, payload))
     }
 
     /// Reads into `buffer`, from `offset` in bytes. For flags, priorities and
-    /// pieces: [`start`](Scope::start) with a [`Read`].
+    /// pieces: [`start`](Scope::push) with a [`Read`].
     ///
     /// # Errors
-    /// As [`start`](Scope::start).
+    /// As [`start`](Scope::push).
     pub fn read(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
         buffer: &'scope mut [u8],
         offset: u64,
     ) -> Started<'scope, &'scope mut [u8]> {
-        self.start(Read::new(fd, buffer).offset(offset))
+        self.push(Read::new(fd, buffer).offset(offset))
     }
 
     /// Writes `buffer` at `offset` in bytes. For flags, priorities and pieces:
-    /// [`start`](Scope::start) with a [`Write`].
+    /// [`start`](Scope::push) with a [`Write`].
     ///
     /// # Errors
-    /// As [`start`](Scope::start).
+    /// As [`start`](Scope::push).
     pub fn write(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
         buffer: &'scope [u8],
         offset: u64,
     ) -> Started<'scope, &'scope [u8]> {
-        self.start(Write::new(fd, buffer).offset(offset))
+        self.push(Write::new(fd, buffer).offset(offset))
     }
 
     /// Syncs a file: its data and metadata. It covers the writes that are done,
     /// not those in flight beside it.
     ///
     /// # Errors
-    /// As [`start`](Scope::start).
+    /// As [`start`](Scope::push).
     pub fn fsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
-        self.start(FSync::new(fd))
+        self.push(Fsync::new(fd))
     }
 
     /// Syncs a file's data.
     ///
     /// # Errors
-    /// As [`start`](Scope::start).
+    /// As [`start`](Scope::push).
     pub fn fdsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
-        self.start(FDSync::new(fd))
+        self.push(Fdsync::new(fd))
     }
 
     /// Waits until a descriptor is ready; the result is what for:
     /// [`PollMask::from_result`].
     ///
     /// # Errors
-    /// As [`start`](Scope::start).
+    /// As [`start`](Scope::push).
     pub fn poll(&'scope self, fd: impl Into<Fd<'scope>>, mask: PollMask) -> Started<'scope, ()> {
-        self.start(Poll::new(fd, mask))
+        self.push(Poll::new(fd, mask))
     }
 
     /// Gives what has been started to the kernel now, with as few calls as it
@@ -254,11 +254,11 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     /// Waits, as `wait` says, until at least `min_nr` operations are done whose
-    /// [`Pending`] has not been waited for, or all of them are. How many are.
+    /// [`ScopedOp`] has not been waited for, or all of them are. How many are.
     ///
     /// # Errors
     /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
-    pub fn wait_with(&self, min_nr: usize, wait: Wait<'_>) -> Result<usize, Errno> {
+    pub fn wait_with(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         // SAFETY: as in `flush`: what is staged came by `start`.
         unsafe { self.engine.borrow_mut().submit_and_wait(min_nr, wait) }
     }
@@ -273,20 +273,20 @@ impl<'scope> Scope<'scope, '_> {
     fn tend(&self) {
         self.submit();
         // An error will come again where it can be told.
-        let _ = self.engine.borrow_mut().wait(0, Wait::poll());
+        let _ = self.engine.borrow_mut().wait(0, WaitOptions::poll());
     }
 }
 
 /// An operation that was begun, or that found no slot free and comes back.
-type Started<'scope, B, T = ()> = Result<Pending<'scope, B, T>, Full<Op<'scope, B, T>>>;
+type Started<'scope, B, T = ()> = Result<ScopedOp<'scope, B, T>, Full<Op<'scope, B, T>>>;
 
 /// Submits what is staged.
 fn flush(engine: &mut ScopeEngine) {
-    // SAFETY: `Scope::start` is the only way in: each iocb is of a `Buffer`'s
-    // region that lives as long as the scope, and the `Pending` keeps the buffer
+    // SAFETY: `Scope::push` is the only way in: each iocb is of a `IoBuf`'s
+    // region that lives as long as the scope, and the `ScopedOp` keeps the buffer
     // out of reach until the operation has ended; the scope does not end before.
     // Its descriptor is borrowed for the scope, or owned by the data in the
-    // `Pending`, which keeps it open until the operation is submitted.
+    // `ScopedOp`, which keeps it open until the operation is submitted.
     unsafe { engine.flush() };
 }
 
@@ -301,7 +301,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// The scope's end, however it comes.
 struct End<'a, 'scope, 'env> {
     scope: &'a Scope<'scope, 'env>,
-    context: &'a mut Drained,
+    context: &'a mut IdleContext,
     /// Not by a panic: what was started is wanted.
     returned: bool,
 }
@@ -327,7 +327,7 @@ impl Drop for End<'_, '_, '_> {
 
 /// Ends everything in flight, or the process: the borrows must not end before.
 fn end_by_force(engine: &mut ScopeEngine) {
-    if engine.kernel.is_copy() {
+    if engine.backend.is_copy() {
         // A forked child: the kernel writes to the parent's memory, not here.
         engine.abandon();
     } else if engine.destroy().is_err() {

@@ -2,7 +2,7 @@
 //! reactor that called them.
 //!
 //! Every point at which a reactor runs user code (a waker's clone, wake and drop,
-//! `Buffer::region`, the destructors of buffers and data) may poll, drop or leak
+//! `IoBuf::region`, the destructors of buffers and data) may poll, drop or leak
 //! other futures, begin operations, call `turn` or `in_flight`, and then panic.
 //! Verified:
 //!
@@ -18,7 +18,7 @@
 //!
 //! A round is one reactor: with one of four locks, batched or not, with a
 //! borrowed, an owned or no eventfd, with a ring that is read in memory or one
-//! that is not. It ends with `into_drained`, with a drop, or with a leak. All
+//! that is not. It ends with `into_idle_context`, with a drop, or with a leak. All
 //! rounds share an array of slots.
 //!
 //! `REENTER=OPERATIONS` and `REENTER_SEED=SEED` replace the defaults. The test
@@ -36,7 +36,7 @@ mod user;
 mod watch;
 mod world;
 
-use linux_aio::Wait;
+use linux_aio::WaitOptions;
 use linux_aio::reactor::{Local, Shared};
 
 use round::{Rounds, Setting};
@@ -52,7 +52,7 @@ fn one_thread() {
         if setting.watched {
             rounds.run::<Watched<Local>>(setting, turn, |world, setting| world.play(setting.seed));
         } else {
-            let wait = |reactor: &user::Reactor<Local>| reactor.wait(Wait::new());
+            let wait = |reactor: &user::Reactor<Local>| reactor.wait(WaitOptions::new());
             rounds.run::<Local>(setting, wait, |world, setting| world.play(setting.seed));
         }
     }

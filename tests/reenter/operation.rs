@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
-use linux_aio::op::{FSync, Op, Poll, Read, Write};
+use linux_aio::op::{Fsync, Op, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::Running;
-use linux_aio::{Errno, Finished};
+use linux_aio::reactor::OpFuture;
+use linux_aio::{Completion, Errno};
 
 use crate::random::{below, once_in};
 use crate::support::{TempFile, eventfd, no_fd};
@@ -25,7 +25,7 @@ pub(crate) fn content(block: u32) -> &'static [u8] {
     &content[SIZE * block as usize..][..SIZE]
 }
 
-pub(crate) type Future<L> = Running<'static, 'static, Bytes, L, Data>;
+pub(crate) type Future<L> = OpFuture<'static, 'static, Bytes, L, Data>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -95,12 +95,12 @@ impl Files {
         let own = matches!(kind, Kind::Read | Kind::Ready) && once_in(8);
         let poll = |file| {
             let poll = Poll::owned(data(file), PollMask::IN);
-            if own { poll.resfd(self.own) } else { poll }
+            if own { poll.eventfd(self.own) } else { poll }
         };
         let op = match kind {
             Kind::Read => {
                 let read = Read::owned(data(&self.buffered), bytes()).offset(offset);
-                if own { read.resfd(self.own) } else { read }.into()
+                if own { read.eventfd(self.own) } else { read }.into()
             }
             Kind::Direct => Read::owned(data(&self.direct), bytes())
                 .offset(offset)
@@ -116,7 +116,7 @@ impl Files {
             Kind::Later => poll(&self.later).into(),
             Kind::Never => poll(&self.never).into(),
             Kind::NoFile => Read::new(no_fd(), bytes()).data(data(&self.never)).into(),
-            Kind::NoSync => FSync::owned(data(&self.never)).into(),
+            Kind::NoSync => Fsync::owned(data(&self.never)).into(),
         };
         (op, own)
     }
@@ -144,7 +144,7 @@ pub(crate) fn any_kind(prompt: bool) -> Kind {
 }
 
 /// Verifies the result, and what came back with it.
-pub(crate) fn check(kind: Kind, id: u32, done: &mut Finished<Bytes, Data>) {
+pub(crate) fn check(kind: Kind, id: u32, done: &mut Completion<Bytes, Data>) {
     let expected = match kind {
         Kind::Read | Kind::Write | Kind::Direct => Ok(SIZE),
         Kind::Ready | Kind::Later => Ok(usize::from(PollMask::IN.bits())),

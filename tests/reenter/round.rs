@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use linux_aio::abi::RingHeader;
 use linux_aio::reactor::{Local, Lock};
-use linux_aio::{Context, Drained, Errno, sys};
+use linux_aio::{Context, Errno, IdleContext, sys};
 
 use crate::operation::Files;
 use crate::random::mixed;
@@ -32,7 +32,7 @@ pub(crate) enum Eventfd {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    Drained,
+    IdleContext,
     Dropped,
     Leaked,
 }
@@ -73,7 +73,7 @@ impl Setting {
             end: match part(24, 24) {
                 0 => End::Dropped,
                 1 => End::Leaked,
-                _ => End::Drained,
+                _ => End::IdleContext,
             },
         }
     }
@@ -98,7 +98,7 @@ pub(crate) struct Rounds {
     memory: Memory,
     slots: *mut [Slot],
     /// Contexts without operations: one whose ring is not read, one whose is.
-    idle: [Option<Drained>; 2],
+    idle: [Option<IdleContext>; 2],
     begin: Instant,
     _alone: std::sync::MutexGuard<'static, ()>,
 }
@@ -152,9 +152,9 @@ impl Rounds {
         let context = Context::from(self.idle(setting.mapped));
         let name = context.as_raw();
         // SAFETY: it was idle.
-        let drained = unsafe { Drained::from_context(context, SLOTS as u32) };
+        let drained = unsafe { IdleContext::from_context(context, SLOTS as u32) };
         let slots = self.slots(setting.capacity);
-        let mut reactor = Reactor::<L>::on(drained, slots);
+        let mut reactor = Reactor::<L>::with_context(drained, slots);
         if setting.batched {
             reactor = reactor.batched();
         }
@@ -178,14 +178,16 @@ impl Rounds {
         let reactor = unsafe { core::ptr::read(&*world.reactor) };
         let mut is_back = false;
         match setting.end {
-            End::Drained => match catch_unwind(AssertUnwindSafe(|| reactor.into_drained())) {
-                Ok(drained) => {
-                    let place = &mut self.idle[usize::from(setting.mapped)];
-                    *place = Some(drained.expect("it was drained"));
-                    is_back = true;
+            End::IdleContext => {
+                match catch_unwind(AssertUnwindSafe(|| reactor.into_idle_context())) {
+                    Ok(drained) => {
+                        let place = &mut self.idle[usize::from(setting.mapped)];
+                        *place = Some(drained.expect("it was drained"));
+                        is_back = true;
+                    }
+                    Err(panic) => assert!(panic.is::<Planned>()),
                 }
-                Err(panic) => assert!(panic.is::<Planned>()),
-            },
+            }
             End::Dropped => caught(|| drop(reactor)),
             End::Leaked => {
                 core::mem::forget(reactor);
@@ -215,10 +217,10 @@ impl Rounds {
         unsafe { &mut (&mut *self.slots)[..count] }
     }
 
-    fn idle(&mut self, mapped: bool) -> Drained {
+    fn idle(&mut self, mapped: bool) -> IdleContext {
         self.idle[usize::from(mapped)].take().unwrap_or_else(|| {
             if mapped {
-                return Drained::new(SLOTS as u32).unwrap();
+                return IdleContext::new(SLOTS as u32).unwrap();
             }
             let raw = Context::new(SLOTS as u32).unwrap().into_raw();
             let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
@@ -226,7 +228,7 @@ impl Rounds {
             // number.
             unsafe { (*header).magic = !RingHeader::MAGIC };
             // SAFETY: just set up, and nobody else has its name.
-            unsafe { Drained::from_context(Context::from_raw(raw), SLOTS as u32) }
+            unsafe { IdleContext::from_context(Context::from_raw(raw), SLOTS as u32) }
         })
     }
 
@@ -237,7 +239,7 @@ impl Rounds {
             let drained = self.idle(true);
             let slots = self.slots(SLOTS);
             // User code runs: the wakers that a leaked reactor has left.
-            let on = || Reactor::<Local>::on(drained, slots).batched();
+            let on = || Reactor::<Local>::with_context(drained, slots).batched();
             match catch_unwind(AssertUnwindSafe(on)) {
                 Ok(reactor) => break reactor,
                 Err(panic) => assert!(panic.is::<Planned>()),
@@ -246,14 +248,14 @@ impl Rounds {
         let mut task = Task::from_waker(Waker::noop());
         let mut futures = Vec::new();
         for count in 1..=SLOTS + 1 {
-            let mut future = Box::pin(reactor.run(self.files.of_no_round()));
+            let mut future = Box::pin(reactor.push(self.files.of_no_round()));
             assert!(future.as_mut().poll(&mut task).is_pending());
             // Only staged: the kernel has none of them.
             assert_eq!(reactor.in_flight(), count.min(SLOTS), "slots were lost");
             futures.push(future);
         }
         drop(futures);
-        self.idle[1] = Some(reactor.into_drained().unwrap());
+        self.idle[1] = Some(reactor.into_idle_context().unwrap());
     }
 
     /// Verifies that no block was written after its buffer was dropped.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::thread;
 
-use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::buffer::{IoBuf, IoBufMut};
 use linux_aio::{OwnsFd, reactor};
 
 use crate::ledger::Ledger;
@@ -121,14 +121,14 @@ impl Bytes {
 
 // SAFETY: the block does not move with the value and lives for ever; only this
 // value leads there.
-unsafe impl Buffer for Bytes {
+unsafe impl IoBuf for Bytes {
     fn region(&mut self) -> (*mut u8, usize) {
-        called("Buffer::region");
+        called("IoBuf::region");
         (self.block, SIZE)
     }
 }
 // SAFETY: as above; any bytes will do.
-unsafe impl BufferMut for Bytes {}
+unsafe impl IoBufMut for Bytes {}
 
 impl Drop for Bytes {
     fn drop(&mut self) {

@@ -217,7 +217,7 @@ impl<L: Lock + 'static> World<L> {
         // SAFETY: the number is new in this round, and so is its block.
         let (op, own) = unsafe { self.files.make(kind, id, self.memory.block(id)) };
         self.own[0].fetch_add(own.into(), SeqCst);
-        match catch_unwind(AssertUnwindSafe(|| self.reactor.run(op))) {
+        match catch_unwind(AssertUnwindSafe(|| self.reactor.push(op))) {
             Ok(future) => {
                 self.ledger.set_woken(id);
                 let future = Box::pin(future);
@@ -230,7 +230,7 @@ impl<L: Lock + 'static> World<L> {
                 self.put(place, Place::Full(task));
             }
             Err(panic) => {
-                // `Buffer::region` has panicked.
+                // `IoBuf::region` has panicked.
                 self.ledger.set_fate(id, Fate::Leaked);
                 self.put(place, Place::Empty);
                 resume_unwind(panic);

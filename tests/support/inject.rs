@@ -8,7 +8,7 @@ use std::process::Command;
 use super::again;
 use super::skip::have;
 use linux_aio::opcode::{self, PollMask};
-use linux_aio::{AioContext, Context, Drained, Errno, sys};
+use linux_aio::{AioContext, Context, Errno, IdleContext, sys};
 
 /// Runs `body` in a process of its own for each injection, under strace. `test`
 /// is the path of the test that calls this: the process runs it again.
@@ -34,12 +34,15 @@ pub(crate) fn with_each(test: &str, injections: &[&str], body: impl FnOnce()) {
 }
 
 /// A context, and its name, by which others submit to it as well.
-pub(crate) fn shared_context(capacity: u32) -> (Drained, AioContext) {
+pub(crate) fn shared_context(capacity: u32) -> (IdleContext, AioContext) {
     let context = Context::new(capacity).unwrap();
     let name = context.as_raw();
     // SAFETY: just set up. What others submit is polls, which have no memory,
     // and whose events are nobody's.
-    (unsafe { Drained::from_context(context, capacity) }, name)
+    (
+        unsafe { IdleContext::from_context(context, capacity) },
+        name,
+    )
 }
 
 /// Submits polls to a context until it has no room.

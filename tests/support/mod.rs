@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use linux_aio::{Context, Event, Fd, Iocb, Wait, nr};
+use linux_aio::{Context, Event, Fd, Iocb, WaitOptions, nr};
 
 /// A descriptor without the library's feature `std`.
 pub(crate) fn fd(owner: &impl AsFd) -> Fd<'_> {
@@ -121,7 +121,7 @@ pub(crate) unsafe fn run(context: &Context, mut iocb: Iocb) -> Event {
     // SAFETY: the caller's.
     assert_eq!(unsafe { context.submit(&mut [&mut iocb]) }, Ok(1));
     let mut events = [Event::EMPTY; 2];
-    let wait = Wait::new().timeout(Duration::from_secs(20));
+    let wait = WaitOptions::new().timeout(Duration::from_secs(20));
     let done = context.wait_with(1, &mut events, wait).unwrap();
     assert_eq!(done.len(), 1, "one operation, one event");
     assert_eq!(done[0].obj, (&raw const iocb).addr() as u64);

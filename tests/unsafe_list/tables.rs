@@ -56,18 +56,18 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "tests/scope.rs::pieces_and_a_refusal",
     ),
     (
-        "src/call.rs",
-        "tests/signals.rs, tests/context.rs, qemu/guest/src/aio/masks.rs, src/call.rs",
+        "src/sys/getevents/call.rs",
+        "tests/signals.rs, tests/context.rs, qemu/guest/src/aio/masks.rs, src/sys/getevents/call.rs",
     ),
-    ("src/context.rs", "tests/context.rs, tests/fork.rs"),
-    ("src/direct.rs", "tests/direct.rs"),
-    ("src/drained.rs", "tests/drained.rs"),
+    ("src/context/mod.rs", "tests/context.rs, tests/fork.rs"),
+    ("src/direct_io.rs", "tests/direct.rs"),
+    ("src/context/idle.rs", "tests/drained.rs"),
     (
-        "src/engine/kernel.rs",
+        "src/engine/backend.rs",
         "tests/queue.rs, tests/fork.rs, model/tests/properties.rs",
     ),
     ("src/engine/mod.rs", ENGINE),
-    ("src/engine/slots.rs", ENGINE),
+    ("src/engine/table.rs", ENGINE),
     (
         "src/fd.rs",
         "src/lib.rs, tests/user_code/layers.rs, tests/user_code/reactor.rs",
@@ -79,10 +79,13 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/pages.rs", "tests/fork.rs"),
     ("src/queue.rs", "tests/queue.rs, model/tests/properties.rs"),
     (
-        "src/raw/masked.rs",
+        "src/sys/getevents/masked.rs",
         "tests/raw.rs::missing_calls_have_stand_ins, qemu/guest/src/aio/masks.rs",
     ),
-    ("src/raw/mod.rs", "tests/raw.rs, qemu/guest/src/aio/raw.rs"),
+    (
+        "src/sys/getevents/mod.rs",
+        "tests/raw.rs, qemu/guest/src/aio/raw.rs",
+    ),
     (
         "src/reactor/eventfd.rs",
         "tests/reactor.rs, tests/user_code/panics.rs",
@@ -92,10 +95,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "tests/user_code/reactor.rs::a_lock_calls_the_reactor",
     ),
     ("src/reactor/mod.rs", "tests/reactor.rs, tests/user_code"),
-    (
-        "src/reactor/running.rs",
-        "tests/reactor.rs, tests/user_code",
-    ),
+    ("src/reactor/future.rs", "tests/reactor.rs, tests/user_code"),
     (
         "src/reactor/waiters.rs",
         "tests/reactor.rs, tests/user_code/reactor.rs",
@@ -108,7 +108,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "tests/ring.rs, model/tests/checker.rs, fuzz",
     ),
     (
-        "src/ring/run.rs",
+        "src/ring/batch_reader.rs",
         "tests/queue.rs, model/tests/checker.rs, model/tests/hostile.rs",
     ),
     ("src/rt/mem.rs", "src/rt/mem.rs, tests/rt.rs"),
@@ -117,12 +117,15 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/rt/stdio.rs", "tests/rt.rs"),
     ("src/scope/mod.rs", "tests/scope.rs"),
     (
-        "src/scope/pending.rs",
+        "src/scope/operation.rs",
         "tests/scope.rs, tests/user_code/layers.rs",
     ),
-    ("src/sys.rs", "tests/calls.rs"),
-    ("src/syscall.rs", "tests/syscall.rs"),
-    ("src/wait.rs", "tests/context.rs, tests/signals.rs"),
+    ("src/sys/calls.rs", "tests/calls.rs"),
+    ("src/sys/syscall.rs", "tests/syscall.rs"),
+    (
+        "src/sys/getevents/typed.rs",
+        "tests/context.rs, tests/signals.rs",
+    ),
 ];
 
 const STUBS: &str = "tests/syscall.rs, qemu/guest/src/stubs.rs, qemu/guest/src/registers.rs";
@@ -157,12 +160,12 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
         "tests/user_code/layers.rs::a_queue_drops_everything_whichever_destructor_panics",
     ),
     (
-        "News",
+        "Notification",
         "takes the lock and signals the eventfd. No user code but the lock.",
         "tests/user_code/panics.rs::a_panic_leaves_the_eventfd_readable_for_what_is_left",
     ),
     (
-        "Running",
+        "OpFuture",
         "leaves the list of waiters under the lock, or detaches the operation; then, outside the \
          lock, drops wakers and the payload and wakes the next waiter.",
         "tests/reactor.rs::a_dropped_read_keeps_its_buffer_until_it_has_ended, \
@@ -177,7 +180,7 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
          tests/scope.rs::returning_leaves_nothing_in_flight, tests/scope.rs::a_forked_child_leaves_the_scope",
     ),
     (
-        "Pending",
+        "ScopedOp",
         "drops the payload of a completed operation, after the engine's borrow has ended; leaks \
          that of any other.",
         "tests/user_code/layers.rs::a_scope_may_be_called_by_the_destructor_of_a_buffer",
@@ -203,34 +206,34 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/buffer/owned.rs",
-        "Pieces::new",
+        "Vectored::new",
         "parts.into()",
         "Before anything else.",
         "",
     ),
     (
         "src/buffer/owned.rs",
-        "Pieces::new",
+        "Vectored::new",
         "region()",
         "The parts are local: a panic drops them.",
         "",
     ),
     (
-        "src/destroy_all.rs",
+        "src/context/destroy_all.rs",
         "destroy_all",
         "context.into()",
         "Before the threads begin: a panic drops the contexts that were converted.",
         "",
     ),
     (
-        "src/direct.rs",
+        "src/direct_io.rs",
         "Alignment::of",
         "fd.into()",
         "Before anything else.",
         "",
     ),
     (
-        "src/direct.rs",
+        "src/direct_io.rs",
         "Alignment::check",
         "region()",
         "The operation belongs to the caller, who lends it exclusively.",
@@ -245,7 +248,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/user_code/panics.rs::an_old_waker_never_meets_the_new_owner_of_its_slot",
     ),
     (
-        "src/engine/slots.rs",
+        "src/engine/table.rs",
         "Slots::clear_all::Rest::drop_all",
         "drop(",
         "Payloads and wakers, in the destructor of the engine: the slot is free already, and no \
@@ -320,7 +323,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/queue.rs",
-        "Queue::into_drained",
+        "Queue::into_idle_context",
         "drop(self)",
         "The queue is owned, and nothing is in flight. A panic destroys the context.",
         "tests/user_code/ends.rs::a_panic_of_into_drained_destroys_the_context",
@@ -343,7 +346,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
-        "Reactor::on",
+        "Reactor::with_context",
         "L::NEW",
         "A constant.",
         "",
@@ -364,14 +367,14 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
-        "Reactor::run",
+        "Reactor::push",
         "op.into()",
         "Before anything else, and outside the lock.",
         "tests/user_code/reactor.rs::an_operation_is_converted",
     ),
     (
         "src/reactor/mod.rs",
-        "Reactor::into_drained",
+        "Reactor::into_idle_context",
         "drop(self)",
         "The reactor is owned, and nothing is in flight. A panic destroys the context.",
         "tests/user_code/ends.rs::a_panic_of_into_drained_destroys_the_context",
@@ -385,7 +388,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
-        "News::act",
+        "Notification::act",
         "wake()",
         "After the lock was released; the operation is notified already. A panic leaves the others \
          in the completed list, and the turn goes on with them.",
@@ -394,14 +397,14 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
-        "News::act",
+        "Notification::act",
         "drop(",
         "After the lock was released; the slot is free already.",
         "tests/user_code/reactor.rs::the_data_of_a_dropped_future_is_dropped_at_completion",
     ),
     (
-        "src/reactor/running.rs",
-        "Future for Running<'_, '_, B, L, T>::poll",
+        "src/reactor/future.rs",
+        "Future for OpFuture<'_, '_, B, L, T>::poll",
         "clone()",
         "Before anything else, and outside the lock.",
         "tests/user_code/reactor.rs::a_waker_is_cloned",
@@ -422,35 +425,35 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/scope/mod.rs",
-        "scope_on",
+        "scope_with_context",
         "f(&scope)",
         "The scope is shared with it, and nothing of it is borrowed. `End` runs however it ends.",
         "tests/scope.rs::a_panic_waits_for_the_reads",
     ),
     (
         "src/scope/mod.rs",
-        "scope_on",
+        "scope_with_context",
         "drop(end)",
         "No user code: the end of the scope.",
         "",
     ),
     (
         "src/scope/mod.rs",
-        "Scope::start",
+        "Scope::push",
         "op.into()",
         "Before the engine is borrowed.",
         "tests/user_code/layers.rs",
     ),
     (
         "src/scope/mod.rs",
-        "Scope::start",
+        "Scope::push",
         "drop(engine)",
         "No user code: the end of a borrow.",
         "",
     ),
     (
-        "src/scope/pending.rs",
-        "Drop for Pending<'_, B, T>::drop",
+        "src/scope/operation.rs",
+        "Drop for ScopedOp<'_, B, T>::drop",
         "assume_init_drop(",
         "The payload of a completed operation: its slot is free, and the engine is not borrowed.",
         "tests/user_code/layers.rs::a_scope_may_be_called_by_the_destructor_of_a_buffer",

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use linux_aio::buffer::{Aligned, Buffer, BufferMut};
+use linux_aio::buffer::{Aligned, IoBuf, IoBufMut};
 use linux_aio::op::Read;
 #[cfg(feature = "std")]
 use linux_aio::reactor::Shared;
 use linux_aio::reactor::{Local, Lock, Reactor, ReactorSlot};
-use linux_aio::{AioContext, Context, Drained, Errno, Queue, Slot, sys};
+use linux_aio::{AioContext, Context, Errno, IdleContext, Queue, Slot, sys};
 
 use crate::hooks::*;
 use crate::support::tasks::{LONG, poll};
@@ -72,7 +72,11 @@ fn leaked_futures<L: Lock + 'static>(setup: Setup, action: Action, end: End, cal
     match end {
         End::Drop => during(action, at, reenter, || drop(reactor)),
         End::IntoDrained => during(action, at, reenter, || {
-            let _ = reactor.into_drained().unwrap().into_context().into_raw();
+            let _ = reactor
+                .into_idle_context()
+                .unwrap()
+                .into_context()
+                .into_raw();
         }),
         End::NewOwner => {
             std::mem::forget(reactor);
@@ -133,13 +137,13 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
         _memory: Memory,
     }
     // SAFETY: the aligned memory's own promise.
-    unsafe impl Buffer for Block {
+    unsafe impl IoBuf for Block {
         fn region(&mut self) -> (*mut u8, usize) {
             self.bytes.region()
         }
     }
     // SAFETY: as above.
-    unsafe impl BufferMut for Block {}
+    unsafe impl IoBufMut for Block {}
 
     let content = pattern(BLOCK);
     let file = TempFile::with(&content);
@@ -177,7 +181,11 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
             });
         }
         assert_eq!(reactor.in_flight(), 0);
-        let _ = reactor.into_drained().unwrap().into_context().into_raw();
+        let _ = reactor
+            .into_idle_context()
+            .unwrap()
+            .into_context()
+            .into_raw();
         other.end();
         if proved == [true; 2] {
             return;
@@ -190,17 +198,17 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
 #[test]
 fn a_panic_of_into_drained_destroys_the_context() {
     /// A context, and its name.
-    fn context() -> (Drained, AioContext) {
+    fn context() -> (IdleContext, AioContext) {
         let context = Context::new(1).unwrap();
         let name = context.as_raw();
         // SAFETY: nothing was submitted to it.
-        (unsafe { Drained::from_context(context, 1) }, name)
+        (unsafe { IdleContext::from_context(context, 1) }, name)
     }
     fn exists(name: AioContext) -> bool {
         // SAFETY: no operation is submitted.
         unsafe { sys::io_submit(name, 0, core::ptr::null()) }.is_ok()
     }
-    fn panics(f: impl FnOnce() -> Result<Drained, Errno>) -> bool {
+    fn panics(f: impl FnOnce() -> Result<IdleContext, Errno>) -> bool {
         catch_unwind(AssertUnwindSafe(|| drop(f()))).is_err()
     }
     // Alone, so that no other context gets the name.
@@ -213,22 +221,22 @@ fn a_panic_of_into_drained_destroys_the_context() {
         for call in [Call::BufferDrop, Call::DataDrop] {
             let (drained, name) = context();
             let mut slots = Slot::array::<1>();
-            let mut queue = Queue::on(drained, &mut slots);
+            let mut queue = Queue::with_context(drained, &mut slots);
             assert!(queue.push(read()).is_ok());
             panic_at("read", call);
             assert!(exists(name));
-            assert!(panics(|| queue.into_drained()));
+            assert!(panics(|| queue.into_idle_context()));
             assert!(!exists(name), "a queue's context is left");
 
             let (drained, name) = context();
             let mut slots = ReactorSlot::array::<1>();
-            let reactor = Reactor::<_, Local, _>::on(drained, &mut slots).batched();
-            let mut leaked = Box::pin(reactor.run(read()));
+            let reactor = Reactor::<_, Local, _>::with_context(drained, &mut slots).batched();
+            let mut leaked = Box::pin(reactor.push(read()));
             assert!(poll(leaked.as_mut(), Waker::noop()).is_none());
             std::mem::forget(leaked);
             panic_at("read", call);
             assert!(exists(name));
-            assert!(panics(|| reactor.into_drained()));
+            assert!(panics(|| reactor.into_idle_context()));
             assert!(!exists(name), "a reactor's context is left");
         }
     });

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use linux_aio::OwnsFd;
-use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::buffer::{IoBuf, IoBufMut};
 use linux_aio::op::Op;
 use linux_aio::reactor::Lock;
 
@@ -154,14 +154,14 @@ impl Memory {
 }
 
 // SAFETY: on the heap, and owned.
-unsafe impl Buffer for Memory {
+unsafe impl IoBuf for Memory {
     fn region(&mut self) -> (*mut u8, usize) {
         user_code(self.name, Call::Region);
         (self.bytes.as_mut_ptr(), self.bytes.len())
     }
 }
 // SAFETY: as above.
-unsafe impl BufferMut for Memory {}
+unsafe impl IoBufMut for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {

@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::buffer::{IoBuf, IoBufMut};
 use linux_aio::op::{Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::Local;
-use linux_aio::{Errno, Fd, Full, Pending, Queue, Scope, ScopeSlot, Slot, Wait, scope};
+use linux_aio::{Errno, Fd, Full, Queue, Scope, ScopeSlot, ScopedOp, Slot, WaitOptions, scope};
 
 use crate::hooks::*;
 use crate::support::{self, TempFile};
@@ -52,7 +52,7 @@ fn a_queue_survives_the_user_code_of_push() {
                 assert_eq!(done.buffer.unwrap().bytes[..], CONTENT);
             }
             assert!(matches!(queue.wait(), Ok(None)));
-            let _ = queue.into_drained().unwrap().into_context().into_raw();
+            let _ = queue.into_idle_context().unwrap().into_context().into_raw();
             let leaked = if action == Action::Panic { leaked } else { 0 };
             other.leaked.set(leaked);
             other.end();
@@ -89,7 +89,7 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
                 assert!(queue.push(never).is_ok());
                 queue.submit().unwrap();
                 // One is in the list, one was only found.
-                assert_eq!(queue.wait_with(1, Wait::poll()), Ok(2));
+                assert_eq!(queue.wait_with(1, WaitOptions::poll()), Ok(2));
                 assert!(queue.push(read("staged")).is_ok());
                 let reenter = {
                     let other = other.clone();
@@ -97,7 +97,7 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
                 };
                 during(action, (name, call), reenter, || {
                     if drained {
-                        drop(queue.into_drained());
+                        drop(queue.into_idle_context());
                     } else {
                         drop(queue);
                     }
@@ -114,14 +114,14 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
 struct Acting<'scope>(Box<dyn FnMut(bool) + 'scope>);
 
 // SAFETY: no memory.
-unsafe impl Buffer for Acting<'_> {
+unsafe impl IoBuf for Acting<'_> {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.0)(false);
         (std::ptr::dangling_mut(), 0)
     }
 }
 // SAFETY: as above.
-unsafe impl BufferMut for Acting<'_> {}
+unsafe impl IoBufMut for Acting<'_> {}
 
 impl Drop for Acting<'_> {
     fn drop(&mut self) {
@@ -137,7 +137,7 @@ fn nothing<'scope>(
     s.read(file, &mut [], 0)
 }
 
-type Empty<'scope> = Pending<'scope, &'scope mut [u8]>;
+type Empty<'scope> = ScopedOp<'scope, &'scope mut [u8]>;
 
 /// Calls a scope in every way that there is; the operations that it begins are
 /// in `begun`, or are detached.
@@ -148,7 +148,7 @@ fn reenter_scope<'scope>(
 ) {
     assert!(format!("{s:?}").contains("in_flight"));
     s.submit();
-    s.wait_with(0, Wait::poll()).unwrap();
+    s.wait_with(0, WaitOptions::poll()).unwrap();
     let (mut first, mut second) = (nothing(s, file), nothing(s, file));
     if let Ok(one) = &mut first {
         assert!(format!("{one:?}").contains("ticket"));
@@ -176,7 +176,7 @@ fn a_scope_may_be_called_by_the_region_of_a_buffer() {
                     Action::Reenter => reenter_scope(s, fd, &kept),
                     Action::Panic => resume_unwind(Box::new(OnPurpose)),
                 }));
-                let start = || s.start(Read::new(fd, buffer));
+                let start = || s.push(Read::new(fd, buffer));
                 let started = catch_unwind(AssertUnwindSafe(start));
                 assert_eq!(started.is_err(), action == Action::Panic);
                 if let Ok(started) = started {
@@ -219,8 +219,8 @@ fn a_scope_may_be_called_by_the_destructor_of_a_buffer() {
                     }
                 }));
                 let other = nothing(s, fd).unwrap();
-                let started = s.start(Read::new(fd, buffer)).unwrap();
-                assert_eq!(s.wait_with(2, Wait::new()), Ok(2));
+                let started = s.push(Read::new(fd, buffer)).unwrap();
+                assert_eq!(s.wait_with(2, WaitOptions::new()), Ok(2));
                 let dropped = catch_unwind(AssertUnwindSafe(|| drop(started)));
                 assert_eq!(dropped.is_err(), action == Action::Panic);
                 assert_eq!(drops.get(), 1);

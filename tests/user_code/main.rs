@@ -1,4 +1,4 @@
-//! User code that the safe layers call: wakers, destructors, `Buffer::region`,
+//! User code that the safe layers call: wakers, destructors, `IoBuf::region`,
 //! `OwnsFd`, `Into<Op>` and `Lock`. At each of these points it calls back into
 //! the layer, or panics. Afterwards every other task is woken, every payload has
 //! been dropped once, every slot can be used and no result is lost.

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Running};
-use linux_aio::{Drained, Fd, Finished};
+use linux_aio::reactor::{Lock, OpFuture, Reactor, ReactorSlot};
+use linux_aio::{Completion, Fd, IdleContext};
 
 use crate::hooks::{ALIVE, Action, Begun, Call, INSIDE, LEN, Load, Memory, Named, Watched, during};
 use crate::support::tasks::{LONG, poll, read_eventfd};
@@ -22,7 +22,7 @@ use crate::support::{TempFile, eventfd, pipe};
 
 pub(crate) type Watcher<L> = Reactor<'static, Memory, Watched<L>, Load>;
 pub(crate) type Place = ReactorSlot<Memory, Load>;
-pub(crate) type Future<L> = Pin<Box<Running<'static, 'static, Memory, Watched<L>, Load>>>;
+pub(crate) type Future<L> = Pin<Box<OpFuture<'static, 'static, Memory, Watched<L>, Load>>>;
 
 /// One task of the executor: it awaits one operation.
 pub(crate) struct Entry<L: Lock + 'static> {
@@ -32,7 +32,7 @@ pub(crate) struct Entry<L: Lock + 'static> {
     pub(crate) waker: Arc<Named>,
     /// What makes its poll ready.
     pub(crate) writer: Option<OwnedFd>,
-    pub(crate) done: Option<Finished<Memory, Load>>,
+    pub(crate) done: Option<Completion<Memory, Load>>,
 }
 
 pub(crate) const SLOTS: usize = 4;
@@ -82,8 +82,8 @@ impl<L: Lock + 'static> World<L> {
         // SAFETY: the exclusive reference to a leaked array; the pointer is used
         // when this reactor is gone, or leaked.
         let slots = unsafe { &mut *all };
-        let drained = Drained::new(SLOTS as u32).unwrap();
-        let mut reactor = Watcher::<L>::on(drained, slots);
+        let drained = IdleContext::new(SLOTS as u32).unwrap();
+        let mut reactor = Watcher::<L>::with_context(drained, slots);
         if setup.batched {
             reactor = reactor.batched();
         }
@@ -105,7 +105,7 @@ impl<L: Lock + 'static> World<L> {
 
     /// Adds a task, which is not polled yet.
     pub(crate) fn add(&self, name: &'static str, op: impl Into<Begun>, writer: Option<OwnedFd>) {
-        let future = Box::pin(self.reactor.run(op));
+        let future = Box::pin(self.reactor.push(op));
         self.tasks.borrow_mut().push(Entry {
             name,
             future: Some(future),
@@ -234,13 +234,13 @@ impl<L: Lock + 'static> World<L> {
         }
         // Operations of its own: one that may end at once, one that is dropped
         // in flight or while it waits, and one that is never polled.
-        let mut read = Box::pin(self.reactor.run(self.read_op("nested")));
+        let mut read = Box::pin(self.reactor.push(self.read_op("nested")));
         let _ = poll(read.as_mut(), Waker::noop());
         let (reader, _writer) = pipe();
         let never = Poll::owned(Load::new("nested", reader), PollMask::IN);
-        let mut never = Box::pin(self.reactor.run(never));
+        let mut never = Box::pin(self.reactor.push(never));
         let _ = poll(never.as_mut(), Waker::noop());
-        let unpolled = self.reactor.run(self.read_op("nested"));
+        let unpolled = self.reactor.push(self.read_op("nested"));
         assert!(format!("{unpolled:?}").contains("ready"));
         drop(never);
         self.reactor.turn().unwrap();
@@ -304,7 +304,7 @@ impl<L: Lock + 'static> World<L> {
         }
         // SAFETY: no future is left, and nobody uses the reference again.
         let reactor = unsafe { Box::from_raw((&raw const *self.reactor).cast_mut()) };
-        let mut context = reactor.into_drained().unwrap().into_context();
+        let mut context = reactor.into_idle_context().unwrap().into_context();
         assert_eq!(context.ring().pop(), Ok(None));
         // Instead of tens of milliseconds for each: with the process.
         let _ = context.into_raw();
@@ -319,7 +319,7 @@ impl<L: Lock + 'static> World<L> {
         let mut polls: Vec<_> = (0..=SLOTS)
             .map(|_| {
                 let op = Poll::owned(Load::new("again", reader.clone()), PollMask::IN);
-                Box::pin(self.reactor.run(op))
+                Box::pin(self.reactor.push(op))
             })
             .collect();
         for one in &mut polls {

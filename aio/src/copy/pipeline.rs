@@ -8,7 +8,7 @@
 use core::mem::MaybeUninit;
 use core::time::Duration;
 
-use linux_aio::{Context, Errno, Event, Iocb, Ring, Submitter, Wait};
+use linux_aio::{Context, Errno, Event, Iocb, Ring, Submitter, WaitOptions};
 
 use super::kernel::is_zero;
 use super::progress::Progress;
@@ -202,7 +202,7 @@ impl<'a> Pipeline<'a> {
             // moment, and again. Else it is signals and progress that want us
             // back.
             let pause = if self.in_flight == 0 { 1 } else { 100 };
-            let wait = Wait::new().timeout(Duration::from_millis(pause));
+            let wait = WaitOptions::new().timeout(Duration::from_millis(pause));
             if self.in_flight > 0 || self.slots.iter().any(|slot| slot.step.is_ready()) {
                 let taken = match self.ring.wait_with(1, &mut events, wait) {
                     Ok(taken) => taken.len(),

@@ -1,7 +1,7 @@
 //! One block on its way: what a slot does next, and the operation for it.
 
 use linux_aio::Iocb;
-use linux_aio::opcode::{PRead, PWrite};
+use linux_aio::opcode::{Pread, Pwrite};
 
 /// Where a slot is. In `Read` and `Write` its operation is to be submitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Slot {
     pub(super) fn operation(&self, source: i32, target: i32, buffer: *mut u8) -> Iocb {
         if self.step == Step::Read {
             let offset = self.offset + self.filled as u64;
-            PRead::new(
+            Pread::new(
                 source,
                 buffer.wrapping_add(self.filled),
                 self.wanted - self.filled,
@@ -56,7 +56,7 @@ impl Slot {
         } else {
             let offset = self.offset + self.written as u64;
             let buffer = buffer.wrapping_add(self.written);
-            PWrite::new(target, buffer, self.filled - self.written)
+            Pwrite::new(target, buffer, self.filled - self.written)
                 .offset(offset)
                 .build()
         }

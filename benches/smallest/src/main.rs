@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use linux_aio::opcode::PRead;
+use linux_aio::opcode::Pread;
 use linux_aio::rt::{Process, write_all};
 use linux_aio::{Context, Errno, Event};
 
@@ -12,14 +12,14 @@ linux_aio::entry!(main);
 fn main(_: Process) -> i32 {
     match start_of(0) {
         Ok(()) => 0,
-        Err(errno) => errno.raw(),
+        Err(errno) => errno.raw_os_error(),
     }
 }
 
 fn start_of(fd: i32) -> Result<(), Errno> {
     let mut buffer = [0; 64];
     let context = Context::new(1)?;
-    let mut read = PRead::new(fd, buffer.as_mut_ptr(), buffer.len()).build();
+    let mut read = Pread::new(fd, buffer.as_mut_ptr(), buffer.len()).build();
     // SAFETY: `destroy` waits for the read, and the buffer is looked at behind
     // it.
     unsafe { context.submit(&mut [&mut read]) }?;

@@ -6,9 +6,9 @@ use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use core::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use linux_aio::buffer::Buffer;
+use linux_aio::buffer::IoBuf;
 use linux_aio::reactor::Reactor;
-use linux_aio::{Errno, Wait};
+use linux_aio::{Errno, WaitOptions};
 
 /// A task. It runs to its end and keeps its result to itself.
 pub(crate) type Task<'t> = Pin<&'t mut dyn Future<Output = ()>>;
@@ -21,7 +21,7 @@ static WOKEN: AtomicU32 = AtomicU32::new(0);
 ///
 /// # Errors
 /// What the wait says; EDEADLK if no task can ever go on.
-pub(crate) fn run<B: Buffer, const N: usize>(
+pub(crate) fn run<B: IoBuf, const N: usize>(
     reactor: &Reactor<'_, B>,
     mut tasks: [Task<'_>; N],
 ) -> Result<usize, Errno> {
@@ -40,7 +40,7 @@ pub(crate) fn run<B: Buffer, const N: usize>(
         }
         if alive != 0 && WOKEN.load(Relaxed) & alive == 0 {
             waits += 1;
-            match reactor.wait(Wait::new()) {
+            match reactor.wait(WaitOptions::new()) {
                 // Nothing is in flight, so nothing will ever wake a task.
                 Ok(0) => return Err(Errno::DEADLK),
                 Ok(_) | Err(Errno::INTR) => {}

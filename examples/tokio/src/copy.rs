@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use linux_aio::Errno;
-use linux_aio::op::{FSync, Read, Write};
+use linux_aio::op::{Fsync, Read, Write};
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot};
 use tokio_reactor::{CHUNK, Page, drive, eventfd};
 
@@ -70,13 +70,13 @@ impl<L: Lock> Job<L> {
                 return Ok(count);
             }
             let read = Read::owned(Arc::clone(&job.source), page.used(CHUNK));
-            let read = job.reactor.run(read.offset(offset)).await;
+            let read = job.reactor.push(read.offset(offset)).await;
             let bytes = read.result?;
             let padded = if job.direct { BLOCK } else { 1 };
             let padded = bytes.next_multiple_of(padded);
             page = read.buffer.ok_or(Errno::IO)?.used(padded);
             let write = Write::owned(Arc::clone(&job.target), page);
-            let written = job.reactor.run(write.offset(offset)).await;
+            let written = job.reactor.push(write.offset(offset)).await;
             page = written.buffer.ok_or(Errno::IO)?;
             let whole = (job.len - offset).min(CHUNK as u64);
             if written.result? != padded || bytes as u64 != whole {
@@ -89,14 +89,14 @@ impl<L: Lock> Job<L> {
     /// The target is as long as the source, and on the disk.
     pub(crate) async fn finish(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
         job.target.set_len(job.len)?;
-        let sync = FSync::owned(Arc::clone(&job.target));
-        Ok(job.reactor.run(sync).await.result?)
+        let sync = Fsync::owned(Arc::clone(&job.target));
+        Ok(job.reactor.push(sync).await.result?)
     }
 
     /// All has ended, and the context could be used again.
     pub(crate) fn end(self) -> Result<(), Error> {
         assert_eq!(self.reactor.in_flight(), 0);
-        drop(self.reactor.into_drained()?);
+        drop(self.reactor.into_idle_context()?);
         Ok(())
     }
 }

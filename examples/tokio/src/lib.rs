@@ -10,7 +10,7 @@ use std::io::{Error, Read};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 
-use linux_aio::buffer::Buffer;
+use linux_aio::buffer::IoBuf;
 use linux_aio::reactor::{Lock, Reactor};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -40,7 +40,7 @@ pub fn eventfd() -> Result<Arc<File>, Error> {
 ///
 /// # Errors
 /// Those of the eventfd's registration, and of [`Reactor::turn`].
-pub async fn drive<B: Buffer, L: Lock, T>(
+pub async fn drive<B: IoBuf, L: Lock, T>(
     reactor: &Reactor<'_, B, L, T>,
     eventfd: Arc<File>,
 ) -> Result<Infallible, Error> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::buffer::{IoBuf, IoBufMut};
 
 /// Bytes of a page.
 pub const CHUNK: usize = 16 << 10;
@@ -64,10 +64,10 @@ impl Drop for Page {
 
 // SAFETY: on the heap, owned, and never moved there; nobody can reach it but
 // through this. The part is no longer than the whole.
-unsafe impl Buffer for Page {
+unsafe impl IoBuf for Page {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.memory.0.as_mut_ptr(), self.used)
     }
 }
 // SAFETY: as above; any byte is valid.
-unsafe impl BufferMut for Page {}
+unsafe impl IoBufMut for Page {}

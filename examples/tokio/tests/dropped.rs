@@ -64,7 +64,7 @@ async fn woken<F: Future>(future: F) -> F::Output {
 async fn endless<L: Lock>(reactor: impl Deref<Target = Owning<L>>) {
     let never = eventfd().unwrap();
     let ready = eventfd().unwrap();
-    let poll = |file: &Arc<File>| reactor.run(PollFd::owned(Arc::clone(file), PollMask::IN));
+    let poll = |file: &Arc<File>| reactor.push(PollFd::owned(Arc::clone(file), PollMask::IN));
     ready.as_ref().write_all(&1_u64.to_ne_bytes()).unwrap();
     for _ in 0..20 {
         // A slot that is not given back would keep the second round waiting.
@@ -98,7 +98,10 @@ fn a_poll_that_cannot_end_is_cancelled_by_a_timeout() {
         endless(reactor.clone()).await;
         assert!(!driver.is_finished());
     });
-    Rc::into_inner(reactor).unwrap().into_drained().unwrap();
+    Rc::into_inner(reactor)
+        .unwrap()
+        .into_idle_context()
+        .unwrap();
 }
 
 #[test]
@@ -117,7 +120,10 @@ fn and_so_it_is_on_several_threads() {
         assert!(!driver.is_finished());
     });
     drop(runtime);
-    Arc::into_inner(reactor).unwrap().into_drained().unwrap();
+    Arc::into_inner(reactor)
+        .unwrap()
+        .into_idle_context()
+        .unwrap();
 }
 
 /// The only test in this process that has pages: it counts them.
@@ -131,7 +137,7 @@ fn a_dropped_read_s_page_is_kept_and_then_dropped() {
     let (reactor, eventfd) = reactor::<Local, 8>();
     let reactor = Rc::new(reactor);
     let driven = reactor.clone();
-    let read = || reactor.run(Read::owned(Arc::clone(&file), Page::new()));
+    let read = || reactor.push(Read::owned(Arc::clone(&file), Page::new()));
     LocalSet::new().block_on(&one_thread(), async {
         spawn_local(async move { drive(&driven, eventfd).await });
         let begin = Instant::now();
@@ -160,6 +166,9 @@ fn a_dropped_read_s_page_is_kept_and_then_dropped() {
             assert_eq!(read.result, Ok(CHUNK));
         }
     });
-    Rc::into_inner(reactor).unwrap().into_drained().unwrap();
+    Rc::into_inner(reactor)
+        .unwrap()
+        .into_idle_context()
+        .unwrap();
     assert_eq!(Page::alive(), 0);
 }

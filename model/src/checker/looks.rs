@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::Ring;
-use crate::abi::Event;
+use crate::sys::abi::Event;
 
 fn event(data: u64) -> Event {
     Event {

@@ -6,15 +6,15 @@
 //! the memory orders that they ask for are the ones checked. The kernel's side is [`Ring`], written
 //! after `fs/aio.c`.
 
+#[allow(clippy::duplicate_mod, reason = "likewise")]
+#[path = "../../../src/ring/batch_reader.rs"]
+mod batch_reader;
 #[allow(
     clippy::duplicate_mod,
     reason = "it is private in the library's `ring`"
 )]
 #[path = "../../../src/ring/reader.rs"]
 mod reader;
-#[allow(clippy::duplicate_mod, reason = "likewise")]
-#[path = "../../../src/ring/run.rs"]
-mod run;
 
 pub mod looks;
 pub mod operations;

@@ -10,11 +10,11 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
 use super::Ring;
-use super::run::Run;
-use crate::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
-use crate::engine::{Engine, Kernel, Polled, RawSlot, Ticket};
-use crate::errno::Errno;
-use crate::wait::Wait;
+use super::batch_reader::BatchReader;
+use crate::context::WaitOptions;
+use crate::engine::{Backend, Engine, Polled, RawSlot, Ticket};
+use crate::sys::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
+use crate::sys::errno::Errno;
 
 /// What a buffer's memory holds when the kernel has read into it.
 const READ: u64 = 0xa10;
@@ -56,7 +56,7 @@ impl Drop for Buffer {
 /// The kernel of one context: a thread for each operation that it was given.
 struct Model {
     shared: loom::sync::Arc<Shared>,
-    run: Run<Ring>,
+    run: BatchReader<Ring>,
     threads: Vec<JoinHandle<()>>,
     /// Whether what is polled becomes ready.
     ready: bool,
@@ -118,7 +118,7 @@ impl Model {
 }
 
 // SAFETY: the event comes after the write, and `destroy` waits for all threads.
-unsafe impl Kernel for Model {
+unsafe impl Backend for Model {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         for (taken, &iocb) in iocbs.iter().enumerate() {
             if !self.shared.ring.claim() {
@@ -186,7 +186,7 @@ unsafe impl Kernel for Model {
         &mut self,
         min_nr: usize,
         events: &mut [Event],
-        _wait: Wait<'_>,
+        _wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
         let mut taken = 0;
         self.make_room();
@@ -271,7 +271,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     let mut array = RawSlot::<Option<Buffer>>::array::<3>();
     let mut engine = Engine::new(&mut array, Model::new(room + 1));
     let tickets: Vec<Ticket> = memory.iter().map(|cell| read(&mut engine, cell)).collect();
-    engine.kernel.ready = poll == Poll::Ready;
+    engine.backend.ready = poll == Poll::Ready;
     let poll = (poll != Poll::None).then(|| {
         let iocb = Iocb {
             opcode: IOCB_CMD_POLL,
@@ -282,7 +282,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     let mut over = Vec::new();
     let mut refused = submit(&mut engine);
     let cancelled = poll.map(|poll| engine.cancel(poll));
-    if !engine.kernel.ready {
+    if !engine.backend.ready {
         assert_ne!(cancelled, Some(Err(Errno::INVAL)));
     }
     match end {
@@ -299,10 +299,10 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
         End::Drop => {
             look(&mut engine, false, cancelled, &mut over);
         }
-        End::Foreign => engine.kernel.foreign = true,
+        End::Foreign => engine.backend.foreign = true,
     }
     let threads = match end {
-        End::Foreign => core::mem::take(&mut engine.kernel.threads),
+        End::Foreign => core::mem::take(&mut engine.backend.threads),
         _ => Vec::new(),
     };
     drop(engine);
@@ -350,7 +350,7 @@ fn look(
     over: &mut Vec<Ticket>,
 ) {
     if wait && engine.slots.in_flight() > 0 {
-        assert!(engine.wait(1, Wait::new()).unwrap() > 0);
+        assert!(engine.wait(1, WaitOptions::new()).unwrap() > 0);
     }
     let ended = match engine.pop() {
         Some(ended) => ended,

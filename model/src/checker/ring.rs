@@ -7,9 +7,9 @@ use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use loom::sync::atomic::AtomicU32;
 
+use super::batch_reader::BatchReader;
 use super::reader::{self, Index, Memory};
-use super::run::Run;
-use crate::abi::Event;
+use crate::sys::abi::Event;
 
 /// What the kernel knows of a ring besides, under its `completion_lock`.
 struct Completion {
@@ -42,7 +42,7 @@ impl Index for AtomicU32 {
 // SAFETY: the number of slots stays, and those alone are read.
 unsafe impl Memory for Ring {
     type Index = AtomicU32;
-    type Place = u32;
+    type Location = u32;
 
     fn slots(&self) -> u32 {
         self.slots.len() as u32
@@ -111,12 +111,12 @@ impl Ring {
     }
 
     /// The library's reader, who is late to tell of what he took.
-    pub(super) fn run(&self) -> Run<Ring> {
-        Run::new(self).expect("a head in range")
+    pub(super) fn run(&self) -> BatchReader<Ring> {
+        BatchReader::new(self).expect("a head in range")
     }
 
     /// The next event of a run of this ring's.
-    pub(super) fn take_of(&self, run: &mut Run<Ring>) -> Option<Event> {
+    pub(super) fn take_of(&self, run: &mut BatchReader<Ring>) -> Option<Event> {
         // SAFETY: as above.
         let found = unsafe { run.next(self) };
         // SAFETY: as above.

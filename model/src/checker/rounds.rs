@@ -5,8 +5,8 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::Ring;
-use super::run::Run;
-use crate::abi::Event;
+use super::batch_reader::BatchReader;
+use crate::sys::abi::Event;
 
 /// How the reader takes events.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ fn produce(ring: &Ring, number: u64, each: i64) -> i64 {
     each
 }
 
-fn reap(ring: &Ring, take: Take, run: &mut Run<Ring>, next: &mut [i64]) -> usize {
+fn reap(ring: &Ring, take: Take, run: &mut BatchReader<Ring>, next: &mut [i64]) -> usize {
     let mut events = [Event::EMPTY; 4];
     let count = match take {
         Take::One => put(ring.take_one(), &mut events),

@@ -6,10 +6,10 @@ use core::mem::MaybeUninit;
 use std::rc::Rc;
 
 use super::Source;
-use crate::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
-use crate::engine::{Engine, Kernel, Polled, RawSlot, Ticket};
-use crate::errno::Errno;
-use crate::wait::Wait;
+use crate::context::WaitOptions;
+use crate::engine::{Backend, Engine, Polled, RawSlot, Ticket};
+use crate::sys::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
+use crate::sys::errno::Errno;
 
 const SLOTS: usize = 5;
 
@@ -71,7 +71,7 @@ impl Known<'_> {
 }
 
 // SAFETY: it is none, but there is no memory behind the buffers either.
-unsafe impl Kernel for Liar<'_, '_> {
+unsafe impl Backend for Liar<'_, '_> {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         if self.dead {
             return Err(Errno::INVAL);
@@ -131,7 +131,7 @@ unsafe impl Kernel for Liar<'_, '_> {
         &mut self,
         _min_nr: usize,
         events: &mut [Event],
-        _wait: Wait<'_>,
+        _wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
         if self.dead {
             return Err(Errno::INVAL);
@@ -247,7 +247,7 @@ pub fn run(data: &[u8]) {
                 let done = match engine.pop() {
                     Some(done) => done,
                     None => {
-                        let _ = engine.look_otherwise();
+                        let _ = engine.poll_via_syscall();
                         engine.slots.take_done()
                     }
                 };
@@ -257,7 +257,7 @@ pub fn run(data: &[u8]) {
             }
             6 => {
                 let min = known.borrow_mut().source.below(SLOTS + 2);
-                let _ = engine.wait(min, Wait::new());
+                let _ = engine.wait(min, WaitOptions::new());
             }
             7 if !tickets.is_empty() => {
                 let pick = known.borrow_mut().source.below(tickets.len());

@@ -4,10 +4,10 @@
 //! die. What is read is compared with a reader that looks at one slot at a time.
 
 use super::Source;
-use crate::abi::{AioContext, Event, RingHeader};
 use crate::memory::{Pages, page};
-use crate::ring::{RingMap, Run};
-use crate::{Context, Errno, Ring, Wait};
+use crate::ring::{BatchReader, RingMap};
+use crate::sys::abi::{AioContext, Event, RingHeader};
+use crate::{Context, Errno, Ring, WaitOptions};
 
 /// Below everything that the kernel places by itself, with nothing behind it.
 const ADDRESS: usize = 0x2000_0000;
@@ -108,7 +108,7 @@ fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring
             let min = source.below(room + 1);
             check(memory, ring, room, |ring| {
                 let mut events = vec![Event::EMPTY; room];
-                let taken = ring.wait_with(min, &mut events, Wait::poll());
+                let taken = ring.wait_with(min, &mut events, WaitOptions::poll());
                 taken.map(|taken| taken.to_vec())
             });
         }
@@ -117,7 +117,7 @@ fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring
 
 /// Takes as an owner does, who has the error from a call then.
 fn take_of_run(map: &RingMap, room: usize) -> Result<Vec<Event>, Errno> {
-    let mut run = Run::new(map).ok_or(Errno::INVAL)?;
+    let mut run = BatchReader::new(map).ok_or(Errno::INVAL)?;
     let mut taken = Vec::new();
     while taken.len() < room {
         // SAFETY: the memory is there, and this thread's.

@@ -9,8 +9,8 @@ mod run;
 
 use core::cell::RefCell;
 
-use crate::abi::{AioContext, Event, IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, Iocb};
-use crate::errno::Errno;
+use crate::sys::abi::{AioContext, Event, IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, Iocb};
+use crate::sys::errno::Errno;
 use ring::KernelRing;
 use run::Running;
 pub use run::{BUFFERED, DIRECT, POLLED, Verdict};

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::abi::{AioContext, Event, RingHeader};
 use crate::memory::Pages;
+use crate::sys::abi::{AioContext, Event, RingHeader};
 
 pub(super) struct KernelRing {
     pages: Pages,

@@ -1,11 +1,11 @@
 //! One operation in the kernel's hands.
 
 use super::Kernel;
-use crate::abi::{
+use crate::sys::abi::{
     Event, IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PREADV,
     IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb, IocbFlags,
 };
-use crate::errno::Errno;
+use crate::sys::errno::Errno;
 
 /// The descriptor of the file whose I/O runs inside io_submit.
 pub const BUFFERED: i32 = 1000;
@@ -106,7 +106,7 @@ impl Running {
             IOCB_CMD_POLL => READABLE,
             IOCB_CMD_FSYNC | IOCB_CMD_FDSYNC => 0,
             _ if self.is_read() && file == 1 && verdict == Verdict::Broken => {
-                -i64::from(Errno::IO.raw())
+                -i64::from(Errno::IO.raw_os_error())
             }
             _ => self.transfer(&mut kernel.files[file]),
         };

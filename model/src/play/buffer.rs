@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
 use super::BLOCK;
-use crate::buffer::{Buffer, BufferMut, Pieces};
+use crate::buffer::{IoBuf, IoBufMut, Vectored};
 use crate::kernel;
 
 /// In every buffer before it is read into.
@@ -191,17 +191,17 @@ impl Drop for Tracked {
 }
 
 // SAFETY: on the heap, and owned.
-unsafe impl Buffer for Tracked {
+unsafe impl IoBuf for Tracked {
     fn region(&mut self) -> (*mut u8, usize) {
         let block = self.block.as_ref();
         block.map_or((core::ptr::null_mut(), 0), |b| (b.start(), b.len))
     }
 }
 // SAFETY: as above; any byte will do.
-unsafe impl BufferMut for Tracked {}
+unsafe impl IoBufMut for Tracked {}
 
 /// A play's kind of buffer.
-pub(super) trait Held: BufferMut + Sized + 'static {
+pub(super) trait Held: IoBufMut + Sized + 'static {
     /// The lengths of its parts, for so many bytes in all.
     fn lengths(total: usize) -> Vec<usize>;
     fn new(parts: Vec<Tracked>) -> Self;
@@ -231,7 +231,7 @@ impl Held for Tracked {
     }
 }
 
-impl Held for Pieces<Tracked> {
+impl Held for Vectored<Tracked> {
     fn lengths(total: usize) -> Vec<usize> {
         // Direct I/O wants whole sectors.
         match total.checked_sub(1024) {
@@ -240,8 +240,8 @@ impl Held for Pieces<Tracked> {
         }
     }
 
-    fn new(parts: Vec<Tracked>) -> Pieces<Tracked> {
-        Pieces::new(parts)
+    fn new(parts: Vec<Tracked>) -> Vectored<Tracked> {
+        Vectored::new(parts)
     }
 
     fn parts(&self) -> &[Tracked] {

@@ -7,11 +7,11 @@ use super::steps::Known;
 use super::user::{self, Data};
 use super::world::World;
 use super::{POLLED, Plan, Step, Totals};
-use crate::abi::AioContext;
-use crate::buffer::Pieces;
+use crate::buffer::Vectored;
 use crate::kernel::{Verdict, Weather};
-use crate::op::{FDSync, FSync, Poll};
+use crate::op::{Fdsync, Fsync, Poll};
 use crate::opcode::PollMask;
+use crate::sys::abi::AioContext;
 use crate::{Errno, Queue, Slot};
 
 /// Performs a play, and tells what was done, or what was wrong.
@@ -20,7 +20,7 @@ use crate::{Errno, Queue, Slot};
 /// What was wrong, and at which step.
 pub fn perform(plan: &Plan, world: &mut World) -> Result<Totals, String> {
     if plan.vectored {
-        Stage::<Pieces<Tracked>>::play(plan, world)
+        Stage::<Vectored<Tracked>>::play(plan, world)
     } else {
         Stage::<Tracked>::play(plan, world)
     }
@@ -83,7 +83,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 }
             };
             let capacity = on.capacity();
-            let mut queue = Queue::on(on, &mut slots);
+            let mut queue = Queue::with_context(on, &mut slots);
             same!(queue.capacity(), plan.slots, "the capacity");
             let end = loop {
                 let Some((number, step)) = steps.next() else {
@@ -119,7 +119,7 @@ impl<'w, B: Held> Stage<'w, B> {
                         Some(End::Renew(refuse)) => refuse,
                         _ => Refuse::default(),
                     };
-                    let context = queue.into_drained();
+                    let context = queue.into_idle_context();
                     // All that was staged was submitted, or refused.
                     let staged = self.it.staged.len();
                     self.it.leave(self.world, self.ctx, staged)?;
@@ -167,10 +167,10 @@ impl<'w, B: Held> Stage<'w, B> {
                 let owner = self.world.data(fd);
                 let known = Known::new(What::Sync, fd, &owner, owned);
                 let op = match (data, owned) {
-                    (true, true) => FDSync::owned(owner).into(),
-                    (true, false) => FDSync::new(fd).data(owner).into(),
-                    (false, true) => FSync::owned(owner).into(),
-                    (false, false) => FSync::new(fd).data(owner).into(),
+                    (true, true) => Fdsync::owned(owner).into(),
+                    (true, false) => Fdsync::new(fd).data(owner).into(),
+                    (false, true) => Fsync::owned(owner).into(),
+                    (false, false) => Fsync::new(fd).data(owner).into(),
                 };
                 self.push(queue, op, known)?;
             }
@@ -195,7 +195,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 };
                 let data = self.world.data(fd);
                 let known = Known::new(What::Refused(errno), fd, &data, false);
-                self.push(queue, FSync::new(fd).data(data).into(), known)?;
+                self.push(queue, Fsync::new(fd).data(data).into(), known)?;
             }
             Step::Submit { room, short } => {
                 self.world.weather(Weather {

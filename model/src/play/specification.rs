@@ -6,8 +6,8 @@ use super::MOST_SLOTS;
 use super::buffer::{self, FRESH, Held};
 use super::user::Data;
 use super::world::World;
-use crate::abi::AioContext;
 use crate::kernel::Ended;
+use crate::sys::abi::AioContext;
 use crate::{Completion, Errno, Ticket};
 
 pub(super) type Outcome<T = ()> = Result<T, String>;
@@ -576,7 +576,7 @@ impl Specification {
         if let (Some(res), true) = (operation.res, operation.never.is_empty()) {
             let event = match result {
                 Ok(count) => count as i64,
-                Err(errno) => -i64::from(errno.raw()),
+                Err(errno) => -i64::from(errno.raw_os_error()),
             };
             same!(event, res, "the result of operation {at}");
         }

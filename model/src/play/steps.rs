@@ -11,7 +11,7 @@ use super::user::Data;
 use super::{BLOCK, BLOCKS, Step};
 use crate::fd::OwnsFd;
 use crate::op::{Op, Read, Write};
-use crate::{Completion, Errno, Fd, Queue, Wait};
+use crate::{Completion, Errno, Fd, Queue, WaitOptions};
 
 /// What is known of an operation before it is pushed.
 pub(super) struct Known {
@@ -262,10 +262,13 @@ impl<B: Held> Stage<'_, B> {
         let ending = self.it.done + self.it.in_flight() - self.it.stuck(false);
         let ends = min <= ending || self.it.stuck(false) + self.it.stuck(true) == 0;
         let (wait, for_ever) = match patience {
-            0 => (Wait::poll(), false),
-            1 => (Wait::new().timeout(Duration::from_micros(300)), false),
-            _ if !ends => (Wait::poll(), false),
-            _ => (Wait::new(), true),
+            0 => (WaitOptions::poll(), false),
+            1 => (
+                WaitOptions::new().timeout(Duration::from_micros(300)),
+                false,
+            ),
+            _ if !ends => (WaitOptions::poll(), false),
+            _ => (WaitOptions::new(), true),
         };
         if for_ever {
             self.spare_room(refuse);

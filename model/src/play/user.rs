@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::buffer::Tracked;
-use crate::buffer::{Buffer, BufferMut};
+use crate::buffer::{IoBuf, IoBufMut};
 use crate::fd::OwnsFd;
 use crate::kernel;
 use crate::reactor::Lock;
@@ -281,14 +281,14 @@ impl Drop for Guarded {
 }
 
 // SAFETY: as of the buffer within.
-unsafe impl Buffer for Guarded {
+unsafe impl IoBuf for Guarded {
     fn region(&mut self) -> (*mut u8, usize) {
         called("a buffer's region");
         self.0.region()
     }
 }
 // SAFETY: likewise.
-unsafe impl BufferMut for Guarded {}
+unsafe impl IoBufMut for Guarded {}
 
 /// A buffer that is borrowed, with a destructor.
 pub(super) struct Borrowed<'b> {
@@ -320,14 +320,14 @@ impl Drop for Borrowed<'_> {
 }
 
 // SAFETY: exclusive for as long as the reference lives.
-unsafe impl Buffer for Borrowed<'_> {
+unsafe impl IoBuf for Borrowed<'_> {
     fn region(&mut self) -> (*mut u8, usize) {
         called("a buffer's region");
         (self.memory.as_mut_ptr(), self.memory.len())
     }
 }
 // SAFETY: likewise.
-unsafe impl BufferMut for Borrowed<'_> {}
+unsafe impl IoBufMut for Borrowed<'_> {}
 
 /// Data with a destructor, which owns a descriptor.
 pub(super) struct Data {

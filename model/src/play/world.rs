@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::user::Data;
 use super::{BLOCK, BLOCKS, MOST_SLOTS, POLLED, Plan};
-use crate::abi::{AioContext, Event};
 use crate::kernel::{self, Ended, Kernel, Weather};
-use crate::{Drained, Errno, Fd, Iocb};
+use crate::sys::abi::{AioContext, Event};
+use crate::{Errno, Fd, IdleContext, Iocb};
 
 /// A kernel, and what there is to read, write and poll.
 pub enum World {
@@ -28,7 +28,7 @@ pub struct Real {
     /// at it without AIO.
     files: [(File, File); 2],
     polled: Vec<OwnedFd>,
-    pool: Option<Drained>,
+    pool: Option<IdleContext>,
 }
 
 impl Real {
@@ -176,9 +176,9 @@ impl World {
     }
 
     /// A context: a used one, where that is dear.
-    pub(super) fn context(&mut self, slots: usize) -> Result<Drained, Errno> {
+    pub(super) fn context(&mut self, slots: usize) -> Result<IdleContext, Errno> {
         match self {
-            World::Model => Drained::new(slots as u32),
+            World::Model => IdleContext::new(slots as u32),
             World::Real(real) => match real.pool.take() {
                 Some(drained) => Ok(drained),
                 None => new_context(),
@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    pub(super) fn give_back(&mut self, drained: Drained) {
+    pub(super) fn give_back(&mut self, drained: IdleContext) {
         if let World::Real(real) = self {
             real.pool = Some(drained);
         }
@@ -267,10 +267,10 @@ fn borrow(number: i32) -> Fd<'static> {
 }
 
 /// Other programs may have all of `fs.aio-max-nr` for a moment.
-fn new_context() -> Result<Drained, Errno> {
+fn new_context() -> Result<IdleContext, Errno> {
     let begin = Instant::now();
     loop {
-        match Drained::new(MOST_SLOTS as u32) {
+        match IdleContext::new(MOST_SLOTS as u32) {
             Err(Errno::AGAIN) if begin.elapsed() < Duration::from_secs(60) => {
                 std::thread::sleep(Duration::from_millis(10));
             }

@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use linux_aio::Errno;
-use linux_aio::opcode::{PRead, PWrite};
+use linux_aio::opcode::{Pread, Pwrite};
 
 use crate::check::Check;
 use crate::line::Line;
@@ -74,11 +74,11 @@ fn room(skew: usize) -> os::Result<usize> {
     // SAFETY: in all of these, memory that lives and is nobody else's.
     let one = |iocb: linux_aio::Iocb| unsafe { aio::complete_one(&context, &mut { iocb }) };
     let write = |length, at: usize| {
-        let write = PWrite::new(file, buffer, length).offset(at as u64);
+        let write = Pwrite::new(file, buffer, length).offset(at as u64);
         one(write.build())
     };
     let read = |at: usize| {
-        let read = PRead::new(file, buffer, ROOM).offset(at as u64);
+        let read = Pread::new(file, buffer, ROOM).offset(at as u64);
         one(read.build())
     };
     let found = [
@@ -132,7 +132,7 @@ fn event(check: &mut Check) {
     let mut offset = 0;
     // The little that is left, and then none.
     let last = loop {
-        let write = PWrite::new(file, bytes.as_ptr(), CHUNK).offset(offset);
+        let write = Pwrite::new(file, bytes.as_ptr(), CHUNK).offset(offset);
         // SAFETY: the bytes live and do not change.
         match unsafe { aio::complete_one(&context, &mut write.build()) } {
             Ok(CHUNK) if offset < 2 << 20 => offset += CHUNK as u64,

@@ -3,7 +3,7 @@
 //! show here, both ways.
 
 use linux_aio::Errno;
-use linux_aio::direct::Alignment;
+use linux_aio::direct_io::Alignment;
 use linux_raw_sys::errno as k;
 
 use crate::check::Check;
@@ -95,7 +95,7 @@ fn constants(check: &mut Check) {
         ("errno ECANCELED", Errno::CANCELED, k::ECANCELED),
     ];
     for &(name, errno, witness) in WITNESSES {
-        check.equal(name, errno.raw() as u32, witness);
+        check.equal(name, errno.raw_os_error() as u32, witness);
     }
 }
 

@@ -158,7 +158,7 @@ impl Show for Errno {
             Some(name) => name.show(line),
             None => {
                 "errno ".show(line);
-                self.raw().show(line);
+                self.raw_os_error().show(line);
             }
         }
     }

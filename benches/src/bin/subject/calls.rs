@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ptr::null_mut;
 
 use linux_aio::abi::OldTimespec;
-use linux_aio::{AioContext, Errno, Event, Iocb, Wait, sys};
+use linux_aio::{AioContext, Errno, Event, Iocb, WaitOptions, sys};
 
 use crate::libaio::LibAio;
 use crate::meter::Meter;
@@ -134,7 +134,7 @@ pub(crate) fn call(
             let mut room = [Event::EMPTY];
             time(&mut || {
                 sum(count, || {
-                    let taken = black_box(&context).wait_with(0, &mut room, Wait::poll());
+                    let taken = black_box(&context).wait_with(0, &mut room, WaitOptions::poll());
                     taken.map_or(0, |events| events.len() as u64)
                 })
             })

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use io_uring::IoUring;
 use linux_aio::abi::{OldTimespec, RingHeader};
-use linux_aio::{AioContext, Event, Queue, Slot, Wait};
+use linux_aio::{AioContext, Event, Queue, Slot, WaitOptions};
 
 use crate::calls::{call, getevents};
 use crate::libaio::LibAio;
@@ -141,7 +141,7 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
                 meter.time(|| {
                     let mut taken = 0;
                     while taken < MOST as u64 {
-                        let events = context.wait_with(0, room, Wait::poll());
+                        let events = context.wait_with(0, room, WaitOptions::poll());
                         taken += events.map_or(0, |events| black_box(events).len() as u64);
                     }
                     taken

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use io_uring::IoUring;
 use linux_aio::op::Read;
-use linux_aio::opcode::PRead;
+use linux_aio::opcode::Pread;
 use linux_aio::{AioContext, Context, Event, Fd, Iocb, Queue, Slot, sys};
 
 use crate::libaio::LibAio;
@@ -42,7 +42,7 @@ impl Places {
 
     fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         let at = self.free.pop().unwrap();
-        let read = PRead::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len());
+        let read = Pread::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len());
         self.iocbs[at] = read.offset(offset).build().user_data(at as u64);
         self.staged.push(&raw mut self.iocbs[at]);
         self.held[at].write(buffer);

@@ -1,6 +1,6 @@
 //! The end of contexts that are idle.
 
-use linux_aio::{Context, Pool, Queue, Slot, destroy_all};
+use linux_aio::{Context, ContextPool, Queue, Slot, destroy_all};
 
 use crate::libaio::LibAio;
 use crate::meter::Meter;
@@ -36,7 +36,7 @@ pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()
             }
             // Never ended, but drained and used again.
             "pool" => {
-                let mut pool = Pool::<64>::new();
+                let mut pool = ContextPool::<64>::new();
                 for context in contexts() {
                     // SAFETY: new.
                     let drained = unsafe { context.drain(0, 8) }.unwrap();
@@ -45,8 +45,8 @@ pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()
                 let mut slots = Slot::<()>::array::<8>();
                 meter.time(|| {
                     for _ in 0..many {
-                        let queue = Queue::on(pool.take(8).unwrap(), &mut slots);
-                        assert!(pool.put(queue.into_drained().unwrap()).is_none());
+                        let queue = Queue::with_context(pool.take(8).unwrap(), &mut slots);
+                        assert!(pool.put(queue.into_idle_context().unwrap()).is_none());
                     }
                 });
                 let ends = destroy_all(pool.drain());

@@ -9,10 +9,11 @@ use std::task::{Context as Task, Poll, Waker};
 use io_uring::IoUring;
 use linux_aio::abi::OldTimespec;
 use linux_aio::op::Read;
-use linux_aio::opcode::PRead;
+use linux_aio::opcode::Pread;
 use linux_aio::reactor::{Local, Reactor, ReactorSlot};
 use linux_aio::{
-    AioContext, Context, Drained, Event, Fd, Iocb, Queue, ScopeSlot, Slot, Wait, scope_on, sys,
+    AioContext, Context, Event, Fd, IdleContext, Iocb, Queue, ScopeSlot, Slot, WaitOptions,
+    scope_with_context, sys,
 };
 
 use crate::libaio::LibAio;
@@ -76,7 +77,7 @@ fn hand<const DEPTH: usize>(
             let mut at = 0;
             while let Some(buffer) = buffers.pop() {
                 let (start, len) = (buffer.as_mut_ptr(), buffer.len());
-                let iocb = PRead::new(fd, start, len).build();
+                let iocb = Pread::new(fd, start, len).build();
                 // SAFETY: there are as many buffers as iocbs, and none is in
                 // flight.
                 unsafe { pointers[at].write(iocb.user_data(at as u64)) };
@@ -165,7 +166,7 @@ fn context<const DEPTH: usize>(
         for _ in 0..rounds {
             for (at, (iocb, held)) in iocbs.iter_mut().zip(&mut held).enumerate() {
                 let buffer = buffers.pop().unwrap();
-                let read = PRead::new(fd, buffer.as_mut_ptr(), buffer.len());
+                let read = Pread::new(fd, buffer.as_mut_ptr(), buffer.len());
                 **iocb = read.build().user_data(at as u64);
                 *held = Some(buffer);
             }
@@ -186,12 +187,12 @@ fn scope<const DEPTH: usize>(
     mut buffers: Buffers,
     meter: &mut Meter,
 ) -> i64 {
-    let mut drained = Drained::new(DEPTH as u32).unwrap();
+    let mut drained = IdleContext::new(DEPTH as u32).unwrap();
     let mut slots = ScopeSlot::array::<DEPTH>();
     meter.time(|| {
         let mut sum = 0;
         for _ in 0..rounds {
-            sum += scope_on(&mut drained, &mut slots, |s| {
+            sum += scope_with_context(&mut drained, &mut slots, |s| {
                 let mut pending = [const { None }; DEPTH];
                 for (pending, buffer) in pending.iter_mut().zip(&mut buffers) {
                     *pending = Some(s.read(fd, buffer, 0).unwrap());
@@ -231,7 +232,7 @@ fn reactor<const DEPTH: usize>(
             }
             let mut left = DEPTH;
             while left > 0 {
-                reactor.wait(Wait::new()).unwrap();
+                reactor.wait(WaitOptions::new()).unwrap();
                 for task in &mut tasks {
                     let Some(running) = task.as_mut().as_pin_mut() else {
                         continue;
@@ -268,7 +269,7 @@ fn libaio<const DEPTH: usize>(
             let mut at = 0;
             while let Some(buffer) = buffers.pop() {
                 // As libaio.h's io_prep_pread, in line.
-                let iocb = PRead::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len()).build();
+                let iocb = Pread::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len()).build();
                 // SAFETY: as many as there are buffers, and none in flight.
                 unsafe { pointers[at].write(iocb.user_data(at as u64)) };
                 held[at].write(buffer);

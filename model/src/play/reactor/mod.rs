@@ -87,7 +87,7 @@ pub enum Step {
     Leak(u8),
     /// Turn the reactor.
     Turn,
-    /// Wait, where the reactor can; else turn.
+    /// WaitOptions, where the reactor can; else turn.
     Wait,
     /// Operations end: so many, beginning with this one.
     Complete(u8, u8),
@@ -106,7 +106,7 @@ pub enum Step {
 pub enum End {
     /// It is dropped, its futures before.
     Drop,
-    /// The same, with `into_drained`.
+    /// The same, with `into_idle_context`.
     Drain,
     /// It is leaked, and its futures dropped before or leaked.
     Leak {

@@ -13,10 +13,10 @@ use super::super::world::{content, event_counter};
 use super::super::{BLOCK, POLLED};
 use super::tasks::{Fate, Operation, Place, Task};
 use super::{Begin, End, Lock, Plan, Step, Totals, What};
-use crate::abi::AioContext;
 use crate::kernel::{self, Kernel, Verdict};
 use crate::reactor::{self, Local, Reactor, ReactorSlot, Shared};
-use crate::{Drained, Errno, Fd, Wait};
+use crate::sys::abi::AioContext;
+use crate::{Errno, Fd, IdleContext, WaitOptions};
 
 pub(super) type Watcher<'r, L> = Reactor<'r, Guarded, L, Data>;
 type Slots = [ReactorSlot<Guarded, Data>];
@@ -24,17 +24,17 @@ type Slots = [ReactorSlot<Guarded, Data>];
 /// What differs between the locks.
 pub(super) trait Kind: reactor::Lock + Sized + 'static {
     /// Waits, where the reactor can.
-    fn wait(reactor: &Watcher<'_, Self>, wait: Wait<'_>) -> Option<Result<usize, Errno>>;
+    fn wait(reactor: &Watcher<'_, Self>, wait: WaitOptions<'_>) -> Option<Result<usize, Errno>>;
 }
 
 impl Kind for Local {
-    fn wait(reactor: &Watcher<'_, Local>, wait: Wait<'_>) -> Option<Result<usize, Errno>> {
+    fn wait(reactor: &Watcher<'_, Local>, wait: WaitOptions<'_>) -> Option<Result<usize, Errno>> {
         Some(reactor.wait(wait))
     }
 }
 
 impl<L: reactor::Lock + 'static> Kind for Watched<L> {
-    fn wait(_: &Watcher<'_, Self>, _: Wait<'_>) -> Option<Result<usize, Errno>> {
+    fn wait(_: &Watcher<'_, Self>, _: WaitOptions<'_>) -> Option<Result<usize, Errno>> {
         None
     }
 }
@@ -147,7 +147,7 @@ impl Scenario<'_> {
                     core::mem::forget(reactor);
                 }
                 Some(End::Drain) => {
-                    if let Some(drained) = injectable(|| reactor.into_drained()) {
+                    if let Some(drained) = injectable(|| reactor.into_idle_context()) {
                         drained.map_err(|errno| format!("not drained: {errno}"))?;
                     }
                 }
@@ -169,14 +169,14 @@ impl Scenario<'_> {
         let capacity = slots.len() as u32;
         let mut emptied = false;
         while !emptied {
-            let drained = Drained::new(capacity).map_err(|errno| format!("{errno}"))?;
+            let drained = IdleContext::new(capacity).map_err(|errno| format!("{errno}"))?;
             // The same, on a context that is not used: it may panic, and no
             // reactor exists then.
-            let made = injectable(|| drop(Watcher::<L>::on(drained, &mut *slots)));
+            let made = injectable(|| drop(Watcher::<L>::with_context(drained, &mut *slots)));
             emptied = made.is_some();
         }
-        let drained = Drained::new(capacity).map_err(|errno| format!("{errno}"))?;
-        let mut reactor = Watcher::<L>::on(drained, slots);
+        let drained = IdleContext::new(capacity).map_err(|errno| format!("{errno}"))?;
+        let mut reactor = Watcher::<L>::with_context(drained, slots);
         if self.plan.batched {
             reactor = reactor.batched();
         }
@@ -318,7 +318,11 @@ impl<L: Kind> Stage<'_, '_, L> {
     fn wait(&self) -> Outcome {
         let running = self.kernel(|kernel| kernel.running(self.ctx));
         let ends = self.kernel(|kernel| kernel.ending(self.ctx) > 0);
-        let wait = if ends { Wait::new() } else { Wait::poll() };
+        let wait = if ends {
+            WaitOptions::new()
+        } else {
+            WaitOptions::poll()
+        };
         match injectable(|| L::wait(self.reactor, wait)) {
             Some(None) => self.turn(),
             answer => {

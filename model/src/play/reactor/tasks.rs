@@ -10,10 +10,10 @@ use super::super::user::{self, Data, Guarded, injectable};
 use super::super::{BLOCK, BLOCKS};
 use super::stage::{Kind, Stage, block};
 use super::{Begin, What};
-use crate::completion::Finished;
+use crate::completion::Completion;
 use crate::op::{self, Op};
 use crate::opcode::PollMask;
-use crate::reactor::Running;
+use crate::reactor::OpFuture;
 use crate::{Errno, Fd};
 
 /// What becomes of an operation.
@@ -63,7 +63,7 @@ pub(super) enum Place {
 pub(super) struct Task<'a, 'r, L: Kind> {
     pub(super) operation: usize,
     /// `None`: it is gone, or is being polled.
-    pub(super) future: Option<Pin<Box<Running<'a, 'r, Guarded, L, Data>>>>,
+    pub(super) future: Option<Pin<Box<OpFuture<'a, 'r, Guarded, L, Data>>>>,
     pub(super) place: Place,
     pub(super) leaked: bool,
     /// What it was last polled with.
@@ -129,7 +129,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
         self.scenario.count(|totals| totals.operations += 1);
         let future = injectable(|| {
             let op = self.op(begin, buffer, data);
-            Box::pin(self.reactor.run(op))
+            Box::pin(self.reactor.push(op))
         })?;
         self.set_fate(operation, Fate::Live);
         let mut tasks = self.tasks.borrow_mut();
@@ -156,7 +156,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
             ($op:expr) => {{
                 let op = $op;
                 if begin.resfd {
-                    op.resfd(own).into()
+                    op.eventfd(own).into()
                 } else {
                     op.into()
                 }
@@ -173,10 +173,10 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
             }
             (What::Poll(_), _, true) => op!(op::Poll::owned(data, PollMask::IN)),
             (What::Poll(_), _, false) => op!(op::Poll::new(fd, PollMask::IN).data(data)),
-            (What::Sync { data: true }, _, true) => op!(op::FDSync::owned(data)),
-            (What::Sync { data: true }, _, false) => op!(op::FDSync::new(fd).data(data)),
-            (_, _, true) => op!(op::FSync::owned(data)),
-            (_, _, false) => op!(op::FSync::new(fd).data(data)),
+            (What::Sync { data: true }, _, true) => op!(op::Fdsync::owned(data)),
+            (What::Sync { data: true }, _, false) => op!(op::Fdsync::new(fd).data(data)),
+            (_, _, true) => op!(op::Fsync::owned(data)),
+            (_, _, false) => op!(op::Fsync::new(fd).data(data)),
         }
     }
 
@@ -234,7 +234,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
     }
 
     /// Compares a result with the operation.
-    fn finished(&self, index: usize, finished: Finished<Guarded, Data>) {
+    fn finished(&self, index: usize, finished: Completion<Guarded, Data>) {
         let index = self.tasks.borrow()[index].operation;
         {
             let operation = &mut self.scenario.operations.borrow_mut()[index];
@@ -356,7 +356,7 @@ fn is_inherited(result: Result<usize, Errno>) -> bool {
 }
 
 /// Where a future is, as its `Debug` says; `panicked`: polled, with a panic.
-fn place<L: Kind>(future: &Running<'_, '_, Guarded, L, Data>, panicked: bool) -> Place {
+fn place<L: Kind>(future: &OpFuture<'_, '_, Guarded, L, Data>, panicked: bool) -> Place {
     let text = format!("{future:?}");
     if text.contains("\"ready\"") {
         if panicked { Place::New } else { Place::Waiting }

@@ -4,13 +4,13 @@ use super::super::reactor::{Begin, What};
 use super::super::user::{self, Borrowed, Data, injectable};
 use super::super::{BLOCK, BLOCKS};
 use super::stage::Stage;
-use crate::completion::Finished;
+use crate::completion::Completion;
 use crate::op::{self, Op};
 use crate::opcode::PollMask;
-use crate::scope::Pending;
+use crate::scope::ScopedOp;
 use crate::{Errno, Fd};
 
-pub(super) type Owned<'scope> = Pending<'scope, Borrowed<'scope>, Data>;
+pub(super) type Owned<'scope> = ScopedOp<'scope, Borrowed<'scope>, Data>;
 
 /// What is known of an operation.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl<'scope> Stage<'scope, '_> {
         )]
         let started = injectable(|| {
             let op = op(begin, buffer, data);
-            self.scope.start(op)
+            self.scope.push(op)
         });
         let Some(started) = started else {
             return;
@@ -139,7 +139,7 @@ impl<'scope> Stage<'scope, '_> {
     }
 
     /// Compares a result with the operation.
-    fn finished(&self, index: usize, finished: Finished<Borrowed<'scope>, Data>) {
+    fn finished(&self, index: usize, finished: Completion<Borrowed<'scope>, Data>) {
         let result = finished.result;
         let gone = self.is_gone();
         {
@@ -203,9 +203,9 @@ fn op(begin: Begin, buffer: Option<Borrowed<'_>>, data: Data) -> Op<'_, Borrowed
         }
         (What::Poll(_), _, true) => op::Poll::owned(data, PollMask::IN).into(),
         (What::Poll(_), _, false) => op::Poll::new(fd, PollMask::IN).data(data).into(),
-        (What::Sync { data: true }, _, true) => op::FDSync::owned(data).into(),
-        (What::Sync { data: true }, _, false) => op::FDSync::new(fd).data(data).into(),
-        (_, _, true) => op::FSync::owned(data).into(),
-        (_, _, false) => op::FSync::new(fd).data(data).into(),
+        (What::Sync { data: true }, _, true) => op::Fdsync::owned(data).into(),
+        (What::Sync { data: true }, _, false) => op::Fdsync::new(fd).data(data).into(),
+        (_, _, true) => op::Fsync::owned(data).into(),
+        (_, _, false) => op::Fsync::new(fd).data(data).into(),
     }
 }

@@ -10,9 +10,9 @@ use super::super::world::content;
 use super::super::{BLOCK, BLOCKS, POLLED, buffer, fork};
 use super::operations::{Operation, Started};
 use super::{Part, Plan, Step, Totals};
-use crate::abi::AioContext;
 use crate::kernel::{self, Kernel, Verdict};
-use crate::{Drained, Errno, Scope, ScopeSlot, Wait, scope_on};
+use crate::sys::abi::AioContext;
+use crate::{Errno, IdleContext, Scope, ScopeSlot, WaitOptions, scope_with_context};
 
 /// Counters that many change.
 #[derive(Default)]
@@ -50,7 +50,7 @@ fn run(plan: &Plan, files: &[Vec<u8>; 2], totals: &Counters) -> Outcome {
     for (number, part) in plan.parts.iter().enumerate() {
         let on = match &mut context {
             Some(on) => on,
-            none => none.insert(Drained::new(plan.slots as u32).map_err(|e| e.to_string())?),
+            none => none.insert(IdleContext::new(plan.slots as u32).map_err(|e| e.to_string())?),
         };
         let ctx = kernel::with_next(|kernel| kernel.newest()).flatten();
         let ctx = ctx.unwrap_or(AioContext::NONE);
@@ -69,7 +69,7 @@ fn run(plan: &Plan, files: &[Vec<u8>; 2], totals: &Counters) -> Outcome {
 /// One scope.
 fn perform_one(
     part: &Part,
-    context: &mut Drained,
+    context: &mut IdleContext,
     slots: &mut [ScopeSlot],
     files: &[Vec<u8>; 2],
     totals: &Counters,
@@ -92,7 +92,7 @@ fn perform_one(
             .collect::<Vec<_>>(),
     );
     let outcome = injectable(|| {
-        scope_on(context, slots, |scope| {
+        scope_with_context(context, slots, |scope| {
             let stage = Stage {
                 scope,
                 ctx,
@@ -345,7 +345,11 @@ impl Stage<'_, '_> {
             let all = Vec::from_iter(operations);
             all.into_iter().all(|operation| self.ends(operation))
         };
-        let wait = if ends { Wait::new() } else { Wait::poll() };
+        let wait = if ends {
+            WaitOptions::new()
+        } else {
+            WaitOptions::poll()
+        };
         self.make_room();
         let refuse = self.refuse.get();
         match self.scope.wait_with(min, wait) {

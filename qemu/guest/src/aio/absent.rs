@@ -5,8 +5,8 @@ use core::ptr::null;
 use core::time::Duration;
 
 use linux_aio::abi::{Iocb, OldTimespec, SigSet, SigsetArg, Timespec};
-use linux_aio::opcode::FSync;
-use linux_aio::{AioContext, Context, Errno, Event, Wait, sys};
+use linux_aio::opcode::Fsync;
+use linux_aio::{AioContext, Context, Errno, Event, WaitOptions, sys};
 
 use super::trace::{
     IO_CANCEL, IO_DESTROY, IO_GETEVENTS, IO_PGETEVENTS, IO_PGETEVENTS_TIME64, IO_SETUP, IO_SUBMIT,
@@ -39,7 +39,7 @@ fn calls(check: &mut Check) {
     let got = unsafe { sys::io_destroy(ctx) };
     check.equal("absent io_destroy", got, Err(ABSENT));
 
-    let mut iocb = FSync::new(-1).build();
+    let mut iocb = Fsync::new(-1).build();
     let mut iocbs = [&raw mut iocb];
     IO_SUBMIT.trace(&[ctx.0, 1, address(&raw const iocbs)]);
     // SAFETY: no context, and an operation without a buffer.
@@ -84,7 +84,7 @@ fn calls(check: &mut Check) {
     check.equal("absent io_getevents of nothing", got, Err(ABSENT));
     let untouched = events.iter().all(|event| *event == Event::EMPTY);
     check.holds("absent events are untouched", untouched);
-    check.holds("absent iocb is untouched", iocb == FSync::new(-1).build());
+    check.holds("absent iocb is untouched", iocb == Fsync::new(-1).build());
 }
 
 /// The typed layer. Where it waits, it may try a second call.
@@ -96,7 +96,7 @@ fn context(check: &mut Check) {
     // A context that never was: it has no ring, and nothing to destroy.
     // SAFETY: nobody waits on it or destroys it.
     let mut context = unsafe { Context::from_raw(AioContext::NONE) };
-    let mut iocb: Iocb = FSync::new(-1).build();
+    let mut iocb: Iocb = Fsync::new(-1).build();
 
     IO_SUBMIT.trace(&[]);
     // SAFETY: an operation without a buffer.
@@ -116,7 +116,7 @@ fn context(check: &mut Check) {
     let got = context.wait(1, &mut events).map(|events| events.len());
     check.equal("absent Context::wait", got, Err(ABSENT));
     trace_wait();
-    let soon = Wait::new().timeout(Duration::from_millis(1));
+    let soon = WaitOptions::new().timeout(Duration::from_millis(1));
     let got = context.wait_with(1, &mut events, soon);
     let got = got.map(|events| events.len());
     check.equal("absent Context::wait_with a time", got, Err(ABSENT));

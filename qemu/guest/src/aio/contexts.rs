@@ -1,6 +1,6 @@
 //! io_setup and io_destroy: what they give, and what they refuse.
 
-use linux_aio::{AioContext, Errno, Event, Wait, sys};
+use linux_aio::{AioContext, Errno, Event, WaitOptions, sys};
 
 use crate::check::Check;
 use crate::os::{LAST, NOWHERE};
@@ -26,7 +26,7 @@ pub(super) fn known(name: AioContext) -> Result<usize, Errno> {
     // SAFETY: neither destroyed nor read: forgotten again.
     let context = core::mem::ManuallyDrop::new(unsafe { linux_aio::Context::from_raw(name) });
     let mut event = [Event::EMPTY];
-    let taken = context.wait_with(0, &mut event, Wait::poll());
+    let taken = context.wait_with(0, &mut event, WaitOptions::poll());
     taken.map(|events| events.len())
 }
 

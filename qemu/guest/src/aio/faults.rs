@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use linux_aio::abi::{Iocb, IocbFlags, OldTimespec, Timespec};
-use linux_aio::opcode::{FSync, PRead, PWrite, Poll, PollMask};
+use linux_aio::opcode::{Fsync, Poll, PollMask, Pread, Pwrite};
 use linux_aio::{Context, Errno, Event, nr as aio, sys};
 
 use super::{complete, result};
@@ -43,29 +43,29 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
     let size = os::pwrite(file, b"end", 2 * LARGE as u64);
     check.equal("fault file", size, Ok(3));
     if let Some(at) = map(check, LARGE, nr::PROT_READ) {
-        let got = one(PRead::new(file, at, 64).build());
+        let got = one(Pread::new(file, at, 64).build());
         check.equal("fault read into read-only memory", got, Err(Errno::FAULT));
-        let got = one(PWrite::new(file, at, 64).build());
+        let got = one(Pwrite::new(file, at, 64).build());
         check.equal("fault write from read-only memory", got, Ok(64));
         // SAFETY: the mapping above.
         let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
-        let got = one(PWrite::new(file, at, 64).build());
+        let got = one(Pwrite::new(file, at, 64).build());
         check.equal("fault write from no memory", got, Err(Errno::FAULT));
     }
     let last = core::ptr::without_provenance_mut(os::LAST);
-    let got = one(PRead::new(file, last, 64).build());
+    let got = one(Pread::new(file, last, 64).build());
     check.equal("fault read into the last bytes", got, Err(Errno::FAULT));
-    let got = one(PWrite::new(file, last, 64).build());
+    let got = one(Pwrite::new(file, last, 64).build());
     check.equal("fault write from the last bytes", got, Err(Errno::FAULT));
     let null = core::ptr::null_mut();
-    let got = one(PWrite::new(file, null, 64).build());
+    let got = one(Pwrite::new(file, null, 64).build());
     check.equal("fault write from null", got, Err(Errno::FAULT));
     if let Some(at) = map(check, 2 * LARGE, nr::PROT_READ_WRITE) {
         let half = at.wrapping_add(LARGE);
         // SAFETY: half of the mapping above.
         let cut = unsafe { os::munmap(half.expose_provenance(), LARGE) };
         check.equal("fault half unmapped", cut, Ok(0));
-        let got = one(PRead::new(file, at, 2 * LARGE).build());
+        let got = one(Pread::new(file, at, 2 * LARGE).build());
         check.equal("fault read into half", got, Ok(LARGE));
         // Not a write from there: it never ends on 32-bit arm and x86, whose
         // copies make no progress before a hole in the middle of a word.
@@ -77,11 +77,11 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
 /// Files, sizes and offsets that cannot be.
 fn kinds(check: &mut Check, file: i32, one: One<'_>) {
     let byte = b"x";
-    let write = |fd| PWrite::new(fd, byte.as_ptr(), 1);
+    let write = |fd| Pwrite::new(fd, byte.as_ptr(), 1);
     if let Ok([reader, writer]) = os::pipe(0) {
         let got = one(write(reader).build());
         check.equal("fault write to a reading end", got, Err(Errno::BADF));
-        let got = one(FSync::new(writer).build());
+        let got = one(Fsync::new(writer).build());
         check.equal("fault fsync of a pipe", got, Err(Errno::INVAL));
         // No offset counts there, and the byte arrives.
         let got = one(write(writer).offset(1 << 40).build());
@@ -95,7 +95,7 @@ fn kinds(check: &mut Check, file: i32, one: One<'_>) {
     }
     if let Some(directory) = check.needs("fault root", os::open(nr::AT_FDCWD, c"/", 0, 0)) {
         let mut byte = [0];
-        let got = one(PRead::new(directory, byte.as_mut_ptr(), 1).build());
+        let got = one(Pread::new(directory, byte.as_mut_ptr(), 1).build());
         let refused = matches!(got, Err(Errno::INVAL | Errno::ISDIR));
         check.holds("fault read of a directory", refused);
         let _ = os::close(directory);
@@ -108,7 +108,7 @@ fn kinds(check: &mut Check, file: i32, one: One<'_>) {
         ..write(file).build()
     });
     check.equal("fault negative length", got, Err(Errno::INVAL));
-    let got = one(write(file).resfd(-1).build());
+    let got = one(write(file).eventfd(-1).build());
     check.equal("fault resfd not open", got, Err(Errno::BADF));
     let flags = IocbFlags::from_bits_retain(1 << 31);
     let got = one(Iocb {
@@ -123,7 +123,7 @@ fn iocb(check: &mut Check, context: &Context) {
     let Some(file) = check.needs("fault file for an iocb", os::memfd(c"iocb")) else {
         return;
     };
-    let sync = FSync::new(file).build();
+    let sync = Fsync::new(file).build();
     // SAFETY: 64 bytes without gaps.
     let bytes = unsafe { core::slice::from_raw_parts((&raw const sync).cast::<u8>(), 64) };
     check.equal("fault iocb written", os::write(file, bytes), Ok(64));
@@ -185,7 +185,7 @@ fn times(check: &mut Check, context: &Context) {
     }
     // A time that is over is over: neither early nor for ever.
     let begin = Moment::now();
-    let wait = linux_aio::Wait::new().timeout(Duration::from_millis(30));
+    let wait = linux_aio::WaitOptions::new().timeout(Duration::from_millis(30));
     let got = context
         .wait_with(1, &mut event, wait)
         .map(|events| events.len());

@@ -4,8 +4,8 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
-use linux_aio::opcode::{PRead, Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Iocb, Wait};
+use linux_aio::opcode::{Poll, PollMask, Pread};
+use linux_aio::{Context, Errno, Event, Iocb, WaitOptions};
 
 use crate::check::Check;
 use crate::nr;
@@ -36,7 +36,7 @@ pub(crate) fn run(check: &mut Check) {
             unsafe { context.submit(iocbs) }
         };
         let mut reap = |events: &mut [Event]| {
-            let soon = Wait::new().timeout(Duration::from_millis(20));
+            let soon = WaitOptions::new().timeout(Duration::from_millis(20));
             Ok(context.wait_with(1, events, soon)?.len())
         };
         load(check, &CALLS, file, &submit, &mut reap);
@@ -56,7 +56,7 @@ pub(crate) fn run(check: &mut Check) {
                 *event = popped;
                 return Ok(1);
             }
-            let soon = Wait::new().timeout(Duration::from_millis(20));
+            let soon = WaitOptions::new().timeout(Duration::from_millis(20));
             Ok(ring.wait_with(1, events, soon)?.len())
         };
         load(check, &RING, file, &submit, &mut reap);
@@ -159,7 +159,7 @@ impl Submitter {
             _ => {
                 let place = number as usize * 8;
                 let buffer = self.buffers.start().wrapping_add(place);
-                let read = PRead::new(self.file, buffer, 8);
+                let read = Pread::new(self.file, buffer, 8);
                 read.offset(place as u64).build()
             }
         };
@@ -190,7 +190,8 @@ impl Submitter {
                         os::yield_now();
                     }
                     Err(error) => {
-                        self.error.store(error.raw() as u32, Ordering::Release);
+                        self.error
+                            .store(error.raw_os_error() as u32, Ordering::Release);
                         self.done.store(1, Ordering::Release);
                         return;
                     }

@@ -4,7 +4,7 @@
 use core::ptr::with_exposed_provenance_mut;
 use core::slice;
 
-use linux_aio::opcode::{PRead, PWrite};
+use linux_aio::opcode::{Pread, Pwrite};
 use linux_aio::{Context, Errno, Iocb};
 
 use super::{complete, result};
@@ -88,8 +88,8 @@ fn see(check: &mut Check, file: i32, write: Transfer<'_>, read: Transfer<'_>) ->
 }
 
 fn mapped(check: &mut Check, file: i32, other: i32, one: One<'_>) {
-    let write = |file, at: *mut u8| one(PWrite::new(file, at, SOME).build());
-    let read = |file, at: *mut u8| one(PRead::new(file, at, SOME).build());
+    let write = |file, at: *mut u8| one(Pwrite::new(file, at, SOME).build());
+    let read = |file, at: *mut u8| one(Pread::new(file, at, SOME).build());
     let seen = see(check, file, &write, &read);
     let both = Ok([Ok(SOME), Ok(SOME)]);
     check.holds("mapped write and read", seen.write_read == both);
@@ -136,10 +136,10 @@ fn appended(check: &mut Check, one: One<'_>) {
     let flags = os::set_status_flags(file, nr::O_APPEND);
     check.equal("append fcntl", flags, Ok(0));
     let mut bytes = [0; 16];
-    let read = |bytes: &mut [u8]| one(PRead::new(file, bytes.as_mut_ptr(), 16).build());
+    let read = |bytes: &mut [u8]| one(Pread::new(file, bytes.as_mut_ptr(), 16).build());
     check.equal("append read of nothing", read(&mut bytes), Ok(0));
     for part in [b"1234", b"5678"] {
-        let written = one(PWrite::new(file, part.as_ptr(), 4).build());
+        let written = one(Pwrite::new(file, part.as_ptr(), 4).build());
         check.equal("append write", written, Ok(4));
     }
     check.equal("append read", read(&mut bytes), Ok(8));

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use linux_aio::{Context, Errno, Event, SigSet, Wait};
+use linux_aio::{Context, Errno, Event, SigSet, WaitOptions};
 
 use crate::check::Check;
 use crate::{nr, os};
@@ -51,7 +51,9 @@ fn wait_with(mask: &SigSet) -> usize {
         return REFUSED;
     };
     let mut events = [Event::EMPTY];
-    let wait = Wait::new().timeout(Duration::from_millis(50)).sigmask(mask);
+    let wait = WaitOptions::new()
+        .timeout(Duration::from_millis(50))
+        .sigmask(mask);
     match context.wait_with(1, &mut events, wait) {
         Ok([]) => SURVIVED,
         Err(Errno::NOSYS | Errno::PERM) => LACKING,

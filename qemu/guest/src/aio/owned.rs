@@ -3,7 +3,7 @@
 //! once more.
 
 use linux_aio::Errno;
-use linux_aio::buffer::{Buffer, BufferMut};
+use linux_aio::buffer::{IoBuf, IoBufMut};
 
 use super::tally::Tally;
 use crate::os::{self, Pages};
@@ -55,13 +55,13 @@ impl Owned {
 
 // SAFETY: memory of its own; where it does not live for ever, by the promise of
 // `of`.
-unsafe impl Buffer for Owned {
+unsafe impl IoBuf for Owned {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.start, self.length)
     }
 }
 // SAFETY: as above; any byte will do.
-unsafe impl BufferMut for Owned {}
+unsafe impl IoBufMut for Owned {}
 
 impl Drop for Owned {
     fn drop(&mut self) {

@@ -1,7 +1,7 @@
 //! Polls: at once, later, and cancelled.
 
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Wait};
+use linux_aio::{Context, Errno, Event, WaitOptions};
 
 use super::{complete, next, result};
 use crate::check::Check;
@@ -46,7 +46,7 @@ pub(crate) fn run(check: &mut Check, context: &Context) {
 /// How many events there are, without waiting.
 fn waiting(context: &Context) -> Result<usize, Errno> {
     let mut events = [Event::EMPTY; 4];
-    let events = context.wait_with(0, &mut events, Wait::poll())?;
+    let events = context.wait_with(0, &mut events, WaitOptions::poll())?;
     Ok(events.len())
 }
 

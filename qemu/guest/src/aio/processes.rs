@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::rt::Process;
-use linux_aio::{AioContext, Context, Errno, Event, Wait, sys};
+use linux_aio::{AioContext, Context, Errno, Event, WaitOptions, sys};
 
 use super::contexts::known;
 use super::next;
@@ -165,7 +165,7 @@ fn exits(check: &mut Check) {
     let polled = submit(&context, writer, PollMask::empty(), 1);
     check.equal("exit poll for an error", polled, Ok(1));
     let mut events = [Event::EMPTY];
-    let long = Wait::new().timeout(Duration::from_millis(3000));
+    let long = WaitOptions::new().timeout(Duration::from_millis(3000));
     let got = context.wait_with(1, &mut events, long);
     let got = got.map(|events| events.iter().map(|event| event.res).sum());
     let error = i64::from(PollMask::ERR.bits());

@@ -3,7 +3,7 @@
 use core::ptr::null_mut;
 
 use linux_aio::abi::{IOCB_CMD_NOOP, IoVec, Iocb, IocbFlags};
-use linux_aio::opcode::{FSync, PRead, PReadV, Poll, PollMask};
+use linux_aio::opcode::{Fsync, Poll, PollMask, Pread, Preadv};
 use linux_aio::{AioContext, Context, Errno, sys};
 
 use super::next;
@@ -13,8 +13,8 @@ use crate::os::{self, LAST, NOWHERE};
 #[inline(never)]
 pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     let mut byte = [0_u8];
-    let read = PRead::new(file, byte.as_mut_ptr(), 1).build();
-    let sync = FSync::new(file).build();
+    let read = Pread::new(file, byte.as_mut_ptr(), 1).build();
+    let sync = Fsync::new(file).build();
     let mut refused = |name, iocb: Iocb, errno| {
         // SAFETY: refused; a byte that lives.
         let got = unsafe { context.submit(&mut [&mut { iocb }]) };
@@ -33,13 +33,13 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     );
     let offset = -1;
     refused("aio negative offset", Iocb { offset, ..read }, Errno::INVAL);
-    let write = linux_aio::opcode::PWrite::new(file, byte.as_ptr(), 1).build();
+    let write = linux_aio::opcode::Pwrite::new(file, byte.as_ptr(), 1).build();
     refused(
         "aio negative offset of a write",
         Iocb { offset, ..write },
         Errno::INVAL,
     );
-    refused("aio no such file", FSync::new(-1).build(), Errno::BADF);
+    refused("aio no such file", Fsync::new(-1).build(), Errno::BADF);
     refused(
         "aio fsync with an offset",
         Iocb { offset: 1, ..sync },
@@ -68,17 +68,17 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
         },
         Errno::INVAL,
     );
-    let resfd = PRead::new(file, byte.as_mut_ptr(), 1).resfd(file).build();
+    let resfd = Pread::new(file, byte.as_mut_ptr(), 1).eventfd(file).build();
     refused("aio resfd of no eventfd", resfd, Errno::INVAL);
 
     let nowhere = core::ptr::without_provenance::<IoVec>(NOWHERE);
-    let vector = PReadV::new(file, nowhere, 1).build();
+    let vector = Preadv::new(file, nowhere, 1).build();
     refused("aio vector nowhere", vector, Errno::FAULT);
-    let vector = PReadV::new(file, nowhere, 1025).build();
+    let vector = Preadv::new(file, nowhere, 1025).build();
     refused("aio vector of 1025", vector, Errno::INVAL);
 
     if let Ok([reader, writer]) = os::pipe(0) {
-        let read = PRead::new(writer, byte.as_mut_ptr(), 1).build();
+        let read = Pread::new(writer, byte.as_mut_ptr(), 1).build();
         refused("aio read of a writing end", read, Errno::BADF);
         for end in [reader, writer] {
             let _ = os::close(end);

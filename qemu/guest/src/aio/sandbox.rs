@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{AioContext, Context, Errno, Event, SigSet, Wait, nr, sys};
+use linux_aio::{AioContext, Context, Errno, Event, SigSet, WaitOptions, nr, sys};
 
 use super::next;
 use crate::check::Check;
@@ -104,7 +104,7 @@ fn first_wrong(all: &[bool]) -> usize {
 fn nothing(context: &mut Context, writer: i32, answer: Errno) -> usize {
     let mut events = [Event::EMPTY; 2];
     let iocb = Poll::new(writer, PollMask::OUT).build();
-    let short = Wait::new().timeout(Duration::from_millis(1));
+    let short = WaitOptions::new().timeout(Duration::from_millis(1));
     let mask = SigSet::empty();
     let mut name = AioContext::NONE;
     first_wrong(&[
@@ -135,7 +135,7 @@ fn nothing(context: &mut Context, writer: i32, answer: Errno) -> usize {
 /// Waits go on by io_getevents, but for those that need a mask.
 fn no_mask(context: &mut Context, writer: i32, answer: Errno) -> usize {
     let mut events = [Event::EMPTY; 2];
-    let short = Wait::new().timeout(Duration::from_millis(1));
+    let short = WaitOptions::new().timeout(Duration::from_millis(1));
     let mask = SigSet::empty();
     first_wrong(&[
         next(context).map(|event| event.data) == Ok(9),

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use linux_aio::abi::OldTimespec;
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{AioContext, Context, Errno, Event, Wait, nr as calls, sys};
+use linux_aio::{AioContext, Context, Errno, Event, WaitOptions, nr as calls, sys};
 
 use crate::check::Check;
 use crate::nr;
@@ -102,14 +102,14 @@ fn by_io_getevents(context: &mut Context, events: &mut [Event; 2]) -> Result<usi
 }
 
 fn by_context(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
-    let wait = Wait::new().timeout(SHORT);
+    let wait = WaitOptions::new().timeout(SHORT);
     context
         .wait_with(2, events, wait)
         .map(|events| events.len())
 }
 
 fn by_ring(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
-    let wait = Wait::new().timeout(SHORT);
+    let wait = WaitOptions::new().timeout(SHORT);
     let mut ring = context.ring();
     ring.wait_with(2, events, wait).map(|events| events.len())
 }

@@ -1,7 +1,7 @@
 //! Sizes: many pages at once, the same page again and again, and files that
 //! may not be larger.
 
-use linux_aio::opcode::{PRead, PWrite};
+use linux_aio::opcode::{Pread, Pwrite};
 use linux_aio::{Context, Errno, Event, Iocb, SigSet};
 
 use super::{complete, result};
@@ -47,7 +47,7 @@ fn large(check: &mut Check, context: &Context) {
     let mut writes = [0_u8; FOUR].map(|_| {
         let at = number * MIB;
         number += 1;
-        let write = PWrite::new(file, from.start().wrapping_add(at), MIB);
+        let write = Pwrite::new(file, from.start().wrapping_add(at), MIB);
         write.offset(at as u64).build()
     });
     // SAFETY: the memory lives and does not change.
@@ -58,7 +58,7 @@ fn large(check: &mut Check, context: &Context) {
     check.equal("size four events", came, Ok(FOUR));
     let whole = events.iter().all(|event| event.result() == Ok(MIB));
     check.holds("size each wrote a MiB", whole);
-    let read = PRead::new(file, into.start(), FOUR * MIB);
+    let read = Pread::new(file, into.start(), FOUR * MIB);
     let got = one(context, read.build());
     check.equal("size read of four MiB", got, Ok(FOUR * MIB));
     check.holds("size every byte", into.bytes() == from.bytes());
@@ -74,11 +74,11 @@ fn again(check: &mut Check, context: &Context) {
     let mut bytes = [0x61; 256];
     let (mut written, mut read) = (0, 0);
     for _ in 0..TIMES {
-        let got = one(context, PWrite::new(file, bytes.as_ptr(), 256).build());
+        let got = one(context, Pwrite::new(file, bytes.as_ptr(), 256).build());
         written += u32::from(got == Ok(256));
     }
     for _ in 0..TIMES {
-        let got = one(context, PRead::new(file, bytes.as_mut_ptr(), 256).build());
+        let got = one(context, Pread::new(file, bytes.as_mut_ptr(), 256).build());
         read += u32::from(got == Ok(256));
     }
     check.equal("size the same page written again", written, TIMES);
@@ -106,9 +106,9 @@ fn unreaped(check: &mut Check) {
         let mut taken = 0;
         for turn in 0..10 {
             let mut iocb = if turn & 1 == 0 {
-                PWrite::new(file, memory.start(), QUARTER).build()
+                Pwrite::new(file, memory.start(), QUARTER).build()
             } else {
-                PRead::new(file, memory.start(), QUARTER).build()
+                Pread::new(file, memory.start(), QUARTER).build()
             };
             // SAFETY: the memory is not looked at again.
             taken += unsafe { context.submit(&mut [&mut iocb]) }.unwrap_or(0);
@@ -124,8 +124,8 @@ fn unreaped(check: &mut Check) {
 fn at_limit(one: One<'_>, file: i32, limit: u64) -> usize {
     let mut bytes = [0; SOME];
     let buffer = bytes.as_mut_ptr();
-    let write = |length, at| one(PWrite::new(file, buffer, length).offset(at).build());
-    let read = |at| one(PRead::new(file, buffer, SOME).offset(at).build());
+    let write = |length, at| one(Pwrite::new(file, buffer, length).offset(at).build());
+    let read = |at| one(Pread::new(file, buffer, SOME).offset(at).build());
     let fits = limit - SOME as u64;
     let found = [
         write(SOME, fits) == Ok(SOME),
@@ -165,7 +165,7 @@ fn last(check: &mut Check, context: &Context) {
     let fits = |at: u64| {
         one(
             context,
-            PWrite::new(file, byte.as_ptr(), 1).offset(at).build(),
+            Pwrite::new(file, byte.as_ptr(), 1).offset(at).build(),
         )
     };
     let (mut least, mut most) = (0, i64::MAX as u64);

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{Context, Errno, Event, Wait};
+use linux_aio::{Context, Errno, Event, WaitOptions};
 
 use crate::check::Check;
 use crate::os;
@@ -39,7 +39,7 @@ fn wakes(check: &mut Check) {
         &|| {
             let mut events = [Event::EMPTY];
             let got = context.wait(1, &mut events).map(|events| events.len());
-            let number = got.map_or_else(|errno| errno.raw() as u32, |_| 1 << 16);
+            let number = got.map_or_else(|errno| errno.raw_os_error() as u32, |_| 1 << 16);
             told.store(number, Ordering::Release);
         },
         || {
@@ -49,7 +49,7 @@ fn wakes(check: &mut Check) {
     );
     check.equal("waiter: destroyed by another", destroyed, Ok(Ok(())));
     let told = told.load(Ordering::Acquire);
-    check.equal("waiter is told", told, Errno::INVAL.raw() as u32);
+    check.equal("waiter is told", told, Errno::INVAL.raw_os_error() as u32);
 }
 
 /// One waits, the other submits and cancels.
@@ -64,7 +64,7 @@ fn cancels(check: &mut Check) {
     let cancelled = os::beside(
         &|| {
             let mut events = [Event::EMPTY];
-            let long = Wait::new().timeout(Duration::from_millis(3000));
+            let long = WaitOptions::new().timeout(Duration::from_millis(3000));
             if let Ok([event]) = context.wait_with(1, &mut events, long) {
                 let right = event.data == 77 && event.res == 0;
                 came.store(if right { 1 } else { 2 }, Ordering::Release);
@@ -102,7 +102,7 @@ fn destroys(check: &mut Check) {
             return;
         };
         for _ in 0..3 {
-            let poll = Poll::new(reader, PollMask::IN).resfd(counter);
+            let poll = Poll::new(reader, PollMask::IN).eventfd(counter);
             // SAFETY: no buffer.
             let taken = unsafe { context.submit(&mut [&mut poll.build()]) };
             wrong += u32::from(taken != Ok(1));

@@ -2,7 +2,7 @@
 //! event.
 
 use linux_aio::abi::{IoVec, RwFlags};
-use linux_aio::opcode::{FDSync, FSync, IoPriority, PRead, PReadV, PWrite, PWriteV};
+use linux_aio::opcode::{Fdsync, Fsync, IoPriority, Pread, Preadv, Pwrite, Pwritev};
 use linux_aio::{Context, Errno, Event, Iocb};
 
 use super::{complete, next, result};
@@ -27,19 +27,19 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     // SAFETY: a buffer where nothing is: the kernel finds that out.
     let lost = unsafe {
         let nowhere = core::ptr::without_provenance_mut(os::NOWHERE);
-        complete(context, &mut PRead::new(file, nowhere, 8).build())
+        complete(context, &mut Pread::new(file, nowhere, 8).build())
     };
     check.equal("aio read to nowhere", result(lost), Err(Errno::FAULT));
 }
 
 fn write(context: &Context, file: i32, bytes: &[u8], offset: u64) -> Result<Event, Errno> {
-    let write = PWrite::new(file, bytes.as_ptr(), bytes.len()).offset(offset);
+    let write = Pwrite::new(file, bytes.as_ptr(), bytes.len()).offset(offset);
     // SAFETY: the bytes live and do not change.
     unsafe { complete(context, &mut write.build().user_data(DATA)) }
 }
 
 fn read(context: &Context, file: i32, bytes: &mut [u8], offset: u64) -> Result<Event, Errno> {
-    let read = PRead::new(file, bytes.as_mut_ptr(), bytes.len()).offset(offset);
+    let read = Pread::new(file, bytes.as_mut_ptr(), bytes.len()).offset(offset);
     // SAFETY: the bytes live and are nobody else's.
     unsafe { complete(context, &mut read.build().user_data(!DATA)) }
 }
@@ -64,7 +64,7 @@ fn plain(check: &mut Check, context: &Context, file: i32) {
     }
 
     let mut got = [0; 7];
-    let mut iocb = PRead::new(file, got.as_mut_ptr(), got.len());
+    let mut iocb = Pread::new(file, got.as_mut_ptr(), got.len());
     iocb = iocb.offset(FAR + 1);
     let mut iocb = iocb.build().user_data(!DATA);
     // SAFETY: the buffer lives and is not used meanwhile.
@@ -102,14 +102,14 @@ fn piece(bytes: &mut [u8]) -> IoVec {
 fn vectored(check: &mut Check, context: &Context, file: i32) {
     let (mut a, mut b, mut c) = (*b"one", *b"", *b"three");
     let pieces = [piece(&mut a), piece(&mut b), piece(&mut c)];
-    let write = PWriteV::new(file, pieces.as_ptr(), 3).offset(FAR + 100);
+    let write = Pwritev::new(file, pieces.as_ptr(), 3).offset(FAR + 100);
     // SAFETY: pieces and array live and do not change.
     let event = unsafe { complete(context, &mut write.build()) };
     check.equal("aio pwritev", result(event), Ok(8));
 
     let (mut a, mut b) = ([0; 5], [0; 9]);
     let pieces = [piece(&mut a), piece(&mut b)];
-    let read = PReadV::new(file, pieces.as_ptr(), 2).offset(FAR + 100);
+    let read = Preadv::new(file, pieces.as_ptr(), 2).offset(FAR + 100);
     // SAFETY: the pieces live and are not used meanwhile.
     let event = unsafe { complete(context, &mut read.build()) };
     check.equal("aio preadv", result(event), Ok(8));
@@ -120,7 +120,7 @@ fn vectored(check: &mut Check, context: &Context, file: i32) {
 fn flags(check: &mut Check, context: &Context, file: i32) {
     let flagged = |flags| {
         let bytes = b"flagged";
-        let write = PWrite::new(file, bytes.as_ptr(), 7).offset(FAR + 200);
+        let write = Pwrite::new(file, bytes.as_ptr(), 7).offset(FAR + 200);
         // SAFETY: the bytes live and do not change.
         unsafe { complete(context, &mut write.rw_flags(flags).build()) }
     };
@@ -139,7 +139,7 @@ fn flags(check: &mut Check, context: &Context, file: i32) {
 
     let priority = |priority| {
         let bytes = b"first";
-        let write = PWrite::new(file, bytes.as_ptr(), 5).priority(priority);
+        let write = Pwrite::new(file, bytes.as_ptr(), 5).ioprio(priority);
         // SAFETY: the bytes live and do not change.
         unsafe { complete(context, &mut write.build()) }
     };
@@ -154,14 +154,14 @@ fn flags(check: &mut Check, context: &Context, file: i32) {
 }
 
 fn syncs(check: &mut Check, context: &Context, file: i32) {
-    let mut sync = FSync::new(file).build().user_data(1);
+    let mut sync = Fsync::new(file).build().user_data(1);
     // SAFETY: no buffer.
     let event = unsafe { complete(context, &mut sync) };
     check.equal("aio fsync", result(event), Ok(0));
     let data = event.map(|event| event.user_data());
     check.equal("aio fsync's data", data, Ok(1));
     // SAFETY: no buffer.
-    let event = unsafe { complete(context, &mut FDSync::new(file).build()) };
+    let event = unsafe { complete(context, &mut Fdsync::new(file).build()) };
     check.equal("aio fdsync", result(event), Ok(0));
 }
 
@@ -175,7 +175,7 @@ fn signalled(check: &mut Check, context: &Context, file: i32) {
     check.equal("aio resfd before", empty, Err(Errno::AGAIN));
     for _ in 0..3 {
         let bytes = b"x";
-        let write = PWrite::new(file, bytes.as_ptr(), 1).resfd(counter);
+        let write = Pwrite::new(file, bytes.as_ptr(), 1).eventfd(counter);
         // SAFETY: the byte lives and does not change.
         let event = unsafe { complete(context, &mut write.build()) };
         check.equal("aio pwrite with resfd", result(event), Ok(1));
@@ -191,7 +191,7 @@ fn batch(check: &mut Check, context: &Context, file: i32) {
     let mut data = 0;
     let mut writes = [0_u8; 8].map(|_| {
         let byte = bytes.as_ptr().wrapping_add(data as usize);
-        let write = PWrite::new(file, byte, 1).offset(FAR + 300 + data);
+        let write = Pwrite::new(file, byte, 1).offset(FAR + 300 + data);
         data += 1;
         write.build().user_data(data)
     });
@@ -214,8 +214,8 @@ fn batch(check: &mut Check, context: &Context, file: i32) {
     check.equal("aio what eight wrote", &got[..], &bytes[..]);
 
     // The second cannot be taken: the first is, the third is not reached.
-    let good = FSync::new(file).build();
-    let bad = FSync::new(-1).build();
+    let good = Fsync::new(file).build();
+    let bad = Fsync::new(-1).build();
     let mut three: [Iocb; 3] = [good, bad, good];
     let mut three = three.each_mut();
     // SAFETY: no buffers.

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use linux_aio::abi::{OldTimespec, SigsetArg, Timespec};
 use linux_aio::opcode::{Poll, PollMask};
-use linux_aio::{AioContext, Context, Errno, Event, SigSet, Wait, nr, sys};
+use linux_aio::{AioContext, Context, Errno, Event, SigSet, WaitOptions, nr, sys};
 
 use crate::check::Check;
 use crate::os::{self, NOWHERE};
@@ -177,7 +177,7 @@ fn typed(check: &mut Check, context: &Context, writer: i32) {
     check.equal("aio two polls", filled, Ok(2));
     let got = context.wait(2, &mut events).map(|events| events.len());
     check.equal("aio Context::wait", got, Ok(2));
-    let short = Wait::new().timeout(Duration::from_millis(2));
+    let short = WaitOptions::new().timeout(Duration::from_millis(2));
     let got = context.wait_with(1, &mut events, short);
     let got = got.map(|events| events.len());
     check.equal("aio Context::wait_with a time", got, Ok(0));
@@ -190,7 +190,9 @@ fn typed(check: &mut Check, context: &Context, writer: i32) {
 fn masks(check: &mut Check, context: &Context) {
     let mut events = [Event::EMPTY; 1];
     let set = SigSet::full();
-    let wait = Wait::new().timeout(Duration::from_millis(1)).sigmask(&set);
+    let wait = WaitOptions::new()
+        .timeout(Duration::from_millis(1))
+        .sigmask(&set);
     let got = context.wait_with(1, &mut events, wait);
     match got.map(|events| events.len()) {
         Err(Errno::NOSYS | Errno::PERM) => {

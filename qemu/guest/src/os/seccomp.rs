@@ -55,7 +55,7 @@ pub(crate) fn refuse(calls: &[Option<u32>], answer: Errno) -> Result<usize> {
         value,
     };
     let allow = instruction(RETURN, RETURN_ALLOW);
-    let refuse = instruction(RETURN, RETURN_ERRNO | answer.raw() as u32);
+    let refuse = instruction(RETURN, RETURN_ERRNO | answer.raw_os_error() as u32);
     // Load, and for each call: where it is not this one, over the refusal.
     let mut program = [allow; 16];
     let mut length = 1;
@@ -89,7 +89,7 @@ pub(crate) fn refuse_advice(advice: u32, answer: Errno) -> Result<usize> {
         instruction(JUMP_EQUAL, 3, nr::__NR_madvise),
         instruction(LOAD_WORD, 0, THIRD_ARGUMENT),
         instruction(JUMP_EQUAL, 1, advice),
-        instruction(RETURN, 0, RETURN_ERRNO | answer.raw() as u32),
+        instruction(RETURN, 0, RETURN_ERRNO | answer.raw_os_error() as u32),
         instruction(RETURN, 0, RETURN_ALLOW),
     ])
 }

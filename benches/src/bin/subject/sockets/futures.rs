@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use linux_aio::Wait;
+use linux_aio::WaitOptions;
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Local, Reactor, ReactorSlot, Running};
+use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
 
 use super::aio::Number;
 use super::{SOCKETS, Watch};
@@ -15,7 +15,7 @@ use super::{SOCKETS, Watch};
 /// The least executor that polls none but who was woken.
 pub(super) struct ByReactor<'s> {
     reactor: &'s Reactor<'s, Number>,
-    tasks: Vec<Pin<Box<Running<'s, 's, Number, Local>>>>,
+    tasks: Vec<Pin<Box<OpFuture<'s, 's, Number, Local>>>>,
     sockets: &'s [UnixStream],
     wakers: Vec<Waker>,
     woken: Arc<Mutex<Vec<usize>>>,
@@ -75,7 +75,7 @@ impl Watch for ByReactor<'_> {
                 each(at);
             }
             if !any {
-                self.reactor.wait(Wait::new()).unwrap();
+                self.reactor.wait(WaitOptions::new()).unwrap();
             }
         }
     }

@@ -2,9 +2,9 @@
 //! besides.
 
 use linux_aio::abi::{IoVec, Iocb, RwFlags};
-use linux_aio::direct::{Alignment, Misaligned};
-use linux_aio::opcode::{IoPriority, PRead, PReadV, PWrite, PWriteV};
-use linux_aio::{Context, Errno, Event, Wait};
+use linux_aio::direct_io::{Alignment, Misaligned};
+use linux_aio::opcode::{IoPriority, Pread, Preadv, Pwrite, Pwritev};
+use linux_aio::{Context, Errno, Event, WaitOptions};
 
 use super::super::{complete, next, result};
 use super::{BLOCK, Drive, Kind, PATTERN, THIRD, fill, wrong_words};
@@ -44,13 +44,13 @@ impl Edges<'_> {
     }
 
     fn read(&self, memory: &mut [u8], offset: u64) -> Result<usize, Errno> {
-        let read = PRead::new(&self.drive.file, memory.as_mut_ptr(), memory.len());
+        let read = Pread::new(&self.drive.file, memory.as_mut_ptr(), memory.len());
         // SAFETY: the memory lives and is nobody else's.
         unsafe { self.one(read.offset(offset).build()) }
     }
 
     fn write(&self, memory: &[u8], offset: u64) -> Result<usize, Errno> {
-        let write = PWrite::new(&self.drive.file, memory.as_ptr(), memory.len());
+        let write = Pwrite::new(&self.drive.file, memory.as_ptr(), memory.len());
         // SAFETY: the memory lives and does not change.
         unsafe { self.one(write.offset(offset).build()) }
     }
@@ -69,7 +69,7 @@ impl Edges<'_> {
             fill(piece, offset, PATTERN);
             offset += piece.len() as u64;
         }
-        let write = PWriteV::new(&self.drive.file, pieces.as_ptr(), 3).offset(THIRD);
+        let write = Pwritev::new(&self.drive.file, pieces.as_ptr(), 3).offset(THIRD);
         // SAFETY: pieces and array live and do not change.
         let got = unsafe { self.one(write.build()) };
         check.equal("disk pwritev", got, Ok(6 * BLOCK));
@@ -86,7 +86,7 @@ impl Edges<'_> {
         memory.bytes_mut().fill(0xee);
         let mut array = pieces;
         let at = array.as_mut_ptr();
-        let read = PReadV::new(&self.drive.file, at, 3).offset(THIRD);
+        let read = Preadv::new(&self.drive.file, at, 3).offset(THIRD);
         // SAFETY: the pieces live and are nobody else's. The array may go once
         // it is submitted: the device is still at it, or may be.
         let got = unsafe {
@@ -116,14 +116,14 @@ impl Edges<'_> {
             ("disk misaligned offset", 0, BLOCK, THIRD + 7),
         ] {
             let buffer = memory.start().wrapping_add(skew);
-            let read = PRead::new(&self.drive.file, buffer, length).offset(offset);
+            let read = Pread::new(&self.drive.file, buffer, length).offset(offset);
             // SAFETY: there are eight blocks, and nobody else uses them.
             let got = unsafe { self.one(read.build()) };
             check.equal(name, got, Err(Errno::INVAL));
         }
         self.foretold(check, memory);
         let mut events = [Event::EMPTY; 4];
-        let rest = self.context.wait_with(0, &mut events, Wait::poll());
+        let rest = self.context.wait_with(0, &mut events, WaitOptions::poll());
         let rest = rest.map(|events| events.len());
         check.equal("disk no event is left over", rest, Ok(0));
     }
@@ -144,7 +144,7 @@ impl Edges<'_> {
         };
         let why = |skew, length, offset| {
             let buffer = memory.start().wrapping_add(skew);
-            let read = PRead::new(&self.drive.file, buffer, length).offset(offset);
+            let read = Pread::new(&self.drive.file, buffer, length).offset(offset);
             told.check_iocb(&read.build())
         };
         check.holds(
@@ -166,7 +166,7 @@ impl Edges<'_> {
         let file = &self.drive.file;
         let start = memory.start();
         fill(memory.bytes_mut(), THIRD, !PATTERN);
-        let write = PWrite::new(file, start, BLOCK).offset(THIRD);
+        let write = Pwrite::new(file, start, BLOCK).offset(THIRD);
         // SAFETY: in all of these, a block that lives and is nobody else's.
         let one = |iocb| unsafe { self.one(iocb) };
         let got = one(write.rw_flags(RwFlags::DSYNC).build());
@@ -174,7 +174,7 @@ impl Edges<'_> {
         let got = one(write.rw_flags(RwFlags::SYNC).build());
         check.equal("disk RWF_SYNC", got, Ok(BLOCK));
 
-        let read = PRead::new(file, start, BLOCK).offset(THIRD);
+        let read = Pread::new(file, start, BLOCK).offset(THIRD);
         match one(read.rw_flags(RwFlags::NOWAIT).build()) {
             Err(Errno::OPNOTSUPP) => check.skip("disk RWF_NOWAIT", "not for this file"),
             // It would have to wait.
@@ -185,16 +185,16 @@ impl Edges<'_> {
             self.behind_the_cache(check, read.rw_flags(RwFlags::NOWAIT).build());
         }
         if let Some(best) = IoPriority::best_effort(4) {
-            check.equal("disk priority", one(read.priority(best).build()), Ok(BLOCK));
+            check.equal("disk priority", one(read.ioprio(best).build()), Ok(BLOCK));
         }
-        let got = one(read.priority(IoPriority::idle()).build());
+        let got = one(read.ioprio(IoPriority::idle()).build());
         check.equal("disk idle priority", got, Ok(BLOCK));
         if let Some(counter) = check.needs("disk eventfd", os::eventfd()) {
-            check.equal("disk resfd", one(read.resfd(counter).build()), Ok(BLOCK));
+            check.equal("disk resfd", one(read.eventfd(counter).build()), Ok(BLOCK));
             let mut count = [0; 8];
             check.equal("disk resfd read", os::read(counter, &mut count), Ok(8));
             check.equal("disk resfd counted", u64::from_ne_bytes(count), 1);
-            self.signalled(check, read.resfd(counter).build(), counter);
+            self.signalled(check, read.eventfd(counter).build(), counter);
             let _ = os::close(counter);
         }
         let block = memory.bytes().get(..BLOCK).unwrap_or_default();
@@ -215,7 +215,7 @@ impl Edges<'_> {
             os::yield_now();
         }
         let mut events = [Event::EMPTY; 2];
-        let came = self.context.wait_with(0, &mut events, Wait::poll());
+        let came = self.context.wait_with(0, &mut events, WaitOptions::poll());
         let came = came.map(|events| events.len());
         check.equal("disk resfd tells of an event that is there", came, Ok(1));
         check.equal("disk what it told of", events[0].result(), Ok(BLOCK));

@@ -2,7 +2,7 @@
 //! the error is in the event of the operation that met it, and all others come
 //! as ever.
 
-use linux_aio::opcode::FDSync;
+use linux_aio::opcode::Fdsync;
 use linux_aio::{Context, Errno, Event, Iocb};
 
 use super::super::{complete, result};
@@ -42,7 +42,7 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     let came = batch(&context, drive, Way::Write, SECOND, &mut memory);
     check.equal("failing writes", came, Ok(1 << bad));
     // SAFETY: no buffer.
-    let synced = unsafe { complete(&context, &mut FDSync::new(&drive.file).build()) };
+    let synced = unsafe { complete(&context, &mut Fdsync::new(&drive.file).build()) };
     check.equal("failing fdsync", result(synced), Ok(0));
 
     // Both at once, and nobody waits for them.

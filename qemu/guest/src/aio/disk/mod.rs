@@ -10,8 +10,8 @@
 use core::ffi::CStr;
 use core::time::Duration;
 
-use linux_aio::opcode::{FDSync, PRead, PWrite};
-use linux_aio::{Context, Errno, Event, Iocb, Wait};
+use linux_aio::opcode::{Fdsync, Pread, Pwrite};
+use linux_aio::{Context, Errno, Event, Iocb, WaitOptions};
 
 use super::{complete, result};
 use crate::check::Check;
@@ -128,7 +128,7 @@ fn contents(check: &mut Check, drive: &Drive<'_>) {
     let written = sweep(&context, drive, Way::Write, SECOND, length, !PATTERN);
     check.equal("disk second MiB written", written, Ok(0));
     // SAFETY: no buffer.
-    let event = unsafe { complete(&context, &mut FDSync::new(&drive.file).build()) };
+    let event = unsafe { complete(&context, &mut Fdsync::new(&drive.file).build()) };
     check.equal("disk fdsync", result(event), Ok(0));
     let wrong = sweep(&context, drive, Way::Read, SECOND, length, !PATTERN);
     check.equal("disk second MiB", wrong, Ok(0));
@@ -207,10 +207,10 @@ unsafe fn submit(
 
 fn block(drive: &Drive<'_>, way: Way, offset: u64, memory: *mut u8) -> Iocb {
     match way {
-        Way::Read => PRead::new(&drive.file, memory, BLOCK)
+        Way::Read => Pread::new(&drive.file, memory, BLOCK)
             .offset(offset)
             .build(),
-        Way::Write => PWrite::new(&drive.file, memory, BLOCK)
+        Way::Write => Pwrite::new(&drive.file, memory, BLOCK)
             .offset(offset)
             .build(),
     }
@@ -221,7 +221,7 @@ fn collect(context: &Context) -> Result<(), Errno> {
     let mut missing = (1_u32 << DEPTH) - 1;
     let mut events = [Event::EMPTY; DEPTH];
     while missing != 0 {
-        let long = Wait::new().timeout(Duration::from_secs(10));
+        let long = WaitOptions::new().timeout(Duration::from_secs(10));
         let events = context.wait_with(1, &mut events, long)?;
         if events.is_empty() {
             return Err(Errno::TIMEDOUT);

@@ -9,7 +9,8 @@ use linux_aio::op::{Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
 use linux_aio::{
-    AioContext, Context, Drained, Errno, Pool, Queue, ScopeSlot, Slot, scope, scope_on,
+    AioContext, Context, ContextPool, Errno, IdleContext, Queue, ScopeSlot, Slot, scope,
+    scope_with_context,
 };
 
 use super::super::trace::{IO_SETUP, IO_SUBMIT};
@@ -31,11 +32,11 @@ pub(crate) fn run(check: &mut Check) {
 /// None can be made.
 fn new(check: &mut Check) {
     IO_SETUP.trace(&[]);
-    let got = Drained::new(8).map(drop);
-    check.equal("absent Drained::new", got, Err(ABSENT));
+    let got = IdleContext::new(8).map(drop);
+    check.equal("absent IdleContext::new", got, Err(ABSENT));
     IO_SETUP.trace(&[]);
-    let got = Pool::<2>::new().take(8).map(drop);
-    check.equal("absent Pool::take", got, Err(ABSENT));
+    let got = ContextPool::<2>::new().take(8).map(drop);
+    check.equal("absent ContextPool::take", got, Err(ABSENT));
     IO_SETUP.trace(&[]);
     let got = Queue::<Owned>::new(&mut Slot::array::<SLOTS>()).map(drop);
     check.equal("absent Queue::new", got, Err(ABSENT));
@@ -51,9 +52,9 @@ fn new(check: &mut Check) {
 
 /// A context that never was: the calls that it is used for are as absent as
 /// the one that would have made it. There is nothing to destroy.
-fn never() -> Drained {
+fn never() -> IdleContext {
     // SAFETY: nobody waits on it or destroys it, and nothing is in flight.
-    unsafe { Drained::from_context(Context::from_raw(AioContext::NONE), SLOTS as u32) }
+    unsafe { IdleContext::from_context(Context::from_raw(AioContext::NONE), SLOTS as u32) }
 }
 
 fn read() -> Result<Op<'static, Owned>, Errno> {
@@ -62,7 +63,7 @@ fn read() -> Result<Op<'static, Owned>, Errno> {
 
 fn queue(check: &mut Check) {
     let mut slots = Slot::array::<SLOTS>();
-    let mut queue = Queue::on(never(), &mut slots);
+    let mut queue = Queue::with_context(never(), &mut slots);
     let first = read().and_then(|read| queue.push(read).map_err(full));
     let second = queue.push(Poll::new(NO_FILE, PollMask::IN)).map_err(full);
     IO_SUBMIT.trace(&[]);
@@ -113,7 +114,7 @@ fn queue(check: &mut Check) {
 fn borrowed(check: &mut Check) {
     let mut bytes = [0x55; 4];
     IO_SUBMIT.trace(&[]);
-    let got = scope_on(&mut never(), &mut ScopeSlot::array::<SLOTS>(), |s| {
+    let got = scope_with_context(&mut never(), &mut ScopeSlot::array::<SLOTS>(), |s| {
         let read = s.read(NO_FILE, &mut bytes, 0).map_err(full)?;
         let done = read.wait();
         done.result.map(|_| 0).or_else(|errno| match done.buffer {
@@ -127,13 +128,13 @@ fn borrowed(check: &mut Check) {
 
 fn future(check: &mut Check) {
     let mut slots = ReactorSlot::array::<SLOTS>();
-    let reactor = Reactor::<Owned>::on(never(), &mut slots);
+    let reactor = Reactor::<Owned>::with_context(never(), &mut slots);
     let Some(op) = check.needs("absent buffer", read()) else {
         return;
     };
     IO_SUBMIT.trace(&[]);
     let done = {
-        let running = pin!(reactor.run(op));
+        let running = pin!(reactor.push(op));
         match running.poll(&mut Task::from_waker(Waker::noop())) {
             Polled::Ready(done) => Some(done),
             Polled::Pending => None,

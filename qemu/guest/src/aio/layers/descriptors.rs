@@ -4,10 +4,10 @@
 use core::cell::{Cell, RefCell};
 use core::pin::pin;
 
-use linux_aio::op::{FSync, Poll, Read};
+use linux_aio::op::{Fsync, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Reactor, ReactorSlot};
-use linux_aio::{Errno, OwnsFd, Queue, ScopeSlot, Slot, Wait, scope};
+use linux_aio::{Errno, OwnsFd, Queue, ScopeSlot, Slot, WaitOptions, scope};
 
 use super::reactor::poll;
 use super::{CONTENT, PIECE, SLOTS, full, offset, owned, piece};
@@ -133,7 +133,7 @@ fn queue(check: &mut Check) {
     let pushed = owned().and_then(|buffer| {
         let read = Read::owned(files.file.owner(), buffer).offset(offset(1));
         let read = queue.push(read).map_err(full)?;
-        let sync = queue.push(FSync::owned(files.file.owner())).map_err(full)?;
+        let sync = queue.push(Fsync::owned(files.file.owner())).map_err(full)?;
         let poll = Poll::owned(files.reader.owner(), PollMask::IN);
         Ok([read, sync, queue.push(poll).map_err(full)?])
     });
@@ -194,7 +194,7 @@ fn left(check: &mut Check, files: &Files) {
     let poll = Poll::owned(files.reader.owner(), PollMask::IN);
     let poll = queue.push(poll).map(drop).map_err(full);
     let submitted = queue.submit().map_err(|error| error.errno);
-    let sync = queue.push(FSync::owned(files.file.owner()));
+    let sync = queue.push(Fsync::owned(files.file.owner()));
     let sync = sync.map(drop).map_err(full);
     check.equal("queue submit to be left", submitted, Ok(1));
     check.equal("queue push to be left", poll.and(sync), Ok(()));
@@ -212,11 +212,11 @@ fn scoped(check: &mut Check) {
     let results = scope(&mut ScopeSlot::array::<SLOTS>(), |s| {
         let (mine, pipe) = (files.file.owner(), files.reader.owner());
         let read = Read::owned(files.file.owner(), &mut bytes[..]).offset(offset(2));
-        let read = s.start(read).map_err(full)?;
-        let sync = s.start::<(), _>(FSync::owned(files.file.owner()));
+        let read = s.push(read).map_err(full)?;
+        let sync = s.push::<(), _>(Fsync::owned(files.file.owner()));
         let sync = sync.map_err(full)?;
         let poll = Poll::owned(files.reader.owner(), PollMask::IN);
-        let poll = s.start::<(), _>(poll).map_err(full)?;
+        let poll = s.push::<(), _>(poll).map_err(full)?;
         drop((mine, pipe));
         *begun = files.open();
         let _others = others()?;
@@ -259,9 +259,9 @@ fn reactor(check: &mut Check) {
     };
     let (mine, pipe) = (files.file.owner(), files.reader.owner());
     let read = Read::owned(files.file.owner(), buffer).offset(offset(3));
-    let mut read = pin!(reactor.run(read));
-    let mut sync = pin!(reactor.run(FSync::owned(files.file.owner())));
-    let mut polls = pin!(reactor.run(Poll::owned(files.reader.owner(), PollMask::IN)));
+    let mut read = pin!(reactor.push(read));
+    let mut sync = pin!(reactor.push(Fsync::owned(files.file.owner())));
+    let mut polls = pin!(reactor.push(Poll::owned(files.reader.owner(), PollMask::IN)));
     drop((mine, pipe));
     check.equal("reactor keeps descriptors", files.open(), BOTH);
     let _others = others();
@@ -280,7 +280,7 @@ fn reactor(check: &mut Check) {
         if synced.is_some() && polled.is_some() {
             break;
         }
-        let _ = reactor.wait(Wait::new());
+        let _ = reactor.wait(WaitOptions::new());
     }
     let right = read
         .as_ref()
@@ -310,9 +310,13 @@ fn forsaken(check: &mut Check, files: &Files) {
         return;
     };
     let file = files.reader.owner();
-    let waits = poll(pin!(reactor.run(Poll::owned(file, PollMask::IN))), 1);
+    let waits = poll(pin!(reactor.push(Poll::owned(file, PollMask::IN))), 1);
     check.holds("reactor a forsaken poll waits", waits.is_none());
     check.equal("reactor keeps its descriptor", files.open(), BOTH);
-    check.equal("reactor wait for it", reactor.wait(Wait::new()), Ok(1));
+    check.equal(
+        "reactor wait for it",
+        reactor.wait(WaitOptions::new()),
+        Ok(1),
+    );
     check.equal("reactor drops its owner", files.open(), FILE);
 }

@@ -3,7 +3,7 @@
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
-use linux_aio::{Drained, Errno, Queue, Slot};
+use linux_aio::{Errno, IdleContext, Queue, Slot};
 
 use super::queue::{has_read, read};
 use super::{SLOTS, Things, full, named};
@@ -18,13 +18,13 @@ const RIGHT: usize = 64;
 
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
-    let Some(drained) = check.needs("fork queue context", Drained::new(SLOTS as u32)) else {
+    let Some(drained) = check.needs("fork queue context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
     let (drained, name) = named(drained);
     let mut slots = Slot::array::<SLOTS>();
-    let mut queue = Queue::on(drained, &mut slots);
-    let poll = Poll::new(&things.reader, PollMask::IN).resfd(&things.eventfd);
+    let mut queue = Queue::with_context(drained, &mut slots);
+    let poll = Poll::new(&things.reader, PollMask::IN).eventfd(&things.eventfd);
     let poll = queue.push(poll).map_err(full);
     let done = read(things, 3).and_then(|read| queue.push(read).map_err(full));
     let submitted = queue.submit().map_err(|error| error.errno);
@@ -42,11 +42,11 @@ pub(super) fn run(check: &mut Check, things: &Things) {
         wrong_or_right(wrong | usize::from(known(name) != Err(Errno::INVAL)) << 1)
     });
     check.equal("fork child drops a queue", status, Ok(RIGHT << 8));
-    // Drained: it says that it is not its own.
+    // IdleContext: it says that it is not its own.
     let status = os::in_child(|| {
         // SAFETY: as above.
         let mine: Queue<'_, Owned> = unsafe { core::ptr::read(&raw const queue) };
-        let drained = mine.into_drained().map(drop);
+        let drained = mine.into_idle_context().map(drop);
         wrong_or_right(usize::from(drained != Err(Errno::INVAL)))
     });
     check.equal("fork child drains a queue", status, Ok(RIGHT << 8));

@@ -2,7 +2,7 @@
 //! with files in memory and with pipes. What they promise of a device that is
 //! at work when their owner goes is in [`disk`](super::disk).
 
-use linux_aio::{Context, Drained, Errno};
+use linux_aio::{Context, Errno, IdleContext};
 
 use super::owned::Owned;
 use crate::check::Check;
@@ -107,12 +107,15 @@ fn offset(number: usize) -> u64 {
 }
 
 /// A context for [`SLOTS`] operations, and the kernel's name for it.
-fn named(drained: Drained) -> (Drained, linux_aio::AioContext) {
+fn named(drained: IdleContext) -> (IdleContext, linux_aio::AioContext) {
     let capacity = drained.capacity() as u32;
     let context: Context = drained.into_context();
     let name = context.as_raw();
     // SAFETY: drained it was, and nothing was done with it.
-    (unsafe { Drained::from_context(context, capacity) }, name)
+    (
+        unsafe { IdleContext::from_context(context, capacity) },
+        name,
+    )
 }
 
 /// An operation was not taken for want of a slot.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use linux_aio::op::{Op, Poll, Read};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Completion, Drained, Errno, Fd, Queue, Slot, Ticket, Wait};
+use linux_aio::{Completion, Errno, Fd, IdleContext, Queue, Slot, Ticket, WaitOptions};
 
 use super::{PIECE, SLOTS, Things, named, offset, owned, piece};
 use crate::aio::contexts::known;
@@ -17,11 +17,11 @@ type Done = Result<Option<Completion<Owned>>, Errno>;
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = Slot::array::<SLOTS>();
-    let Some(drained) = check.needs("queue context", Drained::new(SLOTS as u32)) else {
+    let Some(drained) = check.needs("queue context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
     dropped();
-    let mut queue = Queue::on(drained, &mut slots);
+    let mut queue = Queue::with_context(drained, &mut slots);
     check.equal("queue capacity", queue.capacity(), SLOTS);
     order(check, &mut queue, things);
     full(check, &mut queue, things);
@@ -35,14 +35,14 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     check.equal("queue submit before its end", submit(&mut queue), Ok(2));
     check.holds("queue push before its end", more.is_ok());
     dropped();
-    let Some(drained) = check.needs("queue into_drained", queue.into_drained()) else {
+    let Some(drained) = check.needs("queue into_idle_context", queue.into_idle_context()) else {
         return;
     };
-    check.equal("queue into_drained drops the buffer", dropped(), 1);
+    check.equal("queue into_idle_context drops the buffer", dropped(), 1);
 
     // One slot, the same context.
     let (drained, name) = named(drained);
-    let mut queue = Queue::on(drained, &mut slots[..1]);
+    let mut queue = Queue::with_context(drained, &mut slots[..1]);
     tickets(check, &mut queue, things, old);
     strangers(check, things);
     end(check, queue, things);
@@ -212,7 +212,7 @@ fn waits<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things
     let ready = push_poll(queue, &things.writer, PollMask::OUT);
     check.equal("queue submit of polls", submit(queue), Ok(2));
     // For more than can come.
-    let short = Wait::new().timeout(Duration::from_millis(10));
+    let short = WaitOptions::new().timeout(Duration::from_millis(10));
     check.equal("queue wait_with a time", queue.wait_with(2, short), Ok(1));
     let out = PollMask::OUT.bits().into();
     let right = has_come(&pop(queue), ready, Ok(out));
@@ -324,7 +324,7 @@ fn strangers(check: &mut Check, things: &Things) {
 
 /// Dropped with a poll in flight, which is seen to end.
 fn end<'q>(check: &mut Check, mut queue: Queue<'q, Owned>, things: &'q Things) {
-    let poll = Poll::new(&things.reader, PollMask::IN).resfd(&things.eventfd);
+    let poll = Poll::new(&things.reader, PollMask::IN).eventfd(&things.eventfd);
     let pushed = queue.push(poll).map(drop).map_err(super::full);
     check.equal("queue push of the last poll", pushed, Ok(()));
     check.equal("queue submit of the last poll", submit(&mut queue), Ok(1));

@@ -7,7 +7,7 @@ use core::task::{Context as Task, Poll, RawWaker, RawWakerVTable, Waker};
 
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Drained, Errno, Finished, Wait};
+use linux_aio::{Completion, Errno, IdleContext, WaitOptions};
 
 use super::{PIECE, SLOTS, Things, named, offset, owned, piece};
 use crate::aio::contexts::known;
@@ -21,19 +21,23 @@ type Slots = [ReactorSlot<Owned>; SLOTS];
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ReactorSlot::array::<SLOTS>();
-    let Some(drained) = check.needs("reactor context", Drained::new(SLOTS as u32)) else {
+    let Some(drained) = check.needs("reactor context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
     dropped();
-    let reactor = Reactor::<Owned>::on(drained, &mut slots).eventfd(&things.eventfd);
+    let reactor = Reactor::<Owned>::with_context(drained, &mut slots).eventfd(&things.eventfd);
     two(check, &reactor, things);
     refused(check, &reactor);
-    let Some(drained) = check.needs("reactor into_drained", reactor.into_drained()) else {
+    let Some(drained) = check.needs("reactor into_idle_context", reactor.into_idle_context())
+    else {
         return;
     };
-    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]).eventfd(&things.eventfd);
+    let reactor = Reactor::<Owned>::with_context(drained, &mut slots[..1]).eventfd(&things.eventfd);
     room(check, &reactor, things);
-    let Some(drained) = check.needs("reactor into_drained again", reactor.into_drained()) else {
+    let Some(drained) = check.needs(
+        "reactor into_idle_context again",
+        reactor.into_idle_context(),
+    ) else {
         return;
     };
     let (drained, name) = named(drained);
@@ -97,7 +101,7 @@ fn block_on<A: Future, B: Future>(
         };
         idle();
         // None in flight, and none woken: nobody will ever be.
-        if reactor.wait(Wait::new())? == 0 {
+        if reactor.wait(WaitOptions::new())? == 0 {
             return Err(Errno::DEADLK);
         }
     }
@@ -130,7 +134,7 @@ fn two<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) 
     things.receive();
 }
 
-pub(super) fn has_read(done: &Finished<Owned>, number: usize) -> bool {
+pub(super) fn has_read(done: &Completion<Owned>, number: usize) -> bool {
     let buffer = done.buffer.as_ref();
     done.result == Ok(PIECE) && buffer.is_some_and(|buffer| buffer.bytes() == piece(number))
 }
@@ -160,7 +164,7 @@ fn room<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things)
         check.equal("reactor one is in flight", reactor.in_flight(), 1);
         woken();
     }
-    let ended = reactor.wait(Wait::new());
+    let ended = reactor.wait(WaitOptions::new());
     check.equal("reactor a dropped poll is cancelled", ended, Ok(1));
     check.equal("reactor the next is called", woken(), 16);
     let done = poll(second.as_mut(), 16);
@@ -172,11 +176,11 @@ fn room<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things)
 
 /// Dropped with a poll in flight, which is seen to end. Its future is leaked:
 /// one that is dropped cancels it.
-fn end(check: &mut Check, drained: Drained, things: &Things, slots: &mut Slots) {
+fn end(check: &mut Check, drained: IdleContext, things: &Things, slots: &mut Slots) {
     let Some(memory) = check.needs("reactor memory", Pages::new(4096)) else {
         return;
     };
-    let reactor = Reactor::<Owned>::on(drained, slots).eventfd(&things.eventfd);
+    let reactor = Reactor::<Owned>::with_context(drained, slots).eventfd(&things.eventfd);
     let never = in_leaked(memory, reactor.poll(&things.reader, PollMask::IN));
     check.holds("reactor the last poll waits", poll(never, 32).is_none());
     check.equal("reactor is not signalled", things.counted(), 0);

@@ -5,7 +5,7 @@ use core::time::Duration;
 use linux_aio::buffer::{IoSlice, IoSliceMut};
 use linux_aio::op::{Read, Write};
 use linux_aio::opcode::PollMask;
-use linux_aio::{Drained, Errno, Event, ScopeSlot, Wait, scope, scope_on};
+use linux_aio::{Errno, Event, IdleContext, ScopeSlot, WaitOptions, scope, scope_with_context};
 
 use super::{PIECE, SLOTS, Things, full, named, offset, piece};
 use crate::aio::contexts::known;
@@ -22,7 +22,7 @@ type Slots = [ScopeSlot; SLOTS];
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ScopeSlot::array::<SLOTS>();
-    let Some(drained) = check.needs("scope context", Drained::new(SLOTS as u32)) else {
+    let Some(drained) = check.needs("scope context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
     let (mut context, name) = named(drained);
@@ -38,7 +38,7 @@ pub(super) fn run(check: &mut Check, things: &Things) {
 }
 
 /// One with a context of its own writes, another reads.
-fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut Drained) {
+fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut IdleContext) {
     let mut bytes = [0; SLOTS * PIECE];
     let done = scope(slots, |s| {
         // Nobody waits for them; the scope does.
@@ -51,7 +51,7 @@ fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut Drai
         Ok(())
     });
     check.equal("scope of writes", done.and_then(|done| done), Ok(()));
-    let done = scope_on(context, slots, |s| {
+    let done = scope_with_context(context, slots, |s| {
         let mut sum = 0;
         let mut pending = [const { None }; SLOTS];
         for ((number, bytes), pending) in
@@ -73,16 +73,16 @@ fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut Drai
     check.holds("scope has read what it wrote", right);
 }
 
-fn pieces(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
+fn pieces(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {
     let (mut a, mut b) = ([0; 3], [0; 4]);
     let write = [IoSlice::new(b"seven"), IoSlice::new(b"th")];
     let mut read = [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)];
-    let done = scope_on(context, slots, |s| {
+    let done = scope_with_context(context, slots, |s| {
         let write = Write::new(&things.file, &write[..]).offset(BEHIND);
-        let written = s.start(write).map_err(full)?.wait().result?;
+        let written = s.push(write).map_err(full)?.wait().result?;
         let synced = s.fsync(&things.file).map_err(full)?.wait().result?;
         let read = Read::new(&things.file, &mut read[..]).offset(BEHIND);
-        let read = s.start(read).map_err(full)?.wait().result?;
+        let read = s.push(read).map_err(full)?.wait().result?;
         Ok::<_, Errno>(written << 8 | synced << 4 | read)
     });
     check.equal("scope vectored write, fsync and read", done, Ok(0x707));
@@ -92,8 +92,8 @@ fn pieces(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut
 
 /// The kernel's refusal is the operation's result, at once: nobody waits for
 /// what else is in flight.
-fn refused(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
-    let (result, in_flight) = scope_on(context, slots, |s| {
+fn refused(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {
+    let (result, in_flight) = scope_with_context(context, slots, |s| {
         let ready = s.poll(&things.writer, PollMask::OUT);
         s.submit();
         let bad = s.read(NO_FILE, &mut [], 0).map_err(full);
@@ -104,9 +104,9 @@ fn refused(check: &mut Check, things: &Things, context: &mut Drained, slots: &mu
     check.equal("scope refusal waits for nobody", in_flight, Ok(1));
 }
 
-fn when_full(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
+fn when_full(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {
     let (mut first, mut second, mut third) = ([0; PIECE], [0; PIECE], [0; PIECE]);
-    let done = scope_on(context, &mut slots[..1], |s| {
+    let done = scope_with_context(context, &mut slots[..1], |s| {
         let pending = s.read(&things.file, &mut first, 0).map_err(full)?;
         let back = match s.read(&things.file, &mut second, offset(1)) {
             Ok(_) => None,
@@ -128,9 +128,9 @@ fn when_full(check: &mut Check, things: &Things, context: &mut Drained, slots: &
     check.holds("scope with one slot reads all", right);
 }
 
-fn polls(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
-    let short = Wait::new().timeout(Duration::from_millis(5));
-    let (waited, finished, cancelled, result) = scope_on(context, slots, |s| {
+fn polls(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {
+    let short = WaitOptions::new().timeout(Duration::from_millis(5));
+    let (waited, finished, cancelled, result) = scope_with_context(context, slots, |s| {
         let Ok(poll) = s.poll(&things.reader, PollMask::IN) else {
             return (Err(Errno::NOSPC), true, Ok(()), Ok(1));
         };
@@ -146,9 +146,9 @@ fn polls(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut 
 }
 
 /// Left by an error, with reads started that nobody has submitted.
-fn early(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut Slots) {
+fn early(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {
     let mut bytes = [0; 2 * PIECE];
-    let left = scope_on(context, slots, |s| {
+    let left = scope_with_context(context, slots, |s| {
         for (number, bytes) in bytes.chunks_exact_mut(PIECE).enumerate() {
             drop(s.read(&things.file, bytes, offset(number)).map_err(full)?);
         }
@@ -162,8 +162,8 @@ fn early(check: &mut Check, things: &Things, context: &mut Drained, slots: &mut 
 
 /// A poll cannot have ended by itself: if the scope had left it in flight, its
 /// event would come now.
-fn nothing_left(check: &mut Check, things: &Things, mut context: Drained, slots: &mut Slots) {
-    let in_flight = scope_on(&mut context, slots, |s| {
+fn nothing_left(check: &mut Check, things: &Things, mut context: IdleContext, slots: &mut Slots) {
+    let in_flight = scope_with_context(&mut context, slots, |s| {
         let poll = s.poll(&things.reader, PollMask::IN).map_err(full)?;
         s.submit();
         drop(poll);
@@ -173,7 +173,7 @@ fn nothing_left(check: &mut Check, things: &Things, mut context: Drained, slots:
     check.equal("scope a byte comes later", things.send(), Ok(1));
     let context = context.into_context();
     let mut events = [Event::EMPTY; 2];
-    let short = Wait::new().timeout(Duration::from_millis(10));
+    let short = WaitOptions::new().timeout(Duration::from_millis(10));
     let came = context.wait_with(1, &mut events, short);
     let came = came.map(|events| events.len());
     check.equal("scope left nothing in flight", came, Ok(0));
@@ -197,7 +197,7 @@ fn interrupted(check: &mut Check, things: &Things) {
         let result = scope(&mut ScopeSlot::array::<1>(), |s| {
             let poll = s.poll(&things.reader, PollMask::IN).map_err(full)?;
             // Where the kernel restarts every wait, only the next one shows it.
-            if ends && s.wait_with(1, Wait::new()) != Err(Errno::INTR) {
+            if ends && s.wait_with(1, WaitOptions::new()) != Err(Errno::INTR) {
                 return Ok(None);
             }
             let _ = os::write(says, b".");

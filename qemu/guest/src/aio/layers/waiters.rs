@@ -5,8 +5,8 @@ use core::pin::{Pin, pin};
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Local, Reactor, ReactorSlot, Running};
-use linux_aio::{Drained, Errno, Wait};
+use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
+use linux_aio::{Errno, IdleContext, WaitOptions};
 
 use super::reactor::{has_read, in_leaked, poll, woken};
 use super::{SLOTS, Things, counted, offset, owned};
@@ -23,20 +23,24 @@ const TURNS: usize = 4;
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ReactorSlot::array::<SLOTS>();
-    let Some(drained) = check.needs("waiters context", Drained::new(SLOTS as u32)) else {
+    let Some(drained) = check.needs("waiters context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
-    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]);
+    let reactor = Reactor::<Owned>::with_context(drained, &mut slots[..1]);
     in_order(check, &reactor, things);
-    let Some(drained) = check.needs("waiters into_drained", reactor.into_drained()) else {
+    let Some(drained) = check.needs("waiters into_idle_context", reactor.into_idle_context())
+    else {
         return;
     };
-    let reactor = Reactor::<Owned>::on(drained, &mut slots[..1]);
+    let reactor = Reactor::<Owned>::with_context(drained, &mut slots[..1]);
     leaked(check, &reactor, things);
-    let Some(drained) = check.needs("waiters into_drained again", reactor.into_drained()) else {
+    let Some(drained) = check.needs(
+        "waiters into_idle_context again",
+        reactor.into_idle_context(),
+    ) else {
         return;
     };
-    let reactor = Reactor::<Owned>::on(drained, &mut slots).eventfd(&things.eventfd);
+    let reactor = Reactor::<Owned>::with_context(drained, &mut slots).eventfd(&things.eventfd);
     two_eventfds(check, &reactor, things);
     dropped();
 }
@@ -45,7 +49,7 @@ fn read<'a, 'r>(
     reactor: &'a Reactor<'r, Owned>,
     things: &'r Things,
     number: usize,
-) -> Result<Running<'a, 'r, Owned, Local>, Errno> {
+) -> Result<OpFuture<'a, 'r, Owned, Local>, Errno> {
     Ok(reactor.read(&things.file, owned()?, offset(number)))
 }
 
@@ -77,7 +81,7 @@ fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thi
     check.equal("waiters a byte comes", things.send(), Ok(1));
     check.equal(
         "waiters the first has ended",
-        reactor.wait(Wait::new()),
+        reactor.wait(WaitOptions::new()),
         Ok(1),
     );
     check.equal("waiters it alone is woken", woken(), 1 << TASKS);
@@ -139,7 +143,7 @@ fn leaked<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thing
     let mut called = 0;
     while called & 4 == 0 && turns < 2 * TURNS {
         turns += usize::from(called != 0);
-        let _ = reactor.wait(Wait::new());
+        let _ = reactor.wait(WaitOptions::new());
         called |= woken();
     }
     check.equal("waiters both are called", called, 6);
@@ -164,8 +168,8 @@ fn soon(eventfd: &File) -> u64 {
 /// An operation with an eventfd of its own, in a reactor that has one.
 fn two_eventfds<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let own = &things.own_eventfd;
-    let op = Poll::new(&things.reader, PollMask::IN).resfd(own);
-    let mut both = pin!(reactor.run(op));
+    let op = Poll::new(&things.reader, PollMask::IN).eventfd(own);
+    let mut both = pin!(reactor.push(op));
     check.holds("eventfds a poll waits", poll(both.as_mut(), 1).is_none());
     woken();
     check.equal("eventfds neither is signalled", things.counted(), 0);

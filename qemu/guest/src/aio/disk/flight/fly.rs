@@ -3,7 +3,7 @@
 
 use core::cell::Cell;
 
-use linux_aio::{Drained, Errno};
+use linux_aio::{Errno, IdleContext};
 
 use super::super::{BLOCK, DEPTH, Drive, Kind, PATTERN, RUN, THIRD, fill, wrong_words};
 use crate::aio::owned::{UNTOUCHED, is_untouched};
@@ -44,8 +44,8 @@ struct Seen {
 /// An owner begins the operations, says that they are in flight
 /// ([`Watch::all_in_flight`]) and goes. A context that lives on is handed
 /// back: its end, which waits as well, comes later.
-pub(super) type Ending<'e> = &'e dyn Fn(&mut Flight<'_>, Drained) -> Ended;
-pub(super) type Ended = Result<Option<Drained>, Errno>;
+pub(super) type Ending<'e> = &'e dyn Fn(&mut Flight<'_>, IdleContext) -> Ended;
+pub(super) type Ended = Result<Option<IdleContext>, Errno>;
 
 impl<'a> Flight<'a> {
     fn new(drive: &'a Drive<'a>, pattern: u64) -> Result<Flight<'a>, Errno> {
@@ -163,7 +163,7 @@ pub(super) fn gone(check: &mut Check, drive: &Drive<'_>, names: &Names, end: End
 pub(super) fn fly(drive: &Drive<'_>, end: Ending<'_>) -> Result<Report, Errno> {
     let pattern = next_pattern();
     let mut flight = Flight::new(drive, pattern)?;
-    let drained = Drained::new(2 * OPERATIONS as u32)?;
+    let drained = IdleContext::new(2 * OPERATIONS as u32)?;
     flight.watch.begin = Moment::now();
     let left = end(&mut flight, drained);
     let late = flight.watch.is_over(match drive.kind {

@@ -3,7 +3,7 @@
 //! there is no signal handler, if the kernel does not restart the wait, and a
 //! kernel's first process cannot be stopped.
 
-use linux_aio::{Drained, Errno, ScopeSlot, Wait, scope_on};
+use linux_aio::{Errno, IdleContext, ScopeSlot, WaitOptions, scope_with_context};
 
 use super::fly::{Ended, Flight, OPERATIONS, RIGHT, fly};
 use super::{Drive, layers};
@@ -48,14 +48,14 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
 
 /// The scope's own wait tells of the interruption, and the scope is left; its
 /// end is interrupted as well, and goes on to wait.
-fn scope_interrupted(flight: &mut Flight<'_>, mut drained: Drained, ready: i32) -> Ended {
+fn scope_interrupted(flight: &mut Flight<'_>, mut drained: IdleContext, ready: i32) -> Ended {
     let mut slots = ScopeSlot::array::<OPERATIONS>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
-    scope_on(&mut drained, &mut slots, |s| {
+    scope_with_context(&mut drained, &mut slots, |s| {
         let begun = layers::begin(s, flight.drive, into, from, &flight.watch);
         let _ = os::write(ready, b".");
         begun?;
-        match s.wait_with(OPERATIONS, Wait::new()) {
+        match s.wait_with(OPERATIONS, WaitOptions::new()) {
             Err(Errno::INTR) => Ok(()),
             // What had come until then.
             Ok(done) if done < OPERATIONS => Ok(()),

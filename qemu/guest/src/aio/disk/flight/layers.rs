@@ -10,7 +10,9 @@ use core::task::{Context as Task, Poll, Waker};
 
 use linux_aio::op::{Op, Read, Write};
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Drained, Errno, Queue, Scope, ScopeSlot, Slot, Wait, scope_on};
+use linux_aio::{
+    Errno, IdleContext, Queue, Scope, ScopeSlot, Slot, WaitOptions, scope_with_context,
+};
 
 use super::fly::{self, Ended, Flight, Names, OPERATIONS, Watch, names};
 use super::{BLOCK, DEPTH, Drive, Kind, THIRD};
@@ -49,18 +51,18 @@ fn owned<'q>(flight: &'q Flight<'_>) -> impl Iterator<Item = Op<'q, Owned>> {
         let block = unsafe { Owned::of(start, BLOCK, read) };
         if read {
             let read = Read::new(file, block).offset(at as u64);
-            read.resfd(counter).into()
+            read.eventfd(counter).into()
         } else {
             let write = Write::new(file, block).offset(THIRD + at as u64);
-            write.resfd(counter).into()
+            write.eventfd(counter).into()
         }
     })
 }
 
-fn queue_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+fn queue_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     dropped();
     let mut slots = Slot::array::<OPERATIONS>();
-    let mut queue = Queue::on(drained, &mut slots);
+    let mut queue = Queue::with_context(drained, &mut slots);
     for op in owned(flight) {
         queue.push(op).map_err(|_| Errno::NOSPC)?;
     }
@@ -83,7 +85,7 @@ pub(super) fn begin<'s>(
     for block in into.chunks_exact_mut(BLOCK) {
         let read = Read::new(&drive.file, block).offset(offset);
         drop(
-            s.start(read.resfd(&watch.counter))
+            s.push(read.eventfd(&watch.counter))
                 .map_err(|_| Errno::NOSPC)?,
         );
         offset += BLOCK as u64;
@@ -92,7 +94,7 @@ pub(super) fn begin<'s>(
     for block in from.chunks_exact(BLOCK) {
         let write = Write::new(&drive.file, block).offset(offset);
         drop(
-            s.start(write.resfd(&watch.counter))
+            s.push(write.eventfd(&watch.counter))
                 .map_err(|_| Errno::NOSPC)?,
         );
         offset += BLOCK as u64;
@@ -102,20 +104,20 @@ pub(super) fn begin<'s>(
     Ok(())
 }
 
-fn scope_returns(flight: &mut Flight<'_>, mut drained: Drained) -> Ended {
+fn scope_returns(flight: &mut Flight<'_>, mut drained: IdleContext) -> Ended {
     let mut slots = ScopeSlot::array::<OPERATIONS>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
-    scope_on(&mut drained, &mut slots, |s| {
+    scope_with_context(&mut drained, &mut slots, |s| {
         begin(s, flight.drive, into, from, &flight.watch)
     })?;
     Ok(Some(drained))
 }
 
 /// By `?`, as a program does that finds something wrong.
-fn scope_returns_early(flight: &mut Flight<'_>, mut drained: Drained) -> Ended {
+fn scope_returns_early(flight: &mut Flight<'_>, mut drained: IdleContext) -> Ended {
     let mut slots = ScopeSlot::array::<{ OPERATIONS + 1 }>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
-    let left = scope_on(&mut drained, &mut slots, |s| {
+    let left = scope_with_context(&mut drained, &mut slots, |s| {
         begin(s, flight.drive, into, from, &flight.watch)?;
         let wrong = s.read(NO_FILE, &mut [], 0).map_err(|_| Errno::NOSPC)?;
         wrong.wait().result?;
@@ -135,7 +137,7 @@ fn begin_and_forget<'r>(reactor: &Reactor<'r, Owned>, flight: &'r Flight<'_>) ->
     let task = &mut Task::from_waker(Waker::noop());
     let mut ended = 0;
     for op in owned(flight) {
-        let running = pin!(reactor.run(op));
+        let running = pin!(reactor.push(op));
         // A device may be done with the first before the last has begun.
         if let Poll::Ready(done) = running.poll(task) {
             done.result?;
@@ -150,9 +152,9 @@ fn begin_and_forget<'r>(reactor: &Reactor<'r, Owned>, flight: &'r Flight<'_>) ->
     }
 }
 
-fn reactor_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+fn reactor_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     let mut slots = ReactorSlot::array::<OPERATIONS>();
-    let reactor = Reactor::on(drained, &mut slots);
+    let reactor = Reactor::with_context(drained, &mut slots);
     let flight = &*flight;
     begin_and_forget(&reactor, flight)?;
     drop(reactor);
@@ -161,14 +163,14 @@ fn reactor_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
 }
 
 /// The reactor lives on, and lets each buffer go when its operation has ended.
-fn futures_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+fn futures_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     let mut slots = ReactorSlot::array::<OPERATIONS>();
-    let reactor = Reactor::on(drained, &mut slots);
+    let reactor = Reactor::with_context(drained, &mut slots);
     let flight = &*flight;
     begin_and_forget(&reactor, flight)?;
     while reactor.in_flight() > 0 {
-        reactor.wait(Wait::new())?;
+        reactor.wait(WaitOptions::new())?;
     }
     all_dropped(OPERATIONS)?;
-    reactor.into_drained().map(Some)
+    reactor.into_idle_context().map(Some)
 }

@@ -3,8 +3,8 @@
 //! every buffer; and so it is when an owner of a safe layer is gone.
 
 use linux_aio::abi::IocbFlags;
-use linux_aio::opcode::PRead;
-use linux_aio::{Context, Drained, Errno, Event, Iocb, Wait};
+use linux_aio::opcode::Pread;
+use linux_aio::{Context, Errno, Event, IdleContext, Iocb, WaitOptions};
 
 use super::{BLOCK, DEPTH, Drive, Kind, PATTERN, THIRD, Way, block, wrong_words};
 use crate::aio::owned::UNTOUCHED;
@@ -42,14 +42,14 @@ pub(super) fn owner_gone(check: &mut Check, drive: &Drive<'_>) {
 const DESTROY: Names = names!("destroy");
 const DROP: Names = names!("drop");
 
-fn context_destroyed(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+fn context_destroyed(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     let context = drained.into_context();
     submit_both(flight, &context)?;
     context.destroy()?;
     Ok(None)
 }
 
-fn context_dropped(flight: &mut Flight<'_>, drained: Drained) -> Ended {
+fn context_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     let context = drained.into_context();
     submit_both(flight, &context)?;
     drop(context);
@@ -105,13 +105,13 @@ fn late(check: &mut Check, drive: &Drive<'_>) {
         return;
     };
     page.bytes_mut().fill(UNTOUCHED);
-    let mut read = PRead::new(&drive.file, page.start(), BLOCK).build();
+    let mut read = Pread::new(&drive.file, page.start(), BLOCK).build();
     let begin = Moment::now();
     // SAFETY: the page is looked at when the event has come.
     let taken = unsafe { context.submit(&mut [&mut read]) };
     check.equal("late submit", taken, Ok(1));
     let mut events = [Event::EMPTY; 2];
-    let none = context.wait_with(0, &mut events, Wait::poll());
+    let none = context.wait_with(0, &mut events, WaitOptions::poll());
     let none = none.map(|events| events.len());
     let soon = !begin.plus(90).is_over();
     if soon {

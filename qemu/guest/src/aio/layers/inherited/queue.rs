@@ -2,7 +2,7 @@
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
-use linux_aio::{Completion, Drained, Errno, Queue, Slot, Ticket, Wait};
+use linux_aio::{Completion, Errno, IdleContext, Queue, Slot, Ticket, WaitOptions};
 
 use super::super::queue::{has_read, read};
 use super::super::{Things, full, named};
@@ -19,14 +19,14 @@ struct Tickets {
 
 pub(super) fn run(things: &Things) -> Found {
     let mut children = Children::new();
-    let Ok(mut drained) = Drained::new(MOST as u32) else {
+    let Ok(mut drained) = IdleContext::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
     };
     for (number, state) in State::all() {
         let name;
         (drained, name) = named(drained);
         let mut slots = Slot::array::<MOST>();
-        let mut queue = Queue::on(drained, &mut slots);
+        let mut queue = Queue::with_context(drained, &mut slots);
         let Ok(tickets) = fill(&mut queue, things, state) else {
             return Err((number, NOT_SET_UP));
         };
@@ -44,7 +44,7 @@ pub(super) fn run(things: &Things) -> Found {
         }
         children.parent(number, is_whole(&mut queue, state, &tickets));
         dropped();
-        drained = match queue.into_drained() {
+        drained = match queue.into_idle_context() {
             Ok(drained) => drained,
             Err(_) => return Err((number, NOT_SET_UP)),
         };
@@ -107,7 +107,7 @@ fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
         Ok(done) => !has_submitted && is_back(&done),
     };
     let staged = queue.staged();
-    let waited_with = match queue.wait_with(1, Wait::poll()) {
+    let waited_with = match queue.wait_with(1, WaitOptions::poll()) {
         Err(errno) => has_submitted && errno == Errno::INVAL,
         Ok(done) => !has_submitted && done == 0,
     };
@@ -138,7 +138,7 @@ fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
 }
 
 fn drains(queue: Queue<'_, Owned>, state: State, _: &Tickets) -> usize {
-    let drained = queue.into_drained().map(drop);
+    let drained = queue.into_idle_context().map(drop);
     first_wrong(&[
         // With nothing in flight there is nothing that could be refused.
         state.submitted() == 0 || drained == Err(Errno::INVAL),

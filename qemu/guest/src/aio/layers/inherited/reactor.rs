@@ -3,8 +3,8 @@
 use core::pin::pin;
 
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Local, Reactor, ReactorSlot, Running};
-use linux_aio::{Drained, Errno};
+use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
+use linux_aio::{Errno, IdleContext};
 
 use super::super::reactor::has_read;
 use super::super::waiters::{Tasks, poll_at, task_at};
@@ -17,14 +17,14 @@ use crate::os;
 /// is in flight stays so.
 pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
-    let Ok(mut drained) = Drained::new(MOST as u32) else {
+    let Ok(mut drained) = IdleContext::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
     };
     for (number, state) in State::all() {
         let name;
         (drained, name) = named(drained);
         let mut slots = ReactorSlot::array::<MOST>();
-        let reactor = Reactor::<Owned>::on(drained, &mut slots).batched();
+        let reactor = Reactor::<Owned>::with_context(drained, &mut slots).batched();
         {
             let mut tasks = pin!([const { None }; MOST]);
             let begun = begin(&reactor, tasks.as_mut(), things, state);
@@ -48,7 +48,7 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
             things.receive();
         }
         dropped();
-        drained = match reactor.into_drained() {
+        drained = match reactor.into_idle_context() {
             Ok(drained) => drained,
             Err(_) => return Err((number, NOT_SET_UP)),
         };
@@ -56,7 +56,7 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
     children.end()
 }
 
-type Futures<'p, 'a, 'r> = Tasks<'p, Running<'a, 'r, Owned, Local>>;
+type Futures<'p, 'a, 'r> = Tasks<'p, OpFuture<'a, 'r, Owned, Local>>;
 
 /// Tasks that poll the pipe, to which a byte comes; one that polls what nothing
 /// comes to, and one that reads and is only staged. Returns how many are begun.

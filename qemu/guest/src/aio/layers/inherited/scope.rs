@@ -2,7 +2,7 @@
 
 use linux_aio::opcode::PollMask;
 use linux_aio::rt::exit;
-use linux_aio::{AioContext, Drained, Errno, ScopeSlot, scope_on};
+use linux_aio::{AioContext, Errno, IdleContext, ScopeSlot, scope_with_context};
 
 use super::super::{PIECE, Things, full, named, offset, piece};
 use super::{Children, Found, MOST, NOT_SET_UP, Own, RIGHT, State, first_wrong};
@@ -12,7 +12,7 @@ use crate::os;
 /// with anything in flight cannot be left there, and the process is aborted.
 pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
-    let Ok(mut drained) = Drained::new(MOST as u32) else {
+    let Ok(mut drained) = IdleContext::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
     };
     let states = State::all().filter(|(_, state)| marked || state.submitted() == 0);
@@ -34,14 +34,14 @@ fn scoped(
     things: &Things,
     state: State,
     waits: bool,
-    drained: &mut Drained,
+    drained: &mut IdleContext,
     name: AioContext,
 ) -> (os::Result<usize>, bool) {
     let mut slots = ScopeSlot::array::<MOST>();
     let mut bytes = [[0; PIECE]; MOST];
     let mut own = None;
     let [ended @ .., late, last] = &mut bytes;
-    let left = scope_on(drained, &mut slots, |s| {
+    let left = scope_with_context(drained, &mut slots, |s| {
         let mut reads = [const { None }; 3];
         let places = ended.iter_mut().zip(&mut reads).take(state.ended);
         for (number, (bytes, read)) in places.enumerate() {

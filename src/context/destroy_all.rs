@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, available_parallelism, scope, sleep};
 use std::vec::Vec;
 
-use crate::context::Context;
-use crate::errno::Errno;
+use super::Context;
+use crate::sys::errno::Errno;
 
 /// What waits for a grace period of the kernel's, as contexts do on their way,
 /// is taken a few at a time when that is over (`blimit` of `kernel/rcu/tree.c`),

@@ -14,32 +14,32 @@
 //! assert_eq!(nr::IO_DESTROY, Some(207));
 //! ```
 
-use crate::arch::{EVERY, FACTS};
+use crate::arch::{ABI, ALL_ABIS};
 
 pub use crate::arch::Numbers;
 
 /// `io_setup(2)`
-pub const IO_SETUP: Option<u32> = FACTS.aio.io_setup;
+pub const IO_SETUP: Option<u32> = ABI.aio.io_setup;
 /// `io_destroy(2)`
-pub const IO_DESTROY: Option<u32> = FACTS.aio.io_destroy;
+pub const IO_DESTROY: Option<u32> = ABI.aio.io_destroy;
 /// `io_submit(2)`
-pub const IO_SUBMIT: Option<u32> = FACTS.aio.io_submit;
+pub const IO_SUBMIT: Option<u32> = ABI.aio.io_submit;
 /// `io_cancel(2)`
-pub const IO_CANCEL: Option<u32> = FACTS.aio.io_cancel;
+pub const IO_CANCEL: Option<u32> = ABI.aio.io_cancel;
 /// `io_getevents(2)`
-pub const IO_GETEVENTS: Option<u32> = FACTS.aio.io_getevents;
+pub const IO_GETEVENTS: Option<u32> = ABI.aio.io_getevents;
 /// `io_pgetevents(2)`
-pub const IO_PGETEVENTS: Option<u32> = FACTS.aio.io_pgetevents;
+pub const IO_PGETEVENTS: Option<u32> = ABI.aio.io_pgetevents;
 /// `io_pgetevents_time64`, on 32-bit ABIs
-pub const IO_PGETEVENTS_TIME64: Option<u32> = FACTS.aio.io_pgetevents_time64;
+pub const IO_PGETEVENTS_TIME64: Option<u32> = ABI.aio.io_pgetevents_time64;
 
 /// All numbers of the target being built, with the ABI's name; `"absent"`
 /// where there is no Linux under the target.
-pub const TARGET: Numbers = FACTS.aio;
+pub const TARGET: Numbers = ABI.aio;
 
 /// The numbers of every Linux ABI this crate knows, whatever the target.
 pub fn every() -> impl Iterator<Item = Numbers> {
-    EVERY
+    ALL_ABIS
         .iter()
         .flat_map(|abis| abis.iter())
         .map(|facts| facts.aio)

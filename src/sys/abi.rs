@@ -11,9 +11,9 @@ use core::mem::offset_of;
 use bitflags::bitflags;
 
 use crate::arch::target;
-use crate::errno::Errno;
+use crate::sys::errno::Errno;
 
-pub use crate::sigset::{PaddedSigsetArg, SigSet, SigsetArg};
+pub use crate::sys::sigset::{PaddedSigsetArg, SigSet, SigsetArg};
 
 /// The kernel's name for a context: the address of its ring.
 ///

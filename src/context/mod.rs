@@ -3,12 +3,23 @@
 use core::fmt;
 use core::mem::ManuallyDrop;
 
-use crate::abi::{AioContext, Event, Iocb};
 use crate::address_space::AddressSpace;
-use crate::errno::Errno;
 use crate::ring::{Ring, RingMap};
 use crate::sys;
-use crate::wait::{Wait, front, get_events};
+use crate::sys::abi::{AioContext, Event, Iocb};
+use crate::sys::errno::Errno;
+use crate::sys::getevents::wait_for_events;
+
+#[cfg(feature = "std")]
+mod destroy_all;
+mod idle;
+mod wait;
+
+#[cfg(feature = "std")]
+pub use destroy_all::destroy_all;
+pub use idle::{ContextPool, DrainError, IdleContext};
+pub use wait::WaitOptions;
+pub(crate) use wait::{Limit, front};
 
 /// A kernel AIO context, owned: it is destroyed when this is dropped, and the
 /// drop **blocks until every operation in flight has ended**.
@@ -46,14 +57,14 @@ use crate::wait::{Wait, front, get_events};
 ///
 /// # Examples
 /// ```
-/// use linux_aio::{Context, Errno, Event, opcode::PRead};
+/// use linux_aio::{Context, Errno, Event, opcode::Pread};
 /// use std::{fs::File, os::fd::AsRawFd};
 ///
 /// let file = File::open("/proc/self/exe").unwrap();
 /// let mut buffer = [0_u8; 4];
 /// # if let Err(Errno::NOSYS) = Context::new(8) { return Ok(()) }
 /// let context = Context::new(8)?;
-/// let mut read = PRead::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+/// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
 ///     .build()
 ///     .user_data(7);
 /// // SAFETY: the buffer is not touched before the event has come.
@@ -273,7 +284,7 @@ impl Context {
     /// - EINTR: a signal handler ran, and no event was there yet. Not retried
     ///   here. A signal that runs no handler (SIGSTOP and SIGCONT, a debugger
     ///   that attaches) does not end the wait, except where io_pgetevents is
-    ///   missing or forbidden ([`Wait`](Wait#signals)).
+    ///   missing or forbidden ([`WaitOptions`](WaitOptions#signals)).
     /// - EINVAL: `min_nr` is more than `events` can hold; or in a forked
     ///   child; or destroyed meanwhile by code
     ///   that has its raw name.
@@ -287,7 +298,7 @@ impl Context {
         min_nr: usize,
         events: &'e mut [Event],
     ) -> Result<&'e mut [Event], Errno> {
-        self.wait_with(min_nr, events, Wait::new())
+        self.wait_with(min_nr, events, WaitOptions::new())
     }
 
     /// Waits for at least `min_nr` events, as `wait` says: for how long, with
@@ -303,14 +314,14 @@ impl Context {
         &self,
         min_nr: usize,
         events: &'e mut [Event],
-        wait: Wait<'_>,
+        wait: WaitOptions<'_>,
     ) -> Result<&'e mut [Event], Errno> {
         if !self.is_own() {
             return Err(Errno::INVAL);
         }
         // SAFETY: a `Ring` borrows the context exclusively, so none exists
         // while `&self` does.
-        let count = unsafe { get_events(self.name, min_nr, events, wait) }?;
+        let count = unsafe { wait_for_events(self.name, min_nr, events, wait) }?;
         Ok(front(events, count))
     }
 
@@ -369,7 +380,7 @@ impl Context {
         }
         let nothing = &mut [];
         // SAFETY: no `Ring` exists beside `&self`, and nothing is taken.
-        unsafe { get_events(self.name, 0, nothing, Wait::poll()) }.map(drop)
+        unsafe { wait_for_events(self.name, 0, nothing, WaitOptions::poll()) }.map(drop)
     }
 }
 

@@ -1,20 +1,20 @@
-//! [`Kernel`]: the other side of the slots, as far as they need it, and
-//! [`Reaper`], which is one.
+//! [`Backend`]: the other side of the slots, as far as they need it, and
+//! [`ContextBackend`], which is one.
 
-use crate::abi::{AioContext, Event, Iocb};
 use crate::context::Context;
-use crate::errno::Errno;
-use crate::ring::{RingMap, Run};
+use crate::context::WaitOptions;
+use crate::ring::{BatchReader, RingMap};
 use crate::sys;
-use crate::wait::Wait;
+use crate::sys::abi::{AioContext, Event, Iocb};
+use crate::sys::errno::Errno;
 
-/// What takes operations and gives events: a [`Reaper`], and in the tests a
+/// What takes operations and gives events: a [`ContextBackend`], and in the tests a
 /// model of one.
 ///
 /// # Safety
 /// An operation taken gives one event, not before the buffer is let go of;
 /// after `destroy` has returned `Ok` all buffers are.
-pub(crate) unsafe trait Kernel: Sized {
+pub(crate) unsafe trait Backend: Sized {
     /// # Safety
     /// The pointers lead to iocbs that may be written; for each that is taken,
     /// the promise of [`Context::submit`].
@@ -30,8 +30,12 @@ pub(crate) unsafe trait Kernel: Sized {
 
     /// At least `min_nr` events, or what `wait` lets through; the number that
     /// was written to the front of `events`.
-    fn wait(&mut self, min_nr: usize, events: &mut [Event], wait: Wait<'_>)
-    -> Result<usize, Errno>;
+    fn wait(
+        &mut self,
+        min_nr: usize,
+        events: &mut [Event],
+        wait: WaitOptions<'_>,
+    ) -> Result<usize, Errno>;
 
     /// Whether it is this process's, and alive. Looks at no memory of its own.
     fn check(&self) -> Result<(), Errno>;
@@ -57,51 +61,51 @@ pub(crate) unsafe trait Kernel: Sized {
     fn make_room(&mut self) -> bool;
 }
 
-/// What [`Kernel::poll`] found.
+/// What [`Backend::poll`] found.
 pub(crate) enum Polled {
     Event(Event),
     /// There is no event; without `look`, none that was found before.
     Empty,
     /// The ring cannot be read in memory, or the address space has no mark, or is
-    /// not the context's. Call [`pop`](Kernel::pop).
+    /// not the context's. Call [`pop`](Backend::pop).
     NeedsSyscall,
 }
 
 /// A context, and where its owner is in the ring. Nobody else takes events.
-pub(crate) struct Reaper {
+pub(crate) struct ContextBackend {
     context: Context,
     /// In the context's ring, which is there as long as the context is.
-    run: Run<RingMap>,
+    run: BatchReader<RingMap>,
 }
 
 // SAFETY: as for `Context`: the run is a part of its ring, and taken from by
 // `&mut` alone.
-unsafe impl Send for Reaper {}
-// SAFETY: as above: `&Reaper` offers system calls only.
-unsafe impl Sync for Reaper {}
+unsafe impl Send for ContextBackend {}
+// SAFETY: as above: `&ContextBackend` offers system calls only.
+unsafe impl Sync for ContextBackend {}
 
-impl Reaper {
+impl ContextBackend {
     #[inline]
-    pub(crate) fn new(mut context: Context) -> Reaper {
-        let run = Reaper::find(&mut context);
-        Reaper { context, run }
+    pub(crate) fn new(mut context: Context) -> ContextBackend {
+        let run = ContextBackend::find(&mut context);
+        ContextBackend { context, run }
     }
 
     /// At the ring's head. A ring that cannot be read from there is not read.
     #[inline]
-    fn find(context: &mut Context) -> Run<RingMap> {
+    fn find(context: &mut Context) -> BatchReader<RingMap> {
         if !context.is_own() {
-            return Run::at(&RingMap::NONE, 0);
+            return BatchReader::at(&RingMap::NONE, 0);
         }
-        Reaper::find_own(context)
+        ContextBackend::find_own(context)
     }
 
     /// The same, of a context that is this address space's own.
     #[inline]
-    fn find_own(context: &mut Context) -> Run<RingMap> {
-        Run::new(context.map()).unwrap_or_else(|| {
+    fn find_own(context: &mut Context) -> BatchReader<RingMap> {
+        BatchReader::new(context.map()).unwrap_or_else(|| {
             context.forget_map();
-            Run::at(context.map(), 0)
+            BatchReader::at(context.map(), 0)
         })
     }
 
@@ -130,7 +134,7 @@ impl Reaper {
         }
         self.run.publish(self.context.map());
         let taken = take(&mut self.context);
-        self.run = Reaper::find_own(&mut self.context);
+        self.run = ContextBackend::find_own(&mut self.context);
         taken
     }
 }
@@ -138,7 +142,7 @@ impl Reaper {
 // SAFETY: fs/aio.c: an operation gives one event, after its file has let go of
 // the buffer; `io_destroy` returns `Ok` only when no operation is left
 // (Linux 3.16).
-unsafe impl Kernel for Reaper {
+unsafe impl Backend for ContextBackend {
     #[inline(always)]
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         if !self.context.is_own() {
@@ -182,7 +186,7 @@ unsafe impl Kernel for Reaper {
         &mut self,
         min_nr: usize,
         events: &mut [Event],
-        wait: Wait<'_>,
+        wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
         self.by_call(|context| {
             let taken = context.ring().wait_with(min_nr, events, wait)?;
@@ -211,12 +215,12 @@ unsafe impl Kernel for Reaper {
         self.take().context.destroy()
     }
 
-    fn take(&mut self) -> Reaper {
+    fn take(&mut self) -> ContextBackend {
         core::mem::replace(
             self,
-            Reaper {
+            ContextBackend {
                 context: Context::dead(),
-                run: Run::at(&RingMap::NONE, 0),
+                run: BatchReader::at(&RingMap::NONE, 0),
             },
         )
     }
@@ -227,7 +231,7 @@ unsafe impl Kernel for Reaper {
     }
 }
 
-impl core::fmt::Debug for Reaper {
+impl core::fmt::Debug for ContextBackend {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.context.fmt(f)
     }

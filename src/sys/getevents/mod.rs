@@ -1,26 +1,48 @@
-//! Waiting as C programs ask for it: raw arguments, on a context that nobody
-//! owns.
+//! Waiting for events: which of the kernel's three calls, and what stands in for one
+//! that is missing.
 //!
-//! [`sys`] is the kernel as it is, and [`Context`](crate::Context) has one owner. Between them stands the C
-//! interface: any thread waits on any context with whatever arguments it has,
-//! and means the call that works here. So these functions
+//! A call is missing where the kernel has none (ENOSYS), and where a sandbox forbids it
+//! (EPERM): both mean "not this call", and both fall back. All fall-backs are here.
 //!
-//! - answer from the ring where that is safe without an owner:
-//!   [`ring_is_empty`];
-//! - fall back, where a call is missing (ENOSYS) or a sandbox forbids it
-//!   (EPERM), on others that do the same, also for a signal mask;
-//! - leave bad arguments for the kernel to refuse.
+//! | of | to | where |
+//! |---|---|---|
+//! | io_getevents, 32-bit time | io_pgetevents_time64 without a mask | this module |
+//! | io_pgetevents_time64 | the call with 32-bit time | this module, `typed` |
+//! | io_pgetevents, for its restart after signals | io_getevents | `call` |
+//! | io_pgetevents, for its mask | `ppoll(2)` and io_getevents | `masked` |
+//! | the mask's argument of 32-bit ABIs | its padded form | `call` |
+//!
+//! This module is what a C library offers: any thread waits on any context with raw
+//! arguments, the ring is read where that is safe without an owner
+//! ([`ring_is_empty`]), and bad arguments are left for the kernel to refuse. `typed` is
+//! what [`Context`](crate::Context) and [`Ring`](crate::Ring) use.
+//!
+//! `typed` chooses:
+//!
+//! - 64-bit ABIs: io_getevents for a poll. For a wait io_pgetevents, also without a mask:
+//!   the kernel restarts it after a signal that ran no handler (ERESTARTNOHAND), where
+//!   io_getevents returns EINTR. Without a mask, io_getevents is the fall-back.
+//! - 32-bit ABIs: io_pgetevents_time64 first, which is restarted as well (Linux 5.1; the
+//!   only one on riscv32 and on kernels without 32-bit time), then the older call.
+//!
+//! It has no fall-back for the mask: to change it with a call of its own would lose the
+//! signals that arrive in between.
 
 use core::ptr::{null, null_mut};
 
-use crate::abi::{AioContext, Event, Long, OldTimespec, SigSet, Timespec};
-use crate::call::Call;
-use crate::errno::Errno;
-use crate::{nr, sys};
+use crate::sys::abi::{AioContext, Event, OldTimespec, SigSet, Timespec};
+use crate::sys::errno::Errno;
+use crate::sys::{self, nr};
 
+pub(crate) mod call;
 mod masked;
+mod time;
+mod typed;
 
 pub use crate::ring::ring_is_empty;
+use call::Call;
+use time::{narrowed, widened};
+pub(crate) use typed::get_events as wait_for_events;
 
 /// A relative timeout, as the caller has it. A null pointer waits for ever,
 /// and so does a negative time.
@@ -194,7 +216,7 @@ impl Call {
         kernel_reads(Timeout::Old(time))?;
         // SAFETY: the caller's promise, also of the copy.
         unsafe {
-            let time = time.as_ref().map(timespec);
+            let time = time.as_ref().map(widened);
             self.time64(time.as_ref().map_or(null(), core::ptr::from_ref))
         }
     }
@@ -208,51 +230,8 @@ impl Call {
         kernel_reads(Timeout::Time64(time))?;
         // SAFETY: the caller's promise, also of the copy.
         unsafe {
-            let time = time.as_ref().map(old_timespec);
+            let time = time.as_ref().map(narrowed);
             self.old(time.as_ref().map_or(null(), core::ptr::from_ref))
-        }
-    }
-}
-
-#[allow(clippy::useless_conversion, reason = "on 32-bit ABIs it is none")]
-fn timespec(time: &OldTimespec) -> Timespec {
-    Timespec {
-        sec: time.sec.into(),
-        nsec: time.nsec.into(),
-    }
-}
-
-/// Too long for the narrow type is its maximum, and negative stays negative.
-#[allow(clippy::useless_conversion, reason = "on 32-bit ABIs it is none")]
-fn old_timespec(time: &Timespec) -> OldTimespec {
-    let longest = if time.sec < 0 { Long::MIN } else { Long::MAX };
-    OldTimespec {
-        sec: time.sec.try_into().unwrap_or(longest),
-        // C's structure has 32 bits there.
-        nsec: Long::from(time.nsec as i32),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_keep_their_value_in_the_other_width() {
-        for (sec, nsec) in [(0, 0), (3, 7), (-1, 999_999_999)] {
-            let narrow = OldTimespec { sec, nsec };
-            let wide = timespec(&narrow);
-            assert_eq!(i128::from(wide.sec), i128::from(sec));
-            assert_eq!(i128::from(wide.nsec), i128::from(nsec));
-            let again = old_timespec(&wide);
-            assert_eq!((again.sec, again.nsec), (sec, nsec));
-        }
-    }
-
-    #[test]
-    fn what_is_too_long_stays_as_long_as_it_can_be() {
-        for (sec, longest) in [(i64::MAX, Long::MAX), (i64::MIN, Long::MIN)] {
-            assert_eq!(old_timespec(&Timespec { sec, nsec: 1 }).sec, longest);
         }
     }
 }

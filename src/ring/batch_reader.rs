@@ -1,42 +1,42 @@
-//! [`Run`]: the ring for an owner who takes events where they lie, and tells the
+//! [`BatchReader`]: the ring for an owner who takes events where they lie, and tells the
 //! kernel of many at once.
 
 use core::sync::atomic::Ordering;
 
 use super::reader::{Index, Memory, behind};
-use crate::abi::Event;
+use crate::sys::abi::Event;
 
 /// Where an owner is in a ring, and the events that were found there at the last
 /// look and are still to be taken.
 ///
 /// The ring's own head follows later: with the next look that finds something
-/// else, or by [`publish`](Run::publish). Until then the kernel writes to none
+/// else, or by [`publish`](BatchReader::publish). Until then the kernel writes to none
 /// of the slots, and has less room by as many.
 ///
 /// Whoever holds one is the ring's only reader. Of the ring's own head it takes
 /// no more than the first; where it is now stands here, and a tail is held
 /// against the number of slots.
-pub(crate) struct Run<M: Memory> {
-    next: M::Place,
+pub(crate) struct BatchReader<M: Memory> {
+    next: M::Location,
     /// Behind the last of them, which is `next` if there is none.
-    end: M::Place,
+    end: M::Location,
     /// The index behind the last of them, below the number of slots.
     head: u32,
     /// What the ring's head was told last.
     told: u32,
 }
 
-impl<M: Memory> Run<M> {
+impl<M: Memory> BatchReader<M> {
     /// At the ring's head. `None` if that is nowhere in it.
-    pub(crate) fn new(ring: &M) -> Option<Run<M>> {
+    pub(crate) fn new(ring: &M) -> Option<BatchReader<M>> {
         let head = ring.head().load(Ordering::Relaxed);
-        (head < ring.slots()).then(|| Run::at(ring, head))
+        (head < ring.slots()).then(|| BatchReader::at(ring, head))
     }
 
     /// With nothing found. An index below the number of slots, or 0.
-    pub(crate) fn at(ring: &M, head: u32) -> Run<M> {
+    pub(crate) fn at(ring: &M, head: u32) -> BatchReader<M> {
         let place = ring.place(head);
-        Run {
+        BatchReader {
             next: place,
             end: place,
             head,
@@ -67,11 +67,11 @@ impl<M: Memory> Run<M> {
         Some(event)
     }
 
-    /// Looks for more, where [`next`](Run::next) has none, and takes the first.
+    /// Looks for more, where [`next`](BatchReader::next) has none, and takes the first.
     /// The outer `None`: there is no ring, or its tail makes no sense.
     ///
     /// # Safety
-    /// As [`next`](Run::next).
+    /// As [`next`](BatchReader::next).
     #[inline(always)]
     pub(crate) unsafe fn look(&mut self, ring: &M) -> Option<Option<Event>> {
         // Acquire: the events before `tail`, and what the kernel wrote into the

@@ -1,14 +1,14 @@
-//! [`Pending`]: one operation of a scope's.
+//! [`ScopedOp`]: one operation of a scope's.
 
 use core::cell::RefCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 
 use super::{Detached, ScopeEngine, end_by_force, flush};
-use crate::completion::{Finished, result};
-use crate::engine::{At, Place, Ticket};
-use crate::errno::Errno;
-use crate::wait::Wait;
+use crate::completion::{Completion, result};
+use crate::context::WaitOptions;
+use crate::engine::{OpState, SlotOffset, Ticket};
+use crate::sys::errno::Errno;
 
 /// An operation that was begun in a [`Scope`](super::Scope), and the borrow of its buffer.
 ///
@@ -16,7 +16,7 @@ use crate::wait::Wait;
 /// latest; the buffer stays borrowed by the scope. (What is owned, buffer and
 /// data, is leaked, unless the operation has ended.)
 #[must_use = "dropping it lets the operation go on by itself"]
-pub struct Pending<'scope, B, T = ()> {
+pub struct ScopedOp<'scope, B, T = ()> {
     engine: &'scope RefCell<ScopeEngine>,
     /// `None`: refused, as the last slot was taken while it was begun.
     ticket: Option<Ticket>,
@@ -24,13 +24,13 @@ pub struct Pending<'scope, B, T = ()> {
     payload: MaybeUninit<(Option<B>, T)>,
 }
 
-impl<'scope, B, T> Pending<'scope, B, T> {
+impl<'scope, B, T> ScopedOp<'scope, B, T> {
     pub(super) fn new(
         engine: &'scope RefCell<ScopeEngine>,
         ticket: Option<Ticket>,
         payload: MaybeUninit<(Option<B>, T)>,
-    ) -> Pending<'scope, B, T> {
-        Pending {
+    ) -> ScopedOp<'scope, B, T> {
+        ScopedOp {
             engine,
             ticket,
             payload,
@@ -39,15 +39,16 @@ impl<'scope, B, T> Pending<'scope, B, T> {
 
     /// Waits for the operation to end. Signals do not interrupt it:
     /// [`Scope::wait_with`](super::Scope::wait_with) does the waiting that they shall.
-    pub fn wait(self) -> Finished<B, T> {
+    pub fn wait(self) -> Completion<B, T> {
         loop {
             if let Some(result) = self.take() {
                 let mut this = core::mem::ManuallyDrop::new(self);
                 let payload = core::mem::replace(&mut this.payload, MaybeUninit::uninit());
-                // SAFETY: written by `Scope::start`, read here alone; the
+                // SAFETY: written by `Scope::push`, read here alone; the
                 // operation has ended, so the memory is the program's.
                 let (buffer, data) = unsafe { payload.assume_init() };
-                return Finished {
+                return Completion {
+                    ticket: this.ticket.unwrap_or(Ticket::NONE),
                     result,
                     buffer,
                     data,
@@ -60,8 +61,8 @@ impl<'scope, B, T> Pending<'scope, B, T> {
                 // The kernel has refused one, and need not be waited for.
                 continue;
             }
-            // SAFETY: as in `flush`: what is staged came by `Scope::start`.
-            match unsafe { engine.submit_and_wait(wanted, Wait::new()) } {
+            // SAFETY: as in `flush`: what is staged came by `Scope::push`.
+            match unsafe { engine.submit_and_wait(wanted, WaitOptions::new()) } {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => end_by_force(&mut engine),
             }
@@ -74,9 +75,9 @@ impl<'scope, B, T> Pending<'scope, B, T> {
         let mut engine = self.engine.borrow_mut();
         flush(&mut engine);
         // An error will come again where it can be told.
-        let _ = engine.wait(0, Wait::poll());
+        let _ = engine.wait(0, WaitOptions::poll());
         match self.ticket {
-            Some(ticket) => matches!(engine.slots.find(ticket), Some(Place::Done(_))),
+            Some(ticket) => matches!(engine.slots.find(ticket), Some(OpState::Done(_))),
             None => true,
         }
     }
@@ -96,7 +97,7 @@ impl<'scope, B, T> Pending<'scope, B, T> {
             return Some(Err(Errno::AGAIN));
         };
         let mut engine = self.engine.borrow_mut();
-        let Some(Place::Done(at)) = engine.slots.find(ticket) else {
+        let Some(OpState::Done(at)) = engine.slots.find(ticket) else {
             return None;
         };
         Some(result(finish(&mut engine, at)))
@@ -106,13 +107,13 @@ impl<'scope, B, T> Pending<'scope, B, T> {
 /// The result of a done operation, whose slot is free then. Apart, as most
 /// looks find nothing done.
 #[inline(never)]
-fn finish(engine: &mut ScopeEngine, at: At) -> i64 {
-    let result = engine.slots.take_done_at(at);
+fn finish(engine: &mut ScopeEngine, at: SlotOffset) -> i64 {
+    let result = engine.slots.take_result(at);
     engine.slots.release(at);
     result
 }
 
-impl<B, T> Drop for Pending<'_, B, T> {
+impl<B, T> Drop for ScopedOp<'_, B, T> {
     fn drop(&mut self) {
         if self.take().is_some() {
             // SAFETY: as in `wait`.
@@ -121,15 +122,15 @@ impl<B, T> Drop for Pending<'_, B, T> {
         }
         let mut engine = self.engine.borrow_mut();
         let place = self.ticket.and_then(|ticket| engine.slots.find(ticket));
-        if let Some(Place::Staged(at) | Place::InFlight(at)) = place {
+        if let Some(OpState::Staged(at) | OpState::InFlight(at)) = place {
             *engine.slots.extra(at) = Detached(true);
         }
     }
 }
 
-impl<B, T> fmt::Debug for Pending<'_, B, T> {
+impl<B, T> fmt::Debug for ScopedOp<'_, B, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending")
+        f.debug_struct("ScopedOp")
             .field("ticket", &self.ticket)
             .finish_non_exhaustive()
     }

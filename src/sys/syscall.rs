@@ -17,7 +17,7 @@
 //! # }
 //! ```
 
-use crate::arch::trap;
+use crate::arch::stubs;
 
 macro_rules! public {
     ($($name:ident($($argument:ident),*) $count:literal;)+) => {$(
@@ -31,7 +31,7 @@ macro_rules! public {
         #[must_use]
         pub unsafe fn $name(nr: usize $(, $argument: usize)*) -> isize {
             // SAFETY: the same promise, passed on by the caller.
-            unsafe { trap::$name(nr $(, $argument)*) }
+            unsafe { stubs::$name(nr $(, $argument)*) }
         }
     )+};
 }

@@ -22,7 +22,7 @@ use crate::arch::target::errno;
 ///     error.to_string(),
 ///     "resource temporarily unavailable (EAGAIN)"
 /// );
-/// assert_eq!(Errno::from_raw(error.raw()), Some(error));
+/// assert_eq!(Errno::from_raw_os_error(error.raw_os_error()), Some(error));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
@@ -34,7 +34,7 @@ const MAX: usize = 4095;
 impl Errno {
     /// The error with the positive number `raw`, as C's `errno` holds it;
     /// `None` unless it is 1 to 4095.
-    pub const fn from_raw(raw: i32) -> Option<Errno> {
+    pub const fn from_raw_os_error(raw: i32) -> Option<Errno> {
         if raw < 1 || raw > MAX as i32 {
             return None;
         }
@@ -45,7 +45,7 @@ impl Errno {
     }
 
     /// The positive number, as C's `errno` holds it.
-    pub const fn raw(self) -> i32 {
+    pub const fn raw_os_error(self) -> i32 {
         self.0.get().wrapping_neg()
     }
 
@@ -119,7 +119,7 @@ impl fmt::Display for Errno {
                 f.write_str(name)?;
                 f.write_str(")")
             }
-            None => write!(f, "unknown error {}", self.raw()),
+            None => write!(f, "unknown error {}", self.raw_os_error()),
         }
     }
 }
@@ -129,7 +129,7 @@ impl fmt::Debug for Errno {
         match self.name() {
             None if *self == Errno::OUTCOME_UNKNOWN => f.write_str("OUTCOME_UNKNOWN"),
             Some(name) => f.write_str(name),
-            None => write!(f, "Errno({})", self.raw()),
+            None => write!(f, "Errno({})", self.raw_os_error()),
         }
     }
 }
@@ -143,7 +143,7 @@ impl From<Errno> for std::io::Error {
             // Not a number of the operating system's.
             return std::io::Error::other(error);
         }
-        std::io::Error::from_raw_os_error(error.raw())
+        std::io::Error::from_raw_os_error(error.raw_os_error())
     }
 }
 
@@ -167,7 +167,7 @@ macro_rules! errnos {
 
             /// What the error means, in a few words; `None` for a number that
             /// has no name.
-            pub const fn text(self) -> Option<&'static str> {
+            pub const fn description(self) -> Option<&'static str> {
                 match self.describe() {
                     Some((_, text)) => Some(text),
                     None => None,
@@ -176,7 +176,7 @@ macro_rules! errnos {
 
             const fn describe(self) -> Option<(&'static str, &'static str)> {
                 $(const $name: i32 = errno::$name as i32;)+
-                match self.raw() {
+                match self.raw_os_error() {
                     $($name => Some((stringify!($name), $text)),)+
                     _ => None,
                 }
@@ -331,30 +331,30 @@ mod tests {
         assert_eq!(Errno::check(0), Ok(0));
         assert_eq!(Errno::check(isize::MAX), Ok(isize::MAX as usize));
         assert_eq!(Errno::check(-4096), Ok(-4096_isize as usize));
-        assert_eq!(Errno::check(-4095).unwrap_err().raw(), 4095);
+        assert_eq!(Errno::check(-4095).unwrap_err().raw_os_error(), 4095);
         assert_eq!(Errno::check(-1), Err(Errno::PERM));
     }
 
     #[test]
     fn raw_numbers_outside_the_range_are_refused() {
         for raw in [i32::MIN, -1, 0, 4096, i32::MAX] {
-            assert_eq!(Errno::from_raw(raw), None, "{raw}");
+            assert_eq!(Errno::from_raw_os_error(raw), None, "{raw}");
         }
         for raw in 1..=4095 {
-            assert_eq!(Errno::from_raw(raw).unwrap().raw(), raw);
+            assert_eq!(Errno::from_raw_os_error(raw).unwrap().raw_os_error(), raw);
         }
     }
 
     #[test]
     fn an_unknown_outcome_is_no_number_of_the_kernels() {
         let unknown = Errno::OUTCOME_UNKNOWN;
-        assert_eq!(Errno::from_raw(unknown.raw()), None);
+        assert_eq!(Errno::from_raw_os_error(unknown.raw_os_error()), None);
         assert_eq!(
             format!("{unknown}, {unknown:?}"),
             "outcome unknown, OUTCOME_UNKNOWN"
         );
         let event = crate::Event {
-            res: -i64::from(unknown.raw()),
+            res: -i64::from(unknown.raw_os_error()),
             ..crate::Event::EMPTY
         };
         assert_eq!(event.result(), Err(unknown));
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn an_unknown_number_prints_as_its_number() {
-        let unknown = Errno::from_raw(4000).unwrap();
+        let unknown = Errno::from_raw_os_error(4000).unwrap();
         assert_eq!(unknown.name(), None);
         assert_eq!(format!("{unknown}"), "unknown error 4000");
         assert_eq!(format!("{unknown:?}"), "Errno(4000)");
@@ -373,9 +373,9 @@ mod tests {
     #[test]
     fn every_number_of_the_table_has_its_name() {
         for &(name, number) in errno::TABLE {
-            let error = Errno::from_raw(number.into()).unwrap();
+            let error = Errno::from_raw_os_error(number.into()).unwrap();
             assert_eq!(error.name(), Some(name));
-            assert!(error.text().is_some());
+            assert!(error.description().is_some());
         }
     }
 

@@ -1,7 +1,7 @@
 //! [`Slots`]: operations in fixed places, each with the buffer that it owns
 //! until its event has come.
 //!
-//! A slot's state is in its [`Word`].
+//! A slot's state is in its [`Tag`].
 //!
 //! Staged and free slots are one chain: the staged ones in order, then the free
 //! ones. To stage the first free slot moves the border between them, and no
@@ -12,20 +12,20 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use super::slot::{Extra, OwnerId, RawSlot, Ticket};
-use super::word::{MOST, Word};
-use crate::abi::{Event, Iocb};
+use super::tag::{MOST, Tag};
+use crate::sys::abi::{Event, Iocb};
 
 /// A slot of the array's: how many bytes behind its start. Only an array that
 /// has the slot makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct At(u32);
+pub(crate) struct SlotOffset(u32);
 
 /// All slots begin below.
 const MOST_BYTES: usize = 1 << 31;
 
-impl At {
+impl SlotOffset {
     /// The end of a list.
-    pub(super) const END: At = At(u32::MAX);
+    pub(super) const END: SlotOffset = SlotOffset(u32::MAX);
 
     /// Whether it is a slot's.
     #[inline(always)]
@@ -36,17 +36,17 @@ impl At {
 
 /// Where a ticket's operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Staged(At),
-    InFlight(At),
-    Done(At),
+pub(crate) enum OpState {
+    Staged(SlotOffset),
+    InFlight(SlotOffset),
+    Done(SlotOffset),
 }
 
 /// Operations on their way to the kernel.
 pub(crate) struct Batch<'b> {
     pub(crate) iocbs: &'b [*mut Iocb],
     /// The first that is staged behind them.
-    after: At,
+    after: SlotOffset,
 }
 
 /// What a slot gives back.
@@ -64,13 +64,13 @@ pub(crate) struct Slots<'s, P, X> {
     base: NonNull<RawSlot<P, X>>,
     len: u32,
     owner: OwnerId,
-    first_staged: At,
-    last_staged: At,
+    first_staged: SlotOffset,
+    last_staged: SlotOffset,
     staged: u32,
-    first_free: At,
+    first_free: SlotOffset,
     in_flight: u32,
-    first_done: At,
-    last_done: At,
+    first_done: SlotOffset,
+    last_done: SlotOffset,
     done: u32,
     /// Done, and in no list.
     told: u32,
@@ -95,25 +95,33 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             .len()
             .min(MOST)
             .min(MOST_BYTES / size_of::<RawSlot<P, X>>());
-        let mut next = At(0);
+        let mut next = SlotOffset(0);
         for (index, slot) in array.iter_mut().take(len).enumerate() {
             slot.vacate();
-            slot.free(slot.word().at(index as u32));
+            slot.free(slot.tag().at(index as u32));
             next.0 += Self::SIZE;
-            slot.next = if index + 1 == len { At::END } else { next };
+            slot.next = if index + 1 == len {
+                SlotOffset::END
+            } else {
+                next
+            };
         }
-        let first = if len == 0 { At::END } else { At(0) };
+        let first = if len == 0 {
+            SlotOffset::END
+        } else {
+            SlotOffset(0)
+        };
         Slots {
             base: NonNull::from(array).cast(),
             len: len as u32,
             owner: OwnerId::next(),
             first_staged: first,
-            last_staged: At::END,
+            last_staged: SlotOffset::END,
             staged: 0,
             first_free: first,
             in_flight: 0,
-            first_done: At::END,
-            last_done: At::END,
+            first_done: SlotOffset::END,
+            last_done: SlotOffset::END,
             done: 0,
             told: 0,
             array: PhantomData,
@@ -147,7 +155,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     }
 
     #[inline]
-    fn slot(&mut self, at: At) -> &mut RawSlot<P, X> {
+    fn slot(&mut self, at: SlotOffset) -> &mut RawSlot<P, X> {
         debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
         // SAFETY: the array is exclusively ours for 's, and `at` is one of its
         // slots: `new` put no other into the lists, and nothing from outside (a
@@ -155,19 +163,19 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         unsafe { self.base.byte_add(at.0 as usize).as_mut() }
     }
 
-    /// The slot that this word would be of, if there is one.
+    /// The slot that this tag would be of, if there is one.
     #[inline]
-    fn at(&self, word: Word) -> Option<At> {
-        let index = word.index();
-        (index < self.len).then(|| At(index * Self::SIZE))
+    fn at(&self, tag: Tag) -> Option<SlotOffset> {
+        let index = tag.index();
+        (index < self.len).then(|| SlotOffset(index * Self::SIZE))
     }
 
     /// Takes `at` out of the list that begins with `first`: the new first, and
-    /// the one before `at`, the [`END`](At::END) if it was the first.
-    fn unlink(&mut self, first: At, at: At) -> (At, At) {
+    /// the one before `at`, the [`END`](SlotOffset::END) if it was the first.
+    fn unlink(&mut self, first: SlotOffset, at: SlotOffset) -> (SlotOffset, SlotOffset) {
         let next = self.slot(at).next;
         if first == at {
-            return (next, At::END);
+            return (next, SlotOffset::END);
         }
         let mut before = first;
         while self.slot(before).next != at {
@@ -186,13 +194,13 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         if !at.is_slot() {
             core::mem::forget(extra);
             return Ticket {
-                word: Word::NOBODY,
-                lap: 0,
+                tag: Tag::NONE,
+                wraps: 0,
                 owner,
             };
         }
         let slot = self.slot(at);
-        let staged = slot.word().staged();
+        let staged = slot.tag().staged();
         slot.iocb = Iocb {
             data: staged.0,
             // Nobody writes there: it is zero as it was.
@@ -202,11 +210,11 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         slot.payload = payload;
         // What it replaces is `Extra::NEW`, which has nothing to be dropped.
         core::mem::forget(core::mem::replace(&mut slot.extra, extra));
-        let (word, next, lap) = (staged.unstaged(), slot.next, slot.lap);
+        let (tag, next, wraps) = (staged.unstaged(), slot.next, slot.wraps);
         self.first_free = next;
         self.last_staged = at;
         self.staged += 1;
-        Ticket { word, lap, owner }
+        Ticket { tag, wraps, owner }
     }
 
     /// The first of the staged operations, as many as fit into `batch`, ready
@@ -219,7 +227,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         let mut at = self.first_staged;
         let mut put = |place: &mut MaybeUninit<*mut Iocb>| {
             let slot = self.slot(at);
-            slot.change(Word::unstaged);
+            slot.change(Tag::unstaged);
             place.write(&raw mut slot.iocb);
             at = slot.next;
         };
@@ -254,7 +262,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             }
             let slot = self.slot(at);
             if place >= taken {
-                slot.change(Word::staged_again);
+                slot.change(Tag::staged_again);
             }
             at = slot.next;
         }
@@ -265,10 +273,10 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// The slot whose operation this event ends, which is no longer in flight;
     /// `None` if it is nobody's.
     #[inline]
-    pub(crate) fn ended(&mut self, event: &Event) -> Option<At> {
-        let word = Word(event.data);
-        let at = self.at(word)?;
-        if self.slot(at).word() != word {
+    pub(crate) fn ended(&mut self, event: &Event) -> Option<SlotOffset> {
+        let tag = Tag(event.data);
+        let at = self.at(tag)?;
+        if self.slot(at).tag() != tag {
             return None;
         }
         self.end(at);
@@ -277,17 +285,17 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
     /// The operation in this slot is no longer in flight.
     #[inline]
-    pub(crate) fn end(&mut self, _at: At) {
+    pub(crate) fn end(&mut self, _at: SlotOffset) {
         self.in_flight -= 1;
     }
 
     /// Keeps the result of an operation that is no longer in flight, or never
     /// was, at the end of the done ones.
-    pub(crate) fn keep(&mut self, at: At, result: i64) {
+    pub(crate) fn push_completed(&mut self, at: SlotOffset, result: i64) {
         let slot = self.slot(at);
         slot.result = result;
-        slot.change(Word::done);
-        slot.next = At::END;
+        slot.change(Tag::done);
+        slot.next = SlotOffset::END;
         if self.done == 0 {
             self.first_done = at;
         } else {
@@ -300,16 +308,16 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// The first of the done operations, in the order in which they ended, and
     /// its result.
     #[inline(always)]
-    pub(crate) fn take_done(&mut self) -> Option<(At, i64)> {
-        let at = self.unlist_done()?;
-        Some((at, self.undone(at)))
+    pub(crate) fn take_done(&mut self) -> Option<(SlotOffset, i64)> {
+        let at = self.pop_completed_list()?;
+        Some((at, self.unlink_completed(at)))
     }
 
     /// A done operation, out of order, or one that was told of.
-    pub(crate) fn take_done_at(&mut self, at: At) -> i64 {
-        if self.slot(at).word().is_told() {
+    pub(crate) fn take_result(&mut self, at: SlotOffset) -> i64 {
+        if self.slot(at).tag().is_notified() {
             self.told -= 1;
-            return self.undone(at);
+            return self.unlink_completed(at);
         }
         let (first, before) = self.unlink(self.first_done, at);
         self.first_done = first;
@@ -317,21 +325,21 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             self.last_done = before;
         }
         self.done -= 1;
-        self.undone(at)
+        self.unlink_completed(at)
     }
 
     /// The first of the done operations leaves their list: whoever waits for it
-    /// is told, and [takes](Slots::take_done_at) it. Until then its place is
+    /// is told, and [takes](Slots::take_result) it. Until then its place is
     /// `Done`.
-    pub(crate) fn tell_done(&mut self) -> Option<At> {
-        let at = self.unlist_done()?;
-        self.slot(at).change(Word::told);
+    pub(crate) fn notify_next(&mut self) -> Option<SlotOffset> {
+        let at = self.pop_completed_list()?;
+        self.slot(at).change(Tag::notified);
         self.told += 1;
         Some(at)
     }
 
     #[inline(always)]
-    fn unlist_done(&mut self) -> Option<At> {
+    fn pop_completed_list(&mut self) -> Option<SlotOffset> {
         if self.done == 0 {
             return None;
         }
@@ -341,14 +349,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         Some(at)
     }
 
-    fn undone(&mut self, at: At) -> i64 {
+    fn unlink_completed(&mut self, at: SlotOffset) -> i64 {
         let slot = self.slot(at);
-        slot.change(Word::taken);
+        slot.change(Tag::taken);
         slot.result
     }
 
     /// The first of the staged operations, which will not be submitted.
-    pub(crate) fn unstage_first(&mut self) -> Option<At> {
+    pub(crate) fn unstage_first(&mut self) -> Option<SlotOffset> {
         let at = self.first_staged;
         let any = self.staged > 0;
         any.then(|| {
@@ -358,24 +366,24 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     }
 
     /// A staged operation that will not be submitted.
-    pub(crate) fn unstage(&mut self, at: At) {
+    pub(crate) fn unstage(&mut self, at: SlotOffset) {
         let (first, before) = self.unlink(self.first_staged, at);
         self.first_staged = first;
         if self.last_staged == at {
             self.last_staged = before;
         }
         self.staged -= 1;
-        self.slot(at).change(Word::unstaged);
+        self.slot(at).change(Tag::unstaged);
     }
 
     /// Frees the slot of an operation that is in no list and not in flight,
     /// and gives back what it held. It holds nothing then.
     #[inline]
-    pub(crate) fn release(&mut self, at: At) -> Released<P, X> {
+    pub(crate) fn release(&mut self, at: SlotOffset) -> Released<P, X> {
         let (next, owner) = (self.first_free, self.owner);
         let slot = self.slot(at);
-        let (word, lap) = (slot.word(), slot.lap);
-        slot.free(word);
+        let (tag, wraps) = (slot.tag(), slot.wraps);
+        slot.free(tag);
         slot.next = next;
         // SAFETY: the slot held an operation, so the payload was written, and
         // it is read once: the slot is free now.
@@ -389,7 +397,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             self.slot(self.last_staged).next = at;
         }
         Released {
-            ticket: Ticket { word, lap, owner },
+            ticket: Ticket { tag, wraps, owner },
             payload,
             extra,
         }
@@ -397,34 +405,34 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
     /// Where the operation of a ticket is; `None` if it is over.
     #[inline]
-    pub(crate) fn find(&mut self, ticket: Ticket) -> Option<Place> {
-        let at = self.at(ticket.word)?;
+    pub(crate) fn find(&mut self, ticket: Ticket) -> Option<OpState> {
+        let at = self.at(ticket.tag)?;
         let owner = self.owner;
         let slot = self.slot(at);
-        if slot.lap != ticket.lap || owner != ticket.owner {
+        if slot.wraps != ticket.wraps || owner != ticket.owner {
             return None;
         }
-        ticket.word.place(slot.word(), at)
+        ticket.tag.place(slot.tag(), at)
     }
 
-    pub(crate) fn iocb(&mut self, at: At) -> &Iocb {
+    pub(crate) fn iocb(&mut self, at: SlotOffset) -> &Iocb {
         &self.slot(at).iocb
     }
 
-    pub(crate) fn extra(&mut self, at: At) -> &mut X {
+    pub(crate) fn extra(&mut self, at: SlotOffset) -> &mut X {
         &mut self.slot(at).extra
     }
 
     /// The slots in flight, one by one: the first, or the next one.
-    pub(crate) fn in_flight_after(&mut self, at: Option<At>) -> Option<At> {
-        self.next_after(at, Word::is_in_flight)
+    pub(crate) fn in_flight_after(&mut self, at: Option<SlotOffset>) -> Option<SlotOffset> {
+        self.next_after(at, Tag::is_in_flight)
     }
 
     /// The slots of which this is true.
-    fn next_after(&mut self, at: Option<At>, is: fn(Word) -> bool) -> Option<At> {
-        let mut next = At(at.map_or(0, |at| at.0 + Self::SIZE));
+    fn next_after(&mut self, at: Option<SlotOffset>, is: fn(Tag) -> bool) -> Option<SlotOffset> {
+        let mut next = SlotOffset(at.map_or(0, |at| at.0 + Self::SIZE));
         while next.0 < self.len * Self::SIZE {
-            if is(self.slot(next).word()) {
+            if is(self.slot(next).tag()) {
                 return Some(next);
             }
             next.0 += Self::SIZE;
@@ -449,7 +457,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             slots: &'a mut Slots<'s, P, X>,
             completed: bool,
             /// The last slot that was found by the scan.
-            last: Option<At>,
+            last: Option<SlotOffset>,
         }
 
         impl<P, X: Extra> Rest<'_, '_, P, X> {
@@ -482,7 +490,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
     /// Takes any operation out of its list, ready to be released. Operations that
     /// are in no list come last, found by a scan from `last`.
-    fn take_any(&mut self, last: &mut Option<At>) -> Option<Unlisted> {
+    fn take_any(&mut self, last: &mut Option<SlotOffset>) -> Option<Unlisted> {
         let listed = |slot| Unlisted {
             slot,
             in_flight: false,
@@ -496,14 +504,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         if self.told + self.in_flight == 0 {
             return None;
         }
-        let slot = self.next_after(*last, |word| word.is_told() || word.is_in_flight())?;
+        let slot = self.next_after(*last, |tag| tag.is_notified() || tag.is_in_flight())?;
         *last = Some(slot);
-        let in_flight = self.slot(slot).word().is_in_flight();
+        let in_flight = self.slot(slot).tag().is_in_flight();
         if in_flight {
             self.end(slot);
         } else {
             // Notified; its future was leaked.
-            self.take_done_at(slot);
+            self.take_result(slot);
         }
         Some(Unlisted { slot, in_flight })
     }
@@ -511,21 +519,21 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
 /// An operation that was taken out of its list.
 struct Unlisted {
-    slot: At,
+    slot: SlotOffset,
     in_flight: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::opcode::FSync;
+    use crate::opcode::Fsync;
 
     extern crate std;
 
     /// Stages an operation and takes it back.
     fn pass(slots: &mut Slots<'_, (), ()>) -> Ticket {
-        let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
-        assert_eq!(slots.find(ticket), Some(Place::Staged(At(0))));
+        let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
+        assert_eq!(slots.find(ticket), Some(OpState::Staged(SlotOffset(0))));
         let at = slots.unstage_first().unwrap();
         assert_eq!(slots.release(at).ticket, ticket);
         assert_eq!(slots.find(ticket), None);
@@ -534,12 +542,12 @@ mod tests {
 
     /// Whatever an event or a ticket says.
     #[test]
-    fn no_word_is_of_a_slot_that_is_not_there() {
+    fn no_tag_is_of_a_slot_that_is_not_there() {
         let mut array = [RawSlot::<(), ()>::NEW, RawSlot::NEW];
         let slots = Slots::new(&mut array);
-        assert!(slots.at(Word(1)).is_some());
+        assert!(slots.at(Tag(1)).is_some());
         for index in [2_u32, 3, u32::MAX] {
-            assert_eq!(slots.at(Word(index.into())), None);
+            assert_eq!(slots.at(Tag(index.into())), None);
         }
     }
 
@@ -549,11 +557,11 @@ mod tests {
         let mut slots = Slots::new(&mut array);
         let first = pass(&mut slots);
         // As if all others but one had been.
-        slots.slot(At(0)).change(Word::of_last_generation);
+        slots.slot(SlotOffset(0)).change(Tag::of_last_generation);
         let last = pass(&mut slots);
-        assert_eq!((last.word, last.lap), (Word(0), first.lap));
+        assert_eq!((last.tag, last.wraps), (Tag(0), first.wraps));
         let again = pass(&mut slots);
-        assert_eq!((again.word, again.lap), (first.word, first.lap + 1));
+        assert_eq!((again.tag, again.wraps), (first.tag, first.wraps + 1));
         assert_eq!(slots.find(first), None);
     }
 
@@ -562,40 +570,40 @@ mod tests {
         let mut array = [RawSlot::NEW];
         let mut slots = Slots::new(&mut array);
         pass(&mut slots);
-        slots.slot(At(0)).change(Word::of_last_generation);
-        let laps = slots.slot(At(0)).lap;
+        slots.slot(SlotOffset(0)).change(Tag::of_last_generation);
+        let laps = slots.slot(SlotOffset(0)).wraps;
         let mut last: Option<Event> = None;
         for _ in 0..3 {
-            let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
+            let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
             let mut places = [MaybeUninit::uninit(); 1];
             let batch = slots.batch(&mut places);
             slots.submitted(&batch);
-            assert_eq!(slots.find(ticket), Some(Place::InFlight(At(0))));
+            assert_eq!(slots.find(ticket), Some(OpState::InFlight(SlotOffset(0))));
             if let Some(last) = last {
                 assert_eq!(slots.ended(&last), None, "it has ended already");
             }
             let event = Event {
-                data: slots.iocb(At(0)).data,
+                data: slots.iocb(SlotOffset(0)).data,
                 res: 7,
                 ..Event::EMPTY
             };
             last = Some(event);
             let at = slots.ended(&event).unwrap();
-            slots.keep(at, event.res);
-            assert_eq!(slots.find(ticket), Some(Place::Done(at)));
+            slots.push_completed(at, event.res);
+            assert_eq!(slots.find(ticket), Some(OpState::Done(at)));
             assert_eq!(slots.take_done(), Some((at, 7)));
             assert_eq!(slots.release(at).ticket, ticket);
             assert_eq!(slots.find(ticket), None);
         }
-        assert_eq!(slots.slot(At(0)).lap, laps + 1);
+        assert_eq!(slots.slot(SlotOffset(0)).wraps, laps + 1);
     }
 
     #[test]
     fn a_ticket_of_another_owner_never_matches() {
         let (mut one, mut two) = ([RawSlot::NEW], [RawSlot::NEW]);
         let (mut one, mut two) = (Slots::new(&mut one), Slots::new(&mut two));
-        let ticket = one.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
-        let other = two.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
+        let ticket = one.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
+        let other = two.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
         assert_ne!(ticket, other);
         assert_eq!((one.find(other), two.find(ticket)), (None, None));
     }
@@ -608,7 +616,7 @@ mod tests {
         array.swap(0, 1);
         let mut slots = Slots::new(&mut array);
         for _ in 0..8 {
-            let ticket = slots.stage(&FSync::new(0).build(), MaybeUninit::new(()), ());
+            let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
             assert!(
                 old.iter()
                     .all(|&old| old != ticket && slots.find(old).is_none())

@@ -1,4 +1,4 @@
-//! [`Drained`]: a context with nothing in it, to be used again, and [`Pool`], a
+//! [`IdleContext`]: a context with nothing in it, to be used again, and [`ContextPool`], a
 //! few of them.
 //!
 //! `io_destroy` costs tens of milliseconds even when nothing is in flight (it
@@ -8,27 +8,27 @@
 use core::fmt;
 
 use crate::context::Context;
-use crate::engine::{Kernel, Reaper};
-use crate::errno::Errno;
+use crate::engine::{Backend, ContextBackend};
+use crate::sys::errno::Errno;
 
 /// A context with nothing in flight and no event in its ring.
 ///
-/// What [`Queue::on`](crate::Queue::on), [`scope_on`](crate::scope_on) and
-/// [`Reactor::on`](crate::reactor::Reactor::on) want, and what they give back.
+/// What [`Queue::with_context`](crate::Queue::with_context), [`scope_with_context`](crate::scope_with_context) and
+/// [`Reactor::with_context`](crate::reactor::Reactor::with_context) want, and what they give back.
 #[derive(Debug)]
-pub struct Drained {
-    reaper: Reaper,
+pub struct IdleContext {
+    backend: ContextBackend,
     capacity: u32,
 }
 
-impl Drained {
+impl IdleContext {
     /// A new context for this many operations in flight.
     ///
     /// # Errors
     /// As [`Context::new`].
-    pub fn new(capacity: u32) -> Result<Drained, Errno> {
-        Ok(Drained {
-            reaper: Reaper::new(Context::new(capacity)?),
+    pub fn new(capacity: u32) -> Result<IdleContext, Errno> {
+        Ok(IdleContext {
+            backend: ContextBackend::new(Context::new(capacity)?),
             capacity,
         })
     }
@@ -39,37 +39,37 @@ impl Drained {
     /// # Safety
     /// Nothing is in flight in it, all events have been taken, and it was set
     /// up for at least `capacity` operations.
-    pub unsafe fn from_context(mut context: Context, capacity: u32) -> Drained {
+    pub unsafe fn from_context(mut context: Context, capacity: u32) -> IdleContext {
         if !context.is_own() {
             // The ring is not in a forked child's memory, and its head would
             // be read.
             context.forget_map();
         }
-        Drained {
-            reaper: Reaper::new(context),
+        IdleContext {
+            backend: ContextBackend::new(context),
             capacity,
         }
     }
 
     /// The context, for use by hand.
     pub fn into_context(self) -> Context {
-        self.reaper.into_context()
+        self.backend.into_context()
     }
 
     /// Of an engine that has drained its own: nothing in flight.
-    pub(crate) fn from_reaper(mut reaper: Reaper, capacity: u32) -> Drained {
-        reaper.make_room();
-        Drained { reaper, capacity }
+    pub(crate) fn from_backend(mut backend: ContextBackend, capacity: u32) -> IdleContext {
+        backend.make_room();
+        IdleContext { backend, capacity }
     }
 
-    pub(crate) fn into_reaper(self) -> Reaper {
-        self.reaper
+    pub(crate) fn into_backend(self) -> ContextBackend {
+        self.backend
     }
 
     /// Returns whether it can be used: not in a forked child, and not if it had
     /// to be destroyed.
     fn is_own(&self) -> bool {
-        self.reaper.is_own()
+        self.backend.is_own()
     }
 
     /// How many operations it was set up for.
@@ -78,13 +78,13 @@ impl Drained {
     }
 
     /// In place of the context, for a while: one that is dead.
-    pub(crate) fn lend(&mut self) -> Reaper {
-        self.reaper.take()
+    pub(crate) fn lend(&mut self) -> ContextBackend {
+        self.backend.take()
     }
 
     /// The context comes back; or a dead one, if it had to be destroyed.
-    pub(crate) fn give_back(&mut self, reaper: Reaper) {
-        *self = Drained::from_reaper(reaper, self.capacity);
+    pub(crate) fn give_back(&mut self, backend: ContextBackend) {
+        *self = IdleContext::from_backend(backend, self.capacity);
     }
 }
 
@@ -101,7 +101,11 @@ impl Context {
     /// events have not been taken, and the context was set up for at least
     /// `capacity` operations. Their buffers are the caller's promise until
     /// then, as at submission.
-    pub unsafe fn drain(mut self, in_flight: usize, capacity: u32) -> Result<Drained, DrainError> {
+    pub unsafe fn drain(
+        mut self,
+        in_flight: usize,
+        capacity: u32,
+    ) -> Result<IdleContext, DrainError> {
         let mut missing = in_flight;
         if !self.is_own() {
             return Err(DrainError {
@@ -126,7 +130,7 @@ impl Context {
             }
         }
         // SAFETY: the caller's count, and all of it has come.
-        Ok(unsafe { Drained::from_context(self, capacity) })
+        Ok(unsafe { IdleContext::from_context(self, capacity) })
     }
 }
 
@@ -149,8 +153,8 @@ impl fmt::Display for DrainError {
 
 impl core::error::Error for DrainError {}
 
-impl From<Drained> for Context {
-    fn from(drained: Drained) -> Context {
+impl From<IdleContext> for Context {
+    fn from(drained: IdleContext) -> Context {
         drained.into_context()
     }
 }
@@ -164,28 +168,28 @@ impl From<Drained> for Context {
 ///
 /// # Examples
 /// ```
-/// use linux_aio::{Errno, Pool, Queue, Slot};
+/// use linux_aio::{Errno, ContextPool, Queue, Slot};
 ///
 /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
-/// let mut pool = Pool::<4>::new();
+/// let mut pool = ContextPool::<4>::new();
 /// for _ in 0..100 {
 ///     let mut slots = Slot::<&mut [u8]>::array::<8>();
-///     let queue = Queue::on(pool.take(8)?, &mut slots);
+///     let queue = Queue::with_context(pool.take(8)?, &mut slots);
 ///     // …
-///     let full = pool.put(queue.into_drained()?);
+///     let full = pool.put(queue.into_idle_context()?);
 ///     assert!(full.is_none());
 /// }
 /// assert_eq!(pool.len(), 1);
 /// # Ok::<(), Errno>(())
 /// ```
-pub struct Pool<const N: usize> {
-    contexts: [Option<Drained>; N],
+pub struct ContextPool<const N: usize> {
+    contexts: [Option<IdleContext>; N],
 }
 
-impl<const N: usize> Pool<N> {
+impl<const N: usize> ContextPool<N> {
     /// An empty pool.
-    pub const fn new() -> Pool<N> {
-        Pool {
+    pub const fn new() -> ContextPool<N> {
+        ContextPool {
             contexts: [const { None }; N],
         }
     }
@@ -195,13 +199,13 @@ impl<const N: usize> Pool<N> {
     ///
     /// # Errors
     /// As [`Context::new`].
-    pub fn take(&mut self, capacity: u32) -> Result<Drained, Errno> {
+    pub fn take(&mut self, capacity: u32) -> Result<IdleContext, Errno> {
         self.discard_unusable();
-        let fits = |context: &Option<Drained>| {
+        let fits = |context: &Option<IdleContext>| {
             let has = context.as_ref().map(|context| context.capacity);
             has.filter(|&has| has >= capacity)
         };
-        let mut best: Option<(u32, &mut Option<Drained>)> = None;
+        let mut best: Option<(u32, &mut Option<IdleContext>)> = None;
         for place in &mut self.contexts {
             if let Some(has) = fits(place) {
                 if best.as_ref().is_none_or(|(least, _)| has < *least) {
@@ -211,7 +215,7 @@ impl<const N: usize> Pool<N> {
         }
         match best.and_then(|(_, place)| place.take()) {
             Some(context) => Ok(context),
-            None => Drained::new(capacity),
+            None => IdleContext::new(capacity),
         }
     }
 
@@ -219,7 +223,7 @@ impl<const N: usize> Pool<N> {
     /// One that this process cannot use, as it was inherited by fork or had to
     /// be destroyed, is dropped, which does nothing.
     #[must_use = "dropping what did not fit takes tens of milliseconds"]
-    pub fn put(&mut self, context: Drained) -> Option<Drained> {
+    pub fn put(&mut self, context: IdleContext) -> Option<IdleContext> {
         self.discard_unusable();
         if !context.is_own() {
             return None;
@@ -249,19 +253,19 @@ impl<const N: usize> Pool<N> {
     }
 
     /// Takes all of them out.
-    pub fn drain(&mut self) -> impl Iterator<Item = Drained> + '_ {
+    pub fn drain(&mut self) -> impl Iterator<Item = IdleContext> + '_ {
         let taken = self.contexts.iter_mut().filter_map(Option::take);
-        taken.filter(Drained::is_own)
+        taken.filter(IdleContext::is_own)
     }
 }
 
-impl<const N: usize> Default for Pool<N> {
-    fn default() -> Pool<N> {
-        Pool::new()
+impl<const N: usize> Default for ContextPool<N> {
+    fn default() -> ContextPool<N> {
+        ContextPool::new()
     }
 }
 
-impl<const N: usize> fmt::Debug for Pool<N> {
+impl<const N: usize> fmt::Debug for ContextPool<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(self.contexts.iter().flatten())

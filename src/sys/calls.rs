@@ -1,24 +1,12 @@
-//! The seven system calls, one function each: raw in, checked out, no policy.
-//!
-//! This is the kernel as it is. Nothing is retried, nothing is chosen: EINTR,
-//! a partial submission and ENOSYS come back as they came. A call that the
-//! target lacks ([`nr`]) answers ENOSYS without a trap. Everything here is
-//! `unsafe`, because the kernel takes addresses on trust and because a context
-//! is named by a number that anybody can write down; [`Context`] is the layer
-//! that owns.
-//!
-//! EFAULT and EINVAL are for the kernel to find: bad pointers and bad contexts
-//! may be passed and are refused.
-//!
-//! [`Context`]: crate::Context
+//! The seven system calls.
 
-use crate::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
-use crate::arch::trap;
-use crate::errno::Errno;
-use crate::nr;
+use crate::arch::stubs;
+use crate::sys::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
+use crate::sys::errno::Errno;
+use crate::sys::nr;
 
 /// The answer where a call has no number.
-const ENOSYS: isize = -(Errno::NOSYS.raw() as isize);
+const ENOSYS: isize = -(Errno::NOSYS.raw_os_error() as isize);
 
 /// Creates a context that can hold at least `nr_events` operations in flight,
 /// and writes its name to `*ctxp`.
@@ -43,7 +31,7 @@ pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errn
     let result = match nr::IO_SETUP {
         // SAFETY: the kernel writes `*ctxp` alone, as the caller allows.
         Some(nr) => unsafe {
-            trap::syscall2(nr as usize, nr_events as usize, ctxp.expose_provenance())
+            stubs::syscall2(nr as usize, nr_events as usize, ctxp.expose_provenance())
         },
         None => ENOSYS,
     };
@@ -72,7 +60,7 @@ pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errn
 pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
     let result = match nr::IO_DESTROY {
         // SAFETY: the caller owns the context, or it is none (EINVAL).
-        Some(nr) => unsafe { trap::syscall1(nr as usize, ctx.0) },
+        Some(nr) => unsafe { stubs::syscall1(nr as usize, ctx.0) },
         None => ENOSYS,
     };
     Errno::check_unit(result)
@@ -111,7 +99,7 @@ pub unsafe fn io_submit(
     let result = match nr::IO_SUBMIT {
         // SAFETY: the caller vouches for iocbs and buffers.
         Some(number) => unsafe {
-            trap::syscall3(
+            stubs::syscall3(
                 number as usize,
                 ctx.0,
                 nr as usize,
@@ -151,7 +139,7 @@ pub unsafe fn io_cancel(
         // SAFETY: the kernel reads the iocb's key, and refuses an address it
         // cannot read; it writes `result` at the most.
         Some(nr) => unsafe {
-            trap::syscall3(
+            stubs::syscall3(
                 nr as usize,
                 ctx.0,
                 iocb.expose_provenance(),
@@ -195,7 +183,7 @@ pub unsafe fn io_getevents(
         // SAFETY: the caller vouches for `events`, which is all that is
         // written, and for `timeout`.
         Some(number) => unsafe {
-            trap::syscall5(
+            stubs::syscall5(
                 number as usize,
                 ctx.0,
                 min_nr as usize,
@@ -217,7 +205,7 @@ pub unsafe fn io_getevents(
 /// restarts the call otherwise, with the whole `timeout` again, whether there is
 /// a mask or not. EINVAL also for a wrong length of the mask, and from
 /// some 64-bit kernels to 32-bit programs
-/// ([`PaddedSigsetArg`](crate::abi::PaddedSigsetArg)).
+/// ([`PaddedSigsetArg`](crate::sys::abi::PaddedSigsetArg)).
 ///
 /// # Safety
 /// As [`io_getevents`], and `sigmask` is null or points at an argument whose
@@ -291,7 +279,7 @@ unsafe fn pgetevents<T>(
         // SAFETY: the caller vouches for `events`, which is all that is
         // written, and for what `timeout` and `sigmask` point at.
         Some(number) => unsafe {
-            trap::syscall6(
+            stubs::syscall6(
                 number as usize,
                 ctx.0,
                 min_nr as usize,

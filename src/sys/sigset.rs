@@ -4,11 +4,11 @@
 //! Source: the kernel's `include/uapi/asm-generic/signal.h`, and `fs/aio.c`
 //! (`__aio_sigset`, `__compat_aio_sigset`).
 
-use crate::abi::Long;
-use crate::arch::FACTS;
+use crate::arch::ABI;
+use crate::sys::abi::Long;
 
 /// Words of a [`SigSet`].
-const SIGSET_WORDS: usize = FACTS.sigset_bytes / size_of::<usize>();
+const SIGSET_WORDS: usize = ABI.sigset_bytes / size_of::<usize>();
 
 /// A set of signals as the kernel holds it: 64 of them, on MIPS 128. This is
 /// not libc's `sigset_t`, which is larger.
@@ -19,10 +19,10 @@ pub struct SigSet([usize; SIGSET_WORDS]);
 
 impl SigSet {
     /// How many signals there are; they count from 1.
-    pub const SIGNALS: u32 = 8 * FACTS.sigset_bytes as u32;
+    pub const SIGNALS: u32 = 8 * ABI.sigset_bytes as u32;
 
     /// Bytes, as the kernel wants to be told.
-    pub const BYTES: usize = FACTS.sigset_bytes;
+    pub const BYTES: usize = ABI.sigset_bytes;
 
     /// The set without a signal: as a mask it blocks nothing.
     pub const fn empty() -> SigSet {

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use linux_aio::buffer::Aligned;
-//! use linux_aio::direct::Alignment;
+//! use linux_aio::direct_io::Alignment;
 //! use linux_aio::op::{Op, Read};
 //!
 //! let wanted = Alignment::new(512, 4096);
@@ -26,12 +26,14 @@
 
 use core::fmt;
 
-use crate::abi::{IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb};
-use crate::arch::{FACTS, trap};
-use crate::buffer::Buffer;
-use crate::errno::Errno;
+use crate::arch::{ABI, stubs};
+use crate::buffer::IoBuf;
 use crate::fd::Fd;
 use crate::op::Op;
+use crate::sys::abi::{
+    IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb,
+};
+use crate::sys::errno::Errno;
 
 /// The multiples that a file's direct I/O wants, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +97,7 @@ impl Alignment {
     /// # Errors
     /// The first thing that is wrong. An operation that moves no bytes (fsync,
     /// poll) has nothing wrong.
-    pub fn check<B: Buffer, T>(self, op: &mut Op<'_, B, T>) -> Result<(), Misaligned> {
+    pub fn check<B: IoBuf, T>(self, op: &mut Op<'_, B, T>) -> Result<(), Misaligned> {
         let (iocb, buffer) = op.parts();
         let Some(buffer) = buffer else {
             return Ok(());
@@ -247,8 +249,8 @@ impl Statx {
         // SAFETY: the path is a string with its end, the structure is as long
         // as the kernel's, and both live longer than the call.
         Errno::check(unsafe {
-            trap::syscall5(
-                FACTS.base.statx as usize,
+            stubs::syscall5(
+                ABI.base.statx as usize,
                 fd as usize,
                 c"".as_ptr().expose_provenance(),
                 AT_EMPTY_PATH,

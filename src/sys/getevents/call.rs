@@ -3,9 +3,11 @@
 
 use core::ptr::null;
 
-use crate::abi::{AioContext, Event, OldTimespec, PaddedSigsetArg, SigSet, SigsetArg, Timespec};
-use crate::errno::Errno;
 use crate::sys;
+use crate::sys::abi::{
+    AioContext, Event, OldTimespec, PaddedSigsetArg, SigSet, SigsetArg, Timespec,
+};
+use crate::sys::errno::Errno;
 
 /// All but the time.
 ///

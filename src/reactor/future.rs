@@ -1,4 +1,4 @@
-//! [`Running`]: one operation as a future.
+//! [`OpFuture`]: one operation as a future.
 
 use core::fmt;
 use core::future::Future;
@@ -12,10 +12,10 @@ use super::eventfd::Signals;
 use super::lock::Lock;
 use super::waiters::Waiter;
 use super::{Awaited, Inside, Reactor};
-use crate::abi::{IOCB_CMD_POLL, Iocb};
-use crate::buffer::Buffer;
-use crate::completion::{Finished, result};
-use crate::engine::{Kernel, Place, Released, Ticket};
+use crate::buffer::IoBuf;
+use crate::completion::{Completion, result};
+use crate::engine::{Backend, OpState, Released, Ticket};
+use crate::sys::abi::{IOCB_CMD_POLL, Iocb};
 
 /// An operation of a [`Reactor`] as a future. Its output is the result, with the
 /// buffer and the data.
@@ -27,7 +27,7 @@ use crate::engine::{Kernel, Place, Released, Ticket};
 /// # Panics
 /// Polling panics after the future was ready.
 #[must_use = "futures do nothing unless polled"]
-pub struct Running<'a, 'r, B: Buffer + 'static, L: Lock, T = ()> {
+pub struct OpFuture<'a, 'r, B: IoBuf + 'static, L: Lock, T = ()> {
     reactor: &'a Reactor<'r, B, L, T>,
     state: State<B, T>,
     waiter: Waiter,
@@ -46,22 +46,22 @@ enum State<B, T> {
     Ready(Iocb, Option<i32>, MaybeUninit<Payload<B, T>>),
     Begun(Ticket),
     /// Completed, and the result was not returned yet.
-    Done(i64, MaybeUninit<Payload<B, T>>),
+    Done(Ticket, i64, MaybeUninit<Payload<B, T>>),
     Over,
 }
 
 // SAFETY: the waiter is touched under the reactor's lock alone; all else may be
 // sent if buffer and data may, and the reactor shared.
-unsafe impl<B: Buffer + Send + 'static, L: Lock + Sync, T: Send> Send for Running<'_, '_, B, L, T> {}
+unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Send for OpFuture<'_, '_, B, L, T> {}
 
-impl<'a, 'r, B: Buffer + 'static, L: Lock, T> Running<'a, 'r, B, L, T> {
+impl<'a, 'r, B: IoBuf + 'static, L: Lock, T> OpFuture<'a, 'r, B, L, T> {
     pub(super) fn new(
         reactor: &'a Reactor<'r, B, L, T>,
         iocb: Iocb,
         own_eventfd: Option<i32>,
         payload: MaybeUninit<Payload<B, T>>,
-    ) -> Running<'a, 'r, B, L, T> {
-        Running {
+    ) -> OpFuture<'a, 'r, B, L, T> {
+        OpFuture {
             reactor,
             state: State::Ready(iocb, own_eventfd, payload),
             waiter: Waiter::new(),
@@ -69,10 +69,10 @@ impl<'a, 'r, B: Buffer + 'static, L: Lock, T> Running<'a, 'r, B, L, T> {
     }
 }
 
-impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
-    type Output = Finished<B, T>;
+impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
+    type Output = Completion<B, T>;
 
-    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Finished<B, T>> {
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Completion<B, T>> {
         // SAFETY: nothing is moved out of it but what need not be pinned; the
         // waiter stays.
         let this = unsafe { self.get_unchecked_mut() };
@@ -92,18 +92,18 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
                 staged = inside.batched;
             }
             match *state {
-                State::Begun(ticket) if !staged => match inside.find_after_look(ticket) {
-                    Some(Place::Staged(at) | Place::InFlight(at)) => {
+                State::Begun(ticket) if !staged => match inside.find_after_poll(ticket) {
+                    Some(OpState::Staged(at) | OpState::InFlight(at)) => {
                         // One that has just begun has its waker already.
                         if let Some(waker) = waker.take() {
                             let awaited = inside.engine.slots.extra(at);
                             deferred.drop[0] = awaited.waker.replace(waker);
                         }
                     }
-                    Some(Place::Done(at)) => {
-                        let result = inside.engine.slots.take_done_at(at);
+                    Some(OpState::Done(at)) => {
+                        let result = inside.engine.slots.take_result(at);
                         let ended = inside.engine.slots.release(at);
-                        *state = State::Done(result, MaybeUninit::new(ended.payload));
+                        *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
                         signals.own = ended.extra.own_eventfd;
                         deferred.drop[1] = ended.extra.waker;
                         deferred.wake = inside.call();
@@ -119,13 +119,15 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
         signals.send(reactor.eventfd);
         deferred.run();
         match &mut this.state {
-            State::Done(res, payload) => {
-                let (res, payload) = (*res, core::mem::replace(payload, MaybeUninit::uninit()));
+            State::Done(ticket, res, payload) => {
+                let (ticket, res) = (*ticket, *res);
+                let payload = core::mem::replace(payload, MaybeUninit::uninit());
                 this.state = State::Over;
                 // SAFETY: written when the slot was released, and read here
                 // alone: the state is `Over` now.
                 let (buffer, data) = unsafe { payload.assume_init() };
-                Poll::Ready(Finished {
+                Poll::Ready(Completion {
+                    ticket,
                     result: result(res),
                     buffer,
                     data,
@@ -137,7 +139,7 @@ impl<B: Buffer + 'static, L: Lock, T> Future for Running<'_, '_, B, L, T> {
     }
 }
 
-impl<B: Buffer + 'static, T> Inside<'_, B, T> {
+impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     /// Takes a slot and begins the operation, or waits for a slot. Returns the
     /// waker that was replaced.
     ///
@@ -184,11 +186,11 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     /// Finds an operation. If it is in flight, polls for completions first. Those
     /// of other operations are notified by the next `turn`, which also reports an
     /// error.
-    fn find_after_look(&mut self, ticket: Ticket) -> Option<Place> {
+    fn find_after_poll(&mut self, ticket: Ticket) -> Option<OpState> {
         let place = self.engine.slots.find(ticket);
-        if let Some(Place::InFlight(_)) = place {
-            let looked = self.engine.wait(0, crate::Wait::poll());
-            if looked.is_err() && self.engine.kernel.is_copy() {
+        if let Some(OpState::InFlight(_)) = place {
+            let looked = self.engine.wait(0, crate::WaitOptions::poll());
+            if looked.is_err() && self.engine.backend.is_copy() {
                 // A forked child: no event will ever come.
                 self.engine.abandon();
             }
@@ -201,8 +203,8 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
     /// frees the slot.
     fn take_done(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
         match self.engine.slots.find(ticket) {
-            Some(Place::Done(at)) => {
-                let res = self.engine.slots.take_done_at(at);
+            Some(OpState::Done(at)) => {
+                let res = self.engine.slots.take_result(at);
                 Some((res, self.engine.slots.release(at)))
             }
             _ => None,
@@ -211,9 +213,9 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
 
     /// Detaches the operation from its future. Returns what is left of it, to be
     /// dropped outside the lock.
-    fn forsake(&mut self, ticket: Ticket) -> Left<B, T> {
+    fn detach(&mut self, ticket: Ticket) -> Left<B, T> {
         match self.engine.slots.find(ticket) {
-            Some(Place::InFlight(at)) => {
+            Some(OpState::InFlight(at)) => {
                 let awaited = self.engine.slots.extra(at);
                 awaited.dropped = true;
                 let waker = awaited.waker.take();
@@ -223,14 +225,14 @@ impl<B: Buffer + 'static, T> Inside<'_, B, T> {
                 }
                 Left::Waker(waker)
             }
-            Some(Place::Staged(at)) => {
+            Some(OpState::Staged(at)) => {
                 self.engine.slots.unstage(at);
                 let mut ended = self.engine.slots.release(at);
                 // It has not ended, and never will.
                 ended.extra.own_eventfd = None;
                 Left::Ended(ended)
             }
-            Some(Place::Done(_)) => match self.take_done(ticket) {
+            Some(OpState::Done(_)) => match self.take_done(ticket) {
                 Some((_, ended)) => Left::Ended(ended),
                 None => Left::Waker(None),
             },
@@ -245,7 +247,7 @@ enum Left<B, T> {
     Ended(Ended<B, T>),
 }
 
-impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
+impl<B: IoBuf + 'static, L: Lock, T> Drop for OpFuture<'_, '_, B, L, T> {
     fn drop(&mut self) {
         let waiter = NonNull::from(&self.waiter);
         let reactor = self.reactor;
@@ -255,7 +257,7 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
         match core::mem::replace(&mut self.state, State::Over) {
             State::Over => {}
             // SAFETY: written when the slot was released, and not returned.
-            State::Done(_, left) => _payload = Some(unsafe { left.assume_init() }),
+            State::Done(_, _, left) => _payload = Some(unsafe { left.assume_init() }),
             State::Ready(_, _, left) => {
                 // SAFETY: written at the beginning, and not moved to a slot.
                 _payload = Some(unsafe { left.assume_init() });
@@ -269,7 +271,7 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
                 });
             }
             State::Begun(ticket) => reactor.with(|inside| {
-                match inside.forsake(ticket) {
+                match inside.detach(ticket) {
                     Left::Waker(waker) => deferred.drop[0] = waker,
                     Left::Ended(ended) => {
                         _payload = Some(ended.payload);
@@ -286,7 +288,7 @@ impl<B: Buffer + 'static, L: Lock, T> Drop for Running<'_, '_, B, L, T> {
     }
 }
 
-impl<B: Buffer + 'static, L: Lock, T> fmt::Debug for Running<'_, '_, B, L, T> {
+impl<B: IoBuf + 'static, L: Lock, T> fmt::Debug for OpFuture<'_, '_, B, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Ready(..) => "ready",
@@ -294,7 +296,7 @@ impl<B: Buffer + 'static, L: Lock, T> fmt::Debug for Running<'_, '_, B, L, T> {
             State::Done(..) => "done",
             State::Over => "over",
         };
-        f.debug_struct("Running")
+        f.debug_struct("OpFuture")
             .field("state", &state)
             .finish_non_exhaustive()
     }

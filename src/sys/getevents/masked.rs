@@ -12,9 +12,9 @@
 use core::ptr::null;
 
 use super::{Call, Timeout, kernel_reads};
-use crate::abi::{Long, OldTimespec, SigSet};
-use crate::arch::{FACTS, trap};
-use crate::errno::Errno;
+use crate::arch::{ABI, stubs};
+use crate::sys::abi::{Long, OldTimespec, SigSet};
+use crate::sys::errno::Errno;
 
 /// Nanoseconds of the first sleep; each is twice the one before it.
 const SHORTEST: u64 = 16_000;
@@ -28,7 +28,7 @@ const SECOND: u64 = 1_000_000_000;
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn get_events(call: Call, timeout: Timeout) -> Result<usize, Errno> {
-    let Some(ppoll) = FACTS.base.ppoll else {
+    let Some(ppoll) = ABI.base.ppoll else {
         return Err(Errno::NOSYS);
     };
     kernel_reads(timeout)?;
@@ -99,7 +99,7 @@ unsafe fn sleep_masked(ppoll: u32, nanoseconds: u64, mask: *const SigSet) -> Res
     // SAFETY: no descriptor is polled; the kernel writes what is left to
     // `time`, and reads the mask, whose address is its to judge.
     let result = unsafe {
-        trap::syscall5(
+        stubs::syscall5(
             ppoll as usize,
             0,
             0,

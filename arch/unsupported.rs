@@ -6,7 +6,7 @@
 //! the generic number), so that the crate builds everywhere and a program
 //! sees one and the same outcome: no AIO here.
 
-use super::{BaseNumbers, Facts, Numbers};
+use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -16,10 +16,10 @@ pub(crate) type Long = i64;
 #[cfg(not(target_pointer_width = "64"))]
 pub(crate) type Long = i32;
 
-/// Not a Linux ABI, so not among `arch::EVERY`.
-pub(crate) const FACTS: Facts = Facts {
+/// Not a Linux ABI, so not among `arch::ALL_ABIS`.
+pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
-        abi: "absent",
+        abi: "unsupported",
         io_setup: None,
         io_destroy: None,
         io_submit: None,
@@ -45,7 +45,7 @@ pub(crate) const FACTS: Facts = Facts {
     map_anonymous: 0x20,
 };
 
-pub(crate) mod trap {
+pub(crate) mod stubs {
     const ENOSYS: isize = -(super::errno::ENOSYS as isize);
 
     pub(crate) unsafe fn syscall0(_: usize) -> isize {
@@ -94,20 +94,20 @@ pub(crate) mod trap {
 
 #[cfg(test)]
 mod tests {
-    use super::{FACTS, trap};
+    use super::{ABI, stubs};
 
     #[test]
     fn every_stub_answers_enosys() {
         // SAFETY: none of these stubs does anything.
         let answers = unsafe {
             [
-                trap::syscall0(0),
-                trap::syscall1(0, 1),
-                trap::syscall2(0, 1, 2),
-                trap::syscall3(0, 1, 2, 3),
-                trap::syscall4(0, 1, 2, 3, 4),
-                trap::syscall5(0, 1, 2, 3, 4, 5),
-                trap::syscall6(0, 1, 2, 3, 4, 5, 6),
+                stubs::syscall0(0),
+                stubs::syscall1(0, 1),
+                stubs::syscall2(0, 1, 2),
+                stubs::syscall3(0, 1, 2, 3),
+                stubs::syscall4(0, 1, 2, 3, 4),
+                stubs::syscall5(0, 1, 2, 3, 4, 5),
+                stubs::syscall6(0, 1, 2, 3, 4, 5, 6),
             ]
         };
         assert_eq!(answers, [-38; 7]);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn no_call_has_a_number() {
-        let aio = FACTS.aio;
+        let aio = ABI.aio;
         let numbers = [
             aio.io_setup,
             aio.io_destroy,
