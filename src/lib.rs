@@ -28,33 +28,31 @@
 //! for event in context.wait(1, &mut events)? {
 //!     println!("{}: {} bytes", event.user_data(), event.result()?);
 //! }
-//! // Blocks until the kernel has let go of every buffer.
+//! // Blocks until every operation has completed.
 //! context.destroy()?;
 //! # Ok::<(), Errno>(())
 //! ```
 //!
-//! # The map
+//! # Layers
 //! | from the top | |
 //! |---|---|
-//! | [`Queue`] | safe: operations that own their buffers, in fixed slots, no allocation |
-//! | [`scope()`] | safe: operations that borrow their buffers, and end before it does |
-//! | [`reactor`] | safe: the operations as futures, for any executor |
-//! | [`buffer`], [`op`] | what these take: memory, and operations with their memory |
-//! | [`direct`] | what a file wants of direct I/O, and why an operation would be refused |
-//! | [`IdleContext`], [`ContextPool`] | contexts to be used again, which is cheaper than ending them |
-//! | [`Context`], [`Submitter`], [`Ring`], [`WaitOptions`] | owns a kernel context: submit, wait, cancel, reap, destroy |
-//! | [`opcode`] | builders: a typed operation becomes an [`Iocb`] |
-//! | [`raw`] | waiting as C programs ask for it: no owner, every fall-back |
-//! | [`sys`] | the seven calls as the kernel has them |
-//! | [`syscall`], [`nr`] | the bare traps, and the numbers of every ABI |
+//! | [`Queue`] | safe: operations that own their buffers, in fixed slots, without allocation |
+//! | [`scope()`] | safe: operations that borrow their buffers and complete before the scope ends |
+//! | [`reactor`] | safe: operations as futures, for any executor |
+//! | [`buffer`], [`op`] | buffer traits, and operations with their buffers |
+//! | [`direct_io`] | the alignment that direct I/O needs, checked before submission |
+//! | [`IdleContext`], [`ContextPool`] | reusing contexts, which is cheaper than destroying them |
+//! | [`Context`], [`Submitter`], [`Ring`], [`WaitOptions`] | an owned kernel context: submit, wait, cancel, reap, destroy |
+//! | [`opcode`] | builders of an [`Iocb`] for each operation |
+//! | [`sys`] | the seven system calls as the kernel has them |
+//! | [`syscall`], [`nr`] | system calls by number, and the numbers of every ABI |
 //! | [`abi`], [`Errno`] | the kernel's structures and error numbers |
 //! | `rt` (feature) | process entry, arguments, exit and panic for binaries without libc |
 //!
-//! # No AIO here
-//! A target without Linux, a kernel without AIO, a sandbox and QEMU's user
-//! mode look the same to a program: [`Errno::NOSYS`] (or, from some sandboxes,
-//! [`Errno::PERM`]). The crate builds for every target; where there is no
-//! Linux every call answers ENOSYS without a trap.
+//! # When AIO is unavailable
+//! On a target without Linux, a kernel without AIO and in QEMU's user mode, every call
+//! returns [`Errno::NOSYS`]; a sandbox returns that or [`Errno::PERM`]. The crate builds
+//! for every target; where there is no Linux, no call enters a kernel.
 //!
 //! # Compilers
 //! Rust 1.85 or later; powerpc and powerpc64 from 1.95, where their `asm!`

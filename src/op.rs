@@ -222,7 +222,7 @@ without_buffer! {
     Poll(mask: PollMask) = IOCB_CMD_POLL;
 }
 
-/// What every operation has: `resfd`.
+/// What every operation has: an eventfd.
 macro_rules! resfd {
     ($($name:ident $(<$buffer:ident>)?)+) => {$(
         impl<'fd, $($buffer,)? T> $name<'fd, $($buffer,)? T> {

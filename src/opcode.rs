@@ -158,7 +158,7 @@ impl Iocb {
     }
 }
 
-/// What every builder has: `resfd`.
+/// What every builder has: an eventfd.
 macro_rules! builder {
     ($($name:ident)+) => {$(
         impl $name {

@@ -82,7 +82,7 @@ check "broken: no io_queue_wait of 0.1" without queue_wait io_queue_wait@LIBAIO_
 check "broken: -1 for each error" changed minus-one capi/src/lib.rs \
     's/-errno.raw_os_error()/-1/'
 check "broken: io_pgetevents answers ENOSYS" changed enosys capi/src/lib.rs \
-    's/raw::get_events_masked([^)]*)/Err(Errno::NOSYS)/'
+    's/getevents::get_events_masked([^)]*)/Err(Errno::NOSYS)/'
 check "broken: the mask is ignored" changed mask capi/src/lib.rs \
     's/timeout, sigmask)/timeout, core::ptr::null())/'
 check "broken: 0.1's io_getevents waits for none" changed old capi/src/lib.rs \
