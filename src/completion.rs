@@ -28,8 +28,9 @@ pub struct Completion<B, T = ()> {
     pub result: Result<usize, Errno>,
 }
 
-/// Every slot is taken: the operation, given back.
+/// The error of a push when every slot is taken, with the operation that was not pushed.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Full<T>(pub T);
 
 impl<T> fmt::Debug for Full<T> {

@@ -210,12 +210,12 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     }
 
     /// Whether the operation was pushed and has not been given back.
-    pub fn contains(&mut self, ticket: Ticket) -> bool {
+    pub fn contains(&self, ticket: Ticket) -> bool {
         self.engine.slots.find(ticket).is_some()
     }
 
     /// Whether the operation is staged and not submitted yet.
-    pub fn is_staged(&mut self, ticket: Ticket) -> bool {
+    pub fn is_staged(&self, ticket: Ticket) -> bool {
         matches!(self.engine.slots.find(ticket), Some(OpState::Staged(_)))
     }
 

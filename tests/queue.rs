@@ -445,3 +445,30 @@ fn a_child_leaks_what_its_parent_has_in_flight() {
 fn no_slots_is_an_error_not_a_panic() {
     assert_eq!(Queue::<Bytes>::new(&mut []).map(drop), Err(Errno::INVAL));
 }
+
+/// Errors become errors of the standard library's, with their cause.
+#[cfg(feature = "std")]
+#[test]
+fn errors_convert_and_have_a_source() {
+    fn submit(queue: &mut Queue<'_, Vec<u8>>) -> std::io::Result<usize> {
+        Ok(queue.submit()?)
+    }
+    let mut slots = Slot::array::<2>();
+    let mut queue = Queue::new(&mut slots).unwrap();
+    let ticket = queue.push(Read::new(no_fd(), vec![0; 8])).unwrap();
+    let shared = &queue;
+    assert!(shared.contains(ticket) && shared.is_staged(ticket));
+    let error = queue.submit().unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), Errno::BADF.to_string());
+    assert_eq!(Errno::from(error), Errno::BADF);
+    let error = submit(&mut queue).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::BADF.raw_os_error()));
+}
+
+/// A queue may be shared: what it offers then only reads.
+#[test]
+fn a_queue_is_sync() {
+    fn is_sync<T: Sync>() {}
+    is_sync::<Queue<'_, Vec<u8>>>();
+}

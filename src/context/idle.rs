@@ -134,12 +134,13 @@ impl Context {
     }
 }
 
-/// A context could not be drained: see [`Context::drain`].
+/// The error of [`Context::drain`], with the context.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct DrainError {
     /// The context.
     pub context: Context,
-    /// How many events have not come.
+    /// The number of events that have not come.
     pub missing: usize,
     /// Why the wait ended.
     pub errno: Errno,
@@ -151,7 +152,19 @@ impl fmt::Display for DrainError {
     }
 }
 
-impl core::error::Error for DrainError {}
+impl core::error::Error for DrainError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.errno)
+    }
+}
+
+/// The error of the wait. The context is dropped, which destroys it.
+#[cfg(feature = "std")]
+impl From<DrainError> for std::io::Error {
+    fn from(error: DrainError) -> std::io::Error {
+        error.errno.into()
+    }
+}
 
 impl From<IdleContext> for Context {
     fn from(drained: IdleContext) -> Context {

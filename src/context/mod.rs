@@ -460,12 +460,14 @@ impl Submitter<'_> {
     }
 }
 
-/// Some operations were taken, the next was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The error of a submission of which the kernel has taken the first operations, and
+/// refused the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct SubmitError {
-    /// How many were taken, from the front. They run, and their events come.
+    /// The number of operations taken, from the front. They run, and their events come.
     pub submitted: usize,
-    /// Why the next one was not.
+    /// Why the next one was refused.
     pub errno: Errno,
 }
 
@@ -479,4 +481,23 @@ impl fmt::Display for SubmitError {
     }
 }
 
-impl core::error::Error for SubmitError {}
+impl core::error::Error for SubmitError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.errno)
+    }
+}
+
+/// The error of the operation that was refused.
+impl From<SubmitError> for Errno {
+    fn from(error: SubmitError) -> Errno {
+        error.errno
+    }
+}
+
+/// The error of the operation that was refused.
+#[cfg(feature = "std")]
+impl From<SubmitError> for std::io::Error {
+    fn from(error: SubmitError) -> std::io::Error {
+        error.errno.into()
+    }
+}

@@ -79,6 +79,9 @@ pub(crate) struct Slots<'s, P, X> {
 
 // SAFETY: the array is exclusively borrowed, and its elements may be sent.
 unsafe impl<P: Send, X: Send> Send for Slots<'_, P, X> {}
+// SAFETY: `&Slots` gives numbers alone, and no reference to a payload or to what a
+// layer keeps beside it; slots are written through `&mut Slots` alone.
+unsafe impl<P: Send, X: Send> Sync for Slots<'_, P, X> {}
 
 impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// From one slot to the next. An array of slots that are too large for
@@ -405,11 +408,12 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
     /// Where the operation of a ticket is; `None` if it is over.
     #[inline]
-    pub(crate) fn find(&mut self, ticket: Ticket) -> Option<OpState> {
+    pub(crate) fn find(&self, ticket: Ticket) -> Option<OpState> {
         let at = self.at(ticket.tag)?;
-        let owner = self.owner;
-        let slot = self.slot(at);
-        if slot.wraps != ticket.wraps || owner != ticket.owner {
+        debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
+        // SAFETY: as in `slot`; this is borrowed, so nobody writes to a slot.
+        let slot = unsafe { self.base.byte_add(at.0 as usize).as_ref() };
+        if slot.wraps != ticket.wraps || self.owner != ticket.owner {
             return None;
         }
         ticket.tag.place(slot.tag(), at)

@@ -24,17 +24,18 @@ impl SigSet {
     /// Bytes, as the kernel wants to be told.
     pub const BYTES: usize = ABI.sigset_bytes;
 
-    /// The set without a signal: as a mask it blocks nothing.
+    /// Returns the empty set: as a mask it blocks nothing.
     pub const fn empty() -> SigSet {
         SigSet([0; SIGSET_WORDS])
     }
 
-    /// Every signal.
+    /// Returns the set of all signals.
     pub const fn full() -> SigSet {
         SigSet([usize::MAX; SIGSET_WORDS])
     }
 
-    /// With `signal` added. A number that is no signal changes nothing.
+    /// Returns the set with `signal` added. A number that is no signal changes nothing.
+    #[must_use]
     pub const fn with(mut self, signal: u32) -> SigSet {
         if let Some((word, bit)) = place(signal) {
             self.0[word] |= bit;
@@ -42,7 +43,8 @@ impl SigSet {
         self
     }
 
-    /// With `signal` taken out. A number that is no signal changes nothing.
+    /// Returns the set without `signal`. A number that is no signal changes nothing.
+    #[must_use]
     pub const fn without(mut self, signal: u32) -> SigSet {
         if let Some((word, bit)) = place(signal) {
             self.0[word] &= !bit;
@@ -50,7 +52,7 @@ impl SigSet {
         self
     }
 
-    /// Whether `signal` is in the set.
+    /// Returns whether `signal` is in the set.
     pub const fn contains(&self, signal: u32) -> bool {
         match place(signal) {
             Some((word, bit)) => self.0[word] & bit != 0,

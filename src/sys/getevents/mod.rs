@@ -47,6 +47,7 @@ pub(crate) use typed::get_events as wait_for_events;
 /// A relative timeout, as the caller has it. A null pointer waits for ever,
 /// and so does a negative time.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Timeout {
     /// C's `struct timespec` where time has the width of the kernel's `long`.
     Old(*const OldTimespec),
