@@ -5,14 +5,14 @@
 //! - Arguments: `x0` to `x5`.
 //! - Result: `x0`; −4095 to −1 is an error.
 //! - Clobbers: no general register and no flag. Of SVE, a system call keeps
-//!   the low 128 bits of each vector and loses the rest, `p0` to `p15` and
+//!   the low 128 bits of each vector and clobbers the rest, `p0` to `p15` and
 //!   `ffr`. `asm!` has no name for a part of a vector, so all of `v0` to `v31`
 //!   are named (`z0` to `z31` with them), and a function that holds a stub
 //!   saves `d8` to `d15`. `ffr` is not named: the compiler keeps no value in
 //!   it. SME: streaming mode, in which no Rust function is compiled, ends;
 //!   `za` and `zt0` are kept.
 //! - ILP32 (32-bit pointers) builds and links. No mainline kernel and no
-//!   emulator runs it: no number and no call is proven there.
+//!   emulator runs it, so its numbers and calls are untested.
 //! - Source: the kernel's `arch/arm64/kernel/entry.S`,
 //!   `Documentation/arch/arm64/sve.rst` and `sme.rst` ("System call
 //!   behaviour"), and `include/uapi/asm-generic/unistd.h`.
@@ -38,10 +38,10 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `svc`. Registers are 64 bits wide on ILP32 too, so arguments go in
-    /// as `u64` (ILP32's are zero-extended) and the result is cut to `isize`.
-    /// The SVE registers are named in every build: a caller may enable SVE for
-    /// one function, into which the stub is inlined.
+    /// Emits one `svc`. Registers are 64 bits wide on ILP32 too, so arguments are
+    /// passed as `u64` (zero-extended on ILP32) and the result is truncated to
+    /// `isize`. The SVE registers are named in every build, because a program may
+    /// enable SVE for one function, into which the stub is inlined.
     macro_rules! svc {
         // The kernel reads no argument; x0 only has to be an output.
         ($number:ident) => {
@@ -52,9 +52,10 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: u64;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads and all that it changes (see the
-            // top of this file); nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads and every one that it changes (see the top of this file).
+            // Nothing is pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "svc #0",
@@ -83,8 +84,8 @@ pub(crate) mod stubs {
     stubs!(svc, "x0" "x1" "x2" "x3" "x4" "x5");
 }
 
-/// Process entry: `sp` points at argc and is 16-byte aligned. Frame pointer
-/// and link register are zeroed: the chain of frames ends here.
+/// Emits `_start`, the process entry. `sp` points at argc and is 16-byte aligned.
+/// Frame pointer and link register are zeroed to end the chain of frames.
 #[cfg(all(feature = "rt", target_arch = "aarch64"))]
 #[doc(hidden)]
 #[macro_export]

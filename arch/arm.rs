@@ -1,14 +1,14 @@
 //! arm (EABI, 32-bit), both byte orders, ARM and Thumb code.
 //!
-//! - Instruction: `svc 0`; the zero keeps kernels that also serve the old ABI
-//!   from taking the call for one of that.
+//! - Instruction: `svc 0`. The zero is required by kernels that also support the
+//!   old ABI: they take any other value as an old system call.
 //! - Number: `r7`.
 //! - Arguments: `r0` to `r5`.
 //! - Result: `r0`; −4095 to −1 is an error.
 //! - Clobbers: none; the kernel gives back every other register and the flags.
 //!   It saves the VFP and NEON registers whole before it uses them itself.
 //! - In Thumb code `r7` is the frame pointer and cannot be an operand, and the
-//!   mode is hidden from `cfg`: the stubs keep it in `r12` around the trap.
+//!   mode is hidden from `cfg`: the stubs save it in `r12` around the `svc`.
 //!   Nothing is pushed, and the instructions are the same from ARMv4T's ARM
 //!   and Thumb code to Thumb-2 (`movs` where `mov` between low registers is
 //!   not in all of them).
@@ -57,7 +57,7 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `svc`, with the operands that every arity shares.
+    /// Emits one `svc` with the operands that every arity shares.
     macro_rules! svc {
         // The kernel reads no argument; r0 only has to be an output.
         ($number:ident) => {
@@ -68,12 +68,13 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. `r7` is given
-            // back before the compiler can look at it. In ARM code the
-            // compiler may choose it for the number: that is read before
-            // anything is written to it, and given back like the rest. `r12`
-            // and the flags are named as lost (the flags by default); the
-            // kernel changes `r0` alone; nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. `r7` is restored before the block ends. In ARM
+            // code the compiler may choose it for the number; the number is
+            // read before `r7` is written, and `r7` is restored likewise.
+            // `r12` and the flags are declared as clobbered (the flags by
+            // default). The kernel changes only `r0`. Nothing is pushed, as
+            // `nostack` requires.
             unsafe {
                 asm!(
                     "mov r12, r7",
@@ -94,14 +95,14 @@ pub(crate) mod stubs {
     stubs!(svc, "r0" "r1" "r2" "r3" "r4" "r5");
 }
 
-/// Process entry: `sp` points at argc and is 16-byte aligned by the kernel,
-/// where the ABI wants 8. The frame pointers of ARM and of Thumb code are
-/// zeroed: the chain of frames ends here.
+/// Emits `_start`, the process entry. `sp` points at argc. The kernel aligns it to
+/// 16 bytes; the ABI requires 8. The frame pointers of ARM and of Thumb code are
+/// zeroed to end the chain of frames.
 ///
-/// The instructions are right in both modes, and a directive that chose one
-/// would stay in force for the program's other assembly. But the kernel starts
-/// in Thumb only where the symbol's lowest bit is set: it is made from the
-/// length of the first instruction, 4 bytes in ARM code and 2 in Thumb.
+/// The instructions are valid in both modes. A directive that selected one mode
+/// would also apply to the other assembly of the program. The kernel starts in
+/// Thumb mode only if the lowest bit of the symbol is set. That bit is computed
+/// from the length of the first instruction: 4 bytes in ARM code, 2 in Thumb.
 #[cfg(all(feature = "rt", target_arch = "arm"))]
 #[doc(hidden)]
 #[macro_export]

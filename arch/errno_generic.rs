@@ -1,5 +1,5 @@
 //! The error numbers of `asm-generic/errno-base.h` and `asm-generic/errno.h`,
-//! which every Linux architecture has except mips, sparc, alpha and parisc.
+//! which every Linux architecture uses except mips, sparc, alpha and parisc.
 
 error_numbers! {
     EPERM = 1,

@@ -1,5 +1,5 @@
-//! The error numbers of mips, every width and byte order. Up to ERANGE they are
-//! the generic ones; then they follow IRIX.
+//! The error numbers of mips, for every width and byte order. Up to ERANGE they
+//! are the generic numbers; the others follow IRIX.
 //!
 //! Source: the kernel's `arch/mips/include/uapi/asm/errno.h`.
 

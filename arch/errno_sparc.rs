@@ -1,5 +1,5 @@
-//! The error numbers of sparc, both widths. Up to ERANGE they are the generic
-//! ones; then they follow SunOS.
+//! The error numbers of sparc, for both widths. Up to ERANGE they are the generic
+//! numbers; the others follow SunOS.
 //!
 //! Source: the kernel's `arch/sparc/include/uapi/asm/errno.h`.
 

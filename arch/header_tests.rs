@@ -1,11 +1,13 @@
-//! Every row held to the kernel's own headers, of every architecture, by the C
-//! compiler: our numbers become assertions about what the headers define, and
-//! the machine's compiler evaluates them under each architecture's headers.
-//! Nothing foreign is run, and no eye reads a table.
+//! Tests that compare the numbers of every ABI with the kernel headers.
 //!
-//! The headers are those of Debian's linux-libc-dev, trixie's or later, whose
-//! one package has every architecture's. It is unpacked in the cache
-//! (`cargo qemu setup headers`), or `LINUX_HEADERS` names the folder that
+//! The numbers are written as C static assertions about the definitions in the
+//! headers. The C compiler of the host evaluates them with the headers of each
+//! architecture. No program for another architecture is run, and no table is
+//! compared manually.
+//!
+//! The headers come from the Debian package linux-libc-dev (trixie or later),
+//! which contains those of every architecture. `cargo qemu setup headers`
+//! unpacks it into the cache; otherwise `LINUX_HEADERS` names the folder that
 //! holds its `usr`.
 
 extern crate std;
@@ -21,25 +23,29 @@ use super::{ALL_ABIS, Abi};
 use crate::direct_io::{self, Statx};
 use crate::pages;
 
-/// Which headers speak for an ABI, and what its own compiler would have
-/// defined for them.
+/// The headers that define an ABI, and the macros that its own compiler would
+/// have predefined for them.
 struct Witness {
     /// The architecture's folder under `usr/lib/linux/uapi`.
     folder: &'static str,
-    /// `asm`, or `asm-generic` where the package lacks an architecture whose
-    /// headers are the generic ones: another's serve for the basic types.
+    /// `asm`, or `asm-generic` for an architecture that uses the generic headers
+    /// and is missing from the package. The basic types then come from the
+    /// headers of another architecture.
     headers: &'static str,
-    /// The machine's compiler with this ABI's widths.
+    /// The option that selects the type widths of this ABI in the host compiler.
     width: &'static str,
     defines: &'static [&'static str],
     big_endian: bool,
 }
 
-/// What csky and hexagon ask of `asm-generic/unistd.h`, of the calls we look
-/// at. Source: `arch/csky/include/uapi/asm/unistd.h`, and hexagon's.
+/// The macros by which csky and hexagon select the tested system calls in
+/// `asm-generic/unistd.h`.
+///
+/// Source: `arch/csky/include/uapi/asm/unistd.h` and
+/// `arch/hexagon/include/uapi/asm/unistd.h`.
 const GENERIC_32: &[&str] = &["__riscv_xlen=32", "__ARCH_WANT_TIME32_SYSCALLS"];
 
-/// Without it, sparc's headers tell of SunOS's 32 signals.
+/// The macro without which the sparc headers define the 32 signals of SunOS.
 const POSIX_SIGNALS: &str = "__WANT_POSIX1B_SIGNALS__";
 
 fn witness(abi: &str) -> Witness {
@@ -118,8 +124,8 @@ fn witness(abi: &str) -> Witness {
 #[path = "../tests/support/skip.rs"]
 mod skip;
 
-/// Returns whether the headers and a compiler are here; if not, the test is
-/// skipped.
+/// Returns whether the headers and a compiler are available, and reports the test
+/// as skipped if they are not.
 #[track_caller]
 fn have_witness() -> bool {
     let folder = headers();
@@ -133,7 +139,7 @@ fn have_witness() -> bool {
     skip::have(&["cc"])
 }
 
-/// The folder that holds linux-libc-dev's `usr`.
+/// Returns the folder that holds the `usr` of linux-libc-dev.
 fn headers() -> PathBuf {
     env::var_os("LINUX_HEADERS").map_or_else(
         || {
@@ -147,14 +153,14 @@ fn headers() -> PathBuf {
     )
 }
 
-/// The compiler's verdict on a C source under the headers of an ABI: what it
-/// printed, or why not.
+/// Compiles a C source with the headers of an ABI. Returns the output of the
+/// compiler, or its error messages.
 fn compile(witness: &Witness, mode: &[&str], source: &str) -> Result<String, String> {
     let usr = headers().join("usr");
     let mut cc = Command::new("cc");
     cc.args([witness.width, "-nostdinc", "-x", "c", "-w"])
         .args(mode);
-    // The compiler is x86's, and must not say so.
+    // The compiler targets x86; its predefined macros must not select x86 headers.
     cc.args(["-U__x86_64__", "-U__i386__", "-U__ILP32__"]);
     if witness.width == "-mx32" {
         cc.arg("-D__ILP32__");
@@ -183,15 +189,15 @@ fn compile(witness: &Witness, mode: &[&str], source: &str) -> Result<String, Str
     }
 }
 
-/// Only the compiler's opinion, no object.
+/// The compiler option that checks a source without producing an object.
 const CHECK: &[&str] = &["-fsyntax-only"];
 
-/// The same header among the architecture's own, or the generic one.
+/// Returns the line that includes `header` from `asm` or `asm-generic`.
 fn include(witness: &Witness, header: &str) -> String {
     format!("#include <{}/{header}>\n", witness.headers)
 }
 
-/// Claims as C: a name's value, or that there is no such name.
+/// Returns C code that asserts the value of each name, or that it is undefined.
 fn claims(rows: &[(&str, Option<i64>)]) -> String {
     let claim = |&(name, value): &(&str, Option<i64>)| match value {
         Some(value) => format!("_Static_assert(({name}) == {value}, \"{name} is not {value}\");\n"),
@@ -200,7 +206,7 @@ fn claims(rows: &[(&str, Option<i64>)]) -> String {
     rows.iter().map(claim).collect()
 }
 
-/// Fails unless the ABI's header bears out every claim.
+/// Panics unless every row agrees with the header of the ABI.
 fn hold(abi: &str, header: &str, rows: &[(&str, Option<i64>)]) {
     let witness = witness(abi);
     let source = include(&witness, header) + &claims(rows);
@@ -209,7 +215,7 @@ fn hold(abi: &str, header: &str, rows: &[(&str, Option<i64>)]) {
     }
 }
 
-/// The names that the ABI's header defines.
+/// Returns the names of the macros that the header of the ABI defines.
 fn names(abi: &str, header: &str) -> Vec<String> {
     let witness = witness(abi);
     let macros = compile(&witness, &["-E", "-dM"], &include(&witness, header)).unwrap();
@@ -244,7 +250,8 @@ fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 16] {
     .map(|(name, value)| (name, value.map(i64::from)))
 }
 
-/// mmap2(2) is the newer call where there are both.
+/// C code that defines `MMAP` as the number of mmap2(2), the newer call, where it
+/// exists, and otherwise as the number of mmap(2).
 const MMAP: &str = "
 #ifdef __NR_mmap2
 #define MMAP __NR_mmap2
@@ -253,7 +260,8 @@ const MMAP: &str = "
 #endif
 ";
 
-/// The compiler's verdict on claims about the ABI's numbers.
+/// Compiles assertions about the system call numbers of the ABI. Returns the
+/// error messages of the compiler if one fails.
 fn check_numbers(abi: &str, rows: &[(&str, Option<i64>)]) -> Result<String, String> {
     let witness = witness(abi);
     let source = include(&witness, "unistd.h") + MMAP + &claims(rows);
@@ -273,7 +281,7 @@ fn every_number_is_the_headers() {
     }
 }
 
-/// The arguments of mmap(2) and madvise(2).
+/// Compares the arguments of mmap(2) and madvise(2) with the headers.
 #[test]
 fn the_flags_of_mappings_are_the_headers() {
     if !have_witness() {
@@ -297,7 +305,7 @@ fn the_flags_of_mappings_are_the_headers() {
     }
 }
 
-/// Every number of every ABI, changed on purpose, is refused.
+/// Changes every number of every ABI and verifies that the compiler rejects it.
 #[test]
 fn a_changed_number_is_seen() {
     if !have_witness() {
@@ -305,7 +313,7 @@ fn a_changed_number_is_seen() {
     }
     for facts in every() {
         let abi = facts.aio.abi;
-        // One source, one error a wrong row.
+        // One source contains all rows; each wrong row produces one error.
         let wrong = numbers(facts).map(|(name, value)| match value {
             Some(value) => (name, Some(value + 1)),
             None => (name, Some(0)),
@@ -320,14 +328,15 @@ fn a_changed_number_is_seen() {
     }
 }
 
-/// Values, and the names too: one that the header has and we leave out fails.
+/// Compares the values, and the names: a name that the header defines and the
+/// table lacks fails the test.
 #[test]
 fn every_error_number_is_the_headers() {
     if !have_witness() {
         return;
     }
-    // EWOULDBLOCK is EAGAIN everywhere, and EDEADLOCK mostly EDEADLK; the
-    // other four are mips' and sparc's alone, and no Linux call returns them.
+    // EWOULDBLOCK equals EAGAIN everywhere, and EDEADLOCK mostly equals EDEADLK.
+    // Only mips and sparc have the other four, and no Linux call returns them.
     let left_out = [
         "EWOULDBLOCK",
         "EDEADLOCK",
@@ -368,8 +377,8 @@ fn rdhup_is_the_headers() {
     }
 }
 
-/// Most headers keep the count of signals from programs; mips', powerpc's and
-/// the generic one tell it.
+/// Compares the number of signals where the headers define it for programs: only
+/// those of mips and powerpc and the generic one do.
 #[test]
 fn the_signal_set_is_the_headers() {
     if !have_witness() {
@@ -399,8 +408,8 @@ fn the_signal_set_is_the_headers() {
     }
 }
 
-/// The iocb's key and flags change places with the byte order, whatever the
-/// pointers' width.
+/// Compares the layout of the iocb with the headers. The byte order determines the
+/// order of the fields `aio_key` and `aio_rw_flags`; the pointer width does not.
 #[test]
 fn the_iocb_is_the_headers() {
     if !have_witness() {
@@ -425,8 +434,8 @@ fn the_iocb_is_the_headers() {
     }
 }
 
-/// What the library reads of `struct statx`. The alignment of reads is younger
-/// than some headers.
+/// Compares the fields of `struct statx` that the library reads with the headers.
+/// Some headers predate the field for the alignment of reads.
 #[test]
 fn the_statx_is_the_headers() {
     if !have_witness() {

@@ -6,10 +6,10 @@
 //! - Number: `r6`.
 //! - Arguments: `r0` to `r5`.
 //! - Result: `r0`; −4095 to −1 is an error.
-//! - Clobbers: none; the kernel gives back every other register. HVX's it
-//!   neither uses nor saves, not even when it switches between threads: a
-//!   second thread with HVX changes them at any instruction, and no clobber
-//!   helps.
+//! - Clobbers: none; the kernel gives back every other register. It neither uses
+//!   nor saves the HVX registers, not even when it switches between threads. A
+//!   second thread that uses HVX can change them at any instruction, which no
+//!   clobber can express.
 //! - Source: the kernel's `arch/hexagon/kernel/vm_entry.S`, `vm_switch.S` and
 //!   `traps.c` (`do_trap0`), `include/uapi/asm-generic/unistd.h`.
 
@@ -34,7 +34,7 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `trap0`, with the operands that every arity shares.
+    /// Emits one `trap0` with the operands that every arity shares.
     macro_rules! trap0 {
         // The kernel reads no argument; r0 only has to be an output.
         ($number:ident) => {
@@ -45,9 +45,10 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads, the result all that it changes;
-            // nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads, and it changes only the result register. Nothing is
+            // pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "trap0(#1)",
@@ -64,9 +65,9 @@ pub(crate) mod stubs {
     stubs!(trap0, "r0" "r1" "r2" "r3" "r4" "r5");
 }
 
-/// Process entry: `r29`, the stack pointer, points at argc; the ABI wants it
-/// 8-byte aligned. Frame pointer and return address are zeroed: the chain of
-/// frames ends here.
+/// Emits `_start`, the process entry. `r29`, the stack pointer, points at argc; the
+/// ABI requires it 8-byte aligned. Frame pointer and return address are zeroed to
+/// end the chain of frames.
 #[cfg(all(feature = "rt", target_arch = "hexagon"))]
 #[doc(hidden)]
 #[macro_export]

@@ -31,7 +31,7 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `syscall 0`, with the operands that every arity shares.
+    /// Emits one `syscall 0` with the operands that every arity shares.
     macro_rules! syscall {
         // The kernel reads no argument; $a0 only has to be an output.
         ($number:ident) => {
@@ -42,9 +42,10 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads and all that it changes (see the
-            // top of this file); nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads and every one that it changes (see the top of this file).
+            // Nothing is pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "syscall 0",
@@ -64,8 +65,8 @@ pub(crate) mod stubs {
     stubs!(syscall, "$a0" "$a1" "$a2" "$a3" "$a4" "$a5");
 }
 
-/// Process entry: `$sp` points at argc; the ABI wants it 16-byte aligned. The
-/// frame pointer is zeroed: the chain of frames ends here.
+/// Emits `_start`, the process entry. `$sp` points at argc; the ABI requires it
+/// 16-byte aligned. The frame pointer is zeroed to end the chain of frames.
 #[cfg(all(feature = "rt", target_arch = "loongarch64"))]
 #[doc(hidden)]
 #[macro_export]

@@ -52,13 +52,14 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `trap #0`, with the operands that every arity shares.
+    /// Emits one `trap #0` with the operands that every arity shares.
     macro_rules! trap {
         ($number:ident $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads, the result all that it changes;
-            // nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads, and it changes only the result register. Nothing is
+            // pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "trap #0",
@@ -74,8 +75,8 @@ pub(crate) mod stubs {
     stubs!(trap, "d1" "d2" "d3" "d4" "d5" "a0");
 }
 
-/// Process entry: `sp` points at argc; arguments go by the stack. The frame
-/// pointer is zeroed: the chain of frames ends here.
+/// Emits `_start`, the process entry. `sp` points at argc; arguments are passed on
+/// the stack. The frame pointer is zeroed to end the chain of frames.
 #[cfg(all(feature = "rt", target_arch = "m68k"))]
 #[doc(hidden)]
 #[macro_export]

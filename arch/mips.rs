@@ -1,23 +1,23 @@
-//! mips (o32), both byte orders, up to release 5 and release 6. The trap is
-//! mips64's too.
+//! mips (o32), both byte orders, up to release 5 and release 6. `mips64.rs` uses
+//! the same stubs.
 //!
 //! Its `asm!` is experimental: this target needs a nightly compiler.
 //!
 //! - Instruction: `syscall`.
 //! - Number: `$2`, from 4000 up (n64: 5000, n32: 6000).
-//! - Arguments: `$4` to `$7`. o32's fifth and sixth lie on the stack, at 16
-//!   and 20 bytes from `$29`, above the room that a called function has for
-//!   the first four: the stubs make that frame and take it away. n64's are in
-//!   `$8` and `$9`.
+//! - Arguments: `$4` to `$7`. On o32 the fifth and sixth lie on the stack, at 16
+//!   and 20 bytes from `$29`, above the space reserved for the first four: the
+//!   stubs allocate that frame and free it. On n64 they are in `$8` and `$9`.
 //! - Result: `$2`; where `$7` is not zero it is an error number, positive, and
-//!   the stub negates it. The caller so sees −4095 to −1 as everywhere.
+//!   the stub negates it. So the stub returns −4095 to −1 as everywhere.
 //! - Clobbers: `$1`, `$3`, `$7` to `$15`, `$24`, `$25`, `hi`, `lo`. The kernel
 //!   gives back `$4` to `$6`, `$16` to `$23`, the registers of stack and frame,
-//!   floating point, MSA's vectors and DSP's `$ac1` to `$ac3`. `asm!` cannot name `$1`, `hi` and `lo`, in which LLVM
-//!   keeps values as in any other register (`$1` is the assembler's to GCC
-//!   alone), so the stubs keep them in three registers that the kernel gives
-//!   back. Release 6 has neither `hi` nor `lo`. QEMU's user mode changes none
-//!   of them: only a real kernel shows a clobber forgotten.
+//!   floating point, the MSA vectors and `$ac1` to `$ac3` of DSP. `asm!` cannot
+//!   name `$1`, `hi` and `lo`, in which LLVM keeps values as in any other
+//!   register (only GCC reserves `$1` for the assembler). So the stubs save them
+//!   in three registers that the kernel gives back. Release 6 has neither `hi`
+//!   nor `lo`. The user mode of QEMU changes none of them, so a missing clobber
+//!   is detected only on a real kernel.
 //! - Source: the kernel's `arch/mips/kernel/scall32-o32.S` and
 //!   `scall64-n64.S`, `entry.S` (`restore_partial`, and `restore_all`, which
 //!   loads what was never saved), `arch/mips/include/asm/stackframe.h`
@@ -70,16 +70,17 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `syscall` with what comes before and after it, `$1` kept, its error
-    /// flag folded into the result.
+    /// Emits one `syscall` with the given instructions before and after it. Saves
+    /// and restores `$1`, and negates the result if the error flag is set.
     macro_rules! framed {
         ([$($before:literal)*] [$($after:literal)*] $number:ident, $d:expr, $($operands:tt)*) => {{
             let (result, error): (isize, usize);
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads and all that it changes (see the
-            // top of this file); `$1`, `hi`, `lo` and the stack pointer are
-            // given back; where the stack is used, `nostack` is not among
-            // them. An operand may lie in `$1`: it is read before the trap.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads and every one that it changes (see the top of this file).
+            // `$1`, `hi`, `lo` and the stack pointer are restored. Where the
+            // stack is used, `nostack` is not set. An operand may lie in `$1`:
+            // it is read before the `syscall`.
             unsafe {
                 asm!(
                     ".set noat",
@@ -101,7 +102,8 @@ pub(crate) mod stubs {
         }};
     }
 
-    /// The same, with `hi` and `lo` kept where the instruction set has them.
+    /// Emits one `syscall` through `framed!`. Also saves and restores `hi` and `lo`
+    /// where the instruction set has them.
     #[cfg(any(target_arch = "mips", target_arch = "mips64"))]
     macro_rules! syscall {
         ([$($before:literal)*] [$($after:literal)*] $number:ident, $d:expr, $($operands:tt)*) => {
@@ -117,8 +119,9 @@ pub(crate) mod stubs {
         ($($all:tt)*) => { framed!($($all)*) };
     }
 
-    /// Up to four arguments, which both ABIs pass alike. The kernel reads no
-    /// fourth where there is none: `$7` only has to be an output.
+    /// Emits a system call with up to four arguments, which both ABIs pass in the
+    /// same registers. Where there is no fourth, the kernel does not read it, and
+    /// `$7` only has to be an output.
     macro_rules! short {
         ($number:ident, $d:expr $(, $register:tt: $argument:ident)*) => {
             syscall!(
@@ -153,7 +156,7 @@ pub(crate) mod stubs {
         short!(n, d, "$4": a, "$5": b, "$6": c)
     }
 
-    /// Five and six arguments on o32.
+    /// The stubs with five and six arguments on o32.
     #[cfg(target_pointer_width = "32")]
     mod long {
         use core::arch::asm;
@@ -192,7 +195,7 @@ pub(crate) mod stubs {
         }
     }
 
-    /// Five and six arguments on n64.
+    /// The stubs with five and six arguments on n64.
     #[cfg(target_pointer_width = "64")]
     mod long {
         use core::arch::asm;
@@ -232,10 +235,10 @@ pub(crate) mod stubs {
     pub(crate) use long::{syscall5, syscall6};
 }
 
-/// Process entry: `$29` points at argc; the ABI wants it 8-byte aligned, with
-/// room below for four arguments. `$25` is where the code looks for its own
-/// address. Frame pointer and return address are zeroed: the chain of frames
-/// ends here.
+/// Emits `_start`, the process entry. `$29` points at argc; the ABI requires it
+/// 8-byte aligned, with space for four arguments below. A function expects its own
+/// address in `$25`. Frame pointer and return address are zeroed to end the chain
+/// of frames.
 #[cfg(all(feature = "rt", any(target_arch = "mips", target_arch = "mips32r6")))]
 #[doc(hidden)]
 #[macro_export]

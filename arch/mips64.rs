@@ -1,10 +1,10 @@
-//! mips64 (n64), both byte orders, up to release 5 and release 6; and the
-//! numbers of n32, its ABI with 32-bit pointers, which rustc has no target for.
+//! mips64 (n64), both byte orders, up to release 5 and release 6. Also the
+//! numbers of n32, its ABI with 32-bit pointers, for which rustc has no target.
 //!
 //! Its `asm!` is experimental: this target needs a nightly compiler.
 //!
 //! - Instruction, registers, error convention, clobbers: see `mips.rs`, whose
-//!   trap serves here too.
+//!   stubs are used here too.
 //! - Source: as for mips.
 
 use super::{Abi, BaseNumbers, Numbers, mips};
@@ -68,9 +68,9 @@ const N32: Abi = Abi {
     ..mips::ABI
 };
 
-/// Process entry: `$29` points at argc; the ABI wants it 16-byte aligned. `$25`
-/// is where the code looks for its own address. Frame pointer and return
-/// address are zeroed: the chain of frames ends here.
+/// Emits `_start`, the process entry. `$29` points at argc; the ABI requires it
+/// 16-byte aligned. A function expects its own address in `$25`. Frame pointer and
+/// return address are zeroed to end the chain of frames.
 #[cfg(all(feature = "rt", any(target_arch = "mips64", target_arch = "mips64r6")))]
 #[doc(hidden)]
 #[macro_export]

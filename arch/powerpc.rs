@@ -1,19 +1,19 @@
-//! powerpc (32-bit), with or without SPE. The trap is powerpc64's too.
+//! powerpc (32-bit), with or without SPE. `powerpc64.rs` uses the same stubs.
 //!
-//! Its `asm!` is stable since Rust 1.95: there this crate needs that release.
+//! Its `asm!` is stable since Rust 1.95, which this crate needs on this target.
 //!
 //! - Instruction: `sc`.
 //! - Number: `r0`.
 //! - Arguments: `r3` to `r8`.
 //! - Result: `r3`; where the summary overflow bit of `cr0` is set, it is an
-//!   error number, positive, and the stub negates it. The caller so sees
+//!   error number, positive, and the stub negates it. So the stub returns
 //!   −4095 to −1 as everywhere.
 //! - Clobbers: `r0`, `r4` to `r12`, `cr0`, `ctr`, `xer`. The kernel gives back
 //!   `lr`, the other condition fields, and the floating-point, vector
 //!   (AltiVec, VSX) and control registers; it touches no part of the caller's
-//!   stack frame. SPE's upper halves of the general registers are kept, too:
+//!   stack frame. The upper halves of the general registers (SPE) are kept too:
 //!   the kernel saves them before it uses SPE or switches to another thread.
-//!   MMA's accumulators lie over VSX registers, and Rust has no type for them.
+//!   The MMA accumulators overlap VSX registers, and Rust has no type for them.
 //! - Source: the kernel's `Documentation/arch/powerpc/syscall64-abi.rst`,
 //!   `arch/powerpc/kernel/interrupt_64.S` (which zeroes exactly these),
 //!   `entry_32.S`, `process.c` (`giveup_all`) and
@@ -60,8 +60,8 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `sc`. The argument registers are lost whether used or not, so each
-    /// arity names those that it leaves.
+    /// Emits one `sc`. All argument registers are clobbered, used or not, so each
+    /// arity also names those that it does not use.
     macro_rules! sc {
         // The kernel reads no argument; r3 only has to be an output.
         ($number:ident) => {
@@ -89,9 +89,11 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*; $($lost:tt)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads and all that it changes (see the
-            // top of this file); the branch stays inside; nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads and every one that it changes (see the top of this file).
+            // The branch stays inside the block. Nothing is pushed, as `nostack`
+            // requires.
             unsafe {
                 asm!(
                     "sc",
@@ -114,9 +116,9 @@ pub(crate) mod stubs {
     stubs!(sc, "r3" "r4" "r5" "r6" "r7" "r8");
 }
 
-/// Process entry: `r1` points at argc; the ABI wants it 16-byte aligned, and
-/// below it a frame with room for the caller's link register. Its back chain
-/// is zero: the chain of frames ends here.
+/// Emits `_start`, the process entry. `r1` points at argc. The ABI requires it
+/// 16-byte aligned, and below it a frame with space for the caller's link register.
+/// The back chain of that frame is zero, which ends the chain of frames.
 #[cfg(all(feature = "rt", target_arch = "powerpc"))]
 #[doc(hidden)]
 #[macro_export]

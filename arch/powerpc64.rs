@@ -1,10 +1,10 @@
 //! powerpc64, both byte orders, both ELF ABIs.
 //!
-//! Its `asm!` is stable since Rust 1.95: there this crate needs that release.
+//! Its `asm!` is stable since Rust 1.95, which this crate needs on this target.
 //!
 //! - Instruction, registers, error convention, clobbers: see `powerpc.rs`,
-//!   whose trap serves here too; `scv`, which not every processor has, is not
-//!   used.
+//!   whose stubs are used here too. `scv` is not used, because not every
+//!   processor has it.
 //! - Source: as for powerpc; 64-Bit ELF V2 ABI, "Process Initialization", and
 //!   64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors".
 
@@ -19,7 +19,7 @@ pub(crate) type Long = i64;
 
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
-/// powerpc's numbers, without the calls that 32 bits alone need.
+/// The numbers of powerpc, without the calls that only 32-bit ABIs need.
 pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "powerpc64",
@@ -33,9 +33,10 @@ pub(crate) const ABI: Abi = Abi {
     ..powerpc::ABI
 };
 
-/// Process entry: `r1` points at argc; the ABI wants it 16-byte aligned, and
-/// below it a frame, whose back chain is zero: the chain of frames ends here.
-/// `r12` is the entry's own address, from which the TOC pointer comes.
+/// Emits `_start`, the process entry. `r1` points at argc. The ABI requires it
+/// 16-byte aligned, and below it a frame. The back chain of that frame is zero,
+/// which ends the chain of frames. `r12` holds the address of the entry, from which
+/// the TOC pointer is computed.
 #[cfg(all(
     feature = "rt",
     target_arch = "powerpc64",
@@ -67,12 +68,12 @@ macro_rules! __process_entry {
     };
 }
 
-/// Process entry, ELFv1: as above, but the symbol is a descriptor in `.opd`,
-/// from which the kernel loads the address of the code and the TOC pointer,
-/// and the frame has room for eight arguments.
+/// Emits `_start`, the process entry, for ELFv1. It differs from the other ABI in
+/// two points. The symbol is a descriptor in `.opd`, from which the kernel loads the
+/// address of the code and the TOC pointer. The frame has space for eight arguments.
 ///
-/// `target_abi = "elfv1"` says the same as this `cfg`, but Rust 1.85 does not
-/// know it, and warns wherever the crate is built.
+/// `target_abi = "elfv1"` is equivalent to this `cfg`, but Rust 1.85 does not know
+/// it and warns wherever the crate is built.
 #[cfg(all(
     feature = "rt",
     target_arch = "powerpc64",

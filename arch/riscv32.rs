@@ -1,10 +1,10 @@
-//! riscv32: the trap and the process entry of riscv64, in 32-bit registers.
+//! riscv32: the stubs and the process entry of riscv64, in 32-bit registers.
 //!
 //! - Instruction, registers, error convention, clobbers: see `riscv64.rs`.
 //! - The ABI began with 64-bit time: io_getevents, io_pgetevents and ppoll do
-//!   not exist, only io_pgetevents_time64 and its kin.
+//!   not exist, only io_pgetevents_time64 and the other calls with 64-bit time.
 //! - Source: as for riscv64; `arch/riscv/include/uapi/asm/unistd.h`, which
-//!   asks for no 32-bit time.
+//!   does not enable the calls with 32-bit time.
 
 use super::{Abi, BaseNumbers, GENERIC_64, Numbers};
 

@@ -1,14 +1,14 @@
-//! riscv64. Trap and process entry are riscv32's too.
+//! riscv64. `riscv32.rs` uses the same stubs and process entry.
 //!
 //! - Instruction: `ecall`.
 //! - Number: `a7`.
 //! - Arguments: `a0` to `a5`.
 //! - Result: `a0`; −4095 to −1 is an error.
 //! - Clobbers: no other integer or floating-point register. The vector
-//!   registers and their state are lost across a system call (the kernel
-//!   discards them on purpose since 6.5), so all 32 are named, in every build:
-//!   a caller may enable V for one function. The compiler takes `vl`, `vtype`
-//!   and `vxsat` as lost across any `asm!`.
+//!   registers and their state are clobbered by a system call (the kernel
+//!   discards them on purpose since 6.5). So all 32 are named, in every build:
+//!   a program may enable V for one function. The compiler treats `vl`, `vtype`
+//!   and `vxsat` as clobbered by any `asm!`.
 //! - Source: the kernel's `arch/riscv/kernel/entry.S`,
 //!   `Documentation/arch/riscv/vector.rst` and
 //!   `include/uapi/asm-generic/unistd.h`.
@@ -34,7 +34,7 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `ecall`, with the operands that every arity shares.
+    /// Emits one `ecall` with the operands that every arity shares.
     macro_rules! ecall {
         // The kernel reads no argument; a0 only has to be an output.
         ($number:ident) => {
@@ -45,9 +45,10 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads and all that it changes (see the
-            // top of this file); nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads and every one that it changes (see the top of this file).
+            // Nothing is pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "ecall",
@@ -72,8 +73,8 @@ pub(crate) mod stubs {
     stubs!(ecall, "a0" "a1" "a2" "a3" "a4" "a5");
 }
 
-/// Process entry: `sp` points at argc and is 16-byte aligned. The global
-/// pointer is set before any code that the linker may have relaxed to use it.
+/// Emits `_start`, the process entry. `sp` points at argc and is 16-byte aligned. The
+/// global pointer is set before any code that the linker may have relaxed to use it.
 #[cfg(all(feature = "rt", any(target_arch = "riscv32", target_arch = "riscv64")))]
 #[doc(hidden)]
 #[macro_export]

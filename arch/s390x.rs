@@ -2,7 +2,7 @@
 //!
 //! Its `asm!` is stable since Rust 1.84.
 //!
-//! - Instruction: `svc 0`; the zero sends the kernel to the register.
+//! - Instruction: `svc 0`. The zero means that the number is in the register.
 //! - Number: `%r1`.
 //! - Arguments: `%r2` to `%r7`.
 //! - Result: `%r2`; −4095 to −1 is an error.
@@ -54,7 +54,7 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `svc`, with the operands that every arity shares.
+    /// Emits one `svc` with the operands that every arity shares.
     macro_rules! svc {
         // The kernel reads no argument; r2 only has to be an output.
         ($number:ident) => {
@@ -65,9 +65,10 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $first:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads, the result all that it changes;
-            // nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads, and it changes only the result register. Nothing is
+            // pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "svc 0",
@@ -84,9 +85,10 @@ pub(crate) mod stubs {
     stubs!(svc, "r2" "r3" "r4" "r5" "r6" "r7");
 }
 
-/// Process entry: `%r15` points at argc, aligned as the ABI wants it. Below it
-/// goes the frame that every caller owes, 160 bytes, with a back chain of
-/// zero: the chain of frames ends here.
+/// Emits `_start`, the process entry. `%r15` points at argc and has the alignment
+/// that the ABI requires. Below it, the 160-byte frame is allocated that every
+/// calling function provides. Its back chain is zero, which ends the chain of
+/// frames.
 #[cfg(all(feature = "rt", target_arch = "s390x"))]
 #[doc(hidden)]
 #[macro_export]
@@ -102,7 +104,7 @@ macro_rules! __process_entry {
             "aghi %r15, -160",
             "xc 0(8, %r15), 0(%r15)",
             "brasl %r14, {rust}",
-            // Lands on a zero halfword, which is no instruction.
+            // Jumps to a zero halfword, which is no valid instruction.
             "j .+2",
             ".size _start, . - _start",
             ".popsection",

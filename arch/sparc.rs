@@ -1,4 +1,4 @@
-//! sparc (32-bit, V8+). The trap is sparc64's too.
+//! sparc (32-bit, V8+). `sparc64.rs` uses the same stubs.
 //!
 //! Its `asm!` is experimental: this target needs a nightly compiler.
 //!
@@ -6,16 +6,17 @@
 //! - Number: `%g1`, which cannot be an operand: the compiler never uses it.
 //! - Arguments: `%o0` to `%o5`.
 //! - Result: `%o0`; where the carry bit is set (of `%icc`, on sparc64 of
-//!   `%xcc`) it is an error number, positive, and the stub negates it. The
-//!   caller so sees −4095 to −1 as everywhere.
+//!   `%xcc`) it is an error number, positive, and the stub negates it. So the stub
+//!   returns −4095 to −1 as everywhere.
 //! - Clobbers: `%o1`, the second result of a few calls (pipe, fork), and the
 //!   condition codes. The kernel gives back every other register; the windows
-//!   below this one are the stack's. The compiler keeps comparisons in the
+//!   below this one belong to the stack. The compiler keeps comparisons in the
 //!   condition codes across `asm!` (LLVM 22 does not know them as a clobber),
-//!   so the stubs give them back. glibc and the kernel's own vDSO call floating
-//!   point lost too, for which `asm!` has no names: Linux 2.4 lost it, today's
-//!   kernel saves it, `%gsr` and what VIS uses of it included, before it uses it
-//!   itself (`VISsave`, by `TI_FPDEPTH`).
+//!   so the stubs save and restore them. glibc and the kernel's own vDSO also
+//!   declare the floating-point registers as clobbered, for which `asm!` has no
+//!   names. Linux 2.4 clobbered them. Current kernels save them, including `%gsr`
+//!   and the registers that VIS uses, before using them (`VISsave`, by
+//!   `TI_FPDEPTH`).
 //! - Source: the kernel's `arch/sparc/kernel/syscalls.S` (`ret_sys_call`),
 //!   `etrap_64.S`, `rtrap_64.S`, `entry.S`,
 //!   `arch/sparc/lib/VISsave.S` and `arch/sparc/kernel/syscalls/syscall.tbl`.
@@ -61,7 +62,8 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// The trap, and the branch over the negation where it left no carry.
+    /// The `ta` instruction, and the branch over the negation if the carry bit is
+    /// clear.
     #[cfg(target_arch = "sparc")]
     macro_rules! trap_and_branch {
         () => {
@@ -76,8 +78,8 @@ pub(crate) mod stubs {
         };
     }
 
-    /// One trap. The kernel reads no argument that a call does not have: `o0`
-    /// and `o1` only have to be outputs.
+    /// Emits one `ta`. The kernel does not read arguments that a system call does
+    /// not have, so `o0` and `o1` then only have to be outputs.
     macro_rules! ta {
         ($number:ident) => {
             ta!(@ $number, 0_usize, 0_usize)
@@ -90,9 +92,11 @@ pub(crate) mod stubs {
         };
         (@ $number:ident, $a:expr, $b:expr $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads and all that it changes (see the
-            // top of this file); the branch stays inside; nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands and `%g1`, which the compiler never
+            // uses, are all registers that the kernel reads or changes (see the
+            // top of this file). The condition codes are restored. The branch
+            // stays inside the block. Nothing is pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "rd %ccr, {flags}",
@@ -117,9 +121,9 @@ pub(crate) mod stubs {
     stubs!(ta, "o0" "o1" "o2" "o3" "o4" "o5");
 }
 
-/// Process entry: argc lies behind the 64 bytes at `%sp` in which the register
-/// window is saved. Below goes the frame that every caller owes, 96 bytes. The
-/// frame pointer is zeroed: the chain of frames ends here.
+/// Emits `_start`, the process entry. argc lies behind the 64 bytes at `%sp` in which
+/// the register window is saved. Below, the 96-byte frame is allocated that every
+/// calling function provides. The frame pointer is zeroed to end the chain of frames.
 #[cfg(all(feature = "rt", target_arch = "sparc"))]
 #[doc(hidden)]
 #[macro_export]

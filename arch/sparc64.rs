@@ -3,7 +3,7 @@
 //! Its `asm!` is experimental: this target needs a nightly compiler.
 //!
 //! - Instruction, registers, error convention, clobbers: see `sparc.rs`, whose
-//!   trap serves here too.
+//!   stubs are used here too.
 //! - Source: as for sparc.
 
 use super::{Abi, BaseNumbers, Numbers, sparc};
@@ -17,7 +17,7 @@ pub(crate) type Long = i64;
 
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
-/// sparc's numbers, without the call that 32 bits alone need.
+/// The numbers of sparc, without the call that only 32-bit ABIs need.
 pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "sparc64",
@@ -31,10 +31,10 @@ pub(crate) const ABI: Abi = Abi {
     ..sparc::ABI
 };
 
-/// Process entry: `%sp` is 2047 bytes below the stack's end, and argc lies
-/// behind the 128 bytes in which the register window is saved. Below goes the
-/// frame that every caller owes, 176 bytes. The frame pointer is zeroed: the
-/// chain of frames ends here.
+/// Emits `_start`, the process entry. `%sp` is 2047 bytes below the end of the stack,
+/// and argc lies behind the 128 bytes in which the register window is saved. Below,
+/// the 176-byte frame is allocated that every calling function provides. The frame
+/// pointer is zeroed to end the chain of frames.
 #[cfg(all(feature = "rt", target_arch = "sparc64"))]
 #[doc(hidden)]
 #[macro_export]

@@ -1,22 +1,22 @@
-//! Every target without Linux under it: bare metal, UEFI, wasm, another
-//! system. And every Linux target that has no file here: of rustc's that is
-//! wasm32-wali, whose system calls are imported functions.
+//! Every target that does not run on Linux (bare metal, UEFI, wasm, another
+//! system), and every Linux target that has no file here. The only such Linux
+//! target of rustc is wasm32-wali, whose system calls are imported functions.
 //!
-//! There is no trap. No AIO number exists, and every stub answers ENOSYS (38,
-//! the generic number), so that the crate builds everywhere and a program
-//! sees one and the same outcome: no AIO here.
+//! No system call is made and no AIO number exists. Every stub returns ENOSYS
+//! (38, the generic number). So the crate builds everywhere, and a program gets
+//! the same result on each of these targets: AIO is unavailable.
 
 use super::{Abi, BaseNumbers, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
-/// As wide as a pointer, like the kernel's `long`.
+/// An integer as wide as a pointer, like the kernel's `long`.
 #[cfg(target_pointer_width = "64")]
 pub(crate) type Long = i64;
 #[cfg(not(target_pointer_width = "64"))]
 pub(crate) type Long = i32;
 
-/// Not a Linux ABI, so not among `arch::ALL_ABIS`.
+/// The numbers of no Linux ABI. They are not part of `arch::ALL_ABIS`.
 pub(crate) const ABI: Abi = Abi {
     aio: Numbers {
         abi: "unsupported",
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_stub_answers_enosys() {
-        // SAFETY: none of these stubs does anything.
+        // SAFETY: these stubs only return a constant and make no system call.
         let answers = unsafe {
             [
                 stubs::syscall0(0),

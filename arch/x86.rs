@@ -1,16 +1,16 @@
 //! x86 (32-bit, i386 to i686).
 //!
-//! - Instruction: `int 0x80`, which every kernel and every processor has.
+//! - Instruction: `int 0x80`, which every kernel and every processor supports.
 //! - Number: `eax`.
 //! - Arguments: `ebx`, `ecx`, `edx`, `esi`, `edi`, `ebp`.
 //! - Result: `eax`; −4095 to −1 is an error.
 //! - Clobbers: none; the interrupt gate gives back every other register and
 //!   the flags. Vectors and AMX tiles are kept as on x86_64.
-//! - `esi` and `ebp` belong to the compiler (base and frame pointer) and
-//!   cannot be operands: the stubs swap them in and back around the trap.
+//! - `esi` and `ebp` are reserved by the compiler (base and frame pointer) and
+//!   cannot be operands: the stubs swap them in and back around the `int 0x80`.
 //!   Six arguments and the number fill all seven registers, so the last stubs
-//!   take what does not fit from an array that `eax` points at. Those push,
-//!   and so are not `nostack`.
+//!   load the values that do not fit from an array that `eax` points at. Those
+//!   stubs push registers and so are not `nostack`.
 //! - Source: the kernel's `arch/x86/entry/entry_32.S`, `entry_64_compat.S`
 //!   and `arch/x86/entry/syscalls/syscall_32.tbl`.
 
@@ -55,13 +55,15 @@ pub(crate) const ABI: Abi = Abi {
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// A trap with up to three arguments: no register of the compiler's.
+    /// Emits one `int 0x80` with up to three arguments, which needs no register that
+    /// the compiler reserves.
     macro_rules! int80 {
         ($number:ident $(, $register:tt: $argument:ident)*) => {{
             let result: isize;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads, the result all that it changes;
-            // nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads, and it changes only the result register. Nothing is
+            // pushed, as `nostack` requires.
             unsafe {
                 asm!(
                     "int 0x80",
@@ -97,9 +99,10 @@ pub(crate) mod stubs {
     #[inline(always)]
     pub(crate) unsafe fn syscall4(n: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
         let result: isize;
-        // SAFETY: the caller vouches for the call itself. `esi` is swapped
-        // with the fourth argument and swapped back before the compiler can
-        // look at it; the kernel changes `eax` alone; nothing is pushed.
+        // SAFETY: the caller promises that this system call is sound with these
+        // arguments. `esi` is swapped with the fourth argument and swapped back
+        // before the block ends. The kernel changes only `eax`. Nothing is
+        // pushed, as `nostack` requires.
         unsafe {
             asm!(
                 "xchg esi, edi",
@@ -127,10 +130,11 @@ pub(crate) mod stubs {
     ) -> isize {
         let result: isize;
         let rest = [n, d];
-        // SAFETY: the caller vouches for the call itself. `eax` points at
-        // `rest`, which outlives the block and is read before `eax` becomes
-        // the number; `esi` is pushed before and popped after the trap, which
-        // is why `nostack` is absent.
+        // SAFETY: the caller promises that this system call is sound with these
+        // arguments. `eax` points at `rest`, which outlives the block and is
+        // read before `eax` is set to the number. `esi` is pushed before the
+        // `int 0x80` and popped after it, so `nostack` is absent. The kernel
+        // changes only `eax`.
         unsafe {
             asm!(
                 "push esi",
@@ -160,8 +164,12 @@ pub(crate) mod stubs {
     ) -> isize {
         let result: isize;
         let rest = [n, d, f];
-        // SAFETY: as in `syscall5`, with `ebp` saved and given back too; no
-        // memory is addressed through `ebp` between the two pops.
+        // SAFETY: the caller promises that this system call is sound with these
+        // arguments. `eax` points at `rest`, which outlives the block and is
+        // read before `eax` is set to the number. `ebp` and `esi` are pushed
+        // before the `int 0x80` and popped after it, so `nostack` is absent. No
+        // memory is addressed through `ebp` between the two pops. The kernel
+        // changes only `eax`.
         unsafe {
             asm!(
                 "push ebp",
@@ -183,8 +191,8 @@ pub(crate) mod stubs {
     }
 }
 
-/// Process entry: `esp` points at argc. The ABI wants it 16-byte aligned at a
-/// call, with the argument on the stack.
+/// Emits `_start`, the process entry. `esp` points at argc. The ABI requires it
+/// 16-byte aligned at a call, with the argument on the stack.
 #[cfg(all(feature = "rt", target_arch = "x86"))]
 #[doc(hidden)]
 #[macro_export]

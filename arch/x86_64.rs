@@ -87,20 +87,21 @@ const X32: Abi = Abi {
     ..X86_64
 };
 
-/// Traps. Registers are 64 bits wide on x32 too, so arguments go in as `u64`
-/// (x32's are zero-extended) and the result is cut to `isize`.
+/// The system call stubs. Registers are 64 bits wide on x32 too, so arguments are
+/// passed as `u64` (zero-extended on x32) and the result is truncated to `isize`.
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod stubs {
     use core::arch::asm;
 
-    /// One `syscall`, with the operands that every arity shares.
+    /// Emits one `syscall` with the operands that every arity shares.
     macro_rules! syscall {
         ($number:ident $(, $register:tt: $argument:ident)*) => {{
             let result: u64;
-            // SAFETY: the caller vouches for the call itself. The operands
-            // are all that the kernel reads and all that it changes (see the
-            // top of this file); no option is set that would deny memory
-            // effects, and nothing is pushed.
+            // SAFETY: the caller promises that this system call is sound with
+            // these arguments. The operands name every register that the kernel
+            // reads and every one that it changes (see the top of this file).
+            // No option denies memory effects. Nothing is pushed, as `nostack`
+            // requires.
             unsafe {
                 asm!(
                     "syscall",
@@ -118,8 +119,9 @@ pub(crate) mod stubs {
     stubs!(syscall, "rdi" "rsi" "rdx" "r10" "r8" "r9");
 }
 
-/// Process entry: at the start `rsp` points at argc and is 16-byte aligned by
-/// the ABI; the call needs it aligned before the push of the return address.
+/// Emits `_start`, the process entry. `rsp` initially points at argc and is 16-byte
+/// aligned, as the ABI guarantees. It must be aligned before the call pushes the
+/// return address.
 #[cfg(all(feature = "rt", target_arch = "x86_64"))]
 #[doc(hidden)]
 #[macro_export]

@@ -1,25 +1,25 @@
 //! [`AddressSpace`]: identifies the address space that a context belongs to.
 //!
-//! The kernel keeps AIO contexts with the address space (`mm_struct`). fork(2)
-//! copies the address space without its contexts, so in the child an inherited
-//! context's name and ring address are stale, and a context of the child's own
-//! may have the same ones. Every use of a context therefore asks first whether
-//! the address space is still the one in which the context was made.
+//! The kernel keeps AIO contexts with the address space (`mm_struct`). fork(2) copies
+//! the address space without its contexts. In the child an inherited context's name and
+//! ring address are stale, and a context that the child makes may have the same ones.
+//! Every use of a context therefore first checks whether the address space is still the
+//! one in which the context was made.
 //!
-//! The answer comes from a *mark*: a word in a private page that is advised
-//! `MADV_WIPEONFORK` and set to 1. fork gives the child a zeroed page in its
-//! place. Threads, and children that share the address space (vfork(2),
-//! `CLONE_VM`), share the page, and the contexts, too.
+//! The check reads a *mark*: a word in a private page that is advised `MADV_WIPEONFORK`
+//! and set to 1. fork gives the child a zeroed page in its place. Threads, and children
+//! that share the address space (vfork(2), `CLONE_VM`), share the page, and the
+//! contexts, too.
 //!
 //! Invariants:
-//! - A mark is 1 from before it is published until the address space ends; in
-//!   every copy of the address space it is 0, for ever: nothing writes it
-//!   again. A child that makes contexts maps a page of its own.
+//! - A mark is 1 from before it is published until the address space ends. In every
+//!   copy of the address space it is 0 for ever, because nothing writes it again. A
+//!   child that makes contexts maps a page of its own.
 //! - The page is never unmapped.
 //!
-//! Where the page cannot be had (Linux before 4.14, a sandbox that forbids
-//! mmap(2) or madvise(2), some emulators), the process id stands in for the
-//! mark. It costs a system call a question and is less exact: see
+//! Where the page is unavailable (Linux before 4.14, a sandbox that forbids mmap(2) or
+//! madvise(2), some emulators), the process id is compared instead of the mark. It
+//! costs a system call for each check and is less exact: see
 //! [`AddressSpace::is_this_process`].
 
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -28,29 +28,29 @@ use crate::arch::{ABI, stubs};
 use crate::pages::{MADV_WIPEONFORK, madvise, map};
 use crate::sys::errno::Errno;
 
-/// The address space in which something was made.
+/// The address space in which a context was made.
 #[derive(Clone, Copy)]
 pub(crate) struct AddressSpace {
-    /// 1 in the address space where it was set, 0 in copies of it. Or
-    /// [`UNMARKED`]. Read as plain memory, since it is written before it is
-    /// published and never again; an atomic read takes an instruction more.
+    /// The mark, or [`UNMARKED`]. It is 1 in the address space where it was set, and 0
+    /// in copies of it. It is read as plain memory, since it is written before it is
+    /// published and never again; an atomic read takes one more instruction.
     mark: *const u32,
     /// With [`UNMARKED`]: the process id, or 0 for no process.
     pid: u32,
 }
 
-// SAFETY: the mark is a static or of a page that is never unmapped, and from
-// the moment that others can see it is only read.
+// SAFETY: the mark is a static, or in a page that is never unmapped. It is only read
+// after it has been published, so threads may share the pointer.
 unsafe impl Send for AddressSpace {}
-// SAFETY: only read, as said.
+// SAFETY: the mark is only read after it has been published, so concurrent reads do not
+// race with a write.
 unsafe impl Sync for AddressSpace {}
 
 /// The newest mark, and two words that are never set. They are one static, whose
-/// initial value is not zero, because each further section makes a small program
-/// larger.
+/// initial value is not zero, because each additional section enlarges a small program.
 struct Marks {
-    /// The newest mark of this process or, in a forked child, of its parent;
-    /// `unknown` before the first; `unmarked` where there can be none.
+    /// The newest mark of this process or, in a forked child, of its parent. It is
+    /// `unknown` before the first, and `unmarked` where marks are unavailable.
     newest: AtomicPtr<u32>,
     unknown: u32,
     unmarked: u32,
@@ -62,11 +62,11 @@ static MARKS: Marks = Marks {
     unmarked: 0,
 };
 
-/// The mark where there can be none.
+/// The mark where marks are unavailable.
 const UNMARKED: *const u32 = &raw const MARKS.unmarked;
 
 impl AddressSpace {
-    /// None: never the current one.
+    /// No address space: never equal to the current one.
     pub(crate) const NONE: AddressSpace = AddressSpace {
         mark: UNMARKED,
         pid: 0,
@@ -74,7 +74,8 @@ impl AddressSpace {
 
     /// Returns the current address space.
     pub(crate) fn current() -> AddressSpace {
-        // Acquire: the mark is seen as it was set before it was published.
+        // Acquire: the write that set the mark is visible, as it precedes the
+        // publication.
         let mark = MARKS.newest.load(Ordering::Acquire).cast_const();
         let newest = AddressSpace { mark, pid: 0 };
         if newest.is_marked() {
@@ -91,8 +92,8 @@ impl AddressSpace {
         let refused = newest == UNMARKED;
         let set = if refused { None } else { set_mark() };
         let mark = set.unwrap_or(UNMARKED);
-        // Of several threads that come here at once each has a valid mark, and
-        // any of them may be the one that later callers find.
+        // Several threads may run this at once. Each has a valid mark, and any of them
+        // may be the one that later callers find.
         MARKS.newest.store(mark.cast_mut(), Ordering::Release);
         match set {
             Some(mark) => AddressSpace { mark, pid: 0 },
@@ -106,7 +107,8 @@ impl AddressSpace {
     fn by_pid() -> AddressSpace {
         AddressSpace {
             mark: UNMARKED,
-            // Never 0 for a process. A refusal is none, and has no end.
+            // The process id is never 0. If getpid fails, u32::MAX stands for this
+            // process, and `is_this_process` then returns true while getpid fails.
             pid: getpid().unwrap_or(u32::MAX),
         }
     }
@@ -117,12 +119,12 @@ impl AddressSpace {
         self.is_marked() || self.is_this_process()
     }
 
-    /// Returns whether the mark says that this is the current address space.
-    /// Otherwise [`is_this_process`](AddressSpace::is_this_process) decides.
+    /// Returns whether the mark identifies this as the current address space. Otherwise
+    /// [`is_this_process`](AddressSpace::is_this_process) decides.
     #[inline(always)]
     pub(crate) fn is_marked(self) -> bool {
-        // SAFETY: readable for ever. Since it was published nothing has written
-        // it but fork, in whose child no other thread runs.
+        // SAFETY: the mark is never unmapped. Since it was published only fork has
+        // written it, in the child, where no other thread runs.
         unsafe { *self.mark != 0 }
     }
 
@@ -132,35 +134,35 @@ impl AddressSpace {
         self.mark != UNMARKED && !self.is_marked()
     }
 
-    /// Returns whether this is the current address space, by the process id,
-    /// where it has no mark.
+    /// Returns whether this is the current address space, according to the process id.
+    /// It is used where there is no mark.
     ///
-    /// A child that shares the address space (vfork, `CLONE_VM` without
-    /// `CLONE_THREAD`) has another id: the answer there is no. The answer is
-    /// wrongly yes in a descendant that has the same number: in a new pid
-    /// namespace, or after the first process has ended. It is also yes where a
-    /// sandbox forbids getpid(2).
+    /// A child that shares the address space (vfork, `CLONE_VM` without `CLONE_THREAD`)
+    /// has a different id: the result there is `false`. The result is wrongly `true` in
+    /// a descendant that has the same number: in a new pid namespace, or after the
+    /// first process has ended. It is also `true` where a sandbox forbids getpid(2).
     ///
-    /// In line: a system call keeps the registers that a function call may
-    /// change, so the callers, of which most only make another system call, need
-    /// no stack frame.
+    /// The function is inlined: a system call preserves the registers that a function
+    /// call may change. Most callers only make another system call, so they need no
+    /// stack frame.
     #[inline(always)]
     pub(crate) fn is_this_process(self) -> bool {
         self.pid != 0 && getpid().map_or(true, |pid| pid == self.pid)
     }
 }
 
-/// Maps a page with a mark; `None` where the kernel refuses.
+/// Maps a page with a mark and returns its address, or `None` where the kernel refuses.
 fn set_mark() -> Option<*const u32> {
     const BYTES: usize = size_of::<u32>();
     let page = map(BYTES).ok()?;
-    // SAFETY: the advice concerns forked children alone. Where it is refused
-    // the page stays mapped, one a process: nothing else uses it.
+    // SAFETY: MADV_WIPEONFORK affects forked children alone. If it is refused, the page
+    // stays mapped and unused, one page per process.
     unsafe { madvise(page, BYTES, MADV_WIPEONFORK) }.ok()?;
     let mark = core::ptr::with_exposed_provenance_mut::<u32>(page);
-    // After the advice: there is no moment at which fork would copy the 1.
-    // Volatile, so that it stays there.
-    // SAFETY: the start of a fresh, writable page that nobody else knows yet.
+    // The mark is set after the advice, so at no moment would fork copy the 1. The
+    // write is volatile, so that it stays after the advice.
+    // SAFETY: the address is the start of a fresh, writable page, which no other code
+    // has a pointer to yet.
     unsafe { mark.write_volatile(1) };
     Some(mark)
 }
@@ -175,10 +177,10 @@ fn getpid() -> Result<u32, Errno> {
 mod tests {
     use super::*;
 
-    /// What a forked child says of these.
+    /// Returns the results of `is_current` in a forked child.
     fn in_child<const N: usize>(spaces: [AddressSpace; N]) -> [bool; N] {
         let mut status = 0;
-        // SAFETY: the child compares, and ends by _exit.
+        // SAFETY: the child only compares, and exits by _exit.
         unsafe {
             let child = libc::fork();
             if child == 0 {

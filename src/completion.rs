@@ -1,5 +1,5 @@
-//! What comes back from the safe layers: operations that are over, and those
-//! that could not begin.
+//! The values that the safe layers return for their operations: [`Completion`] for an
+//! operation that has completed, and [`Full`] for one that found no free slot.
 
 use core::fmt;
 
@@ -12,23 +12,24 @@ use crate::sys::errno::Errno;
 #[must_use]
 #[non_exhaustive]
 pub struct Completion<B, T = ()> {
-    /// The ticket that [`Queue::push`](crate::Queue::push) returned for it. In a scope or
-    /// a reactor it distinguishes the operation from every other.
+    /// The ticket that [`Queue::push`](crate::Queue::push) returned for the operation.
+    /// In a scope or a reactor it distinguishes the operation from every other.
     pub ticket: Ticket,
-    /// The buffer; `None` for an operation without one.
+    /// The buffer, or `None` if the operation has none.
     pub buffer: Option<B>,
     /// The value that travelled with the operation, such as the owner of its
     /// descriptor.
     pub data: T,
-    /// Bytes moved, what a poll found, or 0. What reading or writing that file
-    /// may answer comes as an error: EIO, ENOSPC, EFAULT, EINVAL (O_DIRECT
-    /// alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …;
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where its context had to be
-    /// destroyed before the result was read.
+    /// The number of bytes transferred, the events that a poll reports, or 0. Errors of
+    /// the read or write itself are returned here: EIO, ENOSPC, EFAULT, EINVAL
+    /// (O_DIRECT alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …;
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if the context had to be destroyed
+    /// before the result was read.
     pub result: Result<usize, Errno>,
 }
 
-/// The error of a push when every slot is taken, with the operation that was not pushed.
+/// The error of a push when every slot is taken. It contains the operation that was not
+/// pushed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Full<T>(pub T);
@@ -47,7 +48,7 @@ impl<T> fmt::Display for Full<T> {
 
 impl<T> core::error::Error for Full<T> {}
 
-/// An event's result by itself.
+/// Converts the result field of an event.
 #[inline]
 pub(crate) fn result(res: i64) -> Result<usize, Errno> {
     match usize::try_from(res) {
@@ -56,7 +57,7 @@ pub(crate) fn result(res: i64) -> Result<usize, Errno> {
     }
 }
 
-/// Rare, and so kept apart from what is not.
+/// Converts a negative result. Errors are rare, so this stays out of line.
 #[cold]
 fn failed(res: i64) -> Result<usize, Errno> {
     let event = Event {

@@ -1,9 +1,10 @@
-//! What a file wants of direct I/O (O_DIRECT), and why an operation would be
-//! refused: known before it is submitted.
+//! The alignment requirements of a file for direct I/O (O_DIRECT), checked before an
+//! operation is submitted.
 //!
-//! The kernel answers EINVAL in the event, and says no more. Since Linux 6.1
-//! `statx(2)` tells the alignments, of block devices and of files on most
-//! local file systems.
+//! The kernel reports a violation only as EINVAL in the event. Since Linux 6.1
+//! `statx(2)` returns the alignments, of block devices and of files on most local file
+//! systems. [`Alignment::of`] reads them, and [`Alignment::check`] returns the
+//! requirement that an operation violates.
 //!
 //! ```
 //! use linux_aio::buffer::Aligned;
@@ -35,7 +36,7 @@ use crate::sys::abi::{
 };
 use crate::sys::errno::Errno;
 
-/// The multiples that a file's direct I/O wants, in bytes.
+/// The alignments that direct I/O on a file requires, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alignment {
     memory: u32,
@@ -44,8 +45,8 @@ pub struct Alignment {
 }
 
 impl Alignment {
-    /// Of buffers' addresses, and of file offsets and lengths; 0 both: no
-    /// direct I/O at all.
+    /// Creates the alignments of buffer addresses (`memory`), and of file offsets and
+    /// lengths (`offset`). Both are 0 if the file has no direct I/O.
     pub const fn new(memory: u32, offset: u32) -> Alignment {
         Alignment {
             memory,
@@ -54,49 +55,49 @@ impl Alignment {
         }
     }
 
-    /// What the kernel tells of an open file (`statx(2)`, `STATX_DIOALIGN`).
-    /// `None`: it does not tell. It need not be open for direct I/O.
+    /// Returns the alignments of an open file (`statx(2)`, `STATX_DIOALIGN`), or `None`
+    /// if the kernel does not report them. The file need not be open for direct I/O.
     ///
     /// # Errors
     /// - EBADF: no such descriptor.
-    /// - ENOSYS: before Linux 4.11, or no Linux.
+    /// - ENOSYS: Linux before 4.11, or a system other than Linux.
     /// - EACCES, EPERM and others from sandboxes and security modules.
     ///
     /// # Kernel
-    /// Linux 6.1; for reads with an offset alignment of their own (XFS),
-    /// Linux 6.14.
+    /// Linux 6.1; for reads with a separate offset alignment (XFS), Linux 6.14.
     #[doc(alias = "statx")]
     pub fn of<'fd>(fd: impl Into<Fd<'fd>>) -> Result<Option<Alignment>, Errno> {
         let wanted = STATX_DIOALIGN | STATX_DIO_READ_ALIGN;
         Ok(Statx::of(fd.into().as_raw(), wanted)?.alignment())
     }
 
-    /// What a buffer's address must be a multiple of; 0 where the file has no
-    /// direct I/O.
+    /// Returns the alignment of a buffer's address, or 0 where the file has no direct
+    /// I/O.
     #[doc(alias = "stx_dio_mem_align")]
     pub const fn memory(self) -> usize {
         self.memory as usize
     }
 
-    /// What a file offset, and the length of a buffer or of a piece, must be a
-    /// multiple of; 0 where the file has no direct I/O.
+    /// Returns the alignment of a file offset and of the length of a buffer or a piece,
+    /// or 0 where the file has no direct I/O.
     #[doc(alias = "stx_dio_offset_align")]
     pub const fn offset(self) -> usize {
         self.offset as usize
     }
 
-    /// The same for reads, which some files take at less.
+    /// Returns the alignment of file offsets and lengths for reads, which is smaller on
+    /// some files.
     #[doc(alias = "stx_dio_read_offset_align")]
     pub const fn read_offset(self) -> usize {
         self.read_offset as usize
     }
 
-    /// Why the kernel would refuse this operation on the file if it is open
-    /// for direct I/O.
+    /// Checks whether the kernel would accept this operation if the file is open for
+    /// direct I/O.
     ///
     /// # Errors
-    /// The first thing that is wrong. An operation that moves no bytes (fsync,
-    /// poll) has nothing wrong.
+    /// The first requirement that the operation violates. An operation that transfers
+    /// no bytes (fsync, poll) violates none.
     pub fn check<B: IoBuf, T>(self, op: &mut Op<'_, B, T>) -> Result<(), Misaligned> {
         let (iocb, buffer) = op.parts();
         let Some(buffer) = buffer else {
@@ -108,15 +109,16 @@ impl Alignment {
             return self.piece(start.addr(), len, offset);
         }
         for index in 0..len {
-            // SAFETY: a vectored buffer's region is an array of so many.
+            // SAFETY: `IoBuf` promises that a vectored region is an array of `len`
+            // readable `IoVec`s, and `index` is below `len`.
             let piece = unsafe { start.cast::<IoVec>().add(index).read() };
             self.piece(piece.base.addr(), piece.len, offset)?;
         }
         Ok(())
     }
 
-    /// The same of an operation in the kernel's form. The pieces of a vectored
-    /// one are not looked at.
+    /// Checks an operation in the kernel's form, as [`check`](Alignment::check). The
+    /// pieces of a vectored operation are not checked.
     ///
     /// # Errors
     /// As [`check`](Alignment::check).
@@ -131,8 +133,8 @@ impl Alignment {
         }
     }
 
-    /// What the file offset and the lengths of this operation must be a
-    /// multiple of; the offset is.
+    /// Checks the file offset of this operation, and returns the alignment of its
+    /// lengths.
     fn offset_for(self, iocb: &Iocb) -> Result<usize, Misaligned> {
         let reads = matches!(iocb.opcode, IOCB_CMD_PREAD | IOCB_CMD_PREADV);
         let wanted = if reads { self.read_offset } else { self.offset };
@@ -167,31 +169,31 @@ impl Alignment {
     }
 }
 
-/// Why direct I/O would be refused, with EINVAL.
+/// The reason why direct I/O would be refused with EINVAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misaligned {
     /// The file has no direct I/O.
     Unsupported,
-    /// A buffer, or a piece of one, does not begin where it must.
+    /// The address of a buffer, or of a piece, is not aligned.
     Memory {
-        /// Where it begins.
+        /// The address.
         address: usize,
-        /// In bytes.
+        /// The required alignment in bytes.
         multiple_of: usize,
     },
-    /// A buffer, or a piece of one, is not as long as it must be.
+    /// The length of a buffer, or of a piece, is not a multiple of the alignment.
     Length {
-        /// In bytes.
+        /// The length in bytes.
         len: usize,
-        /// In bytes.
+        /// The required alignment in bytes.
         multiple_of: usize,
     },
-    /// The transfer does not begin where it must in the file.
+    /// The file offset is not a multiple of the alignment.
     Offset {
-        /// In bytes.
+        /// The file offset in bytes.
         offset: i64,
-        /// In bytes.
+        /// The required alignment in bytes.
         multiple_of: usize,
     },
 }
@@ -230,8 +232,8 @@ pub(crate) const AT_EMPTY_PATH: usize = 0x1000;
 pub(crate) const STATX_DIOALIGN: u32 = 0x2000;
 pub(crate) const STATX_DIO_READ_ALIGN: u32 = 0x2_0000;
 
-/// `struct statx` in words (`include/uapi/linux/stat.h`): the same in every
-/// ABI.
+/// The `struct statx` as an array of 32-bit words (`include/uapi/linux/stat.h`). It is
+/// the same in every ABI.
 #[repr(C, align(8))]
 pub(crate) struct Statx([u32; 64]);
 
@@ -242,12 +244,12 @@ impl Statx {
     pub(crate) const DIO_OFFSET_ALIGN: usize = 39;
     pub(crate) const DIO_READ_OFFSET_ALIGN: usize = 45;
 
-    /// Asks the kernel about an open file.
+    /// Returns the attributes of an open file, with the fields of the mask `wanted`.
     pub(crate) fn of(fd: i32, wanted: u32) -> Result<Statx, Errno> {
         let mut told = Statx([0; 64]);
-        // The path is empty, so that it is about the descriptor itself.
-        // SAFETY: the path is a string with its end, the structure is as long
-        // as the kernel's, and both live longer than the call.
+        // The path is empty, so the system call refers to the descriptor itself.
+        // SAFETY: the path is a NUL-terminated string, the structure is as long as the
+        // kernel's, and both live longer than the system call.
         Errno::check(unsafe {
             stubs::syscall5(
                 ABI.base.statx as usize,
@@ -261,8 +263,8 @@ impl Statx {
         Ok(told)
     }
 
-    /// Whether the file has no type: an eventfd or another of the kernel's
-    /// anonymous files. Asked for by [`STATX_TYPE`].
+    /// Returns whether the file has no type: an eventfd or another anonymous file of
+    /// the kernel. Requires [`STATX_TYPE`].
     pub(crate) fn is_untyped(&self) -> bool {
         const S_IFMT: u16 = 0o170_000;
         let Statx(words) = self;

@@ -1,15 +1,14 @@
 //! File descriptors in the safe layers: [`Fd`] and [`OwnsFd`].
 //!
-//! The kernel looks a descriptor up when the operation is submitted, and takes
-//! its own reference to the file then. The descriptor must stay open from the
-//! construction of the operation to its submission (I/O safety, [RFC 3128]).
-//! There are three ways to name one, all of them without `std`:
+//! The kernel looks a descriptor up when the operation is submitted, and takes its own
+//! reference to the file then. The descriptor must stay open from the construction of
+//! the operation to its submission (I/O safety, [RFC 3128]). There are three ways to
+//! pass a descriptor, all of them without `std`:
 //!
 //! - **borrowed**: [`Fd<'fd>`](Fd), from a reference to the owner. The owner must
 //!   outlive the queue, the scope or the reactor that submits the operation;
-//! - **owned**: a value that [owns](OwnsFd) the descriptor travels with the
-//!   operation and comes back with the completion
-//!   ([`Read::owned`](crate::op::Read::owned));
+//! - **owned**: a value that [owns](OwnsFd) the descriptor is stored in the operation
+//!   and returned with the completion ([`Read::owned`](crate::op::Read::owned));
 //! - **`unsafe`**: [`Fd::borrow_raw`], from a number.
 //!
 //! [RFC 3128]: https://rust-lang.github.io/rfcs/3128-io-safety.html
@@ -51,7 +50,7 @@ impl<'fd> Fd<'fd> {
         }
     }
 
-    /// Borrows the descriptor of its owner.
+    /// Borrows the descriptor that `owner` owns.
     pub fn of<T: OwnsFd + ?Sized>(owner: &'fd T) -> Fd<'fd> {
         Fd {
             number: owner.raw_fd(),
@@ -59,7 +58,7 @@ impl<'fd> Fd<'fd> {
         }
     }
 
-    /// Returns the number.
+    /// Returns the descriptor's number.
     pub const fn as_raw(self) -> i32 {
         self.number
     }
@@ -67,21 +66,21 @@ impl<'fd> Fd<'fd> {
 
 /// A value that keeps a descriptor open for as long as it exists.
 ///
-/// With the feature `std`: `File`, `OwnedFd`, the sockets, and references,
-/// `Rc`, `Arc` and `Box` of all types that implement `AsFd`. `(T, U)` owns what
-/// `T` owns.
+/// With the feature `std` it is implemented for `File`, `OwnedFd`, the sockets, and
+/// references, `Rc`, `Arc` and `Box` of all types that implement `AsFd`. A pair `(T,
+/// U)` owns the descriptor of its `T`.
 ///
 /// # Safety
 /// The descriptor whose number [`raw_fd`](OwnsFd::raw_fd) returns stays open, and
-/// refers to the same open file, until the value is dropped or consumed by a
-/// method. Moving the value does not change that, and nothing that a shared
-/// reference allows does.
+/// refers to the same open file, until the value is dropped or consumed by a method.
+/// Neither moving the value nor any operation through a shared reference changes that.
 pub unsafe trait OwnsFd {
     /// Returns the descriptor's number.
     fn raw_fd(&self) -> i32;
 }
 
-// SAFETY: `T: OwnsFd` promises it for the first element, which the pair keeps.
+// SAFETY: `T: OwnsFd` promises that the descriptor of the first element stays open, and
+// the pair keeps that element until it is dropped or consumed.
 unsafe impl<T: OwnsFd, U> OwnsFd for (T, U) {
     fn raw_fd(&self) -> i32 {
         self.0.raw_fd()
@@ -99,7 +98,8 @@ mod with_std {
 
     impl<'fd> From<BorrowedFd<'fd>> for Fd<'fd> {
         fn from(fd: BorrowedFd<'fd>) -> Fd<'fd> {
-            // SAFETY: a `BorrowedFd` promises the same for the same lifetime.
+            // SAFETY: a `BorrowedFd` guarantees that its descriptor stays open for the
+            // same lifetime.
             unsafe { Fd::borrow_raw(fd.as_raw_fd()) }
         }
     }

@@ -1,11 +1,10 @@
 //! Linux native AIO, from `io_setup` to `io_destroy`, with no libc.
 //!
-//! AIO is the asynchronous disk I/O that is left where io_uring is switched
-//! off: in containers, on phones, on hardened hosts. This crate speaks it from
-//! pure Rust: hand-written traps for each architecture, the kernel's
-//! structures, and a typed layer that owns contexts and reads the completion
-//! ring without a system call. It is `no_std`, allocates nothing, and has no
-//! build script.
+//! AIO is the asynchronous disk I/O interface that remains available where io_uring is
+//! disabled: in containers, on phones and on hardened hosts. This crate implements it
+//! in pure Rust: hand-written system-call stubs for each architecture, the kernel's
+//! structures, and a typed layer that owns contexts and reads the completion ring
+//! without a system call. It is `no_std`, does not allocate, and has no build script.
 //!
 //! # A first example
 //! ```
@@ -44,7 +43,7 @@
 //! | [`IdleContext`], [`ContextPool`] | reusing contexts, which is cheaper than destroying them |
 //! | [`Context`], [`Submitter`], [`Ring`], [`WaitOptions`] | an owned kernel context: submit, wait, cancel, reap, destroy |
 //! | [`opcode`] | builders of an [`Iocb`] for each operation |
-//! | [`sys`] | the seven system calls as the kernel has them |
+//! | [`sys`] | the seven system calls as the kernel defines them |
 //! | [`syscall`], [`nr`] | system calls by number, and the numbers of every ABI |
 //! | [`abi`], [`Errno`] | the kernel's structures and error numbers |
 //! | `rt` (feature) | process entry, arguments, exit and panic for binaries without libc |
@@ -55,25 +54,25 @@
 //! for every target; where there is no Linux, no call enters a kernel.
 //!
 //! # Compilers
-//! Rust 1.85 or later; powerpc and powerpc64 from 1.95, where their `asm!`
-//! became stable. On csky, hexagon, m68k, mips, mips64, sparc and sparc64 it is
-//! not yet: there this crate needs a nightly compiler, and so does a binary
-//! that uses `rt`'s `entry!`, with `#![feature(asm_experimental_arch)]`.
+//! This crate needs Rust 1.85 or later. powerpc and powerpc64 need 1.95, where their
+//! `asm!` became stable. The `asm!` of csky, hexagon, m68k, mips, mips64, sparc and
+//! sparc64 is not stable yet. There this crate needs a nightly compiler, and so does a
+//! binary that uses the `entry!` of `rt`, with `#![feature(asm_experimental_arch)]`.
 //!
 //! # Features
-//! None is on by default.
-//! - `alloc`: `Box<[u8]>`, `Vec<u8>`, vectors of them and aligned memory as
+//! No feature is on by default.
+//! - `alloc`: accepts `Box<[u8]>`, `Vec<u8>`, vectors of them and aligned memory as
 //!   buffers.
-//! - `rt`: `entry!` makes a static binary of a `main`, with nothing else
-//!   linked. The feature alone adds no symbol.
-//! - `sc`: issue the traps through the `sc` crate, on 64-bit x86_64, aarch64
-//!   and riscv64; elsewhere our own go on serving. On aarch64 and riscv64 each
-//!   is behind a function call: its stubs do not name the vector registers that
-//!   a system call destroys.
-//! - `std`: `From<Errno> for std::io::Error`, descriptors of all types that are
-//!   `AsFd`, a reactor that threads share, `destroy_all`; with `alloc`.
+//! - `rt`: provides `entry!`, which makes a static binary of a `main`, with nothing
+//!   else linked. The feature alone adds no symbol.
+//! - `sc`: issues system calls through the `sc` crate on 64-bit x86_64, aarch64 and
+//!   riscv64; other targets keep this crate's own stubs. On aarch64 and riscv64 each
+//!   system call is behind a function call, because the stubs of `sc` do not declare
+//!   the vector registers that a system call destroys.
+//! - `std`: adds `From<Errno> for std::io::Error`, descriptors of all types that are
+//!   `AsFd`, a reactor that threads share, and `destroy_all`. It implies `alloc`.
 #![no_std]
-// These architectures' `asm!` is not stable yet.
+// The `asm!` of these architectures is not stable yet.
 #![cfg_attr(
     all(
         target_os = "linux",
@@ -134,9 +133,9 @@ pub use sys::errno::Errno;
 #[doc(inline)]
 pub use sys::{abi, nr, syscall};
 
-/// The mistakes that do not compile.
+/// Examples of misuse, none of which compiles.
 ///
-/// A buffer is touched while the kernel has it:
+/// A buffer is accessed while an operation on it is in flight:
 /// ```compile_fail,E0503
 /// # use linux_aio::{Fd, ScopeSlot, scope};
 /// # fn with(fd: Fd<'static>) {
@@ -169,7 +168,7 @@ pub use sys::{abi, nr, syscall};
 /// # }
 /// ```
 ///
-/// A queue is given a buffer that is only borrowed for a while, and could be
+/// A queue takes a buffer that is only borrowed temporarily, and the queue could be
 /// leaked (`mem::forget`) with the read in flight:
 /// ```compile_fail,E0597
 /// # use linux_aio::{Fd, Queue, Slot, op::Read};
@@ -181,7 +180,7 @@ pub use sys::{abi, nr, syscall};
 /// # }
 /// ```
 ///
-/// A buffer is used after the queue was given it:
+/// A buffer is used after it was moved into a queue:
 /// ```compile_fail,E0382
 /// # use linux_aio::{Fd, Queue, Slot, op::Read};
 /// # fn with(fd: Fd<'static>, buffer: &'static mut [u8]) {
@@ -192,7 +191,7 @@ pub use sys::{abi, nr, syscall};
 /// # }
 /// ```
 ///
-/// A read-only buffer is read into:
+/// A read uses a read-only buffer:
 /// ```compile_fail,E0277
 /// # use linux_aio::{Fd, op::Read};
 /// # fn with(fd: Fd<'static>) {
@@ -219,7 +218,7 @@ pub use sys::{abi, nr, syscall};
 /// drop(first);
 /// ```
 ///
-/// A scope, or a future of a one-thread reactor, goes to another thread:
+/// A scope, or a future of a single-threaded reactor, is sent to another thread:
 /// ```compile_fail,E0277
 /// # use linux_aio::{ScopeSlot, scope};
 /// scope(&mut ScopeSlot::array::<1>(), |s| {
@@ -239,14 +238,14 @@ pub use sys::{abi, nr, syscall};
 /// ```
 ///
 /// # Descriptors
-/// A number is not a descriptor, without `unsafe`:
+/// A number is used as a descriptor without `unsafe`:
 /// ```compile_fail,E0277
 /// # use linux_aio::op::Write;
 /// let write = Write::new(7, &b"whose file is this?"[..]);
 /// ```
 ///
-/// A descriptor is closed before the operation is submitted, by a queue, a
-/// scope or a reactor; or a reactor's eventfd while it is in use:
+/// A descriptor is closed before a queue, a scope or a reactor has submitted its
+/// operation, or a reactor's eventfd is closed while it is in use:
 #[cfg_attr(
     feature = "std",
     doc = r#"
@@ -329,7 +328,7 @@ let again = sync.clone();
 "#
 )]
 ///
-/// And what does compile is as near to each as can be:
+/// The closest variants that compile:
 /// ```no_run
 /// # use linux_aio::{Fd, Queue, ScopeSlot, Slot, op::{Read, Write}, scope};
 /// # fn with(fd: Fd<'static>, buffer: &'static mut [u8]) {
@@ -381,7 +380,7 @@ as_long(&reactor, &file);
 )]
 pub mod misuse {}
 
-/// The README's examples, compiled and run with the documentation's.
+/// The README's examples, compiled and run as documentation tests.
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,9 +1,9 @@
-//! Operations for the safe layers, with the buffers that they use.
-//! ([`opcode`](crate::opcode) has those for [`Context`](crate::Context).)
+//! Operations for the safe layers, with their buffers. ([`opcode`](crate::opcode) has
+//! the operations for [`Context`](crate::Context).)
 //!
-//! An operation has a descriptor, at most one buffer `B`, and any data `T`, which
-//! travels with it and comes back with the completion. The descriptor is borrowed
-//! for `'fd` (`new`) or owned by the data (`owned`): see [`fd`](crate::fd).
+//! An operation has a descriptor, at most one buffer `B`, and user data `T` of any
+//! type, which is returned with the completion. The descriptor is borrowed for `'fd`
+//! (`new`) or owned by the data (`owned`): see [`fd`](crate::fd).
 //!
 //! ```
 //! use linux_aio::Fd;
@@ -28,10 +28,10 @@ use crate::sys::abi::{
     IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, Iocb,
 };
 
-/// Reads into a buffer, or into its pieces (`pread(2)`, `preadv(2)`).
+/// A read into a buffer, or into its pieces (`pread(2)`, `preadv(2)`).
 ///
-/// A direct read (O_DIRECT) across a file's end may write more of the buffer
-/// than its result tells.
+/// A direct read (O_DIRECT) across the end of a file may write more of the buffer than
+/// its result indicates.
 #[derive(Debug)]
 #[must_use]
 pub struct Read<'fd, B, T = ()> {
@@ -42,7 +42,8 @@ pub struct Read<'fd, B, T = ()> {
 }
 
 impl<'fd, B: IoBufMut> Read<'fd, B> {
-    /// Reads as much as fits into `buffer`, from the file's start.
+    /// Creates a read of as many bytes as fit into `buffer`, from the start of the
+    /// file.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Read<'fd, B> {
         Read {
             iocb: Iocb::new(read_opcode::<B>(), fd.into().into()),
@@ -54,8 +55,8 @@ impl<'fd, B: IoBufMut> Read<'fd, B> {
 }
 
 impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
-    /// Reads from the descriptor of `owner`, which travels with the operation and
-    /// comes back with the completion.
+    /// Creates a read from the descriptor of `owner`, which is stored in the operation
+    /// and returned with the completion.
     pub fn owned(owner: T, buffer: B) -> Read<'static, B, T> {
         Read {
             iocb: Iocb::new(read_opcode::<B>(), RawFd(owner.raw_fd())),
@@ -67,7 +68,7 @@ impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
 }
 
 impl<'fd, B> Read<'fd, B> {
-    /// Attaches `data`, which comes back with the completion.
+    /// Attaches `data`, which is returned with the completion.
     pub fn data<T>(self, data: T) -> Read<'fd, B, T> {
         Read {
             iocb: self.iocb,
@@ -78,7 +79,7 @@ impl<'fd, B> Read<'fd, B> {
     }
 }
 
-/// Writes a buffer, or its pieces (`pwrite(2)`, `pwritev(2)`).
+/// A write of a buffer, or of its pieces (`pwrite(2)`, `pwritev(2)`).
 #[derive(Debug)]
 #[must_use]
 pub struct Write<'fd, B, T = ()> {
@@ -89,7 +90,7 @@ pub struct Write<'fd, B, T = ()> {
 }
 
 impl<'fd, B: IoBuf> Write<'fd, B> {
-    /// Writes all of `buffer`, at the file's start.
+    /// Creates a write of all of `buffer`, at the start of the file.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Write<'fd, B> {
         Write {
             iocb: Iocb::new(write_opcode::<B>(), fd.into().into()),
@@ -101,8 +102,8 @@ impl<'fd, B: IoBuf> Write<'fd, B> {
 }
 
 impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
-    /// Writes to the descriptor of `owner`, which travels with the operation and
-    /// comes back with the completion.
+    /// Creates a write to the descriptor of `owner`, which is stored in the operation
+    /// and returned with the completion.
     pub fn owned(owner: T, buffer: B) -> Write<'static, B, T> {
         Write {
             iocb: Iocb::new(write_opcode::<B>(), RawFd(owner.raw_fd())),
@@ -114,7 +115,7 @@ impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
 }
 
 impl<'fd, B> Write<'fd, B> {
-    /// Attaches `data`, which comes back with the completion.
+    /// Attaches `data`, which is returned with the completion.
     pub fn data<T>(self, data: T) -> Write<'fd, B, T> {
         Write {
             iocb: self.iocb,
@@ -143,7 +144,8 @@ fn write_opcode<B: IoBuf>() -> u16 {
 
 read_or_write! { Read['fd, B, T].iocb; Write['fd, B, T].iocb; }
 
-/// An operation without a buffer: a type, and what all of them have.
+/// Defines an operation without a buffer: its type, constructors and conversion to
+/// [`Op`].
 macro_rules! without_buffer {
     ($($(#[$doc:meta])* $name:ident($($mask:ident: $type:ty)?) = $opcode:ident;)+) => {$(
         $(#[$doc])*
@@ -168,7 +170,7 @@ macro_rules! without_buffer {
                 }
             }
 
-            /// Attaches `data`, which comes back with the completion.
+            /// Attaches `data`, which is returned with the completion.
             pub fn data<T>(self, data: T) -> $name<'fd, T> {
                 $name {
                     iocb: self.iocb,
@@ -179,8 +181,8 @@ macro_rules! without_buffer {
         }
 
         impl<T: OwnsFd> $name<'static, T> {
-            /// Creates the operation on the descriptor of `owner`, which travels
-            /// with the operation and comes back with the completion.
+            /// Creates the operation on the descriptor of `owner`, which is stored in
+            /// the operation and returned with the completion.
             pub fn owned(owner: T $(, $mask: $type)?) -> $name<'static, T> {
                 #[allow(unused_mut, reason = "a poll's only")]
                 let mut iocb = Iocb::new($opcode, RawFd(owner.raw_fd()));
@@ -208,26 +210,27 @@ macro_rules! without_buffer {
 }
 
 without_buffer! {
-    /// Writes a file's data and metadata to the disk, as `fsync(2)` (Linux
-    /// 4.18; EINVAL at submission before). It covers the writes whose
-    /// completions have come, not those in flight beside it.
+    /// A write of a file's cached data and metadata to the disk, as `fsync(2)` (Linux
+    /// 4.18; EINVAL at submission before). It covers the writes that have completed
+    /// before, not those in flight at the same time.
     Fsync() = IOCB_CMD_FSYNC;
-    /// As [`Fsync`], without metadata that reading the data does not need
+    /// A sync like [`Fsync`], without metadata that is not needed to read the data
     /// (Linux 4.18).
     Fdsync() = IOCB_CMD_FDSYNC;
-    /// Waits once until a descriptor is ready for any of `mask`, as `poll(2)`
-    /// (Linux 4.19; EINVAL at submission before). The result is what has come:
-    /// [`PollMask::from_result`]. The one operation on files that can be
-    /// cancelled.
+    /// A one-shot wait until a descriptor is ready for any of `mask`, as `poll(2)`
+    /// (Linux 4.19; EINVAL at submission before). The result is the mask of the events
+    /// that occurred: [`PollMask::from_result`]. It is the only operation on files that
+    /// can be cancelled.
     Poll(mask: PollMask) = IOCB_CMD_POLL;
 }
 
-/// What every operation has: an eventfd.
+/// Implements the setter that every operation has: the eventfd.
 macro_rules! resfd {
     ($($name:ident $(<$buffer:ident>)?)+) => {$(
         impl<'fd, $($buffer,)? T> $name<'fd, $($buffer,)? T> {
-            /// Signals this eventfd when the operation has ended (its counter
-            /// goes up by one). Anything but an eventfd: EINVAL at submission.
+            /// Signals this eventfd when the operation has completed (its counter is
+            /// incremented by one). A descriptor that is not an eventfd is refused at
+            /// submission with EINVAL.
             pub fn eventfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
                 self.iocb.signal(eventfd.into().into());
                 self
@@ -238,8 +241,8 @@ macro_rules! resfd {
 
 resfd!(Read<B> Write<B> Fsync Fdsync Poll);
 
-/// `Clone` and `Copy`, only for operations without data: a clone of an owner may
-/// own another descriptor than the one whose number is in the iocb.
+/// Implements `Clone` and `Copy`, only for operations without data: the clone of an
+/// owner may own a different descriptor from the one whose number is in the iocb.
 macro_rules! copies {
     ($($name:ident),+; $($with_buffer:ident),+) => {
         $(
@@ -268,7 +271,7 @@ macro_rules! copies {
     };
 }
 
-/// Any operation, with its buffer if it has one, and the caller's data.
+/// An operation of any type, with its buffer if it has one, and the user data.
 ///
 /// `From` converts the other types of this module.
 #[derive(Debug)]
@@ -286,8 +289,8 @@ impl<'fd, B, T> Op<'fd, B, T> {
     /// Returns the buffer of an operation that will not be submitted.
     pub fn into_buffer(self) -> Option<B> {
         let Op { buffer, data, .. } = self;
-        // User code, while the buffer is a local variable: a panic would leak the
-        // return value (rust-lang/rust#47949).
+        // Dropping `data` runs user code, while the buffer is a local variable: a panic
+        // would leak a return value (rust-lang/rust#47949).
         drop(data);
         buffer
     }
@@ -302,7 +305,7 @@ impl<'fd, B, T> Op<'fd, B, T> {
         (&self.iocb, self.buffer.as_mut())
     }
 
-    /// The eventfd of the operation's own.
+    /// Returns the eventfd that was set on this operation, if any.
     pub(crate) fn signals(&self) -> Option<RawFd> {
         self.iocb.signals()
     }
@@ -313,8 +316,8 @@ impl<'fd, B, T> Op<'fd, B, T> {
 }
 
 impl<B: IoBuf, T> Op<'_, B, T> {
-    /// Returns the iocb and the payload. The payload is moved as plain bytes from
-    /// here on, so that the kernel's pointer to the buffer stays valid.
+    /// Returns the iocb and the payload. From here on the payload is moved as plain
+    /// bytes, so that the kernel's pointer to the buffer stays valid.
     #[inline]
     pub(crate) fn prepare(self) -> (Iocb, MaybeUninit<(Option<B>, T)>) {
         let Op {
@@ -324,11 +327,12 @@ impl<B: IoBuf, T> Op<'_, B, T> {
             ..
         } = self;
         let mut payload = MaybeUninit::new((buffer, data));
-        // SAFETY: written a line before.
+        // SAFETY: `MaybeUninit::new` has just initialized the payload.
         if let (Some(buffer), _) = unsafe { payload.assume_init_mut() } {
-            // User code: if it panics, the payload is leaked.
+            // `region` is user code: if it panics, the payload is leaked.
             let (start, len) = buffer.region();
-            // Exposed: the kernel takes it up again from a number.
+            // The provenance is exposed because the kernel reconstructs the pointer
+            // from a number.
             iocb.buf = start.expose_provenance() as u64;
             iocb.nbytes = len as u64;
         }

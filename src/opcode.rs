@@ -1,9 +1,9 @@
-//! Builders: a typed operation becomes an [`Iocb`].
+//! Builders that create an [`Iocb`] from a typed operation.
 //!
-//! Building is safe and does nothing; submitting
-//! ([`Context::submit`](crate::Context::submit)) is where the promise about
-//! the buffer is made. What the kernel would refuse by its form alone cannot
-//! be built: an fsync has no offset, a poll no buffer, a priority no level 9.
+//! Building is safe and has no effect. The promise about the buffer is made at
+//! submission ([`Context::submit`](crate::Context::submit)). Operations that the kernel
+//! would refuse for their form alone cannot be built: an fsync has no offset, a poll
+//! has no buffer, and a priority has no level 9.
 //!
 //! ```
 //! use linux_aio::abi::RwFlags;
@@ -27,12 +27,12 @@ use crate::sys::abi::{
     IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb, IocbFlags,
 };
 
-/// A file descriptor's number: from an `i32`, an [`Fd`], and with the feature
-/// `std` from anything that has one.
+/// A file descriptor's number, converted from an `i32`, an [`Fd`], and with the feature
+/// `std` from anything that has a descriptor.
 ///
-/// Nothing keeps the descriptor open: whoever submits the operation
-/// ([`Context::submit`](crate::Context::submit)) vouches for it. The kernel
-/// looks it up at submission, and it may be closed afterwards.
+/// A `RawFd` does not keep the descriptor open: that is part of the contract of
+/// submission ([`Context::submit`](crate::Context::submit)). The kernel looks the
+/// descriptor up at submission, and it may be closed afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct RawFd(pub i32);
@@ -68,24 +68,26 @@ mod std_fd {
     }
 }
 
-/// An I/O priority, as `ioprio_set(2)` defines it: a class and, in two of
-/// them, a level from 0 (first) to 7.
+/// An I/O priority, as defined by `ioprio_set(2)`: a class, and in two of the classes a
+/// level from 0 (highest) to 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IoPriority(pub(crate) i16);
 
 impl IoPriority {
-    /// Before everything else. Needs CAP_SYS_ADMIN or CAP_SYS_NICE: EPERM at
-    /// submission without. `None` for a level over 7.
+    /// Returns a priority of the real-time class, served before all others, or `None`
+    /// for a level over 7. Without CAP_SYS_ADMIN or CAP_SYS_NICE, submission fails with
+    /// EPERM.
     pub const fn real_time(level: u8) -> Option<IoPriority> {
         IoPriority::new(1, level)
     }
 
-    /// The usual class. `None` for a level over 7.
+    /// Returns a priority of the best-effort class, the default class, or `None` for a
+    /// level over 7.
     pub const fn best_effort(level: u8) -> Option<IoPriority> {
         IoPriority::new(2, level)
     }
 
-    /// Only when the disk has nothing else to do.
+    /// Returns a priority of the idle class, served only when the disk has no other work.
     pub const fn idle() -> IoPriority {
         IoPriority(3 << 13)
     }
@@ -99,38 +101,38 @@ impl IoPriority {
 }
 
 bitflags! {
-    /// What to wait for, or what has come: the bits of `poll(2)`. ERR and HUP
-    /// come unasked. Others go through `PollMask::from_bits_retain`.
+    /// The events to wait for, or those that occurred: the bits of `poll(2)`. ERR and
+    /// HUP are reported even if not requested. `PollMask::from_bits_retain` sets other
+    /// bits.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct PollMask: u16 {
-        /// `POLLIN`: something to read.
+        /// `POLLIN`: data to read.
         const IN = 0x0001;
-        /// `POLLPRI`: something urgent.
+        /// `POLLPRI`: urgent data.
         const PRI = 0x0002;
-        /// `POLLOUT`: room to write.
+        /// `POLLOUT`: space to write.
         const OUT = 0x0004;
         /// `POLLERR`: an error.
         const ERR = 0x0008;
-        /// `POLLHUP`: the other side is gone.
+        /// `POLLHUP`: the peer has hung up.
         const HUP = 0x0010;
-        /// `POLLRDHUP`: the other side will send no more. The value is the
-        /// architecture's.
+        /// `POLLRDHUP`: the peer will send no more data. The value depends on the
+        /// architecture.
         const RDHUP = ABI.pollrdhup;
         const _ = !0;
     }
 }
 
 impl PollMask {
-    /// The mask in a poll's [`Event::result`](crate::Event::result).
+    /// Returns the mask in a poll's [`Event::result`](crate::Event::result).
     pub const fn from_result(result: usize) -> PollMask {
         PollMask::from_bits_retain(result as u16)
     }
 }
 
 impl Iocb {
-    /// With a number of the caller's, which comes back in the event. Best a
-    /// slot and a generation: an address read from an event must never be
-    /// followed.
+    /// Sets `user_data`, which is returned in the event. Use an index and a generation
+    /// rather than a pointer: an address read from an event must never be dereferenced.
     #[must_use]
     pub const fn user_data(mut self, user_data: u64) -> Iocb {
         self.data = user_data;
@@ -145,25 +147,26 @@ impl Iocb {
         }
     }
 
-    /// Signals this eventfd when the operation has ended.
+    /// Signals this eventfd when the operation has completed.
     pub(crate) fn signal(&mut self, RawFd(eventfd): RawFd) {
         self.flags |= IocbFlags::RESFD;
         self.resfd = eventfd as u32;
     }
 
-    /// The eventfd that is signalled, if one is.
+    /// Returns the eventfd that is signalled on completion, if any.
     pub(crate) fn signals(&self) -> Option<RawFd> {
         let signals = self.flags.contains(IocbFlags::RESFD);
         signals.then_some(RawFd(self.resfd as i32))
     }
 }
 
-/// What every builder has: an eventfd.
+/// Implements the setter that every builder has: the eventfd.
 macro_rules! builder {
     ($($name:ident)+) => {$(
         impl $name {
-            /// Signals this eventfd when the operation has ended (its counter
-            /// goes up by one). Anything but an eventfd: EINVAL at submission.
+            /// Signals this eventfd when the operation has completed (its counter is
+            /// incremented by one). A descriptor that is not an eventfd is refused at
+            /// submission with EINVAL.
             pub fn eventfd(mut self, eventfd: impl Into<RawFd>) -> Self {
                 self.0.signal(eventfd.into());
                 self
@@ -172,25 +175,26 @@ macro_rules! builder {
     )+};
 }
 
-/// What reads and writes have besides. The builder's iocb is its field `$iocb`.
+/// Implements the setters of reads and writes. The builder's iocb is its field `$iocb`.
 macro_rules! read_or_write {
     ($($name:ident [$($generics:tt)*] . $iocb:tt;)+) => {$(
         impl<$($generics)*> $name<$($generics)*> {
-            /// Where in the file, in bytes; 0 unless set. An offset over
-            /// `i64::MAX` is EINVAL at submission. Ignored by pipes and such.
+            /// Sets the offset in the file, in bytes; the default is 0. An offset over
+            /// `i64::MAX` is refused at submission with EINVAL. Pipes and other files
+            /// without a position ignore it.
             pub const fn offset(mut self, offset: u64) -> Self {
                 self.$iocb.offset = offset as i64;
                 self
             }
 
-            /// Flags for this operation alone. One that the kernel does not
-            /// know is EOPNOTSUPP at submission.
+            /// Sets the flags of this operation. A flag that the kernel does not
+            /// support is refused at submission with EOPNOTSUPP.
             pub const fn rw_flags(mut self, flags: $crate::sys::abi::RwFlags) -> Self {
                 self.$iocb.rw_flags = flags;
                 self
             }
 
-            /// With this I/O priority instead of the thread's (Linux 4.18).
+            /// Sets the I/O priority, which replaces the thread's (Linux 4.18).
             pub const fn ioprio(mut self, priority: $crate::opcode::IoPriority) -> Self {
                 self.$iocb.flags = self.$iocb.flags.union($crate::sys::abi::IocbFlags::IOPRIO);
                 self.$iocb.reqprio = priority.0;
@@ -202,11 +206,11 @@ macro_rules! read_or_write {
 
 pub(crate) use read_or_write;
 
-/// An operation whose builder holds nothing but its iocb.
+/// Implements `build` for an operation whose builder holds only its iocb.
 macro_rules! build {
     ($($name:ident)+) => {$(
         impl $name {
-            /// The operation, ready to be submitted.
+            /// Returns the operation, ready to be submitted.
             pub const fn build(self) -> Iocb {
                 self.0
             }
@@ -214,10 +218,10 @@ macro_rules! build {
     )+};
 }
 
-/// Reads into one buffer, as `pread(2)`: `IOCB_CMD_PREAD`.
+/// A read into one buffer, as `pread(2)`: `IOCB_CMD_PREAD`.
 ///
-/// A direct read (O_DIRECT) across a file's end may write more of the buffer
-/// than its result tells: ext4 clears the rest of the last block (seen on Linux
+/// A direct read (O_DIRECT) across the end of a file may write more of the buffer than
+/// its result indicates: ext4 clears the remainder of the last block (measured on Linux
 /// 6.18).
 #[derive(Clone, Copy, Debug)]
 #[must_use]
@@ -225,73 +229,73 @@ macro_rules! build {
 pub struct Pread(Iocb);
 
 impl Pread {
-    /// Reads up to `len` bytes into memory at `buf`, which is the kernel's
-    /// until the event has come.
+    /// Creates a read of up to `len` bytes into memory at `buf`. The kernel may write
+    /// that memory until the operation has completed.
     pub fn new(fd: impl Into<RawFd>, buf: *mut u8, len: usize) -> Pread {
         Pread(transfer(IOCB_CMD_PREAD, fd.into(), buf, len as u64))
     }
 }
 
-/// Writes one buffer, as `pwrite(2)`: `IOCB_CMD_PWRITE`.
+/// A write of one buffer, as `pwrite(2)`: `IOCB_CMD_PWRITE`.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_pwrite")]
 pub struct Pwrite(Iocb);
 
 impl Pwrite {
-    /// Writes up to `len` bytes of memory at `buf`, which must not change
-    /// until the event has come.
+    /// Creates a write of up to `len` bytes of memory at `buf`, which must not change
+    /// until the operation has completed.
     pub fn new(fd: impl Into<RawFd>, buf: *const u8, len: usize) -> Pwrite {
         Pwrite(transfer(IOCB_CMD_PWRITE, fd.into(), buf, len as u64))
     }
 }
 
-/// Reads into several buffers, as `preadv(2)`: `IOCB_CMD_PREADV`.
+/// A read into several buffers, as `preadv(2)`: `IOCB_CMD_PREADV`.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_preadv")]
 pub struct Preadv(Iocb);
 
 impl Preadv {
-    /// Reads into the `count` pieces of the array at `iov`: EINVAL over 1024.
-    /// The array is copied at submission; the pieces are the kernel's until
-    /// the event has come.
+    /// Creates a read into the `count` buffers of the array at `iov`. A `count` over
+    /// 1024 is refused with EINVAL. The array is copied at submission. The kernel may
+    /// write the buffers until the operation has completed.
     pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> Preadv {
         Preadv(transfer(IOCB_CMD_PREADV, fd.into(), iov, count.into()))
     }
 }
 
-/// Writes several buffers, as `pwritev(2)`: `IOCB_CMD_PWRITEV`.
+/// A write of several buffers, as `pwritev(2)`: `IOCB_CMD_PWRITEV`.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_pwritev")]
 pub struct Pwritev(Iocb);
 
 impl Pwritev {
-    /// Writes the `count` pieces of the array at `iov`: EINVAL over 1024. The
-    /// array is copied at submission; the pieces must not change until the
-    /// event has come.
+    /// Creates a write of the `count` buffers of the array at `iov`. A `count` over
+    /// 1024 is refused with EINVAL. The array is copied at submission. The buffers must
+    /// not change until the operation has completed.
     pub fn new(fd: impl Into<RawFd>, iov: *const IoVec, count: u32) -> Pwritev {
         Pwritev(transfer(IOCB_CMD_PWRITEV, fd.into(), iov, count.into()))
     }
 }
 
-/// Writes a file's data and metadata to the disk, as `fsync(2)`:
-/// `IOCB_CMD_FSYNC` (Linux 4.18; EINVAL at submission before). It covers the
-/// writes whose events have come, not those in flight beside it.
+/// A write of a file's cached data and metadata to the disk, as `fsync(2)`:
+/// `IOCB_CMD_FSYNC` (Linux 4.18; EINVAL at submission before). It covers the writes
+/// that have completed before, not those in flight at the same time.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_fsync")]
 pub struct Fsync(Iocb);
 
 impl Fsync {
-    /// Syncs this file.
+    /// Creates an fsync of this file.
     pub fn new(fd: impl Into<RawFd>) -> Fsync {
         Fsync(Iocb::new(IOCB_CMD_FSYNC, fd.into()))
     }
 }
 
-/// As [`Fsync`], without metadata that reading the data does not need:
+/// A sync like [`Fsync`], without metadata that is not needed to read the data:
 /// `IOCB_CMD_FDSYNC` (Linux 4.18).
 #[derive(Clone, Copy, Debug)]
 #[must_use]
@@ -299,23 +303,23 @@ impl Fsync {
 pub struct Fdsync(Iocb);
 
 impl Fdsync {
-    /// Syncs this file's data.
+    /// Creates an fdatasync of this file.
     pub fn new(fd: impl Into<RawFd>) -> Fdsync {
         Fdsync(Iocb::new(IOCB_CMD_FDSYNC, fd.into()))
     }
 }
 
-/// Waits once until a descriptor is ready, as `poll(2)`: `IOCB_CMD_POLL`
-/// (Linux 4.19; EINVAL at submission before). The one operation on files that
-/// can be cancelled.
+/// A one-shot wait until a descriptor is ready, as `poll(2)`: `IOCB_CMD_POLL` (Linux
+/// 4.19; EINVAL at submission before). It is the only operation on files that can be
+/// cancelled.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_poll")]
 pub struct Poll(Iocb);
 
 impl Poll {
-    /// Waits for any of `mask`. The event's result is what has come:
-    /// [`PollMask::from_result`].
+    /// Creates a wait for any of `mask`. The event's result is the mask of the events
+    /// that occurred: [`PollMask::from_result`].
     pub fn new(fd: impl Into<RawFd>, mask: PollMask) -> Poll {
         let mut iocb = Iocb::new(IOCB_CMD_POLL, fd.into());
         iocb.buf = mask.bits().into();
@@ -327,8 +331,9 @@ builder!(Pread Pwrite Preadv Pwritev Fsync Fdsync Poll);
 read_or_write! { Pread[].0; Pwrite[].0; Preadv[].0; Pwritev[].0; }
 build!(Pread Pwrite Preadv Pwritev Fsync Fdsync Poll);
 
-/// A read or a write. The one place where a pointer becomes a field: its
-/// provenance is exposed, because the kernel takes it up again from a number.
+/// Creates a read or a write. In this module only this function stores a pointer in a
+/// field. Its provenance is exposed because the kernel reconstructs the pointer from a
+/// number.
 fn transfer<T>(opcode: u16, fd: RawFd, memory: *const T, nbytes: u64) -> Iocb {
     let mut iocb = Iocb::new(opcode, fd);
     iocb.buf = memory.expose_provenance() as u64;

@@ -1,24 +1,27 @@
-//! The system calls on mappings that the library makes itself.
+//! The system calls on mappings that the library makes itself: madvise(2) and mmap(2).
 
 use crate::arch::{ABI, stubs};
 use crate::sys::errno::Errno;
 
 pub(crate) const MADV_NORMAL: usize = 0;
 pub(crate) const MADV_DONTFORK: usize = 10;
-/// Since Linux 4.14.
+/// The advice to wipe the pages in forked children (since Linux 4.14).
 pub(crate) const MADV_WIPEONFORK: usize = 18;
-/// `PROT_READ | PROT_WRITE`
+/// The protection `PROT_READ | PROT_WRITE`.
 pub(crate) const PROT_READ_WRITE: usize = 3;
 pub(crate) const MAP_PRIVATE: usize = 2;
 
-/// Advice on the pages of `bytes` bytes at `address`, the start of a page.
+/// Advises the kernel about the pages of `bytes` bytes at `address`, the start of a
+/// page.
 ///
 /// # Safety
-/// The advice does not change what this process reads there or may do there.
+/// The advice does not change what this process reads there, or which accesses it may
+/// make.
 pub(crate) unsafe fn madvise(address: usize, bytes: usize, advice: usize) -> Result<(), Errno> {
     let call = ABI.base.madvise as usize;
-    // SAFETY: the caller's promise about the advice. The kernel checks the
-    // address.
+    // SAFETY: the caller promises that the advice changes neither contents nor
+    // permissions for this process, so the system call affects no memory in use. The
+    // kernel checks the address.
     Errno::check(unsafe { stubs::syscall3(call, address, bytes, advice) }).map(drop)
 }
 
@@ -33,7 +36,7 @@ pub(crate) fn map(bytes: usize) -> Result<usize, Errno> {
     // mapped. `arguments` is alive during the call.
     Errno::check(unsafe {
         if cfg!(target_arch = "s390x") {
-            // Its mmap(2) reads the six arguments from memory.
+            // mmap(2) of s390x reads the six arguments from memory.
             stubs::syscall1(call, arguments.as_ptr().expose_provenance())
         } else {
             let [a, b, c, d, e, f] = arguments;

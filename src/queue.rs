@@ -1,4 +1,15 @@
-//! [`Queue`]: operations that own their buffers.
+//! [`Queue`]: asynchronous operations that own their buffers.
+//!
+//! The owner stages operations, submits them in batches, and takes their completions. A
+//! buffer moves into its slot with [`push`](Queue::push) and out of it with the
+//! completion.
+//!
+//! # Invariants
+//! - The iocb of a staged or submitted operation describes only memory of the buffer in
+//!   the same slot. The buffer is inaccessible until the operation has completed.
+//! - Each operation pushed comes back exactly once.
+//! - User code runs only while the engine is not borrowed: see
+//!   [`engine`](crate::engine).
 
 use core::fmt;
 
@@ -13,31 +24,33 @@ use crate::engine::{ContextBackend, Engine, OpState, Slot, SlotOffset, Ticket};
 use crate::op::Op;
 use crate::sys::errno::Errno;
 
-/// Operations in flight that own their buffers, in slots of the caller's, with
-/// no allocation. All of it is safe: a buffer goes into the queue with its
-/// operation, is out of reach while the kernel has it, and comes back with the
-/// result.
+/// A queue of asynchronous operations that own their buffers.
 ///
-/// [`push`](Queue::push) stages an operation, [`submit`](Queue::submit) gives
-/// all staged ones to the kernel, 32 with one call, [`wait`](Queue::wait) and
-/// [`pop`](Queue::pop) give them back in the order in which they end. Every
-/// operation pushed comes back exactly once, by one of these or by
-/// [`unstage`](Queue::unstage). `T` is data of the caller's that travels with
-/// each operation: the owner of its descriptor, a number, anything.
+/// The queue keeps its operations in slots that the caller provides, and allocates
+/// nothing. Its interface is safe: a buffer moves into the queue with its operation, is
+/// inaccessible while the kernel uses it, and is returned with the result.
 ///
-/// # The end
-/// Dropping a queue destroys its context, which **blocks until every operation
-/// submitted has ended**, and drops the buffers then. What was only staged is
-/// not submitted: [`drain`](Queue::drain) it. Should that be impossible (a forked
-/// child; the ring was unmapped), the buffers are leaked rather than freed. A
-/// queue that is leaked (`mem::forget`) leaks its buffers and the context; the
-/// slots may be used again. [`into_idle_context`](Queue::into_idle_context) ends one in
-/// microseconds.
+/// [`push`](Queue::push) stages an operation. [`submit`](Queue::submit) submits all
+/// staged operations, up to 32 with each system call. [`wait`](Queue::wait) and
+/// [`pop`](Queue::pop) return the completions in order of completion. Every operation
+/// pushed comes back exactly once, by one of these or by [`unstage`](Queue::unstage).
+/// `T` is a value that travels with each operation: the owner of its descriptor, a
+/// number, anything.
+///
+/// # Dropping
+/// Dropping a queue destroys its context, which **blocks until every submitted
+/// operation has completed**, and then drops the buffers. Operations that were only
+/// staged are not submitted: call [`drain`](Queue::drain) to complete them. If the
+/// context cannot be destroyed (in a forked child, or after the ring was unmapped), the
+/// buffers are leaked rather than freed. A queue that is leaked (`mem::forget`) leaks
+/// its buffers and the context; the slots may be used again.
+/// [`into_idle_context`](Queue::into_idle_context) closes a queue in microseconds.
 ///
 /// # Fork
-/// A forked child has no part in its parent's queues. Dropping one there ends
-/// nothing, and leaks the buffers of what was in flight. Where there is something
-/// to submit, to wait for or to take, the answer is EINVAL (see [`Context`]).
+/// A forked child cannot use its parent's queues. Dropping a queue there completes no
+/// operation, and leaks the buffers of those that were in flight. Where there is
+/// something to submit, to wait for or to take, the call fails with EINVAL (see
+/// [`Context`]).
 ///
 /// # Examples
 /// ```
@@ -67,13 +80,13 @@ use crate::sys::errno::Errno;
 /// ```
 pub struct Queue<'q, B: IoBuf + 'static, T = ()> {
     engine: Engine<'q, (Option<B>, T), (), ContextBackend>,
-    /// What the context was set up for, which may be more than the slots.
+    /// The number of operations the context was set up for, which may exceed the number
+    /// of slots.
     capacity: u32,
 }
 
 impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
-    /// A queue in these slots, with a context of its own for as many
-    /// operations.
+    /// Creates a queue in these slots, with a new context for as many operations.
     ///
     /// # Errors
     /// As [`Context::new`]; EINVAL for no slots, or millions.
@@ -82,8 +95,8 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(Queue::with_context(IdleContext::new(nr)?, slots))
     }
 
-    /// A queue in these slots, on a context that is there already. Only as many
-    /// slots are used as the context was set up for.
+    /// Creates a queue in these slots on an existing context. It uses no more slots
+    /// than the number of operations the context was set up for.
     pub fn with_context(drained: IdleContext, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {
         let capacity = drained.capacity();
         let len = slots.len().min(capacity);
@@ -93,13 +106,13 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         }
     }
 
-    /// Stages an operation: it waits in its slot for [`submit`](Queue::submit),
-    /// or for one of the calls that wait, which submit what is staged.
+    /// Stages an operation. It stays in its slot until [`submit`](Queue::submit), or
+    /// one of the calls that wait, submits it.
     ///
     /// A borrowed descriptor outlives the queue.
     ///
     /// # Errors
-    /// Every slot is taken; the operation comes back.
+    /// Every slot is taken. The error contains the operation.
     #[inline]
     pub fn push(&mut self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
         let op = op.into();
@@ -110,27 +123,29 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(self.engine.slots.stage(&iocb, payload, ()))
     }
 
-    /// Submits the staged operations in order, with as few `io_submit(2)` as
-    /// it takes. How many went. Buffered file I/O runs inside this call.
+    /// Submits the staged operations in order, with as few `io_submit(2)` system calls
+    /// as possible. Returns the number of operations submitted. Buffered file I/O runs
+    /// inside this call.
     ///
     /// # Errors
-    /// How many were taken, and why the next was not, as
-    /// [`Context::submit`] tells it. That one and all behind it stay staged, in
-    /// order: after EAGAIN (no room) take some completions and submit again;
-    /// after anything else [`unstage`](Queue::unstage) the one refused, or
-    /// every submission begins with it.
+    /// Returns the number of operations submitted, and the error with which the kernel
+    /// refused the next one, as described at [`Context::submit`]. The refused operation
+    /// and all behind it stay staged, in order. After EAGAIN (the kernel has no room),
+    /// take some completions and submit again. After any other error,
+    /// [`unstage`](Queue::unstage) the refused operation; otherwise every submission
+    /// begins with it.
     #[inline]
     pub fn submit(&mut self) -> Result<usize, SubmitError> {
-        // SAFETY: `push` is the only way in: each iocb is of a `IoBuf`'s
-        // region, and the buffer is in the slot, out of reach, until the
-        // operation has ended; it lives for ever (`'static`) if the queue is
-        // leaked. Its descriptor is borrowed for `'q`, or owned by the data in
-        // the slot.
+        // SAFETY: `push` is the only function that stages. Each iocb describes the
+        // region of an `IoBuf`, which is in the slot and inaccessible until the
+        // operation has completed. If the queue is leaked, the buffer stays valid: it is
+        // `'static`. The descriptor is borrowed for `'q`, or owned by the data in the
+        // slot.
         unsafe { self.engine.submit() }
     }
 
-    /// Takes the first of the staged operations back, with its buffer and its
-    /// data. Its ticket is dead.
+    /// Removes the first staged operation, and returns its ticket, its buffer and its
+    /// data. The ticket is invalidated.
     pub fn unstage(&mut self) -> Option<(Ticket, Option<B>, T)> {
         let at = self.engine.slots.unstage_first()?;
         let released = self.engine.slots.release(at);
@@ -138,11 +153,11 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Some((released.ticket, buffer, data))
     }
 
-    /// A completion, if there is one. No system call where the ring is mapped.
+    /// Returns the next completion, if there is one. Makes no system call where the
+    /// ring is mapped.
     ///
     /// # Errors
-    /// Never from a mapped ring in order. Otherwise those of
-    /// [`Context::wait`].
+    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
     #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
         let ended = match self.engine.pop() {
@@ -155,24 +170,25 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(ended.map(|(at, res)| self.complete(at, res)))
     }
 
-    /// Waits for a completion, for ever: signals do not end it. `None`: there is
-    /// no operation to wait for.
+    /// Waits for a completion without a timeout. Signals do not end the wait. Returns
+    /// `None` if there is no operation to wait for.
     ///
-    /// Where it would have to wait it submits what is staged, in order. An
-    /// operation that the kernel refuses then comes back as a completion, with
-    /// the refusal as its result. To be interrupted by signals:
-    /// [`wait_with`](Queue::wait_with).
+    /// Before it blocks, it submits the staged operations in order. An operation that
+    /// the kernel refuses then comes back as a completion with the error as its result.
+    /// For a wait that signals interrupt, use [`wait_with`](Queue::wait_with).
     ///
     /// # Errors
-    /// As [`Context::wait`], but EINTR. Nothing is lost by it.
+    /// As [`Context::wait`], except EINTR. No completion is lost by an error.
     #[inline(always)]
     pub fn wait(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
         let ended = match self.engine.pop() {
             Some(Some(ended)) => Some(ended),
             Some(None) if self.in_flight() + self.staged() == 0 => None,
             _ => {
-                // SAFETY: as in `submit`: what is staged came by `push`, with
-                // its buffer and its descriptor.
+                // SAFETY: every staged operation was staged by `push`: its iocb
+                // describes only the buffer in its slot, which is inaccessible until
+                // the operation has completed, and its descriptor is borrowed for `'q`
+                // or owned by the slot.
                 unsafe { self.engine.wait_for_one() }?;
                 self.engine.slots.take_done()
             }
@@ -180,102 +196,105 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(ended.map(|(at, res)| self.complete(at, res)))
     }
 
-    /// Submits what is staged, and waits until [`pop`](Queue::pop) can give at
-    /// least `min_nr` completions, as `wait` says: for how long, with which
-    /// signal mask. It waits for no more than are in flight, nor for more than 32
-    /// at a time. Returns how many `pop` can give: fewer after a signal, or when
-    /// the time is over.
+    /// Submits the staged operations, and waits until [`pop`](Queue::pop) can return at
+    /// least `min_nr` completions. `wait` sets the timeout and the signal mask. It
+    /// waits for no more operations than are in flight, and for no more than 32 at a
+    /// time. Returns the number of completions that `pop` can return: fewer after a
+    /// signal, or after the timeout.
     ///
     /// An operation that the kernel refuses is one of the completions.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
+    /// As [`Context::wait_with`]: EINTR after a signal. No completion is lost by an
+    /// error.
     pub fn wait_with(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        // SAFETY: as in `submit`: what is staged came by `push`, with its
-        // buffer and its descriptor.
+        // SAFETY: every staged operation was staged by `push`: its iocb describes only
+        // the buffer in its slot, which is inaccessible until the operation has
+        // completed, and its descriptor is borrowed for `'q` or owned by the slot.
         unsafe { self.engine.submit_and_wait(min_nr, wait) }
     }
 
-    /// Asks for an operation to end early. It comes back as a completion all
-    /// the same: a poll with result 0; one that was only staged with
-    /// ECANCELED.
+    /// Cancels an operation. The operation still comes back as a completion: a poll
+    /// with result 0, an operation that was only staged with ECANCELED.
     ///
     /// # Errors
-    /// - EINVAL: over already, or done and not yet popped, or not of a kind
-    ///   that can be cancelled: of what is in flight, only polls can (and
+    /// - EINVAL: the operation has completed, or it is not of a kind that can be
+    ///   cancelled. Of the operations in flight, only polls can be cancelled (and
     ///   transfers of some USB gadget drivers).
-    /// - ENOSYS: no cancelling here (gVisor).
+    /// - ENOSYS: cancelling is unavailable (gVisor).
     pub fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
         self.engine.cancel(ticket)
     }
 
-    /// Whether the operation was pushed and has not been given back.
+    /// Returns whether the operation was pushed and has not been returned.
     pub fn contains(&self, ticket: Ticket) -> bool {
         self.engine.slots.find(ticket).is_some()
     }
 
-    /// Whether the operation is staged and not submitted yet.
+    /// Returns whether the operation is staged and not submitted yet.
     pub fn is_staged(&self, ticket: Ticket) -> bool {
         matches!(self.engine.slots.find(ticket), Some(OpState::Staged(_)))
     }
 
-    /// The number of slots.
+    /// Returns the number of slots.
     pub fn capacity(&self) -> usize {
         self.engine.slots.len()
     }
 
-    /// How many operations wait to be submitted.
+    /// Returns the number of staged operations.
     pub fn staged(&self) -> usize {
         self.engine.slots.staged()
     }
 
-    /// How many operations are the kernel's, or have ended and were not looked
-    /// at yet.
+    /// Returns the number of submitted operations whose events have not been taken from
+    /// the ring.
     pub fn in_flight(&self) -> usize {
         self.engine.slots.in_flight()
     }
 
-    /// Submits what is staged, and waits until nothing is in flight;
-    /// [`pop`](Queue::pop) gives the completions then. Polls are cancelled. A
-    /// signal does not end it.
+    /// Submits the staged operations, and waits until nothing is in flight. Afterwards
+    /// [`pop`](Queue::pop) returns the completions. Polls are cancelled. Signals do not
+    /// end the wait.
     ///
-    /// Where a poll cannot be cancelled (gVisor, a sandbox), everything else is
-    /// waited for, and then the context is destroyed: the poll's result is
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN), and what is pushed later is
+    /// Where a poll cannot be cancelled (gVisor, a sandbox), it waits for all other
+    /// operations and then destroys the context. The result of the poll is
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN), and operations pushed later are
     /// refused with EINVAL.
     ///
     /// # Errors
-    /// As [`Context::wait`], but EINTR.
+    /// As [`Context::wait`], except EINTR.
     pub fn drain(&mut self) -> Result<(), Errno> {
         loop {
-            // SAFETY: as in `submit`: what is staged came by `push`, with its
-            // buffer and its descriptor.
+            // SAFETY: every staged operation was staged by `push`: its iocb describes
+            // only the buffer in its slot, which is inaccessible until the operation
+            // has completed, and its descriptor is borrowed for `'q` or owned by the
+            // slot.
             unsafe { self.engine.flush() };
             self.engine.drain()?;
-            // What the kernel had no room for has its turn now that it has.
+            // The kernel had no room for the operations that are still staged; it has
+            // room now.
             if self.staged() == 0 {
                 return Ok(());
             }
         }
     }
 
-    /// [Drains](Queue::drain) the queue, what is staged included, drops what is
-    /// left in it, and gives the context back to be used again: in
-    /// microseconds, where destroying it would take tens of milliseconds.
+    /// [Drains](Queue::drain) the queue, including the staged operations, drops the
+    /// remaining buffers and data, and returns the context for reuse. This takes
+    /// microseconds, where destroying the context would take tens of milliseconds.
     ///
     /// # Errors
-    /// As [`drain`](Queue::drain), and
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where the context had to be
-    /// destroyed; then the queue has been dropped.
+    /// As [`drain`](Queue::drain), and [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if
+    /// the context had to be destroyed. In that case the queue has been dropped.
     ///
     /// # Panics
-    /// If a destructor of a buffer or of data panics. The context is destroyed
-    /// then.
+    /// If a destructor of a buffer or of data panics. The context is destroyed in that
+    /// case.
     pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
         let drained = self.drain();
         let idle = drained.and_then(|()| self.engine.idle(self.capacity));
-        // User code, while `idle` is a local variable: a panic would leak the
-        // return value (rust-lang/rust#47949).
+        // User code runs in this drop. `idle` is a local variable meanwhile: a panic
+        // would leak a return value (rust-lang/rust#47949).
         drop(self);
         idle
     }

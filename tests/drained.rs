@@ -6,7 +6,7 @@ mod support;
 use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::{self, PollMask};
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Context, ContextPool, DrainError, Errno, IdleContext, Queue, Slot, WaitOptions};
+use linux_aio::{Context, ContextPool, IdleContext, Queue, Slot, WaitOptions};
 use support::{TempFile, fd};
 
 type Bytes = Box<[u8]>;
@@ -92,18 +92,6 @@ fn a_pool_gives_all_at_once() {
     let capacities: Vec<_> = pool.drain().map(|context| context.capacity()).collect();
     assert_eq!(capacities, [4, 8]);
     assert!(pool.is_empty());
-}
-
-#[test]
-fn what_is_missing_of_a_context_is_told() {
-    let error = DrainError {
-        context: Context::new(1).unwrap(),
-        missing: 3,
-        errno: Errno::INTR,
-    };
-    let shown = error.to_string();
-    assert!(shown.starts_with("3 events missing: "), "{shown}");
-    assert!(shown.ends_with(&Errno::INTR.to_string()), "{shown}");
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! [`Aligned`]: a part of the caller's memory, as direct I/O wants it.
+//! [`Aligned`]: a part of borrowed memory, aligned for direct I/O.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 use super::{IoBuf, IoBufMut};
 
-/// Memory of the caller's whose address and length are multiples of `A`, a
-/// power of two: what a file opened with O_DIRECT wants of a buffer. What a
-/// file wants exactly is told by
-/// [`Alignment`](crate::direct_io::Alignment); 4096 suits most.
+/// Borrowed memory whose address and length are multiples of `A`, a power of two.
+///
+/// A file opened with O_DIRECT requires such buffers.
+/// [`Alignment`](crate::direct_io::Alignment) reports the exact requirements of a file;
+/// 4096 suits most.
 ///
 /// ```
 /// use linux_aio::buffer::Aligned;
@@ -24,19 +25,19 @@ use super::{IoBuf, IoBufMut};
 /// assert!(buffers.count() >= 6);
 /// ```
 ///
-/// `A` is a power of two, or the program does not compile:
+/// `A` must be a power of two, otherwise the program does not compile:
 /// ```compile_fail,E0080
 /// # use linux_aio::buffer::Aligned;
 /// let mut memory = [0; 64];
 /// Aligned::<12>::within(&mut memory);
 /// ```
 pub struct Aligned<'m, const A: usize> {
-    /// Its address and length are multiples of `A`.
+    /// Invariant: its address and length are multiples of `A`.
     bytes: &'m mut [u8],
 }
 
 impl<'m, const A: usize> Aligned<'m, A> {
-    /// The largest part of `memory` that is aligned; it may be empty.
+    /// Returns the largest aligned part of `memory`, which may be empty.
     pub fn within(memory: &'m mut [u8]) -> Aligned<'m, A> {
         const { assert!(A.is_power_of_two(), "an alignment is a power of two") };
         let before = memory.as_ptr().addr().wrapping_neg() % A;
@@ -47,17 +48,17 @@ impl<'m, const A: usize> Aligned<'m, A> {
         }
     }
 
-    /// Buffers of `len` bytes each, rounded up to a multiple of `A`; what is
-    /// left behind the last is lost.
+    /// Splits the memory into buffers of `len` bytes each, rounded up to a multiple of
+    /// `A`. Memory after the last buffer is unused.
     pub fn chunks(self, len: usize) -> impl ExactSizeIterator<Item = Aligned<'m, A>> {
         let len = len.max(1).checked_next_multiple_of(A);
-        // No slice is as long as that; so there is no chunk.
+        // No slice has usize::MAX bytes, so the iterator is empty then.
         let len = len.unwrap_or(usize::MAX);
         let chunks = self.bytes.chunks_exact_mut(len);
         chunks.map(|bytes| Aligned { bytes })
     }
 
-    /// The memory, given back.
+    /// Returns the memory.
     pub fn into_slice(self) -> &'m mut [u8] {
         self.bytes
     }
@@ -77,13 +78,15 @@ impl<const A: usize> DerefMut for Aligned<'_, A> {
     }
 }
 
-// SAFETY: as the `&mut [u8]` that it is.
+// SAFETY: `bytes` borrows its memory exclusively for `'m`. The memory does not move
+// with the value and is reached only through it.
 unsafe impl<const A: usize> IoBuf for Aligned<'_, A> {
     fn region(&mut self) -> (*mut u8, usize) {
         self.bytes.region()
     }
 }
-// SAFETY: as above.
+// SAFETY: the memory is writable and exclusively borrowed, and every byte is a valid
+// `u8`.
 unsafe impl<const A: usize> IoBufMut for Aligned<'_, A> {}
 
 impl<const A: usize> fmt::Debug for Aligned<'_, A> {

@@ -1,4 +1,4 @@
-//! [`AlignedBox`]: memory of the allocator's, as direct I/O wants it.
+//! [`AlignedBox`]: heap-allocated memory, aligned for direct I/O.
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::fmt;
@@ -7,10 +7,11 @@ use core::ptr::NonNull;
 
 use super::{IoBuf, IoBufMut};
 
-/// Memory of the allocator's whose address and length are multiples of `A`, a
-/// power of two: what a file opened with O_DIRECT wants of a buffer. What a
-/// file wants exactly is told by
-/// [`Alignment`](crate::direct_io::Alignment); 4096 suits most.
+/// Heap-allocated memory whose address and length are multiples of `A`, a power of two.
+///
+/// A file opened with O_DIRECT requires such buffers.
+/// [`Alignment`](crate::direct_io::Alignment) reports the exact requirements of a file;
+/// 4096 suits most.
 ///
 /// ```
 /// use linux_aio::buffer::AlignedBox;
@@ -21,19 +22,20 @@ use super::{IoBuf, IoBufMut};
 /// buffer[0] = 7;
 /// ```
 pub struct AlignedBox<const A: usize> {
-    /// Owned, and from the allocator if `len` is not 0.
+    /// The owned memory, allocated if `len` is not 0.
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the only owner of plain bytes, like a `Box<[u8]>`.
+// SAFETY: the value is the only owner of plain bytes, like a `Box<[u8]>`, which is
+// `Send`.
 unsafe impl<const A: usize> Send for AlignedBox<A> {}
-// SAFETY: as above; `&self` only reads them.
+// SAFETY: `&self` only reads the bytes, which are plain `u8`s, like a `Box<[u8]>`.
 unsafe impl<const A: usize> Sync for AlignedBox<A> {}
 
 impl<const A: usize> AlignedBox<A> {
-    /// At least `len` bytes, rounded up to a multiple of `A`; all are 0. `None`:
-    /// the allocator has no such memory.
+    /// Allocates at least `len` bytes, rounded up to a multiple of `A`, all of them 0.
+    /// Returns `None` if the allocation fails.
     pub fn zeroed(len: usize) -> Option<AlignedBox<A>> {
         const { assert!(A.is_power_of_two(), "an alignment is a power of two") };
         let layout = Layout::from_size_align(len, A).ok()?.pad_to_align();
@@ -50,7 +52,7 @@ impl<const A: usize> AlignedBox<A> {
     }
 }
 
-/// An address for no bytes.
+/// Returns an aligned, non-null address for an allocation of no bytes.
 fn nowhere<const A: usize>() -> NonNull<u8> {
     NonNull::new(core::ptr::without_provenance_mut(A)).unwrap_or(NonNull::dangling())
 }
@@ -60,9 +62,11 @@ impl<const A: usize> Drop for AlignedBox<A> {
         if self.len == 0 {
             return;
         }
-        // SAFETY: `zeroed` has made this very layout.
+        // SAFETY: `zeroed` has built this layout, with the same size and alignment, and
+        // checked it.
         let layout = unsafe { Layout::from_size_align_unchecked(self.len, A) };
-        // SAFETY: allocated with it, and nobody else frees it.
+        // SAFETY: the memory was allocated with this layout, and `self` is its only
+        // owner.
         unsafe { dealloc(self.start.as_ptr(), layout) };
     }
 }
@@ -71,25 +75,29 @@ impl<const A: usize> Deref for AlignedBox<A> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: ours, of this length, and written when it was allocated.
+        // SAFETY: `self` owns `len` bytes at `start`, and `alloc_zeroed` has
+        // initialized them.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
 impl<const A: usize> DerefMut for AlignedBox<A> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `deref`, and `self` is exclusively borrowed.
+        // SAFETY: `self` owns `len` initialized bytes at `start` and is exclusively
+        // borrowed.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 }
 
-// SAFETY: on the heap, and owned.
+// SAFETY: the memory is on the heap, so it does not move with the value, and it is
+// reached only through its owner.
 unsafe impl<const A: usize> IoBuf for AlignedBox<A> {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.start.as_ptr(), self.len)
     }
 }
-// SAFETY: as above, and any byte will do.
+// SAFETY: the memory is writable and owned by the value, and every byte is a valid
+// `u8`.
 unsafe impl<const A: usize> IoBufMut for AlignedBox<A> {}
 
 impl<const A: usize> fmt::Debug for AlignedBox<A> {

@@ -1,4 +1,9 @@
-//! What a safe operation may use as its buffer.
+//! The types that a safe operation can use as its buffer.
+//!
+//! An operation takes its buffer by value and returns it with the completion. Until
+//! then the kernel accesses the memory, which must neither move nor be reached in
+//! another way. [`IoBuf`] is the promise for memory that the kernel reads, [`IoBufMut`]
+//! for memory that it writes.
 
 mod aligned;
 #[cfg(feature = "alloc")]
@@ -14,81 +19,87 @@ pub use aligned_box::AlignedBox;
 pub use owned::Vectored;
 pub use pieces::{IoSlice, IoSliceMut};
 
-/// Memory that an operation may be given, and that is out of everybody's reach
-/// while the kernel has it.
+/// Memory that an operation can use, and that no other code can modify until the
+/// operation has completed.
 ///
-/// The value itself is moved about meanwhile (into a slot, back to the caller);
-/// what it stands for must stay where it is.
+/// The value itself is moved meanwhile (into a slot, and back to the caller); the
+/// memory that it refers to must not move.
 ///
 /// # Safety
-/// - `region` tells memory that is valid for reads, and stays so and at its
-///   address until the value is dropped, wherever the value is moved; also if
-///   the value is never dropped, for as long as the type lives (`'static` for
-///   a queue).
-/// - Nobody can reach that memory but through the value, except to read it,
-///   and that only if the type is not a [`IoBufMut`].
-/// - If `VECTORED`, the region is an array of
-///   [`IoVec`](crate::sys::abi::IoVec), of so many *elements*,
-///   and the same holds for the memory that they name.
+/// - `region` returns memory that is valid for reads. It stays valid, at the same
+///   address, until the value is dropped, wherever the value is moved. If the value is
+///   never dropped, it stays valid for as long as the type lives (`'static` for a
+///   queue).
+/// - The memory can be reached only through the value. If the type is not an
+///   [`IoBufMut`], other code may read it.
+/// - If `VECTORED`, the region is an array of [`IoVec`](crate::sys::abi::IoVec), and
+///   its length is the number of *elements*. The same requirements hold for the memory
+///   to which they point.
 pub unsafe trait IoBuf {
-    /// Whether the region is an array of pieces.
+    /// The kind of the region: `true` for an array of pieces, `false` for bytes.
     const VECTORED: bool = false;
 
-    /// Where the memory is, and its length: bytes, or pieces.
+    /// Returns the address of the memory, and its length in bytes or, if `VECTORED`, in
+    /// pieces.
     fn region(&mut self) -> (*mut u8, usize);
 }
 
-/// A [`IoBuf`] that the kernel may write to: what a read wants.
+/// An [`IoBuf`] that the kernel may write to, as a read requires.
 ///
 /// # Safety
-/// The region is valid for writes, nobody else can reach it at all, and every
-/// content of it is a valid one.
+/// The region is valid for writes, it can be reached only through the value, and every
+/// content of it is valid.
 pub unsafe trait IoBufMut: IoBuf {}
 
-// SAFETY: exclusive for as long as the reference lives, which is where it is
-// and not where the reference is moved to; any byte will do.
+// SAFETY: the reference borrows the memory exclusively for its lifetime. The memory
+// does not move when the reference does.
 unsafe impl IoBuf for &mut [u8] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_mut_ptr(), self.len())
     }
 }
-// SAFETY: as above.
+// SAFETY: the memory is writable and exclusively borrowed, and every byte is a valid
+// `u8`.
 unsafe impl IoBufMut for &mut [u8] {}
 
-// SAFETY: nobody writes there for as long as the reference lives.
+// SAFETY: the memory is borrowed for the lifetime of the reference, so no code writes
+// it and it does not move.
 unsafe impl IoBuf for &[u8] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_ptr().cast_mut(), self.len())
     }
 }
 
-// SAFETY: as for slices.
+// SAFETY: the reference borrows the array exclusively for its lifetime. The array does
+// not move when the reference does.
 unsafe impl<const N: usize> IoBuf for &mut [u8; N] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_mut_ptr(), N)
     }
 }
-// SAFETY: as for slices.
+// SAFETY: the array is writable and exclusively borrowed, and every byte is a valid
+// `u8`.
 unsafe impl<const N: usize> IoBufMut for &mut [u8; N] {}
 
-// SAFETY: as for slices.
+// SAFETY: the array is borrowed for the lifetime of the reference, so no code writes it
+// and it does not move.
 unsafe impl<const N: usize> IoBuf for &[u8; N] {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.as_ptr().cast_mut(), N)
     }
 }
 
-/// No memory, for operations that have none.
-// SAFETY: there is none.
+/// No memory, for operations without a buffer.
+// SAFETY: the region is empty, so there is no memory to reach.
 unsafe impl IoBuf for () {
     fn region(&mut self) -> (*mut u8, usize) {
         (core::ptr::null_mut(), 0)
     }
 }
 
-/// A buffer, and beside it anything of the caller's that shall come back with
-/// it.
-// SAFETY: the first's own promise; the second is not touched.
+/// A buffer and any other value, which is returned with it.
+// SAFETY: the region is that of the first element, whose `IoBuf` implementation makes
+// the promise. The second element is not accessed.
 unsafe impl<B: IoBuf, T> IoBuf for (B, T) {
     const VECTORED: bool = B::VECTORED;
 
@@ -96,5 +107,6 @@ unsafe impl<B: IoBuf, T> IoBuf for (B, T) {
         self.0.region()
     }
 }
-// SAFETY: as above.
+// SAFETY: the region is that of the first element, whose `IoBufMut` implementation
+// makes the promise.
 unsafe impl<B: IoBufMut, T> IoBufMut for (B, T) {}

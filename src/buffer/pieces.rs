@@ -1,11 +1,14 @@
-//! [`IoSlice`] and [`IoSliceMut`]: borrowed pieces of one vectored operation.
+//! [`IoSlice`] and [`IoSliceMut`]: the borrowed pieces of a vectored operation.
+//!
+//! Both have the layout of the kernel's `struct iovec`, so a slice of them is the array
+//! that the system call takes. The borrow is kept by a `PhantomData`.
 
 use core::marker::PhantomData;
 
 use super::{IoBuf, IoBufMut};
 use crate::sys::abi::IoVec;
 
-/// A piece of a vectored read: a `&mut [u8]` in the kernel's form.
+/// A piece of a vectored read: a `&mut [u8]` with the layout of an `iovec`.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct IoSliceMut<'a> {
@@ -13,13 +16,13 @@ pub struct IoSliceMut<'a> {
     bytes: PhantomData<&'a mut [u8]>,
 }
 
-// SAFETY: as a `&mut [u8]`.
+// SAFETY: the value is a `&mut [u8]` in another layout, and `&mut [u8]` is `Send`.
 unsafe impl Send for IoSliceMut<'_> {}
-// SAFETY: as a `&mut [u8]`.
+// SAFETY: the value is a `&mut [u8]` in another layout, and `&mut [u8]` is `Sync`.
 unsafe impl Sync for IoSliceMut<'_> {}
 
 impl<'a> IoSliceMut<'a> {
-    /// The piece that is these bytes.
+    /// Creates a piece from these bytes.
     pub const fn new(bytes: &'a mut [u8]) -> IoSliceMut<'a> {
         IoSliceMut {
             piece: IoVec {
@@ -35,19 +38,21 @@ impl core::ops::Deref for IoSliceMut<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: made of a `&mut [u8]` that lives as long as this.
+        // SAFETY: address and length are those of a `&mut [u8]` that is borrowed for
+        // `'a`.
         unsafe { core::slice::from_raw_parts(self.piece.base.cast(), self.piece.len) }
     }
 }
 
 impl core::ops::DerefMut for IoSliceMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `deref`, and `self` is exclusively borrowed.
+        // SAFETY: address and length are those of a `&mut [u8]` that is borrowed for
+        // `'a`, and `self` is exclusively borrowed.
         unsafe { core::slice::from_raw_parts_mut(self.piece.base.cast(), self.piece.len) }
     }
 }
 
-/// A piece of a vectored write: a `&[u8]` in the kernel's form.
+/// A piece of a vectored write: a `&[u8]` with the layout of an `iovec`.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub struct IoSlice<'a> {
@@ -55,13 +60,13 @@ pub struct IoSlice<'a> {
     bytes: PhantomData<&'a [u8]>,
 }
 
-// SAFETY: as a `&[u8]`.
+// SAFETY: the value is a `&[u8]` in another layout, and `&[u8]` is `Send`.
 unsafe impl Send for IoSlice<'_> {}
-// SAFETY: as a `&[u8]`.
+// SAFETY: the value is a `&[u8]` in another layout, and `&[u8]` is `Sync`.
 unsafe impl Sync for IoSlice<'_> {}
 
 impl<'a> IoSlice<'a> {
-    /// The piece that is these bytes.
+    /// Creates a piece from these bytes.
     pub const fn new(bytes: &'a [u8]) -> IoSlice<'a> {
         IoSlice {
             piece: IoVec {
@@ -77,13 +82,13 @@ impl core::ops::Deref for IoSlice<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: made of a `&[u8]` that lives as long as this.
+        // SAFETY: address and length are those of a `&[u8]` that is borrowed for `'a`.
         unsafe { core::slice::from_raw_parts(self.piece.base.cast(), self.piece.len) }
     }
 }
 
-// SAFETY: the pieces are `&mut [u8]`, whose array is exclusively borrowed for
-// as long as they are.
+// SAFETY: the pieces are `&mut [u8]`s. They and their array are exclusively borrowed
+// for `'a`, and do not move when the reference does.
 unsafe impl<'a> IoBuf for &'a mut [IoSliceMut<'a>] {
     const VECTORED: bool = true;
 
@@ -91,10 +96,12 @@ unsafe impl<'a> IoBuf for &'a mut [IoSliceMut<'a>] {
         (self.as_mut_ptr().cast(), self.len())
     }
 }
-// SAFETY: as above.
+// SAFETY: the pieces are writable and exclusively borrowed, and every byte is a valid
+// `u8`.
 unsafe impl<'a> IoBufMut for &'a mut [IoSliceMut<'a>] {}
 
-// SAFETY: the pieces are `&[u8]`, and nobody writes to them or their array.
+// SAFETY: the pieces are `&[u8]`s. They and their array are borrowed for `'a`, so no
+// code writes them and they do not move.
 unsafe impl<'a> IoBuf for &'a [IoSlice<'a>] {
     const VECTORED: bool = true;
 

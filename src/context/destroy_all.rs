@@ -1,4 +1,8 @@
-//! [`destroy_all`]: the end of many contexts at once.
+//! [`destroy_all`]: destroys many contexts in parallel.
+//!
+//! Each context is destroyed on a thread of its own, so that the waits inside
+//! `io_destroy(2)` overlap. Where a thread cannot be spawned, the calling thread
+//! destroys that context. Further threads take short naps meanwhile: see `A_FEW`.
 
 use core::time::Duration;
 use std::sync::Mutex;
@@ -9,21 +13,25 @@ use std::vec::Vec;
 use super::Context;
 use crate::sys::errno::Errno;
 
-/// What waits for a grace period of the kernel's, as contexts do on their way,
-/// is taken a few at a time when that is over (`blimit` of `kernel/rcu/tree.c`),
-/// and the rest with a later interrupt of that processor. So where there are more
-/// contexts than a few, somebody has himself woken: 64 of them end in 38
-/// milliseconds then, and in 51 without, on two processors.
+/// The number of contexts for each napping thread.
+///
+/// The kernel runs the callbacks of an RCU grace period a few at a time (`blimit` of
+/// `kernel/rcu/tree.c`), and the others at a later interrupt of that processor. Where
+/// there are more contexts than a few, threads therefore sleep for short periods: the
+/// timer interrupts run the remaining callbacks sooner. With them 64 contexts take 38
+/// milliseconds, without them 51, on two processors.
 const A_FEW: usize = 2;
 const NAP: Duration = Duration::from_micros(100);
-/// Grace periods are over by then: what is still waited for are operations.
+/// The maximum number of naps of a thread. RCU grace periods have elapsed by then; the
+/// remaining waits are for operations.
 const NAPS: usize = 1000;
 
-/// Destroys many contexts side by side, a thread each: in little more time than
-/// one takes, where one after the other each takes tens of milliseconds. Blocks
-/// until all operations of all of them have ended. What became of each, in
-/// order, as [`Context::destroy`] tells it; where no thread can be had, this
-/// one does it.
+/// Destroys many contexts in parallel, each on a thread of its own.
+///
+/// This takes little longer than destroying one context; one after the other, each
+/// takes tens of milliseconds. Blocks until all operations of all contexts have
+/// completed. Returns the result of [`Context::destroy`] for each context, in order.
+/// Where a thread cannot be spawned, the calling thread destroys that context.
 ///
 /// # Examples
 /// ```
@@ -37,7 +45,7 @@ const NAPS: usize = 1000;
 pub fn destroy_all(
     contexts: impl IntoIterator<Item = impl Into<Context>>,
 ) -> Vec<Result<(), Errno>> {
-    // Where the thread, or this one, finds its context.
+    // Each context is taken out by its own thread, or by the calling thread.
     let places: Vec<_> = contexts
         .into_iter()
         .map(|context| Mutex::new(Some(context.into())))
@@ -69,7 +77,8 @@ pub fn destroy_all(
             })
             .collect();
         for _ in 1..nappers {
-            // Without it the end comes later, and comes.
+            // A failure is ignored: the contexts are destroyed all the same, only
+            // later.
             let _ = thread().spawn_scoped(scope, nap);
         }
         if nappers > 0 && threads.iter().all(Result::is_ok) {

@@ -1,9 +1,11 @@
-//! [`IdleContext`]: a context with nothing in it, to be used again, and [`ContextPool`], a
-//! few of them.
+//! [`IdleContext`]: a context without operations or events, ready to be reused; and
+//! [`ContextPool`], a fixed-size pool of them.
 //!
-//! `io_destroy` costs tens of milliseconds even when nothing is in flight (it
-//! waits for grace periods of the kernel's), `io_setup` tens of microseconds.
-//! A context that has been drained is as good as a new one.
+//! `io_destroy` takes tens of milliseconds even when nothing is in flight (it waits for
+//! RCU grace periods), `io_setup` tens of microseconds. An idle context is equivalent
+//! to a new one, so reusing it avoids both.
+//!
+//! Invariant: an [`IdleContext`] has no operation in flight and no event in its ring.
 
 use core::fmt;
 
@@ -13,8 +15,10 @@ use crate::sys::errno::Errno;
 
 /// A context with nothing in flight and no event in its ring.
 ///
-/// What [`Queue::with_context`](crate::Queue::with_context), [`scope_with_context`](crate::scope_with_context) and
-/// [`Reactor::with_context`](crate::reactor::Reactor::with_context) want, and what they give back.
+/// [`Queue::with_context`](crate::Queue::with_context),
+/// [`scope_with_context`](crate::scope_with_context) and
+/// [`Reactor::with_context`](crate::reactor::Reactor::with_context) take it and return
+/// it.
 #[derive(Debug)]
 pub struct IdleContext {
     backend: ContextBackend,
@@ -22,7 +26,7 @@ pub struct IdleContext {
 }
 
 impl IdleContext {
-    /// A new context for this many operations in flight.
+    /// Creates a context for this many operations in flight.
     ///
     /// # Errors
     /// As [`Context::new`].
@@ -33,16 +37,16 @@ impl IdleContext {
         })
     }
 
-    /// Takes a context's owner at his word. See [`Context::drain`], which makes
-    /// sure.
+    /// Wraps a context without checking that it is idle. [`Context::drain`] makes it
+    /// idle first.
     ///
     /// # Safety
-    /// Nothing is in flight in it, all events have been taken, and it was set
-    /// up for at least `capacity` operations.
+    /// No operation is in flight in the context, all events have been taken, and it was
+    /// set up for at least `capacity` operations.
     pub unsafe fn from_context(mut context: Context, capacity: u32) -> IdleContext {
         if !context.is_own() {
-            // The ring is not in a forked child's memory, and its head would
-            // be read.
+            // The ring is not mapped in a forked child, and the engine would read its
+            // head.
             context.forget_map();
         }
         IdleContext {
@@ -51,12 +55,12 @@ impl IdleContext {
         }
     }
 
-    /// The context, for use by hand.
+    /// Returns the context, for direct use.
     pub fn into_context(self) -> Context {
         self.backend.into_context()
     }
 
-    /// Of an engine that has drained its own: nothing in flight.
+    /// Wraps the context of an engine that has no operation in flight.
     pub(crate) fn from_backend(mut backend: ContextBackend, capacity: u32) -> IdleContext {
         backend.make_room();
         IdleContext { backend, capacity }
@@ -66,41 +70,42 @@ impl IdleContext {
         self.backend
     }
 
-    /// Returns whether it can be used: not in a forked child, and not if it had
-    /// to be destroyed.
+    /// Returns whether the context can be used. It cannot in a forked child, or after
+    /// it had to be destroyed.
     fn is_own(&self) -> bool {
         self.backend.is_own()
     }
 
-    /// How many operations it was set up for.
+    /// Returns the number of operations that the context was set up for.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
     }
 
-    /// In place of the context, for a while: one that is dead.
+    /// Takes the context out, and leaves a destroyed one in its place until
+    /// [`give_back`](IdleContext::give_back).
     pub(crate) fn lend(&mut self) -> ContextBackend {
         self.backend.take()
     }
 
-    /// The context comes back; or a dead one, if it had to be destroyed.
+    /// Puts the context back, or a destroyed one if it had to be destroyed.
     pub(crate) fn give_back(&mut self, backend: ContextBackend) {
         *self = IdleContext::from_backend(backend, self.capacity);
     }
 }
 
 impl Context {
-    /// Waits for the events of this many operations and drops them, and so has
-    /// a context that can be used again. Signals do not interrupt it.
+    /// Waits for the events of this many operations, drops them, and returns an idle
+    /// context that can be reused. Signals do not interrupt the wait.
     ///
     /// # Errors
-    /// As [`Context::wait`], but EINTR; EINVAL in a forked child even if nothing
-    /// is in flight. The context comes back, with what is still missing.
+    /// As [`Context::wait`], except EINTR. EINVAL in a forked child even if nothing is
+    /// in flight. The error contains the context and the number of missing events.
     ///
     /// # Safety
-    /// No more and no fewer than `in_flight` operations were submitted whose
-    /// events have not been taken, and the context was set up for at least
-    /// `capacity` operations. Their buffers are the caller's promise until
-    /// then, as at submission.
+    /// Exactly `in_flight` operations were submitted whose events have not been taken,
+    /// and the context was set up for at least `capacity` operations. Until their
+    /// events have been taken, the caller keeps the promise of [`Context::submit`]
+    /// about their buffers.
     pub unsafe fn drain(
         mut self,
         in_flight: usize,
@@ -129,7 +134,9 @@ impl Context {
                 }
             }
         }
-        // SAFETY: the caller's count, and all of it has come.
+        // SAFETY: the caller promises that exactly `in_flight` events were outstanding,
+        // and as many have been taken, so the context is idle. The caller promises the
+        // capacity, too.
         Ok(unsafe { IdleContext::from_context(self, capacity) })
     }
 }
@@ -140,9 +147,9 @@ impl Context {
 pub struct DrainError {
     /// The context.
     pub context: Context,
-    /// The number of events that have not come.
+    /// The number of events that are still missing.
     pub missing: usize,
-    /// Why the wait ended.
+    /// The error of the wait.
     pub errno: Errno,
 }
 
@@ -172,9 +179,10 @@ impl From<IdleContext> for Context {
     }
 }
 
-/// Up to `N` drained contexts that wait to be used again. They count against
-/// `fs.aio-max-nr` meanwhile. Dropping the pool destroys them, one after the
-/// other.
+/// A pool of up to `N` idle contexts for reuse.
+///
+/// The contexts in it count against `fs.aio-max-nr`. Dropping the pool destroys them,
+/// one after the other.
 ///
 /// In a forked child the inherited pool is empty: the contexts in it belong to
 /// the parent.
@@ -200,15 +208,15 @@ pub struct ContextPool<const N: usize> {
 }
 
 impl<const N: usize> ContextPool<N> {
-    /// An empty pool.
+    /// Creates an empty pool.
     pub const fn new() -> ContextPool<N> {
         ContextPool {
             contexts: [const { None }; N],
         }
     }
 
-    /// A context for at least this many operations: the smallest of the pool's
-    /// that will do, else a new one.
+    /// Returns a context for at least this many operations: the smallest context in the
+    /// pool that suffices, otherwise a new one.
     ///
     /// # Errors
     /// As [`Context::new`].
@@ -232,9 +240,10 @@ impl<const N: usize> ContextPool<N> {
         }
     }
 
-    /// Keeps a context for later. `Some`: the pool is full, and it comes back.
-    /// One that this process cannot use, as it was inherited by fork or had to
-    /// be destroyed, is dropped, which does nothing.
+    /// Puts a context into the pool, or returns it as `Some` if the pool is full.
+    ///
+    /// A context that this process cannot use (inherited by fork, or destroyed) is
+    /// dropped, which does nothing.
     #[must_use = "dropping what did not fit takes tens of milliseconds"]
     pub fn put(&mut self, context: IdleContext) -> Option<IdleContext> {
         self.discard_unusable();
@@ -254,18 +263,18 @@ impl<const N: usize> ContextPool<N> {
         }
     }
 
-    /// How many contexts wait.
+    /// Returns the number of contexts in the pool.
     pub fn len(&self) -> usize {
         let waiting = self.contexts.iter().flatten();
         waiting.filter(|context| context.is_own()).count()
     }
 
-    /// Whether none does.
+    /// Returns whether the pool is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes all of them out.
+    /// Takes all contexts out of the pool.
     pub fn drain(&mut self) -> impl Iterator<Item = IdleContext> + '_ {
         let taken = self.contexts.iter_mut().filter_map(Option::take);
         taken.filter(IdleContext::is_own)
@@ -283,5 +292,28 @@ impl<const N: usize> fmt::Debug for ContextPool<N> {
         f.debug_list()
             .entries(self.contexts.iter().flatten())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use core::error::Error;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_drain_error_names_what_is_missing_and_why() {
+        let error = DrainError {
+            context: Context::dead(),
+            missing: 3,
+            errno: Errno::INTR,
+        };
+        let shown = error.to_string();
+        assert!(shown.starts_with("3 events missing: "), "{shown}");
+        let source = error.source().map(ToString::to_string);
+        assert_eq!(source, Some(Errno::INTR.to_string()));
     }
 }

@@ -1,4 +1,12 @@
-//! [`Context`]: exclusive owner of one kernel context.
+//! [`Context`]: the exclusive owner of one kernel context.
+//!
+//! A context is named by the address at which the kernel maps its completion ring.
+//! `Context` owns that name and remembers the address space in which the context was
+//! made. Every use compares it with the current address space first, because fork(2)
+//! copies the name but not the context.
+//!
+//! Invariant: the ring is read in user space through `&mut Context` alone, so that it
+//! has one reader.
 
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -21,37 +29,38 @@ pub use idle::{ContextPool, DrainError, IdleContext};
 pub use wait::WaitOptions;
 pub(crate) use wait::{Limit, front};
 
-/// A kernel AIO context, owned: it is destroyed when this is dropped, and the
-/// drop **blocks until every operation in flight has ended**.
+/// An owned kernel AIO context.
 ///
-/// Any number of threads may submit, cancel and wait through `&Context`; the
-/// kernel keeps them apart. Completions can also be read from the ring without
+/// Dropping it destroys the context, and **blocks until every operation in flight has
+/// completed**.
+///
+/// Any number of threads may submit, cancel and wait through `&Context`; the kernel
+/// synchronizes these system calls. Completions can also be read from the ring without
 /// a system call, by one reader at a time: [`Context::ring`].
 ///
 /// # Fork
 /// A context belongs to the address space in which it was made.
 ///
-/// - **A child of fork(2)** has a copy of the address space, without contexts.
-///   There every use of an inherited `Context`, and of a [`Ring`] or
-///   [`Submitter`] made before the fork, answers EINVAL without a system call
-///   on the context and without reading its ring, and dropping does nothing;
-///   [`into_raw`] still returns the name. A context that the child makes is its
-///   own, even if it has the same address as the inherited one, as it often
-///   has.
-/// - **A child of vfork(2), or of clone(2) with `CLONE_VM`,** shares the address
-///   space, so it shares the context: everything works, and dropping destroys
-///   it for the parent, too.
+/// - **A child of fork(2)** has a copy of the address space, without contexts. There
+///   every use of an inherited `Context`, and of a [`Ring`] or [`Submitter`] made
+///   before the fork, fails with EINVAL, without a system call on the context and
+///   without reading its ring. Dropping does nothing; [`into_raw`] still returns the
+///   name. A context that the child makes is its own, even if it has the same address
+///   as the inherited one, as it often has.
+/// - **A child of vfork(2), or of clone(2) with `CLONE_VM`,** shares the address space,
+///   so it shares the context: all methods work, and dropping destroys the context for
+///   the parent, too.
 /// - The ring is kept out of forked children (`MADV_DONTFORK`), so even code
 ///   that knows its address takes no events from the parent.
 ///
-/// The address space is recognised by a page that fork wipes
-/// (`MADV_WIPEONFORK`), which costs each use a comparison. Before Linux 4.14,
-/// and where a sandbox forbids mmap(2) or madvise(2), the process id is
-/// compared instead, with a getpid(2) for each use. Then a child that shares the
-/// address space is taken for a forked one (EINVAL; dropping there leaks the
-/// context), and a forked descendant that has the same process id for the owner:
-/// the first process of a new pid namespace, forked by the first of another; or
-/// one that got the number after the owner had ended.
+/// The address space is recognised by a page that fork wipes (`MADV_WIPEONFORK`), which
+/// costs each use a comparison. Before Linux 4.14, and where a sandbox forbids mmap(2)
+/// or madvise(2), the process id is compared instead, with a getpid(2) for each use.
+/// The process id errs in two cases. A child that shares the address space is taken for
+/// a forked one (EINVAL; dropping there leaks the context). A forked descendant that
+/// has the same process id is taken for the owner: the first process of a new pid
+/// namespace, forked by the first of another, or one that got the number after the
+/// owner had ended.
 ///
 /// [`into_raw`]: Context::into_raw
 ///
@@ -81,15 +90,16 @@ pub(crate) use wait::{Limit, front};
 pub struct Context {
     name: AioContext,
     ring: RingMap,
-    /// Where it was made: elsewhere it is left alone.
+    /// The address space in which the context was made. In any other, the context is
+    /// not used.
     home: AddressSpace,
 }
 
-// SAFETY: a context belongs to the process, not to a thread, and the kernel
-// locks what its calls share. The ring is reached through `&mut` alone.
+// SAFETY: a context belongs to the process, not to a thread, and the kernel locks the
+// state that its system calls share. The ring is reached through `&mut` alone.
 unsafe impl Send for Context {}
-// SAFETY: as above: through `&Context` system calls are made and the mark of
-// the address space, which is never written again, is read.
+// SAFETY: `&Context` makes system calls, which the kernel synchronizes, and reads the
+// mark of the address space, which is never written again.
 unsafe impl Sync for Context {}
 
 impl Context {
@@ -100,33 +110,36 @@ impl Context {
     /// - EAGAIN: `fs.aio-max-nr` is used up, by all processes together.
     /// - EINVAL: `nr_events` is 0, or millions.
     /// - ENOMEM: out of memory or address space.
-    /// - ENOSYS: no AIO on this target or in this kernel, or a sandbox says so;
-    ///   EPERM: a sandbox forbids it.
+    /// - ENOSYS: no AIO on this target or in this kernel, or a sandbox returns this
+    ///   error.
+    /// - EPERM: a sandbox forbids it.
     #[doc(alias = "io_setup")]
     #[doc(alias = "io_queue_init")]
     pub fn new(nr_events: u32) -> Result<Context, Errno> {
         let mut name = AioContext::NONE;
-        // SAFETY: `name` is ours to be written.
+        // SAFETY: `name` is a local variable, valid for the write of the new name.
         unsafe { sys::io_setup(nr_events, &raw mut name) }?;
-        // SAFETY: the kernel has just made it, and nobody else knows it.
+        // SAFETY: the kernel has just made the context, and no other code has its name.
         Ok(unsafe { Context::from_raw(name) })
     }
 
-    /// Takes over a context that other code has set up.
+    /// Takes ownership of a context that other code has set up.
     ///
     /// # Safety
-    /// `raw` was given by `io_setup` in this process and is owned by the
-    /// caller: no other code waits on it through the ring, or destroys it.
+    /// `raw` was returned by `io_setup` in this process and is owned by the caller: no
+    /// other code takes events through its ring, or destroys it.
     pub unsafe fn from_raw(raw: AioContext) -> Context {
         Context {
             name: raw,
-            // SAFETY: the context is alive and becomes ours.
+            // SAFETY: the caller promises that the context is alive and that it owns
+            // it; the new `Context` takes the ownership over.
             ring: unsafe { RingMap::attach(raw) },
             home: AddressSpace::current(),
         }
     }
 
-    /// No context: every call answers EINVAL, and dropping it does nothing.
+    /// Creates a destroyed context: every use fails with EINVAL, and dropping it does
+    /// nothing.
     pub(crate) const fn dead() -> Context {
         Context {
             name: AioContext::NONE,
@@ -135,17 +148,17 @@ impl Context {
         }
     }
 
-    /// Returns whether the context was made in the current address space: not
-    /// in a forked child, and not if it is [`dead`](Context::dead).
+    /// Returns whether the context was made in the current address space. It was not in
+    /// a forked child, or if it is a destroyed one ([`dead`](Context::dead)).
     ///
-    /// Where it was not, its name and its ring must not be used.
+    /// If it was not, its name and its ring must not be used.
     #[inline(always)]
     pub(crate) fn is_own(&self) -> bool {
         self.home.is_current()
     }
 
-    /// Returns whether the mark says so. Otherwise [`is_own`](Context::is_own)
-    /// decides.
+    /// Returns whether the mark identifies the current address space. Otherwise
+    /// [`is_own`](Context::is_own) decides.
     #[inline(always)]
     pub(crate) fn is_marked(&self) -> bool {
         self.home.is_marked()
@@ -157,62 +170,66 @@ impl Context {
         self.home
     }
 
-    /// Gives the context up without destroying it.
+    /// Returns the raw context without destroying it.
     #[must_use = "the context lives on and must be destroyed by someone"]
     pub fn into_raw(self) -> AioContext {
         ManuallyDrop::new(self).name
     }
 
-    /// The kernel's name for the context, which stays owned by this.
+    /// Returns the raw context, which `self` continues to own.
     pub fn as_raw(&self) -> AioContext {
         self.name
     }
 
-    /// Submits operations, in order, with one `io_submit(2)`. Returns how many
-    /// the kernel took from the front; the rest stays the caller's.
+    /// Submits operations, in order, with one `io_submit(2)`. Returns the number of
+    /// operations that the kernel accepted, counted from the front.
     ///
-    /// A count below `iocbs.len()` means that the next one was refused; why,
-    /// the kernel tells when it comes first, as [`submit_all`] asks it to.
-    /// The iocbs are copied and may go; buffered file I/O runs inside this
-    /// call.
+    /// A count below `iocbs.len()` means that the next operation was refused. The
+    /// kernel reports the error only for the first operation of a batch; [`submit_all`]
+    /// submits the remaining operations again and so returns that error. The kernel
+    /// copies the iocbs, so they need not outlive the call. Buffered file I/O runs
+    /// inside this call.
     ///
     /// [`submit_all`]: Context::submit_all
     ///
     /// # Errors
-    /// The first operation was refused, and nothing was taken:
-    /// - EAGAIN: no room in the ring: take events first.
-    /// - EBADF: the descriptor is not open, or not for this.
-    /// - EINVAL: opcode unknown to this kernel, negative offset, file without
-    ///   AIO, `resfd` no eventfd; also in a forked child.
+    /// The first operation was refused, and none was accepted:
+    /// - EAGAIN: the ring is full; take events first.
+    /// - EBADF: the descriptor is not open, or not in the mode that the operation
+    ///   requires.
+    /// - EINVAL: the opcode is unknown to this kernel, the offset is negative, the file
+    ///   does not support AIO, or `resfd` is not an eventfd; also in a forked child.
     /// - EOPNOTSUPP: an `RWF_*` flag unknown to this kernel.
     /// - EPERM: a priority that this process may not use.
     /// - EFAULT: an `iovec` array that cannot be read.
-    /// - ENOSYS: no AIO here.
+    /// - ENOSYS: AIO is unavailable.
     ///
     /// # Safety
-    /// For each operation taken, until its event has been reaped or this
-    /// context is destroyed: its buffers stay allocated, what it reads into is
-    /// neither read nor written by anyone else, and what it writes from is not
-    /// written.
+    /// For each accepted operation, until its event has been reaped or this context is
+    /// destroyed: its buffers stay allocated, memory that it reads into is neither read
+    /// nor written by other code, and memory that it writes from is not written.
     #[doc(alias = "io_submit")]
     #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
-        // `&mut Iocb` is a pointer, so the slice is the array the kernel wants.
+        // `&mut Iocb` is a pointer, so the slice is the array that the kernel expects.
         let pointers = iocbs.as_mut_ptr().cast::<*mut Iocb>();
         if !self.is_own() {
             return Err(Errno::INVAL);
         }
-        // SAFETY: the pointers are valid for writes; the buffers are the
-        // caller's promise. A slice has no more than isize::MAX elements.
+        // SAFETY: the pointers are valid for writes. The caller promises that the
+        // buffers stay allocated and free of conflicting accesses until the events have
+        // been reaped, as the system call requires. A slice has no more than isize::MAX
+        // elements.
         unsafe { sys::io_submit(self.name, iocbs.len() as isize, pointers) }
     }
 
-    /// Submits all the operations, with as many calls as it takes, and stops
-    /// only at one that the kernel refuses when it comes first.
+    /// Submits all the operations, with as many system calls as needed.
+    ///
+    /// It stops only when the kernel refuses the first of the operations that remain.
     ///
     /// # Errors
-    /// How many were taken and why the next was not. Those taken run, and
-    /// their events will come.
+    /// The number of accepted operations and the error of the next one. The accepted
+    /// ones run, and their events will arrive.
     ///
     /// # Safety
     /// As [`Context::submit`].
@@ -227,11 +244,12 @@ impl Context {
         let mut submitted = 0;
         while let Some(rest @ [_, ..]) = iocbs.get_mut(submitted..) {
             let pointers = rest.as_mut_ptr().cast::<*mut Iocb>();
-            // SAFETY: the context is this address space's own; the caller's
-            // promise covers each of the operations. A slice has no more than
-            // isize::MAX elements.
+            // SAFETY: the context belongs to this address space. The caller promises
+            // for each of the operations that its buffers stay allocated and free of
+            // conflicting accesses until its event has been reaped. A slice has no more
+            // than isize::MAX elements.
             match unsafe { sys::io_submit(self.name, rest.len() as isize, pointers) } {
-                // Not known to happen; it would be an endless loop.
+                // Not known to happen; retrying would loop forever.
                 Ok(0) => {
                     return Err(SubmitError {
                         submitted,
@@ -245,18 +263,20 @@ impl Context {
         Ok(())
     }
 
-    /// Asks for an operation to end early. `Ok` means that it is being
-    /// cancelled; **its event comes all the same** (a cancelled poll's result
-    /// is 0), and until then the buffer is the kernel's.
+    /// Requests the cancellation of an operation.
     ///
-    /// `iocb` is the address at submission; 4 bytes of it are read there. Only
-    /// polls can be cancelled (and transfers of some USB gadget drivers).
+    /// `Ok` means that it is being cancelled. **Its event arrives all the same** (the
+    /// result of a cancelled poll is 0), and until then the operation has not completed
+    /// and uses its buffer.
+    ///
+    /// `iocb` is the address at submission; the kernel reads 4 bytes there. Only polls
+    /// can be cancelled (and transfers of some USB gadget drivers).
     ///
     /// # Errors
-    /// - EINVAL: unknown, already ended, or not of a kind that can be
-    ///   cancelled; also in a forked child.
-    /// - EFAULT: nothing readable at `iocb`.
-    /// - ENOSYS: no AIO here; gVisor lacks this call alone.
+    /// - EINVAL: the operation is unknown, has already completed, or is not of a kind
+    ///   that can be cancelled; also in a forked child.
+    /// - EFAULT: the memory at `iocb` is not readable.
+    /// - ENOSYS: AIO is unavailable; gVisor lacks this system call alone.
     #[doc(alias = "io_cancel")]
     #[allow(
         clippy::not_unsafe_ptr_arg_deref,
@@ -268,27 +288,26 @@ impl Context {
         if !self.is_own() {
             return Err(Errno::INVAL);
         }
-        // SAFETY: `result` may be written; the kernel checks the address of
-        // the iocb. What is cancelled gets its event, so no promise of another
-        // submitter is broken.
+        // SAFETY: `result` may be written; the kernel checks the address of the iocb. A
+        // cancelled operation still gets its event, so the promises that other code
+        // made at submission hold as before.
         match unsafe { sys::io_cancel(self.name, iocb, &raw mut result) } {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
             Err(errno) => Err(errno),
         }
     }
 
-    /// Waits for at least `min_nr` events, for ever, and takes as many as fit.
-    /// Fewer than `min_nr` come back after a signal of any kind.
+    /// Waits for at least `min_nr` events, without a timeout, and takes as many as fit.
+    /// Returns fewer than `min_nr` after a signal of any kind.
     ///
     /// # Errors
-    /// - EINTR: a signal handler ran, and no event was there yet. Not retried
-    ///   here. A signal that runs no handler (SIGSTOP and SIGCONT, a debugger
-    ///   that attaches) does not end the wait, except where io_pgetevents is
-    ///   missing or forbidden ([`WaitOptions`](WaitOptions#signals)).
-    /// - EINVAL: `min_nr` is more than `events` can hold; or in a forked
-    ///   child; or destroyed meanwhile by code
-    ///   that has its raw name.
-    /// - ENOSYS: no AIO here.
+    /// - EINTR: a signal handler ran, and no event was available yet. The wait is not
+    ///   retried. A signal that runs no handler (SIGSTOP and SIGCONT, a debugger that
+    ///   attaches) does not end the wait, except where io_pgetevents is missing or
+    ///   forbidden ([`WaitOptions`](WaitOptions#signals)).
+    /// - EINVAL: `min_nr` is more than `events` can hold; in a forked child; or the
+    ///   context was destroyed meanwhile by code that has its raw name.
+    /// - ENOSYS: AIO is unavailable.
     ///
     /// No event is lost by an error.
     #[doc(alias = "io_getevents")]
@@ -301,9 +320,11 @@ impl Context {
         self.wait_with(min_nr, events, WaitOptions::new())
     }
 
-    /// Waits for at least `min_nr` events, as `wait` says: for how long, with
-    /// which signal mask. Fewer than `min_nr`, or none, come back when the
-    /// time is over, which begins anew after a signal that ran no handler.
+    /// Waits for at least `min_nr` events, like [`wait`](Context::wait), with a timeout
+    /// and a signal mask.
+    ///
+    /// Returns fewer than `min_nr`, or none, when the timeout has elapsed. The timeout
+    /// starts again after a signal that ran no handler.
     ///
     /// # Errors
     /// As [`Context::wait`]; with a signal mask also ENOSYS on kernels before
@@ -319,67 +340,71 @@ impl Context {
         if !self.is_own() {
             return Err(Errno::INVAL);
         }
-        // SAFETY: a `Ring` borrows the context exclusively, so none exists
-        // while `&self` does.
+        // SAFETY: a `Ring` borrows the context exclusively, so none exists while
+        // `&self` does, and no other code reads the ring in user space.
         let count = unsafe { wait_for_events(self.name, min_nr, events, wait) }?;
         Ok(front(events, count))
     }
 
-    /// The completion ring, to be read without a system call.
+    /// Returns the completion ring, which is read without a system call.
     #[inline]
     pub fn ring(&mut self) -> Ring<'_> {
         self.split().1
     }
 
-    /// Where the ring is.
+    /// Returns the location of the ring.
     #[inline(always)]
     pub(crate) fn map(&self) -> &RingMap {
         &self.ring
     }
 
-    /// From now on it is not read.
+    /// Stops reading the ring in user space.
     pub(crate) fn forget_map(&mut self) {
         self.ring = RingMap::NONE;
     }
 
-    /// Both ends at once: one to submit and cancel, which may be copied and
-    /// sent to other threads, and the ring to reap.
+    /// Splits the context into its submitting and its reaping end. The [`Submitter`]
+    /// submits and cancels, and may be copied and sent to other threads; the [`Ring`]
+    /// reaps.
     #[inline]
     pub fn split(&mut self) -> (Submitter<'_>, Ring<'_>) {
         let ring = Ring::new(self.name, self.ring, self.home);
         (Submitter { context: self }, ring)
     }
 
-    /// Destroys the context and tells how that went: cancels what can be
-    /// cancelled, blocks until every operation has ended (no signal interrupts
-    /// it; a hung device hangs it), frees it. Events not reaped are lost. An
-    /// idle context takes tens of milliseconds.
+    /// Destroys the context and returns the result.
     ///
-    /// When it returns `Ok`, the kernel holds none of the buffers any more
-    /// (Linux 3.16).
+    /// The kernel cancels the operations that can be cancelled, blocks until every
+    /// operation has completed (no signal interrupts it; a hung device hangs it), and
+    /// frees the context. Events not reaped are lost. An idle context takes tens of
+    /// milliseconds.
+    ///
+    /// When it returns `Ok`, every operation has completed and the kernel uses none of
+    /// the buffers (Linux 3.16).
     ///
     /// # Errors
-    /// - EINVAL: in a forked child, where nothing is destroyed; or destroyed
-    ///   before by code that has its raw name.
+    /// - EINVAL: in a forked child, where nothing is destroyed; or the context was
+    ///   destroyed before by code that has its raw name.
     #[doc(alias = "io_destroy")]
     pub fn destroy(self) -> Result<(), Errno> {
         let this = ManuallyDrop::new(self);
-        // SAFETY: the context is owned and no longer used, and no `Ring` borrows
-        // it any more.
+        // SAFETY: `self` owns the context and is consumed, and no `Ring` borrows it, so
+        // no code reads the ring or expects events afterwards.
         unsafe { end(this.home, this.name) }
     }
 
-    /// Whether the kernel still knows the context: not in a forked child. It
-    /// tells the two causes of EINVAL at submission apart.
+    /// Checks that the context exists in this address space. It does not in a forked
+    /// child. This distinguishes the two causes of EINVAL at submission.
     ///
     /// # Errors
-    /// EINVAL if it does not; ENOSYS where there is no AIO.
+    /// EINVAL if it does not exist; ENOSYS where AIO is unavailable.
     pub fn check(&self) -> Result<(), Errno> {
         if !self.is_own() {
             return Err(Errno::INVAL);
         }
         let nothing = &mut [];
-        // SAFETY: no `Ring` exists beside `&self`, and nothing is taken.
+        // SAFETY: no `Ring` exists beside `&self`, so no other code reads the ring in
+        // user space, and no event is taken.
         unsafe { wait_for_events(self.name, 0, nothing, WaitOptions::poll()) }.map(drop)
     }
 }
@@ -388,14 +413,15 @@ impl Drop for Context {
     fn drop(&mut self) {
         if self.name != AioContext::NONE {
             // An error means that there is nothing to destroy: see `destroy`.
-            // SAFETY: the context is owned, and no `Ring` borrows it any more.
+            // SAFETY: `self` owns the context and is being dropped, and no `Ring`
+            // borrows it, so no code reads the ring or expects events afterwards.
             let _ = unsafe { end(self.home, self.name) };
         }
     }
 }
 
-/// Destroys the context of this name that was made in `home`. Out of line, as it
-/// takes milliseconds.
+/// Destroys the context `name`, which was made in `home`. The function is not inlined,
+/// as it takes milliseconds.
 ///
 /// # Safety
 /// As [`sys::io_destroy`].
@@ -404,7 +430,8 @@ unsafe fn end(home: AddressSpace, name: AioContext) -> Result<(), Errno> {
     if !home.is_current() {
         return Err(Errno::INVAL);
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises, as `sys::io_destroy` requires, that nothing reads
+    // the ring or relies on further events; the address space is the context's own.
     unsafe { sys::io_destroy(name) }
 }
 
@@ -417,7 +444,7 @@ impl fmt::Debug for Context {
     }
 }
 
-/// The submitting end of a [`Context`] whose ring is being read: see
+/// The submitting end of a [`Context`] whose ring is being read. See
 /// [`Context::split`].
 #[derive(Clone, Copy, Debug)]
 pub struct Submitter<'c> {
@@ -425,7 +452,7 @@ pub struct Submitter<'c> {
 }
 
 impl Submitter<'_> {
-    /// [`Context::submit`].
+    /// Submits operations, as [`Context::submit`].
     ///
     /// # Errors
     /// As [`Context::submit`].
@@ -434,11 +461,12 @@ impl Submitter<'_> {
     /// As [`Context::submit`].
     #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
-        // SAFETY: the same promise, passed on by the caller.
+        // SAFETY: the caller makes the promise of `Context::submit` about the buffers,
+        // and the operations are passed on unchanged.
         unsafe { self.context.submit(iocbs) }
     }
 
-    /// [`Context::submit_all`].
+    /// Submits all the operations, as [`Context::submit_all`].
     ///
     /// # Errors
     /// As [`Context::submit_all`].
@@ -447,11 +475,12 @@ impl Submitter<'_> {
     /// As [`Context::submit`].
     #[inline]
     pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
-        // SAFETY: the same promise, passed on by the caller.
+        // SAFETY: the caller makes the promise of `Context::submit` about the buffers,
+        // and the operations are passed on unchanged.
         unsafe { self.context.submit_all(iocbs) }
     }
 
-    /// [`Context::cancel`].
+    /// Requests the cancellation of an operation, as [`Context::cancel`].
     ///
     /// # Errors
     /// As [`Context::cancel`].
@@ -460,14 +489,15 @@ impl Submitter<'_> {
     }
 }
 
-/// The error of a submission of which the kernel has taken the first operations, and
+/// The error of a submission of which the kernel accepted the first operations and
 /// refused the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SubmitError {
-    /// The number of operations taken, from the front. They run, and their events come.
+    /// The number of accepted operations, counted from the front. They run, and their
+    /// events arrive.
     pub submitted: usize,
-    /// Why the next one was refused.
+    /// The error of the next operation.
     pub errno: Errno,
 }
 

@@ -1,24 +1,24 @@
-//! [`WaitOptions`]: for how long to wait, and with which signal mask.
+//! [`WaitOptions`]: the timeout and the signal mask of a wait.
 
 use core::time::Duration;
 
 use crate::sys::abi::{Event, SigSet};
 
-/// How long to wait for events, and with which signals blocked.
+/// The timeout and the signal mask of a wait for events.
 ///
 /// # Signals
-/// A wait ends when a signal handler has run, whether it was installed with
-/// SA_RESTART or not. A signal that runs no handler does not end a wait that
-/// has no event yet: SIGSTOP and SIGCONT, Ctrl-Z and `fg`, a debugger or `strace`
-/// that attaches. The kernel restarts the wait then, and **its timeout begins
-/// anew**: a program that has to stop at a fixed time takes the time itself.
+/// A wait ends when a signal handler has run, whether it was installed with SA_RESTART
+/// or not. A signal that runs no handler does not end a wait that has no event yet:
+/// SIGSTOP and SIGCONT, Ctrl-Z and `fg`, a debugger or `strace` that attaches. The
+/// kernel restarts the wait then, and **its timeout starts again**. A program that must
+/// stop at a fixed time has to measure the time itself.
 ///
 /// # Kernel
-/// The restart needs io_pgetevents (Linux 4.18), on 32-bit ABIs
-/// io_pgetevents_time64 (Linux 5.1). Where that call is missing (ENOSYS) or a
-/// sandbox forbids it (EPERM), a wait without a mask is made by the older call,
-/// and each of these signals ends it with EINTR. A sandbox that kills the
-/// process for a forbidden call has to permit the newer one as well.
+/// The restart needs io_pgetevents (Linux 4.18), on 32-bit ABIs io_pgetevents_time64
+/// (Linux 5.1). Where that system call is missing (ENOSYS) or a sandbox forbids it
+/// (EPERM), a wait without a mask uses the older system call, and each of these signals
+/// ends it with EINTR. A sandbox that kills the process for a forbidden system call has
+/// to permit the newer one as well.
 ///
 /// # Examples
 /// ```
@@ -41,14 +41,15 @@ pub struct WaitOptions<'a> {
 pub(crate) enum Limit {
     #[default]
     Never,
-    /// Zero, which need not be put together for each call.
+    /// A timeout of zero, a constant that need not be built for each system call.
     Now,
-    /// Never zero.
+    /// A timeout, which is never zero.
     After(Duration),
 }
 
 impl<'a> WaitOptions<'a> {
-    /// For ever, with the thread's own signal mask.
+    /// Creates options for a wait without a timeout, with the thread's current signal
+    /// mask.
     pub const fn new() -> WaitOptions<'a> {
         WaitOptions {
             limit: Limit::Never,
@@ -56,7 +57,7 @@ impl<'a> WaitOptions<'a> {
         }
     }
 
-    /// Not at all: take what is there.
+    /// Creates options that do not wait and take only the available events.
     pub const fn poll() -> WaitOptions<'a> {
         WaitOptions {
             limit: Limit::Now,
@@ -64,9 +65,9 @@ impl<'a> WaitOptions<'a> {
         }
     }
 
-    /// For this long at the most, counted again from zero when the kernel
-    /// restarts the wait ([Signals](WaitOptions#signals)). More seconds than the
-    /// kernel's type can hold are cut to its maximum.
+    /// Sets the timeout. It is counted again from zero when the kernel restarts the
+    /// wait ([Signals](WaitOptions#signals)). A timeout of more seconds than the
+    /// kernel's type can hold is reduced to its maximum.
     pub const fn timeout(mut self, timeout: Duration) -> WaitOptions<'a> {
         self.limit = if timeout.is_zero() {
             Limit::Now
@@ -76,20 +77,19 @@ impl<'a> WaitOptions<'a> {
         self
     }
 
-    /// With this as the thread's signal mask while it waits, put in place and
-    /// taken back by the kernel in one step with the wait (io_pgetevents,
-    /// Linux 4.18).
+    /// Sets the thread's signal mask during the wait. The kernel installs and restores
+    /// it atomically with the wait (io_pgetevents, Linux 4.18).
     pub const fn sigmask(mut self, mask: &'a SigSet) -> WaitOptions<'a> {
         self.sigmask = Some(mask);
         self
     }
 
-    /// Neither waits nor lets signals in.
+    /// Returns whether these options neither wait nor set a signal mask.
     pub(crate) fn is_poll(&self) -> bool {
         matches!(self.limit, Limit::Now) && !self.has_mask()
     }
 
-    /// Waits for ever.
+    /// Returns whether these options wait without a timeout.
     pub(crate) fn is_forever(&self) -> bool {
         matches!(self.limit, Limit::Never)
     }
@@ -99,7 +99,7 @@ impl<'a> WaitOptions<'a> {
     }
 }
 
-/// The first `count` events; never more than there are.
+/// Returns the first `count` events, or all of them if there are fewer.
 #[inline]
 pub(crate) fn front(events: &mut [Event], count: usize) -> &mut [Event] {
     let count = count.min(events.len());

@@ -1,5 +1,15 @@
-//! [`Backend`]: the other side of the slots, as far as they need it, and
-//! [`ContextBackend`], which is one.
+//! [`Backend`]: the kernel interface of the engine, and [`ContextBackend`], which
+//! implements it with an AIO context.
+//!
+//! The engine submits iocbs and takes events. Events are read from the ring in user
+//! space where possible ([`Backend::poll`]), otherwise by system call
+//! ([`Backend::pop`], [`Backend::wait`]).
+//!
+//! # Invariants
+//! - A backend is the only reader of its ring.
+//! - The position in the ring is published to the kernel before each system call that
+//!   takes events, and read again after it.
+//! - In a forked child the ring is not accessed, and no operation is submitted.
 
 use crate::context::Context;
 use crate::context::WaitOptions;
@@ -8,28 +18,31 @@ use crate::sys;
 use crate::sys::abi::{AioContext, Event, Iocb};
 use crate::sys::errno::Errno;
 
-/// What takes operations and gives events: a [`ContextBackend`], and in the tests a
-/// model of one.
+/// An interface that accepts operations and returns events: a [`ContextBackend`], or a
+/// model of one in the tests.
 ///
 /// # Safety
-/// An operation taken gives one event, not before the buffer is let go of;
-/// after `destroy` has returned `Ok` all buffers are.
+/// Each accepted operation produces one event, which comes only after the kernel has
+/// finished using the buffer. After `destroy` has returned `Ok`, the kernel uses none
+/// of the buffers.
 pub(crate) unsafe trait Backend: Sized {
+    /// Submits operations, in order. Returns how many were accepted from the front.
+    ///
     /// # Safety
-    /// The pointers lead to iocbs that may be written; for each that is taken,
-    /// the promise of [`Context::submit`].
+    /// The pointers are valid for writes of an iocb. For each operation that is
+    /// accepted, the promise of [`Context::submit`] holds.
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno>;
 
-    /// Takes the next event from memory, without a system call: first of those
-    /// that an earlier call has found; then, if `look` is set, of those that are
-    /// there now.
+    /// Takes the next event from memory, without a system call: first from those that
+    /// an earlier call has found, then, if `look` is set, from those that are in the
+    /// ring now.
     fn poll(&mut self, look: bool) -> Polled;
 
-    /// Takes one event, if there is one.
+    /// Takes one event by system call where necessary. Returns `None` if there is none.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
 
-    /// At least `min_nr` events, or what `wait` lets through; the number that
-    /// was written to the front of `events`.
+    /// Waits for at least `min_nr` events, or until the timeout or the signal that
+    /// `wait` allows. Returns the number of events written to the front of `events`.
     fn wait(
         &mut self,
         min_nr: usize,
@@ -37,51 +50,53 @@ pub(crate) unsafe trait Backend: Sized {
         wait: WaitOptions<'_>,
     ) -> Result<usize, Errno>;
 
-    /// Whether it is this process's, and alive. Looks at no memory of its own.
+    /// Checks that the context belongs to this process and has not been destroyed.
+    /// Reads no memory of the context.
     fn check(&self) -> Result<(), Errno>;
 
-    /// Returns whether this process is a forked child that has inherited the
-    /// context, so that the operations in flight use the parent's memory, not this
-    /// process's. `false` where that is not certain.
+    /// Returns whether this process is a forked child that has inherited the context,
+    /// so that the operations in flight use the memory of the parent, not of this
+    /// process. Returns `false` where that is not certain.
     fn is_copy(&self) -> bool;
 
-    /// Ends the operation early that was submitted at this address.
+    /// Cancels the operation that was submitted at this address.
     fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno>;
 
-    /// Ends everything. An error: nothing is known of the buffers. Dead in
-    /// both cases.
+    /// Destroys the context, which completes or waits for every operation. After an
+    /// error, the kernel may still use the buffers. The backend is destroyed in both
+    /// cases.
     fn destroy(&mut self) -> Result<(), Errno>;
 
-    /// The kernel, out of its place, where a dead one stays: that takes no
-    /// operation, has no event, and cannot be destroyed (EINVAL).
+    /// Moves the backend out and leaves a destroyed one, which accepts no operation,
+    /// has no event, and cannot be destroyed (EINVAL).
     fn take(&mut self) -> Self;
 
-    /// Tells the other side of all that was taken, which makes room for as
-    /// many: whether there was anything to tell.
+    /// Publishes the position of the reader to the kernel, which makes room for as many
+    /// operations as events were taken. Returns whether there was anything to publish.
     fn make_room(&mut self) -> bool;
 }
 
-/// What [`Backend::poll`] found.
+/// The result of [`Backend::poll`].
 pub(crate) enum Polled {
     Event(Event),
     /// There is no event; without `look`, none that was found before.
     Empty,
-    /// The ring cannot be read in memory, or the address space has no mark, or is
-    /// not the context's. Call [`pop`](Backend::pop).
+    /// The ring cannot be read in memory, or the address space has no mark, or is not
+    /// that of the context. Call [`pop`](Backend::pop).
     NeedsSyscall,
 }
 
-/// A context, and where its owner is in the ring. Nobody else takes events.
+/// A context, and the position of its only reader in the ring.
 pub(crate) struct ContextBackend {
     context: Context,
-    /// In the context's ring, which is there as long as the context is.
+    /// The reader of the ring, which is mapped as long as the context exists.
     run: BatchReader<RingMap>,
 }
 
-// SAFETY: as for `Context`: the run is a part of its ring, and taken from by
-// `&mut` alone.
+// SAFETY: `Context` is `Send`. `run` points only into the ring of that context, which
+// is a mapping of the process, and is used only through `&mut self`.
 unsafe impl Send for ContextBackend {}
-// SAFETY: as above: `&ContextBackend` offers system calls only.
+// SAFETY: `&ContextBackend` offers only system calls, and reads nothing through `run`.
 unsafe impl Sync for ContextBackend {}
 
 impl ContextBackend {
@@ -91,7 +106,8 @@ impl ContextBackend {
         ContextBackend { context, run }
     }
 
-    /// At the ring's head. A ring that cannot be read from there is not read.
+    /// Creates a reader at the head of the ring. A ring that cannot be read from there
+    /// is not read.
     #[inline]
     fn find(context: &mut Context) -> BatchReader<RingMap> {
         if !context.is_own() {
@@ -100,7 +116,8 @@ impl ContextBackend {
         ContextBackend::find_own(context)
     }
 
-    /// The same, of a context that is this address space's own.
+    /// Creates a reader as [`find`](ContextBackend::find) does, for a context of this
+    /// address space.
     #[inline]
     fn find_own(context: &mut Context) -> BatchReader<RingMap> {
         BatchReader::new(context.map()).unwrap_or_else(|| {
@@ -109,7 +126,7 @@ impl ContextBackend {
         })
     }
 
-    /// Returns whether there is no context: it was destroyed or taken.
+    /// Returns whether the context was destroyed or taken.
     pub(crate) fn is_dead(&self) -> bool {
         self.context.as_raw() == AioContext::NONE
     }
@@ -118,13 +135,14 @@ impl ContextBackend {
         self.context
     }
 
-    /// As [`Context::is_own`].
+    /// Returns whether the context belongs to this address space, as
+    /// [`Context::is_own`] does.
     #[inline(always)]
     pub(crate) fn is_own(&self) -> bool {
         self.context.is_own()
     }
 
-    /// Takes events in another way.
+    /// Takes events by `take`, with the position published before and read again after.
     fn by_call<T>(
         &mut self,
         take: impl FnOnce(&mut Context) -> Result<T, Errno>,
@@ -139,17 +157,17 @@ impl ContextBackend {
     }
 }
 
-// SAFETY: fs/aio.c: an operation gives one event, after its file has let go of
-// the buffer; `io_destroy` returns `Ok` only when no operation is left
-// (Linux 3.16).
+// SAFETY: fs/aio.c: an operation produces one event, after its file has released the
+// buffer. `io_destroy` returns `Ok` only when no operation is left (Linux 3.16).
 unsafe impl Backend for ContextBackend {
     #[inline(always)]
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         if !self.context.is_own() {
             return Err(Errno::INVAL);
         }
-        // SAFETY: the caller's promise, and the context is this process's own.
-        // A slice has no more than isize::MAX elements.
+        // SAFETY: `Backend::submit` requires valid pointers to iocbs and the promise of
+        // `Context::submit`, which is all that the system call needs. The context
+        // belongs to this process. A slice has no more than isize::MAX elements.
         unsafe { sys::io_submit(self.context.as_raw(), iocbs.len() as isize, iocbs.as_ptr()) }
     }
 
@@ -161,16 +179,17 @@ unsafe impl Backend for ContextBackend {
         if !self.context.is_marked() {
             return Polled::NeedsSyscall;
         }
-        // SAFETY: the run is of the context that is here, as they change
-        // together; that is this process's own, so its ring is mapped; and it
-        // is exclusively borrowed, so nobody else reads the ring.
+        // SAFETY: `run` belongs to `self.context`, as they change together. The context
+        // belongs to this process (it is marked), so its ring is mapped. It is
+        // exclusively borrowed, so nothing else reads the ring.
         if let Some(event) = unsafe { self.run.next(self.context.map()) } {
             return Polled::Event(event);
         }
         if !look {
             return Polled::Empty;
         }
-        // SAFETY: as for `next`.
+        // SAFETY: `run` belongs to `self.context`, whose ring is mapped (the context is
+        // marked) and has no other reader (it is exclusively borrowed).
         match unsafe { self.run.look(self.context.map()) } {
             Some(Some(event)) => Polled::Event(event),
             Some(None) => Polled::Empty,
@@ -207,8 +226,8 @@ unsafe impl Backend for ContextBackend {
     }
 
     fn destroy(&mut self) -> Result<(), Errno> {
-        // What the kernel would say of a dead one, after a page fault that
-        // costs more than many an operation.
+        // The kernel would return EINVAL for a destroyed context, after a page fault
+        // that costs more than many operations.
         if self.context.as_raw() == AioContext::NONE {
             return Err(Errno::INVAL);
         }
@@ -226,7 +245,7 @@ unsafe impl Backend for ContextBackend {
     }
 
     fn make_room(&mut self) -> bool {
-        // Not in a forked child: the ring is not mapped there.
+        // This does nothing in a forked child: the ring is not mapped there.
         self.context.is_own() && self.run.publish(self.context.map())
     }
 }

@@ -1,25 +1,75 @@
-//! [`Engine`]: slots and a kernel, and what passes between them. The layers
-//! above ([`queue`](crate::queue), [`scope`](crate::scope()),
-//! [`reactor`](crate::reactor)) differ in how they hand buffers in and out.
+//! [`Engine`]: operations in slots, and the kernel context that runs them. It stages,
+//! submits, cancels and completes operations. The layers above
+//! ([`queue`](crate::queue), [`scope`](crate::scope()), [`reactor`](crate::reactor))
+//! differ in how they take buffers in and return them.
+//!
+//! # The states of an operation
+//! The state is stored in the [`Tag`](tag::Tag) of the slot; [`table`] describes the
+//! lists.
+//!
+//! ```text
+//!            stage            batch, submitted            ended (an event)
+//!    free ──────────▶ staged ──────────────────▶ in flight ──────────────┐
+//!     ▲               │    ▲ │                   end (abandon)           │
+//!     │               │    └─┘ batch, refused                            │
+//!     │               │        (those not taken)                         │
+//!     │               │ unstage, unstage_first                           │
+//!     │               ▼                                                  │
+//!     └──────────── unlisted ◀───────────────────────────────────────────┘
+//!         release     │    ▲
+//!      push_completed │    │ take_done, take_result
+//!                     ▼    │
+//!                   completed
+//!                     │
+//!         notify_next │
+//!                     ▼       take_result
+//!                   notified ─────────────▶ unlisted
+//! ```
+//!
+//! - *unlisted* is a transition: it lasts for one function of this module or of the
+//!   layer above, which either completes the operation or releases its slot.
+//! - An operation that [`pop`](Engine::pop) returns goes from in flight to free without
+//!   being *completed* in between: the layer releases it at once. A detached one
+//!   ([`Extra::is_detached`]) does so too, in [`complete`](Engine::complete).
+//!   *notified* occurs in the reactor only.
+//! - **Cancel** ([`Engine::cancel`]). In flight: the state does not change; the event
+//!   that follows completes it. Staged: `unstage`, then `push_completed` with
+//!   ECANCELED. Completed or notified: EINVAL.
+//! - **Refusal by the kernel.** [`Engine::submit`]: `refused` makes the operation and
+//!   all behind it staged again; [`Queue::unstage`](crate::Queue::unstage) takes it out
+//!   (`unstage_first`, `release`). [`Engine::flush`]: `unstage_first`, then
+//!   `push_completed` with the error. EAGAIN while something is in flight leaves it
+//!   staged.
+//! - **Destroyed context, or forked child** ([`Engine::abandon`]): `end`, then
+//!   `push_completed` with [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) for everything
+//!   in flight.
+//!
+//! # Invariants
+//! - An event completes an operation only if its `data` equals the tag of a slot in
+//!   flight.
+//! - Completions are in the order of their events. An operation that is completed
+//!   without an event comes after every event that was found before.
+//! - A payload stays in its slot from `stage` to `release`. An operation in flight is
+//!   released only by [`Slots::clear`], which leaks the payload if the kernel may still
+//!   use its buffer.
 //!
 //! # Invariant: user code never runs inside
 //! Wakers (their `clone`, `wake` and `drop`), destructors of buffers and data,
-//! `IoBuf::region`, `OwnsFd::raw_fd`, `Into<Op>` and implementations of `Lock`
-//! are user code. They may panic, and they may call the queue, scope or reactor
-//! that called them. None of them runs while an engine is borrowed, except at
-//! two points where nothing else can reach it:
+//! `IoBuf::region`, `OwnsFd::raw_fd`, `Into<Op>` and implementations of `Lock` are user
+//! code. They may panic, and they may call the queue, scope or reactor that called
+//! them. None of them runs while an engine is borrowed, except at two points where
+//! nothing else can reach it:
 //!
-//! - in [`Slots::new`], before the engine exists: it drops what the previous
-//!   owner of the slots left in them (the owner was leaked), slot by slot;
-//! - in [`Slots::clear`], in the destructor of the engine. A destructor that
-//!   panics does not keep the others from running.
+//! - in [`Slots::new`], before the engine exists: it drops the contents that the
+//!   previous, leaked owner of the slots left in them, slot by slot;
+//! - in [`Slots::clear`], in the destructor of the engine. A destructor that panics
+//!   does not keep the others from running.
 //!
-//! Everywhere else payloads and wakers are only moved: in by
-//! [`stage`](Slots::stage), which drops nothing, and out by
-//! [`release`](Slots::release), which leaves nothing in the slot. The layers
-//! drop, wake and return what came out after they have released the engine, and
-//! they update the state of the operation before. So a panic loses no slot, no
-//! operation and no other task's wake-up.
+//! Everywhere else payloads and wakers are only moved: in by [`stage`](Slots::stage),
+//! which drops nothing, and out by [`release`](Slots::release), which leaves nothing in
+//! the slot. The layers drop, wake and return what came out after they have released
+//! the engine, and they update the state of the operation before. So a panic loses no
+//! slot, no operation and no other task's wake-up.
 
 mod backend;
 mod slot;
@@ -44,32 +94,31 @@ use crate::context::WaitOptions;
 use crate::sys::abi::{Event, IOCB_CMD_POLL};
 use crate::sys::errno::Errno;
 
-/// Operations that one io_submit is given, and events that one wait takes.
+/// The maximum number of operations in one io_submit, and of events in one wait.
 pub(crate) const BATCH: usize = 32;
 
-/// The time after which a submission is tried again for which the kernel had no
-/// room.
+/// The time after which a submission is tried again that the kernel had no room for.
 const ROOM: Duration = Duration::from_millis(1);
 
-/// The time to wait for the event of a poll that is completing, which a busy
-/// kernel thread delivers.
+/// The time to wait for the event of a poll that is completing. A kernel thread, which
+/// may be busy, delivers it.
 const EVENT: Duration = Duration::from_millis(100);
 
-/// The number of such waits that may end without an event, by a signal or as
-/// the time is over. A timer that sends signals without end must not make them
-/// endless.
+/// The number of such waits that may return without an event, by a signal or by
+/// timeout. It bounds them even if a timer sends signals without end.
 const ATTEMPTS: u32 = 100;
 
-/// Operations in slots, and the kernel that runs them. Dropping it destroys
-/// the kernel's side first and the buffers then; those that the kernel may
-/// still hold (a forked child cannot know) are leaked.
+/// Operations in slots, and the kernel context that runs them.
+///
+/// Dropping an engine destroys the context first, and drops the buffers then. Buffers
+/// that the kernel may still use (a forked child cannot find out) are leaked.
 pub(crate) struct Engine<'s, P, X: Extra, K: Backend> {
     pub(crate) slots: Slots<'s, P, X>,
     pub(crate) backend: K,
 }
 
 impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
-    /// `kernel` has nothing in flight and no event.
+    /// Creates an engine. `backend` has nothing in flight and no event.
     pub(crate) fn new(array: &'s mut [RawSlot<P, X>], backend: K) -> Engine<'s, P, X, K> {
         Engine {
             slots: Slots::new(array),
@@ -77,29 +126,32 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Submits what is staged, in order, until all of it is taken or the next
-    /// is refused. What was not taken stays staged.
+    /// Submits the staged operations in order, until all are taken or the kernel
+    /// refuses one. The refused operation and all behind it stay staged.
     ///
     /// # Safety
-    /// Each staged iocb describes memory that its slot's buffer owns (or
-    /// nothing), or that is the kernel's until the operation has ended by
-    /// somebody else's promise.
+    /// For each staged operation, the memory that its iocb describes stays valid and is
+    /// not accessed in conflict with the operation until the operation has completed.
+    /// Either the payload in the slot owns that memory, or the caller guarantees it
+    /// otherwise.
     #[inline]
     pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
         let staged = self.slots.staged();
         if staged == 0 {
             return Ok(0);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
         match unsafe { self.submit_batch() } {
             Ok(_) if self.slots.staged() == 0 => Ok(staged),
-            // SAFETY: the caller's promise.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             first => unsafe { self.submit_rest(first) },
         }
     }
 
-    /// Goes on where the first call did not take all of it: apart, as it is
-    /// rare.
+    /// Continues after a first system call that did not take everything. It is rare, so
+    /// it stays out of line.
     ///
     /// # Safety
     /// As [`Engine::submit`].
@@ -108,20 +160,24 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         let (mut submitted, mut last) = (0, first);
         loop {
             let errno = match last {
-                // Not known to happen; it would be an endless loop.
+                // This is not known to happen; without the error it would be an endless
+                // loop.
                 Ok(0) => Errno::AGAIN,
                 Ok(taken) => {
                     submitted += taken as usize;
                     if self.slots.staged() == 0 {
                         return Ok(submitted);
                     }
-                    // SAFETY: the caller's promise.
+                    // SAFETY: this function requires the promise of `Engine::submit`.
+                    // It covers every staged operation, and no other is submitted.
                     last = unsafe { self.submit_batch() };
                     continue;
                 }
-                // There may be room that the kernel does not know of.
+                // Events that were taken may not have been published to the kernel yet;
+                // that makes room.
                 Err(Errno::AGAIN) if self.backend.make_room() => {
-                    // SAFETY: the caller's promise.
+                    // SAFETY: this function requires the promise of `Engine::submit`.
+                    // It covers every staged operation, and no other is submitted.
                     last = unsafe { self.submit_batch() };
                     continue;
                 }
@@ -131,8 +187,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Submits the first of what is staged, with one call. How many were taken:
-    /// a number that comes back in a register.
+    /// Submits the first [`BATCH`] staged operations with one system call. Returns the
+    /// number taken as a `u32`, so that the result fits into a register.
     ///
     /// # Safety
     /// As [`Engine::submit`].
@@ -140,10 +196,11 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     unsafe fn submit_batch(&mut self) -> Result<u32, Errno> {
         let mut places = [const { MaybeUninit::uninit() }; BATCH];
         let batch = self.slots.batch(&mut places);
-        // SAFETY: the pointers lead into our slots; the memory is the caller's
-        // promise.
+        // SAFETY: `batch` returns pointers to iocbs in the slots, which are exclusively
+        // borrowed. The operations were staged, so the promise of `Engine::submit`
+        // covers the memory that they describe.
         let result = unsafe { self.backend.submit(batch.iocbs) };
-        // With an error, less than any count: one comparison for both.
+        // An unchecked error is less than any count, so one comparison covers both.
         if Errno::uncheck_count(result) >= batch.iocbs.len() as i32 {
             self.slots.submitted(&batch);
             return Ok(batch.iocbs.len() as u32);
@@ -153,25 +210,28 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         result.map(|_| taken as u32)
     }
 
-    /// Submits what is staged; an operation that is refused is done with the
-    /// refusal as its result. Only for want of room in the kernel does it stop
-    /// early, and that only while something is in flight, whose completion
-    /// makes room.
+    /// Submits the staged operations. An operation that the kernel refuses is completed
+    /// with the error as its result. It stops early only if the kernel has no room
+    /// while something is in flight, whose completion makes room.
     ///
     /// # Safety
     /// As [`Engine::submit`].
     #[inline]
     pub(crate) unsafe fn flush(&mut self) {
         if self.slots.staged() > 0 {
-            // SAFETY: the caller's promise.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             unsafe { self.flush_staged() };
         }
     }
 
+    /// Submits as [`flush`](Engine::flush) does, with at least one operation staged.
+    ///
     /// # Safety
-    /// As [`Engine::flush`].
+    /// As [`Engine::submit`].
     unsafe fn flush_staged(&mut self) {
-        // SAFETY: the caller's promise.
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
         while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
             if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
                 break;
@@ -183,17 +243,21 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// An operation that has ended, if memory tells of one: its slot, out of
-    /// flight and in no list, and its result. The outer `None`: there may be one
-    /// among the done ones, or after [`poll_via_syscall`](Engine::poll_via_syscall).
+    /// Takes the next event from memory. Returns:
+    ///
+    /// - `Some(Some((slot, result)))`: an operation has completed. Its slot is out of
+    ///   flight and in no list.
+    /// - `Some(None)`: no operation has completed.
+    /// - `None`: the next one may be in the completed list, or found by
+    ///   [`poll_via_syscall`](Engine::poll_via_syscall).
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Option<(SlotOffset, i64)>> {
         self.pop_after(|slots| slots.done() > 0)
     }
 
-    /// Sees to it that an operation is done, if one has ended, with a kernel
-    /// whose ring cannot be read, or holds what is not ours. Apart, so that
-    /// reading the ring is a few instructions in line.
+    /// Moves an operation to the completed list if one has completed, where the ring
+    /// cannot be read in memory, or where it contains foreign events. It is a separate
+    /// function so that reading the ring inlines to a few instructions.
     #[cold]
     #[inline(never)]
     pub(crate) fn poll_via_syscall(&mut self) -> Result<(), Errno> {
@@ -208,8 +272,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Ok(())
     }
 
-    /// Submits what is staged, and waits until an operation has completed, as
-    /// long as there is one. Signals do not end the wait.
+    /// Submits the staged operations, and waits until an operation has completed.
+    /// Returns at once if there is no operation. Signals do not end the wait.
     ///
     /// # Safety
     /// As [`Engine::submit`].
@@ -221,7 +285,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
             if self.slots.done() > 0 {
                 return Ok(());
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             match unsafe { self.submit_and_wait(1, WaitOptions::new()) } {
                 Ok(0) if self.slots.in_flight() > 0 => {}
                 Err(Errno::INTR) => {}
@@ -230,8 +295,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Submits what is staged, and waits as [`wait`](Engine::wait) does. During
-    /// the wait it submits what the kernel had no room for.
+    /// Submits the staged operations, and waits as [`wait`](Engine::wait) does. During
+    /// the wait it submits those for which the kernel had no room.
     ///
     /// # Safety
     /// As [`Engine::submit`].
@@ -241,12 +306,14 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         min_nr: usize,
         wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
-        // SAFETY: the caller's promise.
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
         unsafe { self.flush() };
         if self.slots.staged() == 0 {
             return self.wait(min_nr, wait);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
         unsafe { self.wait_for_room(min_nr, wait) }
     }
 
@@ -265,12 +332,13 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
             if self.slots.staged() == 0 {
                 return self.wait(min_nr, wait);
             }
-            // The operations in flight may be polls that never complete, so the
-            // wait is cut, and the submission tried again.
+            // The operations in flight may be polls that never complete, so the wait
+            // has a time limit, and the submission is tried again after it.
             let forever = wait.is_forever();
             let slice = if forever { wait.timeout(ROOM) } else { wait };
             let done = self.wait(min_nr, slice)?;
-            // SAFETY: the caller's promise.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             unsafe { self.flush() };
             if !forever || done >= min_nr {
                 return Ok(self.slots.done());
@@ -278,15 +346,16 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// The same as [`pop`](Engine::pop). `done_first` returns whether a done
-    /// operation comes before those that have not been found yet.
+    /// Takes the next event as [`pop`](Engine::pop) does. `done_first` returns whether
+    /// the completed list takes precedence over events that have not been found yet.
     #[inline(always)]
     fn pop_after(
         &mut self,
         done_first: impl FnOnce(&Slots<'s, P, X>) -> bool,
     ) -> Option<Option<(SlotOffset, i64)>> {
-        // What was found ended before anything that is done: to be done, all
-        // that was found is taken first. What comes later does not.
+        // Events that were found earlier precede every operation in the completed list:
+        // all of them are taken before an operation enters the list. Events found later
+        // come after it.
         let event = match self.backend.poll(false) {
             Polled::Event(event) => event,
             Polled::NeedsSyscall => return None,
@@ -304,7 +373,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
                 }
             }
         };
-        // Behind one that is nobody's there may be others.
+        // Behind a foreign event there may be others.
         self.ended(&event).map(Some)
     }
 
@@ -314,9 +383,10 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Some((at, event.res))
     }
 
-    /// Waits until at least `min_nr` operations are done (no more than are in
-    /// flight or done, and no more than [`BATCH`] besides those done already),
-    /// or what `wait` lets through. How many are done.
+    /// Waits until at least `min_nr` operations are in the completed list, or until the
+    /// timeout or the signal that `wait` allows. `min_nr` is limited to the operations
+    /// that are in flight or completed, and to [`BATCH`] more than are completed
+    /// already. Returns the number of completed operations.
     pub(crate) fn wait(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let (taken, all) = self.gather();
         let missing = min_nr
@@ -326,7 +396,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         let enough = taken && missing == 0;
         if self.slots.in_flight() > 0 && !(all && (enough || wait.is_poll())) {
             match self.wait_by_call(missing, wait) {
-                // What was taken is handed over; the error will come again.
+                // The events already taken are returned; the next wait returns the
+                // error again.
                 Err(errno) if !taken => return Err(errno),
                 _ => {}
             }
@@ -334,8 +405,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Ok(self.slots.done())
     }
 
-    /// Takes what memory tells has ended: whether that was anything, and
-    /// whether it was all there is.
+    /// Completes every operation whose event can be read from memory. Returns whether
+    /// there was any, and whether no event is left.
     fn gather(&mut self) -> (bool, bool) {
         let mut taken = false;
         loop {
@@ -348,11 +419,12 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Takes what has completed, or else waits until there are `min_nr` events,
-    /// as `wait` lets it. Returns whether there were any, foreign ones included.
+    /// Takes the events that can be read from memory. If there are none, waits for
+    /// `min_nr` events as `wait` allows. Returns whether there were any, foreign ones
+    /// included.
     ///
-    /// Unlike [`wait`](Engine::wait) it is not about operations that are done:
-    /// the last one may have been detached, and so be gone.
+    /// Unlike [`wait`](Engine::wait) it does not count completed operations: the last
+    /// one may have been detached, so that its slot is already free.
     pub(crate) fn take_events(
         &mut self,
         min_nr: usize,
@@ -365,7 +437,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Apart, so that a look at the ring has no array to clear.
+    /// Waits by system call. It is a separate function so that polling the ring does
+    /// not initialise the array.
     #[inline(never)]
     fn wait_by_call(&mut self, missing: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let mut events = [Event::EMPTY; BATCH];
@@ -378,8 +451,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Ok(count)
     }
 
-    /// Settles those that were found to have ended, before one that will not be
-    /// submitted is: they came first.
+    /// Completes the operations whose events have been found. It is called before an
+    /// operation is completed without submission, because the found events precede it.
     fn complete_found(&mut self) {
         while let Polled::Event(event) = self.backend.poll(false) {
             if let Some((at, result)) = self.ended(&event) {
@@ -388,9 +461,9 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Keeps the result of an operation that is over, or frees the slot of one
-    /// that nobody waits for: a scope's, whose slots hold nothing that has a
-    /// destructor.
+    /// Appends a completed operation to the completed list, or frees its slot if the
+    /// operation is detached. Only a scope detaches operations, and its slots hold
+    /// nothing that has a destructor.
     fn complete(&mut self, at: SlotOffset, result: i64) {
         if self.slots.extra(at).is_detached() {
             core::mem::forget(self.slots.release(at));
@@ -399,8 +472,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Asks for an operation to end early. One that was not submitted yet is
-    /// done, with ECANCELED.
+    /// Cancels an operation. A staged one is completed with ECANCELED.
     pub(crate) fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
         match self.slots.find(ticket) {
             Some(OpState::InFlight(at)) => {
@@ -408,8 +480,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
                 self.backend.cancel(iocb)
             }
             Some(OpState::Staged(at)) => {
-                // First, as an operation that is in no list and not settled yet
-                // looks like one in flight.
+                // This comes first: the tag of an operation that is in no list and not
+                // yet completed equals that of one in flight.
                 self.complete_found();
                 self.slots.unstage(at);
                 self.complete(at, negated(Errno::CANCELED));
@@ -419,15 +491,15 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
-    /// Waits until nothing is in flight. Signals do not interrupt it. Polls are
-    /// cancelled, since they may never complete. Where io_cancel is refused (a
-    /// sandbox, gVisor), it waits for everything else and then destroys the
-    /// context, which ends the polls. Their result is
+    /// Waits until nothing is in flight. Signals do not end the wait. Polls are
+    /// cancelled, since they may never complete. Where io_cancel fails (a sandbox,
+    /// gVisor), it waits for everything else and then destroys the context, which
+    /// completes the polls. Their result is
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
     ///
     /// # Errors
-    /// Those of the wait or of io_destroy, and the rest is still in flight.
-    /// EINVAL in a forked child.
+    /// Those of the wait or of io_destroy; the remaining operations are still in
+    /// flight. EINVAL in a forked child.
     pub(crate) fn drain(&mut self) -> Result<(), Errno> {
         if self.slots.in_flight() == 0 {
             return Ok(());
@@ -453,8 +525,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Ok(())
     }
 
-    /// Cancels the polls in flight. Returns an error of io_cancel, if there was
-    /// one; EINVAL only if there was no other.
+    /// Cancels the polls in flight. Returns an error of io_cancel, if there was one;
+    /// EINVAL only if there was no other.
     fn cancel_polls(&mut self) -> Option<Errno> {
         let (mut last, mut refusal) = (None, None);
         while let Some(at) = self.slots.in_flight_after(last) {
@@ -482,10 +554,11 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         true
     }
 
-    /// Ends polls that could not be cancelled, by destroying the context.
-    /// `completing`: io_cancel gave EINVAL, so they are completing, and their
-    /// events are waited for; not for long if it was not the kernel that gave
-    /// it.
+    /// Completes polls that could not be cancelled, by destroying the context.
+    ///
+    /// `completing` means that io_cancel returned EINVAL: the polls are completing, so
+    /// it waits for their events first. The wait is short if EINVAL did not come from
+    /// the kernel.
     #[cold]
     fn end_polls(&mut self, completing: bool) -> Result<(), Errno> {
         let mut attempts = if completing { ATTEMPTS } else { 0 };
@@ -497,8 +570,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
                 // A signal came after some of the events, or before any.
                 Ok(_) if self.slots.in_flight() < before => {}
                 Err(Errno::INTR) => attempts -= 1,
-                // The kernel reads the iocb before it gives EINVAL; a sandbox
-                // does not.
+                // The kernel reads the iocb before it returns EINVAL; a sandbox does
+                // not.
                 Ok(_) if self.backend.cancel(null()) == Err(Errno::FAULT) => attempts -= 1,
                 Ok(_) | Err(_) => break,
             }
@@ -506,8 +579,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         self.destroy()
     }
 
-    /// Destroys the context. The outcome of what has not ended before is unknown.
-    /// After an error the kernel may still use the buffers.
+    /// Destroys the context. The outcome of operations that have not completed before
+    /// is unknown. After an error the kernel may still use the buffers.
     pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
         self.take_all();
         self.backend.destroy()?;
@@ -515,7 +588,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Ok(())
     }
 
-    /// Takes what has ended, whatever events of others lie between.
+    /// Takes all events that are there, including those behind foreign events.
     #[cold]
     fn take_all(&mut self) {
         loop {
@@ -532,8 +605,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         while let Ok(1..) = self.wait_by_call(0, WaitOptions::poll()) {}
     }
 
-    /// Completes what is in flight with an unknown outcome, because no event will
-    /// come: the context was destroyed, or a forked child has inherited it.
+    /// Completes every operation in flight with an unknown outcome, because no event
+    /// will come: the context was destroyed, or inherited by a forked child.
     pub(crate) fn abandon(&mut self) {
         let mut last = None;
         while let Some(at) = self.slots.in_flight_after(last) {
@@ -545,7 +618,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
 }
 
 impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
-    /// The kernel's side, with nothing in flight; the engine is dead.
+    /// Takes the backend out of the engine, with nothing in flight. The engine keeps a
+    /// destroyed one.
     pub(crate) fn take(&mut self) -> K {
         self.backend.take()
     }
@@ -555,7 +629,7 @@ impl<P, X: Extra> Engine<'_, P, X, ContextBackend> {
     /// Takes the context, which has nothing in flight, for reuse.
     ///
     /// # Errors
-    /// - `OUTCOME_UNKNOWN`: it had to be destroyed.
+    /// - `OUTCOME_UNKNOWN`: the context had to be destroyed.
     /// - EINVAL: in a forked child.
     pub(crate) fn idle(&mut self, capacity: u32) -> Result<IdleContext, Errno> {
         let backend = self.take();

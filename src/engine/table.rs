@@ -1,11 +1,54 @@
-//! [`Slots`]: operations in fixed places, each with the buffer that it owns
-//! until its event has come.
+//! [`Slots`]: the slots of one owner, and the lists that they are in. Each slot keeps
+//! the payload of its operation (the buffer and the data) in a fixed place until the
+//! operation has completed. The state of a slot is in its [`Tag`].
 //!
-//! A slot's state is in its [`Tag`].
+//! # The lists
 //!
-//! Staged and free slots are one chain: the staged ones in order, then the free
-//! ones. To stage the first free slot moves the border between them, and no
-//! link.
+//! ```text
+//!   the chain: the staged operations in order, then the free slots
+//!
+//!    first_staged         last_staged   first_free
+//!         │                    │            │
+//!         ▼                    ▼            ▼
+//!      staged ──▶ staged ──▶ staged ──▶   free ──▶ free ──▶ free ──▶ END
+//!      ╰──── `staged` is their number
+//!
+//!   the completed list: in order of completion
+//!
+//!     first_done           last_done
+//!         │                    │
+//!         ▼                    ▼
+//!       done ────▶ done ────▶ done ────▶ END
+//!      ╰──── `done` is their number
+//!
+//!   in no list, only counted: in flight (`in_flight`), notified (`notified`)
+//!   in no list, not counted:  between two states, within one function
+//! ```
+//!
+//! Staging an operation moves the border between the two parts of the chain:
+//! `last_staged` becomes `first_free`, and `first_free` its successor. Submitting moves
+//! `first_staged`. Neither writes a link. A released slot is linked in at the border.
+//!
+//! # Invariants
+//! - The chain consists of `staged` slots with the tag flag of staged ones, and behind
+//!   them of all slots with the flags of free ones. Its last link is
+//!   [`END`](SlotOffset::END).
+//! - If nothing is staged, `first_staged` equals `first_free`, and `last_staged` is
+//!   meaningless. If no slot is free, `first_free` is `END`.
+//! - The completed list consists of `done` slots with the flag of completed ones. If it
+//!   is empty, `first_done` and `last_done` are meaningless.
+//! - A slot in flight has no flag and a meaningless `next`. It leaves that state only
+//!   by [`ended`](Slots::ended), whose event equals its tag, or by [`end`](Slots::end).
+//!   A slot between two states has no flag either, so no event is processed while there
+//!   is one: between [`batch`](Slots::batch) and [`submitted`](Slots::submitted) or
+//!   [`refused`](Slots::refused), and from leaving a list or the in-flight state to
+//!   [`push_completed`](Slots::push_completed) or [`release`](Slots::release).
+//! - `staged + in_flight + done + notified`, and the free slots, add up to `len` whenever
+//!   no slot is between two states.
+//! - A payload is initialised from [`stage`](Slots::stage) to
+//!   [`release`](Slots::release); `extra` is [`Extra::NEW`] in a free slot.
+//! - Every [`SlotOffset`] is that of a slot of this array, or `END`: an index from a
+//!   ticket or an event is compared with `len` first.
 
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -15,26 +58,26 @@ use super::slot::{Extra, OwnerId, RawSlot, Ticket};
 use super::tag::{MOST, Tag};
 use crate::sys::abi::{Event, Iocb};
 
-/// A slot of the array's: how many bytes behind its start. Only an array that
-/// has the slot makes one.
+/// The position of a slot in the array, in bytes from its start. Only an array that has
+/// the slot creates one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotOffset(u32);
 
-/// All slots begin below.
+/// The limit of the offsets in bytes: every slot begins below it.
 const MOST_BYTES: usize = 1 << 31;
 
 impl SlotOffset {
-    /// The end of a list.
+    /// The end of a list, which is no slot.
     pub(super) const END: SlotOffset = SlotOffset(u32::MAX);
 
-    /// Whether it is a slot's.
+    /// Returns whether this is the offset of a slot, and not the end of a list.
     #[inline(always)]
     fn is_slot(self) -> bool {
         self.0 < MOST_BYTES as u32
     }
 }
 
-/// Where a ticket's operation is.
+/// The state and the slot of a ticket's operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpState {
     Staged(SlotOffset),
@@ -42,24 +85,24 @@ pub(crate) enum OpState {
     Done(SlotOffset),
 }
 
-/// Operations on their way to the kernel.
+/// A batch of operations to be submitted with one system call.
 pub(crate) struct Batch<'b> {
     pub(crate) iocbs: &'b [*mut Iocb],
-    /// The first that is staged behind them.
+    /// The slot behind the batch in the chain.
     after: SlotOffset,
 }
 
-/// What a slot gives back.
+/// The contents of a released slot, and the ticket of its operation.
 pub(crate) struct Released<P, X> {
     pub(crate) ticket: Ticket,
     pub(crate) payload: P,
     pub(crate) extra: X,
 }
 
-/// The slots of one owner, who has the array to himself.
+/// The slots of one owner, which has the array exclusively.
 ///
-/// Of a list without elements only the length means something, and the chain's
-/// first is then its first free one.
+/// Only the length of an empty list is meaningful. If nothing is staged, `first_staged`
+/// is the first free slot.
 pub(crate) struct Slots<'s, P, X> {
     base: NonNull<RawSlot<P, X>>,
     len: u32,
@@ -72,27 +115,28 @@ pub(crate) struct Slots<'s, P, X> {
     first_done: SlotOffset,
     last_done: SlotOffset,
     done: u32,
-    /// Done, and in no list.
-    told: u32,
+    /// The number of operations that are completed and notified, and in no list.
+    notified: u32,
     array: PhantomData<&'s mut [RawSlot<P, X>]>,
 }
 
-// SAFETY: the array is exclusively borrowed, and its elements may be sent.
+// SAFETY: the array is exclusively borrowed, and its elements may be sent (`P: Send`
+// and `X: Send`).
 unsafe impl<P: Send, X: Send> Send for Slots<'_, P, X> {}
-// SAFETY: `&Slots` gives numbers alone, and no reference to a payload or to what a
-// layer keeps beside it; slots are written through `&mut Slots` alone.
+// SAFETY: `&Slots` returns only numbers, and no reference to a payload or an `extra`.
+// Slots are written only through `&mut Slots`.
 unsafe impl<P: Send, X: Send> Sync for Slots<'_, P, X> {}
 
 impl<'s, P, X: Extra> Slots<'s, P, X> {
-    /// From one slot to the next. An array of slots that are too large for
-    /// this has none that is used.
+    /// The distance in bytes from one slot to the next. If a slot is too large for this
+    /// type, no slot of the array is used.
     const SIZE: u32 = size_of::<RawSlot<P, X>>() as u32;
 
-    /// Takes the array and makes every slot free. If a previous owner was leaked,
-    /// its payloads stay leaked, and its tickets stay invalid.
+    /// Creates the slots of a new owner, all of them free. If a previous owner was
+    /// leaked, its payloads stay leaked, and its tickets stay invalid.
     ///
-    /// Everything else that the previous owner left (wakers) is dropped before
-    /// this owner exists. User code runs here.
+    /// Everything else that the previous owner left (wakers) is dropped before this
+    /// owner exists. User code runs here.
     pub(crate) fn new(array: &'s mut [RawSlot<P, X>]) -> Slots<'s, P, X> {
         let len = array
             .len()
@@ -126,7 +170,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             first_done: SlotOffset::END,
             last_done: SlotOffset::END,
             done: 0,
-            told: 0,
+            notified: 0,
             array: PhantomData,
         }
     }
@@ -147,9 +191,9 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.done as usize
     }
 
-    /// The number of free slots.
+    /// Returns the number of free slots.
     pub(crate) fn free(&self) -> usize {
-        (self.len - self.staged - self.in_flight - self.done - self.told) as usize
+        (self.len - self.staged - self.in_flight - self.done - self.notified) as usize
     }
 
     #[inline]
@@ -160,21 +204,23 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     #[inline]
     fn slot(&mut self, at: SlotOffset) -> &mut RawSlot<P, X> {
         debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
-        // SAFETY: the array is exclusively ours for 's, and `at` is one of its
-        // slots: `new` put no other into the lists, and nothing from outside (a
-        // ticket, an event) becomes one before it was compared with `len`.
+        // SAFETY: the array is exclusively borrowed for `'s`, and `at` is one of its
+        // slots: `new` put no other into the lists, and an index from outside (a
+        // ticket, an event) becomes a `SlotOffset` only after it was compared with
+        // `len`.
         unsafe { self.base.byte_add(at.0 as usize).as_mut() }
     }
 
-    /// The slot that this tag would be of, if there is one.
+    /// Returns the slot with the index of this tag, if there is one.
     #[inline]
     fn at(&self, tag: Tag) -> Option<SlotOffset> {
         let index = tag.index();
         (index < self.len).then(|| SlotOffset(index * Self::SIZE))
     }
 
-    /// Takes `at` out of the list that begins with `first`: the new first, and
-    /// the one before `at`, the [`END`](SlotOffset::END) if it was the first.
+    /// Removes `at` from the list that begins with `first`. Returns the new first slot,
+    /// and the slot before `at`, which is [`END`](SlotOffset::END) if `at` was the
+    /// first.
     fn unlink(&mut self, first: SlotOffset, at: SlotOffset) -> (SlotOffset, SlotOffset) {
         let next = self.slot(at).next;
         if first == at {
@@ -188,9 +234,9 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         (first, before)
     }
 
-    /// Puts an operation into a free slot, at the end of those to be
-    /// submitted. There must be one: see [`is_full`](Slots::is_full). Without,
-    /// the payload is leaked, and the ticket names nothing. No destructor runs.
+    /// Stages an operation in a free slot, behind those already staged. The caller
+    /// checks that there is one ([`is_full`](Slots::is_full)). Without a free slot the
+    /// payload is leaked, and the ticket identifies no operation. No destructor runs.
     #[inline]
     pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<P>, extra: X) -> Ticket {
         let (at, owner) = (self.first_free, self.owner);
@@ -206,12 +252,12 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         let staged = slot.tag().staged();
         slot.iocb = Iocb {
             data: staged.0,
-            // Nobody writes there: it is zero as it was.
+            // Never written: it stays zero.
             reserved2: slot.iocb.reserved2,
             ..*iocb
         };
         slot.payload = payload;
-        // What it replaces is `Extra::NEW`, which has nothing to be dropped.
+        // The replaced value is `Extra::NEW`, which has nothing to drop.
         core::mem::forget(core::mem::replace(&mut slot.extra, extra));
         let (tag, next, wraps) = (staged.unstaged(), slot.next, slot.wraps);
         self.first_free = next;
@@ -220,10 +266,10 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         Ticket { tag, wraps, owner }
     }
 
-    /// The first of the staged operations, as many as fit into `batch`, ready
-    /// for the kernel. They count as neither staged nor in flight until
-    /// [`submitted`](Slots::submitted) or [`refused`](Slots::refused) is told
-    /// what became of them, and nothing else may be done before.
+    /// Returns the first staged operations, as many as fit into `batch`, ready to be
+    /// submitted. They have no flag from here on. The next call is
+    /// [`submitted`](Slots::submitted) or [`refused`](Slots::refused), which records
+    /// the result; no other may come before.
     #[inline]
     pub(crate) fn batch<'b>(&mut self, batch: &'b mut [MaybeUninit<*mut Iocb>]) -> Batch<'b> {
         let count = (self.staged as usize).min(batch.len());
@@ -234,18 +280,18 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             place.write(&raw mut slot.iocb);
             at = slot.next;
         };
-        // The first by itself: a loop is unrolled, and begins with questions
-        // that a single operation need not be asked.
+        // The first one is separate: the compiler unrolls the loop, which then begins
+        // with comparisons that a single operation does not need.
         if let Some((first, rest)) = batch[..count].split_first_mut() {
             put(first);
             rest.iter_mut().for_each(put);
         }
-        // SAFETY: the first `count` have just been written.
+        // SAFETY: the first `count` elements have just been written.
         let iocbs = unsafe { core::slice::from_raw_parts(batch.as_ptr().cast(), count) };
         Batch { iocbs, after: at }
     }
 
-    /// The kernel took the whole batch.
+    /// Records that the kernel took the whole batch.
     #[inline]
     pub(crate) fn submitted(&mut self, batch: &Batch<'_>) {
         let count = batch.iocbs.len() as u32;
@@ -254,8 +300,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.staged -= count;
     }
 
-    /// The kernel took the first `taken` of the batch, which is not all of it;
-    /// the rest is staged again, where it was.
+    /// Records that the kernel took only the first `taken` operations of the batch. The
+    /// rest is staged again, in its old place.
     #[cold]
     pub(crate) fn refused(&mut self, batch: &Batch<'_>, taken: usize) {
         let mut at = self.first_staged;
@@ -273,8 +319,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.staged -= taken as u32;
     }
 
-    /// The slot whose operation this event ends, which is no longer in flight;
-    /// `None` if it is nobody's.
+    /// Takes the operation of this event out of flight, and returns its slot. Returns
+    /// `None` for a foreign event, which matches no slot.
     #[inline]
     pub(crate) fn ended(&mut self, event: &Event) -> Option<SlotOffset> {
         let tag = Tag(event.data);
@@ -286,14 +332,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         Some(at)
     }
 
-    /// The operation in this slot is no longer in flight.
+    /// Takes the operation in this slot out of flight.
     #[inline]
     pub(crate) fn end(&mut self, _at: SlotOffset) {
         self.in_flight -= 1;
     }
 
-    /// Keeps the result of an operation that is no longer in flight, or never
-    /// was, at the end of the done ones.
+    /// Appends an operation to the completed list, with its result. It is in no list,
+    /// and no longer in flight or never was.
     pub(crate) fn push_completed(&mut self, at: SlotOffset, result: i64) {
         let slot = self.slot(at);
         slot.result = result;
@@ -308,18 +354,19 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.done += 1;
     }
 
-    /// The first of the done operations, in the order in which they ended, and
-    /// its result.
+    /// Removes the first operation from the completed list, in order of completion.
+    /// Returns its slot and its result.
     #[inline(always)]
     pub(crate) fn take_done(&mut self) -> Option<(SlotOffset, i64)> {
         let at = self.pop_completed_list()?;
         Some((at, self.unlink_completed(at)))
     }
 
-    /// A done operation, out of order, or one that was told of.
+    /// Takes the result of a completed operation out of order, or of a notified one.
+    /// The slot is in no list then.
     pub(crate) fn take_result(&mut self, at: SlotOffset) -> i64 {
         if self.slot(at).tag().is_notified() {
-            self.told -= 1;
+            self.notified -= 1;
             return self.unlink_completed(at);
         }
         let (first, before) = self.unlink(self.first_done, at);
@@ -331,13 +378,13 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.unlink_completed(at)
     }
 
-    /// The first of the done operations leaves their list: whoever waits for it
-    /// is told, and [takes](Slots::take_result) it. Until then its place is
-    /// `Done`.
+    /// Removes the first operation from the completed list and marks it as notified.
+    /// The caller notifies its waiter, which [takes](Slots::take_result) the result.
+    /// Until then its state is [`OpState::Done`].
     pub(crate) fn notify_next(&mut self) -> Option<SlotOffset> {
         let at = self.pop_completed_list()?;
         self.slot(at).change(Tag::notified);
-        self.told += 1;
+        self.notified += 1;
         Some(at)
     }
 
@@ -358,7 +405,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         slot.result
     }
 
-    /// The first of the staged operations, which will not be submitted.
+    /// Removes the first staged operation, which will not be submitted.
     pub(crate) fn unstage_first(&mut self) -> Option<SlotOffset> {
         let at = self.first_staged;
         let any = self.staged > 0;
@@ -368,7 +415,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         })
     }
 
-    /// A staged operation that will not be submitted.
+    /// Removes a staged operation that will not be submitted.
     pub(crate) fn unstage(&mut self, at: SlotOffset) {
         let (first, before) = self.unlink(self.first_staged, at);
         self.first_staged = first;
@@ -379,8 +426,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.slot(at).change(Tag::unstaged);
     }
 
-    /// Frees the slot of an operation that is in no list and not in flight,
-    /// and gives back what it held. It holds nothing then.
+    /// Frees the slot of an operation that is in no list and not in flight, and returns
+    /// its contents. The slot is empty then.
     #[inline]
     pub(crate) fn release(&mut self, at: SlotOffset) -> Released<P, X> {
         let (next, owner) = (self.first_free, self.owner);
@@ -388,11 +435,11 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         let (tag, wraps) = (slot.tag(), slot.wraps);
         slot.free(tag);
         slot.next = next;
-        // SAFETY: the slot held an operation, so the payload was written, and
-        // it is read once: the slot is free now.
+        // SAFETY: the slot held an operation, so `stage` wrote the payload. It is read
+        // once, because the slot is free now.
         let payload = unsafe { slot.payload.assume_init_read() };
         let extra = core::mem::replace(&mut slot.extra, X::NEW);
-        // It comes between the staged ones and the free ones.
+        // The slot is linked in between the staged slots and the free ones.
         self.first_free = at;
         if self.staged == 0 {
             self.first_staged = at;
@@ -406,12 +453,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         }
     }
 
-    /// Where the operation of a ticket is; `None` if it is over.
+    /// Returns the state of a ticket's operation, or `None` if its slot was released.
     #[inline]
     pub(crate) fn find(&self, ticket: Ticket) -> Option<OpState> {
         let at = self.at(ticket.tag)?;
         debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
-        // SAFETY: as in `slot`; this is borrowed, so nobody writes to a slot.
+        // SAFETY: the array is exclusively borrowed for `'s`, and `at` was compared
+        // with `len`. The reference lives as long as `&self`, and slots are written
+        // only through `&mut self`.
         let slot = unsafe { self.base.byte_add(at.0 as usize).as_ref() };
         if slot.wraps != ticket.wraps || self.owner != ticket.owner {
             return None;
@@ -427,12 +476,13 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         &mut self.slot(at).extra
     }
 
-    /// The slots in flight, one by one: the first, or the next one.
+    /// Returns the next slot in flight behind `at`, or the first one for `None`.
     pub(crate) fn in_flight_after(&mut self, at: Option<SlotOffset>) -> Option<SlotOffset> {
         self.next_after(at, Tag::is_in_flight)
     }
 
-    /// The slots of which this is true.
+    /// Returns the next slot behind `at`, or the first one for `None`, whose tag
+    /// satisfies `is`.
     fn next_after(&mut self, at: Option<SlotOffset>, is: fn(Tag) -> bool) -> Option<SlotOffset> {
         let mut next = SlotOffset(at.map_or(0, |at| at.0 + Self::SIZE));
         while next.0 < self.len * Self::SIZE {
@@ -444,14 +494,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         None
     }
 
-    /// Empties every slot and drops what the operations carried. The payloads of
-    /// operations in flight are leaked unless `completed` says that the kernel no
-    /// longer uses their buffers.
+    /// Empties every slot and drops the payloads and extras. The payloads of operations
+    /// in flight are leaked unless `completed` says that the kernel no longer uses
+    /// their buffers.
     ///
     /// A destructor that panics does not keep the others from running.
     #[inline]
     pub(crate) fn clear(&mut self, completed: bool) {
-        if self.staged + self.in_flight + self.done + self.told > 0 {
+        if self.staged + self.in_flight + self.done + self.notified > 0 {
             self.clear_all(completed);
         }
     }
@@ -471,7 +521,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
                     let Released { payload, extra, .. } = self.slots.release(at.slot);
                     let payload = MaybeUninit::new(payload);
                     if owned {
-                        // SAFETY: written a line before, and read here alone.
+                        // SAFETY: it was initialised one line above, and is read only
+                        // here.
                         drop((unsafe { payload.assume_init() }, extra));
                     }
                 }
@@ -505,7 +556,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         if let Some((at, _)) = self.take_done() {
             return Some(listed(at));
         }
-        if self.told + self.in_flight == 0 {
+        if self.notified + self.in_flight == 0 {
             return None;
         }
         let slot = self.next_after(*last, |tag| tag.is_notified() || tag.is_in_flight())?;
@@ -534,7 +585,7 @@ mod tests {
 
     extern crate std;
 
-    /// Stages an operation and takes it back.
+    /// Stages an operation and unstages it.
     fn pass(slots: &mut Slots<'_, (), ()>) -> Ticket {
         let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
         assert_eq!(slots.find(ticket), Some(OpState::Staged(SlotOffset(0))));
@@ -544,7 +595,7 @@ mod tests {
         ticket
     }
 
-    /// Whatever an event or a ticket says.
+    /// An index from an event or a ticket is not trusted.
     #[test]
     fn no_tag_is_of_a_slot_that_is_not_there() {
         let mut array = [RawSlot::<(), ()>::NEW, RawSlot::NEW];
@@ -560,7 +611,7 @@ mod tests {
         let mut array = [RawSlot::NEW];
         let mut slots = Slots::new(&mut array);
         let first = pass(&mut slots);
-        // As if all others but one had been.
+        // The next generation is the last one before the wrap.
         slots.slot(SlotOffset(0)).change(Tag::of_last_generation);
         let last = pass(&mut slots);
         assert_eq!((last.tag, last.wraps), (Tag(0), first.wraps));

@@ -1,5 +1,5 @@
-//! What the engine asks a kernel for, and how often: a kernel in memory counts
-//! the calls and refuses those that the test names.
+//! Tests of the system calls that the engine makes. [`Fake`] is a kernel model in
+//! memory: it records the waits, and returns the errors that the test chooses.
 
 use core::mem::MaybeUninit;
 
@@ -13,22 +13,22 @@ use std::collections::VecDeque;
 use std::vec;
 use std::vec::Vec;
 
-/// A kernel whose operations have no memory, and complete when the test says so.
+/// A kernel model whose operations have no memory. They complete when the test chooses.
 #[derive(Default)]
 struct Fake {
     in_flight: Vec<*mut Iocb>,
     events: VecDeque<Event>,
-    /// How many operations complete during each wait.
+    /// The number of operations that complete during each wait.
     completes: usize,
-    /// Whether the events can be read in memory.
+    /// Set if the events cannot be read in memory.
     unreadable: bool,
-    /// What each wait was for.
+    /// The minimum number of events of each wait.
     waits: Vec<usize>,
     /// The error of each wait that completes nothing.
     refuses_wait: Option<Errno>,
-    /// The errors of the calls to cancel, in turn; the last stays.
+    /// The errors of the calls to cancel, in order; the last is repeated.
     refuses_cancel: VecDeque<Errno>,
-    /// Whether it reads an iocb before it refuses to cancel it.
+    /// Set if it reads an iocb before it refuses to cancel it.
     checks_cancel: bool,
     destroyed: bool,
 }
@@ -38,8 +38,8 @@ impl Fake {
         let count = count.min(self.in_flight.len());
         for iocb in self.in_flight.drain(..count) {
             self.events.push_back(Event {
-                // SAFETY: the engine's slots stay where they are, and it writes
-                // to no iocb of an operation in flight.
+                // SAFETY: the slots of the engine do not move, and it writes to no iocb
+                // of an operation in flight.
                 data: unsafe { (*iocb).data },
                 obj: iocb.addr() as u64,
                 res: 1,
@@ -49,7 +49,8 @@ impl Fake {
     }
 }
 
-// SAFETY: no operation has memory.
+// SAFETY: the operations have no memory, so no buffer is in use at any time. `complete`
+// produces one event for each.
 unsafe impl Backend for Fake {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         self.in_flight.extend_from_slice(iocbs);
@@ -125,7 +126,8 @@ fn slots(count: usize) -> Slots {
     (0..count).map(|_| RawSlot::NEW).collect()
 }
 
-/// As many operations in flight as there are slots: polls, or syncs.
+/// Creates an engine with as many operations in flight as there are slots: polls, or
+/// syncs.
 fn in_flight(slots: &mut Slots, polls: bool, kernel: Fake) -> Engine<'_, (), (), Fake> {
     let count = slots.len();
     let mut engine = Engine::new(slots, kernel);
@@ -141,7 +143,7 @@ fn in_flight(slots: &mut Slots, polls: bool, kernel: Fake) -> Engine<'_, (), (),
     engine
 }
 
-/// The results of all that is done.
+/// Takes the results of all completed operations.
 fn results(engine: &mut Engine<'_, (), (), Fake>) -> Vec<i64> {
     let mut results = Vec::new();
     while let Some((at, result)) = engine.slots.take_done() {
@@ -158,7 +160,7 @@ fn what_memory_tells_needs_no_call() {
     engine.backend.complete(1);
     assert_eq!(engine.wait(1, WaitOptions::new()), Ok(1));
     assert_eq!(engine.backend.waits, []);
-    // It was taken already, and the kernel is asked whether there is more.
+    // The event was taken already, and the system call checks whether there are more.
     assert_eq!(engine.wait(1, WaitOptions::new()), Ok(1));
     assert_eq!(engine.backend.waits, [0]);
 }
@@ -192,7 +194,7 @@ fn events_are_taken_by_a_call_only_where_it_is_needed() {
         engine.backend.complete(1);
         assert_eq!(engine.take_events(0, WaitOptions::poll()), Ok(true));
         assert_eq!(engine.backend.waits, calls(&[0, 0]));
-        // Nothing is there: it has to wait.
+        // There is no event: it has to wait.
         engine.backend.waits.clear();
         engine.backend.completes = 1;
         assert_eq!(engine.take_events(1, WaitOptions::new()), Ok(true));
@@ -212,13 +214,13 @@ fn a_ring_that_cannot_be_read_is_looked_at_by_call() {
     assert_eq!(engine.poll_via_syscall(), Ok(()));
     assert_eq!(engine.slots.done(), 0);
     engine.backend.complete(2);
-    // Behind an event that belongs to no slot.
+    // The events are behind a foreign one.
     engine.backend.events.push_front(Event::EMPTY);
     assert_eq!(engine.poll_via_syscall(), Ok(()));
     assert_eq!((engine.slots.done(), engine.backend.events.len()), (1, 1));
 }
 
-/// Not for nothing, which would be to spin.
+/// A minimum of 0 would be a busy loop.
 #[test]
 fn draining_waits_for_all_that_is_in_flight() {
     let mut slots = slots(5);
@@ -258,7 +260,8 @@ fn polls_that_a_sandbox_does_not_let_end_are_not_waited_for() {
     }
 }
 
-/// Behind events that belong to no slot, and where the ring cannot be read.
+/// The events are behind foreign ones, with a ring that can be read and one that
+/// cannot.
 #[test]
 fn what_has_ended_before_a_forced_end_has_its_result() {
     for unreadable in [false, true] {
@@ -279,7 +282,8 @@ fn what_has_ended_before_a_forced_end_has_its_result() {
 
 #[test]
 fn polls_that_are_completing_are_waited_for_in_turn() {
-    // One event a wait, and more of them than waits that may be in vain.
+    // There is one event in each wait, and there are more events than the waits without
+    // an event that are allowed.
     let count = ATTEMPTS as usize + 50;
     let mut slots = slots(count);
     let mut engine = polls(&mut slots, &[Errno::INVAL]);
@@ -302,7 +306,7 @@ fn polls_that_never_complete_are_waited_for_so_often() {
     }
 }
 
-/// EINVAL was not the kernel's.
+/// EINVAL did not come from the kernel.
 #[test]
 fn polls_are_waited_for_once_where_nobody_reads_the_iocb() {
     let mut slots = slots(3);

@@ -1,12 +1,12 @@
-//! [`Deferred`]: user code to be run after the lock was released.
+//! [`Deferred`]: user code that runs after the lock was released.
 
 use core::task::Waker;
 
 /// Wakers to be dropped, and one to be woken. If one panics, the others are still
 /// dropped and woken before the panic propagates.
 ///
-/// (Without the feature `std` a second panic aborts the process, as it does in
-/// any destructor that runs during unwinding.)
+/// Without the feature `std` a second panic aborts the process, as it does in any
+/// destructor that runs during unwinding.
 #[derive(Default)]
 pub(super) struct Deferred {
     /// Wakers that were replaced or not needed.
@@ -21,7 +21,7 @@ impl Deferred {
         if self.wake.is_some() || b.is_some() || (a.is_some() && c.is_some()) {
             return self.run_all();
         }
-        // One at the most, whose panic keeps no other from being run.
+        // There is at most one waker, so its panic cannot prevent another from running.
         let [a, _, c] = self.drop;
         drop(a.or(c));
     }
@@ -57,7 +57,7 @@ pub(super) struct Panics(Option<std::boxed::Box<dyn core::any::Any + Send>>);
 
 #[cfg(feature = "std")]
 impl Panics {
-    /// Runs user code, and keeps its panic if it is the first.
+    /// Runs user code and stores its panic if it is the first.
     pub(super) fn catch(&mut self, f: impl FnOnce()) {
         use core::panic::AssertUnwindSafe;
         // Unwind safe: the caller uses the reactor afterwards, whose state is
@@ -65,7 +65,7 @@ impl Panics {
         if let Err(payload) = std::panic::catch_unwind(AssertUnwindSafe(f)) {
             match &self.0 {
                 None => self.0 = Some(payload),
-                // Its destructor is user code and may panic as well.
+                // The payload's destructor is user code and may panic as well.
                 Some(_) => core::mem::forget(payload),
             }
         }

@@ -1,11 +1,12 @@
 //! The eventfds that a reactor signals itself.
 //!
-//! The kernel signals the reactor's eventfd when an operation completes. For
-//! other work the reactor signals it, since an executor that turns only when the
-//! eventfd is readable would otherwise sleep for ever
-//! ([`Inside::asks_for_turn`](super::Inside::asks_for_turn)). An iocb has one
-//! eventfd. Where that is the reactor's, the reactor signals the operation's own
-//! when it finds the completion.
+//! The kernel signals the reactor's eventfd when an operation completes. For other work
+//! the reactor signals it, since an executor that turns only when the eventfd is
+//! readable would otherwise sleep for ever
+//! ([`Inside::asks_for_turn`](super::Inside::asks_for_turn)).
+//!
+//! An iocb has one eventfd. Where that is the reactor's, the reactor signals the
+//! operation's own eventfd when it finds the completion.
 //!
 //! The caller may have passed any descriptor. Nothing is written to one that is
 //! not an anonymous kernel file.
@@ -18,14 +19,14 @@ use crate::sys::errno::Errno;
 /// The eventfds to be signalled, outside the lock.
 #[derive(Default)]
 pub(super) struct Signals {
-    /// The reactor's.
+    /// The reactor's eventfd.
     pub(super) reactor: bool,
     /// An operation's own eventfd.
     pub(super) own: Option<i32>,
 }
 
 impl Signals {
-    /// Signals them; `eventfd` is the reactor's.
+    /// Signals the selected eventfds; `eventfd` is the reactor's.
     #[inline]
     pub(super) fn send(self, eventfd: Option<Fd<'_>>) {
         if let (true, Some(eventfd)) = (self.reactor, eventfd) {
@@ -47,7 +48,8 @@ fn signal(eventfd: i32) {
     let one = 1_u64.to_ne_bytes();
     // An error is ignored: the descriptor is not writable or not an eventfd, or
     // the counter is at its maximum and the eventfd is readable already.
-    // SAFETY: write(2) reads eight bytes, which are there.
+    // SAFETY: write(2) reads eight bytes, the length of `one`, which lives until the
+    // call returns.
     let _ = Errno::check(unsafe {
         stubs::syscall3(
             ABI.base.write as usize,
@@ -58,8 +60,9 @@ fn signal(eventfd: i32) {
     });
 }
 
-/// Returns whether a descriptor is of an anonymous kernel file, as an eventfd is:
-/// a file without type, unlike regular files, pipes, sockets and devices, which a
+/// Returns whether a descriptor refers to an anonymous kernel file, as an eventfd does.
+///
+/// Such a file has no type, unlike regular files, pipes, sockets and devices, which a
 /// write would change.
 pub(super) fn is_anonymous(fd: i32) -> bool {
     Statx::of(fd, STATX_TYPE).is_ok_and(|found| found.is_untyped())

@@ -17,15 +17,16 @@ use crate::completion::{Completion, result};
 use crate::engine::{Backend, OpState, Released, Ticket};
 use crate::sys::abi::{IOCB_CMD_POLL, Iocb};
 
-/// An operation of a [`Reactor`] as a future. Its output is the result, with the
-/// buffer and the data.
+/// An operation of a [`Reactor`], as a future.
 ///
-/// The operation begins when the future is first polled. A future that is
-/// dropped before that drops its buffer at once; one that is dropped later leaves
-/// it to the reactor until the operation has completed.
+/// Its output is the result, with the buffer and the data.
+///
+/// The operation begins when the future is first polled. A future that is dropped
+/// before its first poll drops its buffer at once. A future that is dropped later
+/// leaves the buffer to the reactor until the operation has completed.
 ///
 /// # Panics
-/// Polling panics after the future was ready.
+/// Polling panics once the future has returned its output.
 #[must_use = "futures do nothing unless polled"]
 pub struct OpFuture<'a, 'r, B: IoBuf + 'static, L: Lock, T = ()> {
     reactor: &'a Reactor<'r, B, L, T>,
@@ -33,25 +34,28 @@ pub struct OpFuture<'a, 'r, B: IoBuf + 'static, L: Lock, T = ()> {
     waiter: Waiter,
 }
 
-/// What an operation carries.
+/// The buffer and the data of an operation.
 type Payload<B, T> = (Option<B>, T);
 
-/// What its slot gives back.
+/// The contents of a released slot.
 type Ended<B, T> = Released<Payload<B, T>, Awaited>;
 
-/// The state of the operation. It has no destructor, so assigning it runs no
-/// user code.
+/// The state of the operation.
+///
+/// It has no destructor, so assigning it runs no user code.
 enum State<B, T> {
-    /// Not begun; with the operation's own eventfd, if the reactor signals it.
+    /// Not begun. The second field is the operation's own eventfd, if the reactor
+    /// signals it.
     Ready(Iocb, Option<i32>, MaybeUninit<Payload<B, T>>),
     Begun(Ticket),
-    /// Completed, and the result was not returned yet.
+    /// Completed, with a result that has not been returned yet.
     Done(Ticket, i64, MaybeUninit<Payload<B, T>>),
     Over,
 }
 
-// SAFETY: the waiter is touched under the reactor's lock alone; all else may be
-// sent if buffer and data may, and the reactor shared.
+// SAFETY: the waiter is accessed under the reactor's lock alone. The buffer and the
+// data are `Send`. The reactor is `Sync` under these bounds, so a reference to it may
+// be sent.
 unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Send for OpFuture<'_, '_, B, L, T> {}
 
 impl<'a, 'r, B: IoBuf + 'static, L: Lock, T> OpFuture<'a, 'r, B, L, T> {
@@ -73,28 +77,29 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
     type Output = Completion<B, T>;
 
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Completion<B, T>> {
-        // SAFETY: nothing is moved out of it but what need not be pinned; the
-        // waiter stays.
+        // SAFETY: the waiter, which must stay pinned, is not moved. The other fields do
+        // not need pinning.
         let this = unsafe { self.get_unchecked_mut() };
         let waiter = NonNull::from(&this.waiter);
-        // Outside the lock: it is the executor's code.
+        // Cloned outside the lock, because this is the executor's code.
         let mut waker = Some(task.waker().clone());
         let (reactor, state) = (this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         reactor.with(|inside| {
             inside.waiters.count_poll();
-            // A batched operation is not submitted here, so it cannot be done.
+            // A batched operation is not submitted here, so it cannot have completed.
             let mut staged = false;
             if let State::Ready(..) = state {
-                // SAFETY: the waiter is this future's, which is pinned and
-                // leaves the lists when it is dropped.
+                // SAFETY: the waiter belongs to this future, which is pinned. It is in
+                // the lists of this reactor alone, and the future's destructor removes
+                // it from them.
                 deferred.drop[0] = unsafe { inside.begin(state, waiter, &mut waker) };
                 staged = inside.batched;
             }
             match *state {
                 State::Begun(ticket) if !staged => match inside.find_after_poll(ticket) {
                     Some(OpState::Staged(at) | OpState::InFlight(at)) => {
-                        // One that has just begun has its waker already.
+                        // An operation that has just begun has its waker already.
                         if let Some(waker) = waker.take() {
                             let awaited = inside.engine.slots.extra(at);
                             deferred.drop[0] = awaited.waker.replace(waker);
@@ -114,7 +119,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
             }
             signals.reactor = inside.asks_for_turn(false);
         });
-        // User code follows. The state of the operation is up to date.
+        // User code follows; the state of the operation is up to date.
         deferred.drop[2] = waker;
         signals.send(reactor.eventfd);
         deferred.run();
@@ -123,8 +128,8 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
                 let (ticket, res) = (*ticket, *res);
                 let payload = core::mem::replace(payload, MaybeUninit::uninit());
                 this.state = State::Over;
-                // SAFETY: written when the slot was released, and read here
-                // alone: the state is `Over` now.
+                // SAFETY: the payload was written when the slot was released. It is
+                // read only here: the state is `Over` now.
                 let (buffer, data) = unsafe { payload.assume_init() };
                 Poll::Ready(Completion {
                     ticket,
@@ -140,11 +145,13 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
 }
 
 impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
-    /// Takes a slot and begins the operation, or waits for a slot. Returns the
-    /// waker that was replaced.
+    /// Takes a slot and begins the operation, or enters the list of waiters.
+    ///
+    /// Returns the waker that was replaced.
     ///
     /// # Safety
-    /// As for the [`Waiters`](super::waiters::Waiters).
+    /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
+    /// until it has left them, or for ever.
     unsafe fn begin(
         &mut self,
         state: &mut State<B, T>,
@@ -158,12 +165,15 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
             None
         } else {
             let free = self.engine.slots.free();
-            // SAFETY: the caller's promise.
+            // SAFETY: the `# Safety` section requires that `waiter` is in no other
+            // lists and stays alive and in place, which is the condition of `Waiters`.
             match unsafe { self.waiters.arrive(waiter, free) } {
                 (true, old) => old,
                 (false, _) => {
                     let waker = waker.take()?;
-                    // SAFETY: the caller's promise.
+                    // SAFETY: the `# Safety` section requires that `waiter` is in no
+                    // other lists and stays alive and in place, which is the condition
+                    // of `Waiters`.
                     return unsafe { self.waiters.enter(waiter, waker) };
                 }
             }
@@ -175,7 +185,7 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
         };
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
         let ticket = self.engine.slots.stage(iocb, payload, awaited);
-        // Before anything else: the payload is in the slot now.
+        // This comes before anything else: the payload is in the slot now.
         *state = State::Begun(ticket);
         if !self.batched {
             self.flush();
@@ -183,15 +193,16 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
         old
     }
 
-    /// Finds an operation. If it is in flight, polls for completions first. Those
-    /// of other operations are notified by the next `turn`, which also reports an
-    /// error.
+    /// Finds an operation, and polls for completions first if it is in flight.
+    ///
+    /// The next `turn` notifies the futures of other completed operations, and also
+    /// reports an error.
     fn find_after_poll(&mut self, ticket: Ticket) -> Option<OpState> {
         let place = self.engine.slots.find(ticket);
         if let Some(OpState::InFlight(_)) = place {
             let looked = self.engine.wait(0, crate::WaitOptions::poll());
             if looked.is_err() && self.engine.backend.is_copy() {
-                // A forked child: no event will ever come.
+                // In a forked child no event will ever arrive.
                 self.engine.abandon();
             }
             return self.engine.slots.find(ticket);
@@ -199,7 +210,7 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
         place
     }
 
-    /// Takes the result of a completed operation and what its slot held, and
+    /// Takes the result of a completed operation and the contents of its slot, and
     /// frees the slot.
     fn take_done(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
         match self.engine.slots.find(ticket) {
@@ -211,8 +222,9 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
         }
     }
 
-    /// Detaches the operation from its future. Returns what is left of it, to be
-    /// dropped outside the lock.
+    /// Detaches the operation from its future.
+    ///
+    /// Returns the remaining values, to be dropped outside the lock.
     fn detach(&mut self, ticket: Ticket) -> Left<B, T> {
         match self.engine.slots.find(ticket) {
             Some(OpState::InFlight(at)) => {
@@ -220,7 +232,8 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
                 awaited.dropped = true;
                 let waker = awaited.waker.take();
                 if self.engine.slots.iocb(at).opcode == IOCB_CMD_POLL {
-                    // One that has just ended refuses, and its event comes.
+                    // The kernel refuses to cancel a poll that has just completed. Its
+                    // event arrives in either case.
                     let _ = self.engine.cancel(ticket);
                 }
                 Left::Waker(waker)
@@ -228,7 +241,8 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
             Some(OpState::Staged(at)) => {
                 self.engine.slots.unstage(at);
                 let mut ended = self.engine.slots.release(at);
-                // It has not ended, and never will.
+                // The operation was not submitted, so its eventfd must not be
+                // signalled.
                 ended.extra.own_eventfd = None;
                 Left::Ended(ended)
             }
@@ -241,7 +255,7 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     }
 }
 
-/// What is left of an operation without its future.
+/// The remaining values of an operation whose future was dropped.
 enum Left<B, T> {
     Waker(Option<Waker>),
     Ended(Ended<B, T>),
@@ -256,16 +270,18 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for OpFuture<'_, '_, B, L, T> {
         let mut _payload = None;
         match core::mem::replace(&mut self.state, State::Over) {
             State::Over => {}
-            // SAFETY: written when the slot was released, and not returned.
+            // SAFETY: the payload was written when the slot was released, and was not
+            // returned since.
             State::Done(_, _, left) => _payload = Some(unsafe { left.assume_init() }),
             State::Ready(_, _, left) => {
-                // SAFETY: written at the beginning, and not moved to a slot.
+                // SAFETY: the payload was written when the future was created, and was
+                // not moved to a slot.
                 _payload = Some(unsafe { left.assume_init() });
                 reactor.with(|inside| {
-                    // SAFETY: the waiter is this future's, and this its last
-                    // use.
+                    // SAFETY: the waiter belongs to this future, is pinned with it and
+                    // is still alive. This is its last use.
                     deferred.drop[0] = unsafe { inside.waiters.leave(waiter) };
-                    // The slot that this one had a claim to is the next one's.
+                    // A slot that this future had a claim to goes to the next waiter.
                     deferred.wake = inside.call();
                     signals.reactor = inside.asks_for_turn(false);
                 });

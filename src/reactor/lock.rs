@@ -1,33 +1,35 @@
-//! What keeps a reactor's users apart.
+//! [`Lock`]: mutual exclusion for the users of a reactor.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
 
-/// How the threads that share a reactor take turns: [`Local`] for one thread,
-/// `Shared` (feature `std`) for many, or a lock of yours.
+/// The mutual exclusion of a reactor: [`Local`] for one thread, `Shared` (feature
+/// `std`) for several, or a custom lock.
 ///
-/// What runs inside is short but for buffered file I/O, which the kernel does
-/// within `io_submit`. The reactor never nests its calls, and calls nothing of
-/// yours inside: no waker, no destructor.
+/// The critical sections are short, except for buffered file I/O, which the kernel
+/// performs within `io_submit`. The reactor never nests its calls of
+/// [`with`](Lock::with). No user code runs inside: no waker and no destructor.
 ///
 /// # Safety
-/// - While one `f` runs, none of another thread does by the same lock, and what
-///   one wrote the next sees.
-/// - `with` calls `f` exactly once and returns what it returned. It never
-///   panics: a future that is dropped could not leave the reactor's lists then.
+/// - While one `f` runs, no other thread runs one under the same lock. The writes of
+///   one `f` are visible to the next.
+/// - `with` calls `f` exactly once and returns its value. It never panics: otherwise a
+///   dropped future could not leave the reactor's lists.
 pub unsafe trait Lock {
-    /// Free.
+    /// The unlocked state.
     const NEW: Self;
 
-    /// Runs `f` alone.
+    /// Runs `f` while excluding every other call on the same lock.
     fn with<R>(&self, f: impl FnOnce() -> R) -> R;
 }
 
-/// No lock: the reactor, and all its futures, belong to one thread at a time.
+/// A lock that does nothing: the reactor and all its futures belong to one thread at a
+/// time.
 #[derive(Debug)]
 pub struct Local(PhantomData<Cell<()>>);
 
-// SAFETY: it is not `Sync`, so there is no other thread.
+// SAFETY: `Local` is not `Sync`, so no second thread can call `with` on it at the same
+// time. `with` calls `f` once and does not panic itself.
 unsafe impl Lock for Local {
     const NEW: Local = Local(PhantomData);
 
@@ -37,19 +39,20 @@ unsafe impl Lock for Local {
     }
 }
 
-/// A mutex: the reactor and its futures may be anywhere.
+/// A mutex: several threads may use the reactor and its futures.
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub struct Shared(std::sync::Mutex<()>);
 
 #[cfg(feature = "std")]
-// SAFETY: the mutex is held while `f` runs. Locking one that this thread does
-// not hold does not panic, and the reactor never nests.
+// SAFETY: the mutex is held while `f` runs, which excludes other threads and orders
+// their writes. Locking a mutex that this thread does not hold does not panic, and the
+// reactor never nests its calls.
 unsafe impl Lock for Shared {
     const NEW: Shared = Shared(std::sync::Mutex::new(()));
 
     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
-        // Nothing of the user's panics inside, so poison means nothing.
+        // No user code runs inside, so poisoning carries no information.
         let _held = self
             .0
             .lock()

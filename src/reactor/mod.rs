@@ -1,26 +1,27 @@
-//! Futures: the same operations for any executor, with no runtime of our own.
+//! Operations as futures, for any executor; this module brings no runtime.
 //!
-//! A [`Reactor`] owns a context and the operations in flight. Its futures read,
-//! write, sync and poll; they are woken when somebody looks at the ring:
+//! A [`Reactor`] owns a context and the operations in flight. Its futures read, write,
+//! sync and poll. They are woken when a call polls the completion ring:
 //!
-//! - an executor that has nothing else to wait for calls [`Reactor::wait`],
-//!   which blocks in the kernel until something has ended;
-//! - one that has calls [`Reactor::turn`] when the eventfd is readable that
-//!   [`Reactor::eventfd`] named.
+//! - An executor that has nothing else to wait for calls [`Reactor::wait`], which
+//!   blocks in the kernel until an operation has completed.
+//! - An executor that waits for other events too calls [`Reactor::turn`] whenever the
+//!   eventfd passed to [`Reactor::eventfd`] is readable.
 //!
-//! Tasks that wait for a free slot get one in the order in which they came.
+//! Tasks that wait for a free slot get one in order of arrival.
 //!
-//! A future that is dropped lets its operation go on; the reactor keeps the
-//! buffer until the operation has completed, and drops it then. Polls, and
-//! operations that were not submitted yet, are cancelled.
+//! Dropping a future does not stop its operation: the reactor keeps the buffer until
+//! the operation has completed, and drops it then. Polls, and operations that were not
+//! submitted yet, are cancelled.
 //!
 //! # User code
-//! Wakers, and destructors of buffers and data, run while the reactor's lock is
-//! free and the state of every operation is consistent. They may call the
-//! reactor and its futures, and they may panic. A panic propagates to the caller
-//! of `turn`, `wait`, `poll` or `drop`; no other task's wake-up is lost.
-//! (Without the feature `std` a panic ends that `turn`. The next one wakes the
-//! other tasks; the eventfd is signalled for it.)
+//! Wakers, and destructors of buffers and data, run while the reactor's lock is free
+//! and the state of every operation is consistent. They may call the reactor and its
+//! futures, and they may panic. A panic propagates to the caller of `turn`, `wait`,
+//! `poll` or `drop`; no other task's wake-up is lost.
+//!
+//! Without the feature `std` a panic ends that `turn`. The next one wakes the other
+//! tasks; the eventfd is signalled for it.
 
 mod deferred;
 mod eventfd;
@@ -70,15 +71,14 @@ impl Extra for Awaited {
 /// The slot of an operation of a [`Reactor`].
 pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
 
-/// A context, the operations in it, and the futures that wait for them.
+/// A context, its operations, and the futures that wait for them.
 ///
-/// `T` is the caller's data that travels with each operation: the owner of its
-/// descriptor, a number, any value. A borrowed descriptor must outlive the
-/// reactor (`'r`), because the operation of a leaked future may be submitted
-/// later.
+/// `T` is user data that travels with each operation: the owner of its descriptor, a
+/// number, any value. A borrowed descriptor must outlive the reactor (`'r`), because
+/// the operation of a leaked future may be submitted later.
 ///
-/// Dropping it destroys the context, which **blocks until every operation has
-/// ended**; all its futures are gone by then.
+/// Dropping the reactor destroys the context, which **blocks until every operation has
+/// completed**. No future is left by then, because each borrows the reactor.
 ///
 /// # Examples
 /// ```
@@ -114,14 +114,15 @@ pub struct Reactor<'r, B: IoBuf + 'static, L: Lock = Local, T = ()> {
     /// shorten it and accept a descriptor that is closed too early.
     inside: UnsafeCell<Inside<'r, B, T>>,
     eventfd: Option<Fd<'r>>,
-    /// The owners of the eventfds, where they are owned.
+    /// The owners of the owned eventfds.
     #[cfg(feature = "alloc")]
     _eventfd_owner: Option<alloc::boxed::Box<dyn crate::fd::OwnsFd + Send + Sync>>,
 }
 
 struct Inside<'r, B, T> {
     engine: Engine<'r, (Option<B>, T), Awaited, ContextBackend>,
-    /// What the context was set up for, which may be more than the slots.
+    /// The number of operations that the context was set up for, which may exceed the
+    /// number of slots.
     capacity: u32,
     waiters: Waiters,
     batched: bool,
@@ -130,11 +131,12 @@ struct Inside<'r, B, T> {
     asked: bool,
 }
 
-// SAFETY: the waiters that it links are only touched under the lock, and none
-// is polled any more when the reactor can be moved: a future borrows it.
+// SAFETY: the waiters that the reactor links are accessed under the lock alone. None is
+// polled any more when the reactor can be moved, because each future borrows it. The
+// lock, the buffers and the data are `Send`.
 unsafe impl<B: IoBuf + Send + 'static, L: Lock + Send, T: Send> Send for Reactor<'_, B, L, T> {}
-// SAFETY: `inside` is reached under the lock alone, which keeps threads apart;
-// buffers and data are moved in and out, and never shared.
+// SAFETY: `inside` is accessed under the lock alone, which excludes other threads.
+// Buffers and data are moved in and out, and never shared.
 unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Sync for Reactor<'_, B, L, T> {}
 
 /// User code to be run outside the lock.
@@ -145,18 +147,18 @@ enum Notice<B, T> {
 }
 
 impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
-    /// Creates a reactor in these slots, with its own context for as many
-    /// operations.
+    /// Creates a reactor in these slots, with a new context for as many operations.
     ///
     /// # Errors
-    /// As [`Context::new`]; EINVAL for no slots, or millions.
+    /// Those of [`Context::new`]. EINVAL if there are no slots, or millions.
     pub fn new(slots: &'r mut [ReactorSlot<B, T>]) -> Result<Reactor<'r, B, L, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Reactor::with_context(IdleContext::new(nr)?, slots))
     }
 
-    /// Creates a reactor on an existing context. It uses as many slots as the
-    /// context was set up for.
+    /// Creates a reactor on an existing context.
+    ///
+    /// It uses as many slots as the context was set up for.
     pub fn with_context(
         drained: IdleContext,
         slots: &'r mut [ReactorSlot<B, T>],
@@ -179,11 +181,12 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         }
     }
 
-    /// Signals this eventfd whenever [`turn`](Reactor::turn) has work: an
-    /// operation has completed, or could not be submitted because the kernel had
-    /// no room, or a task was woken for a free slot and has not taken it. The
-    /// eventfd may also be readable without work. Read it before the turn, not
-    /// after it: what happens in between signals it again.
+    /// Signals this eventfd whenever [`turn`](Reactor::turn) has work.
+    ///
+    /// There is work when an operation has completed, when an operation could not be
+    /// submitted because the kernel had no free entry, and when a task was woken for a
+    /// free slot and has not taken it. The eventfd may also be readable without work.
+    /// Read it before the turn, not after it: events in between signal it again.
     ///
     /// The reactor signals an operation's own eventfd when it finds the
     /// completion.
@@ -194,16 +197,17 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self
     }
 
-    /// As [`eventfd`](Reactor::eventfd), with an eventfd that the reactor keeps
-    /// open: an `Arc` of it, or a duplicate.
+    /// Signals an eventfd that the reactor keeps open: an `Arc` of it, or a duplicate.
+    ///
+    /// Otherwise as [`eventfd`](Reactor::eventfd).
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn eventfd_owned(
         mut self,
         eventfd: impl crate::fd::OwnsFd + Send + Sync + 'static,
     ) -> Reactor<'r, B, L, T> {
-        // SAFETY: the owner keeps it open until it is dropped, which is with
-        // the reactor: nothing is submitted or signalled then any more.
+        // SAFETY: the owner keeps the descriptor open until it is dropped. That happens
+        // with the reactor, after which nothing is submitted or signalled.
         let borrowed = unsafe { Fd::borrow_raw(eventfd.raw_fd()) };
         // An earlier eventfd stays open: the operation of a leaked future may be
         // staged with it.
@@ -212,21 +216,23 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self.eventfd(borrowed)
     }
 
-    /// Submits operations together, when [`turn`](Reactor::turn) or
-    /// [`wait`](Reactor::wait) is called, instead of each at its future's first
-    /// poll: fewer system calls, for an executor that calls one of these
-    /// whenever no task is runnable. (The eventfd is signalled for the first
-    /// operation of each batch.)
+    /// Submits operations in batches, when [`turn`](Reactor::turn) or
+    /// [`wait`](Reactor::wait) is called, instead of each at its future's first poll.
+    ///
+    /// This takes fewer system calls. It suits an executor that calls one of these
+    /// whenever no task is runnable. The eventfd is signalled for the first operation
+    /// of each batch.
     #[must_use]
     pub fn batched(mut self) -> Reactor<'r, B, L, T> {
         self.inside.get_mut().batched = true;
         self
     }
 
-    /// Makes an operation a future. It begins when the future is first polled
-    /// and a slot is free.
+    /// Converts an operation into a future.
     ///
-    /// If the kernel refuses the operation, the refusal is its result.
+    /// The operation begins when the future is first polled and a slot is free.
+    ///
+    /// If the kernel refuses the operation, the error is its result.
     pub fn push(&self, op: impl Into<Op<'r, B, T>>) -> OpFuture<'_, 'r, B, L, T> {
         let mut op = op.into();
         let mut own = None;
@@ -244,18 +250,17 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         OpFuture::new(self, iocb, own, payload)
     }
 
-    /// Submits what is staged, polls for completions and wakes their futures.
+    /// Submits the staged operations, polls for completions and wakes their futures.
+    ///
     /// Returns the number of operations that completed.
     ///
     /// # Errors
-    /// Never from a mapped ring in order. Otherwise those of
-    /// [`Context::wait`].
+    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
     pub fn turn(&self) -> Result<usize, Errno> {
         self.notify_all(0, WaitOptions::poll())
     }
 
-    /// Returns the number of operations whose completions have not been found
-    /// yet.
+    /// Returns the number of operations whose completions have not been found yet.
     pub fn in_flight(&self) -> usize {
         self.with(|inside| {
             let slots = &inside.engine.slots;
@@ -263,23 +268,25 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         })
     }
 
-    /// Waits for the operations in flight (their futures were dropped), drops
-    /// what is left, and returns the context for reuse.
+    /// Waits for the operations in flight, and returns the context for reuse.
+    ///
+    /// The futures of these operations have been dropped. Their buffers and data are
+    /// dropped here.
     ///
     /// # Errors
-    /// As [`Context::wait`], but EINTR; and
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where a poll could not be
-    /// cancelled and the context was destroyed to end it. The reactor has been
-    /// dropped in both cases.
+    /// Those of [`Context::wait`] except EINTR.
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where a poll could not be cancelled
+    /// and the context was destroyed to end it. The reactor has been dropped in both
+    /// cases.
     ///
     /// # Panics
-    /// If a destructor of a buffer, of data or of the eventfd's owner panics. The
-    /// context is destroyed then.
+    /// Panics if a destructor of a buffer, of data or of the eventfd's owner panics.
+    /// The context is destroyed then.
     pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
         let inside = self.inside.get_mut();
         let drained = inside.engine.drain();
         let idle = drained.and_then(|()| inside.engine.idle(inside.capacity));
-        // User code, while `idle` is a local variable: a panic would leak the
+        // This runs user code while `idle` is a local variable: a panic would leak the
         // return value (rust-lang/rust#47949).
         drop(self);
         idle
@@ -287,15 +294,18 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 
     fn with<R>(&self, f: impl FnOnce(&mut Inside<'r, B, T>) -> R) -> R {
         self.lock.with(|| {
-            // SAFETY: the lock excludes other threads, and no closure that is
-            // passed here runs user code, so this thread does not nest.
+            // SAFETY: the lock excludes other threads. No closure that is passed here
+            // runs user code, so this thread does not nest calls either: the reference
+            // is unique.
             f(unsafe { &mut *self.inside.get() })
         })
     }
 
-    /// Polls for completions or waits for them, and then runs the user code that
-    /// they call for, outside the lock. It takes one operation at a time out of
-    /// the completed list, so that a panic leaves the others there.
+    /// Polls for completions or waits for them, and runs the resulting user code
+    /// outside the lock.
+    ///
+    /// It takes one operation at a time out of the completed list, so that a panic
+    /// leaves the others there.
     fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let (looked, left) = self.with(|inside| {
             inside.asked = false;
@@ -313,7 +323,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             let mut panics = deferred::Panics::default();
             let mut more = true;
             while more {
-                // A panic in between leaves `more` as it is.
+                // A panic in between leaves `more` unchanged.
                 panics.catch(|| {
                     while news.act() {}
                     more = false;
@@ -335,15 +345,15 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 /// The notifications of one turn.
 struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
     reactor: &'a Reactor<'r, B, L, T>,
-    /// Completed operations whose futures are to be notified. Those that complete
-    /// meanwhile are for the next turn; otherwise a waker that begins operations
-    /// could prolong this one without end.
+    /// The number of completed operations whose futures are to be notified. Operations
+    /// that complete meanwhile are left to the next turn; otherwise a waker that begins
+    /// operations could prolong this one without end.
     left: usize,
     count: usize,
 }
 
 impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
-    /// Runs one notification. Returns `false` if there is none.
+    /// Runs one notification. Returns `false` if there is none left.
     fn act(&mut self) -> bool {
         let (left, count) = (&mut self.left, &mut self.count);
         let (notice, own) = self.reactor.with(|inside| inside.notice(left, count));
@@ -366,7 +376,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
         }
     }
 
-    /// Returns the number of operations. The drop signals the eventfd.
+    /// Returns the number of notified operations. The destructor signals the eventfd.
     fn end(self) -> usize {
         self.count
     }
@@ -376,7 +386,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
     fn drop(&mut self) {
         let signals = Signals {
             reactor: self.reactor.with(|inside| {
-                // Some are not notified because of a panic.
+                // Some operations are not notified yet because of a panic.
                 inside.asks_for_turn(self.left > 0)
             }),
             own: None,
@@ -386,8 +396,10 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
 }
 
 impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
-    /// Reads into `buffer`, from `offset` in bytes. For flags, priorities, data
-    /// and owned descriptors: [`run`](Reactor::push) with a [`Read`].
+    /// Reads into `buffer`, from `offset` in bytes.
+    ///
+    /// For flags, priorities, data and owned descriptors, use [`push`](Reactor::push)
+    /// with a [`Read`].
     pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<'_, 'r, B, L>
     where
         B: IoBufMut,
@@ -395,37 +407,42 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
         self.push(Read::new(fd, buffer).offset(offset))
     }
 
-    /// Writes `buffer` at `offset` in bytes. For flags, priorities, data and
-    /// owned descriptors: [`run`](Reactor::push) with a [`Write`].
+    /// Writes `buffer` at `offset` in bytes.
+    ///
+    /// For flags, priorities, data and owned descriptors, use [`push`](Reactor::push)
+    /// with a [`Write`].
     pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<'_, 'r, B, L> {
         self.push(Write::new(fd, buffer).offset(offset))
     }
 
-    /// Syncs a file: its data and metadata, as far as writes are done.
+    /// Syncs a file's data and metadata. It covers the writes that have completed.
     pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<'_, 'r, B, L> {
         self.push(Fsync::new(fd))
     }
 
-    /// Syncs a file's data, as far as writes are done.
+    /// Syncs a file's data. It covers the writes that have completed.
     pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<'_, 'r, B, L> {
         self.push(Fdsync::new(fd))
     }
 
-    /// Waits until a descriptor is ready; the result is what for:
-    /// [`PollMask::from_result`].
+    /// Waits until a descriptor is ready. [`PollMask::from_result`] converts the result
+    /// into the set of ready events.
     pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<'_, 'r, B, L> {
         self.push(Poll::new(fd, mask))
     }
 }
 
 impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
-    /// Submits what is staged, waits as `wait` says until an operation has
-    /// completed, and wakes the futures. Returns the number of operations that
-    /// completed. It returns 0 at once where nothing is in flight, and where a
-    /// task was woken for a free slot and has not taken it.
+    /// Submits the staged operations, waits until an operation has completed, and wakes
+    /// the futures.
+    ///
+    /// `wait` configures the waiting. Returns the number of operations that completed.
+    /// Returns 0 at once where nothing is in flight, and where a task was woken for a
+    /// free slot and has not taken it.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
+    /// Those of [`Context::wait_with`]: EINTR after a signal. No completion is lost by
+    /// it.
     pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         self.notify_all(1, wait)
     }
@@ -433,39 +450,42 @@ impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
 
 impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     fn flush(&mut self) {
-        // SAFETY: `Reactor::push` is the only way in: each iocb is of a
-        // `IoBuf`'s region, and the buffer is in the slot, out of reach, until
-        // the operation has ended; it lives for ever (`'static`) if the
-        // reactor is leaked. Its descriptor is borrowed for `'r`, or owned by
-        // the data in the slot.
+        // SAFETY: operations are staged only from futures of `Reactor::push`, so each
+        // iocb describes the region of an `IoBuf`. The buffer is in the slot,
+        // inaccessible, until the operation has completed. If the reactor is leaked,
+        // the buffer lives for ever (`'static`). The descriptor is borrowed for `'r`,
+        // or owned by the data in the slot.
         unsafe { self.engine.flush() };
     }
 
-    /// Submits what is staged, waits for `min_nr` completions more than are
-    /// known, and takes all that are there.
+    /// Submits the staged operations, waits for `min_nr` completions besides those
+    /// already known, and takes all available ones.
     fn look(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
         self.flush();
-        // No wait where a refusal or another future's poll has found a completion
+        // Does not wait where a refusal or another future's poll has found a completion
         // already, or where a claim to a slot must be passed on.
         let known = self.engine.slots.done();
         let news = known > 0 || self.waiters.needs_turn();
         let wait = if news { WaitOptions::poll() } else { wait };
-        // SAFETY: as in `flush`.
+        // SAFETY: as in `flush`, every staged operation came from `Reactor::push`. Its
+        // buffer is in its slot until it has completed, and its descriptor is borrowed
+        // for `'r` or owned by the slot.
         unsafe { self.engine.submit_and_wait(known + min_nr, wait) }?;
-        // Foreign events may come before the last of its own.
+        // Foreign events may precede the last event of this reactor.
         while self.engine.slots.in_flight() > 0 {
             if !self.engine.take_events(0, WaitOptions::poll())? {
                 break;
             }
         }
-        // The completions may have made room for what the kernel did not take.
+        // The completions may have freed entries for operations that the kernel did not
+        // accept before.
         self.flush();
         Ok(())
     }
 
-    /// Takes the next notification. `left` counts the completed operations that
-    /// this turn notifies. The second value is an operation's own eventfd, to be
-    /// signalled.
+    /// Takes the next notification, and an operation's own eventfd to be signalled.
+    ///
+    /// `left` counts the completed operations that this turn notifies.
     fn notice(
         &mut self,
         left: &mut usize,
@@ -495,7 +515,7 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
         (Some(notice), own)
     }
 
-    /// Returns the waker of a task that waits for a slot, if one is free for it.
+    /// Returns the waker of the next task that waits for a slot, if one is free for it.
     fn call(&mut self) -> Option<Waker> {
         if self.waiters.is_empty() {
             return None;
@@ -504,14 +524,16 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
         self.waiters.call(free)
     }
 
-    /// Returns whether the reactor must signal its eventfd, because no completion
-    /// may ever do so: for `unnotified` completed operations, for a staged operation,
-    /// for a claim to a slot that is not used.
+    /// Returns whether the reactor must signal its eventfd because no completion may
+    /// ever do so.
     ///
-    /// The kernel signals no eventfd for a refusal either. But an operation is
-    /// refused in the poll that begins it, or it was staged before. Then a turn is
-    /// asked for already, which notifies its future, even if the poll of another
-    /// future is what submits it.
+    /// That is the case for `unnotified` completed operations, for a staged operation
+    /// and for an unused claim to a slot.
+    ///
+    /// The kernel signals no eventfd for a refusal either. An operation is refused in
+    /// the poll that begins it, or it was staged before. In the second case a turn has
+    /// been requested already. That turn notifies the operation's future, even if the
+    /// poll of another future is what submits it.
     fn asks_for_turn(&mut self, unnotified: bool) -> bool {
         if self.asked || !self.has_eventfd {
             return false;

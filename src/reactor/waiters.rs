@@ -1,7 +1,6 @@
-//! [`Waiters`]: the futures that wait for a free slot, in the order in which
-//! they came.
+//! [`Waiters`]: the futures that wait for a free slot, in order of arrival.
 //!
-//! Each has its [`Waiter`] in itself, pinned, so that the lists need no memory.
+//! Each future contains its [`Waiter`], pinned, so that the lists need no allocation.
 //!
 //! ```text
 //!            enter                call                arrive
@@ -10,33 +9,32 @@
 //!      └────────────────┴── leave ──────────────┘
 //! ```
 //!
-//! When a slot becomes free, the first waiter is *called*: it is woken and has a
-//! claim to the slot. A future that comes later waits behind those that are
-//! there.
+//! When a slot becomes free, the first waiter is *called*: it is woken and gets a claim
+//! to the slot. A future that arrives later waits behind the others.
 //!
-//! A waiter that is called and never polled again (it was leaked, or its task
-//! polls something else) must not keep its claim. There are two signs of one:
+//! A waiter that is called and never polled again (it was leaked, or its task polls
+//! something else) must not keep its claim. Two conditions detect one:
 //!
-//! - The executor is idle: in two turns of the reactor no future was polled, and
-//!   no claim was made, used or given up. Then the next waiter is called as well
-//!   ([`pass_on`](Waiters::pass_on)), and the first to be polled gets the slot.
-//!   If that is the one that was called last, the older claims are void.
-//! - Others are polled again and again: since it was called, each future that may
-//!   exist could have been polled twice, and hundreds of times in all. Then its
-//!   claim is void. Its holder may still come; it enters the list again at the
-//!   place that its age gives it.
+//! - The executor is idle: in two turns of the reactor no future was polled, and no
+//!   claim was made, used or given up. Then the next waiter is called as well
+//!   ([`pass_on`](Waiters::pass_on)), and the first to be polled gets the slot. If that
+//!   is the waiter called last, the older claims are void.
+//! - Other futures are polled repeatedly: since the waiter was called, each future that
+//!   may exist could have been polled twice, and there were hundreds of polls in all.
+//!   Then its claim is void. If the waiter is polled later, it enters the list again at
+//!   the position given by its age.
 //!
 //! # Invariants
 //! - `called.len` is the number of claims.
-//! - Links and wakers are only touched under the reactor's lock, through
-//!   `&mut Waiters`; no user code runs there.
+//! - Links and wakers are accessed only under the reactor's lock, through
+//!   `&mut Waiters`. No user code runs there.
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 use core::task::Waker;
 
-/// A future's node in the lists. It does not move while it is in one.
+/// A future's node in the lists. It does not move while it is in a list.
 pub(super) struct Waiter {
     links: UnsafeCell<Links>,
     _pinned: PhantomPinned,
@@ -50,9 +48,9 @@ struct Links {
     list: Where,
     /// The value of [`Waiters::polls`] when it was called.
     called_at: u64,
-    /// How many were called before it.
+    /// The number of calls before its own.
     call: u64,
-    /// The order in which it first came; 0: not yet. Lower is older.
+    /// The order of its first arrival; 0 if it has not arrived yet. Lower is older.
     age: u64,
 }
 
@@ -97,29 +95,30 @@ const EMPTY: List = List {
 pub(super) struct Waiters {
     waiting: List,
     called: List,
-    /// The age of the youngest.
+    /// The age of the youngest waiter.
     ages: u64,
-    /// Polls of all futures.
+    /// The number of polls of all futures.
     polls: u64,
-    /// The same at the last turn.
+    /// The value of `polls` at the last turn.
     polls_at_turn: u64,
     /// The number of slots.
     slots: usize,
     /// The number of calls.
     calls: u64,
-    /// The same when the executor was last found idle: claims that were made
-    /// before are suspect.
+    /// The value of `calls` when the executor was last found idle. Claims made before
+    /// that are suspect.
     suspect: u64,
-    /// Turns since a future was polled, or a claim was made, used or given up.
+    /// The number of turns since a future was polled, or a claim was made, used or
+    /// given up.
     quiet: u8,
-    /// The next is to be called although every free slot is claimed.
+    /// The next waiter is to be called although every free slot is claimed.
     passes: bool,
 }
 
-/// Polls that an executor may well make before it comes to a task that was woken.
+/// The number of polls that an executor may make before it polls a woken task.
 const MANY: u64 = 256;
 
-/// Turns without a change after which the next is called besides.
+/// The number of turns without a change after which one more waiter is called.
 const ROUND: u8 = 2;
 
 impl Waiters {
@@ -138,34 +137,34 @@ impl Waiters {
         }
     }
 
-    /// A future is polled.
+    /// Records the poll of a future.
     #[inline]
     pub(super) fn count_poll(&mut self) {
         self.polls += 1;
     }
 
-    /// Gives up the claims of those that should have come by now.
+    /// Voids the claims of waiters that were not polled in time.
     fn expire(&mut self) {
         let futures = self.slots + self.waiting.len + self.called.len;
         while let Some(first) = self.called.first {
-            // SAFETY: it is in the list.
+            // SAFETY: it is in the list, so it is alive and in place.
             let called_at = unsafe { self.links(first) }.called_at;
             if self.polls - called_at <= MANY + 2 * futures as u64 {
                 break;
             }
-            // SAFETY: it is in the list.
+            // SAFETY: it is in the list, so it is alive and in place.
             unsafe { self.unlink(first) };
         }
     }
 
-    /// Gives up the claims that were made before the executor was idle.
+    /// Voids the claims that were made before the executor was idle.
     fn drop_suspects(&mut self) {
         while let Some(first) = self.called.first {
-            // SAFETY: it is in the list.
+            // SAFETY: it is in the list, so it is alive and in place.
             if unsafe { self.links(first) }.call >= self.suspect {
                 break;
             }
-            // SAFETY: it is in the list.
+            // SAFETY: it is in the list, so it is alive and in place.
             unsafe { self.unlink(first) };
         }
     }
@@ -182,12 +181,15 @@ impl Waiters {
         self.called.len > 0 && self.waiting.len > 0
     }
 
+    /// Returns the links of a waiter.
+    ///
     /// # Safety
-    /// The waiter is in no lists but these, and stays alive and where it is
-    /// until it has left them, or for ever.
+    /// `waiter` is in no lists but these. It stays alive and in place until it has left
+    /// them, or for ever.
     unsafe fn links(&mut self, waiter: NonNull<Waiter>) -> &mut Links {
-        // SAFETY: alive, by the caller's promise; every access to links is
-        // made through `&mut Waiters`, and none outlives it.
+        // SAFETY: the `# Safety` section requires that the waiter is alive and in
+        // place. Every access to links is made through `&mut Waiters`, and the returned
+        // reference borrows it, so it is unique.
         unsafe { &mut *UnsafeCell::raw_get(&raw const (*waiter.as_ptr()).links) }
     }
 
@@ -198,11 +200,14 @@ impl Waiters {
         }
     }
 
-    /// Returns whether this future may take one of `free` slots. If so, it has
-    /// left the lists, and the second value is its waker, to be dropped outside.
+    /// Returns whether this future may take one of `free` slots.
+    ///
+    /// If so, it has left the lists, and the second value is its waker, to be dropped
+    /// outside the lock.
     ///
     /// # Safety
-    /// As [`Waiters::links`].
+    /// `waiter` is in no lists but these. It stays alive and in place until it has left
+    /// them, or for ever.
     pub(super) unsafe fn arrive(
         &mut self,
         waiter: NonNull<Waiter>,
@@ -212,7 +217,8 @@ impl Waiters {
             return (false, None);
         }
         self.expire();
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         let (list, age) = unsafe {
             let links = self.links(waiter);
             (links.list, links.age)
@@ -221,11 +227,11 @@ impl Waiters {
         let may = match list {
             Where::Called => true,
             Where::Waiting => first == Some(waiter) && free > self.called.len,
-            // One that had a claim is older than those that wait.
+            // A waiter that had a claim is older than those that wait.
             Where::Outside => {
                 free > self.called.len
                     && first.is_none_or(|first| {
-                        // SAFETY: it is in the list.
+                        // SAFETY: it is in the list, so it is alive and in place.
                         let first = unsafe { self.links(first) }.age;
                         age != 0 && age < first
                     })
@@ -234,32 +240,39 @@ impl Waiters {
         if !may {
             return (false, None);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         let call = unsafe { self.links(waiter) }.call;
         if list == Where::Called && call >= self.suspect {
             self.drop_suspects();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         (true, unsafe { self.leave(waiter) })
     }
 
-    /// Enters the waiting list, or stays there with another waker. Returns the
-    /// waker that was replaced.
+    /// Enters the waiting list, or stays there with another waker.
+    ///
+    /// Returns the waker that was replaced.
     ///
     /// # Safety
-    /// As [`Waiters::links`].
+    /// `waiter` is in no lists but these. It stays alive and in place until it has left
+    /// them, or for ever.
     pub(super) unsafe fn enter(&mut self, waiter: NonNull<Waiter>, waker: Waker) -> Option<Waker> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         let links = unsafe { self.links(waiter) };
         let old = links.waker.replace(waker);
         if links.list == Where::Waiting {
             return old;
         }
         // A waiter that was called and found no slot keeps its age.
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         unsafe { self.unlink(waiter) };
         let next_age = self.ages + 1;
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         let links = unsafe { self.links(waiter) };
         if links.age == 0 {
             links.age = next_age;
@@ -268,7 +281,7 @@ impl Waiters {
         self.ages = self.ages.max(age);
         let (mut before, mut after) = (self.waiting.last, None);
         while let Some(other) = before {
-            // SAFETY: it is in the list.
+            // SAFETY: it is in the list, so it is alive and in place.
             let links = unsafe { self.links(other) };
             if links.age < age {
                 break;
@@ -276,25 +289,30 @@ impl Waiters {
             after = before;
             before = links.before;
         }
-        // SAFETY: the caller's promise; the neighbours are in the list.
+        // SAFETY: the `# Safety` section covers `waiter`, which was unlinked above;
+        // `before` and `after` are neighbours in the waiting list.
         unsafe { self.link(waiter, Where::Waiting, before, after) };
         old
     }
 
-    /// Leaves the lists. Returns the waker, to be dropped outside.
+    /// Leaves the lists. Returns the waker, to be dropped outside the lock.
     ///
     /// # Safety
-    /// As [`Waiters::links`].
+    /// `waiter` is in no lists but these. It stays alive and in place until it has left
+    /// them, or for ever.
     pub(super) unsafe fn leave(&mut self, waiter: NonNull<Waiter>) -> Option<Waker> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         unsafe {
             self.unlink(waiter);
             self.links(waiter).waker.take()
         }
     }
 
-    /// Calls the first waiter if one of `free` slots is not claimed, or if a claim
-    /// is [passed on](Waiters::pass_on). Returns its waker, to be woken outside.
+    /// Calls the first waiter if one of `free` slots is not claimed, or if a claim is
+    /// [passed on](Waiters::pass_on).
+    ///
+    /// Returns its waker, to be woken outside the lock.
     pub(super) fn call(&mut self, free: usize) -> Option<Waker> {
         self.expire();
         let passes = core::mem::take(&mut self.passes);
@@ -321,8 +339,8 @@ impl Waiters {
     fn call_first(&mut self) -> Option<Waker> {
         let first = self.waiting.first?;
         let last = self.called.last;
-        // SAFETY: it is in a list, so it is alive, or leaked where it is; `last`
-        // is in the other.
+        // SAFETY: `first` is in the waiting list, so it is alive and in place, or
+        // leaked in place. `last` is in the list of called waiters.
         unsafe {
             let waker = self.leave(first);
             let (polls, call) = (self.polls, self.calls);
@@ -337,7 +355,9 @@ impl Waiters {
     /// Inserts a waiter that is in no list between these two.
     ///
     /// # Safety
-    /// As [`Waiters::links`], and the two are neighbours in this list.
+    /// `waiter` is in no lists but these. It stays alive and in place until it has left
+    /// them, or for ever. `before` and `after` are neighbours in the list `into`, or
+    /// its ends.
     unsafe fn link(
         &mut self,
         waiter: NonNull<Waiter>,
@@ -346,7 +366,8 @@ impl Waiters {
         after: Option<NonNull<Waiter>>,
     ) {
         self.quiet = 0;
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section is that of `links` for `waiter`. `before` and
+        // `after` are in a list, so they are alive and in place.
         unsafe {
             let links = self.links(waiter);
             (links.before, links.after, links.list) = (before, after, into);
@@ -365,9 +386,11 @@ impl Waiters {
     /// Removes a waiter from its list, if it is in one.
     ///
     /// # Safety
-    /// As [`Waiters::links`].
+    /// `waiter` is in no lists but these. It stays alive and in place until it has left
+    /// them, or for ever.
     unsafe fn unlink(&mut self, waiter: NonNull<Waiter>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+        // and stays alive and in place, which is what the called functions require.
         let links = unsafe { self.links(waiter) };
         let list = core::mem::replace(&mut links.list, Where::Outside);
         let (before, after) = (links.before.take(), links.after.take());
@@ -376,12 +399,12 @@ impl Waiters {
         }
         self.quiet = 0;
         match before {
-            // SAFETY: it is in the list.
+            // SAFETY: it is in the list, so it is alive and in place.
             Some(before) => unsafe { self.links(before) }.after = after,
             None => self.list(list).first = after,
         }
         match after {
-            // SAFETY: it is in the list.
+            // SAFETY: it is in the list, so it is alive and in place.
             Some(after) => unsafe { self.links(after) }.before = before,
             None => self.list(list).last = before,
         }

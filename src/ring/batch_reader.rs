@@ -1,39 +1,51 @@
-//! [`BatchReader`]: the ring for an owner who takes events where they lie, and tells the
-//! kernel of many at once.
+//! [`BatchReader`]: a ring reader that publishes its head once for many events.
+//!
+//! The protocol is that of `reader`, with a head of its own that runs ahead of the
+//! ring's head. A poll loads the tail and records the events before it, up to the end
+//! of the ring. They are taken one at a time, without further loads of shared memory.
+//! The ring's head is stored at the next poll, or by [`publish`](BatchReader::publish).
+//!
+//! Invariants:
+//! - The slots from the ring's head up to the tail of the last poll stay reserved until
+//!   the head is stored: the kernel writes to none of them.
+//! - The ring's own head is read once, at the start. The tail is compared with the
+//!   number of slots before it is used.
 
 use core::sync::atomic::Ordering;
 
 use super::reader::{Index, Memory, behind};
 use crate::sys::abi::Event;
 
-/// Where an owner is in a ring, and the events that were found there at the last
-/// look and are still to be taken.
+/// A reader's position in a ring, and the events that the last poll found and that have
+/// not been taken yet.
 ///
-/// The ring's own head follows later: with the next look that finds something
-/// else, or by [`publish`](BatchReader::publish). Until then the kernel writes to none
-/// of the slots, and has less room by as many.
+/// The ring's own head follows later: at the next poll that finds a different state, or
+/// by [`publish`](BatchReader::publish). Until then the kernel writes to none of these
+/// slots, and has as many fewer free slots.
 ///
-/// Whoever holds one is the ring's only reader. Of the ring's own head it takes
-/// no more than the first; where it is now stands here, and a tail is held
-/// against the number of slots.
+/// A `BatchReader` is the only reader of its ring. It reads the ring's own head once,
+/// when it is created, and keeps the current position itself. It compares a tail with
+/// the number of slots.
 pub(crate) struct BatchReader<M: Memory> {
     next: M::Location,
-    /// Behind the last of them, which is `next` if there is none.
+    /// The location after the last of them; equal to `next` if there is none.
     end: M::Location,
-    /// The index behind the last of them, below the number of slots.
+    /// The index after the last of them, below the number of slots.
     head: u32,
-    /// What the ring's head was told last.
+    /// The value last stored in the ring's head.
     told: u32,
 }
 
 impl<M: Memory> BatchReader<M> {
-    /// At the ring's head. `None` if that is nowhere in it.
+    /// Creates a reader at the ring's head. Returns `None` if the head is not below the
+    /// number of slots.
     pub(crate) fn new(ring: &M) -> Option<BatchReader<M>> {
         let head = ring.head().load(Ordering::Relaxed);
         (head < ring.slots()).then(|| BatchReader::at(ring, head))
     }
 
-    /// With nothing found. An index below the number of slots, or 0.
+    /// Creates a reader at `head` that has found no events. `head` is below the number
+    /// of slots, or 0.
     pub(crate) fn at(ring: &M, head: u32) -> BatchReader<M> {
         let place = ring.place(head);
         BatchReader {
@@ -44,38 +56,40 @@ impl<M: Memory> BatchReader<M> {
         }
     }
 
-    /// Returns whether no event that was found is left.
+    /// Returns whether all events that were found have been taken.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.next == self.end
     }
 
-    /// The next of the events that were found.
+    /// Takes the next of the events that were found.
     ///
     /// # Safety
-    /// `ring` is the one that this is about, and still there; nobody else reads
-    /// it.
+    /// `ring` is the ring that this reader was created for, it is still mapped, and no
+    /// other code reads it.
     #[inline(always)]
     pub(crate) unsafe fn next(&mut self, ring: &M) -> Option<Event> {
         if self.is_empty() {
             return None;
         }
-        // SAFETY: a slot between the head that the kernel knows and the tail
-        // that was there at the last look.
+        // SAFETY: `next` is a slot between the published head and the tail of the last
+        // poll, so the kernel does not write it now. The caller promises that the ring
+        // is mapped and has no other reader.
         let event = unsafe { ring.event(self.next) };
         self.next = ring.after(self.next);
         Some(event)
     }
 
-    /// Looks for more, where [`next`](BatchReader::next) has none, and takes the first.
-    /// The outer `None`: there is no ring, or its tail makes no sense.
+    /// Polls for more events, where [`next`](BatchReader::next) has none, and takes the
+    /// first. The outer `None` means that there is no ring, or that its tail is out of
+    /// range.
     ///
     /// # Safety
     /// As [`next`](BatchReader::next).
     #[inline(always)]
     pub(crate) unsafe fn look(&mut self, ring: &M) -> Option<Option<Event>> {
-        // Acquire: the events before `tail`, and what the kernel wrote into the
-        // buffers of their operations, are seen as it wrote them.
+        // Acquire: the events before `tail`, and the data that the kernel wrote into
+        // the buffers of their operations, are visible.
         let tail = ring.tail().load(Ordering::Acquire);
         if tail == self.head {
             self.tell(ring);
@@ -86,28 +100,31 @@ impl<M: Memory> BatchReader<M> {
             if !self.find(ring, tail) {
                 return None;
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller makes the promise of `next`: this is the reader's own
+            // ring, mapped, and without another reader.
             return Some(unsafe { self.next(ring) });
         }
-        // One alone, as most are that come one at a time.
-        // SAFETY: `head` is below `slots`, and the kernel does not write this
-        // slot before it sees a new head.
+        // The path for a single event, the common case when events arrive one at a
+        // time.
+        // SAFETY: `head` is below `slots`, and the kernel does not write this slot
+        // before the head is stored.
         let event = unsafe { ring.event(ring.place(self.head)) };
         self.head = next;
         self.told = next;
-        // Release: as in `tell`.
+        // Release: the event above has been read before the kernel may write to the
+        // slot again.
         ring.head().store(next, Ordering::Release);
         Some(Some(event))
     }
 
-    /// Finds the events before `tail`, up to the ring's end, as places do not
-    /// go round: whether it makes sense.
+    /// Records the events before `tail`, up to the end of the ring, because locations
+    /// do not wrap around. Returns whether `tail` is in range.
     #[inline(always)]
     fn find(&mut self, ring: &M, tail: u32) -> bool {
         if tail >= ring.slots() {
             return false;
         }
-        // What is found now is not taken yet.
+        // The events recorded below are not taken yet, so the head is stored first.
         self.tell(ring);
         self.next = ring.place(self.head);
         if self.head < tail {
@@ -120,8 +137,8 @@ impl<M: Memory> BatchReader<M> {
         true
     }
 
-    /// Tells the kernel of all that was taken, and of nothing else: what was
-    /// found besides is in the ring as before. Whether the kernel did not know.
+    /// Stores the reader's position in the ring's head. Events that were found but not
+    /// taken stay in the ring. Returns whether the ring's head changed.
     pub(crate) fn publish(&mut self, ring: &M) -> bool {
         if self.next != self.end {
             self.head = ring.index(self.next);
@@ -130,14 +147,15 @@ impl<M: Memory> BatchReader<M> {
         self.tell(ring)
     }
 
-    /// Not for nothing: the kernel's processor has this line, too.
+    /// Stores the head only if it has changed, because the kernel's processor shares
+    /// this cache line. Returns whether it has changed.
     #[inline(always)]
     fn tell(&mut self, ring: &M) -> bool {
         let is_news = self.told != self.head;
         if is_news {
             self.told = self.head;
-            // Release: whatever was taken has been read before the kernel may
-            // write to the slots again.
+            // Release: all taken events have been read before the kernel may write to
+            // their slots again.
             ring.head().store(self.head, Ordering::Release);
         }
         is_news

@@ -1,9 +1,14 @@
 //! [`Ring`]: completions read from the memory that the kernel maps, without a
 //! system call.
 //!
-//! `map` finds that memory and trusts nothing in it, `reader` is the protocol,
-//! `run` the same for an owner who may be late to tell the kernel, `peek` looks
-//! without owning; here is what a program gets.
+//! - `map` locates and validates that memory.
+//! - `reader` implements the protocol.
+//! - `batch_reader` implements it for an owner that stores the head once for many
+//!   events.
+//! - `peek` checks for events without owning the ring.
+//!
+//! This module contains the public type. Invariant: a ring has one reader at a time,
+//! since [`Ring`] borrows its context exclusively.
 
 use core::marker::PhantomData;
 
@@ -22,13 +27,13 @@ pub(crate) use batch_reader::BatchReader;
 pub(crate) use map::RingMap;
 pub use peek::ring_is_empty;
 
-/// The reaping end of a [`Context`](crate::Context): its one reader, for as
-/// long as it exists.
+/// The reaping end of a [`Context`](crate::Context), which is the ring's only reader
+/// while it exists.
 ///
 /// Where the ring cannot be read in user space ([`is_mapped`](Ring::is_mapped))
 /// the same methods make system calls.
 ///
-/// In a forked child each of its methods that take events answers EINVAL: see
+/// In a forked child each method that takes events fails with EINVAL: see
 /// [`Context`](crate::Context#fork).
 ///
 /// # Examples
@@ -56,17 +61,18 @@ pub struct Ring<'c> {
     name: AioContext,
     map: RingMap,
     home: AddressSpace,
-    /// The context, exclusively borrowed.
+    /// The exclusive borrow of the context.
     context: PhantomData<&'c mut ()>,
 }
 
-// SAFETY: one reader, wherever it runs; the mapping belongs to the process.
+// SAFETY: moving a `Ring` to another thread leaves it the only reader, and the mapping
+// belongs to the process, not to a thread.
 unsafe impl Send for Ring<'_> {}
 // SAFETY: `&Ring` reads no memory that changes.
 unsafe impl Sync for Ring<'_> {}
 
 impl Ring<'_> {
-    /// The ring of the context `name`, made in `home`, which the caller keeps
+    /// Creates the ring of the context `name`, made in `home`, which the caller keeps
     /// exclusively borrowed.
     pub(crate) fn new<'c>(name: AioContext, map: RingMap, home: AddressSpace) -> Ring<'c> {
         Ring {
@@ -77,13 +83,13 @@ impl Ring<'_> {
         }
     }
 
-    /// Whether completions are read in user space.
+    /// Returns whether completions are read in user space.
     pub fn is_mapped(&self) -> bool {
         self.slots().is_some()
     }
 
-    /// The ring's slots, of which one always stays empty; `None` where it is
-    /// not mapped. More than was asked of setup.
+    /// Returns the number of slots, of which one always stays empty, or `None` where
+    /// the ring is not mapped. The kernel allocates more slots than setup requests.
     pub fn slots(&self) -> Option<u32> {
         self.map.slots()
     }
@@ -95,30 +101,34 @@ impl Ring<'_> {
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Event>, Errno> {
         if self.home.is_marked() {
-            // SAFETY: in this address space; `Ring` is not `Clone` and borrows
-            // the context exclusively, and we have `&mut self`.
+            // SAFETY: the mark shows that the context was made in this address space,
+            // so the ring is mapped. `Ring` is not `Clone` and borrows the context
+            // exclusively, and `self` is exclusively borrowed, so there is no other
+            // reader.
             if let Some(event) = unsafe { self.map.take_one() } {
                 return Ok(event);
             }
         }
         let mut event = Event::EMPTY;
-        // SAFETY: we are the ring's one reader, and not reading now.
+        // SAFETY: `self` is the ring's only reader, and it is exclusively borrowed.
         let found = unsafe { pop_otherwise(self.name, self.map, self.home, &mut event) }?;
         Ok(found.then_some(event))
     }
 
-    /// Takes what is there, up to `events.len()`, without waiting. No system
-    /// call where the ring is mapped.
+    /// Takes the available events, up to `events.len()`, without waiting. Makes no
+    /// system call where the ring is mapped.
     ///
     /// # Errors
-    /// EINVAL in a forked child. Otherwise never from a mapped ring in order;
-    /// where it is not, those of [`Context::wait`](crate::Context::wait).
+    /// EINVAL in a forked child. A mapped, valid ring causes no other error. Where the
+    /// ring is not mapped or is corrupted, the errors of
+    /// [`Context::wait`](crate::Context::wait).
     #[inline]
     pub fn reap<'e>(&mut self, events: &'e mut [Event]) -> Result<&'e mut [Event], Errno> {
         if !self.home.is_current() {
             return Err(Errno::INVAL);
         }
-        // SAFETY: in this address space, as was just seen.
+        // SAFETY: the check above shows that the context was made in this address
+        // space.
         let count = match unsafe { self.take(events) } {
             Some(count) => count,
             None => self.call(0, events, WaitOptions::poll())?,
@@ -126,9 +136,10 @@ impl Ring<'_> {
         Ok(front(events, count))
     }
 
-    /// Waits for at least `min_nr` events, for ever, and takes as many as fit;
-    /// a system call is made only for what is not in the ring yet. Fewer than
-    /// `min_nr` come back after a signal of any kind.
+    /// Waits for at least `min_nr` events, without a timeout, and takes as many as fit.
+    ///
+    /// A system call is made only for events that are not in the ring yet. Returns
+    /// fewer than `min_nr` after a signal of any kind.
     ///
     /// # Errors
     /// As [`Context::wait`](crate::Context::wait), EINTR included, and only if
@@ -142,9 +153,11 @@ impl Ring<'_> {
         self.wait_with(min_nr, events, WaitOptions::new())
     }
 
-    /// Waits for at least `min_nr` events, as `wait` says: for how long, with
-    /// which signal mask. Fewer than `min_nr`, or none, come back when the
-    /// time is over, which begins anew after a signal that ran no handler.
+    /// Waits for at least `min_nr` events, like [`wait`](Ring::wait), with a timeout
+    /// and a signal mask.
+    ///
+    /// Returns fewer than `min_nr`, or none, when the timeout has elapsed. The timeout
+    /// starts again after a signal that ran no handler.
     ///
     /// # Errors
     /// As [`Context::wait_with`](crate::Context::wait_with), and only if no
@@ -156,16 +169,18 @@ impl Ring<'_> {
         events: &'e mut [Event],
         wait: WaitOptions<'_>,
     ) -> Result<&'e mut [Event], Errno> {
-        // The second is what the kernel would say, before anything is taken.
+        // The kernel returns the same error for the second condition; here it is
+        // returned before any event is taken.
         if !self.home.is_current() || min_nr > events.len() {
             return Err(Errno::INVAL);
         }
-        // SAFETY: in this address space, as was just seen.
+        // SAFETY: the check above shows that the context was made in this address
+        // space.
         let found = unsafe { self.take(events) };
         let taken = found.unwrap_or(0);
         if found.is_some() {
-            // An empty ring is an empty ring: no call is needed to learn that. A
-            // mask, though, is a wish to let signals in.
+            // A poll of an empty ring needs no system call. A signal mask does need
+            // one, as only the kernel can deliver the signals that it lets through.
             let enough = taken >= min_nr && (taken > 0 || !wait.has_mask());
             if enough || wait.is_poll() || events.is_empty() {
                 return Ok(front(events, taken));
@@ -174,20 +189,22 @@ impl Ring<'_> {
         let rest = events.get_mut(taken..).unwrap_or_default();
         let count = match self.call(min_nr.saturating_sub(taken), rest, wait) {
             Ok(more) => taken + more,
-            // What was taken is handed over; the error will come again.
+            // The events already taken are returned; the error recurs at the next call.
             Err(_) if taken > 0 => taken,
             Err(errno) => return Err(errno),
         };
         Ok(front(events, count))
     }
 
+    /// Takes events from the mapped ring.
+    ///
     /// # Safety
     /// The context was made in the current address space.
     #[inline]
     unsafe fn take(&mut self, events: &mut [Event]) -> Option<usize> {
-        // SAFETY: the mapping is there, as the address space is the context's.
-        // `Ring` is not `Clone` and borrows the context exclusively, and we
-        // have `&mut self`.
+        // SAFETY: the caller promises that the address space is the context's, so the
+        // ring is mapped. `Ring` is not `Clone` and borrows the context exclusively,
+        // and `self` is exclusively borrowed, so there is no other reader.
         unsafe { self.map.take(events) }
     }
 
@@ -198,15 +215,17 @@ impl Ring<'_> {
         events: &mut [Event],
         wait: WaitOptions<'_>,
     ) -> Result<usize, Errno> {
-        // SAFETY: we are the ring's one reader, and not reading now.
+        // SAFETY: `self` is the ring's only reader, and it is exclusively borrowed.
         unsafe { wait_for_events(self.name, min_nr, events, wait) }
     }
 }
 
-/// Takes one event where the ring cannot be read, or where the address space
-/// has no mark: returns whether there was one. Out of line, so that reading
-/// needs no stack frame; and what is read stays in registers, as nothing that
-/// could be in memory is returned.
+/// Takes one event where the ring cannot be read, or where the address space has no
+/// mark. Returns whether there was one.
+///
+/// The function is not inlined, so that the callers need no stack frame to read the
+/// ring. It returns no event, so that an event that the callers read stays in
+/// registers.
 ///
 /// # Safety
 /// As [`wait_for_events`].
@@ -222,12 +241,13 @@ unsafe fn pop_otherwise(
         return Err(Errno::INVAL);
     }
     let events = core::slice::from_mut(event);
-    // SAFETY: in this address space, so the mapping is there; the caller
-    // promises that nobody else reads the ring.
+    // SAFETY: the check above shows that the context was made in this address space, so
+    // the ring is mapped. The caller promises that no other code reads it.
     if let Some(count) = unsafe { map.take(events) } {
         return Ok(count > 0);
     }
-    // SAFETY: the caller promises that nobody else reads the ring.
+    // SAFETY: the caller promises that no other code reads the ring, as
+    // `wait_for_events` requires.
     let count = unsafe { wait_for_events(name, 0, events, WaitOptions::poll()) }?;
     Ok(count > 0)
 }

@@ -1,18 +1,22 @@
-//! How the ring is read: the protocol alone, over whatever memory holds it.
+//! The protocol for reading the ring, independent of the memory that holds it.
 //!
-//! The kernel (`fs/aio.c`) writes an event, then a write barrier, then `tail`;
-//! the reader loads `tail` with acquire, copies, and stores `head` with
-//! release. Both are indices below `nr`, wrapped by comparison (`nr` is no
-//! power of two), and `head == tail` is empty.
+//! The kernel (`fs/aio.c`) writes an event, then a write barrier, then `tail`. The
+//! reader loads `tail` with acquire, copies the events, and stores `head` with release.
+//! Both are indices below `nr`, wrapped by comparison (`nr` is not a power of two). The
+//! ring is empty if `head == tail`.
 //!
-//! The orderings stand here and nowhere else, so that a model checker can run
-//! these very functions against a producer that behaves as the kernel does.
+//! All orderings of the protocol are in this file and in `batch_reader`, nowhere else,
+//! so that a model checker can run these functions against a producer that behaves as
+//! the kernel does.
+//!
+//! Invariants: only the reader stores `head`, only the kernel stores `tail`, and the
+//! kernel does not write the slots from `head` up to `tail`.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sys::abi::Event;
 
-/// An index that two sides share.
+/// An index shared by the kernel and the reader.
 pub(crate) trait Index {
     fn load(&self, order: Ordering) -> u32;
     fn store(&self, value: u32, order: Ordering);
@@ -33,21 +37,20 @@ impl Index for AtomicU32 {
 /// The memory of a ring.
 ///
 /// # Safety
-/// `slots` never changes, and `copy` and `event` read nothing but the slots
-/// they are asked for.
+/// `slots` never changes, and `copy` and `event` read only the requested slots.
 pub(crate) unsafe trait Memory {
     type Index: Index;
 
-    /// Names a slot, so that its event is found at once.
+    /// The location of a slot, from which its event is read directly.
     type Location: Copy + PartialEq;
 
-    /// How many slots there are: at least 2. Or 0, and there is no ring.
+    /// Returns the number of slots: at least 2, or 0 if there is no ring.
     fn slots(&self) -> u32;
 
-    /// The next event to take. Only the reader writes it.
+    /// Returns the index of the next event to take. Only the reader writes it.
     fn head(&self) -> &Self::Index;
 
-    /// One past the last event. Only the kernel writes it.
+    /// Returns the index one past the last event. Only the kernel writes it.
     fn tail(&self) -> &Self::Index;
 
     /// Copies `count` events, from the slot `first` on, to `to`.
@@ -57,37 +60,38 @@ pub(crate) unsafe trait Memory {
     /// slots now, and `to` is valid for writes of as many events.
     unsafe fn copy(&self, first: u32, count: u32, to: *mut Event);
 
-    /// The slot with this index; with `slots`, the end behind the last.
+    /// Returns the location of the slot with this index; with `slots`, the end of the
+    /// ring.
     fn place(&self, index: u32) -> Self::Location;
 
-    /// The index of a slot.
+    /// Returns the index of a slot.
     fn index(&self, place: Self::Location) -> u32;
 
-    /// The slot behind this one, or the end.
+    /// Returns the location after this one, which may be the end of the ring.
     fn after(&self, place: Self::Location) -> Self::Location;
 
-    /// The event in a slot.
+    /// Returns the event in a slot.
     ///
     /// # Safety
-    /// The slot is one of this ring's, and the kernel does not write it now.
+    /// `place` is a slot of this ring, and the kernel does not write it now.
     unsafe fn event(&self, place: Self::Location) -> Event;
 }
 
-/// Where the events are.
+/// The range of indices of the available events.
 struct Ready {
-    /// Below `slots`, as `tail` is.
+    /// The index of the first event. It is below `slots`, as is `tail`.
     head: u32,
     tail: u32,
 }
 
-/// What is ready; the inner `None` if nothing is, the outer one if there is no
-/// ring or its indices make no sense.
+/// Returns the range of the available events. The inner `None` means that there are
+/// none, the outer one that there is no ring or that its indices are out of range.
 #[inline(always)]
 fn ready(ring: &impl Memory) -> Option<Option<Ready>> {
-    // Only readers write `head`, and we are the only one.
+    // Relaxed: only the reader writes `head`, and this is the only one.
     let head = ring.head().load(Ordering::Relaxed);
-    // Acquire: the events before `tail`, and what the kernel wrote into the
-    // buffers of their operations, are seen as it wrote them.
+    // Acquire: the events before `tail`, and the data that the kernel wrote into the
+    // buffers of their operations, are visible.
     let tail = ring.tail().load(Ordering::Acquire);
     let slots = ring.slots();
     if head >= slots {
@@ -102,19 +106,20 @@ fn ready(ring: &impl Memory) -> Option<Option<Ready>> {
     Some(Some(Ready { head, tail }))
 }
 
-/// Whether a ring that others may be reading holds no event. `true` is told of
-/// the moment when `tail` was read; the one exception is a whole round of the
-/// ring between the two loads.
+/// Returns whether a ring that other threads may be reading holds no event.
+///
+/// `true` applies to the moment when `tail` was read; the one exception is a whole
+/// round of the ring between the two loads.
 #[inline(always)]
 pub(crate) fn looks_empty(head: &impl Index, tail: &impl Index) -> bool {
-    // Acquire, and first: `head` only follows `tail`, so whoever sees a `head`
-    // sees a `tail` that is not behind it. Nothing that the events tell is
-    // looked at, so `tail` needs no order.
+    // Acquire, and first: `head` only follows `tail`, so a thread that reads a `head`
+    // reads a `tail` that is not behind it. No event is read, so `tail` needs no
+    // ordering.
     let head = head.load(Ordering::Acquire);
     head == tail.load(Ordering::Relaxed)
 }
 
-/// The index behind this one.
+/// Returns the index after this one, wrapped at the end of the ring.
 #[inline(always)]
 pub(super) fn behind(ring: &impl Memory, index: u32) -> u32 {
     if index + 1 == ring.slots() {
@@ -124,18 +129,18 @@ pub(super) fn behind(ring: &impl Memory, index: u32) -> u32 {
     }
 }
 
-/// Takes one event. The outer `None`: there is no ring, or its indices make no
-/// sense.
+/// Takes one event. The outer `None` means that there is no ring, or that its indices
+/// are out of range.
 ///
 /// # Safety
-/// Nobody else reads the ring.
+/// The memory of the ring is mapped, and no other code reads the ring.
 #[inline]
 pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
     let Some(Ready { head, .. }) = ready(ring)? else {
         return Some(None);
     };
-    // SAFETY: `head` is below `slots`, and the kernel does not write this slot
-    // before it sees a new head.
+    // SAFETY: `head` is below `slots`, and the kernel does not write this slot before
+    // the head is stored.
     let event = unsafe { ring.event(ring.place(head)) };
     let next = behind(ring, head);
     // Release: the copy above is done before the kernel may write to the slot
@@ -144,11 +149,11 @@ pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
     Some(Some(event))
 }
 
-/// Takes up to `events.len()` events. `None`: there is no ring, or its indices
-/// make no sense.
+/// Takes up to `events.len()` events and returns their number. `None` means that there
+/// is no ring, or that its indices are out of range.
 ///
 /// # Safety
-/// Nobody else reads the ring.
+/// The memory of the ring is mapped, and no other code reads the ring.
 #[inline]
 pub(crate) unsafe fn take(ring: &impl Memory, events: &mut [Event]) -> Option<usize> {
     let Some(Ready { mut head, tail }) = ready(ring)? else {
@@ -159,9 +164,9 @@ pub(crate) unsafe fn take(ring: &impl Memory, events: &mut [Event]) -> Option<us
     while head != tail && taken < events.len() {
         let end = if head < tail { tail } else { ring.slots() };
         let run = ((end - head) as usize).min(events.len() - taken) as u32;
-        // SAFETY: `head + run` is within the ring's slots, `taken + run`
-        // within `events`. The kernel does not write slots from head to tail
-        // before it sees a new head.
+        // SAFETY: `head + run` is within the ring's slots, `taken + run` within
+        // `events`. The kernel does not write the slots from head to tail before the
+        // head is stored.
         unsafe { ring.copy(head, run, events.as_mut_ptr().add(taken)) };
         taken += run as usize;
         head += run;

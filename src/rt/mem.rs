@@ -1,21 +1,20 @@
-//! The memory functions that compiled code calls by itself.
+//! The memory functions that compiled code calls implicitly.
 //!
-//! LLVM turns moves of structures, slices and arrays into calls of `memcpy`,
-//! `memmove`, `memset`, `memcmp` and `bcmp`, and `core` itself calls `strlen`.
-//! Without a libc somebody has to hold them:
-//! [`memory_functions!`](crate::rt::memory_functions) makes these functions
-//! the program's symbols.
+//! LLVM turns moves of structures, slices and arrays into calls of `memcpy`, `memmove`,
+//! `memset`, `memcmp` and `bcmp`, and `core` itself calls `strlen`. Without a libc the
+//! program must define them: [`memory_functions!`](crate::rt::memory_functions) makes
+//! these functions the program's symbols.
 //!
-//! What makes them delicate is that LLVM also turns a *loop* that copies,
-//! fills or compares into such a call, and a `memcpy` that calls `memcpy`
-//! never ends. So every turn of every loop here ends with a compiler fence,
-//! which keeps the accesses of one turn apart from those of the next and so
-//! forbids to merge them; it is no instruction. Nor may anything here move a
-//! value wider than a register, or call a function of `core` that does.
+//! LLVM also turns a *loop* that copies, fills or compares into such a call, and a
+//! `memcpy` that calls `memcpy` never returns. So every iteration of every loop here
+//! ends with a compiler fence. It separates the accesses of one iteration from those of
+//! the next, so that they cannot be merged, and emits no instruction. The code here
+//! also must not move a value wider than a register, or call a function of `core` that
+//! does.
 //!
-//! A word at a time where there is more than a few bytes: what is written is
-//! aligned, what is read need not be. Bytes are copied as `MaybeUninit`, as
-//! they may be padding, or a part of a pointer.
+//! Regions longer than a few bytes are processed one word at a time: writes are
+//! aligned, reads need not be. Bytes are copied as `MaybeUninit`, as they may be
+//! padding or a part of a pointer.
 
 use core::mem::MaybeUninit;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -25,29 +24,30 @@ type Word = MaybeUninit<usize>;
 
 const WORD: usize = size_of::<usize>();
 
-/// Below this, finding the alignment costs more than it brings.
+/// The length below which aligning the pointers costs more than it saves.
 const SHORT: usize = 2 * WORD;
 
-/// A word at any address.
+/// A word at any address, aligned or not.
 #[repr(C, packed)]
 struct Unaligned<T>(T);
 
-/// Copies `n` bytes; the regions may overlap if `dst` lies below `src`, or
-/// where `src` ends or beyond.
+/// Copies `n` bytes, the first byte first.
+///
+/// The regions may overlap if `dst` lies below `src`, or at or beyond the end of `src`.
 ///
 /// # Safety
 /// `src` is valid to read and `dst` to write for `n` bytes, and `dst` is not
 /// inside the region at `src` except at its start.
 #[inline]
 pub unsafe fn copy_forward(mut dst: *mut u8, mut src: *const u8, n: usize) {
-    // A step only overwrites source bytes that it or an earlier step has
-    // read: they lie below the end of what was read so far.
+    // A step only overwrites source bytes that it or an earlier step has read: they lie
+    // below the end of the bytes read so far.
     let end = dst.wrapping_add(n);
     if n >= SHORT {
         let aligned = dst.wrapping_add(dst.addr().wrapping_neg() % WORD);
         while dst != aligned {
-            // SAFETY: less than a word, and so less than `n`, was copied: both
-            // bytes are in the caller's regions.
+            // SAFETY: less than a word, and so less than `n`, was copied: both bytes
+            // are in the regions that the `# Safety` section covers.
             unsafe { *dst.cast::<Byte>() = *src.cast::<Byte>() };
             dst = dst.wrapping_add(1);
             src = src.wrapping_add(1);
@@ -64,7 +64,7 @@ pub unsafe fn copy_forward(mut dst: *mut u8, mut src: *const u8, n: usize) {
         }
     }
     while dst != end {
-        // SAFETY: below `end`, so in the caller's regions.
+        // SAFETY: below `end`, so in the regions that the `# Safety` section covers.
         unsafe { *dst.cast::<Byte>() = *src.cast::<Byte>() };
         dst = dst.wrapping_add(1);
         src = src.wrapping_add(1);
@@ -72,15 +72,17 @@ pub unsafe fn copy_forward(mut dst: *mut u8, mut src: *const u8, n: usize) {
     }
 }
 
-/// Copies `n` bytes, the last first; the regions may overlap if `dst` lies
-/// above `src`, or ends where `src` starts or before.
+/// Copies `n` bytes, the last byte first.
+///
+/// The regions may overlap if `dst` lies above `src`, or if `dst` ends at or before the
+/// start of `src`.
 ///
 /// # Safety
 /// `src` is valid to read and `dst` to write for `n` bytes, and the end of
 /// `dst` is not inside the region at `src` except at its end.
 #[inline]
 unsafe fn copy_backward(dst: *mut u8, src: *const u8, n: usize) {
-    // `copy_forward` in the mirror: both pointers stand behind what is next.
+    // `copy_forward` in reverse: both pointers point just behind the next byte.
     let start = dst;
     let mut dst = dst.wrapping_add(n);
     let mut src = src.wrapping_add(n);
@@ -89,8 +91,8 @@ unsafe fn copy_backward(dst: *mut u8, src: *const u8, n: usize) {
         while dst != aligned {
             dst = dst.wrapping_sub(1);
             src = src.wrapping_sub(1);
-            // SAFETY: less than a word, and so less than `n`, was copied: both
-            // bytes are in the caller's regions.
+            // SAFETY: less than a word, and so less than `n`, was copied: both bytes
+            // are in the regions that the `# Safety` section covers.
             unsafe { *dst.cast::<Byte>() = *src.cast::<Byte>() };
             compiler_fence(Ordering::SeqCst);
         }
@@ -107,7 +109,8 @@ unsafe fn copy_backward(dst: *mut u8, src: *const u8, n: usize) {
     while dst != start {
         dst = dst.wrapping_sub(1);
         src = src.wrapping_sub(1);
-        // SAFETY: at `start` or above, so in the caller's regions.
+        // SAFETY: at `start` or above, so in the regions that the `# Safety` section
+        // covers.
         unsafe { *dst.cast::<Byte>() = *src.cast::<Byte>() };
         compiler_fence(Ordering::SeqCst);
     }
@@ -119,13 +122,14 @@ unsafe fn copy_backward(dst: *mut u8, src: *const u8, n: usize) {
 /// `src` is valid to read and `dst` to write for `n` bytes.
 #[inline]
 pub unsafe fn copy(dst: *mut u8, src: *const u8, n: usize) {
-    // One comparison: a `dst` below `src` wraps to a huge distance.
+    // One comparison suffices: a `dst` below `src` wraps to a huge distance.
     if dst.addr().wrapping_sub(src.addr()) >= n {
-        // SAFETY: the caller's promise; `dst` is not inside the source.
+        // SAFETY: both regions are valid for `n` bytes by the `# Safety` section, and
+        // the comparison shows that `dst` is not inside the source.
         unsafe { copy_forward(dst, src, n) }
     } else {
-        // SAFETY: the caller's promise; `dst` starts inside the source, so it
-        // ends at the source's end or beyond.
+        // SAFETY: both regions are valid for `n` bytes by the `# Safety` section. `dst`
+        // starts inside the source, so it ends at the source's end or beyond.
         unsafe { copy_backward(dst, src, n) }
     }
 }
@@ -145,7 +149,7 @@ pub unsafe fn fill(mut dst: *mut u8, value: u8, n: usize) {
             dst = dst.wrapping_add(1);
             compiler_fence(Ordering::SeqCst);
         }
-        // The byte in every byte of the word.
+        // The value repeated in every byte of the word.
         let word = (usize::MAX / 0xff) * value as usize;
         let last = end.wrapping_sub((end.addr().wrapping_sub(dst.addr())) % WORD);
         while dst != last {
@@ -157,22 +161,24 @@ pub unsafe fn fill(mut dst: *mut u8, value: u8, n: usize) {
         }
     }
     while dst != end {
-        // SAFETY: below `end`, so in the caller's region.
+        // SAFETY: below `end`, so in the region that the `# Safety` section covers.
         unsafe { *dst = value };
         dst = dst.wrapping_add(1);
         compiler_fence(Ordering::SeqCst);
     }
 }
 
-/// Compares `n` bytes as unsigned numbers: zero if all are equal, else the
-/// sign of the first difference.
+/// Compares `n` bytes as unsigned numbers.
+///
+/// Returns zero if all are equal, else a number with the sign of the first difference.
 ///
 /// # Safety
 /// `a` and `b` are valid to read for `n` bytes, all of them initialised.
 #[inline]
 pub unsafe fn compare(mut a: *const u8, mut b: *const u8, n: usize) -> i32 {
     let end = a.wrapping_add(n);
-    // Equal words are skipped; the bytes find out about the first other one.
+    // Equal words are skipped. The byte loop finds the difference in the first unequal
+    // word.
     let last = end.wrapping_sub(n % WORD);
     while a != last {
         // SAFETY: a whole number of words lies between `a` and `last`, inside
@@ -191,7 +197,7 @@ pub unsafe fn compare(mut a: *const u8, mut b: *const u8, n: usize) -> i32 {
         compiler_fence(Ordering::SeqCst);
     }
     while a != end {
-        // SAFETY: below `end`, so in the caller's regions.
+        // SAFETY: below `end`, so in the regions that the `# Safety` section covers.
         let (x, y) = unsafe { (*a, *b) };
         if x != y {
             return x as i32 - y as i32;
@@ -203,15 +209,16 @@ pub unsafe fn compare(mut a: *const u8, mut b: *const u8, n: usize) -> i32 {
     0
 }
 
-/// The number of bytes before the first zero byte.
+/// Returns the number of bytes before the first zero byte.
 ///
 /// # Safety
-/// `string` is valid to read up to and with a zero byte.
+/// `string` is valid to read up to and including a zero byte.
 #[inline]
 pub unsafe fn length(string: *const u8) -> usize {
     let mut n = 0;
     loop {
-        // SAFETY: no byte before this one was zero.
+        // SAFETY: no byte before this one was zero, so the zero byte of the `# Safety`
+        // section is here or further on.
         if unsafe { *string.wrapping_add(n) } == 0 {
             return n;
         }
@@ -228,7 +235,7 @@ mod tests {
     use std::vec::Vec;
 
     const SIZES: usize = 300;
-    /// Room before and behind, which must stay as it was.
+    /// The margin before and behind the target, which must stay unchanged.
     const MARGIN: usize = 16;
 
     /// No two neighbours, and no two bytes a word apart, are the same.
@@ -273,7 +280,7 @@ mod tests {
         }
     }
 
-    /// Every distance at which regions of up to `SIZES` bytes overlap, and one
+    /// Tests every distance at which regions of up to `SIZES` bytes overlap, and one
     /// more, in both directions, from every alignment.
     #[test]
     fn moves_over_all_overlaps() {

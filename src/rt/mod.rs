@@ -23,8 +23,9 @@
 //! }
 //! ```
 //!
-//! The linker must leave out what a C program would get, and give the program
-//! a fixed address, as nothing here relocates it. In the binary's `build.rs`:
+//! The linker must leave out the startup files and libraries of C. It must give the
+//! program a fixed address, because no code here relocates it. In the binary's
+//! `build.rs`:
 //!
 //! ```rs
 //! fn main() {
@@ -34,7 +35,7 @@
 //! }
 //! ```
 //!
-//! and in its `Cargo.toml`, as nothing here unwinds:
+//! In its `Cargo.toml`, because no code here unwinds:
 //!
 //! ```toml
 //! [profile.dev]
@@ -44,18 +45,18 @@
 //! panic = "abort"
 //! ```
 //!
-//! Every symbol goes into the binary that calls a macro, none into this
-//! library: the feature adds nothing to a program of the standard library that
-//! happens to be built with it. The parts of `entry!` come apart for programs
-//! that bring some of them along: [`start!`], [`panic_handler!`],
-//! [`memory_functions!`] and [`unwind_symbols!`]. In a crate's own unit tests
-//! (`cfg(test)`) all of them are empty, as the standard library has its own.
+//! Every symbol is defined in the binary that calls a macro, none in this library: the
+//! feature adds nothing to a program that uses the standard library. The parts of
+//! `entry!` are available one by one, for programs that define some of the symbols
+//! themselves: [`start!`], [`panic_handler!`], [`memory_functions!`] and
+//! [`unwind_symbols!`]. In a crate's own unit tests (`cfg(test)`) all of them are
+//! empty, as the standard library has its own.
 //!
-//! There is no allocator, no thread-local storage and no signal handler, and
-//! nothing runs after `main`. Before it, `/dev/null` is opened as every one of the
-//! descriptors 0, 1 and 2 that the program was started without, so that no file of
-//! its own gets what is written to standard error (openat(2) and close(2), which a
-//! sandbox has to allow).
+//! There is no allocator, no thread-local storage and no signal handler, and nothing
+//! runs after `main`. Before `main`, `/dev/null` is opened as each of the descriptors
+//! 0, 1 and 2 that was not open at process start. Otherwise a file that the program
+//! opens could receive the text written to standard error. This uses openat(2) and
+//! close(2), which a sandbox has to allow.
 
 use core::fmt;
 
@@ -80,30 +81,31 @@ pub use crate::__rt_start as start;
 #[doc(inline)]
 pub use crate::__rt_unwind_symbols as unwind_symbols;
 
-/// Ends the process, all its threads, with this status; the kernel keeps its
-/// low eight bits. Nothing is dropped or flushed.
+/// Ends the process and all its threads with this status.
 ///
-/// Where there is no Linux under the target, it waits for ever.
+/// The kernel keeps the low eight bits of the status. Nothing is dropped or flushed.
+///
+/// On a target without Linux, it waits for ever.
 #[doc(alias = "exit_group")]
 pub fn exit(status: i32) -> ! {
     loop {
-        // SAFETY: the process ends, and with it everything that could be
-        // relied on; elsewhere the call does nothing.
+        // SAFETY: exit_group(2) accesses no memory of the process, and the process
+        // ends. On a target without Linux the call does nothing.
         let _ = unsafe { stubs::syscall1(ABI.base.exit_group as usize, status as usize) };
         core::hint::spin_loop();
     }
 }
 
-/// Writes all bytes to a file descriptor. A short write goes on, and so does
+/// Writes all bytes to a file descriptor. It continues after a short write, and after
 /// one that a signal interrupted.
 ///
 /// # Errors
-/// What `write(2)` says; how much was written before is not known. A write of
-/// no byte, which the kernel has no error for, is [`Errno::IO`].
+/// Those of `write(2)`; the number of bytes written before the error is not known. A
+/// `write(2)` that writes no byte, for which the kernel has no error, is [`Errno::IO`].
 pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        // SAFETY: the kernel reads no more than the slice, and writes nothing.
-        // A descriptor that is not open, or not the caller's, harms no memory.
+        // SAFETY: the kernel reads no more than the slice, and writes no memory. A
+        // descriptor that is not open, or is used elsewhere, does not affect memory.
         let result = unsafe {
             stubs::syscall3(
                 ABI.base.write as usize,
@@ -122,7 +124,7 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Standard error, unbuffered: each piece of a formatted text is a write.
+/// Standard error, unbuffered: each piece of a formatted text is a separate write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
 
@@ -132,23 +134,27 @@ impl fmt::Write for Stderr {
     }
 }
 
-/// Where `_start` goes on.
+/// Runs the program: `_start` calls it with the initial stack pointer.
 ///
 /// # Safety
 /// `stack` is the stack pointer that the kernel gave the process.
 #[doc(hidden)]
 pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
     stdio::reserve();
-    // SAFETY: the caller's promise; the library gives nobody a way to write
-    // there, and the stack grows downwards from it.
+    // SAFETY: the `# Safety` section requires the initial stack pointer, which is the
+    // condition of `from_stack`. The layout stays unchanged: the library exposes no way
+    // to write to it, and the stack grows downwards from it.
     exit(main(unsafe { Process::from_stack(stack) }))
 }
 
-/// Makes `main`, a `fn(`[`Process`](crate::rt::Process)`) -> i32`, the program:
-/// all that a `no_std`, `no_main` binary needs to link with nothing else.
+/// Makes `main`, a `fn(`[`Process`](crate::rt::Process)`) -> i32`, the program's entry
+/// point.
 ///
-/// The value that `main` returns is the exit status. See [`rt`](crate::rt) for
-/// the whole of a program, and for the parts of this macro one by one.
+/// It defines everything that a `no_std`, `no_main` binary needs to link with nothing
+/// else.
+///
+/// The value that `main` returns is the exit status. See [`rt`](crate::rt) for a
+/// complete program, and for the parts of this macro one by one.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
@@ -159,31 +165,31 @@ macro_rules! entry {
     };
 }
 
-/// The symbol `_start` alone, which calls the given
-/// `fn(`[`Process`](crate::rt::Process)`) -> i32` and exits with what it
-/// returns.
+/// Defines only the symbol `_start`, which calls the given
+/// `fn(`[`Process`](crate::rt::Process)`) -> i32` and exits with the value it returns.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_start {
     ($main:path) => {
-        // Not in a block like the others': `global_asm!` is an item only.
+        // This is not in a block as in the other macros, because `global_asm!` is
+        // allowed as an item only.
         #[cfg(not(test))]
         unsafe extern "C" fn __linux_aio_enter(stack: *const usize) -> ! {
-            // SAFETY: `_start` passes the stack pointer on as it was.
+            // SAFETY: `_start` passes the stack pointer that the kernel gave the
+            // process, unchanged.
             unsafe { $crate::rt::__enter(stack, $main) }
         }
 
         #[cfg(not(test))]
         $crate::__process_entry!(__linux_aio_enter);
 
-        // Checked, and used, in tests too.
+        // Type-checked and used in tests too.
         const _: fn($crate::rt::Process) -> i32 = $main;
     };
 }
 
-/// The `#[panic_handler]` alone: message and place go to standard error, and
-/// the process exits with status 101
-/// ([`panicked`](crate::rt::panicked)).
+/// Defines only the `#[panic_handler]`, which writes message and location to standard
+/// error and exits with status 101 ([`panicked`](crate::rt::panicked)).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_panic_handler {
@@ -198,9 +204,10 @@ macro_rules! __rt_panic_handler {
     };
 }
 
-/// The memory functions alone, which compiled code calls by itself: `memcpy`,
-/// `memmove`, `memset`, `memcmp`, `bcmp` and `strlen`. The linker drops those
-/// that nothing calls.
+/// Defines only the memory functions that compiled code calls implicitly: `memcpy`,
+/// `memmove`, `memset`, `memcmp`, `bcmp` and `strlen`.
+///
+/// The linker drops those that nothing calls.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_memory_functions {
@@ -209,51 +216,59 @@ macro_rules! __rt_memory_functions {
         const _: () = {
             #[unsafe(no_mangle)]
             unsafe extern "C" fn memcpy(dst: *mut u8, src: *const u8, n: usize) -> *mut u8 {
-                // SAFETY: C's contract is the same: valid, and no overlap (or
-                // the same place, as compiled code may ask for).
+                // SAFETY: the contract of C's `memcpy` is that of `copy_forward`: both
+                // regions are valid and do not overlap. Compiled code may also pass the
+                // same address twice, which `copy_forward` allows.
                 unsafe { $crate::rt::mem::copy_forward(dst, src, n) };
                 dst
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn memmove(dst: *mut u8, src: *const u8, n: usize) -> *mut u8 {
-                // SAFETY: C's contract is the same.
+                // SAFETY: the contract of C's `memmove` is that of `copy`: both regions are
+                // valid for `n` bytes.
                 unsafe { $crate::rt::mem::copy(dst, src, n) };
                 dst
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn memset(dst: *mut u8, value: i32, n: usize) -> *mut u8 {
-                // SAFETY: C's contract is the same; the value's low byte counts.
+                // SAFETY: the contract of C's `memset` is that of `fill`: `dst` is
+                // valid for `n` bytes. Only the low byte of `value` counts.
                 unsafe { $crate::rt::mem::fill(dst, value as u8, n) };
                 dst
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
-                // SAFETY: C's contract is the same.
+                // SAFETY: the contract of C's `memcmp` is that of `compare`: both regions
+                // are valid for `n` bytes and initialised.
                 unsafe { $crate::rt::mem::compare(a, b, n) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
-                // SAFETY: C's contract is the same; the sign is not asked for.
+                // SAFETY: the contract of `bcmp` is that of `compare`: both regions are
+                // valid for `n` bytes. Its callers do not use the sign.
                 unsafe { $crate::rt::mem::compare(a, b, n) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn strlen(string: *const u8) -> usize {
-                // SAFETY: C's contract is the same.
+                // SAFETY: the contract of C's `strlen` is that of `length`: `string` ends
+                // with a zero byte.
                 unsafe { $crate::rt::mem::length(string) }
             }
         };
     };
 }
 
-/// The symbols of unwinding alone. `core` as it is delivered was compiled to
-/// unwind, and an unoptimised link asks for two of them; on 32-bit Arm the
-/// table of every function asks for one of the last three, which GNU's linker
-/// wants to see. Nothing calls them in a program whose panics do not unwind.
+/// Defines only the symbols of unwinding.
+///
+/// The distributed `core` was compiled to unwind, and an unoptimised link references
+/// two of them. On 32-bit Arm the table of every function references one of the last
+/// three, which GNU's linker requires. Nothing calls them in a program whose panics do
+/// not unwind.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_unwind_symbols {

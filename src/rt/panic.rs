@@ -1,4 +1,4 @@
-//! What a panic does in a program without the standard library.
+//! Panic handling for a program without the standard library.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -9,21 +9,24 @@ use super::{exit, write_all};
 /// The exit status of the standard library's panics.
 const STATUS: i32 = 101;
 
-/// A panic message that itself panics must not go round in circles.
+/// Set by the first panic, so that a panic while its message is formatted does not
+/// recurse without end.
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
-/// Writes where and why the program panicked to standard error, and exits with
-/// status 101. [`panic_handler!`](crate::rt::panic_handler) calls it.
+/// Writes message and location of the panic to standard error, and exits with status
+/// 101.
 ///
-/// If what the message shows panics in its turn, only that second place is
-/// named. Whether anything could be written makes no difference.
+/// [`panic_handler!`](crate::rt::panic_handler) calls it.
+///
+/// If formatting the message panics in turn, only the location of the second panic is
+/// written. Write errors are ignored.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let mut message = Message {
         bytes: [0; 512],
         filled: 0,
     };
-    // Load and store, not a swap, which some targets lack: two threads may
-    // both write, which is no harm.
+    // A load and a store replace a swap, which some targets lack. Two threads may then
+    // both write, which is harmless.
     let _ = if !PANICKING.load(Ordering::Relaxed) {
         PANICKING.store(true, Ordering::Relaxed);
         writeln!(message, "{info}")
@@ -36,8 +39,8 @@ pub fn panicked(info: &PanicInfo<'_>) -> ! {
     exit(STATUS)
 }
 
-/// Gathers the many small pieces of a formatted message, so that it is one
-/// write, and does not mix with what other processes write.
+/// A buffer that gathers the pieces of a formatted message, so that it is a single
+/// write, which does not mix with the output of other processes.
 struct Message {
     bytes: [u8; 512],
     filled: usize,

@@ -1,5 +1,4 @@
-//! What the kernel hands a new process: arguments, environment, auxiliary
-//! vector.
+//! The initial process stack: arguments, environment and auxiliary vector.
 
 use core::ffi::{CStr, c_char};
 use core::fmt;
@@ -8,8 +7,8 @@ use core::slice;
 
 use super::mem;
 
-/// The start of a process, as the kernel laid it out on the stack: arguments,
-/// environment and auxiliary vector.
+/// The initial stack of a process, as laid out by the kernel: arguments, environment
+/// and auxiliary vector.
 ///
 /// The strings live as long as the process and are not copied.
 ///
@@ -30,22 +29,24 @@ pub struct Process {
 }
 
 impl Process {
-    /// Reads the initial stack: argc, argv, a null pointer, the environment, a
-    /// null pointer, the pairs of the auxiliary vector, a pair whose kind is
-    /// zero.
+    /// Reads the initial stack.
+    ///
+    /// It holds argc, argv, a null pointer, the environment, a null pointer, the pairs
+    /// of the auxiliary vector, and a pair whose kind is zero.
     ///
     /// # Safety
-    /// `stack` is the stack pointer that the kernel gave the process, or
-    /// points at the same layout, valid and unchanged for ever.
+    /// `stack` is the stack pointer that the kernel gave the process, or points to the
+    /// same layout, valid and unchanged for ever.
     pub unsafe fn from_stack(stack: *const usize) -> Process {
-        // SAFETY: argc is there.
+        // SAFETY: `stack` points to the initial layout by the `# Safety` section, and
+        // argc is its first word.
         let argc = unsafe { *stack };
         let argv = stack.wrapping_add(1).cast::<*const c_char>();
         // argv ends with a null pointer, and may hold none before it.
         let envp = argv.wrapping_add(argc).wrapping_add(1);
         let mut end = envp;
-        // SAFETY: the environment ends with a null pointer, and no pointer up
-        // to here was it.
+        // SAFETY: the layout that the `# Safety` section requires ends the environment
+        // with a null pointer, and no pointer up to here was null.
         while unsafe { !(*end).is_null() } {
             end = end.wrapping_add(1);
         }
@@ -59,18 +60,19 @@ impl Process {
         }
     }
 
-    /// The arguments, the program's name first. There may be none at all:
-    /// even the name is up to the parent process.
+    /// Returns the arguments, the program's name first.
+    ///
+    /// The list may be empty: even the name is chosen by the parent process.
     pub fn args(&self) -> Strings {
         self.args
     }
 
-    /// The environment, each in the form `NAME=value`.
+    /// Returns the environment's strings, each in the form `NAME=value`.
     pub fn env(&self) -> Strings {
         self.env
     }
 
-    /// The value of the environment's first variable `name`.
+    /// Returns the value of the environment's first variable `name`.
     pub fn var(&self, name: impl AsRef<[u8]>) -> Option<&'static CStr> {
         let name = name.as_ref();
         self.env().find_map(|string| {
@@ -82,13 +84,13 @@ impl Process {
         })
     }
 
-    /// The auxiliary vector: pairs of kind and value, without the last, which
+    /// Returns the auxiliary vector: pairs of kind and value, without the last, which
     /// only marks the end. A value may be an address.
     pub fn auxv(&self) -> Auxv {
         self.auxv
     }
 
-    /// The auxiliary vector's value of this kind, such as 6 (`AT_PAGESZ`), the
+    /// Returns the auxiliary vector's value of this kind, such as 6 (`AT_PAGESZ`), the
     /// bytes of a page.
     #[doc(alias = "getauxval")]
     pub fn aux(&self, kind: usize) -> Option<usize> {
@@ -99,17 +101,17 @@ impl Process {
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the environment: it is where secrets are.
+        // The environment is left out, because it may contain secrets.
         f.debug_struct("Process")
             .field("args", &self.args)
             .finish_non_exhaustive()
     }
 }
 
-/// Strings of the kernel's list of arguments or of the environment.
+/// An iterator over the strings of the arguments or of the environment.
 #[derive(Clone, Copy)]
 pub struct Strings {
-    /// Never behind the null pointer that ends the list.
+    /// The next entry; never behind the null pointer that ends the list.
     next: *const *const c_char,
     life: PhantomData<&'static CStr>,
 }
@@ -127,16 +129,17 @@ impl Iterator for Strings {
     type Item = &'static CStr;
 
     fn next(&mut self) -> Option<&'static CStr> {
-        // SAFETY: `from_stack` was promised a list that ends with a null
-        // pointer, and `next` does not go beyond it.
+        // SAFETY: the `# Safety` section of `from_stack` requires a list that ends with
+        // a null pointer, and `next` does not go beyond it.
         let string = unsafe { *self.next };
         if string.is_null() {
             return None;
         }
         self.next = self.next.wrapping_add(1);
-        // SAFETY: the kernel's strings end with a zero byte, the first of
-        // which `length` finds, and stay for ever. `CStr::from_ptr` would call
-        // `strlen`, which a program with its own memory functions may lack.
+        // SAFETY: the strings in the layout that `from_stack` requires end with a zero
+        // byte, the first of which `length` finds, and stay valid for ever.
+        // `CStr::from_ptr` would call `strlen`, which a program with its own memory
+        // functions may lack.
         Some(unsafe {
             let length = mem::length(string.cast());
             CStr::from_bytes_with_nul_unchecked(slice::from_raw_parts(string.cast(), length + 1))
@@ -150,10 +153,10 @@ impl fmt::Debug for Strings {
     }
 }
 
-/// Pairs of the auxiliary vector: kind and value.
+/// An iterator over the auxiliary vector: pairs of kind and value.
 #[derive(Clone, Copy)]
 pub struct Auxv {
-    /// Never behind the pair that ends the vector.
+    /// The next pair; never behind the pair that ends the vector.
     next: *const [usize; 2],
     life: PhantomData<&'static [usize; 2]>,
 }
@@ -162,8 +165,8 @@ impl Iterator for Auxv {
     type Item = (usize, usize);
 
     fn next(&mut self) -> Option<(usize, usize)> {
-        // SAFETY: `from_stack` was promised a vector that ends with the kind
-        // zero, and `next` does not go beyond it.
+        // SAFETY: the `# Safety` section of `from_stack` requires a vector that ends
+        // with the kind zero, and `next` does not go beyond it.
         let [kind, value] = unsafe { *self.next };
         if kind == 0 {
             return None;
@@ -189,7 +192,7 @@ mod tests {
     use std::format;
     use std::vec::Vec;
 
-    /// The kernel's layout, kept for ever.
+    /// Builds the kernel's layout, and leaks it.
     fn process(args: &[&'static CStr], env: &[&'static CStr], auxv: &[(usize, usize)]) -> Process {
         let address = |string: &&'static CStr| string.as_ptr().expose_provenance();
         let mut stack = Vec::from([args.len()]);
@@ -199,7 +202,8 @@ mod tests {
         stack.push(0);
         stack.extend(auxv.iter().flat_map(|&(kind, value)| [kind, value]));
         stack.extend([0, 99]);
-        // SAFETY: the same layout, leaked.
+        // SAFETY: the layout is that of the kernel, and it is leaked, so it stays valid
+        // and unchanged for ever.
         unsafe { Process::from_stack(Box::leak(stack.into_boxed_slice()).as_ptr()) }
     }
 
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(p.args().next(), None);
         assert_eq!(p.env().next(), None);
         assert_eq!(p.auxv().next(), None);
-        // And an iterator at its end stays there.
+        // An iterator at its end stays there.
         let mut args = p.args();
         assert_eq!((args.next(), args.next()), (None, None));
     }

@@ -1,31 +1,32 @@
-//! Standard input, output and error, whoever started the program.
+//! Standard input, output and error at process start.
 
 use core::ffi::CStr;
 
 use crate::Errno;
 use crate::arch::{ABI, stubs};
 
-/// The last of the three.
+/// The highest of the three standard descriptors.
 const STDERR: isize = 2;
 
-/// Opens `/dev/null` as every one of the descriptors 0, 1 and 2 that is not open.
-/// A file that the program opens gets the lowest free descriptor: as 2, it would
-/// be written what is meant for the user.
+/// Opens `/dev/null` as each of the descriptors 0, 1 and 2 that is not open.
 ///
-/// Where there is no `/dev/null`, as in an empty root directory, it is the root
-/// directory, opened for reading: what is written there fails with EBADF and what
-/// is read with EISDIR.
+/// A file that the program opens gets the lowest free descriptor. If that were 2, the
+/// file would receive the text written to standard error.
+///
+/// Where there is no `/dev/null`, as in an empty root directory, the root directory is
+/// opened for reading instead: writes to it fail with EBADF and reads with EISDIR.
 pub(super) fn reserve() {
-    // The lowest free descriptor is what open(2) gives, so one that is beyond
-    // these tells that they are taken.
+    // open(2) returns the lowest free descriptor. A descriptor above these three
+    // therefore means that they are all open.
     loop {
         let opened = open(c"/dev/null", O_RDWR).or_else(|_| open(c"/", O_RDONLY));
         match opened {
-            // Without any descriptor left, none can land there.
+            // If no descriptor is left, no file can get one of these three.
             Err(_) => return,
             Ok(fd) if fd <= STDERR => {}
             Ok(fd) => {
-                // SAFETY: it was opened here, and nobody else knows of it.
+                // SAFETY: the descriptor was opened here, and no other code has its
+                // number.
                 let _ = unsafe { stubs::syscall1(ABI.base.close as usize, fd as usize) };
                 return;
             }
@@ -33,13 +34,13 @@ pub(super) fn reserve() {
     }
 }
 
-/// As on every architecture.
+/// The flag value, the same on every architecture.
 const O_RDONLY: usize = 0;
 const O_RDWR: usize = 2;
 const AT_FDCWD: isize = -100;
 
 fn open(path: &CStr, flags: usize) -> Result<isize, Errno> {
-    // SAFETY: `path` ends in a zero byte and lives through the call.
+    // SAFETY: `path` ends in a zero byte and lives until the call returns.
     let result = unsafe {
         stubs::syscall4(
             ABI.base.openat as usize,

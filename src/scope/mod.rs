@@ -21,7 +21,7 @@ mod operation;
 
 pub use operation::ScopedOp;
 
-/// Whether an operation's [`ScopedOp`] is gone.
+/// The state of an operation's [`ScopedOp`]: `true` if it was dropped.
 pub struct Detached(bool);
 
 impl Extra for Detached {
@@ -32,37 +32,42 @@ impl Extra for Detached {
     }
 }
 
-/// The slot of an operation in a [`scope()`]. It holds nothing with a
-/// destructor: buffers and data stay with the [`ScopedOp`] operations.
+/// The slot of an operation in a [`scope()`].
+///
+/// It holds nothing with a destructor: buffers and data stay in the [`ScopedOp`].
 pub type ScopeSlot = RawSlot<(), Detached>;
 
 type ScopeEngine = Engine<'static, (), Detached, ContextBackend>;
 
-/// Runs `f` with a scope in which operations borrow their buffers, in the
-/// manner of `std::thread::scope`: reads into `&mut [u8]`, writes from `&[u8]`,
-/// and their vectored forms, as many at once as there are slots.
+/// Runs `f` with a scope in which operations borrow their buffers, in the manner of
+/// `std::thread::scope`.
 ///
-/// **It returns only when every operation has ended**: also if `f` returns
-/// early or panics, or if signals arrive. Polls that still wait then are
-/// cancelled. If the kernel refuses to cancel them or to be waited for, the
-/// context is destroyed, which waits as well; if that is refused too, the borrow
-/// cannot be ended by anyone and the process is aborted.
+/// Operations read into `&mut [u8]` and write from `&[u8]`, also in vectored form. As
+/// many may be in flight as there are slots.
+///
+/// **The function returns only when every operation has completed**, also if `f`
+/// returns early or panics, or if signals arrive. Polls that are still waiting at that
+/// point are cancelled. If the kernel refuses to cancel them, or waiting fails, the
+/// context is destroyed, which waits as well. If that fails too, nothing can end the
+/// borrow, and the process is aborted.
 ///
 /// # Descriptors
-/// A borrowed descriptor outlives the scope, as a borrowed buffer does. One
-/// that is opened inside it is [owned](crate::op::Read::owned) by the operation.
+/// A borrowed descriptor outlives the scope, as a borrowed buffer does. A descriptor
+/// that is opened inside the scope is [owned](crate::op::Read::owned) by the operation.
 ///
 /// # Fork
-/// A child that is forked inside a scope leaves it without waiting: its
-/// parent's operations write to the parent's memory (see
-/// [`Context`](crate::Context)). Operations that it begins are refused with
-/// EINVAL, and those that it inherits have the result
-/// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN). (Where the kernel has no
-/// `MADV_WIPEONFORK`, before Linux 4.14, such a child cannot be told from one that
-/// shares its parent's memory. If operations are in flight, it is aborted.)
+/// A child that is forked inside a scope leaves it without waiting: the parent's
+/// operations write to the parent's memory (see [`Context`](crate::Context)).
+/// Operations that the child begins are refused with EINVAL, and those that it inherits
+/// have the result [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
+///
+/// Where the kernel has no `MADV_WIPEONFORK`, before Linux 4.14, such a child cannot be
+/// distinguished from one that shares its parent's memory. If operations are in flight,
+/// it is aborted.
 ///
 /// # Errors
-/// As [`Context::new`], and `f` has not been called. EINVAL for no slots.
+/// Those of [`Context::new`]; `f` has not been called then. EINVAL if there are no
+/// slots.
 ///
 /// # Examples
 /// ```
@@ -95,10 +100,11 @@ where
     Ok(scope_with_context(&mut context, slots, f))
 }
 
-/// As [`scope()`], on a context that is there already, which is as good as new
-/// afterwards: nothing is set up or destroyed. (Unless it had to be destroyed,
-/// see there: every operation is refused with EINVAL then.) Only as many slots
-/// are used as it was set up for.
+/// Runs `f` with a scope on an existing context, which is idle again afterwards.
+///
+/// No context is set up or destroyed. Otherwise as [`scope()`], with only as many slots
+/// as the context was set up for. If a context had to be destroyed (see [`scope()`]),
+/// every later operation on it is refused with EINVAL.
 ///
 /// # Examples
 /// ```
@@ -128,9 +134,9 @@ where
 {
     let len = slots.len().min(context.capacity());
     let slots: *mut [ScopeSlot] = &raw mut slots[..len];
-    // SAFETY: the reference is `'static` in name only: it goes into an engine
-    // that is dropped before this function returns, and that nobody can move
-    // out of `scope`, which is shared with `f`.
+    // SAFETY: the reference is `'static` in name only. It goes into an engine that is
+    // dropped before this function returns. The engine cannot be moved out of `scope`,
+    // because `f` gets a shared reference.
     let slots: &'static mut [ScopeSlot] = unsafe { &mut *slots };
     let scope = Scope {
         engine: RefCell::new(Engine::new(slots, context.lend())),
@@ -148,39 +154,42 @@ where
     value
 }
 
-/// Where operations are begun: see [`scope()`].
+/// A scope in which operations are begun: see [`scope()`].
 ///
-/// It belongs to one thread.
+/// A scope belongs to one thread.
 pub struct Scope<'scope, 'env: 'scope> {
     engine: RefCell<ScopeEngine>,
-    /// Invariant, as in `std::thread::Scope`: a longer or a shorter scope is
-    /// another one.
+    /// A marker for invariance, as in `std::thread::Scope`: scopes with a longer or a
+    /// shorter lifetime are different types.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Begins an operation. It goes to the kernel, together with others, with
-    /// the next wait, with [`submit`](Scope::submit), or at the scope's end. If
-    /// the kernel refuses it, that is its result.
+    /// Begins an operation.
+    ///
+    /// It is submitted, together with others, with the next wait, with
+    /// [`submit`](Scope::submit), or at the end of the scope. If the kernel refuses it,
+    /// the error is its result.
     ///
     /// # Errors
-    /// Every slot is taken, also by operations that are done and whose
-    /// [`ScopedOp`] is still there. The operation comes back.
+    /// Returns [`Full`] with the operation if every slot is taken. A completed
+    /// operation keeps its slot while its [`ScopedOp`] exists.
     pub fn push<B: IoBuf + 'scope, T: 'scope>(
         &'scope self,
         op: impl Into<Op<'scope, B, T>>,
     ) -> Result<ScopedOp<'scope, B, T>, Full<Op<'scope, B, T>>> {
         let op = op.into();
         if self.engine.borrow().slots.is_full() {
-            // Those that nobody waits for free their slots when they end.
+            // Operations whose `ScopedOp` was dropped free their slots when they have
+            // completed.
             self.tend();
             if self.engine.borrow().slots.is_full() {
                 return Err(Full(op));
             }
         }
-        // User code (the buffer's `region`) runs here, and not within a borrow.
-        // It may begin operations itself, and take the slot.
+        // User code (the buffer's `region`) runs here, outside any borrow of the
+        // engine. It may begin operations itself, and take the slot.
         let (iocb, payload) = op.prepare();
         let mut engine = self.engine.borrow_mut();
         let ticket = if engine.slots.is_full() {
@@ -193,11 +202,13 @@ impl<'scope> Scope<'scope, '_> {
         Ok(ScopedOp::new(&self.engine, ticket, payload))
     }
 
-    /// Reads into `buffer`, from `offset` in bytes. For flags, priorities and
-    /// pieces: [`start`](Scope::push) with a [`Read`].
+    /// Reads into `buffer`, from `offset` in bytes.
+    ///
+    /// For flags, priorities and vectored buffers, use [`push`](Scope::push) with a
+    /// [`Read`].
     ///
     /// # Errors
-    /// As [`start`](Scope::push).
+    /// Those of [`push`](Scope::push).
     pub fn read(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
@@ -207,11 +218,13 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Read::new(fd, buffer).offset(offset))
     }
 
-    /// Writes `buffer` at `offset` in bytes. For flags, priorities and pieces:
-    /// [`start`](Scope::push) with a [`Write`].
+    /// Writes `buffer` at `offset` in bytes.
+    ///
+    /// For flags, priorities and vectored buffers, use [`push`](Scope::push) with a
+    /// [`Write`].
     ///
     /// # Errors
-    /// As [`start`](Scope::push).
+    /// Those of [`push`](Scope::push).
     pub fn write(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
@@ -221,11 +234,13 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Write::new(fd, buffer).offset(offset))
     }
 
-    /// Syncs a file: its data and metadata. It covers the writes that are done,
-    /// not those in flight beside it.
+    /// Syncs a file's data and metadata.
+    ///
+    /// It covers the writes that have completed, not those that are in flight at the
+    /// same time.
     ///
     /// # Errors
-    /// As [`start`](Scope::push).
+    /// Those of [`push`](Scope::push).
     pub fn fsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
         self.push(Fsync::new(fd))
     }
@@ -233,59 +248,68 @@ impl<'scope> Scope<'scope, '_> {
     /// Syncs a file's data.
     ///
     /// # Errors
-    /// As [`start`](Scope::push).
+    /// Those of [`push`](Scope::push).
     pub fn fdsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
         self.push(Fdsync::new(fd))
     }
 
-    /// Waits until a descriptor is ready; the result is what for:
-    /// [`PollMask::from_result`].
+    /// Waits until a descriptor is ready. [`PollMask::from_result`] converts the result
+    /// into the set of ready events.
     ///
     /// # Errors
-    /// As [`start`](Scope::push).
+    /// Those of [`push`](Scope::push).
     pub fn poll(&'scope self, fd: impl Into<Fd<'scope>>, mask: PollMask) -> Started<'scope, ()> {
         self.push(Poll::new(fd, mask))
     }
 
-    /// Gives what has been started to the kernel now, with as few calls as it
-    /// takes. Without it that happens at the next wait.
+    /// Submits the operations that were begun, with as few system calls as possible.
+    ///
+    /// Otherwise they are submitted at the next wait.
     pub fn submit(&self) {
         flush(&mut self.engine.borrow_mut());
     }
 
-    /// Waits, as `wait` says, until at least `min_nr` operations are done whose
-    /// [`ScopedOp`] has not been waited for, or all of them are. How many are.
+    /// Waits until at least `min_nr` operations have completed, or all of them.
+    ///
+    /// Only operations whose [`ScopedOp`] has not been waited for count. `wait`
+    /// configures the waiting. Returns the number of these operations that have
+    /// completed.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]: EINTR after a signal. Nothing is lost by it.
+    /// Those of [`Context::wait_with`]: EINTR after a signal. No completion is lost by
+    /// it.
     pub fn wait_with(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        // SAFETY: as in `flush`: what is staged came by `start`.
+        // SAFETY: as in `flush`, every staged operation came from `Scope::push`. Its
+        // buffer and descriptor are borrowed for the scope, or owned by its `ScopedOp`,
+        // which leaks them if it is dropped before the operation has completed. The
+        // scope does not end before that.
         unsafe { self.engine.borrow_mut().submit_and_wait(min_nr, wait) }
     }
 
-    /// How many operations have not ended, as far as anyone has looked.
+    /// Returns the number of operations that had not completed at the last poll of the
+    /// ring.
     pub fn in_flight(&self) -> usize {
         let engine = self.engine.borrow();
         engine.slots.in_flight() + engine.slots.staged()
     }
 
-    /// Looks at what has ended, without waiting.
+    /// Takes the available completions, without waiting.
     fn tend(&self) {
         self.submit();
-        // An error will come again where it can be told.
+        // The error recurs in a call that returns errors.
         let _ = self.engine.borrow_mut().wait(0, WaitOptions::poll());
     }
 }
 
-/// An operation that was begun, or that found no slot free and comes back.
+/// An operation that was begun, or one that found no free slot and is returned.
 type Started<'scope, B, T = ()> = Result<ScopedOp<'scope, B, T>, Full<Op<'scope, B, T>>>;
 
-/// Submits what is staged.
+/// Submits the staged operations.
 fn flush(engine: &mut ScopeEngine) {
-    // SAFETY: `Scope::push` is the only way in: each iocb is of a `IoBuf`'s
-    // region that lives as long as the scope, and the `ScopedOp` keeps the buffer
-    // out of reach until the operation has ended; the scope does not end before.
-    // Its descriptor is borrowed for the scope, or owned by the data in the
+    // SAFETY: operations are staged only by `Scope::push`, so each iocb describes the
+    // region of an `IoBuf` that lives as long as the scope. The `ScopedOp` keeps the
+    // buffer inaccessible until the operation has completed, and the scope does not end
+    // before. The descriptor is borrowed for the scope, or owned by the data in the
     // `ScopedOp`, which keeps it open until the operation is submitted.
     unsafe { engine.flush() };
 }
@@ -298,11 +322,12 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
-/// The scope's end, however it comes.
+/// A guard that ends the scope when it is dropped, also during unwinding.
 struct End<'a, 'scope, 'env> {
     scope: &'a Scope<'scope, 'env>,
     context: &'a mut IdleContext,
-    /// Not by a panic: what was started is wanted.
+    /// Set if `f` returned without a panic. Operations that were begun are submitted
+    /// then.
     returned: bool,
 }
 
@@ -316,7 +341,8 @@ impl Drop for End<'_, '_, '_> {
             if engine.drain().is_err() {
                 end_by_force(&mut engine);
             }
-            // What the kernel had no room for has its turn now that it has.
+            // Operations that the kernel did not accept for lack of free entries are
+            // submitted now.
             if !self.returned || engine.slots.staged() == 0 {
                 break;
             }
@@ -325,17 +351,18 @@ impl Drop for End<'_, '_, '_> {
     }
 }
 
-/// Ends everything in flight, or the process: the borrows must not end before.
+/// Ends every operation in flight, or aborts the process: the borrows must not end
+/// before the operations.
 fn end_by_force(engine: &mut ScopeEngine) {
     if engine.backend.is_copy() {
-        // A forked child: the kernel writes to the parent's memory, not here.
+        // In a forked child, the kernel writes to the parent's memory, not here.
         engine.abandon();
     } else if engine.destroy().is_err() {
         abort();
     }
 }
 
-/// A panic that cannot be caught.
+/// Aborts the process: a panic cannot unwind out of an `extern "C"` function.
 extern "C" fn abort() -> ! {
     panic!("AIO operations on borrowed buffers cannot be ended");
 }

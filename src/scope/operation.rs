@@ -1,4 +1,4 @@
-//! [`ScopedOp`]: one operation of a scope's.
+//! [`ScopedOp`]: one operation of a scope.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -10,17 +10,20 @@ use crate::context::WaitOptions;
 use crate::engine::{OpState, SlotOffset, Ticket};
 use crate::sys::errno::Errno;
 
-/// An operation that was begun in a [`Scope`](super::Scope), and the borrow of its buffer.
+/// An operation that was begun in a [`Scope`](super::Scope), with the borrow of its
+/// buffer.
 ///
-/// Dropping it lets the operation go on by itself, to the scope's end at the
-/// latest; the buffer stays borrowed by the scope. (What is owned, buffer and
-/// data, is leaked, unless the operation has ended.)
+/// Dropping it does not stop the operation, which completes at the scope's end at the
+/// latest. The buffer stays borrowed by the scope. An owned buffer and the data are
+/// leaked, unless the operation has completed.
 #[must_use = "dropping it lets the operation go on by itself"]
 pub struct ScopedOp<'scope, B, T = ()> {
     engine: &'scope RefCell<ScopeEngine>,
-    /// `None`: refused, as the last slot was taken while it was begun.
+    /// `None` if the operation was refused because the last slot was taken while it was
+    /// begun.
     ticket: Option<Ticket>,
-    /// Plain bytes, which say nothing of the memory that the kernel has.
+    /// Possibly uninitialised bytes, so that moving them makes no claim about the
+    /// memory that the kernel accesses.
     payload: MaybeUninit<(Option<B>, T)>,
 }
 
@@ -37,15 +40,18 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
         }
     }
 
-    /// Waits for the operation to end. Signals do not interrupt it:
-    /// [`Scope::wait_with`](super::Scope::wait_with) does the waiting that they shall.
+    /// Waits until the operation has completed.
+    ///
+    /// Signals do not interrupt it. Use [`Scope::wait_with`](super::Scope::wait_with)
+    /// for an interruptible wait.
     pub fn wait(self) -> Completion<B, T> {
         loop {
             if let Some(result) = self.take() {
                 let mut this = core::mem::ManuallyDrop::new(self);
                 let payload = core::mem::replace(&mut this.payload, MaybeUninit::uninit());
-                // SAFETY: written by `Scope::push`, read here alone; the
-                // operation has ended, so the memory is the program's.
+                // SAFETY: `Scope::push` wrote the payload, and it is read only here.
+                // The operation has completed or was refused, so the kernel no longer
+                // accesses the buffer.
                 let (buffer, data) = unsafe { payload.assume_init() };
                 return Completion {
                     ticket: this.ticket.unwrap_or(Ticket::NONE),
@@ -58,10 +64,13 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
             let wanted = engine.slots.done() + 1;
             flush(&mut engine);
             if engine.slots.done() >= wanted {
-                // The kernel has refused one, and need not be waited for.
+                // The kernel has refused an operation, so no wait is needed.
                 continue;
             }
-            // SAFETY: as in `flush`: what is staged came by `Scope::push`.
+            // SAFETY: as in `flush`, every staged operation came from `Scope::push`.
+            // Its buffer and descriptor are borrowed for the scope, or owned by its
+            // `ScopedOp`, which leaks them if it is dropped before the operation has
+            // completed. The scope does not end before that.
             match unsafe { engine.submit_and_wait(wanted, WaitOptions::new()) } {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => end_by_force(&mut engine),
@@ -69,12 +78,14 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
         }
     }
 
-    /// Whether the operation has ended. Looks at the ring, without a system
-    /// call where that is mapped; begins what has been started.
+    /// Returns whether the operation has completed.
+    ///
+    /// It submits the operations that were begun, and polls the ring, without a system
+    /// call if the ring is mapped.
     pub fn is_finished(&self) -> bool {
         let mut engine = self.engine.borrow_mut();
         flush(&mut engine);
-        // An error will come again where it can be told.
+        // The error recurs in a call that returns errors.
         let _ = engine.wait(0, WaitOptions::poll());
         match self.ticket {
             Some(ticket) => matches!(engine.slots.find(ticket), Some(OpState::Done(_))),
@@ -82,16 +93,16 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
         }
     }
 
-    /// Asks for the operation to end early; it ends all the same.
+    /// Requests that the operation completes early. It completes in any case.
     ///
     /// # Errors
-    /// As [`Queue::cancel`](crate::Queue::cancel).
+    /// Those of [`Queue::cancel`](crate::Queue::cancel).
     pub fn cancel(&self) -> Result<(), Errno> {
         let ticket = self.ticket.ok_or(Errno::INVAL)?;
         self.engine.borrow_mut().cancel(ticket)
     }
 
-    /// The result, if it is there; its slot is free then.
+    /// Takes the result of a completed operation and frees its slot.
     fn take(&self) -> Option<Result<usize, Errno>> {
         let Some(ticket) = self.ticket else {
             return Some(Err(Errno::AGAIN));
@@ -104,8 +115,9 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
     }
 }
 
-/// The result of a done operation, whose slot is free then. Apart, as most
-/// looks find nothing done.
+/// Takes the result of a completed operation and frees its slot.
+///
+/// It is not inlined, because most polls find no completion.
 #[inline(never)]
 fn finish(engine: &mut ScopeEngine, at: SlotOffset) -> i64 {
     let result = engine.slots.take_result(at);
@@ -116,7 +128,9 @@ fn finish(engine: &mut ScopeEngine, at: SlotOffset) -> i64 {
 impl<B, T> Drop for ScopedOp<'_, B, T> {
     fn drop(&mut self) {
         if self.take().is_some() {
-            // SAFETY: as in `wait`.
+            // SAFETY: `Scope::push` wrote the payload. `wait`, which moves it out,
+            // skips this destructor. The operation has completed or was refused, so the
+            // kernel no longer accesses the buffer.
             unsafe { self.payload.assume_init_drop() };
             return;
         }

@@ -1,9 +1,9 @@
-//! The kernel's structures, byte for byte.
+//! Kernel structures and constants of AIO, with the kernel's layout.
 //!
-//! Source: the kernel's `include/uapi/linux/aio_abi.h`, `fs/aio.c` (the ring)
-//! and `include/uapi/linux/time_types.h`. The assertions below hold sizes and
-//! offsets on every target; the test `layout` holds them to the kernel's own
-//! header through a C compiler.
+//! Source: the kernel's `include/uapi/linux/aio_abi.h`, `fs/aio.c` (the ring) and
+//! `include/uapi/linux/time_types.h`. The assertions below check sizes and offsets on
+//! every target. The test `layout` checks them against the kernel header through a C
+//! compiler.
 
 use core::ffi::c_void;
 use core::mem::offset_of;
@@ -15,63 +15,65 @@ use crate::sys::errno::Errno;
 
 pub use crate::sys::sigset::{PaddedSigsetArg, SigSet, SigsetArg};
 
-/// The kernel's name for a context: the address of its ring.
+/// The kernel's identifier of a context: the address of its ring.
 ///
-/// A plain number, copied freely and with no promise: zero and garbage are
-/// allowed, and the kernel answers EINVAL to them. [`Context`](crate::Context)
-/// is the owner.
+/// A plain number without ownership, which can be copied freely. Zero and garbage are
+/// allowed: the kernel refuses them with EINVAL. [`Context`](crate::Context) is the
+/// owning type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 #[doc(alias = "aio_context_t")]
 pub struct AioContext(pub usize);
 
 impl AioContext {
-    /// No context. [`io_setup`](crate::sys::io_setup) wants this in its place.
+    /// The identifier of no context, which [`io_setup`](crate::sys::io_setup) requires
+    /// as the initial value.
     pub const NONE: AioContext = AioContext(0);
 }
 
-/// One operation, as the kernel reads it.
+/// An operation in the layout that the kernel reads.
 ///
-/// Made by the builders in [`opcode`](crate::opcode), which express only what
-/// the kernel can accept. The fields are public for code that speaks to
+/// The builders in [`opcode`](crate::opcode) create it, and express only operations
+/// that the kernel can accept. The fields are public for code that uses
 /// [`sys`](crate::sys) directly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 #[doc(alias = "iocb")]
 pub struct Iocb {
-    /// Comes back in the event's [`data`](Event::data), untouched.
+    /// A value that is returned unchanged in the event's [`data`](Event::data).
     pub data: u64,
-    /// Written by the kernel at submission (always 0), checked by io_cancel.
+    /// The key: written by the kernel at submission (always 0), checked by io_cancel.
     #[cfg(target_endian = "little")]
     pub key: u32,
-    /// `RWF_*` flags, of reads and writes only. Trades places with `key` on
-    /// big-endian machines.
+    /// `RWF_*` flags, for reads and writes only. On big-endian machines this field
+    /// precedes `key`.
     pub rw_flags: RwFlags,
-    /// Written by the kernel at submission (always 0), checked by io_cancel.
+    /// The key: written by the kernel at submission (always 0), checked by io_cancel.
     #[cfg(target_endian = "big")]
     pub key: u32,
-    /// One of `IOCB_CMD_*`.
+    /// The operation code, one of `IOCB_CMD_*`.
     pub opcode: u16,
-    /// I/O priority, counted only with [`IocbFlags::IOPRIO`].
+    /// The I/O priority, used only with [`IocbFlags::IOPRIO`].
     pub reqprio: i16,
-    /// File descriptor.
+    /// The file descriptor.
     pub fildes: u32,
-    /// Address of the buffer or of the `iovec` array; for a poll, its mask.
+    /// The address of the buffer or of the `iovec` array; for a poll, its mask.
     pub buf: u64,
-    /// Bytes of the buffer, or entries of the `iovec` array.
+    /// The length of the buffer in bytes, or the number of entries of the `iovec`
+    /// array.
     pub nbytes: u64,
-    /// Byte offset in the file; never negative.
+    /// The byte offset in the file; never negative.
     pub offset: i64,
-    /// Must be zero.
+    /// A reserved field, which must be zero.
     pub reserved2: u64,
-    /// Which of `resfd` and `reqprio` count.
+    /// Flags that enable `resfd` and `reqprio`.
     pub flags: IocbFlags,
-    /// The eventfd to signal, counted only with [`IocbFlags::RESFD`].
+    /// The eventfd to signal, used only with [`IocbFlags::RESFD`].
     pub resfd: u32,
 }
 
 impl Iocb {
-    /// All fields zero: a read of nothing from standard input.
+    /// An iocb with all fields zero: a read of zero bytes from standard input.
     pub const EMPTY: Iocb = Iocb {
         data: 0,
         key: 0,
@@ -88,21 +90,21 @@ impl Iocb {
     };
 }
 
-/// `IOCB_CMD_PREAD`
+/// The opcode of a read into one buffer.
 pub const IOCB_CMD_PREAD: u16 = 0;
-/// `IOCB_CMD_PWRITE`
+/// The opcode of a write of one buffer.
 pub const IOCB_CMD_PWRITE: u16 = 1;
-/// `IOCB_CMD_FSYNC` (Linux 4.18)
+/// The opcode of an fsync (Linux 4.18).
 pub const IOCB_CMD_FSYNC: u16 = 2;
-/// `IOCB_CMD_FDSYNC` (Linux 4.18)
+/// The opcode of an fdatasync (Linux 4.18).
 pub const IOCB_CMD_FDSYNC: u16 = 3;
-/// `IOCB_CMD_POLL` (Linux 4.19)
+/// The opcode of a poll (Linux 4.19).
 pub const IOCB_CMD_POLL: u16 = 5;
-/// `IOCB_CMD_NOOP`: defined by the header, refused by every kernel (EINVAL).
+/// An opcode that the header defines and every kernel refuses (EINVAL).
 pub const IOCB_CMD_NOOP: u16 = 6;
-/// `IOCB_CMD_PREADV`
+/// The opcode of a read into several buffers.
 pub const IOCB_CMD_PREADV: u16 = 7;
-/// `IOCB_CMD_PWRITEV`
+/// The opcode of a write of several buffers.
 pub const IOCB_CMD_PWRITEV: u16 = 8;
 
 bitflags! {
@@ -110,62 +112,63 @@ bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct IocbFlags: u32 {
-        /// `resfd` names an eventfd.
+        /// `resfd` holds an eventfd.
         const RESFD = 1;
         /// `reqprio` holds an I/O priority (Linux 4.18).
         const IOPRIO = 2;
-        // The kernel takes unknown bits without a word.
+        // The kernel ignores unknown bits.
         const _ = !0;
     }
 }
 
 bitflags! {
-    /// Per-operation flags of reads and writes, as in `preadv2(2)`.
+    /// Flags of one read or write, as in `preadv2(2)`.
     ///
-    /// The kernel refuses a bit it does not know with EOPNOTSUPP; any bit can
-    /// be tried with `RwFlags::from_bits_retain`.
+    /// The kernel refuses an unknown bit with EOPNOTSUPP. `RwFlags::from_bits_retain`
+    /// sets any bit.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct RwFlags: u32 {
-        /// High priority. Accepted (Linux 4.13), without effect in AIO.
+        /// High priority. Accepted (Linux 4.13), but without effect in AIO.
         const HIPRI = 0x01;
-        /// A write as if the file were open with O_DSYNC (Linux 4.13).
+        /// Writes as if the file were open with O_DSYNC (Linux 4.13).
         const DSYNC = 0x02;
-        /// A write as if the file were open with O_SYNC (Linux 4.13).
+        /// Writes as if the file were open with O_SYNC (Linux 4.13).
         const SYNC = 0x04;
-        /// Fail with EAGAIN, in the event, rather than wait for allocation,
+        /// Completes with EAGAIN, in the event, instead of waiting for allocation,
         /// locks or the device's queue (Linux 4.14).
         const NOWAIT = 0x08;
-        /// Append, whatever the offset says (Linux 4.16).
+        /// Appends to the file and ignores the offset (Linux 4.16).
         const APPEND = 0x10;
-        /// Use the offset, although the file is open with O_APPEND (Linux 6.9).
+        /// Uses the offset although the file is open with O_APPEND (Linux 6.9).
         const NOAPPEND = 0x20;
-        /// Write all or nothing, with O_DIRECT where the device can
-        /// (Linux 6.11).
+        /// Writes all or nothing, with O_DIRECT where the device supports it (Linux
+        /// 6.11).
         const ATOMIC = 0x40;
-        /// Buffered, but dropped from the page cache afterwards (Linux 6.14).
+        /// Uses the page cache and drops the pages afterwards (Linux 6.14).
         const DONTCACHE = 0x80;
         const _ = !0;
     }
 }
 
-/// One completion, as the kernel writes it.
+/// A completion in the layout that the kernel writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 #[doc(alias = "io_event")]
 pub struct Event {
     /// The operation's [`Iocb::data`].
     pub data: u64,
-    /// The address that its iocb had at submission.
+    /// The address of the operation's iocb at submission.
     pub obj: u64,
-    /// Bytes moved, or a poll's mask; negative: a negated error number.
+    /// The number of bytes transferred, or a poll's mask. A negative value is a negated
+    /// error number.
     pub res: i64,
-    /// Zero, except from a few USB gadget drivers.
+    /// A second result: zero, except from a few USB gadget drivers.
     pub res2: i64,
 }
 
 impl Event {
-    /// An empty event, to make the array that a wait fills.
+    /// An empty event, to initialize the array that a wait fills.
     pub const EMPTY: Event = Event {
         data: 0,
         obj: 0,
@@ -173,19 +176,18 @@ impl Event {
         res2: 0,
     };
 
-    /// The number given by [`Iocb::user_data`].
+    /// Returns the number set by [`Iocb::user_data`].
     pub const fn user_data(&self) -> u64 {
         self.data
     }
 
-    /// How the operation ended: the bytes moved, which may be fewer than
-    /// asked; for a poll the mask of what is ready, 0 if it was cancelled; 0
-    /// for fsync.
+    /// Returns the operation's result: the number of bytes transferred, which may be
+    /// fewer than requested; for a poll the mask of ready events, 0 if it was
+    /// cancelled; 0 for fsync.
     ///
     /// # Errors
-    /// What reading or writing that file may answer: EIO, ENOSPC, EFAULT (the
-    /// buffer), EINVAL (O_DIRECT alignment), EAGAIN (with
-    /// [`RwFlags::NOWAIT`]), …
+    /// Any error that reading or writing the file can return: EIO, ENOSPC, EFAULT (the
+    /// buffer), EINVAL (O_DIRECT alignment), EAGAIN (with [`RwFlags::NOWAIT`]), …
     pub const fn result(&self) -> Result<usize, Errno> {
         if self.res < 0 {
             Err(Errno::from_negated(self.res as i32))
@@ -195,62 +197,63 @@ impl Event {
     }
 }
 
-/// One piece of memory of a vectored operation, as in `readv(2)`.
+/// A memory region of a vectored operation, as in `readv(2)`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 #[doc(alias = "iovec")]
 pub struct IoVec {
-    /// Where it starts.
+    /// The start address.
     pub base: *mut c_void,
-    /// Bytes.
+    /// The length in bytes.
     pub len: usize,
 }
 
-/// The head of the ring that the kernel maps at a context's address. The
-/// events follow it.
+/// The header of the ring that the kernel maps at a context's address. The events
+/// follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "aio_ring")]
 pub struct RingHeader {
     /// The kernel's index of the context; a program must not write it.
     pub id: u32,
-    /// Slots; one is always kept empty.
+    /// The number of slots; one is always kept empty.
     pub nr: u32,
-    /// The next event to take, below `nr`.
+    /// The index of the next event to take, below `nr`.
     pub head: u32,
-    /// One past the last event, below `nr`; written by the kernel.
+    /// The index one past the last event, below `nr`; written by the kernel.
     pub tail: u32,
-    /// [`RingHeader::MAGIC`]
+    /// The magic number, [`RingHeader::MAGIC`].
     pub magic: u32,
-    /// 1
+    /// The compatible features: 1.
     pub compat_features: u32,
-    /// 0; anything else would be a ring this crate cannot read.
+    /// The incompatible features: 0. This crate cannot read a ring with any other
+    /// value.
     pub incompat_features: u32,
-    /// Bytes of this header.
+    /// The length of this header in bytes.
     pub header_length: u32,
 }
 
 impl RingHeader {
-    /// What `magic` holds where the kernel offers a ring to user space.
+    /// The value of `magic` where the kernel provides a ring to user space.
     pub const MAGIC: u32 = 0xa10a_10a1;
 }
 
-/// Time as the 64-bit calls take it, on every ABI.
+/// A time in the layout of the 64-bit system calls, on every ABI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "__kernel_timespec")]
 pub struct Timespec {
     /// Seconds.
     pub sec: i64,
-    /// Nanoseconds; the kernel does not refuse 10⁹ and more.
+    /// Nanoseconds. The kernel does not refuse 10⁹ and more.
     pub nsec: i64,
 }
 
-/// The kernel's `long`: as wide as a pointer, on x32 wider.
+/// The kernel's `long`: as wide as a pointer, and wider on x32.
 pub type Long = target::Long;
 
-/// Time as the older calls take it: two of the kernel's `long`. Where that is
-/// 64 bits wide, the same as [`Timespec`].
+/// A time in the layout of the older system calls: two fields of the kernel's `long`.
+/// Where `long` is 64 bits wide, the layout is that of [`Timespec`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "old_timespec32")]
@@ -261,7 +264,7 @@ pub struct OldTimespec {
     pub nsec: Long,
 }
 
-// The structures are the kernel's on every target.
+// The structures have the kernel's layout on every target.
 const _: () = {
     assert!(size_of::<Iocb>() == 64);
     assert!(offset_of!(Iocb, data) == 0);

@@ -1,35 +1,40 @@
-//! The seven system calls.
+//! The seven system calls of Linux AIO, one `unsafe fn` each.
+//!
+//! Each function passes its arguments to the kernel unchanged and converts the result
+//! with [`Errno`]. Where the target has no number for a system call, the function
+//! returns ENOSYS without entering the kernel.
 
 use crate::arch::stubs;
 use crate::sys::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
 use crate::sys::errno::Errno;
 use crate::sys::nr;
 
-/// The answer where a call has no number.
+/// The result of a system call that has no number on the target.
 const ENOSYS: isize = -(Errno::NOSYS.raw_os_error() as isize);
 
-/// Creates a context that can hold at least `nr_events` operations in flight,
-/// and writes its name to `*ctxp`.
+/// Creates a context that can hold at least `nr_events` operations in flight, and
+/// writes its identifier to `*ctxp`.
 ///
-/// The ring is larger than asked and depends on the page size and the number
-/// of processors. The number asked for is what counts against
-/// `fs.aio-max-nr`. Source: `io_setup(2)`, `fs/aio.c`.
+/// The ring has more slots than requested; their number depends on the page size and
+/// the number of processors. The requested number counts against `fs.aio-max-nr`.
+/// Source: `io_setup(2)`, `fs/aio.c`.
 ///
 /// # Errors
 /// - EAGAIN: `fs.aio-max-nr` would be exceeded.
 /// - EFAULT: `ctxp` cannot be read or written.
 /// - EINVAL: `*ctxp` is not zero; `nr_events` is zero or too large.
 /// - ENOMEM: out of kernel memory, or of address space.
-/// - ENOSYS: no AIO here; EPERM: a sandbox forbids it.
+/// - ENOSYS: AIO is unavailable. EPERM: a sandbox forbids it.
 ///
 /// # Safety
-/// `ctxp` points at an [`AioContext`] that may be written, or at nothing the
-/// program can reach (then EFAULT).
+/// `ctxp` points at an [`AioContext`] that may be written, or at an address that the
+/// program cannot access (then EFAULT).
 #[inline(always)]
 #[doc(alias = "io_queue_init")]
 pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errno> {
     let result = match nr::IO_SETUP {
-        // SAFETY: the kernel writes `*ctxp` alone, as the caller allows.
+        // SAFETY: the kernel writes only `*ctxp`, and the caller promises that this
+        // write is allowed or fails with EFAULT.
         Some(nr) => unsafe {
             stubs::syscall2(nr as usize, nr_events as usize, ctxp.expose_provenance())
         },
@@ -38,58 +43,61 @@ pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errn
     Errno::check_unit(result)
 }
 
-/// Destroys a context: cancels what can be cancelled, **blocks until the rest
-/// has completed**, and unmaps the ring.
+/// Destroys a context: cancels the operations that can be cancelled, **blocks until the
+/// others have completed**, and unmaps the ring.
 ///
-/// When it returns `Ok`, the kernel holds no buffer of this context's
-/// operations any more (since Linux 3.16). The wait cannot be interrupted, and
-/// even an idle context costs tens of milliseconds. Of two threads that
-/// destroy one context only the first waits. Events not yet taken are lost.
-/// Source: `io_destroy(2)`, `fs/aio.c`.
+/// When it returns `Ok`, all operations of this context have completed, and the kernel
+/// no longer accesses their buffers (since Linux 3.16). The wait cannot be interrupted,
+/// and even an idle context costs tens of milliseconds. If two threads destroy the same
+/// context, only the first waits. Events that have not been taken are lost. Source:
+/// `io_destroy(2)`, `fs/aio.c`.
 ///
 /// # Errors
-/// - EINVAL: no such context: zero, garbage, destroyed before, or a forked
-///   child. (The manual page's EFAULT is not given by today's kernels.)
-/// - ENOSYS: no AIO here.
+/// - EINVAL: no such context: the identifier is zero or garbage, the context was
+///   destroyed before, or the caller is a forked child. (The manual page lists EFAULT,
+///   which current kernels do not return.)
+/// - ENOSYS: AIO is unavailable.
 ///
 /// # Safety
-/// Nothing may read the context's ring afterwards, and nothing may rely on
-/// events still to come: the context is the caller's to end.
+/// Nothing reads the context's ring afterwards, and no code relies on events that have
+/// not been taken: the caller has the right to destroy the context.
 #[inline(always)]
 #[doc(alias = "io_queue_release")]
 pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
     let result = match nr::IO_DESTROY {
-        // SAFETY: the caller owns the context, or it is none (EINVAL).
+        // SAFETY: the caller promises that no code uses the context's ring or waits for
+        // its events, so unmapping the ring is sound. An identifier of no context is
+        // refused with EINVAL.
         Some(nr) => unsafe { stubs::syscall1(nr as usize, ctx.0) },
         None => ENOSYS,
     };
     Errno::check_unit(result)
 }
 
-/// Submits `nr` operations: `iocbpp` is an array of pointers to them. Returns
-/// how many the kernel took, from the front.
+/// Submits the `nr` operations in the array of pointers `iocbpp`, and returns the
+/// number of operations that the kernel accepted, from the front.
 ///
-/// It stops at the first that it cannot take; the count then is smaller than
-/// `nr`, and why shows when that one is submitted first. The iocbs, the
-/// pointers and `iovec` arrays are copied and may go; the kernel writes
-/// [`Iocb::key`]. Buffered file I/O runs inside this call. Source:
-/// `io_submit(2)`, `fs/aio.c`.
+/// The kernel stops at the first operation that it cannot accept. The count is then
+/// smaller than `nr`; submitting that operation first returns its error. The kernel
+/// copies the iocbs, the pointers and the `iovec` arrays, so they may be freed after
+/// the call. It writes [`Iocb::key`]. Buffered file I/O runs inside this system call.
+/// Source: `io_submit(2)`, `fs/aio.c`.
 ///
 /// # Errors
-/// Of the first operation only:
-/// - EAGAIN: no room: [`io_getevents`] makes some.
-/// - EBADF: its descriptor is not open, or not for this.
-/// - EFAULT: the array or the iocb cannot be read, or the iocb not written.
+/// Errors are returned for the first operation only:
+/// - EAGAIN: the context is full; [`io_getevents`] frees slots.
+/// - EBADF: its descriptor is not open, or not open for this operation.
+/// - EFAULT: the array or the iocb cannot be read, or the iocb cannot be written.
 /// - EINVAL: no such context; `nr` is negative; unknown opcode; a field that
-///   must be zero; a negative offset; `resfd` is no eventfd; …
-/// - EOPNOTSUPP: an unknown `RWF_*` flag. EPERM: a priority not allowed.
-/// - ENOSYS: no AIO here.
+///   must be zero; a negative offset; `resfd` is not an eventfd; …
+/// - EOPNOTSUPP: an unknown `RWF_*` flag. EPERM: an I/O priority that is not permitted.
+/// - ENOSYS: AIO is unavailable.
 ///
 /// # Safety
-/// Each operation taken is sound until its event has come or
-/// [`io_destroy`] has returned: its buffers stay valid, are not read (reads)
-/// or not written (writes) by anyone else, and are not freed. Iocbs that the
-/// kernel can reach may be written.
+/// Each accepted operation is sound until its event has been taken or [`io_destroy`]
+/// has returned. Until then its buffers stay valid and are not freed. Other code does
+/// not access the buffers of a read, and does not write those of a write. Each iocb
+/// that the kernel can access may be written by the kernel.
 #[inline(always)]
 pub unsafe fn io_submit(
     ctx: AioContext,
@@ -97,7 +105,9 @@ pub unsafe fn io_submit(
     iocbpp: *const *mut Iocb,
 ) -> Result<usize, Errno> {
     let result = match nr::IO_SUBMIT {
-        // SAFETY: the caller vouches for iocbs and buffers.
+        // SAFETY: the caller promises that the iocbs may be written, and that the
+        // buffers of each accepted operation stay valid and unaliased until it has
+        // completed.
         Some(number) => unsafe {
             stubs::syscall3(
                 number as usize,
@@ -111,21 +121,21 @@ pub unsafe fn io_submit(
     Errno::check_count(result)
 }
 
-/// Asks for an operation to end early. **Success is `Err(Errno::INPROGRESS)`**:
-/// the operation is being cancelled and its event comes through the ring as
-/// any other (a cancelled poll's `res` is 0). `result` is never written by
-/// today's kernels.
+/// Requests the cancellation of an operation. **Success is `Err(Errno::INPROGRESS)`**:
+/// the operation is being cancelled, and its event arrives through the ring like any
+/// other (the `res` of a cancelled poll is 0). Current kernels never write `result`.
 ///
-/// `iocb` is the address at submission; the kernel reads its key there. Only
-/// polls, and transfers of some USB gadget drivers, can be cancelled; never
-/// block I/O. Source: `fs/aio.c`; `io_cancel(2)` still tells the old story.
+/// `iocb` is the address at submission; the kernel reads its key there. Only polls, and
+/// transfers of some USB gadget drivers, can be cancelled; block I/O never can. Source:
+/// `fs/aio.c`; `io_cancel(2)` describes the behaviour of older kernels.
 ///
 /// # Errors
-/// - EINPROGRESS: see above.
-/// - EAGAIN: not cancelled, by kernels that try and fail.
+/// - EINPROGRESS: the operation is being cancelled (success).
+/// - EAGAIN: the operation was not cancelled (kernels that attempt it and fail).
 /// - EFAULT: the iocb cannot be read.
-/// - EINVAL: no such context; unknown, finished, or not cancellable.
-/// - ENOSYS: no AIO here (gVisor lacks this call alone).
+/// - EINVAL: no such context; the operation is unknown, has completed, or cannot be
+///   cancelled.
+/// - ENOSYS: AIO is unavailable (gVisor lacks only this system call).
 ///
 /// # Safety
 /// `result` is valid for a write of an event, or null.
@@ -136,8 +146,9 @@ pub unsafe fn io_cancel(
     result: *mut Event,
 ) -> Result<(), Errno> {
     let result = match nr::IO_CANCEL {
-        // SAFETY: the kernel reads the iocb's key, and refuses an address it
-        // cannot read; it writes `result` at the most.
+        // SAFETY: the kernel reads only the key of the iocb, and refuses an address
+        // that it cannot read. It writes at most `result`, which the caller promises is
+        // valid for a write or null.
         Some(nr) => unsafe {
             stubs::syscall3(
                 nr as usize,
@@ -151,26 +162,25 @@ pub unsafe fn io_cancel(
     Errno::check_unit(result)
 }
 
-/// Waits for at least `min_nr` events and takes up to `nr`. Returns how many
-/// were written to `events`: fewer than `min_nr` after a signal or at the end
-/// of the time.
+/// Waits for at least `min_nr` events, takes up to `nr`, and returns the number of
+/// events written to `events`. The number is below `min_nr` after a signal or when the
+/// timeout has expired.
 ///
-/// `timeout` is relative; null waits for ever, and so does a negative one: the
-/// kernel does not refuse it. A 32-bit kernel without 32-bit time, and riscv32
-/// always, has only [`io_pgetevents_time64`]. Source: `io_getevents(2)`,
-/// `fs/aio.c`.
+/// `timeout` is relative. Null waits without a limit, and so does a negative time: the
+/// kernel does not refuse it. 32-bit kernels without 32-bit time, and riscv32 always,
+/// have only [`io_pgetevents_time64`]. Source: `io_getevents(2)`, `fs/aio.c`.
 ///
 /// # Errors
-/// - EFAULT: `events` or `timeout` is no good; no event was consumed.
-/// - EINTR: a signal, and no event yet. One without a handler is enough:
-///   SIGSTOP and SIGCONT, a tracer that attaches.
+/// - EFAULT: `events` or `timeout` is an invalid address; no event was consumed.
+/// - EINTR: a signal arrived before any event. A signal without a handler is enough:
+///   SIGSTOP and SIGCONT, or a tracer that attaches.
 /// - EINVAL: no such context; `min_nr` negative or over `nr`.
-/// - ENOSYS: no AIO here, or see above.
+/// - ENOSYS: AIO is unavailable, or the kernel has no 32-bit time (see above).
 ///
 /// # Safety
-/// `events` is valid for writes of `nr` events, `timeout` valid or null, or
-/// nothing the program can reach. No other code may be reading the ring in
-/// user space.
+/// `events` is valid for writes of `nr` events, and `timeout` is valid or null; either
+/// may also be an address that the program cannot access. No other code reads the ring
+/// in user space at the same time.
 #[inline(always)]
 pub unsafe fn io_getevents(
     ctx: AioContext,
@@ -180,8 +190,9 @@ pub unsafe fn io_getevents(
     timeout: *const OldTimespec,
 ) -> Result<usize, Errno> {
     let result = match nr::IO_GETEVENTS {
-        // SAFETY: the caller vouches for `events`, which is all that is
-        // written, and for `timeout`.
+        // SAFETY: the kernel writes only to `events` and reads `timeout`. The caller
+        // promises that `events` is valid for `nr` events, `timeout` is valid or null,
+        // or the kernel refuses the address.
         Some(number) => unsafe {
             stubs::syscall5(
                 number as usize,
@@ -197,22 +208,22 @@ pub unsafe fn io_getevents(
     Errno::check_count(result)
 }
 
-/// [`io_getevents`] with the thread's signal mask replaced while it waits, as
-/// `ppoll(2)` does it. A null `sigmask` leaves the mask alone.
+/// Waits for events as [`io_getevents`] does, with the thread's signal mask replaced
+/// during the wait, as in `ppoll(2)`. A null `sigmask` leaves the mask unchanged.
 ///
 /// # Errors
-/// As [`io_getevents`], but EINTR only if a signal handler ran: the kernel
-/// restarts the call otherwise, with the whole `timeout` again, whether there is
-/// a mask or not. EINVAL also for a wrong length of the mask, and from
-/// some 64-bit kernels to 32-bit programs
+/// As [`io_getevents`], with two differences. EINTR is returned only if a signal
+/// handler ran: otherwise the kernel restarts the system call with the whole `timeout`
+/// again, with a mask or without. EINVAL is also returned for a wrong length of the
+/// mask, and by some 64-bit kernels to 32-bit programs
 /// ([`PaddedSigsetArg`](crate::sys::abi::PaddedSigsetArg)).
 ///
 /// # Safety
-/// As [`io_getevents`], and `sigmask` is null or points at an argument whose
-/// mask is alive.
+/// As [`io_getevents`], and `sigmask` is null or points at an argument whose mask is
+/// valid until the call returns.
 ///
 /// # Kernel
-/// Since 4.18. riscv32 and m68k have no such call, only
+/// Since 4.18. riscv32 and m68k do not have this system call, only
 /// [`io_pgetevents_time64`].
 #[inline(always)]
 pub unsafe fn io_pgetevents(
@@ -223,15 +234,16 @@ pub unsafe fn io_pgetevents(
     timeout: *const OldTimespec,
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: this function's contract for `events`, `timeout`, `sigmask` and the ring
+    // is that of `pgetevents`, and `timeout` has the type that this number takes.
     unsafe { pgetevents(nr::IO_PGETEVENTS, ctx, min_nr, nr, events, timeout, sigmask) }
 }
 
-/// [`io_pgetevents`] with 64-bit time, on 32-bit ABIs.
+/// Waits for events as [`io_pgetevents`] does, with 64-bit time, on 32-bit ABIs.
 ///
 /// # Errors
-/// As [`io_pgetevents`]; ENOSYS on every 64-bit ABI, whose older call has
-/// 64-bit time already.
+/// As [`io_pgetevents`]. ENOSYS is returned on every 64-bit ABI, where
+/// [`io_pgetevents`] already has 64-bit time.
 ///
 /// # Safety
 /// As [`io_pgetevents`].
@@ -247,7 +259,8 @@ pub unsafe fn io_pgetevents_time64(
     timeout: *const Timespec,
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: this function's contract for `events`, `timeout`, `sigmask` and the ring
+    // is that of `pgetevents`, and `timeout` has the type that this number takes.
     unsafe {
         pgetevents(
             nr::IO_PGETEVENTS_TIME64,
@@ -261,7 +274,8 @@ pub unsafe fn io_pgetevents_time64(
     }
 }
 
-/// What the two calls have in common: all but the number and the type of time.
+/// Calls `io_pgetevents` or `io_pgetevents_time64`, which differ only in the number and
+/// the type of time.
 ///
 /// # Safety
 /// As [`io_pgetevents`], with `timeout` of the type that `number` takes.
@@ -276,8 +290,9 @@ unsafe fn pgetevents<T>(
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
     let result = match number {
-        // SAFETY: the caller vouches for `events`, which is all that is
-        // written, and for what `timeout` and `sigmask` point at.
+        // SAFETY: the kernel writes only to `events`, and reads `timeout` and
+        // `sigmask`. The caller promises that `events` is valid for `nr` events and
+        // that the other two are valid or null, or the kernel refuses the address.
         Some(number) => unsafe {
             stubs::syscall6(
                 number as usize,

@@ -1,7 +1,7 @@
-//! [`Errno`]: the kernel's error numbers, with names and texts.
+//! [`Errno`]: the kernel's error numbers, with names and descriptions.
 //!
-//! The numbers belong to the architecture (mips and sparc have their own), so
-//! they come from `arch/`; names and texts are the same everywhere.
+//! The numbers depend on the architecture (mips and sparc have their own), so they come
+//! from `arch/`. Names and descriptions are the same everywhere.
 
 use core::fmt;
 use core::num::NonZeroI32;
@@ -10,8 +10,8 @@ use crate::arch::target::errno;
 
 /// An error number, as the kernel returns it.
 ///
-/// The value is never zero, so `Result<(), Errno>` is one machine word and
-/// costs no instruction to make from what the kernel returned.
+/// The value is never zero, so `Result<(), Errno>` is one machine word, and
+/// constructing it from the kernel's result costs no instruction.
 ///
 /// ```
 /// use linux_aio::Errno;
@@ -32,8 +32,8 @@ pub struct Errno(NonZeroI32); // negative, as the kernel returns it
 const MAX: usize = 4095;
 
 impl Errno {
-    /// The error with the positive number `raw`, as C's `errno` holds it;
-    /// `None` unless it is 1 to 4095.
+    /// Returns the error with the positive number `raw`, as in C's `errno`, or `None`
+    /// unless `raw` is 1 to 4095.
     pub const fn from_raw_os_error(raw: i32) -> Option<Errno> {
         if raw < 1 || raw > MAX as i32 {
             return None;
@@ -44,14 +44,13 @@ impl Errno {
         }
     }
 
-    /// The positive number, as C's `errno` holds it.
+    /// Returns the positive number, as in C's `errno`.
     pub const fn raw_os_error(self) -> i32 {
         self.0.get().wrapping_neg()
     }
 
-    /// Sorts the result of any system call into value and error. Only −4095
-    /// to −1 is an error: `mmap` on 32-bit returns addresses that look
-    /// negative.
+    /// Converts the result of any system call to a value or an error. Only −4095 to −1
+    /// is an error: `mmap` on 32-bit returns addresses that are negative as an `isize`.
     #[inline(always)]
     pub const fn check(result: isize) -> Result<usize, Errno> {
         if result as usize >= MAX.wrapping_neg() {
@@ -61,7 +60,7 @@ impl Errno {
         }
     }
 
-    /// The result of a call that returns zero or an error and nothing else.
+    /// Converts the result of a system call that returns only zero or an error.
     #[inline(always)]
     pub(crate) const fn check_unit(result: isize) -> Result<(), Errno> {
         match NonZeroI32::new(result as i32) {
@@ -70,9 +69,10 @@ impl Errno {
         }
     }
 
-    /// The result of a call that returns a count of operations or events,
-    /// which are millions at the most, or an error. So 32 bits tell, and cost
-    /// no instruction where the caller wants them in C's convention.
+    /// Converts the result of a system call that returns a count of operations or
+    /// events, or an error. Counts are millions at most, so the lower 32 bits suffice
+    /// to distinguish the two. This costs no instruction where the caller needs 32 bits
+    /// in the C convention.
     #[inline(always)]
     pub(crate) const fn check_count(result: isize) -> Result<usize, Errno> {
         match NonZeroI32::new(result as i32) {
@@ -81,8 +81,8 @@ impl Errno {
         }
     }
 
-    /// The opposite of [`check_count`](Errno::check_count): a count, or the
-    /// negated error, in a register.
+    /// Converts back to a count or a negated error in one register, the inverse of
+    /// [`check_count`](Errno::check_count).
     #[inline(always)]
     pub(crate) const fn uncheck_count(result: Result<usize, Errno>) -> i32 {
         match result {
@@ -91,19 +91,19 @@ impl Errno {
         }
     }
 
-    /// The outcome of an operation is unknown: its context was destroyed, or is
-    /// another process's, before the result was read. The operation may have
-    /// run in full, in part or not at all.
+    /// The error of an operation whose outcome is unknown: its context was destroyed,
+    /// or belongs to another process, before the result was read. The operation may
+    /// have run in full, in part or not at all.
     ///
     /// The kernel has no such error: the number, 4096, is outside its range.
     pub const OUTCOME_UNKNOWN: Errno = Errno::from_negated(-(MAX as i32) - 1);
 
-    /// From a value that is known to be negative.
+    /// Creates the error from a value that is known to be negative.
     #[inline(always)]
     pub(crate) const fn from_negated(result: i32) -> Errno {
         match NonZeroI32::new(result) {
             Some(negated) => Errno(negated),
-            // Not reached with a negative value; no panic is worth the code.
+            // Not reached with a negative value. A panic here would only add code.
             None => Errno(NonZeroI32::MIN),
         }
     }
@@ -140,7 +140,7 @@ impl core::error::Error for Errno {}
 impl From<Errno> for std::io::Error {
     fn from(error: Errno) -> std::io::Error {
         if error == Errno::OUTCOME_UNKNOWN {
-            // Not a number of the operating system's.
+            // The operating system has no such number.
             return std::io::Error::other(error);
         }
         std::io::Error::from_raw_os_error(error.raw_os_error())
@@ -149,7 +149,7 @@ impl From<Errno> for std::io::Error {
 
 macro_rules! errnos {
     ($($short:ident = $name:ident, $text:literal;)+) => {
-        /// The named errors. The number is the architecture's own.
+        /// The named errors. Their numbers depend on the architecture.
         impl Errno {
             $(
                 #[doc = concat!("`", stringify!($name), "`: ", $text, ".")]
@@ -157,7 +157,8 @@ macro_rules! errnos {
                     Errno::from_negated(-(errno::$name as i32));
             )+
 
-            /// The C name, such as `"EAGAIN"`; `None` for a number that has none.
+            /// Returns the C name, such as `"EAGAIN"`, or `None` for a number without a
+            /// name.
             pub const fn name(self) -> Option<&'static str> {
                 match self.describe() {
                     Some((name, _)) => Some(name),
@@ -165,8 +166,8 @@ macro_rules! errnos {
                 }
             }
 
-            /// What the error means, in a few words; `None` for a number that
-            /// has no name.
+            /// Returns a short description of the error, or `None` for a number without
+            /// a name.
             pub const fn description(self) -> Option<&'static str> {
                 match self.describe() {
                     Some((_, text)) => Some(text),

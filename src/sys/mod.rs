@@ -2,19 +2,20 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | this one | the seven AIO calls, one `unsafe fn` each |
+//! | this one | the seven AIO system calls, one `unsafe fn` each |
 //! | [`abi`] | structures and constants of `linux/aio_abi.h` |
 //! | [`nr`] | system call numbers of each architecture |
 //! | [`syscall`] | system calls by number, with up to six arguments |
 //!
-//! The functions are the calls as they are. Nothing is retried or replaced: EINTR, a
-//! partial submission and ENOSYS are returned as the kernel returns them. A call that
-//! the target does not have ([`nr`]) returns ENOSYS without entering the kernel.
+//! The functions are the system calls without any policy: nothing is retried or
+//! replaced. EINTR, a partial submission and ENOSYS are returned as the kernel returns
+//! them. A system call that the target does not have ([`nr`]) returns ENOSYS without
+//! entering the kernel.
 //!
-//! All of them are `unsafe`: the kernel trusts the addresses it is given, and any code
-//! can write down the number that names a context. [`Context`](crate::Context) is the
-//! layer with ownership. Invalid pointers and invalid contexts may be passed: the kernel
-//! refuses them with EFAULT and EINVAL.
+//! All of them are `unsafe`: the kernel writes to the addresses that it is given, and
+//! any code can construct the number that identifies a context.
+//! [`Context`](crate::Context) is the layer with ownership. Invalid pointers and
+//! invalid contexts may be passed: the kernel refuses them with EFAULT and EINVAL.
 
 pub mod abi;
 mod calls;

@@ -1,9 +1,9 @@
 //! The system-call numbers of AIO.
 //!
-//! The constants are those of the target being built, whole as the kernel is
-//! given them (x32's bit and the MIPS and ARM bases included), and `None`
-//! where there is no such call. [`every`] lists the numbers of every ABI, for
-//! tracers, seccomp filters and other programs that look at foreign ones.
+//! The constants are those of the target being built: complete numbers as passed to the
+//! kernel (x32's bit and the MIPS and ARM bases included), and `None` where there is no
+//! such system call. [`every`] lists the numbers of every ABI, for tracers, seccomp
+//! filters and other programs that handle foreign ABIs.
 //!
 //! ```
 //! use linux_aio::nr;
@@ -18,26 +18,26 @@ use crate::arch::{ABI, ALL_ABIS};
 
 pub use crate::arch::Numbers;
 
-/// `io_setup(2)`
+/// The number of `io_setup(2)`.
 pub const IO_SETUP: Option<u32> = ABI.aio.io_setup;
-/// `io_destroy(2)`
+/// The number of `io_destroy(2)`.
 pub const IO_DESTROY: Option<u32> = ABI.aio.io_destroy;
-/// `io_submit(2)`
+/// The number of `io_submit(2)`.
 pub const IO_SUBMIT: Option<u32> = ABI.aio.io_submit;
-/// `io_cancel(2)`
+/// The number of `io_cancel(2)`.
 pub const IO_CANCEL: Option<u32> = ABI.aio.io_cancel;
-/// `io_getevents(2)`
+/// The number of `io_getevents(2)`.
 pub const IO_GETEVENTS: Option<u32> = ABI.aio.io_getevents;
-/// `io_pgetevents(2)`
+/// The number of `io_pgetevents(2)`.
 pub const IO_PGETEVENTS: Option<u32> = ABI.aio.io_pgetevents;
-/// `io_pgetevents_time64`, on 32-bit ABIs
+/// The number of `io_pgetevents_time64`, on 32-bit ABIs.
 pub const IO_PGETEVENTS_TIME64: Option<u32> = ABI.aio.io_pgetevents_time64;
 
-/// All numbers of the target being built, with the ABI's name; `"absent"`
-/// where there is no Linux under the target.
+/// All numbers of the target being built, with the ABI's name, which is `"absent"`
+/// where the target is not Linux.
 pub const TARGET: Numbers = ABI.aio;
 
-/// The numbers of every Linux ABI this crate knows, whatever the target.
+/// Returns the numbers of every Linux ABI that this crate supports, on any target.
 pub fn every() -> impl Iterator<Item = Numbers> {
     ALL_ABIS
         .iter()

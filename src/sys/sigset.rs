@@ -1,5 +1,5 @@
-//! Signal sets as the kernel holds them, and the argument of io_pgetevents
-//! that carries one.
+//! Signal sets in the kernel's layout, and the argument of io_pgetevents that carries
+//! one.
 //!
 //! Source: the kernel's `include/uapi/asm-generic/signal.h`, and `fs/aio.c`
 //! (`__aio_sigset`, `__compat_aio_sigset`).
@@ -7,21 +7,21 @@
 use crate::arch::ABI;
 use crate::sys::abi::Long;
 
-/// Words of a [`SigSet`].
+/// The number of words of a [`SigSet`].
 const SIGSET_WORDS: usize = ABI.sigset_bytes / size_of::<usize>();
 
-/// A set of signals as the kernel holds it: 64 of them, on MIPS 128. This is
-/// not libc's `sigset_t`, which is larger.
+/// A set of signals in the kernel's layout: 64 signals, on MIPS 128. This is not libc's
+/// `sigset_t`, which is larger.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "sigset_t")]
 pub struct SigSet([usize; SIGSET_WORDS]);
 
 impl SigSet {
-    /// How many signals there are; they count from 1.
+    /// The number of signals; signal numbers start at 1.
     pub const SIGNALS: u32 = 8 * ABI.sigset_bytes as u32;
 
-    /// Bytes, as the kernel wants to be told.
+    /// The size in bytes, as passed to the kernel.
     pub const BYTES: usize = ABI.sigset_bytes;
 
     /// Returns the empty set: as a mask it blocks nothing.
@@ -34,7 +34,7 @@ impl SigSet {
         SigSet([usize::MAX; SIGSET_WORDS])
     }
 
-    /// Returns the set with `signal` added. A number that is no signal changes nothing.
+    /// Returns the set with `signal` added. An invalid signal number changes nothing.
     #[must_use]
     pub const fn with(mut self, signal: u32) -> SigSet {
         if let Some((word, bit)) = place(signal) {
@@ -43,7 +43,7 @@ impl SigSet {
         self
     }
 
-    /// Returns the set without `signal`. A number that is no signal changes nothing.
+    /// Returns the set without `signal`. An invalid signal number changes nothing.
     #[must_use]
     pub const fn without(mut self, signal: u32) -> SigSet {
         if let Some((word, bit)) = place(signal) {
@@ -61,8 +61,8 @@ impl SigSet {
     }
 }
 
-/// The word and the bit of a signal: the lowest numbers lie in the first word
-/// whatever the byte order.
+/// Returns the word index and the bit of a signal, or `None` for an invalid number. The
+/// lowest numbers are in the first word on either byte order.
 const fn place(signal: u32) -> Option<(usize, usize)> {
     if signal == 0 || signal > SigSet::SIGNALS {
         return None;
@@ -80,12 +80,12 @@ impl core::fmt::Debug for SigSet {
     }
 }
 
-/// The last argument of io_pgetevents: where the mask is and how long.
+/// The last argument of io_pgetevents: the address and the length of the mask.
 ///
-/// Two of the kernel's `long`, and on 32-bit ABIs two words more, which must
-/// be zero: some 64-bit kernels read a 32-bit program's structure with a
-/// 64-bit pointer (see [`PaddedSigsetArg`]), and so find a length of zero
-/// instead of what happens to lie behind it.
+/// It has two fields of the kernel's `long`. On 32-bit ABIs two words follow, which
+/// must be zero: some 64-bit kernels read a 32-bit program's structure with a 64-bit
+/// pointer (see [`PaddedSigsetArg`]). They then read a length of zero instead of
+/// unrelated memory behind the structure.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 #[doc(alias = "__aio_sigset")]
@@ -97,14 +97,14 @@ pub struct SigsetArg {
 }
 
 impl SigsetArg {
-    /// The argument for a mask; `None` leaves the thread's mask alone. The
-    /// mask must live until the call returns.
+    /// Creates the argument for a mask; `None` leaves the thread's mask unchanged. The
+    /// mask must live until the system call returns.
     pub fn new(mask: Option<&SigSet>) -> SigsetArg {
         SigsetArg::from_ptr(mask.map_or(core::ptr::null(), core::ptr::from_ref))
     }
 
-    /// The argument for a mask at an address that the kernel is left to judge
-    /// (EFAULT); null leaves the thread's mask alone.
+    /// Creates the argument for a mask at an address that the kernel checks (EFAULT).
+    /// Null leaves the thread's mask unchanged.
     pub fn from_ptr(mask: *const SigSet) -> SigsetArg {
         SigsetArg {
             sigmask: mask.expose_provenance() as Long,
@@ -115,10 +115,10 @@ impl SigsetArg {
     }
 }
 
-/// The argument in the form that 64-bit kernels wanted of 32-bit programs by
-/// mistake, with a 64-bit pointer: from 4.18 until commit 97eba80fcca7 of
-/// 2019, which went into the stable kernels too. They answer EINVAL to the
-/// right form.
+/// The argument in the layout that some 64-bit kernels expect of 32-bit programs by
+/// mistake, with a 64-bit pointer. Affected are kernels from 4.18 until commit
+/// 97eba80fcca7 of 2019, which was backported to the stable kernels. They refuse the
+/// correct layout with EINVAL.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct PaddedSigsetArg {
@@ -128,13 +128,13 @@ pub struct PaddedSigsetArg {
 }
 
 impl PaddedSigsetArg {
-    /// The argument for a mask, which must live until the call returns.
+    /// Creates the argument for a mask, which must live until the system call returns.
     pub fn new(mask: Option<&SigSet>) -> PaddedSigsetArg {
         PaddedSigsetArg::from_ptr(mask.map_or(core::ptr::null(), core::ptr::from_ref))
     }
 
-    /// The argument for a mask at an address that the kernel is left to judge
-    /// (EFAULT); null leaves the thread's mask alone.
+    /// Creates the argument for a mask at an address that the kernel checks (EFAULT).
+    /// Null leaves the thread's mask unchanged.
     pub fn from_ptr(mask: *const SigSet) -> PaddedSigsetArg {
         PaddedSigsetArg {
             sigmask: mask.expose_provenance() as u64,

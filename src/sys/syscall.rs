@@ -1,10 +1,10 @@
 //! Raw system calls, for those beyond AIO that a program without libc needs.
 //!
-//! `usize` in, `isize` out, in the kernel's own convention whatever the
-//! architecture's is: −4095 to −1 is a negated error number. Each function is
-//! inlined to the bare trap (with the feature `sc` on aarch64 and riscv64, to a
-//! call of it). [`Errno::check`](crate::Errno::check) sorts the result. Where the
-//! target has no Linux under it, every call returns −ENOSYS.
+//! Arguments are `usize` and results `isize`. On every architecture the result follows
+//! one convention: −4095 to −1 is a negated error number. Each function is inlined to
+//! the bare system call instruction (with the feature `sc` on aarch64 and riscv64, to a
+//! call of it). [`Errno::check`](crate::Errno::check) converts the result. Where the
+//! target is not Linux, every function returns −ENOSYS.
 //!
 //! ```
 //! # #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {
@@ -24,13 +24,15 @@ macro_rules! public {
         #[doc = concat!("Calls the kernel with number `nr` and ", $count, ".")]
         ///
         /// # Safety
-        /// The call must be sound with these arguments: what the kernel
-        /// reads is valid, and nothing that the program relies on is written,
-        /// unmapped, closed or taken over behind its back.
+        /// The system call is sound with these arguments: memory that the kernel reads
+        /// is valid, and the kernel does not write, unmap, close or take over anything
+        /// that the program relies on.
         #[inline(always)]
         #[must_use]
         pub unsafe fn $name(nr: usize $(, $argument: usize)*) -> isize {
-            // SAFETY: the same promise, passed on by the caller.
+            // SAFETY: the caller promises that this system call is sound with these
+            // arguments, which is all that the stub requires; the arguments are passed
+            // unchanged.
             unsafe { stubs::$name(nr $(, $argument)*) }
         }
     )+};

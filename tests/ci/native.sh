@@ -10,7 +10,7 @@ lint() {
     for set in "${lint_sets[@]}"; do
         lint_of -p linux-aio --features "$set"
     done
-    lint_of -p capi-install -p model -p numbers -p qemu
+    lint_of -p api -p capi-install -p model -p numbers -p qemu
     # Each with the library's features that are its own.
     lint_of -p tokio-reactor
     lint_of -p benches --features std

@@ -24,6 +24,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("arch/loongarch64.rs", STUBS),
     ("arch/m68k.rs", STUBS),
     ("arch/mips.rs", STUBS),
+    ("arch/mod.rs", STUBS),
     ("arch/powerpc.rs", STUBS),
     ("arch/riscv64.rs", STUBS),
     ("arch/s390x.rs", STUBS),

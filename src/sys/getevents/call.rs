@@ -1,5 +1,9 @@
-//! [`Call`]: the kernel's three calls that give events, as two, which differ in
-//! the width of time.
+//! [`Call`]: the arguments of a wait for events, and the three system calls that
+//! perform it.
+//!
+//! The methods are [`old`](Call::old) and [`restarted`](Call::restarted), which take
+//! the kernel's `long` as the width of time, and [`time64`](Call::time64) with 64-bit
+//! time. No method reads the ring in user space.
 
 use core::ptr::null;
 
@@ -9,27 +13,28 @@ use crate::sys::abi::{
 };
 use crate::sys::errno::Errno;
 
-/// All but the time.
+/// The arguments of a wait for events, except the time.
 ///
 /// # Safety
-/// Of its methods: `events` is valid for writes of `nr` events, or nothing the
-/// program can reach; so are the time, the mask and null. No other code takes
-/// events from the context's ring in user space.
+/// The contract of its methods: `events` is valid for writes of `nr` events, or an
+/// address that the program cannot access. The time and the mask are valid, null, or
+/// addresses that the program cannot access. No other code takes events from the
+/// context's ring in user space.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) ctx: AioContext,
     pub(crate) min_nr: isize,
     pub(crate) nr: isize,
     pub(crate) events: *mut Event,
-    /// Null: the thread's mask stays.
+    /// The signal mask during the wait; null leaves the thread's mask unchanged.
     pub(crate) sigmask: *const SigSet,
 }
 
 impl Call {
-    /// `io_getevents(2)`, or with a mask `io_pgetevents(2)`.
+    /// Calls `io_getevents(2)`, or `io_pgetevents(2)` if there is a mask.
     ///
     /// # Safety
-    /// See [`Call`].
+    /// The caller upholds the contract of [`Call`].
     #[inline(always)]
     pub(crate) unsafe fn old(self, time: *const OldTimespec) -> Result<usize, Errno> {
         let Call {
@@ -40,26 +45,27 @@ impl Call {
             sigmask,
         } = self;
         if sigmask.is_null() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller upholds the contract of `Call` for `events`, `time`
+            // and the ring, which is the contract of `io_getevents`.
             return unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) };
         }
         with_mask(sigmask, |mask| {
-            // SAFETY: the caller's promise; the argument is alive here.
+            // SAFETY: the caller upholds the contract of `Call`, and `with_mask` passes
+            // an argument that is valid during this closure.
             unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
         })
     }
 
-    /// `io_pgetevents(2)`, with a mask or without: the kernel restarts it after
-    /// a signal that ran no handler. Without a mask, `io_getevents(2)` where
-    /// that call is missing or forbidden; if both are, the error is the first
-    /// call's.
+    /// Calls `io_pgetevents(2)`, with a mask or without: the kernel restarts it after a
+    /// signal that ran no handler. Without a mask, it falls back to `io_getevents(2)`
+    /// where `io_pgetevents(2)` is missing or forbidden. If both are, it returns the
+    /// error of the first.
     ///
-    /// That the first call is missing is not remembered: a seccomp filter
-    /// belongs to a thread, and the waits of other threads would no longer be
-    /// restarted.
+    /// A missing `io_pgetevents(2)` is not remembered: a seccomp filter applies to one
+    /// thread, and the waits of other threads would no longer be restarted.
     ///
     /// # Safety
-    /// See [`Call`].
+    /// The caller upholds the contract of [`Call`].
     #[inline(always)]
     pub(crate) unsafe fn restarted(self, time: *const OldTimespec) -> Result<usize, Errno> {
         let Call {
@@ -70,13 +76,15 @@ impl Call {
             sigmask,
         } = self;
         let restarted = with_mask(sigmask, |mask| {
-            // SAFETY: the caller's promise; the argument is null or alive here.
+            // SAFETY: the caller upholds the contract of `Call`, and `with_mask` passes
+            // an argument that is null or valid during this closure.
             unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
         });
         match restarted {
             Err(first @ (Errno::NOSYS | Errno::PERM)) if sigmask.is_null() => {
-                // SAFETY: the caller's promise; the first call failed, so it
-                // wrote no event.
+                // SAFETY: the caller upholds the contract of `Call` for `events`,
+                // `time` and the ring. The first system call failed, so it wrote no
+                // event.
                 let answer = unsafe { not_restarted(ctx, min_nr, nr, events, time, first) };
                 Errno::check_count(answer as isize)
             }
@@ -84,10 +92,10 @@ impl Call {
         }
     }
 
-    /// `io_pgetevents_time64`, with a mask or without.
+    /// Calls `io_pgetevents_time64`, with a mask or without.
     ///
     /// # Safety
-    /// See [`Call`].
+    /// The caller upholds the contract of [`Call`].
     #[inline(always)]
     pub(crate) unsafe fn time64(self, time: *const Timespec) -> Result<usize, Errno> {
         let Call {
@@ -98,18 +106,19 @@ impl Call {
             sigmask,
         } = self;
         with_mask(sigmask, |mask| {
-            // SAFETY: the caller's promise; the argument is alive here.
+            // SAFETY: the caller upholds the contract of `Call`, and `with_mask` passes
+            // an argument that is null or valid during this closure.
             unsafe { sys::io_pgetevents_time64(ctx, min_nr, nr, events, time, mask) }
         })
     }
 }
 
-/// `io_getevents(2)`, where `io_pgetevents(2)` has failed with `first`. Returns a
-/// count or a negated error. Out of line, with its arguments and its result in
-/// registers, so that a caller needs no stack frame for it.
+/// Calls `io_getevents(2)` after `io_pgetevents(2)` has failed with `first`. Returns a
+/// count or a negated error. The function is out of line, with its arguments and its
+/// result in registers, so that a caller needs no stack frame for it.
 ///
 /// # Safety
-/// See [`Call`].
+/// The caller upholds the contract of [`Call`].
 #[cold]
 #[inline(never)]
 unsafe fn not_restarted(
@@ -120,7 +129,8 @@ unsafe fn not_restarted(
     time: *const OldTimespec,
     first: Errno,
 ) -> i32 {
-    // SAFETY: the caller promises of `events` and `time` what this needs.
+    // SAFETY: the caller upholds the contract of `Call` for `events`, `time` and the
+    // ring, which is the contract of `io_getevents`.
     Errno::uncheck_count(
         match unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) } {
             Err(Errno::NOSYS | Errno::PERM) => Err(first),
@@ -129,11 +139,12 @@ unsafe fn not_restarted(
     )
 }
 
-/// Calls with the mask's argument, which is null for a null mask. On 32-bit
-/// ABIs it calls a second time with the padded form where the kernel refuses
-/// the right one: an unmended 64-bit kernel (see [`PaddedSigsetArg`]). EINVAL
-/// for another reason comes back the second time too, and nothing has been
-/// taken by the first.
+/// Runs `call` with the argument for the mask, which is null for a null mask.
+///
+/// On 32-bit ABIs it retries with the padded layout where the kernel refuses the
+/// correct one with EINVAL, as an unfixed 64-bit kernel does (see [`PaddedSigsetArg`]).
+/// If EINVAL has another cause, the retry returns it again. The refused system call
+/// took no event.
 #[inline(always)]
 fn with_mask(
     mask: *const SigSet,
@@ -149,7 +160,7 @@ fn with_mask(
     match call(pointer) {
         Err(Errno::INVAL) if cfg!(target_pointer_width = "32") && !mask.is_null() => {
             let padded = PaddedSigsetArg::from_ptr(mask);
-            // Both forms are 16 bytes of plain numbers to the kernel.
+            // For the kernel both layouts are 16 bytes of plain numbers.
             call((&raw const padded).cast())
         }
         answer => answer,
@@ -166,9 +177,9 @@ mod tests {
         let calls = Cell::new(0);
         let answer = with_mask(&SigSet::empty(), |argument| {
             calls.set(calls.get() + 1);
-            // What such a kernel sees: a 64-bit pointer, then the length, of
-            // the program's width.
-            // SAFETY: both forms are at least 16 bytes and hold no padding.
+            // An unfixed kernel reads a 64-bit pointer, then the length, which has the
+            // program's width.
+            // SAFETY: both layouts are at least 16 bytes and hold no padding.
             let length = unsafe { argument.byte_add(8).cast::<usize>().read() };
             if length == SigSet::BYTES {
                 Ok(7)
@@ -179,7 +190,7 @@ mod tests {
         if cfg!(target_pointer_width = "32") {
             assert_eq!((answer, calls.get()), (Ok(7), 2));
         } else {
-            // Here the right form is that layout already.
+            // On 64-bit ABIs the correct layout is the same as the padded one.
             assert_eq!((answer, calls.get()), (Ok(7), 1));
         }
     }

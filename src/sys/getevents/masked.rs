@@ -1,13 +1,16 @@
-//! A wait with a signal mask where io_pgetevents is missing: on kernels before
-//! 4.18, and in sandboxes that do not know it.
+//! A wait with a signal mask where io_pgetevents is missing: on kernels before 4.18,
+//! and in sandboxes that do not permit it.
 //!
-//! To change the mask with a call of its own and then to wait would lose the
-//! signal that comes in between: its handler runs, and the wait goes on. But
-//! ppoll(2), which is much older, changes the mask and sleeps in one step, as
-//! io_pgetevents does. It cannot be woken by the ring; so it sleeps in steps of
-//! at most a millisecond, and the ring is looked at after each. No signal is
-//! lost, an event is seen a millisecond late at the worst, and a timeout takes
-//! longer by what the kernel adds to each sleep (some 50 µs).
+//! Changing the mask with a separate system call before the wait would lose a signal
+//! that arrives in between: its handler runs, and the wait continues. ppoll(2), which
+//! is much older than io_pgetevents, changes the mask and sleeps atomically, as
+//! io_pgetevents does. The ring cannot wake it, so this module sleeps in steps of at
+//! most a millisecond and polls the ring after each.
+//!
+//! - No signal is lost.
+//! - An event is returned at most a millisecond late.
+//! - A timeout takes longer by the time that the kernel adds to each sleep (about 50
+//!   µs).
 
 use core::ptr::null;
 
@@ -16,12 +19,13 @@ use crate::arch::{ABI, stubs};
 use crate::sys::abi::{Long, OldTimespec, SigSet};
 use crate::sys::errno::Errno;
 
-/// Nanoseconds of the first sleep; each is twice the one before it.
+/// The first sleep that is not zero, in nanoseconds. Each later one is twice as long as
+/// the one before it, up to `LONGEST`.
 const SHORTEST: u64 = 16_000;
 const LONGEST: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// Waits as io_pgetevents does.
+/// Waits for events as io_pgetevents does.
 ///
 /// # Safety
 /// As [`get_events_masked`](super::get_events_masked), with a mask.
@@ -32,13 +36,15 @@ pub(super) unsafe fn get_events(call: Call, timeout: Timeout) -> Result<usize, E
         return Err(Errno::NOSYS);
     };
     kernel_reads(timeout)?;
-    // SAFETY: the kernel has just read it, or it is null.
+    // SAFETY: the caller of `get_events_masked` promises that the timeout is valid or
+    // null, and the kernel has just read it where io_getevents exists.
     let mut left = unsafe { nanoseconds(timeout) };
     let mut taken = 0;
-    // The first time it only lets in what is pending.
+    // The first sleep has length 0 and only delivers pending signals.
     let (mut sleep, mut next) = (0, SHORTEST);
     loop {
-        // SAFETY: the caller's promise of the mask.
+        // SAFETY: the caller promises that the mask is valid or at an address that the
+        // program cannot access, which is what `sleep_masked` requires.
         let signal = match unsafe { sleep_masked(ppoll, sleep, call.sigmask) } {
             Err(Errno::INTR) => true,
             Err(errno) if taken == 0 => return Err(errno),
@@ -46,7 +52,8 @@ pub(super) unsafe fn get_events(call: Call, timeout: Timeout) -> Result<usize, E
             Ok(()) => false,
         };
         left = left.map(|left| left - sleep);
-        // SAFETY: the caller's promise of as many events as there is room for.
+        // SAFETY: the caller promises that `events` is valid for `nr` events. `rest`
+        // starts behind the `taken` first ones and takes at most `nr - taken`.
         match unsafe { call.rest(taken).now() } {
             Ok(count) => taken += count,
             Err(errno) if taken == 0 => return Err(errno),
@@ -64,7 +71,7 @@ pub(super) unsafe fn get_events(call: Call, timeout: Timeout) -> Result<usize, E
 }
 
 impl Call {
-    /// The call for what is still wanted.
+    /// Returns the call for the events that have not been taken yet.
     fn rest(self, taken: usize) -> Call {
         let taken_nr = taken as isize;
         Call {
@@ -76,28 +83,30 @@ impl Call {
         }
     }
 
-    /// What is there.
+    /// Takes the events that are available, without waiting.
     ///
     /// # Safety
     /// As [`get_events_masked`](super::get_events_masked).
     unsafe fn now(self) -> Result<usize, Errno> {
         let now = OldTimespec { sec: 0, nsec: 0 };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that `events` is valid for `nr` events or
+        // inaccessible and that no other code takes events; the time is a local
+        // variable.
         unsafe { self.in_time(Timeout::Old(&raw const now)) }
     }
 }
 
-/// Sleeps with the mask. EINTR: a signal was let in.
+/// Sleeps with the mask in place. Returns EINTR if a signal was delivered.
 ///
 /// # Safety
-/// `mask` is valid, or nothing the program can reach.
+/// `mask` is valid, or an address that the program cannot access.
 unsafe fn sleep_masked(ppoll: u32, nanoseconds: u64, mask: *const SigSet) -> Result<(), Errno> {
     let mut time = OldTimespec {
         sec: 0,
         nsec: nanoseconds as Long,
     };
-    // SAFETY: no descriptor is polled; the kernel writes what is left to
-    // `time`, and reads the mask, whose address is its to judge.
+    // SAFETY: no descriptor is polled. The kernel writes the remaining time to `time`,
+    // a local variable, and reads the mask, whose address it checks.
     let result = unsafe {
         stubs::syscall5(
             ppoll as usize,
@@ -111,13 +120,14 @@ unsafe fn sleep_masked(ppoll: u32, nanoseconds: u64, mask: *const SigSet) -> Res
     Errno::check_unit(result)
 }
 
-/// How long to wait; `None` is for ever. A negative time is, too, as the kernel
-/// has it.
+/// Returns the time to wait in nanoseconds, or `None` to wait without a limit. A
+/// negative time is no limit either, as in the kernel.
 ///
 /// # Safety
 /// The pointer is valid or null.
 unsafe fn nanoseconds(timeout: Timeout) -> Option<u64> {
-    // SAFETY: the caller's promise, in both arms.
+    // SAFETY: in both arms the caller promises that the pointer is valid or null, which
+    // is what `as_ref` requires.
     let (sec, nsec) = unsafe {
         match timeout {
             Timeout::Old(time) => {
@@ -134,7 +144,7 @@ unsafe fn nanoseconds(timeout: Timeout) -> Option<u64> {
     u64::try_from(nanoseconds).ok()
 }
 
-/// From the kernel's `long`, which is 32 bits on some ABIs.
+/// Converts from the kernel's `long`, which is 32 bits wide on some ABIs.
 #[allow(clippy::useless_conversion, reason = "elsewhere it is 64")]
 fn wide(number: Long) -> i64 {
     number.into()

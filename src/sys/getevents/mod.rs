@@ -1,8 +1,9 @@
-//! Waiting for events: which of the kernel's three calls, and what stands in for one
-//! that is missing.
+//! Waiting for events: the choice among the three system calls that return events, and
+//! the fall-backs where one is missing.
 //!
-//! A call is missing where the kernel has none (ENOSYS), and where a sandbox forbids it
-//! (EPERM): both mean "not this call", and both fall back. All fall-backs are here.
+//! A system call is missing where the kernel does not implement it (ENOSYS) or a
+//! sandbox forbids it (EPERM). Both errors lead to the fall-back. All fall-backs are
+//! here:
 //!
 //! | of | to | where |
 //! |---|---|---|
@@ -12,21 +13,22 @@
 //! | io_pgetevents, for its mask | `ppoll(2)` and io_getevents | `masked` |
 //! | the mask's argument of 32-bit ABIs | its padded form | `call` |
 //!
-//! This module is what a C library offers: any thread waits on any context with raw
-//! arguments, the ring is read where that is safe without an owner
-//! ([`ring_is_empty`]), and bad arguments are left for the kernel to refuse. `typed` is
-//! what [`Context`](crate::Context) and [`Ring`](crate::Ring) use.
+//! This module implements the interface of a C library: any thread waits on any context
+//! with raw arguments, the ring is read where that is safe without ownership of the
+//! context ([`ring_is_empty`]), and the kernel refuses bad arguments. `typed`
+//! implements the waits of [`Context`](crate::Context) and [`Ring`](crate::Ring).
 //!
 //! `typed` chooses:
 //!
-//! - 64-bit ABIs: io_getevents for a poll. For a wait io_pgetevents, also without a mask:
-//!   the kernel restarts it after a signal that ran no handler (ERESTARTNOHAND), where
-//!   io_getevents returns EINTR. Without a mask, io_getevents is the fall-back.
-//! - 32-bit ABIs: io_pgetevents_time64 first, which is restarted as well (Linux 5.1; the
-//!   only one on riscv32 and on kernels without 32-bit time), then the older call.
+//! - 64-bit ABIs: io_getevents for a poll. For a wait io_pgetevents, also without a
+//!   mask: the kernel restarts it after a signal that ran no handler (ERESTARTNOHAND),
+//!   where io_getevents returns EINTR. Without a mask, io_getevents is the fall-back.
+//! - 32-bit ABIs: io_pgetevents_time64 first, which is restarted as well (Linux 5.1;
+//!   the only one on riscv32 and on kernels without 32-bit time), then the older system
+//!   call.
 //!
-//! It has no fall-back for the mask: to change it with a call of its own would lose the
-//! signals that arrive in between.
+//! `typed` has no fall-back for the mask: changing the mask with a separate system call
+//! would lose the signals that arrive in between.
 
 use core::ptr::{null, null_mut};
 
@@ -44,12 +46,12 @@ use call::Call;
 use time::{narrowed, widened};
 pub(crate) use typed::get_events as wait_for_events;
 
-/// A relative timeout, as the caller has it. A null pointer waits for ever,
-/// and so does a negative time.
+/// A relative timeout with the caller's width of time. A null pointer waits without a
+/// limit, and so does a negative time.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// C's `struct timespec` where time has the width of the kernel's `long`.
+    /// C's `struct timespec`, where time has the width of the kernel's `long`.
     Old(*const OldTimespec),
     /// The 64-bit time of 32-bit programs (`_TIME_BITS=64`).
     Time64(*const Timespec),
@@ -64,35 +66,35 @@ impl Timeout {
         }
     }
 
-    /// Whether it says not to wait.
+    /// Returns whether the time is zero, so that there is no wait.
     ///
     /// # Safety
     /// The pointer is valid.
     #[inline(always)]
     unsafe fn is_zero(self) -> bool {
-        // SAFETY: the caller's promise, in both arms.
+        // SAFETY: in both arms the caller promises that the pointer is valid for reads.
         unsafe {
             match self {
                 Timeout::Old(time) => ((*time).sec | (*time).nsec) == 0,
-                // C's structure has 32 bits of nanoseconds there, and the
-                // rest is padding that may hold anything.
+                // C's structure has 32 bits of nanoseconds there. The other 32 bits are
+                // padding with any contents.
                 Timeout::Time64(time) => (*time).sec == 0 && (*time).nsec as i32 == 0,
             }
         }
     }
 }
 
-/// `io_getevents(2)`, and at once 0 where nothing is to be waited for and the
-/// ring is empty.
+/// Waits for events as `io_getevents(2)` does, and returns 0 without a system call
+/// where the timeout is zero and the ring is empty.
 ///
 /// # Errors
-/// As [`sys::io_getevents`]. EINVAL and EFAULT are not told by an answer from
-/// the ring, which looks at nothing but the ring.
+/// As [`sys::io_getevents`]. A result from the ring does not report EINVAL and EFAULT,
+/// because only the ring is read.
 ///
 /// # Safety
-/// `events` is valid for writes of `nr` events, or nothing the program can
-/// reach. `timeout` is valid or null. `ctx` is a context or zero, and is not
-/// destroyed meanwhile, where the timeout is zero: the ring is read.
+/// `events` is valid for writes of `nr` events, or an address that the program cannot
+/// access. `timeout` is valid or null. `ctx` is a context or zero. If the timeout is
+/// zero, the context is not destroyed during the call: the ring is read.
 #[inline(always)]
 pub unsafe fn get_events(
     ctx: AioContext,
@@ -101,23 +103,24 @@ pub unsafe fn get_events(
     events: *mut Event,
     timeout: Timeout,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: the caller promises what `get_events_masked` requires of `ctx`, `events`
+    // and `timeout`, and a null `sigmask` is allowed.
     unsafe { get_events_masked(ctx, min_nr, nr, events, timeout, null()) }
 }
 
-/// `io_pgetevents(2)`: [`get_events`] with the thread's signal mask replaced
-/// while it waits; a null `sigmask` leaves it alone.
+/// Waits for events as `io_pgetevents(2)` does: [`get_events`] with the thread's signal
+/// mask replaced during the wait. A null `sigmask` leaves the mask unchanged.
 ///
-/// An answer from the ring lets no signal in, as there is no wait. Where the
-/// call is missing, its work is done with `ppoll(2)`: no signal is lost, an
-/// event is seen a millisecond late at the worst.
+/// A result from the ring delivers no signal, as there is no wait. Where the system
+/// call is missing, `ppoll(2)` replaces it: no signal is lost, and an event is returned
+/// at most a millisecond late.
 ///
 /// # Errors
 /// As [`sys::io_pgetevents`].
 ///
 /// # Safety
-/// As [`get_events`], and `sigmask` is valid or null, or nothing the program
-/// can reach.
+/// As [`get_events`], and `sigmask` is valid, null, or an address that the program
+/// cannot access.
 #[inline(always)]
 pub unsafe fn get_events_masked(
     ctx: AioContext,
@@ -127,10 +130,12 @@ pub unsafe fn get_events_masked(
     timeout: Timeout,
     sigmask: *const SigSet,
 ) -> Result<usize, Errno> {
-    // A null context and what is no context by its address are left to the
-    // kernel; in this order, which costs two instructions less than another.
+    // The kernel refuses a null context and an address that cannot be a context's. The
+    // order of these conditions costs two instructions less than another order.
     if ctx != AioContext::NONE && !timeout.is_null() {
-        // SAFETY: the caller's promise.
+        // SAFETY: the timeout is not null here, and the caller promises that it is then
+        // valid. If it is zero, the caller also promises that `ctx`, which is not zero,
+        // is a context that is not destroyed during the call.
         if unsafe { timeout.is_zero() && starts_page(ctx) && ring_is_empty(ctx) } {
             return Ok(0);
         }
@@ -142,40 +147,46 @@ pub unsafe fn get_events_masked(
         events,
         sigmask,
     };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises of `events`, `timeout` and `sigmask` that they are
+    // valid, null where allowed, or inaccessible: the contract of `Call`.
     match unsafe { call.in_time(timeout) } {
         Err(Errno::NOSYS | Errno::PERM) if !sigmask.is_null() => {
-            // SAFETY: the caller's promise; no event was taken.
+            // SAFETY: the caller promises of `events`, `timeout` and `sigmask` what
+            // `masked::get_events` requires, and the mask is not null. The failed
+            // system call took no event.
             unsafe { masked::get_events(call, timeout) }
         }
         answer => answer,
     }
 }
 
-/// EFAULT where the kernel would have said so of the timeout, before a fall-back
-/// reads it here. (riscv32, which has no io_getevents to ask, faults.) It is read
-/// before the context is looked at, of which there is none.
+/// Returns EFAULT if the kernel cannot read the timeout, before a fall-back reads it in
+/// user space.
+///
+/// riscv32 has no io_getevents for this check, and an invalid address faults there. The
+/// kernel reads the time before it looks up the context, which does not exist.
 fn kernel_reads(timeout: Timeout) -> Result<(), Errno> {
     let time: *const OldTimespec = match timeout {
         Timeout::Old(time) => time,
         Timeout::Time64(time) => time.cast(),
     };
-    // SAFETY: there is no such context, so nothing is taken; the address of the
-    // time is the kernel's to judge.
+    // SAFETY: there is no such context, so no event is taken and nothing is written.
+    // The kernel checks the address of the time.
     match unsafe { sys::io_getevents(AioContext::NONE, 0, 0, null_mut(), time) } {
         Err(Errno::FAULT) => Err(Errno::FAULT),
         _ => Ok(()),
     }
 }
 
-/// As rings do; the smallest pages are of 4 KiB.
+/// Returns whether the address is aligned to 4 KiB, the smallest page size: rings start
+/// at a page.
 #[inline(always)]
 fn starts_page(ctx: AioContext) -> bool {
     ctx.0 % 4096 == 0
 }
 
-/// The second call's answer where the first is missing or forbidden. Where
-/// both are, the first has said why.
+/// Returns `first`, or the result of `second` where the first system call is missing or
+/// forbidden. If both are, it returns the error of the first.
 #[inline(always)]
 fn or_else(
     first: Result<usize, Errno>,
@@ -191,16 +202,19 @@ fn or_else(
 }
 
 impl Call {
-    /// With the call of the time's width, or else with the other.
+    /// Waits with the system call of the time's width, or with the other one if that is
+    /// missing.
     ///
     /// # Safety
-    /// See [`Call`].
+    /// The caller upholds the contract of [`Call`].
     #[inline(always)]
     unsafe fn in_time(self, timeout: Timeout) -> Result<usize, Errno> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `Call`, which is that of each
+        // method called here; `timeout` has the type that the method takes.
         unsafe {
             match timeout {
-                // Nothing to fall back on; not even a comparison.
+                // There is no fall-back on this target, so even the comparison is
+                // omitted.
                 Timeout::Old(time) if nr::IO_PGETEVENTS_TIME64.is_none() => self.old(time),
                 Timeout::Old(time) => or_else(self.old(time), || self.time64_of_old(time)),
                 Timeout::Time64(time) => or_else(self.time64(time), || self.old_of_time64(time)),
@@ -208,28 +222,33 @@ impl Call {
         }
     }
 
-    /// riscv32, and kernels without 32-bit time.
+    /// Waits with 64-bit time, where the older system call is missing: on riscv32, and
+    /// on kernels without 32-bit time.
     ///
     /// # Safety
-    /// See [`Call`].
+    /// The caller upholds the contract of [`Call`].
     #[cold]
     unsafe fn time64_of_old(self, time: *const OldTimespec) -> Result<usize, Errno> {
         kernel_reads(Timeout::Old(time))?;
-        // SAFETY: the caller's promise, also of the copy.
+        // SAFETY: the caller upholds the contract of `Call`. The time comes from
+        // `get_events_masked`, whose caller promises that it is valid or null, or from
+        // a local variable. The copy is a local variable, alive during the system call.
         unsafe {
             let time = time.as_ref().map(widened);
             self.time64(time.as_ref().map_or(null(), core::ptr::from_ref))
         }
     }
 
-    /// Kernels before 5.1.
+    /// Waits with the older width of time, on kernels before 5.1.
     ///
     /// # Safety
-    /// See [`Call`].
+    /// The caller upholds the contract of [`Call`].
     #[cold]
     unsafe fn old_of_time64(self, time: *const Timespec) -> Result<usize, Errno> {
         kernel_reads(Timeout::Time64(time))?;
-        // SAFETY: the caller's promise, also of the copy.
+        // SAFETY: the caller upholds the contract of `Call`. The time comes from
+        // `get_events_masked`, whose caller promises that it is valid or null. The copy
+        // is a local variable, alive during the system call.
         unsafe {
             let time = time.as_ref().map(narrowed);
             self.old(time.as_ref().map_or(null(), core::ptr::from_ref))

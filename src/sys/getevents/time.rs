@@ -1,4 +1,6 @@
-//! Times as the calls take them: with seconds of the kernel's `long`, or of 64 bits.
+//! Conversions of times between the layouts of the system calls: seconds as the
+//! kernel's `long`, or as 64 bits. A time that does not fit becomes the longest with
+//! the same sign.
 
 use core::time::Duration;
 
@@ -13,7 +15,7 @@ pub(super) fn widened(time: &OldTimespec) -> Timespec {
     }
 }
 
-/// Returns the time with seconds of a `long`: the longest where it does not fit. A
+/// Returns the time with seconds of a `long`, or the longest time if it does not fit. A
 /// negative time stays negative.
 #[allow(clippy::useless_conversion, reason = "on 32-bit ABIs it is none")]
 pub(super) fn narrowed(time: &Timespec) -> OldTimespec {
@@ -33,7 +35,8 @@ pub(super) fn timespec(time: Duration) -> Timespec {
     }
 }
 
-/// Returns the duration with seconds of a `long`: the longest where it does not fit.
+/// Returns the duration with seconds of a `long`, or the longest time if it does not
+/// fit.
 #[inline]
 pub(super) fn old_timespec(time: Duration) -> OldTimespec {
     OldTimespec {

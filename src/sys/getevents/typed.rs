@@ -1,5 +1,5 @@
-//! The choice that the typed layers make: a wait that the kernel restarts where one
-//! exists.
+//! The choice of the system call for the typed layers: one that the kernel restarts
+//! after a signal, where it exists.
 
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,20 +11,22 @@ use crate::sys::abi::{AioContext, Event, OldTimespec, Timespec};
 use crate::sys::errno::Errno;
 use crate::sys::nr;
 
-/// Set once the 64-bit time call has turned out to be missing while the older
-/// one works. A filter or a kernel does not give a call back, so this never
-/// has to be unset, and threads need no order between them.
+/// Set once the 64-bit time system call has turned out to be missing while the older
+/// one works. A missing system call does not become available later, neither through a
+/// filter nor through the kernel, so the flag is never reset. Threads need no ordering
+/// between them.
 static TIME64_MISSING: AtomicBool = AtomicBool::new(false);
 
-/// Takes up to `events.len()` events, waiting for `min_nr` of them. Returns
-/// how many were written to the front of `events`.
+/// Takes up to `events.len()` events, waiting for `min_nr` of them. Returns the number
+/// of events written to the front of `events`.
 ///
-/// In line, as all of the way to the trap is: on processors that forget their
-/// callers in the kernel (most that are guarded against Spectre's kind), every
-/// return after the trap costs tens of nanoseconds.
+/// Inlined, as is all code up to the system call instruction. On processors whose
+/// return-stack buffer is cleared on kernel entry (most with mitigations against the
+/// Spectre class of attacks), every return after the system call costs tens of
+/// nanoseconds.
 ///
 /// # Safety
-/// No other code may be reading the context's ring in user space.
+/// No other code reads the context's ring in user space during the call.
 #[inline(always)]
 pub(crate) unsafe fn get_events(
     ctx: AioContext,
@@ -38,7 +40,7 @@ pub(crate) unsafe fn get_events(
         ctx,
         min_nr,
         nr: events.len() as isize,
-        // Null and dangling pointers are one to the kernel where nr is 0.
+        // The kernel treats null and dangling pointers alike where nr is 0.
         events: if events.is_empty() {
             null_mut()
         } else {
@@ -46,9 +48,9 @@ pub(crate) unsafe fn get_events(
         },
         sigmask: wait.sigmask.map_or(null(), core::ptr::from_ref),
     };
-    // SAFETY: `call` writes to `events` alone, as many as it holds; its mask is
-    // null or borrowed by `wait`; and the caller promises that no other code
-    // reads the ring.
+    // SAFETY: `call` writes only to `events`, at most as many as it holds. Its mask is
+    // null or borrowed by `wait`. The caller promises that no other code reads the
+    // ring.
     unsafe {
         if nr::IO_PGETEVENTS_TIME64.is_some() {
             time64_or_old(call, wait.limit)
@@ -60,16 +62,16 @@ pub(crate) unsafe fn get_events(
     }
 }
 
-/// The new call, or the old one where that is missing.
+/// Waits with the 64-bit time system call, or with the older one where that is missing.
 ///
 /// # Safety
-/// As [`Call`].
+/// The caller upholds the contract of [`Call`].
 unsafe fn time64_or_old(call: Call, limit: Limit) -> Result<usize, Errno> {
-    // m68k has no old call that takes a mask: there the new one's answer is
-    // the true one.
+    // m68k has no older system call that takes a mask, so only the result of the new
+    // one is meaningful.
     let new_alone = !call.sigmask.is_null() && nr::IO_PGETEVENTS.is_none();
     if TIME64_MISSING.load(Relaxed) && !new_alone {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `Call`, which is that of `old`.
         return unsafe { old(call, limit) };
     }
     let time;
@@ -81,10 +83,12 @@ unsafe fn time64_or_old(call: Call, limit: Limit) -> Result<usize, Errno> {
             &raw const time
         }
     };
-    // SAFETY: the caller's promise, and the time is alive here.
+    // SAFETY: the caller upholds the contract of `Call`; `time` is null, static, or a
+    // local variable that lives until the return.
     match unsafe { call.time64(time) } {
         Err(first @ (Errno::NOSYS | Errno::PERM)) => {
-            // SAFETY: the caller's promise; the first call took no event.
+            // SAFETY: the caller upholds the contract of `Call`, and the first system
+            // call took no event.
             match unsafe { old(call, limit) } {
                 Err(Errno::NOSYS | Errno::PERM) => Err(first),
                 answer => {
@@ -97,16 +101,19 @@ unsafe fn time64_or_old(call: Call, limit: Limit) -> Result<usize, Errno> {
     }
 }
 
+/// Waits with the older system call, in the kernel's `long` as the width of time.
+///
 /// # Safety
-/// As [`Call`].
+/// The caller upholds the contract of [`Call`].
 #[inline]
 unsafe fn old(call: Call, limit: Limit) -> Result<usize, Errno> {
-    // SAFETY: what `call` needs is the caller's promise; the time is null or
-    // alive here.
+    // SAFETY: the caller upholds the contract of `Call`; `time` is null, or valid
+    // during this closure.
     with_old_time(limit, |time| unsafe { call.old(time) })
 }
 
-/// Calls with a pointer to the limit as the older calls take it, null for none.
+/// Runs `call` with a pointer to the limit in the layout of the older system calls;
+/// null is no limit.
 #[inline(always)]
 fn with_old_time(
     limit: Limit,

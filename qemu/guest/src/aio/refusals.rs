@@ -97,7 +97,7 @@ fn arrays(check: &mut Check, context: &Context, sync: Iocb) {
     let got = submit(name, -1, array.as_mut_ptr());
     check.equal("aio submit of a negative count", got, Err(Errno::INVAL));
     let got = submit(AioContext(NOWHERE), 1, array.as_mut_ptr());
-    check.equal("aio submit to nobody", got, Err(Errno::INVAL));
+    check.equal("aio submit to no context", got, Err(Errno::INVAL));
     let nowhere = core::ptr::without_provenance_mut(NOWHERE);
     check.equal(
         "aio array nowhere",

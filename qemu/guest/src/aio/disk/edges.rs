@@ -217,7 +217,7 @@ impl Edges<'_> {
         let mut events = [Event::EMPTY; 2];
         let came = self.context.wait_with(0, &mut events, WaitOptions::poll());
         let came = came.map(|events| events.len());
-        check.equal("disk resfd tells of an event that is there", came, Ok(1));
+        check.equal("disk resfd signals an event that is there", came, Ok(1));
         check.equal("disk what it told of", events[0].result(), Ok(BLOCK));
     }
 

@@ -101,7 +101,7 @@ const NONE: &str = "none";
 /// Files that are opened when the owners beside the operations are gone. They
 /// would get the numbers of those that were closed too early.
 fn others() -> os::Result<[File; 2]> {
-    let other = || {
+    let other = || -> os::Result<File> {
         let other = File::memory(c"other")?;
         os::pwrite(other.number(), &[b'#'; CONTENT.len()], 0)?;
         Ok(other)
