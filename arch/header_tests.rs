@@ -25,7 +25,7 @@ use crate::pages;
 
 /// The headers that define an ABI, and the macros that its own compiler would
 /// have predefined for them.
-struct Witness {
+struct HeaderSource {
     /// The architecture's folder under `usr/lib/linux/uapi`.
     folder: &'static str,
     /// `asm`, or `asm-generic` for an architecture that uses the generic headers
@@ -48,17 +48,17 @@ const GENERIC_32: &[&str] = &["__riscv_xlen=32", "__ARCH_WANT_TIME32_SYSCALLS"];
 /// The macro without which the sparc headers define the 32 signals of SunOS.
 const POSIX_SIGNALS: &str = "__WANT_POSIX1B_SIGNALS__";
 
-fn witness(abi: &str) -> Witness {
-    let of = |folder, width, defines| Witness {
+fn header_source(abi: &str) -> HeaderSource {
+    let of = |folder, width, defines| HeaderSource {
         folder,
         headers: "asm",
         width,
         defines,
         big_endian: false,
     };
-    let big = |witness| Witness {
+    let big = |header_source| HeaderSource {
         big_endian: true,
-        ..witness
+        ..header_source
     };
     match abi {
         "x86_64" => of("x86", "-m64", &["__x86_64__"]),
@@ -113,7 +113,7 @@ fn witness(abi: &str) -> Witness {
             &["__sparc__", "__arch64__", POSIX_SIGNALS],
         )),
         "m68k" => big(of("m68k", "-m32", &["__m68k__", "__mc68000__"])),
-        "csky" | "hexagon" => Witness {
+        "csky" | "hexagon" => HeaderSource {
             headers: "asm-generic",
             ..of("riscv", "-m32", GENERIC_32)
         },
@@ -155,21 +155,21 @@ fn headers() -> PathBuf {
 
 /// Compiles a C source with the headers of an ABI. Returns the output of the
 /// compiler, or its error messages.
-fn compile(witness: &Witness, mode: &[&str], source: &str) -> Result<String, String> {
+fn compile(header_source: &HeaderSource, mode: &[&str], source: &str) -> Result<String, String> {
     let usr = headers().join("usr");
     let mut cc = Command::new("cc");
-    cc.args([witness.width, "-nostdinc", "-x", "c", "-w"])
+    cc.args([header_source.width, "-nostdinc", "-x", "c", "-w"])
         .args(mode);
     // The compiler targets x86; its predefined macros must not select x86 headers.
     cc.args(["-U__x86_64__", "-U__i386__", "-U__ILP32__"]);
-    if witness.width == "-mx32" {
+    if header_source.width == "-mx32" {
         cc.arg("-D__ILP32__");
     }
-    for define in witness.defines {
+    for define in header_source.defines {
         cc.arg(format!("-D{define}"));
     }
     cc.arg("-I")
-        .arg(usr.join("lib/linux/uapi").join(witness.folder));
+        .arg(usr.join("lib/linux/uapi").join(header_source.folder));
     cc.arg("-I").arg(usr.join("include"));
     let mut child = cc
         .arg("-")
@@ -193,8 +193,8 @@ fn compile(witness: &Witness, mode: &[&str], source: &str) -> Result<String, Str
 const CHECK: &[&str] = &["-fsyntax-only"];
 
 /// Returns the line that includes `header` from `asm` or `asm-generic`.
-fn include(witness: &Witness, header: &str) -> String {
-    format!("#include <{}/{header}>\n", witness.headers)
+fn include(header_source: &HeaderSource, header: &str) -> String {
+    format!("#include <{}/{header}>\n", header_source.headers)
 }
 
 /// Returns C code that asserts the value of each name, or that it is undefined.
@@ -208,17 +208,22 @@ fn claims(rows: &[(&str, Option<i64>)]) -> String {
 
 /// Panics unless every row agrees with the header of the ABI.
 fn hold(abi: &str, header: &str, rows: &[(&str, Option<i64>)]) {
-    let witness = witness(abi);
-    let source = include(&witness, header) + &claims(rows);
-    if let Err(complaint) = compile(&witness, CHECK, &source) {
+    let header_source = header_source(abi);
+    let source = include(&header_source, header) + &claims(rows);
+    if let Err(complaint) = compile(&header_source, CHECK, &source) {
         panic!("{abi}: the headers say otherwise:\n{complaint}");
     }
 }
 
 /// Returns the names of the macros that the header of the ABI defines.
 fn names(abi: &str, header: &str) -> Vec<String> {
-    let witness = witness(abi);
-    let macros = compile(&witness, &["-E", "-dM"], &include(&witness, header)).unwrap();
+    let header_source = header_source(abi);
+    let macros = compile(
+        &header_source,
+        &["-E", "-dM"],
+        &include(&header_source, header),
+    )
+    .unwrap();
     let name = |line: &str| line.split(' ').nth(1).map(ToString::to_string);
     macros.lines().filter_map(name).collect()
 }
@@ -263,9 +268,9 @@ const MMAP: &str = "
 /// Compiles assertions about the system call numbers of the ABI. Returns the
 /// error messages of the compiler if one fails.
 fn check_numbers(abi: &str, rows: &[(&str, Option<i64>)]) -> Result<String, String> {
-    let witness = witness(abi);
-    let source = include(&witness, "unistd.h") + MMAP + &claims(rows);
-    compile(&witness, CHECK, &source)
+    let header_source = header_source(abi);
+    let source = include(&header_source, "unistd.h") + MMAP + &claims(rows);
+    compile(&header_source, CHECK, &source)
 }
 
 #[test]
@@ -299,7 +304,7 @@ fn the_flags_of_mappings_are_the_headers() {
         .map(|(name, value)| (name, Some(value as i64)));
         let abi = facts.aio.abi;
         let source = String::from("#include <linux/mman.h>\n") + &claims(&rows);
-        if let Err(complaint) = compile(&witness(abi), CHECK, &source) {
+        if let Err(complaint) = compile(&header_source(abi), CHECK, &source) {
             panic!("{abi}: the headers say otherwise:\n{complaint}");
         }
     }
@@ -417,8 +422,12 @@ fn the_iocb_is_the_headers() {
     }
     for facts in every() {
         let abi = facts.aio.abi;
-        let witness = witness(abi);
-        let (key, flags) = if witness.big_endian { (12, 8) } else { (8, 12) };
+        let header_source = header_source(abi);
+        let (key, flags) = if header_source.big_endian {
+            (12, 8)
+        } else {
+            (8, 12)
+        };
         let rows = [
             ("sizeof(struct iocb)", 64),
             ("sizeof(struct io_event)", 32),
@@ -428,7 +437,7 @@ fn the_iocb_is_the_headers() {
         ]
         .map(|(what, value)| (what, Some(value)));
         let source = String::from("#include <linux/aio_abi.h>\n") + &claims(&rows);
-        if let Err(complaint) = compile(&witness, CHECK, &source) {
+        if let Err(complaint) = compile(&header_source, CHECK, &source) {
             panic!("{abi}: the headers say otherwise:\n{complaint}");
         }
     }
@@ -475,7 +484,7 @@ fn the_statx_is_the_headers() {
     for facts in every() {
         let abi = facts.aio.abi;
         let source = String::from("#include <linux/stat.h>\n#include <linux/fcntl.h>\n") + &claims;
-        if let Err(complaint) = compile(&witness(abi), CHECK, &source) {
+        if let Err(complaint) = compile(&header_source(abi), CHECK, &source) {
             panic!("{abi}: the headers say otherwise:\n{complaint}");
         }
     }

@@ -9,6 +9,7 @@
 
 mod args;
 mod copy;
+mod diagnosis;
 mod json;
 mod os;
 mod path;
@@ -16,7 +17,6 @@ mod print;
 mod probe;
 mod proc;
 mod who;
-mod why;
 
 use core::fmt::Write;
 

@@ -7,12 +7,12 @@ use linux_aio::opcode::{Fdsync, Fsync, Poll, PollMask, Pread, Preadv, Pwrite, Pw
 use linux_aio::{Context, Errno, Event, Iocb, WaitOptions, abi, nr};
 
 use crate::args::{Arguments, Done, Grammar};
+use crate::diagnosis::Diagnosis;
 use crate::json::Json;
 use crate::os;
 use crate::path::Shown;
 use crate::print::{self, Out, Text};
 use crate::proc::{self, Limit};
-use crate::why::Why;
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     command: "probe",
@@ -52,7 +52,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<i32, Done> {
     let limit = Limit::now();
     let found = match Context::new(ASKED) {
         Ok(context) => Ok(try_out(context)),
-        Err(errno) => Err(Why::find(errno, ASKED)),
+        Err(errno) => Err(Diagnosis::find(errno, ASKED)),
     };
     let status = print::stdout(|out| {
         if json {
@@ -141,7 +141,7 @@ fn one(context: &mut Context, iocb: &mut Iocb) -> Result<(), Errno> {
     }
 }
 
-type Found = Result<Abilities, Why>;
+type Found = Result<Abilities, Diagnosis>;
 
 fn tell(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
     let names = os::names();

@@ -2,4 +2,4 @@
 //! `cargo +nightly fuzz run events`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| model::hostile::events::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| model::adversarial::events::run(data));

@@ -2,4 +2,4 @@
 //! `cargo +nightly fuzz run ring`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| model::hostile::ring::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| model::adversarial::ring::run(data));

@@ -6,9 +6,9 @@
 //!
 //! - [`checker`]: the ring's protocol, and operations in slots, under every
 //!   order of events and every memory order that loom knows.
-//! - [`play`]: random plays of operations, on the model of the kernel and on the
+//! - [`stateful`]: random plays of operations, on the model of the kernel and on the
 //!   real one, each step compared with a specification.
-//! - [`hostile`]: rings and events that no kernel makes, for the fuzz targets.
+//! - [`adversarial`]: rings and events that no kernel makes, for the fuzz targets.
 
 extern crate alloc;
 extern crate std;
@@ -58,11 +58,11 @@ pub use sys::abi::{AioContext, Event, Iocb, SigSet};
 pub use sys::errno::Errno;
 pub use sys::{abi, nr, syscall};
 
+pub mod adversarial;
 #[cfg(feature = "checker")]
 pub mod checker;
-pub mod hostile;
-pub mod kernel;
+pub mod fake_kernel;
 pub mod memory;
 #[cfg(feature = "properties")]
-pub mod play;
+pub mod stateful;
 pub mod sys;

@@ -19,7 +19,7 @@ pub mod syscall;
 
 use core::time::Duration;
 
-use crate::kernel::{self, Time};
+use crate::fake_kernel::{self, Time};
 use crate::sys::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
 use crate::sys::errno::Errno;
 
@@ -31,7 +31,7 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// # Safety
 /// As the library's own.
 pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errno> {
-    match kernel::with_next(|kernel| kernel.setup(nr_events)) {
+    match fake_kernel::with_next(|kernel| kernel.setup(nr_events)) {
         // SAFETY: the caller's `ctxp`.
         Some(made) => made.map(|name| unsafe { ctxp.write(name) }),
         // SAFETY: the caller's promise.
@@ -44,7 +44,7 @@ pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errn
 /// # Safety
 /// As the library's own.
 pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
-    match kernel::with(ctx, |kernel| kernel.destroy(ctx)) {
+    match fake_kernel::with(ctx, |kernel| kernel.destroy(ctx)) {
         Some(answer) => answer,
         // SAFETY: the caller's promise.
         None => unsafe { real::io_destroy(ctx) },
@@ -60,7 +60,7 @@ pub unsafe fn io_submit(
     nr: isize,
     iocbpp: *const *mut Iocb,
 ) -> Result<usize, Errno> {
-    let model = kernel::with(ctx, |kernel| {
+    let model = fake_kernel::with(ctx, |kernel| {
         // SAFETY: the caller's array, of so many pointers to iocbs.
         unsafe { kernel.submit(ctx, core::slice::from_raw_parts(iocbpp, nr as usize)) }
     });
@@ -80,7 +80,7 @@ pub unsafe fn io_cancel(
     iocb: *const Iocb,
     result: *mut Event,
 ) -> Result<(), Errno> {
-    match kernel::with(ctx, |kernel| kernel.cancel(ctx, iocb)) {
+    match fake_kernel::with(ctx, |kernel| kernel.cancel(ctx, iocb)) {
         Some(answer) => answer,
         // SAFETY: the caller's promise.
         None => unsafe { real::io_cancel(ctx, iocb, result) },
@@ -168,7 +168,7 @@ unsafe fn getevents(
     events: *mut Event,
     time: Option<Duration>,
 ) -> Option<Result<usize, Errno>> {
-    kernel::with(ctx, |kernel| {
+    fake_kernel::with(ctx, |kernel| {
         let time = match time {
             None => Time::ForEver,
             Some(Duration::ZERO) => Time::None,

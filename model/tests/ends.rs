@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
-use model::kernel::{self, DIRECT, Kernel, POLLED, Verdict, Weather};
+use model::fake_kernel::{self, DIRECT, Faults, Kernel, POLLED, Verdict};
 use model::op::{self, Fsync};
 use model::opcode::PollMask;
 use model::reactor::{Reactor, ReactorSlot};
@@ -18,7 +18,7 @@ use model::{AioContext, Errno, Fd, Queue, ScopeSlot, Slot, WaitOptions, scope};
 fn install(opaque: bool) {
     let mut kernel = Kernel::new([vec![0; 8192], vec![0; 8192]], 2, 64, 5);
     kernel.opaque = opaque;
-    kernel::install(kernel);
+    fake_kernel::install(kernel);
 }
 
 fn fd(number: i32) -> Fd<'static> {
@@ -27,7 +27,7 @@ fn fd(number: i32) -> Fd<'static> {
 }
 
 fn with<T>(call: impl FnOnce(&mut Kernel, AioContext) -> T) -> T {
-    let called = kernel::with_next(|kernel| {
+    let called = fake_kernel::with_next(|kernel| {
         let ctx = kernel.newest().expect("a context");
         call(kernel, ctx)
     });
@@ -76,7 +76,7 @@ fn one_turn_wakes_all_that_have_completed() {
         assert_eq!(woken.0.load(Relaxed) as usize, count);
         drop(futures);
         drop(reactor);
-        kernel::uninstall();
+        fake_kernel::uninstall();
     }
 }
 
@@ -98,7 +98,7 @@ fn a_refusal_ends_a_wait() {
         Poll::Ready(finished) => assert_eq!(finished.result, Err(Errno::BADF)),
         Poll::Pending => panic!("it was refused"),
     }
-    kernel::uninstall();
+    fake_kernel::uninstall();
 }
 
 /// The same where the refusal is met by the poll of another future.
@@ -123,7 +123,7 @@ fn what_another_poll_has_found_ends_a_wait() {
     assert!(endless.as_mut().poll(noop).is_pending());
     assert_eq!(reactor.wait(WaitOptions::new()), Ok(1));
     assert_eq!(woken.0.load(Relaxed), 1);
-    kernel::uninstall();
+    fake_kernel::uninstall();
 }
 
 /// A drain waits once for all that is in flight, and not at all for nothing.
@@ -148,7 +148,7 @@ fn a_drain_waits_once() {
     }
     assert_eq!(results, [Ok(0); 6]);
     drop(queue);
-    kernel::uninstall();
+    fake_kernel::uninstall();
 }
 
 /// What has completed is waited for without a call; the first of several waits
@@ -171,7 +171,7 @@ fn a_wait_for_one_calls_at_most_once() {
         [0, 0, 0]
     );
     drop(queue);
-    kernel::uninstall();
+    fake_kernel::uninstall();
 }
 
 /// A context that is destroyed with operations done, waiting for their results
@@ -193,9 +193,9 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
             // In the ring, where nobody has looked.
             with(|kernel, ctx| kernel.complete(ctx, 0, Verdict::Whole));
             with(|kernel, _| {
-                kernel.weather = Weather {
+                kernel.faults = Faults {
                     wait: Some((0, Errno::NOSYS)),
-                    ..Weather::default()
+                    ..Faults::default()
                 };
             });
             let [first, second] = polls;
@@ -224,7 +224,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
         });
         let unknown = Err(Errno::OUTCOME_UNKNOWN);
         assert_eq!(results, Ok(vec![unknown, Ok(0), unknown, Ok(0)]));
-        kernel::uninstall();
+        fake_kernel::uninstall();
     }
 }
 
@@ -261,7 +261,7 @@ fn done_operations_are_taken_in_any_order() {
                 assert_eq!(more.map(|m| m.wait().result), Some(Err(Errno::BADF)));
             })
             .expect("a context");
-            kernel::uninstall();
+            fake_kernel::uninstall();
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
-use model::kernel::{self, BUFFERED, DIRECT, Kernel};
+use model::fake_kernel::{self, BUFFERED, DIRECT, Kernel};
 use model::op::Fsync;
 use model::reactor::{Local, OpFuture, Reactor, ReactorSlot};
 use model::{AioContext, Fd};
@@ -86,18 +86,18 @@ fn poll(future: &mut Pin<Box<Future1<'_, '_>>>, waker: &Waker) -> Option<usize> 
 }
 
 fn install(chance: u64) {
-    kernel::install(Kernel::new([vec![0; 8192], vec![0; 8192]], 1, 2, chance));
+    fake_kernel::install(Kernel::new([vec![0; 8192], vec![0; 8192]], 1, 2, chance));
 }
 
 fn context() -> AioContext {
-    kernel::with_next(|kernel| kernel.newest())
+    fake_kernel::with_next(|kernel| kernel.newest())
         .flatten()
         .expect("a context")
 }
 
 fn complete_all() {
     let ctx = context();
-    kernel::with_next(|kernel| kernel.complete_all(ctx));
+    fake_kernel::with_next(|kernel| kernel.complete_all(ctx));
 }
 
 /// In which order an executor polls the tasks that were woken, before it turns
@@ -176,7 +176,7 @@ fn loop_tasks(order: Order, slots: usize, tasks: usize, batched: bool) {
     );
     drop(looping);
     drop(reactor);
-    kernel::uninstall();
+    fake_kernel::uninstall();
 }
 
 /// Which of the woken tasks is polled next.
@@ -224,7 +224,7 @@ fn leaked_waiters_pass_their_slot_on() {
         assert_eq!(last.rounds, 1);
         drop((first, last));
         drop(reactor);
-        kernel::uninstall();
+        fake_kernel::uninstall();
     }
 }
 
@@ -250,7 +250,7 @@ fn a_called_waiter_that_is_dropped_calls_the_next() {
     assert_eq!(reactor.in_flight(), 1);
     drop((first, third));
     drop(reactor);
-    kernel::uninstall();
+    fake_kernel::uninstall();
 }
 
 /// One that comes while others wait for the free slot waits behind them.
@@ -274,5 +274,5 @@ fn one_that_comes_later_is_served_later() {
     assert_eq!(reactor.in_flight(), 1);
     drop((first, late, second));
     drop(reactor);
-    kernel::uninstall();
+    fake_kernel::uninstall();
 }

@@ -21,10 +21,10 @@ fn run(program: fn(&[u8])) {
 
 #[test]
 fn a_ring_of_anybodys_making_is_read_within_its_bounds() {
-    run(model::hostile::ring::run);
+    run(model::adversarial::ring::run);
 }
 
 #[test]
 fn a_kernel_that_lies_ends_nothing_that_it_does_not_have() {
-    run(model::hostile::events::run);
+    run(model::adversarial::events::run);
 }

@@ -5,12 +5,14 @@ mod support;
 
 use std::path::Path;
 
-use model::play::{Real, World, perform, plan};
+use model::stateful::{Harness, Real, perform, plan};
 use support::perform_all;
 
 #[test]
 fn plays_on_the_model() {
-    let totals = perform_all(4000, &plan(100, 1), |plan| perform(plan, &mut World::Model));
+    let totals = perform_all(4000, &plan(100, 1), |plan| {
+        perform(plan, &mut Harness::Model)
+    });
     assert!(totals.operations > 5 * totals.plays);
     assert!(totals.forks > 0 && totals.ends > 0 && totals.cancelled > 0);
 }
@@ -18,8 +20,8 @@ fn plays_on_the_model() {
 #[test]
 fn plays_on_the_real_kernel() {
     let real = Real::new(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("files");
-    let mut world = World::Real(real);
-    let totals = perform_all(400, &plan(100, 8), |plan| perform(plan, &mut world));
+    let mut harness = Harness::Real(real);
+    let totals = perform_all(400, &plan(100, 8), |plan| perform(plan, &mut harness));
     assert!(totals.operations > 5 * totals.plays);
     assert!(totals.forks > 0 && totals.ends > 0 && totals.cancelled > 0);
 }

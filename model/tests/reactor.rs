@@ -3,7 +3,7 @@
 
 mod support;
 
-use model::play::reactor::{perform, plan};
+use model::stateful::reactor::{perform, plan};
 use support::perform_all;
 
 /// The panics of futures that are polled after their end are wanted, and many.

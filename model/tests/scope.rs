@@ -3,7 +3,7 @@
 
 mod support;
 
-use model::play::scope::{perform, plan};
+use model::stateful::scope::{perform, plan};
 use support::perform_all;
 
 #[test]

@@ -16,7 +16,7 @@ use crate::initramfs::{Initramfs, late_words};
 use crate::kernel_log::{Console, is_warning};
 use crate::kernels::Kernel;
 use crate::machine::Emulator;
-use crate::verdict::{self, Verdict, begun};
+use crate::test_report::{self, TestReport, begun};
 use crate::workplace::Workplace;
 
 /// By the emulator's [`Clock`](crate::clock::Clock). A boot takes 2 to 20 seconds,
@@ -134,7 +134,7 @@ impl<'a> Machine<'a> {
             let printed = match ended {
                 Err(killed) => Err(killed),
                 Ok(status) if !status.success() => Err(format!("QEMU: {status}")),
-                Ok(_) => Ok(verdict::console(&shown.program).to_owned()),
+                Ok(_) => Ok(test_report::console(&shown.program).to_owned()),
             };
             Ok(match self.complaint(&shown) {
                 None => printed,
@@ -264,7 +264,7 @@ fn read(log: &Path) -> Result<String> {
 
 /// A boot that took place, or did earlier with exactly the same parts.
 pub(crate) struct Booted {
-    pub(crate) verdict: Result<Verdict, String>,
+    pub(crate) verdict: Result<TestReport, String>,
     /// The program's; without a verdict, all that the console shows.
     pub(crate) output: String,
     pub(crate) cached: bool,
@@ -293,7 +293,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     let passed = machine.folder().join("passed");
     if !again && let Some(output) = recall(&passed, &key) {
         return Ok(Booted {
-            verdict: Verdict::read(&output, None),
+            verdict: TestReport::read(&output, None),
             output,
             cached: true,
         });
@@ -302,9 +302,9 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     let disk = Disk::create(&machine.disk())?;
     let mut verdict = machine
         .run(qemu)?
-        .and_then(|output| Verdict::read(&output, None));
+        .and_then(|output| TestReport::read(&output, None));
     // A kernel that lacks it by mistake would prove that ENOSYS is answered.
-    if let Ok(Verdict { aio, .. }) = verdict
+    if let Ok(TestReport { aio, .. }) = verdict
         && aio != machine.kernel.aio
     {
         verdict = Err(format!("AIO is {}", if aio { "there" } else { "absent" }));
@@ -321,7 +321,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     }
     disk.remove()?;
     let output = match &verdict {
-        Ok(_) => verdict::console(&machine.shown()?.program).to_owned(),
+        Ok(_) => test_report::console(&machine.shown()?.program).to_owned(),
         Err(_) => machine.said()?,
     };
     if verdict.as_ref().is_ok_and(|verdict| verdict.failed == 0) {

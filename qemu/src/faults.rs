@@ -15,7 +15,7 @@ use crate::command::output;
 use crate::disk::{Disk, filled};
 use crate::kernels::Kernel;
 use crate::targets::{Table, Target};
-use crate::verdict::Verdict;
+use crate::test_report::TestReport;
 
 /// A fault, by its name in `/plan`.
 pub(crate) struct Fault {
@@ -67,14 +67,18 @@ impl Fault {
         &self,
         machine: &Machine<'_>,
         programs: &Programs,
-    ) -> Result<Result<Verdict, String>> {
+    ) -> Result<Result<TestReport, String>> {
         match self.name {
             "cut" => cut(machine, programs),
             _ => self.boot(machine, programs),
         }
     }
 
-    fn boot(&self, machine: &Machine<'_>, programs: &Programs) -> Result<Result<Verdict, String>> {
+    fn boot(
+        &self,
+        machine: &Machine<'_>,
+        programs: &Programs,
+    ) -> Result<Result<TestReport, String>> {
         let device = machine.device().context("it has no disk")?;
         let initramfs = pack(
             machine,
@@ -92,7 +96,7 @@ impl Fault {
         qemu.args(self.words);
         let said = machine.run(qemu)?;
         disk.remove()?;
-        Ok(said.and_then(|said| Verdict::read(&said, None)))
+        Ok(said.and_then(|said| TestReport::read(&said, None)))
     }
 }
 
@@ -137,10 +141,10 @@ const MOMENTS: [Option<Duration>; 4] = [
 
 /// `aio copy` on an ext4 disk, cut off; then a second boot looks at what is
 /// there.
-fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<Verdict, String>> {
+fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, String>> {
     let device = machine.device().context("it has no disk")?;
     let disk = machine.folder().join("disk");
-    let mut sum = Verdict::default();
+    let mut sum = TestReport::default();
     let mut said = String::new();
     for moment in MOMENTS {
         let name = moment.map_or("done".to_owned(), |after| format!("{after:?}"));
@@ -173,7 +177,7 @@ fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<Verdict, Str
             Ok(found) => found,
             Err(why) => return Ok(Err(format!("{name}, the second boot: {why}"))),
         };
-        let verdict = match Verdict::read(&found, None) {
+        let verdict = match TestReport::read(&found, None) {
             Ok(verdict) => verdict,
             Err(why) => return Ok(Err(format!("{name}, the second boot: {why}"))),
         };

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cache::Cache;
 use crate::cross::Effort;
 use crate::report::{self, Outcome, Recorded, Results, Status, Verb};
-use crate::run::{self, Job, Manner};
+use crate::run::{self, BootOptions, Job};
 use crate::rust_src::RustSrc;
 use crate::targets::{Table, Target};
 use crate::uml::{self, Uml};
@@ -21,7 +21,7 @@ pub(crate) fn run_all(
     table: &Table,
     verb: Verb,
     options: &Run,
-    manner: Manner,
+    boot: BootOptions,
 ) -> Result<ExitCode> {
     let mut targets = table.named(&options.targets, options.all)?;
     if verb == Verb::Native && options.targets.is_empty() {
@@ -47,7 +47,7 @@ pub(crate) fn run_all(
     if verb == Verb::User {
         toolchain::qemu(&cache)?;
     }
-    test(&cache, verb, &jobs, options, manner)
+    test(&cache, verb, &jobs, options, boot)
 }
 
 /// Each kernel with every target that is meant and that it runs.
@@ -75,14 +75,14 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
             fault: None,
         }));
     }
-    let manner = Manner {
+    let boot = BootOptions {
         // What is recorded took place then.
         again: options.again || options.run.record,
         keep: options.keep,
         kvm: options.kvm,
-        ..Manner::default()
+        ..BootOptions::default()
     };
-    test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, manner)
+    test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, boot)
 }
 
 /// Each fault on each kernel that they are tried on, with every target that is
@@ -108,13 +108,13 @@ pub(crate) fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
         quick: false,
         jobs: options.jobs,
     };
-    let manner = Manner {
+    let boot = BootOptions {
         again: true,
         keep: options.keep,
         kvm: options.kvm,
-        ..Manner::default()
+        ..BootOptions::default()
     };
-    test(&Cache::open()?, Verb::Faults, &jobs, &run, manner)
+    test(&Cache::open()?, Verb::Faults, &jobs, &run, boot)
 }
 
 fn test(
@@ -122,17 +122,17 @@ fn test(
     verb: Verb,
     jobs: &[Job<'_>],
     options: &Run,
-    mut manner: Manner,
+    mut boot: BootOptions,
 ) -> Result<ExitCode> {
     if options.quick || verb == Verb::Uml {
-        manner.effort = Effort::Quick;
+        boot.effort = Effort::Quick;
     }
     let at_once = options.jobs.unwrap_or(match verb {
         Verb::Kernel | Verb::Faults => 2 * cores(),
         _ => cores(),
     });
     let rust = RustSrc::find(cache)?;
-    let outcomes = side_by_side(cache, &rust, jobs, at_once, options.json, manner);
+    let outcomes = side_by_side(cache, &rust, jobs, at_once, options.json, boot);
     if options.record {
         record(cache, &rust, verb, &outcomes)?;
     }
@@ -181,7 +181,7 @@ fn side_by_side(
     jobs: &[Job<'_>],
     at_once: usize,
     json: bool,
-    manner: Manner,
+    boot: BootOptions,
 ) -> Vec<Outcome> {
     let bar = ProgressBar::new(jobs.len() as u64);
     let style = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}");
@@ -193,7 +193,7 @@ fn side_by_side(
         while let Some((index, job)) = next() {
             let kernel = job.kernel.map_or("", |kernel| kernel.name.as_str());
             bar.set_message(format!("{} {kernel}", job.target.triple));
-            let outcome = run::job(cache, rust, *job, manner);
+            let outcome = run::job(cache, rust, *job, boot);
             bar.inc(1);
             bar.suspend(|| match json {
                 true => eprintln!("{}", outcome.show()),

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cache::{Cache, hash, root, target_folder};
 use crate::command::{bounded, output};
 use crate::debian::Suite;
-use crate::port::Port;
+use crate::kernel_arch::KernelArch;
 
 /// A build takes one to five minutes.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -56,7 +56,7 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
         return Ok(image);
     }
     let build = Build {
-        port: Port::of(arch)?,
+        port: KernelArch::of(arch)?,
         folder: rooms.join(name),
     };
     let built = build
@@ -130,7 +130,7 @@ fn excerpt(log: &str) -> String {
 }
 
 struct Build {
-    port: Port,
+    port: KernelArch,
     folder: PathBuf,
 }
 

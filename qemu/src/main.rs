@@ -19,6 +19,7 @@ mod faults;
 mod image;
 mod initramfs;
 mod jobs;
+mod kernel_arch;
 mod kernel_build;
 mod kernel_log;
 mod kernels;
@@ -26,22 +27,21 @@ mod list;
 mod m68k;
 mod machine;
 mod modules;
-mod port;
 mod readme;
 mod report;
 mod run;
 mod rust_src;
 mod targets;
+mod test_report;
 mod toolchain;
 mod trace;
 mod uml;
-mod verdict;
 mod workplace;
 
 use cache::Cache;
 use image::Image;
 use report::{Results, Verb};
-use run::Manner;
+use run::BootOptions;
 use rust_src::RustSrc;
 use targets::{Table, Target};
 
@@ -205,17 +205,17 @@ fn run(command: Verbs) -> Result<ExitCode> {
         Verbs::List { json, kernels } => list::list(&table, json, kernels)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
         Verbs::User(options) => {
-            return jobs::run_all(&table, Verb::User, &options, Manner::default());
+            return jobs::run_all(&table, Verb::User, &options, BootOptions::default());
         }
         Verbs::Native(options) => {
-            return jobs::run_all(&table, Verb::Native, &options, Manner::default());
+            return jobs::run_all(&table, Verb::Native, &options, BootOptions::default());
         }
         Verbs::Uml(Uml { run, keep }) => {
-            let manner = Manner {
+            let boot = BootOptions {
                 keep,
-                ..Manner::default()
+                ..BootOptions::default()
             };
-            return jobs::run_all(&table, Verb::Uml, &run, manner);
+            return jobs::run_all(&table, Verb::Uml, &run, boot);
         }
         Verbs::Kernel(options) => return jobs::boot_all(&table, &options),
         Verbs::Faults(options) => return jobs::fail_all(&table, &options),

@@ -16,10 +16,10 @@ use crate::kernels::Kernel;
 use crate::report::{Outcome, Verb};
 use crate::rust_src::RustSrc;
 use crate::targets::Target;
+use crate::test_report::TestReport;
 use crate::toolchain;
 use crate::trace;
 use crate::uml::Uml;
-use crate::verdict::Verdict;
 use crate::workplace::Workplace;
 
 /// By the program's [`Clock`](crate::clock::Clock); no run takes a second.
@@ -39,7 +39,7 @@ pub(crate) struct Job<'a> {
 
 /// How programs are built and kernels are booted.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Manner {
+pub(crate) struct BootOptions {
     pub(crate) effort: Effort,
     /// Although nothing has changed.
     pub(crate) again: bool,
@@ -49,14 +49,14 @@ pub(crate) struct Manner {
 }
 
 /// Builds and runs; what goes wrong is the outcome.
-pub(crate) fn job(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outcome {
+pub(crate) fn job(cache: &Cache, rust: &RustSrc, job: Job<'_>, options: BootOptions) -> Outcome {
     let begin = Instant::now();
-    let mut outcome = attempt(cache, rust, job, manner);
+    let mut outcome = attempt(cache, rust, job, options);
     outcome.seconds = begin.elapsed().as_secs_f64();
     outcome
 }
 
-fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outcome {
+fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, options: BootOptions) -> Outcome {
     let target = job.target;
     let mut outcome = Outcome::new(job.verb, target);
     outcome.machine = job.kernel.map(|kernel| kernel.name.clone());
@@ -64,7 +64,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
     if let Some(reason) = rust.lacks(target.triple) {
         return outcome.not_run(&reason);
     }
-    let program = match cross::build(cache, rust, target, manner.effort) {
+    let program = match cross::build(cache, rust, target, options.effort) {
         Ok(program) => program,
         Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
     };
@@ -84,11 +84,11 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, manner: Manner) -> Outco
                 guest: program,
                 aio,
             };
-            fail(cache, target, kernel, fault, &programs, manner)
+            fail(cache, target, kernel, fault, &programs, options)
         }),
-        (Some(kernel), None) => boot(cache, target, kernel, &program, manner),
+        (Some(kernel), None) => boot(cache, target, kernel, &program, options),
         _ if job.verb == Verb::Uml => {
-            Uml::find(cache).and_then(|uml| uml.run(target, &program, manner.keep))
+            Uml::find(cache).and_then(|uml| uml.run(target, &program, options.keep))
         }
         _ => run(cache, job.verb, target, &program),
     };
@@ -103,11 +103,11 @@ fn boot(
     target: Target<'_>,
     kernel: &Kernel,
     program: &Path,
-    manner: Manner,
+    options: BootOptions,
 ) -> Result<Ran> {
     let folder = target_folder()?.join("qemu/boot").join(&kernel.name);
-    let machine = Machine::new(cache, kernel, manner.kvm, &folder.join(target.triple))?;
-    let booted = boot::conformance(&machine, program, manner.again)?;
+    let machine = Machine::new(cache, kernel, options.kvm, &folder.join(target.triple))?;
+    let booted = boot::conformance(&machine, program, options.again)?;
     let passed = booted.verdict.as_ref().is_ok_and(|v| v.failed == 0);
     Ok(Ran {
         verdict: booted.verdict,
@@ -115,7 +115,7 @@ fn boot(
         complaints: Vec::new(),
         output: booted.output,
         cached: booted.cached,
-        log: log(machine.console(), passed && !manner.keep)?,
+        log: log(machine.console(), passed && !options.keep)?,
     })
 }
 
@@ -134,24 +134,24 @@ fn fail(
     kernel: &Kernel,
     fault: &Fault,
     programs: &Programs,
-    manner: Manner,
+    options: BootOptions,
 ) -> Result<Ran> {
     let folder = target_folder()?.join("qemu/faults").join(&kernel.name);
     let folder = folder.join(target.triple).join(fault.name);
-    let machine = Machine::new(cache, kernel, manner.kvm, &folder)?;
+    let machine = Machine::new(cache, kernel, options.kvm, &folder)?;
     let verdict = fault.run(&machine, programs)?;
     let output = match &verdict {
         Ok(_) => machine.shown()?.program,
         Err(_) => machine.said()?,
     };
     let passed = verdict.as_ref().is_ok_and(|v| v.failed == 0);
-    let log = log(machine.console(), passed && !manner.keep)?;
+    let log = log(machine.console(), passed && !options.keep)?;
     Ok(Ran::of_kernel(verdict, output, log))
 }
 
 /// A run that took place.
 pub(crate) struct Ran {
-    verdict: Result<Verdict, String>,
+    verdict: Result<TestReport, String>,
     traced: u32,
     complaints: Vec<String>,
     output: String,
@@ -180,7 +180,7 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
     let output = fs::read(&out).with_context(|| out.display().to_string())?;
     let output = String::from_utf8_lossy(&output).into_owned();
     let verdict = match status {
-        Some(status) => Verdict::read(&output, Some(status)),
+        Some(status) => TestReport::read(&output, Some(status)),
         None => Err(format!("it was still running after {LIMIT:?}")),
     };
     let (mut traced, mut complaints) = (0, Vec::new());
@@ -204,7 +204,7 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
 impl Ran {
     /// Of a boot, whose system calls nothing traces.
     pub(crate) fn of_kernel(
-        verdict: Result<Verdict, String>,
+        verdict: Result<TestReport, String>,
         output: String,
         log: Option<PathBuf>,
     ) -> Ran {

@@ -4,7 +4,7 @@
 use numbers::nr::{self, Numbers};
 
 use crate::targets::Abi;
-use crate::verdict::Announced;
+use crate::test_report::Announced;
 
 const CALLS: [&str; 7] = [
     "io_setup",

@@ -29,7 +29,7 @@ use crate::disk::Disk;
 use crate::initramfs::Initramfs;
 use crate::run::Ran;
 use crate::targets::{Abi, Linker, Target};
-use crate::verdict::{Verdict, console};
+use crate::test_report::{TestReport, console};
 use crate::workplace::Workplace;
 
 /// The machine that Debian builds it for.
@@ -160,7 +160,7 @@ impl Uml {
             (Some(line), _) => Err(format!("the kernel complains: {line}")),
             (None, Err(killed)) => Err(killed),
             (None, Ok(status)) if !status.success() => Err(format!("User-Mode Linux: {status}")),
-            (None, Ok(_)) => Verdict::read(console(&output), None),
+            (None, Ok(_)) => TestReport::read(console(&output), None),
         };
         if let Ok(whole) = &verdict
             && whole.failed == 0

@@ -6,7 +6,7 @@ use super::direct::{allocate, go_direct, say_refused};
 use super::kernel::Mover;
 use super::pipeline::{Pipeline, Side, Stop};
 use super::progress::Progress;
-use super::{About, Failure, Job, Options, Part, Way, What};
+use super::{Failure, Job, Named, Options, Part, Way, What};
 use crate::os::{self, Memory};
 
 /// Bytes at the end of a big file that are copied without AIO: the kernel takes

@@ -27,10 +27,10 @@ use linux_aio::Errno;
 use linux_raw_sys::general::{S_IFBLK, S_IFDIR, S_IFMT, S_IFREG};
 
 use crate::args::{Arguments, Bytes, Done};
+use crate::diagnosis::Diagnosis;
 use crate::os::{self, CWD, File, Stat};
 use crate::path::{Path, Shown};
 use crate::print::{Text, complain};
-use crate::why::Why;
 
 use by_aio::ByAio;
 use names::Names;
@@ -68,18 +68,18 @@ impl fmt::Display for Failure<'_> {
         match self.what {
             What::Errno(errno) => write!(f, "{}: {errno}", Shown(self.name)),
             What::Text(text) => write!(f, "{}: {}", Shown(self.name), Text(text)),
-            What::Context(errno, asked) => Why::find(errno, asked).fmt(f),
+            What::Context(errno, asked) => Diagnosis::find(errno, asked).fmt(f),
             What::Signal => Ok(()),
         }
     }
 }
 
 /// Says which file an error is about.
-trait About<T> {
+trait Named<T> {
     fn about(self, name: &[u8]) -> Result<T, Failure<'_>>;
 }
 
-impl<T, E: Into<What>> About<T> for Result<T, E> {
+impl<T, E: Into<What>> Named<T> for Result<T, E> {
     fn about(self, name: &[u8]) -> Result<T, Failure<'_>> {
         self.map_err(|error| Failure {
             name,

@@ -3,7 +3,7 @@
 //! A slot's number travels as the operation's user data. The end of the file
 //! is where a read gives nothing, not what its size was: files grow and shrink
 //! while they are copied, and those of `/proc` have no size at all. Beyond the
-//! size known, one slot at a time feels its way.
+//! size known, one slot at a time probes for the end.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -55,7 +55,7 @@ pub(super) struct Pipeline<'a> {
     /// The source reaches at least this far.
     size: u64,
     /// Some slot is beyond `size`.
-    feeling: bool,
+    probing_end: bool,
     /// One past the last byte written, and past those that the disk has begun with.
     reached: u64,
     begun: u64,
@@ -111,7 +111,7 @@ impl<'a> Pipeline<'a> {
                     wanted: 0,
                     filled: 0,
                     written: 0,
-                    feels: false,
+                    probes_end: false,
                 });
             }
         }
@@ -130,7 +130,7 @@ impl<'a> Pipeline<'a> {
             next: 0,
             end: u64::MAX,
             size,
-            feeling: false,
+            probing_end: false,
             reached: 0,
             begun: 0,
             done: 0,
@@ -225,7 +225,7 @@ impl<'a> Pipeline<'a> {
 
     /// Whether another block may be begun now.
     fn has_more(&self) -> bool {
-        self.next < self.end && !(self.feeling && self.reaches_out(self.next))
+        self.next < self.end && !(self.probing_end && self.reaches_out(self.next))
     }
 
     /// Whether a block that begins here ends beyond what is known to be there.
@@ -246,14 +246,14 @@ impl<'a> Pipeline<'a> {
             let wanted = (self.end - offset).min(self.block as u64);
             self.next += wanted;
             // Up to a known end there is nothing to feel for.
-            let feels = self.end == u64::MAX && self.reaches_out(offset);
-            self.feeling |= feels;
+            let probes_end = self.end == u64::MAX && self.reaches_out(offset);
+            self.probing_end |= probes_end;
             let slot = &mut self.slots[index];
             slot.offset = offset;
             slot.wanted = wanted as usize;
             slot.filled = 0;
             slot.written = 0;
-            slot.feels = feels;
+            slot.probes_end = probes_end;
             slot.step = Step::Read;
         }
     }
@@ -399,8 +399,8 @@ impl<'a> Pipeline<'a> {
         } else {
             Step::Write
         };
-        if core::mem::take(&mut slot.feels) {
-            self.feeling = false;
+        if core::mem::take(&mut slot.probes_end) {
+            self.probing_end = false;
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Slot {
     pub(super) filled: usize,
     pub(super) written: usize,
     /// Its block may reach beyond the end.
-    pub(super) feels: bool,
+    pub(super) probes_end: bool,
 }
 
 impl Step {

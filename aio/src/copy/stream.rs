@@ -9,7 +9,7 @@ use super::pipeline::{Side, Stop};
 use super::preserve::Preserve;
 use super::signals::Signals;
 use super::target::Target;
-use super::{About, Failure, Options, Way, What, is_same, kind, open_source, say};
+use super::{Failure, Named, Options, Way, What, is_same, kind, open_source, say};
 use crate::os::{self, CWD, Memory};
 use crate::path::Path;
 

@@ -7,7 +7,7 @@ use linux_raw_sys::general::{
     STATX_ATTR_IMMUTABLE, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_NODUMP,
 };
 
-use super::{About, Failure, Options, What, is_same, kind};
+use super::{Failure, Named, Options, What, is_same, kind};
 use crate::os::{self, At, CWD, File, Follow, Stat};
 use crate::path::Path;
 

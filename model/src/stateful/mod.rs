@@ -7,6 +7,7 @@
 
 mod buffer;
 mod fork;
+mod harness;
 mod perform;
 pub mod reactor;
 mod refuse;
@@ -14,15 +15,14 @@ pub mod scope;
 mod specification;
 mod steps;
 mod user;
-mod world;
 
 use proptest::prelude::*;
 use refuse::refuse;
 
+pub use harness::{Harness, Real};
 pub use perform::perform;
 pub use refuse::Refuse;
 pub use user::Inject;
-pub use world::{Real, World};
 
 /// Blocks of a file.
 const BLOCKS: usize = 12;
@@ -73,7 +73,7 @@ pub enum Step {
         /// EINVAL.
         invalid: bool,
     },
-    /// Submit; see [`Weather`](crate::kernel::Weather).
+    /// Submit; see [`Faults`](crate::fake_kernel::Faults).
     Submit {
         /// See there.
         room: Option<u8>,
@@ -108,7 +108,7 @@ pub enum Step {
     },
     /// An event of nobody's is in the ring: like that of an operation, with this
     /// added to its word.
-    Stranger {
+    ForeignEvent {
         /// Like whose.
         pick: u8,
         /// Added.
@@ -205,7 +205,7 @@ pub fn plan(steps: usize, rare: u32) -> impl Strategy<Value = Plan> {
         4 * common => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(
             |(pick, broken)| Step::Complete { pick, broken }
         ),
-        common / 2 => (any::<u8>(), added()).prop_map(|(pick, add)| Step::Stranger { pick, add }),
+        common / 2 => (any::<u8>(), added()).prop_map(|(pick, add)| Step::ForeignEvent { pick, add }),
         common / 2 => refuse().prop_map(Step::Drain),
         common / 2 => refuse().prop_map(Step::Renew),
         50 => Just(Step::Drop),
@@ -233,7 +233,7 @@ fn few() -> impl Strategy<Value = Option<u8>> {
     prop_oneof![3 => Just(None), 1 => (0_u8..5).prop_map(Some)]
 }
 
-/// What makes an event a stranger's: another generation, a flag of a slot's
+/// What makes an event a is_foreign's: another generation, a flag of a slot's
 /// word, another slot, anything.
 fn added() -> impl Strategy<Value = u64> {
     prop_oneof![

@@ -1,14 +1,14 @@
 //! The performance: one step after the other, and what must be so after each.
 
 use super::buffer::{self, Held, Tracked};
+use super::harness::Harness;
 use super::refuse::Refuse;
 use super::specification::{Operation, Outcome, Place, Specification, What, ensure, same};
 use super::steps::Known;
 use super::user::{self, Data};
-use super::world::World;
 use super::{POLLED, Plan, Step, Totals};
 use crate::buffer::Vectored;
-use crate::kernel::{Verdict, Weather};
+use crate::fake_kernel::{Faults, Verdict};
 use crate::op::{Fdsync, Fsync, Poll};
 use crate::opcode::PollMask;
 use crate::sys::abi::AioContext;
@@ -18,11 +18,11 @@ use crate::{Errno, Queue, Slot};
 ///
 /// # Errors
 /// What was wrong, and at which step.
-pub fn perform(plan: &Plan, world: &mut World) -> Result<Totals, String> {
+pub fn perform(plan: &Plan, harness: &mut Harness) -> Result<Totals, String> {
     if plan.vectored {
-        Stage::<Vectored<Tracked>>::play(plan, world)
+        Stage::<Vectored<Tracked>>::play(plan, harness)
     } else {
-        Stage::<Tracked>::play(plan, world)
+        Stage::<Tracked>::play(plan, harness)
     }
 }
 
@@ -34,7 +34,7 @@ enum End {
 }
 
 pub(super) struct Stage<'w, B: Held> {
-    pub(super) world: &'w mut World,
+    pub(super) harness: &'w mut Harness,
     pub(super) ctx: AioContext,
     pub(super) it: Specification,
     pub(super) totals: Totals,
@@ -43,12 +43,12 @@ pub(super) struct Stage<'w, B: Held> {
 }
 
 impl<'w, B: Held> Stage<'w, B> {
-    fn play(plan: &Plan, world: &'w mut World) -> Result<Totals, String> {
+    fn play(plan: &Plan, harness: &'w mut Harness) -> Result<Totals, String> {
         buffer::begin();
         user::begin(&[]);
-        let files = world.begin(plan);
+        let files = harness.begin(plan);
         let mut stage = Stage::<B> {
-            world,
+            harness,
             ctx: AioContext::NONE,
             it: Specification::new(files),
             totals: Totals {
@@ -61,9 +61,9 @@ impl<'w, B: Held> Stage<'w, B> {
         };
         let outcome = stage.steps(plan);
         for ctx in core::mem::take(&mut stage.leaked) {
-            stage.world.destroy(ctx);
+            stage.harness.destroy(ctx);
         }
-        let files = stage.world.end();
+        let files = stage.harness.end();
         outcome.and_then(|()| stage.epilogue(&files))
     }
 
@@ -75,9 +75,9 @@ impl<'w, B: Held> Stage<'w, B> {
             let on = match drained.take() {
                 Some(drained) => drained,
                 None => {
-                    let context = self.world.context(plan.slots);
+                    let context = self.harness.context(plan.slots);
                     let context = context.map_err(|errno| format!("no context: {errno}"))?;
-                    self.ctx = self.world.newest();
+                    self.ctx = self.harness.newest();
                     self.it.renew();
                     context
                 }
@@ -87,7 +87,7 @@ impl<'w, B: Held> Stage<'w, B> {
             same!(queue.capacity(), plan.slots, "the capacity");
             let end = loop {
                 let Some((number, step)) = steps.next() else {
-                    self.world.weather(Weather::default());
+                    self.harness.faults(Faults::default());
                     self.it.limited = false;
                     break None;
                 };
@@ -122,16 +122,16 @@ impl<'w, B: Held> Stage<'w, B> {
                     let context = queue.into_idle_context();
                     // All that was staged was submitted, or refused.
                     let staged = self.it.staged.len();
-                    self.it.leave(self.world, self.ctx, staged)?;
+                    self.it.leave(self.harness, self.ctx, staged)?;
                     self.it.end_all()?;
-                    let gone = self.world.is_gone(self.ctx);
+                    let gone = self.harness.is_gone(self.ctx);
                     let may = refuse.cancel.is_some() || refuse.wait.is_some() || self.it.dead;
                     ensure!(!gone || may, "the context was destroyed");
                     let context = match context {
                         Err(errno) if refuse.wait.is_some() && errno != Errno::OUTCOME_UNKNOWN => {
                             continue;
                         }
-                        Err(Errno::OUTCOME_UNKNOWN) if self.world.is_gone(self.ctx) => {
+                        Err(Errno::OUTCOME_UNKNOWN) if self.harness.is_gone(self.ctx) => {
                             if end.is_none() {
                                 return Ok(());
                             }
@@ -139,10 +139,10 @@ impl<'w, B: Held> Stage<'w, B> {
                         }
                         other => other.map_err(|errno| format!("not drained: {errno}"))?,
                     };
-                    self.it.go_on(self.world, self.ctx)?;
+                    self.it.go_on(self.harness, self.ctx)?;
                     same!(context.capacity(), capacity, "the context's capacity");
                     if end.is_none() {
-                        self.world.give_back(context);
+                        self.harness.give_back(context);
                         return Ok(());
                     }
                     drained = Some(context);
@@ -153,9 +153,9 @@ impl<'w, B: Held> Stage<'w, B> {
 
     /// Does a step. Whether it ends the queue.
     fn step(&mut self, queue: &mut Queue<'_, B, Data>, step: &Step) -> Outcome<Option<End>> {
-        self.world.weather(Weather::default());
+        self.harness.faults(Faults::default());
         self.it.limited = false;
-        let modelled = self.world.is_model();
+        let modelled = self.harness.is_model();
         match *step {
             Step::Transfer { .. } => self.transfer(queue, step)?,
             Step::Sync {
@@ -163,8 +163,8 @@ impl<'w, B: Held> Stage<'w, B> {
                 data,
                 owned,
             } => {
-                let fd = self.world.file(direct.into());
-                let owner = self.world.data(fd);
+                let fd = self.harness.file(direct.into());
+                let owner = self.harness.data(fd);
                 let known = Known::new(What::Sync, fd, &owner, owned);
                 let op = match (data, owned) {
                     (true, true) => Fdsync::owned(owner).into(),
@@ -176,8 +176,8 @@ impl<'w, B: Held> Stage<'w, B> {
             }
             Step::Poll { which, owned } => {
                 let which = usize::from(which) % POLLED;
-                let fd = self.world.polled(which);
-                let owner = self.world.data(fd);
+                let fd = self.harness.polled(which);
+                let owner = self.harness.data(fd);
                 let known = Known::new(What::Poll(which), fd, &owner, owned);
                 let op = if owned {
                     Poll::owned(owner, PollMask::IN).into()
@@ -189,19 +189,19 @@ impl<'w, B: Held> Stage<'w, B> {
             Step::Refused { invalid } => {
                 // What is polled here has no fsync.
                 let (fd, errno) = if invalid {
-                    (self.world.polled(0), Errno::INVAL)
+                    (self.harness.polled(0), Errno::INVAL)
                 } else {
-                    (self.world.none(), Errno::BADF)
+                    (self.harness.none(), Errno::BADF)
                 };
-                let data = self.world.data(fd);
+                let data = self.harness.data(fd);
                 let known = Known::new(What::Refused(errno), fd, &data, false);
                 self.push(queue, Fsync::new(fd).data(data).into(), known)?;
             }
             Step::Submit { room, short } => {
-                self.world.weather(Weather {
+                self.harness.faults(Faults {
                     room: room.map(usize::from),
                     short: short.map(usize::from),
-                    ..Weather::default()
+                    ..Faults::default()
                 });
                 self.submit(queue)?;
             }
@@ -230,7 +230,7 @@ impl<'w, B: Held> Stage<'w, B> {
             Step::Ready(which) => {
                 let which = usize::from(which) % POLLED;
                 if !self.it.ready[which] {
-                    self.world.make_ready(which);
+                    self.harness.make_ready(which);
                     self.it.ready[which] = true;
                 }
             }
@@ -240,13 +240,13 @@ impl<'w, B: Held> Stage<'w, B> {
                 } else {
                     Verdict::Whole
                 };
-                self.world.complete(self.ctx, pick.into(), verdict);
-                self.it.look(self.world, self.ctx)?;
+                self.harness.complete(self.ctx, pick.into(), verdict);
+                self.it.look(self.harness, self.ctx)?;
             }
-            Step::Stranger { pick, add } => {
-                let word = self.it.strange(self.world, self.ctx, pick.into(), add);
+            Step::ForeignEvent { pick, add } => {
+                let word = self.it.strange(self.harness, self.ctx, pick.into(), add);
                 if let (Some(word), true) = (word, modelled) {
-                    self.world.stranger(self.ctx, word);
+                    self.harness.add_foreign(self.ctx, word);
                 }
             }
             Step::Drain(refuse) => {
@@ -264,10 +264,10 @@ impl<'w, B: Held> Stage<'w, B> {
 
     /// What the next call meets; the real kernel refuses nothing.
     fn refuse(&mut self, refuse: Refuse) -> Refuse {
-        if !self.world.is_model() {
+        if !self.harness.is_model() {
             return Refuse::default();
         }
-        self.world.weather(refuse.weather());
+        self.harness.faults(refuse.faults());
         self.it.limited = refuse.room.is_some();
         refuse
     }
@@ -324,7 +324,7 @@ impl<'w, B: Held> Stage<'w, B> {
             }
             self.it.bytes += right.len() as u64;
         }
-        self.totals.bytes = self.it.bytes + buffer::rest_in_peace()?;
+        self.totals.bytes = self.it.bytes + buffer::check_buffers()?;
         Ok(self.totals)
     }
 }

@@ -21,7 +21,7 @@ use proptest::prelude::*;
 
 use super::POLLED;
 use super::refuse::{Refuse, refuse};
-use crate::kernel::{BUFFERED, DIRECT, POLLED as FIRST_POLLED};
+use crate::fake_kernel::{BUFFERED, DIRECT, POLLED as FIRST_POLLED};
 
 use super::user::Inject;
 pub use stage::perform;

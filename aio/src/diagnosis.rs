@@ -43,7 +43,7 @@ impl Cause {
 }
 
 /// What stood in the way of a context.
-pub(crate) struct Why {
+pub(crate) struct Diagnosis {
     pub(crate) errno: Errno,
     pub(crate) cause: Cause,
     /// Events asked for.
@@ -52,9 +52,9 @@ pub(crate) struct Why {
     seccomp: Option<u64>,
 }
 
-impl Why {
+impl Diagnosis {
     /// Looks for the cause of io_setup's answer to `asked` events.
-    pub(crate) fn find(errno: Errno, asked: u32) -> Why {
+    pub(crate) fn find(errno: Errno, asked: u32) -> Diagnosis {
         let limit = Limit::now();
         let seccomp = proc::seccomp();
         let cause = match errno {
@@ -69,7 +69,7 @@ impl Why {
             Errno::NOMEM => Cause::Memory,
             _ => Cause::Unknown,
         };
-        Why {
+        Diagnosis {
             errno,
             cause,
             asked,
@@ -79,7 +79,7 @@ impl Why {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Cause::Kernel => f.write_str("this kernel is built without AIO (CONFIG_AIO)")?,

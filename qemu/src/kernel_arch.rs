@@ -5,15 +5,15 @@ use std::env::consts::ARCH;
 use anyhow::{Result, bail};
 
 /// An architecture as the kernel's build knows it.
-pub(crate) struct Port {
+pub(crate) struct KernelArch {
     pub(crate) arch: &'static str,
     pub(crate) package: &'static str,
     pub(crate) image: &'static str,
 }
 
-impl Port {
+impl KernelArch {
     /// By Debian's name; for riscv32 it has none.
-    pub(crate) fn of(arch: &str) -> Result<Port> {
+    pub(crate) fn of(arch: &str) -> Result<KernelArch> {
         let (arch, package, image) = match arch {
             "amd64" => ("x86_64", "x86-64-linux-gnu", "arch/x86/boot/bzImage"),
             "arm64" => ("arm64", "aarch64-linux-gnu", "arch/arm64/boot/Image"),
@@ -25,7 +25,7 @@ impl Port {
             "sparc64" => ("sparc64", "sparc64-linux-gnu", "vmlinux"),
             _ => bail!("no kernel is built for {arch}"),
         };
-        Ok(Port {
+        Ok(KernelArch {
             arch,
             package,
             image,

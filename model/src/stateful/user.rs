@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::buffer::Tracked;
 use crate::buffer::{IoBuf, IoBufMut};
+use crate::fake_kernel;
 use crate::fd::OwnsFd;
-use crate::kernel;
 use crate::reactor::Lock;
 
 /// What a piece of user code does when the library calls it.
@@ -340,7 +340,7 @@ pub(super) struct Data {
 impl Data {
     /// Owns another descriptor of the same file.
     pub(super) fn new(fd: i32) -> Data {
-        let duplicate = kernel::with_next(|kernel| kernel.duplicate(fd));
+        let duplicate = fake_kernel::with_next(|kernel| kernel.duplicate(fd));
         Data {
             counted: Tracked::new(1),
             fd: duplicate.unwrap_or(fd),
@@ -370,7 +370,7 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        kernel::with_next(|kernel| kernel.close(self.fd));
+        fake_kernel::with_next(|kernel| kernel.close(self.fd));
         called("the data's drop");
     }
 }

@@ -30,7 +30,7 @@ pub enum Time {
 
 /// What the next calls will meet.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
+pub struct Faults {
     /// Operations that are taken before the room is up; no limit but the
     /// ring's without.
     pub room: Option<usize>,
@@ -52,7 +52,7 @@ pub struct Ended {
     /// Likewise.
     pub res: i64,
     /// Nobody submitted it.
-    pub stranger: bool,
+    pub is_foreign: bool,
 }
 
 struct Context {
@@ -80,7 +80,7 @@ pub struct Kernel {
     /// What the pollable descriptors say.
     pub ready: Vec<bool>,
     /// See there.
-    pub weather: Weather,
+    pub faults: Faults,
     /// Slots of a ring, at least, and for an operation that was asked for.
     ring_slots: u32,
     /// Rings cannot be read without the kernel.
@@ -157,7 +157,7 @@ impl Kernel {
             gone: Vec::new(),
             files,
             ready: vec![false; polled],
-            weather: Weather::default(),
+            faults: Faults::default(),
             ring_slots,
             opaque: false,
             duplicates: Vec::new(),
@@ -238,7 +238,7 @@ impl Kernel {
         iocbs: &[*mut Iocb],
     ) -> Result<usize, Errno> {
         self.calls[0] += 1;
-        let most = self.weather.short.unwrap_or(usize::MAX).max(1);
+        let most = self.faults.short.unwrap_or(usize::MAX).max(1);
         for (taken, &iocb) in iocbs.iter().take(most).enumerate() {
             // SAFETY: the caller's.
             if let Err(errno) = unsafe { self.submit_one(ctx, iocb) } {
@@ -257,12 +257,12 @@ impl Kernel {
             return Err(Errno::INVAL);
         }
         // Room first; the file is looked at then.
-        if self.weather.room == Some(0) || !self.context(ctx)?.ring.claim() {
+        if self.faults.room == Some(0) || !self.context(ctx)?.ring.claim() {
             return Err(Errno::AGAIN);
         }
         match self.begin(iocb, copy) {
             Ok(operation) => {
-                self.weather.room = self.weather.room.map(|room| room - 1);
+                self.faults.room = self.faults.room.map(|room| room - 1);
                 // SAFETY: the kernel writes the key.
                 unsafe { (*iocb).key = 0 };
                 let at_once = operation.ends_at_once();
@@ -328,7 +328,7 @@ impl Kernel {
 
     pub(crate) fn cancel(&mut self, ctx: AioContext, iocb: *const Iocb) -> Result<(), Errno> {
         self.calls[1] += 1;
-        if let Some(errno) = self.weather.cancel {
+        if let Some(errno) = self.faults.cancel {
             return Err(errno);
         }
         if iocb.is_null() {
@@ -353,7 +353,7 @@ impl Kernel {
         time: Time,
     ) -> Result<usize, Errno> {
         self.calls[2] += 1;
-        if let Some((left, errno)) = &mut self.weather.wait {
+        if let Some((left, errno)) = &mut self.faults.wait {
             if *left == 0 {
                 return Err(*errno);
             }
@@ -365,7 +365,7 @@ impl Kernel {
             if count >= min_nr || count == events.len() || time == Time::None {
                 return Ok(count);
             }
-            if core::mem::take(&mut self.weather.signal) {
+            if core::mem::take(&mut self.faults.signal) {
                 return if count > 0 {
                     Ok(count)
                 } else {
@@ -424,7 +424,7 @@ impl Kernel {
         context.log.push(Ended {
             data: event.data,
             res: event.res,
-            stranger: false,
+            is_foreign: false,
         });
         Ok(())
     }
@@ -448,7 +448,7 @@ impl Kernel {
     }
 
     /// An event of somebody else's, if the ring has room for it.
-    pub fn stranger(&mut self, ctx: AioContext, event: Event) {
+    pub fn add_foreign(&mut self, ctx: AioContext, event: Event) {
         let Ok(context) = self.context(ctx) else {
             return;
         };
@@ -459,7 +459,7 @@ impl Kernel {
             context.log.push(Ended {
                 data: event.data,
                 res: event.res,
-                stranger: true,
+                is_foreign: true,
             });
         }
     }
@@ -500,7 +500,7 @@ impl Kernel {
     /// `late` events further.
     pub fn room(&mut self, ctx: AioContext, late: usize) -> usize {
         let room = self.context(ctx).map_or(0, |c| c.ring.room() + late);
-        room.min(self.weather.room.unwrap_or(usize::MAX))
+        room.min(self.faults.room.unwrap_or(usize::MAX))
     }
 
     /// The name of the context made last.

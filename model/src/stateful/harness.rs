@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::user::Data;
 use super::{BLOCK, BLOCKS, MOST_SLOTS, POLLED, Plan};
-use crate::kernel::{self, Ended, Kernel, Weather};
+use crate::fake_kernel::{self, Ended, Faults, Kernel};
 use crate::sys::abi::{AioContext, Event};
 use crate::{Errno, Fd, IdleContext, Iocb};
 
 /// A kernel, and what there is to read, write and poll.
-pub enum World {
+pub enum Harness {
     /// Plain Rust, of this thread.
     Model,
     /// The real one.
@@ -87,16 +87,16 @@ pub(super) fn content(file: usize) -> Vec<u8> {
         .collect()
 }
 
-impl World {
+impl Harness {
     /// Makes all fresh. The files' content.
     pub(super) fn begin(&mut self, plan: &Plan) -> [Vec<u8>; 2] {
         let files = [content(0), content(1)];
         match self {
-            World::Model => {
+            Harness::Model => {
                 let kernel = Kernel::new(files.clone(), POLLED, plan.ring, plan.chance);
-                kernel::install(kernel);
+                fake_kernel::install(kernel);
             }
-            World::Real(real) => {
+            Harness::Real(real) => {
                 for ((_, plain), bytes) in real.files.iter().zip(&files) {
                     plain.write_all_at(bytes, 0).expect("a file to write to");
                 }
@@ -109,12 +109,12 @@ impl World {
     /// The play is over. What the files hold now.
     pub(super) fn end(&mut self) -> [Vec<u8>; 2] {
         match self {
-            World::Model => {
-                let files = kernel::with_next(|kernel| core::mem::take(&mut kernel.files));
-                kernel::uninstall();
+            Harness::Model => {
+                let files = fake_kernel::with_next(|kernel| core::mem::take(&mut kernel.files));
+                fake_kernel::uninstall();
                 files.unwrap_or_default()
             }
-            World::Real(real) => {
+            Harness::Real(real) => {
                 let read = |at: usize| {
                     let mut bytes = vec![0; BLOCKS * BLOCK];
                     let plain = &real.files[at].1;
@@ -129,30 +129,30 @@ impl World {
     }
 
     pub(super) fn is_model(&self) -> bool {
-        matches!(self, World::Model)
+        matches!(self, Harness::Model)
     }
 
     /// The descriptor of a file: the direct one is the second.
     pub(super) fn file(&self, number: usize) -> Fd<'static> {
         borrow(match self {
-            World::Model => [kernel::BUFFERED, kernel::DIRECT][number],
-            World::Real(real) => real.files[number].0.as_raw_fd(),
+            Harness::Model => [fake_kernel::BUFFERED, fake_kernel::DIRECT][number],
+            Harness::Real(real) => real.files[number].0.as_raw_fd(),
         })
     }
 
     /// The descriptor of something to poll.
     pub(super) fn polled(&self, number: usize) -> Fd<'static> {
         borrow(match self {
-            World::Model => kernel::POLLED + number as i32,
-            World::Real(real) => real.polled[number].as_raw_fd(),
+            Harness::Model => fake_kernel::POLLED + number as i32,
+            Harness::Real(real) => real.polled[number].as_raw_fd(),
         })
     }
 
     /// Data that owns another descriptor of the same file.
     pub(super) fn data(&self, fd: Fd<'_>) -> Data {
         match self {
-            World::Model => Data::new(fd.as_raw()),
-            World::Real(_) => Data::real(fd.as_raw()),
+            Harness::Model => Data::new(fd.as_raw()),
+            Harness::Real(_) => Data::real(fd.as_raw()),
         }
     }
 
@@ -163,10 +163,10 @@ impl World {
 
     pub(super) fn make_ready(&mut self, number: usize) {
         match self {
-            World::Model => {
-                kernel::with_next(|kernel| kernel.ready[number] = true);
+            Harness::Model => {
+                fake_kernel::with_next(|kernel| kernel.ready[number] = true);
             }
-            World::Real(real) => {
+            Harness::Real(real) => {
                 let one = 1_u64.to_ne_bytes();
                 let fd = real.polled[number].as_raw_fd();
                 // SAFETY: eight bytes, which is what such a descriptor takes.
@@ -178,8 +178,8 @@ impl World {
     /// A context: a used one, where that is dear.
     pub(super) fn context(&mut self, slots: usize) -> Result<IdleContext, Errno> {
         match self {
-            World::Model => IdleContext::new(slots as u32),
-            World::Real(real) => match real.pool.take() {
+            Harness::Model => IdleContext::new(slots as u32),
+            Harness::Real(real) => match real.pool.take() {
                 Some(drained) => Ok(drained),
                 None => new_context(),
             },
@@ -187,15 +187,15 @@ impl World {
     }
 
     pub(super) fn give_back(&mut self, drained: IdleContext) {
-        if let World::Real(real) = self {
+        if let Harness::Real(real) = self {
             real.pool = Some(drained);
         }
     }
 
     /// What the next call will meet; the real kernel is as it is.
-    pub(super) fn weather(&self, weather: Weather) {
+    pub(super) fn faults(&self, faults: Faults) {
         if self.is_model() {
-            kernel::with_next(|kernel| kernel.weather = weather);
+            fake_kernel::with_next(|kernel| kernel.faults = faults);
         }
     }
 
@@ -204,64 +204,64 @@ impl World {
     pub(super) fn room(&self, ctx: AioContext, taken: usize) -> usize {
         let late = taken.saturating_sub(self.taken(ctx));
         match self {
-            World::Model => kernel::with_next(|kernel| kernel.room(ctx, late)).unwrap_or(0),
+            Harness::Model => fake_kernel::with_next(|kernel| kernel.room(ctx, late)).unwrap_or(0),
             // A ring has twice what was asked for.
-            World::Real(_) => usize::MAX,
+            Harness::Real(_) => usize::MAX,
         }
     }
 
     pub(super) fn newest(&self) -> AioContext {
-        kernel::with_next(|kernel| kernel.newest())
+        fake_kernel::with_next(|kernel| kernel.newest())
             .flatten()
             .unwrap_or(AioContext::NONE)
     }
 
     pub(super) fn given(&self, ctx: AioContext, from: usize) -> Vec<Iocb> {
-        kernel::with_next(|kernel| kernel.given(ctx, from)).unwrap_or_default()
+        fake_kernel::with_next(|kernel| kernel.given(ctx, from)).unwrap_or_default()
     }
 
     /// The words of the polls in flight that are cancelled.
     pub(super) fn cancelled(&self, ctx: AioContext) -> Vec<u64> {
-        kernel::with_next(|kernel| kernel.cancelled(ctx)).unwrap_or_default()
+        fake_kernel::with_next(|kernel| kernel.cancelled(ctx)).unwrap_or_default()
     }
 
     /// Whether the model has destroyed the context.
     pub(super) fn is_gone(&self, ctx: AioContext) -> bool {
-        kernel::with_next(|kernel| !kernel.has(ctx)).unwrap_or(false)
+        fake_kernel::with_next(|kernel| !kernel.has(ctx)).unwrap_or(false)
     }
 
     pub(super) fn ended(&self, ctx: AioContext, from: usize) -> Vec<Ended> {
-        kernel::with_next(|kernel| kernel.ended(ctx, from)).unwrap_or_default()
+        fake_kernel::with_next(|kernel| kernel.ended(ctx, from)).unwrap_or_default()
     }
 
     pub(super) fn taken(&self, ctx: AioContext) -> usize {
-        kernel::with_next(|kernel| kernel.taken(ctx)).unwrap_or(0)
+        fake_kernel::with_next(|kernel| kernel.taken(ctx)).unwrap_or(0)
     }
 
-    pub(super) fn complete(&self, ctx: AioContext, pick: usize, verdict: kernel::Verdict) {
-        kernel::with_next(|kernel| kernel.complete(ctx, pick, verdict));
+    pub(super) fn complete(&self, ctx: AioContext, pick: usize, verdict: fake_kernel::Verdict) {
+        fake_kernel::with_next(|kernel| kernel.complete(ctx, pick, verdict));
     }
 
-    pub(super) fn stranger(&self, ctx: AioContext, data: u64) {
+    pub(super) fn add_foreign(&self, ctx: AioContext, data: u64) {
         let event = Event {
             data,
             obj: data,
             res: 1,
             res2: 1,
         };
-        kernel::with_next(|kernel| kernel.stranger(ctx, event));
+        fake_kernel::with_next(|kernel| kernel.add_foreign(ctx, event));
     }
 
     /// What a leaked context is doing still comes to its end.
     pub(super) fn destroy(&self, ctx: AioContext) {
-        kernel::with_next(|kernel| kernel.destroy(ctx).ok());
+        fake_kernel::with_next(|kernel| kernel.destroy(ctx).ok());
     }
 }
 
-/// A descriptor of a world's.
+/// A descriptor of a harness's.
 fn borrow(number: i32) -> Fd<'static> {
     // SAFETY: the model's stay as they are. The real ones are closed when
-    // the next play begins, or the world ends; each play ends its queues before.
+    // the next play begins, or the harness ends; each play ends its queues before.
     // −1 is no descriptor.
     unsafe { Fd::borrow_raw(number) }
 }

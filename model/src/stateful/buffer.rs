@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
 use super::BLOCK;
 use crate::buffer::{IoBuf, IoBufMut, Vectored};
-use crate::kernel;
+use crate::fake_kernel;
 
 /// In every buffer before it is read into.
 pub(super) const FRESH: u8 = 0xa5;
@@ -115,7 +115,7 @@ pub(super) fn faults() -> Vec<String> {
 
 /// Whether nobody wrote to a buffer after its drop. How many bytes were looked
 /// at.
-pub(super) fn rest_in_peace() -> Result<u64, String> {
+pub(super) fn check_buffers() -> Result<u64, String> {
     REGISTRY.with_borrow(|registry| {
         let mut count = 0;
         for block in &registry.dead {
@@ -165,7 +165,7 @@ impl Drop for Tracked {
         let Some(mut block) = self.block.take() else {
             return;
         };
-        let held = kernel::is_held(block.start(), block.len);
+        let held = fake_kernel::is_held(block.start(), block.len);
         REGISTRY.with_borrow_mut(|registry| {
             registry.drops[self.id] += 1;
             if registry.drops[self.id] > 1 {

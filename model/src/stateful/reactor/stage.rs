@@ -6,14 +6,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::super::buffer;
 use super::super::fork::in_child;
+use super::super::harness::{content, event_counter};
 use super::super::refuse::Refuse;
 use super::super::specification::{Outcome, ensure};
 use super::super::user::{self, Data, Entered, Guarded, Inject, Watched, injectable};
-use super::super::world::{content, event_counter};
 use super::super::{BLOCK, POLLED};
 use super::tasks::{Fate, Operation, Place, Task};
 use super::{Begin, End, Lock, Plan, Step, Totals, What};
-use crate::kernel::{self, Kernel, Verdict};
+use crate::fake_kernel::{self, Kernel, Verdict};
 use crate::reactor::{self, Local, Reactor, ReactorSlot, Shared};
 use crate::sys::abi::AioContext;
 use crate::{Errno, Fd, IdleContext, WaitOptions};
@@ -62,7 +62,7 @@ pub fn perform(plan: &Plan) -> Result<Totals, String> {
     let files = [content(0), content(1)];
     let mut kernel = Kernel::new(files.clone(), POLLED, 2, plan.chance);
     kernel.opaque = plan.opaque;
-    kernel::install(kernel);
+    fake_kernel::install(kernel);
     let scenario = Scenario {
         plan,
         files,
@@ -77,7 +77,7 @@ pub fn perform(plan: &Plan) -> Result<Totals, String> {
         Lock::Watched => scenario.run::<Watched<Local>>(),
         Lock::Shared => scenario.run::<Watched<Shared>>(),
     };
-    kernel::uninstall();
+    fake_kernel::uninstall();
     outcome?;
     scenario.count(|totals| {
         totals.injected = user::injected();
@@ -102,7 +102,7 @@ impl Scenario<'_> {
             let reactor = self.owner::<L>(&mut slots)?;
             self.released_wakers(first)?;
             self.count(|totals| totals.owners += 1);
-            let ctx = kernel::with_next(|kernel| kernel.newest()).flatten();
+            let ctx = fake_kernel::with_next(|kernel| kernel.newest()).flatten();
             let stage = Stage {
                 scenario: self,
                 reactor: &reactor,
@@ -159,7 +159,7 @@ impl Scenario<'_> {
             }
         }
         for ctx in leaked {
-            kernel::with_next(|kernel| kernel.destroy(ctx).ok());
+            fake_kernel::with_next(|kernel| kernel.destroy(ctx).ok());
         }
         self.all_ended()
     }
@@ -231,7 +231,7 @@ impl Scenario<'_> {
             );
         }
         verify()?;
-        buffer::rest_in_peace().map(drop)
+        buffer::check_buffers().map(drop)
     }
 }
 
@@ -290,17 +290,17 @@ impl<L: Kind> Stage<'_, '_, L> {
     }
 
     pub(super) fn kernel<T: Default>(&self, call: impl FnOnce(&mut Kernel) -> T) -> T {
-        kernel::with_next(call).unwrap_or_default()
+        fake_kernel::with_next(call).unwrap_or_default()
     }
 
     pub(super) fn ready(&self, which: usize) {
-        kernel::with_next(|kernel| kernel.ready[which] = true);
+        fake_kernel::with_next(|kernel| kernel.ready[which] = true);
     }
 
     /// From now on the kernel refuses this.
     pub(super) fn refuse(&self, refuse: Refuse) {
-        let weather = refuse.weather();
-        kernel::with_next(|kernel| kernel.weather = weather);
+        let faults = refuse.faults();
+        fake_kernel::with_next(|kernel| kernel.faults = faults);
         if refuse.room.is_some() {
             for operation in &mut *self.scenario.operations.borrow_mut() {
                 operation.limited = true;

@@ -2,15 +2,15 @@
 
 use core::cell::{Cell, RefCell};
 
+use super::super::harness::content;
 use super::super::reactor::{Begin, What};
 use super::super::refuse::Refuse;
 use super::super::specification::{Outcome, ensure, same};
 use super::super::user::{self, Entered, Inject, injectable};
-use super::super::world::content;
 use super::super::{BLOCK, BLOCKS, POLLED, buffer, fork};
 use super::operations::{Operation, Started};
 use super::{Part, Plan, Step, Totals};
-use crate::kernel::{self, Kernel, Verdict};
+use crate::fake_kernel::{self, Kernel, Verdict};
 use crate::sys::abi::AioContext;
 use crate::{Errno, IdleContext, Scope, ScopeSlot, WaitOptions, scope_with_context};
 
@@ -36,10 +36,10 @@ pub fn perform(plan: &Plan) -> Result<Totals, String> {
     let files = [content(0), content(1)];
     let mut kernel = Kernel::new(files.clone(), POLLED, 2, plan.chance);
     kernel.opaque = plan.opaque;
-    kernel::install(kernel);
+    fake_kernel::install(kernel);
     let totals = Counters::default();
     let outcome = run(plan, &files, &totals);
-    kernel::uninstall();
+    fake_kernel::uninstall();
     totals.count(|totals| totals.injected = user::injected());
     outcome.map(|()| totals.0.get())
 }
@@ -52,18 +52,18 @@ fn run(plan: &Plan, files: &[Vec<u8>; 2], totals: &Counters) -> Outcome {
             Some(on) => on,
             none => none.insert(IdleContext::new(plan.slots as u32).map_err(|e| e.to_string())?),
         };
-        let ctx = kernel::with_next(|kernel| kernel.newest()).flatten();
+        let ctx = fake_kernel::with_next(|kernel| kernel.newest()).flatten();
         let ctx = ctx.unwrap_or(AioContext::NONE);
         let told = |fault| format!("scope {number}: {fault}");
         perform_one(part, on, &mut slots, files, totals, ctx).map_err(told)?;
         // One that was destroyed serves for another scope, sometimes.
-        if kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true) && part.tidy {
+        if fake_kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true) && part.tidy {
             context = None;
         }
     }
     let faults = [buffer::faults(), user::faults()].concat();
     ensure!(faults.is_empty(), "{faults:?}");
-    buffer::rest_in_peace().map(drop)
+    buffer::check_buffers().map(drop)
 }
 
 /// One scope.
@@ -80,10 +80,10 @@ fn perform_one(
     let mut memory: Vec<Vec<u8>> = part.steps.iter().map(|_| vec![0; BLOCK]).collect();
     let ranges: Vec<_> = memory.iter().map(|bytes| bytes.as_ptr()).collect();
     let operations = RefCell::new(Vec::new());
-    let was_gone = kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true);
+    let was_gone = fake_kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true);
     let child = Cell::new(false);
     let count = slots.len();
-    let given = kernel::with_next(|kernel| kernel.given(ctx, 0).len()).unwrap_or(0);
+    let given = fake_kernel::with_next(|kernel| kernel.given(ctx, 0).len()).unwrap_or(0);
     let memory_of_scope = RefCell::new(
         memory
             .iter_mut()
@@ -122,22 +122,22 @@ fn perform_one(
         })
     });
     let returned = outcome.is_some();
-    kernel::with_next(|kernel| kernel.weather = kernel::Weather::default());
+    fake_kernel::with_next(|kernel| kernel.faults = fake_kernel::Faults::default());
     let verdict = outcome.unwrap_or(Ok(())).and_then(|()| {
         for (number, &start) in ranges.iter().enumerate() {
-            let held = kernel::is_held(start, BLOCK);
+            let held = fake_kernel::is_held(start, BLOCK);
             ensure!(!held || child.get(), "the kernel holds buffer {number}");
         }
         let operations = operations.borrow();
-        let gone = kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true);
-        let world = After {
+        let gone = fake_kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true);
+        let harness = After {
             files,
             memory: &memory,
             returned,
             gone,
             child: child.get(),
         };
-        world.verify(&operations)?;
+        harness.verify(&operations)?;
         if !gone && !child.get() {
             idle(ctx)?;
             if returned {
@@ -160,7 +160,7 @@ fn perform_one(
 
 /// The context is as good as new.
 fn idle(ctx: AioContext) -> Outcome {
-    let found = kernel::with_next(|kernel| {
+    let found = fake_kernel::with_next(|kernel| {
         let untaken = kernel.ended(ctx, 0).len() - kernel.taken(ctx);
         (kernel.running(ctx), untaken)
     });
@@ -170,7 +170,7 @@ fn idle(ctx: AioContext) -> Outcome {
 
 /// Everything that was started was given to the kernel, or was refused.
 fn all_given(operations: &[Operation], ctx: AioContext, before: usize) -> Outcome {
-    let given = kernel::with_next(|kernel| kernel.given(ctx, before).len()).unwrap_or(0);
+    let given = fake_kernel::with_next(|kernel| kernel.given(ctx, before).len()).unwrap_or(0);
     let must = |operation: &&Operation| {
         let refused = matches!(operation.what, What::Refused);
         let lost = operation.drops == (0, 1) && operation.result.is_none();
@@ -308,7 +308,7 @@ impl Stage<'_, '_> {
                 }
             }
             Step::Ready(which) => {
-                kernel::with_next(|kernel| kernel.ready[usize::from(which) % POLLED] = true);
+                fake_kernel::with_next(|kernel| kernel.ready[usize::from(which) % POLLED] = true);
             }
             Step::Fork => {
                 self.totals.count(|totals| totals.forks += 1);
@@ -370,12 +370,12 @@ impl Stage<'_, '_> {
             .into_iter()
             .any(|operation| !self.ends(operation))
         {
-            kernel::with_next(|kernel| kernel.weather.room = None);
+            fake_kernel::with_next(|kernel| kernel.faults.room = None);
         }
     }
 
     fn kernel<T: Default>(&self, call: impl FnOnce(&mut Kernel) -> T) -> T {
-        kernel::with_next(call).unwrap_or_default()
+        fake_kernel::with_next(call).unwrap_or_default()
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -395,7 +395,7 @@ impl Stage<'_, '_> {
     }
 
     fn set_refuse(&self, refuse: Refuse) {
-        kernel::with_next(|kernel| kernel.weather = refuse.weather());
+        fake_kernel::with_next(|kernel| kernel.faults = refuse.faults());
         if refuse.room.is_some() {
             for operation in &mut *self.operations.borrow_mut() {
                 operation.limited = true;

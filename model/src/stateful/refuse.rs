@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::Errno;
-use crate::kernel::Weather;
+use crate::fake_kernel::Faults;
 
 /// Which calls of the next step the kernel refuses, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,14 +20,14 @@ pub struct Refuse {
 
 impl Refuse {
     /// What the kernel is told.
-    pub(super) fn weather(self) -> Weather {
+    pub(super) fn faults(self) -> Faults {
         let errnos = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
-        Weather {
+        Faults {
             room: self.room.map(usize::from),
             cancel: self.cancel.map(|pick| errnos[usize::from(pick) % 3]),
             wait: self.wait.map(|pick| (0, errnos[usize::from(pick) % 2])),
             signal: self.signal,
-            ..Weather::default()
+            ..Faults::default()
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Announced {
 }
 
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Verdict {
+pub(crate) struct TestReport {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
@@ -47,11 +47,11 @@ pub(crate) fn console(output: &str) -> &str {
     end.map_or(begin, |(end, _)| &begin[..end])
 }
 
-impl Verdict {
+impl TestReport {
     /// Reads the output; an error tells why it is no verdict. The counts must
     /// be those of the lines, and the status, where there is one, must agree.
-    pub(crate) fn read(output: &str, status: Option<ExitStatus>) -> Result<Verdict, String> {
-        let mut verdict = Verdict::default();
+    pub(crate) fn read(output: &str, status: Option<ExitStatus>) -> Result<TestReport, String> {
+        let mut verdict = TestReport::default();
         let mut last = None;
         for line in output.lines() {
             match line.split_once(' ').unwrap_or((line, "")) {
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
 
-    fn read(output: &str, code: i32) -> Result<Verdict, String> {
-        Verdict::read(output, Some(ExitStatus::from_raw(code << 8)))
+    fn read(output: &str, code: i32) -> Result<TestReport, String> {
+        TestReport::read(output, Some(ExitStatus::from_raw(code << 8)))
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         assert!(read("ok a\nFAILED b: c\n1 passed, 1 failed\n", 0).is_err());
         assert!(read("ok a\ntrace io_setup x\n1 passed, 0 failed\n", 0).is_err());
         let killed = Some(ExitStatus::from_raw(11));
-        let killed = Verdict::read("ok a\n1 passed, 0 failed\n", killed);
+        let killed = TestReport::read("ok a\n1 passed, 0 failed\n", killed);
         assert!(killed.is_err(), "a signal");
     }
 
@@ -154,10 +154,10 @@ mod tests {
         let said = "ok a\r\n1 passed, 0 failed\r\n";
         let output = format!("BIOS\r\nok boot\r\ninit\r\n{said}[ 1.0] reboot: Power down\r\n");
         assert_eq!(console(&output), said);
-        assert_eq!(Verdict::read(console(&output), None).unwrap().passed, 1);
+        assert_eq!(TestReport::read(console(&output), None).unwrap().passed, 1);
         // Cut off, or another program: no verdict.
         let panic = "init\r\nok a\r\nKernel panic - not syncing\r\n";
-        assert!(Verdict::read(console(panic), None).is_err());
-        assert!(Verdict::read(console("BIOS\r\n"), None).is_err());
+        assert!(TestReport::read(console(panic), None).is_err());
+        assert!(TestReport::read(console("BIOS\r\n"), None).is_err());
     }
 }

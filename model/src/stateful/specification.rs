@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::MOST_SLOTS;
 use super::buffer::{self, FRESH, Held};
+use super::harness::Harness;
 use super::user::Data;
-use super::world::World;
-use crate::kernel::Ended;
+use crate::fake_kernel::Ended;
 use crate::sys::abi::AioContext;
 use crate::{Completion, Errno, Ticket};
 
@@ -188,7 +188,7 @@ pub(super) struct Change {
     /// So many have been found to have ended.
     pub(super) ended: usize,
     /// Others' events were about.
-    pub(super) strangers: bool,
+    pub(super) foreign: bool,
 }
 
 impl Specification {
@@ -249,12 +249,12 @@ impl Specification {
 
     /// The same context goes on with another queue: others' events behind the
     /// last of ours may be there still.
-    pub(super) fn go_on(&mut self, world: &World, ctx: AioContext) -> Outcome {
-        self.look(world, ctx)?;
+    pub(super) fn go_on(&mut self, harness: &Harness, ctx: AioContext) -> Outcome {
+        self.look(harness, ctx)?;
         self.words.clear();
-        let events = world.ended(ctx, 0);
-        let ours = events.iter().rposition(|event| !event.stranger);
-        self.taken = ours.map_or(0, |at| at + 1).max(world.taken(ctx));
+        let events = harness.ended(ctx, 0);
+        let ours = events.iter().rposition(|event| !event.is_foreign);
+        self.taken = ours.map_or(0, |at| at + 1).max(harness.taken(ctx));
         Ok(())
     }
 
@@ -271,13 +271,13 @@ impl Specification {
     /// submitted, or else refused, and is done. Which were refused.
     pub(super) fn leave(
         &mut self,
-        world: &World,
+        harness: &Harness,
         ctx: AioContext,
         count: usize,
     ) -> Outcome<Vec<usize>> {
-        let mut given = world.given(ctx, self.given).into_iter().peekable();
+        let mut given = harness.given(ctx, self.given).into_iter().peekable();
         let (mut expected, mut refused) = (Vec::new(), Vec::new());
-        let died = !self.dead && world.is_gone(ctx);
+        let died = !self.dead && harness.is_gone(ctx);
         for _ in 0..count {
             let Some(at) = self.staged.pop_front() else {
                 return Err("more were submitted than were staged".into());
@@ -289,7 +289,7 @@ impl Specification {
                 What::Refused(errno) if died => vec![errno, Errno::INVAL],
                 What::Refused(errno) if self.limited => vec![errno, Errno::AGAIN],
                 What::Refused(errno) => vec![errno],
-                _ if !world.is_model() || given.next().is_some() => Vec::new(),
+                _ if !harness.is_model() || given.next().is_some() => Vec::new(),
                 _ if died => vec![Errno::INVAL],
                 _ if self.limited => vec![Errno::AGAIN],
                 _ => return Err(format!("operation {at} was not submitted")),
@@ -301,8 +301,8 @@ impl Specification {
             }
             operation.never = refusal;
         }
-        if world.is_model() {
-            self.given(world, ctx, &expected)?;
+        if harness.is_model() {
+            self.given(harness, ctx, &expected)?;
         }
         Ok(refused)
     }
@@ -311,43 +311,47 @@ impl Specification {
     /// staged and in flight now.
     pub(super) fn learn(
         &mut self,
-        world: &World,
+        harness: &Harness,
         ctx: AioContext,
         staged: usize,
         in_flight: usize,
     ) -> Outcome<Change> {
         let count = self.staged.len().checked_sub(staged);
-        let refused = self.leave(world, ctx, count.ok_or("more are staged than there were")?)?;
+        let refused = self.leave(
+            harness,
+            ctx,
+            count.ok_or("more are staged than there were")?,
+        )?;
         self.done += refused.len();
         let count = self.in_flight().checked_sub(in_flight);
         let count = count.ok_or("more in flight than there were")?;
-        if !world.is_model() {
+        if !harness.is_model() {
             self.done += count;
             return Ok(Change {
                 ended: count,
-                strangers: false,
+                foreign: false,
             });
         }
-        self.cancelled(world, ctx);
-        let (ended, unknown, strangers) = if !self.dead && world.is_gone(ctx) {
+        self.cancelled(harness, ctx);
+        let (ended, unknown, foreign) = if !self.dead && harness.is_gone(ctx) {
             self.dead = true;
             same!(in_flight, 0, "in flight in a context that was destroyed");
-            self.die(world, ctx)?
+            self.die(harness, ctx)?
         } else {
-            let (ended, strangers) = self.take(world, ctx, count)?;
-            (ended, Vec::new(), strangers)
+            let (ended, foreign) = self.take(harness, ctx, count)?;
+            (ended, Vec::new(), foreign)
         };
         self.done += ended.len() + unknown.len();
         self.order.push(&ended, &refused, &unknown);
         Ok(Change {
             ended: ended.len(),
-            strangers,
+            foreign,
         })
     }
 
     /// Which polls in flight are cancelled.
-    fn cancelled(&mut self, world: &World, ctx: AioContext) {
-        for word in world.cancelled(ctx) {
+    fn cancelled(&mut self, harness: &Harness, ctx: AioContext) {
+        for word in harness.cancelled(ctx) {
             if let Some(&at) = self.words.get(&word) {
                 self.operations[at].cancelled = true;
             }
@@ -357,10 +361,14 @@ impl Specification {
     /// The context was destroyed: the operations that had ended before, in
     /// order; those of which the outcome is unknown; whether others' events were
     /// about.
-    fn die(&mut self, world: &World, ctx: AioContext) -> Outcome<(Vec<usize>, Vec<usize>, bool)> {
-        let events = world.ended(ctx, self.taken);
-        let ours = events.iter().filter(|event| !event.stranger).count();
-        let (ended, strangers) = self.take(world, ctx, ours)?;
+    fn die(
+        &mut self,
+        harness: &Harness,
+        ctx: AioContext,
+    ) -> Outcome<(Vec<usize>, Vec<usize>, bool)> {
+        let events = harness.ended(ctx, self.taken);
+        let ours = events.iter().filter(|event| !event.is_foreign).count();
+        let (ended, foreign) = self.take(harness, ctx, ours)?;
         let unknown: Vec<usize> = self.words.drain().map(|(_, at)| at).collect();
         for &at in &unknown {
             let operation = &mut self.operations[at];
@@ -368,13 +376,18 @@ impl Specification {
             let poll = matches!(operation.what, What::Poll(_));
             ensure!(poll, "the outcome of {operation:?} is unknown");
         }
-        Ok((ended, unknown, strangers))
+        Ok((ended, unknown, foreign))
     }
 
     /// Compares what the model was given with what ought to have been given, in
     /// order, and reads what it has ended.
-    pub(super) fn given(&mut self, world: &World, ctx: AioContext, expected: &[usize]) -> Outcome {
-        let given = world.given(ctx, self.given);
+    pub(super) fn given(
+        &mut self,
+        harness: &Harness,
+        ctx: AioContext,
+        expected: &[usize],
+    ) -> Outcome {
+        let given = harness.given(ctx, self.given);
         self.given += given.len();
         same!(
             given.len(),
@@ -399,14 +412,14 @@ impl Specification {
                 "operations {at} and {other:?} have one name"
             );
         }
-        self.look(world, ctx)
+        self.look(harness, ctx)
     }
 
     /// Reads what the model has ended.
-    pub(super) fn look(&mut self, world: &World, ctx: AioContext) -> Outcome {
-        let ended = world.ended(ctx, self.ended);
+    pub(super) fn look(&mut self, harness: &Harness, ctx: AioContext) -> Outcome {
+        let ended = harness.ended(ctx, self.ended);
         self.ended += ended.len();
-        for event in ended.iter().filter(|event| !event.stranger) {
+        for event in ended.iter().filter(|event| !event.is_foreign) {
             let Some(&at) = self.words.get(&event.data) else {
                 return Err("the model ended what it was not given".into());
             };
@@ -419,14 +432,14 @@ impl Specification {
     /// in order, and whether others' events were about.
     pub(super) fn take(
         &mut self,
-        world: &World,
+        harness: &Harness,
         ctx: AioContext,
         count: usize,
     ) -> Outcome<(Vec<usize>, bool)> {
-        self.look(world, ctx)?;
-        let events: Vec<Ended> = world.ended(ctx, self.taken);
-        let strangers = events.iter().any(|event| event.stranger);
-        let ours = events.iter().enumerate().filter(|(_, e)| !e.stranger);
+        self.look(harness, ctx)?;
+        let events: Vec<Ended> = harness.ended(ctx, self.taken);
+        let foreign = events.iter().any(|event| event.is_foreign);
+        let ours = events.iter().enumerate().filter(|(_, e)| !e.is_foreign);
         let ours: Vec<_> = ours.take(count).collect();
         same!(
             ours.len(),
@@ -436,31 +449,31 @@ impl Specification {
         if let Some((last, _)) = ours.last() {
             self.taken += last + 1;
         }
-        let told = world.taken(ctx);
+        let told = harness.taken(ctx);
         // Of others' events behind them, the model may have learned already.
-        let known = world.ended(ctx, self.taken.min(told));
+        let known = harness.ended(ctx, self.taken.min(told));
         let ahead = told.saturating_sub(self.taken);
         ensure!(
-            known[..ahead].iter().all(|event| event.stranger),
+            known[..ahead].iter().all(|event| event.is_foreign),
             "the model was told of what was not taken"
         );
         let words = &mut self.words;
         let found = ours
             .iter()
             .filter_map(|(_, event)| words.remove(&event.data));
-        Ok((found.collect(), strangers))
+        Ok((found.collect(), foreign))
     }
 
     /// Others' events in the model's ring before that.
-    pub(super) fn strangers_next(&self, world: &World, ctx: AioContext) -> usize {
-        let events = world.ended(ctx, self.taken);
-        events.iter().take_while(|event| event.stranger).count()
+    pub(super) fn foreign_next(&self, harness: &Harness, ctx: AioContext) -> usize {
+        let events = harness.ended(ctx, self.taken);
+        events.iter().take_while(|event| event.is_foreign).count()
     }
 
     /// The next of ours in the model's ring that the queue has not taken.
-    pub(super) fn next_in_ring(&self, world: &World, ctx: AioContext) -> Option<usize> {
-        let mut events = world.ended(ctx, self.taken).into_iter();
-        let next = events.find(|event| !event.stranger)?;
+    pub(super) fn next_in_ring(&self, harness: &Harness, ctx: AioContext) -> Option<usize> {
+        let mut events = harness.ended(ctx, self.taken).into_iter();
+        let next = events.find(|event| !event.is_foreign)?;
         self.words.get(&next.data).copied()
     }
 
@@ -468,12 +481,12 @@ impl Specification {
     /// an old one, or one of no slot.
     pub(super) fn strange(
         &self,
-        world: &World,
+        harness: &Harness,
         ctx: AioContext,
         pick: usize,
         add: u64,
     ) -> Option<u64> {
-        let given = world.given(ctx, 0);
+        let given = harness.given(ctx, 0);
         let like = match given.len() {
             0 => 0,
             len => given[pick % len].data,

@@ -62,7 +62,7 @@ impl<B: Held> Stage<'_, B> {
         let lengths = B::lengths(end - at);
         let mut parts: Vec<_> = lengths.into_iter().map(Tracked::new).collect();
         let ids: Vec<_> = parts.iter().map(Tracked::id).collect();
-        let fd = self.world.file(file);
+        let fd = self.harness.file(file);
         let what = if write {
             let number = self.it.operations.len();
             let mut data = Vec::new();
@@ -79,7 +79,7 @@ impl<B: Held> Stage<'_, B> {
             What::Read { file, at, expected }
         };
         let buffer = B::new(parts);
-        let data = self.world.data(fd);
+        let data = self.harness.data(fd);
         let mut known = Known::new(what, fd, &data, owned);
         (known.parts, known.len) = (ids, end - at);
         let offset = at as u64;
@@ -139,17 +139,17 @@ impl<B: Held> Stage<'_, B> {
 
     pub(super) fn submit(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         // Others' events that come next may have been taken, too.
-        let least = self.world.room(self.ctx, self.it.taken);
-        let strangers = self.it.strangers_next(self.world, self.ctx);
-        let most = self.world.room(self.ctx, self.it.taken + strangers);
+        let least = self.harness.room(self.ctx, self.it.taken);
+        let foreign = self.it.foreign_next(self.harness, self.ctx);
+        let most = self.harness.room(self.ctx, self.it.taken + foreign);
         let answer = queue.submit();
         let answer = answer.map_err(|error| (error.submitted, error.errno));
         let room = (least..most).find(|&room| self.right_submission(room).1 == answer);
         let (expected, right) = self.right_submission(room.unwrap_or(most));
         same!(answer, right, "submit");
         self.it.submitted(expected.len());
-        if self.world.is_model() {
-            self.it.given(self.world, self.ctx, &expected)?;
+        if self.harness.is_model() {
+            self.it.given(self.harness, self.ctx, &expected)?;
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl<B: Held> Stage<'_, B> {
         let had = self.it.done;
         let in_flight = self.it.in_flight();
         let right = if had == 0 && in_flight > 0 {
-            self.it.next_in_ring(self.world, self.ctx)
+            self.it.next_in_ring(self.harness, self.ctx)
         } else {
             None
         };
@@ -192,10 +192,10 @@ impl<B: Held> Stage<'_, B> {
             Some(completion) => Some(self.it.over(completion)?),
             None => None,
         };
-        if self.world.is_model() {
+        if self.harness.is_model() {
             same!(got, right, "pop gave operation");
             let count = right.iter().count();
-            let (taken, _) = self.it.take(self.world, self.ctx, count)?;
+            let (taken, _) = self.it.take(self.harness, self.ctx, count)?;
             same!(taken, Vec::from_iter(right), "taken from the ring");
         }
         drop(popped);
@@ -209,7 +209,7 @@ impl<B: Held> Stage<'_, B> {
         };
         let at = self.it.over(&completion)?;
         self.it.done -= 1;
-        if self.world.is_model() {
+        if self.harness.is_model() {
             ensure!(self.it.order.take(at), "operation {at} came out of order");
         }
         drop(completion);
@@ -248,7 +248,7 @@ impl<B: Held> Stage<'_, B> {
 
     pub(super) fn learn(&mut self, queue: &Queue<'_, B, Data>) -> Outcome<Change> {
         let (staged, in_flight) = (queue.staged(), queue.in_flight());
-        self.it.learn(self.world, self.ctx, staged, in_flight)
+        self.it.learn(self.harness, self.ctx, staged, in_flight)
     }
 
     pub(super) fn wait(
@@ -275,9 +275,9 @@ impl<B: Held> Stage<'_, B> {
         }
         let signal = refuse.signal;
         let answer = queue.wait_with(min, wait);
-        self.harvested(queue, answer, refuse, |stage, strangers| {
+        self.harvested(queue, answer, refuse, |stage, foreign| {
             let all = stage.it.in_flight() + stage.it.staged.len() == 0;
-            let cut = signal || strangers || refuse.wait.is_some();
+            let cut = signal || foreign || refuse.wait.is_some();
             !for_ever || cut || stage.it.done >= min || all
         })
     }
@@ -286,7 +286,7 @@ impl<B: Held> Stage<'_, B> {
     fn spare_room(&self, refuse: Refuse) {
         if self.it.stuck(false) + self.it.stuck(true) > 0 {
             let room = None;
-            self.world.weather(Refuse { room, ..refuse }.weather());
+            self.harness.faults(Refuse { room, ..refuse }.faults());
         }
     }
 
@@ -328,10 +328,7 @@ impl<B: Held> Stage<'_, B> {
         match answer {
             Ok(done) => {
                 same!(done, self.it.done, "wait tells");
-                ensure!(
-                    enough(self, change.strangers),
-                    "wait ended with {done} done"
-                );
+                ensure!(enough(self, change.foreign), "wait ended with {done} done");
             }
             Err(errno) => {
                 let interrupted = errno == Errno::INTR && refuse.signal;
@@ -367,7 +364,7 @@ impl<B: Held> Stage<'_, B> {
                 self.it.done += 1;
                 // What was found before comes first.
                 self.learn(queue)?;
-                if self.world.is_model() {
+                if self.harness.is_model() {
                     self.it.order.push_last(at);
                 }
             }
@@ -377,11 +374,11 @@ impl<B: Held> Stage<'_, B> {
                     _ if operation.cancelled => (false, false),
                     What::Poll(_) if operation.res.is_some() => (false, false),
                     // It may be ending now.
-                    What::Poll(which) if self.it.ready[which] => (true, self.world.is_model()),
+                    What::Poll(which) if self.it.ready[which] => (true, self.harness.is_model()),
                     What::Poll(_) => (true, true),
                     _ => (false, false),
                 };
-                let refused = refuse.weather().cancel;
+                let refused = refuse.faults().cancel;
                 let right = match answer {
                     Ok(()) => can && refused.is_none(),
                     Err(errno) if refused == Some(errno) => true,
@@ -426,7 +423,7 @@ impl<B: Held> Stage<'_, B> {
         // What is done, the model knows; of the real kernel's, only how many.
         let (least, most) = match in_flight {
             0 => (staged + out, staged + out),
-            _ if self.world.is_model() || self.it.done == 0 => (staged + done, staged + done),
+            _ if self.harness.is_model() || self.it.done == 0 => (staged + done, staged + done),
             _ => (staged, staged + out),
         };
         in_child(|| {
