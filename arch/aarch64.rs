@@ -17,7 +17,7 @@
 //!   `Documentation/arch/arm64/sve.rst` and `sme.rst` ("System call
 //!   behaviour"), and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_64, Numbers};
+use super::{Abi, GENERIC_64, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -27,6 +27,7 @@ pub(crate) type Long = i64;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("arm64", "-m64", &["__aarch64__"]),
     aio: Numbers {
         abi: "aarch64",
         ..GENERIC_64.aio

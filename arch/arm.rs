@@ -16,7 +16,7 @@
 //!   `ret_fast_syscall`), `entry-header.S`, `arch/arm/vfp/vfpmodule.c`
 //!   (`kernel_neon_begin`) and `arch/arm/tools/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -26,6 +26,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("arm", "-m32", &["__arm__", "__ARM_EABI__"]),
     aio: Numbers {
         abi: "arm",
         io_setup: Some(243),

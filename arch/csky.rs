@@ -16,7 +16,7 @@
 //!   `arch/csky/abiv2/inc/abi/entry.h`, `arch/csky/abiv2/fpu.c`
 //!   (`save_to_user_fp`) and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_32, Numbers};
+use super::{Abi, GENERIC_32, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -26,6 +26,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::GENERIC_32,
     aio: Numbers {
         abi: "csky",
         ..GENERIC_32.aio

@@ -13,7 +13,7 @@
 //! - Source: the kernel's `arch/hexagon/kernel/vm_entry.S`, `vm_switch.S` and
 //!   `traps.c` (`do_trap0`), `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_32, Numbers};
+use super::{Abi, GENERIC_32, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -23,6 +23,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::GENERIC_32,
     aio: Numbers {
         abi: "hexagon",
         ..GENERIC_32.aio

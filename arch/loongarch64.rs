@@ -10,7 +10,7 @@
 //! - Source: the kernel's `arch/loongarch/kernel/entry.S` (`handle_syscall`),
 //!   `arch/loongarch/kernel/kfpu.c` and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_64, Numbers};
+use super::{Abi, GENERIC_64, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -20,6 +20,7 @@ pub(crate) type Long = i64;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("loongarch", "-m64", &["__loongarch__"]),
     aio: Numbers {
         abi: "loongarch64",
         ..GENERIC_64.aio

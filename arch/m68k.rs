@@ -11,7 +11,7 @@
 //! - Source: the kernel's `arch/m68k/kernel/entry.S` and
 //!   `arch/m68k/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -21,6 +21,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("m68k", "-m32", &["__m68k__", "__mc68000__"]).big_endian(),
     aio: Numbers {
         abi: "m68k",
         io_setup: Some(241),

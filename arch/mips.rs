@@ -24,7 +24,7 @@
 //!   (`SAVE_SOME`, `RESTORE_SOME`), `switch_to.h` (`lose_fpu_inatomic`,
 //!   `__save_dsp`) and `arch/mips/kernel/syscalls/*.tbl`.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_mips as errno;
 
@@ -34,6 +34,17 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new(
+        "mips",
+        "-m32",
+        &[
+            "__mips__",
+            "_MIPS_SIM=_MIPS_SIM_ABI32",
+            "_MIPS_SZLONG=32",
+            "__MIPSEB__",
+        ],
+    )
+    .big_endian(),
     aio: Numbers {
         abi: "mips",
         io_setup: Some(4241),

@@ -7,7 +7,7 @@
 //!   stubs are used here too.
 //! - Source: as for mips.
 
-use super::{Abi, BaseNumbers, Numbers, mips};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, mips};
 
 pub(crate) use super::errno_mips as errno;
 #[cfg(any(target_arch = "mips64", target_arch = "mips64r6"))]
@@ -19,6 +19,17 @@ pub(crate) type Long = i64;
 pub(crate) const ABIS: &[Abi] = &[ABI, N32];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new(
+        "mips",
+        "-m64",
+        &[
+            "__mips__",
+            "_MIPS_SIM=_MIPS_SIM_ABI64",
+            "_MIPS_SZLONG=64",
+            "__MIPSEB__",
+        ],
+    )
+    .big_endian(),
     aio: Numbers {
         abi: "mips64",
         io_setup: Some(5200),
@@ -44,6 +55,17 @@ pub(crate) const ABI: Abi = Abi {
 };
 
 const N32: Abi = Abi {
+    headers: HeaderSource::new(
+        "mips",
+        "-m32",
+        &[
+            "__mips__",
+            "_MIPS_SIM=_MIPS_SIM_NABI32",
+            "_MIPS_SZLONG=32",
+            "__MIPSEB__",
+        ],
+    )
+    .big_endian(),
     aio: Numbers {
         abi: "mips-n32",
         io_setup: Some(6200),

@@ -164,6 +164,64 @@ pub(crate) struct Abi {
     pub(crate) pollrdhup: u16,
     /// The value of `MAP_ANONYMOUS` for `mmap(2)`.
     pub(crate) map_anonymous: u32,
+    /// The kernel headers with which the tests compare all of this.
+    pub(crate) headers: HeaderSource,
+}
+
+/// The kernel headers that define an ABI, and the macros that its own compiler would
+/// have predefined for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderSource {
+    /// The architecture's folder under `usr/lib/linux/uapi`; empty if there is none.
+    pub(crate) folder: &'static str,
+    /// `asm`, or `asm-generic` for an architecture that uses the generic headers
+    /// and is missing from the package. The basic types then come from the
+    /// headers of another architecture.
+    pub(crate) headers: &'static str,
+    /// The option that selects the type widths of this ABI in the host compiler.
+    pub(crate) width: &'static str,
+    pub(crate) defines: &'static [&'static str],
+    pub(crate) big_endian: bool,
+}
+
+impl HeaderSource {
+    /// No headers: a base of other ABIs, or no architecture.
+    const NONE: HeaderSource = HeaderSource::new("", "", &[]);
+
+    /// The headers of csky and hexagon, with the macros by which these select the
+    /// tested system calls in `asm-generic/unistd.h`.
+    ///
+    /// Source: `arch/csky/include/uapi/asm/unistd.h` and
+    /// `arch/hexagon/include/uapi/asm/unistd.h`.
+    const GENERIC_32: HeaderSource = HeaderSource {
+        headers: "asm-generic",
+        ..HeaderSource::new(
+            "riscv",
+            "-m32",
+            &["__riscv_xlen=32", "__ARCH_WANT_TIME32_SYSCALLS"],
+        )
+    };
+
+    const fn new(
+        folder: &'static str,
+        width: &'static str,
+        defines: &'static [&'static str],
+    ) -> HeaderSource {
+        HeaderSource {
+            folder,
+            headers: "asm",
+            width,
+            defines,
+            big_endian: false,
+        }
+    }
+
+    const fn big_endian(self) -> HeaderSource {
+        HeaderSource {
+            big_endian: true,
+            ..self
+        }
+    }
 }
 
 /// The system call numbers of AIO on one Linux ABI.
@@ -223,6 +281,7 @@ pub(crate) struct BaseNumbers {
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 64-bit time
 /// only: aarch64, loongarch64 and riscv64. riscv32 uses most of them.
 const GENERIC_64: Abi = Abi {
+    headers: HeaderSource::NONE,
     aio: Numbers {
         abi: "generic64",
         io_setup: Some(0),
@@ -253,6 +312,7 @@ const GENERIC_64: Abi = Abi {
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 32-bit time as
 /// well: csky and hexagon.
 const GENERIC_32: Abi = Abi {
+    headers: HeaderSource::NONE,
     aio: Numbers {
         abi: "generic32",
         io_pgetevents_time64: Some(416),

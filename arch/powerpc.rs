@@ -19,7 +19,7 @@
 //!   `entry_32.S`, `process.c` (`giveup_all`) and
 //!   `arch/powerpc/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -29,6 +29,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("powerpc", "-m32", &["__powerpc__"]).big_endian(),
     aio: Numbers {
         abi: "powerpc",
         io_setup: Some(227),

@@ -8,7 +8,7 @@
 //! - Source: as for powerpc; 64-Bit ELF V2 ABI, "Process Initialization", and
 //!   64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors".
 
-use super::{Abi, BaseNumbers, Numbers, powerpc};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, powerpc};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "powerpc64")]
@@ -21,6 +21,12 @@ pub(crate) const ABIS: &[Abi] = &[ABI];
 
 /// The numbers of powerpc, without the calls that only 32-bit ABIs need.
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new(
+        "powerpc",
+        "-m64",
+        &["__powerpc__", "__powerpc64__", "__BIG_ENDIAN__"],
+    )
+    .big_endian(),
     aio: Numbers {
         abi: "powerpc64",
         io_pgetevents_time64: None,

@@ -6,7 +6,7 @@
 //! - Source: as for riscv64; `arch/riscv/include/uapi/asm/unistd.h`, which
 //!   does not enable the calls with 32-bit time.
 
-use super::{Abi, BaseNumbers, GENERIC_64, Numbers};
+use super::{Abi, BaseNumbers, GENERIC_64, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "riscv32")]
@@ -18,6 +18,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("riscv", "-m32", &["__riscv_xlen=32"]),
     aio: Numbers {
         abi: "riscv32",
         io_getevents: None,

@@ -13,7 +13,7 @@
 //!   `Documentation/arch/riscv/vector.rst` and
 //!   `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_64, Numbers};
+use super::{Abi, GENERIC_64, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -23,6 +23,7 @@ pub(crate) type Long = i64;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("riscv", "-m64", &["__riscv_xlen=64"]),
     aio: Numbers {
         abi: "riscv64",
         ..GENERIC_64.aio

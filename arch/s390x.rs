@@ -13,7 +13,7 @@
 //!   `arch/s390/kernel/syscall.c`, `arch/s390/kernel/fpu.c` (`__kernel_fpu_begin`) and
 //!   `arch/s390/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -23,6 +23,7 @@ pub(crate) type Long = i64;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("s390", "-m64", &["__s390__", "__s390x__"]).big_endian(),
     aio: Numbers {
         abi: "s390x",
         io_setup: Some(243),

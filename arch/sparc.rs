@@ -21,9 +21,12 @@
 //!   `etrap_64.S`, `rtrap_64.S`, `entry.S`,
 //!   `arch/sparc/lib/VISsave.S` and `arch/sparc/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_sparc as errno;
+
+/// The macro without which the headers define the 32 signals of SunOS.
+pub(crate) const POSIX_SIGNALS: &str = "__WANT_POSIX1B_SIGNALS__";
 
 /// The kernel's `long`.
 pub(crate) type Long = i32;
@@ -31,6 +34,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("sparc", "-m32", &["__sparc__", POSIX_SIGNALS]).big_endian(),
     aio: Numbers {
         abi: "sparc",
         io_setup: Some(268),

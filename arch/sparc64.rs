@@ -6,7 +6,7 @@
 //!   stubs are used here too.
 //! - Source: as for sparc.
 
-use super::{Abi, BaseNumbers, Numbers, sparc};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, sparc};
 
 pub(crate) use super::errno_sparc as errno;
 #[cfg(target_arch = "sparc64")]
@@ -19,6 +19,12 @@ pub(crate) const ABIS: &[Abi] = &[ABI];
 
 /// The numbers of sparc, without the call that only 32-bit ABIs need.
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new(
+        "sparc",
+        "-m64",
+        &["__sparc__", "__arch64__", super::sparc::POSIX_SIGNALS],
+    )
+    .big_endian(),
     aio: Numbers {
         abi: "sparc64",
         io_pgetevents_time64: None,

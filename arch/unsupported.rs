@@ -6,7 +6,7 @@
 //! (38, the generic number). So the crate builds everywhere, and a program gets
 //! the same result on each of these targets: AIO is unavailable.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -18,6 +18,7 @@ pub(crate) type Long = i32;
 
 /// The numbers of no Linux ABI. They are not part of `arch::ALL_ABIS`.
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::NONE,
     aio: Numbers {
         abi: "unsupported",
         io_setup: None,

@@ -14,7 +14,7 @@
 //! - Source: the kernel's `arch/x86/entry/entry_32.S`, `entry_64_compat.S`
 //!   and `arch/x86/entry/syscalls/syscall_32.tbl`.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -24,6 +24,7 @@ pub(crate) type Long = i32;
 pub(crate) const ABIS: &[Abi] = &[ABI];
 
 pub(crate) const ABI: Abi = Abi {
+    headers: HeaderSource::new("x86", "-m32", &["__i386__"]),
     aio: Numbers {
         abi: "x86",
         io_setup: Some(245),

@@ -17,7 +17,7 @@
 //! iocb pointers); the others are the 64-bit ones, with 64-bit time and a
 //! 64-bit `sigset` argument.
 
-use super::{Abi, BaseNumbers, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -33,6 +33,7 @@ pub(crate) const ABI: Abi = if cfg!(target_pointer_width = "32") {
 };
 
 const X86_64: Abi = Abi {
+    headers: HeaderSource::new("x86", "-m64", &["__x86_64__"]),
     aio: Numbers {
         abi: "x86_64",
         io_setup: Some(206),
@@ -63,6 +64,7 @@ const X86_64: Abi = Abi {
 const X32_BIT: u32 = 0x4000_0000;
 
 const X32: Abi = Abi {
+    headers: HeaderSource::new("x86", "-mx32", &["__x86_64__"]),
     aio: Numbers {
         abi: "x32",
         io_setup: Some(X32_BIT + 543),
