@@ -125,7 +125,15 @@ fn stack(check: &mut Check) {
         ),
         repr(align(8))
     )]
+    #[cfg_attr(target_arch = "csky", repr(align(4)))]
+    #[cfg_attr(target_arch = "m68k", repr(align(2)))]
     struct Aligned([u8; 4]);
+    const {
+        assert!(
+            align_of::<Aligned>() > 1,
+            "an architecture without its stack alignment"
+        );
+    }
 
     let local = Aligned([0; 4]);
     let address = black_box(&local).0.as_ptr().addr();
