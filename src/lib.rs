@@ -127,6 +127,8 @@ pub use engine::{RawSlot, Slot, Ticket};
 pub use fd::{Fd, OwnsFd};
 pub use queue::Queue;
 pub use ring::Ring;
+#[cfg(feature = "alloc")]
+pub use scope::scope_with_capacity;
 pub use scope::{Scope, ScopeSlot, ScopedOp, scope, scope_with_context};
 pub use sys::abi::{AioContext, Event, Iocb, SigSet};
 pub use sys::errno::Errno;
@@ -307,6 +309,24 @@ reactor.turn();
 fn shorter<'a>(reactor: &'a Reactor<'_, Box<[u8]>>, file: &'a File) {
     std::mem::forget(reactor.read(file, Box::from([0; 4]), 0));
 }
+```
+A file is closed before a queue that owns its slots submits a read of it:
+```compile_fail,E0505
+# use linux_aio::{Queue, op::Read};
+# use std::fs::File;
+let file = File::open("/dev/null").unwrap();
+let mut queue = Queue::<Vec<u8>>::with_capacity(4).unwrap();
+queue.push(Read::new(&file, vec![0; 4])).unwrap();
+drop(file);
+queue.submit();
+```
+A queue for ever reads a file of now:
+```compile_fail,E0597
+# use linux_aio::{Queue, op::Read};
+# use std::fs::File;
+let mut queue: Queue<'static, Vec<u8>> = Queue::with_capacity(4).unwrap();
+let file = File::open("/dev/null").unwrap();
+queue.push(Read::new(&file, vec![0; 4])).unwrap();
 ```
 A reference is taken for an owner, and does not live as long as the scope:
 ```compile_fail,E0597

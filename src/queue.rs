@@ -95,6 +95,49 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(Queue::with_context(IdleContext::new(nr)?, slots))
     }
 
+    /// Creates a queue with this number of slots on the heap, which it owns, and a new
+    /// context for as many operations.
+    ///
+    /// A structure can hold such a queue beside the files that its operations own
+    /// ([`op`](crate::op), `owned`). Dropping the queue frees the slots; if its context
+    /// cannot be destroyed, they are leaked with the buffers in them.
+    ///
+    /// # Errors
+    /// As [`Context::new`]; ENOMEM.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Read;
+    /// use linux_aio::{Errno, Queue};
+    /// use std::fs::File;
+    /// use std::sync::Arc;
+    ///
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// struct Reader {
+    ///     file: Arc<File>,
+    ///     queue: Queue<'static, Vec<u8>, Arc<File>>,
+    /// }
+    ///
+    /// let mut reader = Reader {
+    ///     file: Arc::new(File::open("/proc/self/exe").unwrap()),
+    ///     queue: Queue::with_capacity(128)?,
+    /// };
+    /// let read = Read::owned(reader.file.clone(), vec![0; 4]);
+    /// reader.queue.push(read).unwrap();
+    /// let done = reader.queue.wait()?.unwrap();
+    /// assert_eq!(done.buffer.unwrap(), b"\x7fELF");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "alloc")]
+    pub fn with_capacity(capacity: u32) -> Result<Queue<'q, B, T>, Errno> {
+        let context = IdleContext::new(capacity)?;
+        let engine = Engine::with_capacity(context.capacity(), context.into_backend())?;
+        Ok(Queue { engine, capacity })
+    }
+
     /// Creates a queue in these slots on an existing context. It uses no more slots
     /// than the number of operations the context was set up for.
     pub fn with_context(drained: IdleContext, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {

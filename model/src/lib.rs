@@ -53,6 +53,8 @@ pub use engine::{RawSlot, Slot, Ticket};
 pub use fd::{Fd, OwnsFd};
 pub use queue::Queue;
 pub use ring::Ring;
+#[cfg(feature = "alloc")]
+pub use scope::scope_with_capacity;
 pub use scope::{Scope, ScopeSlot, ScopedOp, scope, scope_with_context};
 pub use sys::abi::{AioContext, Event, Iocb, SigSet};
 pub use sys::errno::Errno;

@@ -73,6 +73,7 @@
 
 mod backend;
 mod slot;
+mod storage;
 mod table;
 mod tag;
 #[cfg(test)]
@@ -86,6 +87,7 @@ pub(crate) use backend::{Backend, ContextBackend, Polled};
 #[allow(unreachable_pub, reason = "see there")]
 pub use slot::Extra;
 pub use slot::{RawSlot, Slot, Ticket};
+use storage::OwnedSlots;
 pub(crate) use table::{OpState, Released, SlotOffset, Slots};
 
 use crate::context::IdleContext;
@@ -115,6 +117,8 @@ const ATTEMPTS: u32 = 100;
 pub(crate) struct Engine<'s, P, X: Extra, K: Backend> {
     pub(crate) slots: Slots<'s, P, X>,
     pub(crate) backend: K,
+    /// The array of the slots, if the engine owns it. Freed last.
+    storage: OwnedSlots<P, X>,
 }
 
 impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
@@ -123,7 +127,26 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Engine {
             slots: Slots::new(array),
             backend,
+            storage: OwnedSlots::NONE,
         }
+    }
+
+    /// Creates an engine with this number of slots on the heap. The backend has nothing
+    /// in flight and no event.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn with_capacity(count: usize, backend: K) -> Result<Self, Errno> {
+        let mut storage = OwnedSlots::new(count)?;
+        // SAFETY: `Slots` uses the array no longer than the engine exists, which drops
+        // `storage` last, and nothing else asks for it.
+        let slots = Slots::new(unsafe { storage.slots() });
+        Ok(Engine {
+            slots,
+            backend,
+            storage,
+        })
     }
 
     /// Submits the staged operations in order, until all are taken or the kernel
@@ -647,7 +670,11 @@ impl<P, X: Extra, K: Backend> Drop for Engine<'_, P, X, K> {
     fn drop(&mut self) {
         let idle = self.slots.in_flight() == 0;
         let destroyed = self.backend.destroy();
-        self.slots.clear(idle || destroyed.is_ok());
+        let completed = idle || destroyed.is_ok();
+        if !completed {
+            self.storage.leak();
+        }
+        self.slots.clear(completed);
     }
 }
 

@@ -156,6 +156,18 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         Ok(Reactor::with_context(IdleContext::new(nr)?, slots))
     }
 
+    /// Creates a reactor with this number of slots on the heap, which it owns, and a new
+    /// context for as many operations.
+    ///
+    /// # Errors
+    /// Those of [`Context::new`]; ENOMEM.
+    #[cfg(feature = "alloc")]
+    pub fn with_capacity(capacity: u32) -> Result<Reactor<'r, B, L, T>, Errno> {
+        let context = IdleContext::new(capacity)?;
+        let engine = Engine::with_capacity(context.capacity(), context.into_backend())?;
+        Ok(Reactor::from_engine(engine, capacity))
+    }
+
     /// Creates a reactor on an existing context.
     ///
     /// It uses as many slots as the context was set up for.
@@ -165,11 +177,20 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ) -> Reactor<'r, B, L, T> {
         let capacity = drained.capacity();
         let len = slots.len().min(capacity);
+        let engine = Engine::new(&mut slots[..len], drained.into_backend());
+        Reactor::from_engine(engine, capacity as u32)
+    }
+
+    fn from_engine(
+        engine: Engine<'r, (Option<B>, T), Awaited, ContextBackend>,
+        capacity: u32,
+    ) -> Reactor<'r, B, L, T> {
+        let len = engine.slots.len();
         Reactor {
             lock: L::NEW,
             inside: UnsafeCell::new(Inside {
-                engine: Engine::new(&mut slots[..len], drained.into_backend()),
-                capacity: capacity as u32,
+                engine,
+                capacity,
                 waiters: Waiters::new(len),
                 batched: false,
                 has_eventfd: false,

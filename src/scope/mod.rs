@@ -100,6 +100,23 @@ where
     Ok(scope_with_context(&mut context, slots, f))
 }
 
+/// Runs `f` with a scope that has this number of slots on the heap.
+///
+/// # Errors
+/// As [`scope()`]; ENOMEM.
+#[cfg(feature = "alloc")]
+pub fn scope_with_capacity<'env, F, T>(capacity: u32, f: F) -> Result<T, Errno>
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let mut context = IdleContext::new(capacity)?;
+    let mut slots = alloc::vec::Vec::new();
+    let reserved = slots.try_reserve_exact(context.capacity());
+    reserved.map_err(|_| Errno::NOMEM)?;
+    slots.resize_with(context.capacity(), || ScopeSlot::NEW);
+    Ok(scope_with_context(&mut context, &mut slots, f))
+}
+
 /// Runs `f` with a scope on an existing context, which is idle again afterwards.
 ///
 /// No context is set up or destroyed. Otherwise as [`scope()`], with only as many slots

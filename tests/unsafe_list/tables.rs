@@ -18,6 +18,11 @@ these arguments (`linux_aio::syscall`). They are not listed one by one.
 /// The tests of a file's unsafe code.
 pub(super) const FILES: &[(&str, &str)] = &[
     (
+        "src/engine/storage.rs",
+        "tests/owned.rs::dropping_an_owned_queue_waits_and_drops_every_buffer, \
+         tests/owned.rs::a_forked_child_drops_an_inherited_queue",
+    ),
+    (
         "src/address_space.rs",
         "tests/fork.rs, src/address_space.rs",
     ),
@@ -151,6 +156,11 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
         "Notification",
         "takes the lock and signals the eventfd. No user code but the lock.",
         "tests/user_code/panics.rs::a_panic_leaves_the_eventfd_readable_for_what_is_left",
+    ),
+    (
+        "OwnedSlots",
+        "frees the array of slots that an engine owns. Every slot is empty by then. No user code.",
+        "tests/owned.rs::nothing_grows_with_the_number_of_queues",
     ),
     (
         "OpFuture",
@@ -333,8 +343,15 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
     ),
     (
+        "src/engine/storage.rs",
+        "free",
+        "drop(",
+        "No user code: the slots are empty.",
+        "",
+    ),
+    (
         "src/reactor/mod.rs",
-        "Reactor::with_context",
+        "Reactor::from_engine",
         "L::NEW",
         "A constant.",
         "",

@@ -1,0 +1,191 @@
+//! Queues, reactors and scopes that own their slots.
+#![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
+
+mod support;
+
+use std::fs::File;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll, Waker};
+use std::thread;
+
+use linux_aio::op::{Poll as PollOp, Read};
+use linux_aio::opcode::PollMask;
+use linux_aio::reactor::{Reactor, Shared};
+use linux_aio::{Errno, Queue, WaitOptions, scope_with_capacity};
+use support::{TempFile, pattern};
+
+/// File and queue side by side, without a lifetime.
+struct Store {
+    file: Arc<File>,
+    queue: Queue<'static, Vec<u8>, Arc<File>>,
+}
+
+impl Store {
+    fn new(file: Arc<File>, depth: u32) -> Store {
+        let queue = Queue::with_capacity(depth).unwrap();
+        Store { file, queue }
+    }
+
+    fn read(&mut self, offset: u64) {
+        let op = Read::owned(self.file.clone(), vec![0; 8]).offset(offset);
+        self.queue.push(op).unwrap();
+    }
+}
+
+fn content() -> (TempFile, Vec<u8>, Arc<File>) {
+    let bytes = pattern(4096);
+    let file = TempFile::with(&bytes);
+    let shared = Arc::new(file.file.try_clone().unwrap());
+    (file, bytes, shared)
+}
+
+#[test]
+fn a_structure_holds_a_queue_and_moves_with_operations_in_flight() {
+    let (_file, bytes, shared) = content();
+    let mut store = Box::new(Store::new(shared, 100));
+    assert_eq!(store.queue.capacity(), 100);
+    for number in 0..100 {
+        store.read(number * 8);
+    }
+    assert!(
+        store
+            .queue
+            .push(Read::owned(store.file.clone(), vec![]))
+            .is_err()
+    );
+    store.queue.submit().unwrap();
+    let moved = *store;
+    let mut store = thread::spawn(move || moved).join().unwrap();
+    let mut seen = 0;
+    while let Some(done) = store.queue.wait().unwrap() {
+        assert_eq!(done.result, Ok(8));
+        let read = done.buffer.unwrap();
+        seen += usize::from(bytes.chunks(8).any(|chunk| chunk == read));
+    }
+    assert_eq!(seen, 100);
+}
+
+/// Slots, buffers and contexts are given back.
+#[test]
+fn nothing_grows_with_the_number_of_queues() {
+    let (_file, _, shared) = content();
+    let resident = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4
+    };
+    let mut pool = linux_aio::ContextPool::<1>::new();
+    let mut round = |reader: &Arc<File>| {
+        let mut store = Store::new(reader.clone(), 256);
+        for number in 0..256 {
+            store.read(number);
+        }
+        store.queue.submit().unwrap();
+        let Store { queue, .. } = store;
+        // The context itself takes tens of milliseconds to end.
+        drop(pool.put(queue.into_idle_context().unwrap()));
+        drop(pool.take(256));
+    };
+    round(&shared);
+    let before = resident();
+    for _ in 0..30 {
+        round(&shared);
+    }
+    // A round has 2 KiB of buffers and some 30 KiB of slots.
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 512, "{grown} KiB");
+    assert_eq!(Arc::strong_count(&shared), 1);
+}
+
+#[test]
+fn a_capacity_that_no_machine_has_is_an_error() {
+    for capacity in [0, u32::MAX, 1 << 31] {
+        let queue = Queue::<Vec<u8>>::with_capacity(capacity);
+        let errno = queue.map(drop).unwrap_err();
+        assert!(
+            [Errno::INVAL, Errno::AGAIN, Errno::NOMEM].contains(&errno),
+            "{errno}"
+        );
+        assert!(Reactor::<Vec<u8>>::with_capacity(capacity).is_err());
+        assert!(scope_with_capacity(capacity, |_| ()).is_err());
+    }
+}
+
+#[test]
+fn dropping_an_owned_queue_waits_and_drops_every_buffer() {
+    let (_file, _, shared) = content();
+    let mut store = Store::new(shared.clone(), 4);
+    let (reader, _writer) = support::pipe();
+    for number in 0..3 {
+        store.read(number);
+    }
+    // One that never completes, whose data is dropped with the others.
+    let reader = Arc::new(File::from(reader));
+    let never = PollOp::owned(reader.clone(), PollMask::IN);
+    store.queue.push(never).unwrap();
+    store.queue.submit().unwrap();
+    assert_eq!(Arc::strong_count(&shared), 5);
+    drop(store);
+    assert_eq!(
+        (Arc::strong_count(&shared), Arc::strong_count(&reader)),
+        (1, 1)
+    );
+}
+
+#[test]
+fn an_owned_reactor_is_shared_by_threads() {
+    let (_file, bytes, shared) = content();
+    let reactor = Arc::new(Reactor::<Vec<u8>, Shared, Arc<File>>::with_capacity(8).unwrap());
+    let threads: Vec<_> = (0..4_u64)
+        .map(|number| {
+            let (reactor, file) = (reactor.clone(), shared.clone());
+            thread::spawn(move || {
+                let op = Read::owned(file, vec![0; 16]).offset(number * 16);
+                let mut read = pin!(reactor.push(op));
+                loop {
+                    let task = &mut Task::from_waker(Waker::noop());
+                    if let Poll::Ready(done) = read.as_mut().poll(task) {
+                        return done.buffer.unwrap();
+                    }
+                    reactor.turn().unwrap();
+                }
+            })
+        })
+        .collect();
+    for (number, thread) in threads.into_iter().enumerate() {
+        assert_eq!(thread.join().unwrap(), bytes[number * 16..][..16]);
+    }
+}
+
+#[test]
+fn a_scope_of_a_capacity_chosen_at_run_time() {
+    let (file, bytes, _) = content();
+    let mut read = [[0_u8; 4]; 50];
+    scope_with_capacity(50, |s| {
+        for (number, buffer) in read.iter_mut().enumerate() {
+            let begun = s.read(&file.file, buffer, number as u64 * 4);
+            drop(begun.unwrap());
+        }
+        s.wait_with(0, WaitOptions::poll()).unwrap();
+    })
+    .unwrap();
+    assert_eq!(read.concat(), bytes[..200]);
+}
+
+/// The child leaks what its parent has in flight.
+#[test]
+fn a_forked_child_drops_an_inherited_queue() {
+    let (_file, _, shared) = content();
+    let mut store = Store::new(shared, 4);
+    let (reader, _writer) = support::pipe();
+    let never = PollOp::owned(Arc::new(File::from(reader)), PollMask::IN);
+    store.queue.push(never).unwrap();
+    store.queue.submit().unwrap();
+    let mut store = Some(store);
+    let child = || {
+        drop(store.take());
+        0
+    };
+    assert_eq!(support::in_child(child), 0);
+}
