@@ -126,10 +126,13 @@ fn who_is_not_fooled_by_long_maps_or_names() {
     let name = c"a\"\\\x01\n\x7f\xc2\x9b\xe2\x80\xae\xff";
     // SAFETY: the name ends in a zero byte and is shorter than 16.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-    // The file is that of the main thread, which this one may not be.
+    // The file is that of the main thread, which this one may not be. Another test
+    // reads it.
+    let before = fs::read("/proc/self/comm").unwrap();
     fs::write("/proc/self/comm", name.to_bytes()).unwrap();
     let told = json(&["who", "--json"]);
     let text = stdout(&aio(&["who", "--json"]).output().unwrap());
+    fs::write("/proc/self/comm", before.trim_ascii_end()).unwrap();
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     drop(held);
     let me = std::process::id();
