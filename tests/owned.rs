@@ -88,13 +88,17 @@ fn nothing_grows_with_the_number_of_queues() {
         drop(pool.take(256));
     };
     round(&shared);
-    let before = resident();
-    for _ in 0..30 {
-        round(&shared);
-    }
-    // A round has 2 KiB of buffers and some 30 KiB of slots.
-    let grown = resident().saturating_sub(before);
-    assert!(grown < 512, "{grown} KiB");
+    // A round has 2 KiB of buffers and some 30 KiB of slots. Other tests beside this one
+    // take memory too, but not each time.
+    let mut grows = || {
+        let before = resident();
+        for _ in 0..30 {
+            round(&shared);
+        }
+        resident().saturating_sub(before) >= 512
+    };
+    let still = (0..5).all(|_| grows());
+    assert!(!still, "each time by half a megabyte and more");
     assert_eq!(Arc::strong_count(&shared), 1);
 }
 
