@@ -127,8 +127,8 @@ fn a_signal_ends_what_does_not_get_an_answer() {
     }
 }
 
-/// In the middle. What the file system is told at the exit of any program may wait
-/// for its answer, so here it answers again at last.
+/// In the middle of a copy. The exit of any program sends the file system requests that
+/// may wait for its answer, so here the server continues at last.
 #[test]
 fn a_signal_ends_what_gets_no_answer_any_more() {
     let mut ended = 0;

@@ -393,3 +393,18 @@ fn an_old_file_keeps_what_no_attribute_of_statx_shows() {
         fs::remove_file(at("b")).unwrap();
     }
 }
+
+/// The program that runs goes on with the old file.
+#[test]
+fn a_running_program_is_replaced() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::copy("/bin/sleep", at("program")).unwrap();
+    let mut running = Command::new(at("program")).arg("60").spawn().unwrap();
+    fs::write(at("a"), "new").unwrap();
+    let output = copy(&[], &at("a"), &at("program")).output().unwrap();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    quiet(&output);
+    assert_eq!(fs::read_to_string(at("program")).unwrap(), "new");
+}

@@ -134,8 +134,12 @@ fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Ou
     if os::has_attributes(&output.file) {
         return Ok(None);
     }
-    let keeps_more = os::open_held(&held.file, os::O_WRONLY | os::O_NOCTTY | os::O_NONBLOCK)
-        .is_ok_and(|file| os::more_attributes(&file) == os::more_attributes(&output.file));
+    // A running program cannot be opened for writing, nor every file for reading.
+    let flags = os::O_NOCTTY | os::O_NONBLOCK;
+    let looked_at = os::open_held(&held.file, os::O_RDONLY | flags)
+        .or_else(|_| os::open_held(&held.file, os::O_WRONLY | flags));
+    let keeps_more =
+        looked_at.is_ok_and(|file| os::more_attributes(&file) == os::more_attributes(&output.file));
     if !keeps_more {
         return Ok(None);
     }

@@ -206,6 +206,18 @@ pub(crate) fn without_unnamed(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(move || install(&mut program.clone())) }
 }
 
+/// Kills the command for a thread.
+pub(crate) fn without_threads(command: &mut Command) -> &mut Command {
+    let program = [
+        statement(LOAD, 0, 0, 0),
+        statement(EQUAL, 0, 1, libc::SYS_clone as u32),
+        statement(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        statement(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    // SAFETY: as in `without_aio`.
+    unsafe { command.pre_exec(move || install(&mut program.clone())) }
+}
+
 const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
 const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
