@@ -66,42 +66,6 @@ fn a_structure_holds_a_queue_and_moves_with_operations_in_flight() {
     assert_eq!(seen, 100);
 }
 
-/// Slots, buffers and contexts are given back.
-#[test]
-fn nothing_grows_with_the_number_of_queues() {
-    let (_file, _, shared) = content();
-    let resident = || {
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-        let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-        pages * 4
-    };
-    let mut pool = linux_aio::ContextPool::<1>::new();
-    let mut round = |reader: &Arc<File>| {
-        let mut store = Store::new(reader.clone(), 256);
-        for number in 0..256 {
-            store.read(number);
-        }
-        store.queue.submit().unwrap();
-        let Store { queue, .. } = store;
-        // The context itself takes tens of milliseconds to end.
-        drop(pool.put(queue.into_idle_context().unwrap()));
-        drop(pool.take(256));
-    };
-    round(&shared);
-    // A round has 2 KiB of buffers and some 30 KiB of slots. Other tests beside this one
-    // take memory too, but not each time.
-    let mut grows = || {
-        let before = resident();
-        for _ in 0..30 {
-            round(&shared);
-        }
-        resident().saturating_sub(before) >= 512
-    };
-    let still = (0..5).all(|_| grows());
-    assert!(!still, "each time by half a megabyte and more");
-    assert_eq!(Arc::strong_count(&shared), 1);
-}
-
 #[test]
 fn a_capacity_that_no_machine_has_is_an_error() {
     for capacity in [0, u32::MAX, 1 << 31] {
@@ -192,4 +156,26 @@ fn a_forked_child_drops_an_inherited_queue() {
         0
     };
     assert_eq!(support::in_child(child), 0);
+}
+
+/// The others' destructors run, and the slots are freed once.
+#[test]
+fn a_destructor_that_panics_keeps_no_other_from_running() {
+    struct Data(Arc<()>, bool);
+    impl Drop for Data {
+        fn drop(&mut self) {
+            assert!(!self.1, "{} are left", Arc::strong_count(&self.0));
+        }
+    }
+    let (file, _, _) = content();
+    let counted = Arc::new(());
+    let mut queue = Queue::<Vec<u8>, Data>::with_capacity(4).unwrap();
+    for number in 0..4 {
+        let read = Read::new(&file.file, vec![0; 8]);
+        let pushed = queue.push(read.data(Data(counted.clone(), number == 1)));
+        assert!(pushed.is_ok());
+    }
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(queue)));
+    assert!(dropped.is_err());
+    assert_eq!(Arc::strong_count(&counted), 1);
 }

@@ -4,7 +4,7 @@
 # What they run: the layers, the ring and the context, and all user code. (Not
 # `unreadable`, which writes to a ring: the thread sanitizer does not see that the
 # kernel gives its address to another thread in between.)
-sanitized=(context drained queue reactor ring scope user_code)
+sanitized=(context drained owned queue reactor ring scope user_code)
 
 # sanitizer NAME: those tests, instrumented. For the thread and the memory
 # sanitizer every crate is, the standard library included: its locks order threads,

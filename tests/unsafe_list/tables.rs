@@ -160,7 +160,7 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
     (
         "OwnedSlots",
         "frees the array of slots that an engine owns. Every slot is empty by then. No user code.",
-        "tests/owned.rs::nothing_grows_with_the_number_of_queues",
+        "tests/growth.rs::nothing_grows_with_the_number_of_queues",
     ),
     (
         "OpFuture",
