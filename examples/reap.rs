@@ -1,6 +1,6 @@
-//! What it costs to take one completion: from the ring in user space, or by
-//! `io_getevents`. Run it with `--release` for times; with one round (`reap 1`)
-//! under `strace`, the system calls between its two marks are what the ring costs.
+//! Measures the cost of taking one completion, from the ring in user space or with
+//! `io_getevents`. Run it with `--release` for times. With one round (`reap 1`) under
+//! `strace`, the system calls between the two marks are the cost of the ring.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{Context, Errno, Event, WaitOptions};
 
-/// Completions waiting at a time.
+/// The number of completions that are available at a time.
 const BATCH: usize = 100;
 
 fn main() -> Result<(), Errno> {
@@ -45,15 +45,15 @@ fn main() -> Result<(), Errno> {
     Ok(())
 }
 
-/// With a single round, marks where reaping from the ring begins and ends, for
-/// whoever watches the system calls.
+/// Marks, in a run of a single round, where reaping from the ring begins and ends, for
+/// a trace of system calls.
 fn mark(rounds: u32, mark: &[u8]) {
     if rounds == 1 {
         std::io::stderr().write_all(mark).unwrap();
     }
 }
 
-/// Puts [`BATCH`] completions into the ring.
+/// Adds [`BATCH`] completions to the ring.
 fn complete(context: &Context) -> Result<(), Errno> {
     let always = std::io::stdout().as_raw_fd();
     for _ in 0..BATCH {

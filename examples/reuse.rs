@@ -1,5 +1,5 @@
-//! What ending a context costs, and what it saves to use one again or to end
-//! many side by side: `cargo run --release --features std --example reuse`.
+//! Measures the cost of destroying a context, and the time saved by reusing one or by
+//! destroying many concurrently: `cargo run --release --features std --example reuse`.
 
 use std::time::{Duration, Instant};
 

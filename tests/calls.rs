@@ -1,5 +1,5 @@
-//! The seven calls as the kernel answers them: success and each errno of the
-//! manual pages, through `sys`.
+//! Tests the seven AIO system calls through `sys`: success, and each errno of the
+//! manual pages.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
@@ -13,7 +13,7 @@ use linux_aio::abi::{
 use linux_aio::opcode::{Fsync, Poll, PollMask, Pread};
 use linux_aio::{AioContext, Errno, Event, nr, sys};
 
-/// An address with nothing behind it.
+/// An address that no mapping covers.
 const NOWHERE: usize = 16;
 
 fn nowhere<T>() -> *mut T {
@@ -36,7 +36,8 @@ fn destroy(ctx: AioContext) -> Result<(), Errno> {
 /// Submits iocbs whose buffers, if any, outlive the context.
 fn submit(ctx: AioContext, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
     let pointers = iocbs.as_mut_ptr().cast();
-    // SAFETY: as the callers arrange.
+    // SAFETY: the pointers are valid for the call, and the buffers outlive the context,
+    // as the callers of this function keep them alive.
     unsafe { sys::io_submit(ctx, iocbs.len() as isize, pointers) }
 }
 
@@ -52,7 +53,7 @@ fn setup_and_destroy() {
 #[test]
 fn setup_refuses() {
     let mut ctx = AioContext::NONE;
-    // SAFETY: `ctx` may be written; the bad pointer is refused.
+    // SAFETY: `ctx` may be written; the kernel refuses the bad pointer.
     unsafe {
         assert_eq!(sys::io_setup(0, &raw mut ctx), Err(Errno::INVAL));
         assert_eq!(sys::io_setup(u32::MAX, &raw mut ctx), Err(Errno::INVAL));
@@ -78,8 +79,8 @@ fn destroy_refuses() {
 
 #[test]
 fn destroy_refuses_a_second_time() {
-    // In a child of one thread: elsewhere the address may be another test's
-    // context by then.
+    // The child has one thread. With other threads the address may already be another
+    // test's context.
     let status = support::in_child(|| {
         let ctx = setup(1);
         let answers = [destroy(ctx), destroy(ctx)];
@@ -95,7 +96,7 @@ fn submit_refuses() {
     let good = poll_never(&reader);
     let refused = |iocb: Iocb| submit(ctx, &mut [&mut { iocb }]).unwrap_err();
 
-    // SAFETY: no iocb is reached.
+    // SAFETY: the kernel reads no iocb, as each call fails before.
     unsafe {
         assert_eq!(sys::io_submit(ctx, 0, null()), Ok(0));
         assert_eq!(sys::io_submit(ctx, -1, null()), Err(Errno::INVAL));
@@ -163,7 +164,7 @@ fn submit_refuses() {
 fn a_read_only_iocb_is_efault() {
     let (reader, _writer) = support::pipe();
     let ctx = setup(1);
-    // SAFETY: a page of our own, given back below.
+    // SAFETY: the page is mapped here, used by nothing else, and unmapped below.
     unsafe {
         let (write, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE);
         let anonymous = private | libc::MAP_ANONYMOUS;
@@ -197,7 +198,8 @@ fn a_full_ring_is_eagain() {
     let (reader, _writer) = support::pipe();
     let ctx = setup(1);
     let mut iocb = poll_never(&reader);
-    // The capacity depends on page size and processors; thousands never.
+    // The capacity depends on the page size and the number of processors; it is never
+    // in the thousands.
     let mut in_flight = 0;
     let error = loop {
         match submit(ctx, &mut [&mut iocb]) {
@@ -219,13 +221,14 @@ fn cancel_says_einprogress_and_the_event_comes() {
     assert_eq!(submit(ctx, &mut [&mut iocb]), Ok(1));
     let mut result = Event::EMPTY;
     let mut events = [Event::EMPTY; 2];
-    // SAFETY: iocb, result and events are alive and ours.
+    // SAFETY: iocb, result and events are alive and used by nothing else.
     unsafe {
         let cancel = sys::io_cancel(ctx, &raw const iocb, &raw mut result);
         assert_eq!(cancel, Err(Errno::INPROGRESS));
         assert_eq!(result, Event::EMPTY, "never written");
         let got = sys::io_getevents(ctx, 1, 2, events.as_mut_ptr(), null());
-        // A 32-bit kernel may lack 32-bit time; this one is stock.
+        // A 32-bit kernel may be built without the calls with 32-bit time; the tested
+        // kernel has them.
         assert_eq!(got, Ok(1));
         assert_eq!((events[0].data, events[0].res), (5, 0));
 
@@ -239,7 +242,7 @@ fn cancel_says_einprogress_and_the_event_comes() {
     assert_eq!(destroy(ctx), Ok(()));
 }
 
-/// One event waits in the context that this returns.
+/// Returns a context with one event to take.
 fn one_event() -> AioContext {
     let (_reader, writer) = support::pipe();
     let ctx = setup(4);
@@ -258,7 +261,7 @@ fn getevents() {
         sec: 0,
         nsec: 20_000_000,
     };
-    // SAFETY: `events` holds four; bad pointers are refused.
+    // SAFETY: `events` has space for four; the kernel refuses bad pointers.
     unsafe {
         assert_eq!(sys::io_getevents(ctx, -1, 4, out, &zero), Err(Errno::INVAL));
         assert_eq!(sys::io_getevents(ctx, 5, 4, out, &zero), Err(Errno::INVAL));
@@ -277,7 +280,7 @@ fn getevents() {
             Err(Errno::FAULT)
         );
         assert_eq!(sys::io_getevents(ctx, 0, 0, null_mut(), null()), Ok(0));
-        // None of these took the event.
+        // None of these calls took the event.
         assert_eq!(sys::io_getevents(ctx, 1, 4, out, &zero), Ok(1));
         assert_eq!(
             sys::io_getevents(ctx, 1, 4, out, &short),
@@ -296,7 +299,8 @@ fn pgetevents() {
     let zero = OldTimespec::default();
     let mask = SigSet::empty();
     let argument = SigsetArg::new(Some(&mask));
-    // SAFETY: as in `getevents`; mask and argument are alive.
+    // SAFETY: `events` has space for four, and the kernel refuses bad pointers; mask
+    // and argument are alive.
     unsafe {
         let call = |min, sigmask| sys::io_pgetevents(ctx, min, 4, out, &zero, sigmask);
         assert_eq!(call(5, null()), Err(Errno::INVAL));
@@ -317,13 +321,13 @@ fn pgetevents_time64() {
     let zero = Timespec::default();
     let mask = SigSet::full();
     let argument = SigsetArg::new(Some(&mask));
-    // SAFETY: as in `getevents`; mask and argument are alive.
+    // SAFETY: `events` has space for four; mask and argument are alive.
     let answer = unsafe {
         sys::io_pgetevents_time64(ctx, 1, 4, events.as_mut_ptr(), &zero, &raw const argument)
     };
     if nr::IO_PGETEVENTS_TIME64.is_some() {
         assert_eq!(answer, Ok(1));
-        // SAFETY: as above.
+        // SAFETY: the kernel refuses the bad pointers.
         let refused = unsafe { sys::io_pgetevents_time64(ctx, 1, 4, nowhere(), nowhere(), null()) };
         assert_eq!(refused, Err(Errno::FAULT));
     } else {

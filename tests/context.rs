@@ -1,5 +1,5 @@
-//! The typed core: submit, wait, cancel, destroy, and what becomes of it in
-//! children and sandboxes.
+//! Tests the typed core: submit, wait, cancel and destroy, and its behaviour in child
+//! processes and sandboxes.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
@@ -55,13 +55,13 @@ fn waiting_ends_by_number_by_time_and_is_refused_by_form() {
     );
 
     let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
-    // SAFETY: no buffer.
+    // SAFETY: a poll has no buffer.
     unsafe { context.submit(&mut [&mut poll]) }.unwrap();
     let refused = context.wait_with(5, &mut events, WaitOptions::poll());
     assert_eq!(refused, Err(Errno::INVAL));
     assert_eq!(context.wait(usize::MAX, &mut events), Err(Errno::INVAL));
     assert_eq!(context.wait(0, &mut []), Ok(&mut [][..]));
-    // A time that no kernel type can hold is cut, not turned negative.
+    // A timeout that no kernel type can hold is clamped, rather than becoming negative.
     let for_ever = WaitOptions::new().timeout(Duration::MAX);
     let done = context.wait_with(1, &mut events, for_ever).unwrap();
     assert_eq!(done.len(), 1, "the refused waits took nothing");
@@ -76,13 +76,13 @@ fn a_signal_interrupts_and_loses_nothing() {
     let mut never = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
     let mut ready = Poll::new(idle_writer.as_raw_fd(), PollMask::OUT).build();
     let guard = support::pester(libc::SIGUSR1);
-    // SAFETY: polls have no buffer.
+    // SAFETY: a poll has no buffer.
     unsafe { context.submit(&mut [&mut never]) }.unwrap();
     assert_eq!(context.wait(1, &mut events), Err(Errno::INTR));
-    // SAFETY: as above.
+    // SAFETY: a poll has no buffer.
     unsafe { context.submit(&mut [&mut ready]) }.unwrap();
-    // One event is there, the second will not come: the signal ends the wait
-    // with what there is.
+    // One event has arrived and the second never will. The signal ends the wait, which
+    // returns the first.
     assert_eq!(context.wait(2, &mut events).unwrap().len(), 1);
     drop(guard);
 }
@@ -94,7 +94,7 @@ fn the_signal_mask_holds_while_it_waits() {
     let context = Context::new(8).unwrap();
     let mut events = [Event::EMPTY; 1];
     support::send_here(signal);
-    // Pending and blocked: the wait is not disturbed.
+    // The signal is pending and blocked, so it does not interrupt the wait.
     let wait = WaitOptions::new().timeout(Duration::from_millis(30));
     assert_eq!(context.wait_with(1, &mut events, wait), Ok(&mut [][..]));
     let still_blocked = SigSet::empty().with(signal as u32);
@@ -103,7 +103,7 @@ fn the_signal_mask_holds_while_it_waits() {
         context.wait_with(1, &mut events, with_mask),
         Ok(&mut [][..])
     );
-    // Let in for the time of the wait alone.
+    // The signal is unblocked only during the wait.
     let open = SigSet::full().without(signal as u32);
     let for_ever = WaitOptions::new().sigmask(&open);
     assert_eq!(
@@ -129,7 +129,7 @@ fn cancel_succeeds_and_the_event_comes() {
     let mut poll = Poll::new(reader.as_raw_fd(), PollMask::IN)
         .build()
         .user_data(9);
-    // SAFETY: no buffer.
+    // SAFETY: a poll has no buffer.
     unsafe { context.submit(&mut [&mut poll]) }.unwrap();
     assert_eq!(context.cancel(&raw const poll), Ok(()));
     let mut events = [Event::EMPTY; 2];
@@ -139,8 +139,8 @@ fn cancel_succeeds_and_the_event_comes() {
     assert_eq!(context.cancel(&raw const poll), Err(Errno::INVAL));
 }
 
-/// Direct reads that the disk takes its time for, then an end of the context:
-/// when it has ended, every byte must be there.
+/// Submits slow direct reads and then ends the context with `end`. When `end` returns,
+/// every byte must have been read.
 fn ends_only_when_the_reads_have(end: impl Fn(Context)) {
     const BLOCK: usize = 1 << 20;
     const BLOCKS: usize = 32;
@@ -158,13 +158,14 @@ fn ends_only_when_the_reads_have(end: impl Fn(Context)) {
             let mut read = Pread::new(direct.as_raw_fd(), base.wrapping_add(block * BLOCK), BLOCK)
                 .offset((block * BLOCK) as u64)
                 .build();
-            // SAFETY: `memory` is left alone until the context has ended.
+            // SAFETY: `memory` is not accessed until the context has ended, except by
+            // the volatile read below.
             assert_eq!(unsafe { context.submit(&mut [&mut read]) }, Ok(1));
         }
-        // The kernel writes this byte while we look: so it is read as what it
-        // is, memory of somebody else's.
+        // The kernel may write this byte during the read. It is therefore read as
+        // volatile memory.
         let last = base.wrapping_add(BLOCK * BLOCKS - 1);
-        // SAFETY: within `memory`.
+        // SAFETY: the byte is within `memory`.
         let in_flight = unsafe { last.read_volatile() } == 0;
         end(context);
         assert!(memory[shift..][..content.len()] == content[..]);
@@ -191,7 +192,7 @@ fn destroy_ends_polls_that_would_never_end() {
     let (reader, _writer) = support::pipe();
     let context = Context::new(8).unwrap();
     let mut poll = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
-    // SAFETY: no buffer.
+    // SAFETY: a poll has no buffer.
     unsafe { context.submit(&mut [&mut poll]) }.unwrap();
     assert_eq!(context.destroy(), Ok(()));
 }
@@ -201,7 +202,7 @@ fn raw_there_and_back() {
     let context = Context::new(8).unwrap();
     let raw = context.into_raw();
     assert_ne!(raw, AioContext::NONE);
-    // SAFETY: given up a line before.
+    // SAFETY: `into_raw` gave up the ownership of this context just before.
     let context = unsafe { Context::from_raw(raw) };
     assert_eq!(context.as_raw(), raw);
     assert_eq!(context.check(), Ok(()));
@@ -212,8 +213,9 @@ fn raw_there_and_back() {
 fn from_raw_takes_garbage_without_harm() {
     let stack = [0_u64; 8];
     for garbage in [0, 1, 4096, usize::MAX, (&raw const stack).addr()] {
-        // SAFETY: not owned, as it should be; no call but `check` is made, and
-        // the name is taken out again.
+        // SAFETY: this deliberately violates the promise of ownership. Only `check`
+        // uses the name as a context, and `into_raw` removes it again, so nothing is
+        // destroyed.
         unsafe {
             let mut context = Context::from_raw(AioContext(garbage));
             assert!(!context.ring().is_mapped());
@@ -234,8 +236,8 @@ fn many_threads_submit_and_wait() {
                     let mut byte = 0_u8;
                     let mut read = Pread::new(file.fd(), &raw mut byte, 1).build();
                     let mut events = [Event::EMPTY; 1];
-                    // SAFETY: a buffered read has ended when submit returns.
-                    // The event may be another thread's: one each all the same.
+                    // SAFETY: a buffered read has completed when submit returns.
+                    // Another thread may take this event, but each thread takes one.
                     unsafe { context.submit_all(&mut [&mut read]) }.unwrap();
                     assert_eq!(context.wait(1, &mut events).unwrap().len(), 1);
                 }
@@ -254,14 +256,14 @@ fn a_forked_child_has_no_part_in_it() {
     let (_reader, writer) = support::pipe();
     let mut context = Context::new(8).unwrap();
     let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
-    // SAFETY: no buffer.
+    // SAFETY: a poll has no buffer.
     unsafe { context.submit(&mut [&mut poll]) }.unwrap();
     assert!(context.ring().is_mapped());
     let status = support::in_child(|| {
         let mut events = [Event::EMPTY; 1];
         let mut byte = 0_u8;
         let mut read = Pread::new(0, &raw mut byte, 1).build();
-        // SAFETY: refused; mincore is given one byte to write.
+        // SAFETY: the read is refused; mincore may write one byte.
         let (submit, mapped) = unsafe {
             let ring = core::ptr::without_provenance_mut(context.as_raw().0);
             let mapped = libc::mincore(ring, 1, &raw mut byte);
@@ -272,7 +274,7 @@ fn a_forked_child_has_no_part_in_it() {
             context.check() != Err(Errno::INVAL),
             submit != Err(Errno::INVAL),
             mapped != -1, // the ring is not even there
-            // SAFETY: the context is not used in this child any more.
+            // SAFETY: this child does not use the context again.
             unsafe { Context::from_raw(context.as_raw()) }.destroy() != Err(Errno::INVAL),
         ];
         fails
@@ -281,7 +283,7 @@ fn a_forked_child_has_no_part_in_it() {
             .map_or(0, |at| 1 + at as i32)
     });
     assert_eq!(status, 0, "which of the child's checks failed");
-    // The event is still the parent's, and so is the context.
+    // The event and the context still belong to the parent.
     assert!(context.ring().pop().unwrap().is_some());
     assert_eq!(context.destroy(), Ok(()));
 }
@@ -295,7 +297,7 @@ fn a_sandbox_without_aio_says_so() {
             let mut events = [Event::EMPTY; 1];
             let mut byte = 0_u8;
             let mut write = Pwrite::new(1, &raw const byte, 1).build();
-            // SAFETY: refused.
+            // SAFETY: the kernel does not run the refused system call.
             let submit = unsafe { before.submit(&mut [&mut write]) };
             byte = 1;
             let fails = [
@@ -326,14 +328,15 @@ fn a_forbidden_io_pgetevents_does_not_stop_a_plain_wait() {
             let context = Context::new(1).unwrap();
             support::forbid(&newer, errno);
             let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
-            // SAFETY: no buffer.
+            // SAFETY: a poll has no buffer.
             let submit = unsafe { context.submit(&mut [&mut poll]) };
             let mut events = [Event::EMPTY; 1];
             let mask = SigSet::empty();
             let masked = WaitOptions::poll().sigmask(&mask);
             let fails = [
                 submit != Ok(1),
-                // No way to change the mask in one step: said, not faked.
+                // The mask cannot be changed atomically with the wait, so the wait
+                // returns an error.
                 context
                     .wait_with(0, &mut [], masked)
                     .err()

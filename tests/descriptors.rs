@@ -1,5 +1,5 @@
-//! Descriptors in the safe layers: owned ones are closed when documented, and an
-//! operation never reaches another file than its own.
+//! Tests descriptors in the safe layers. Owned descriptors are closed when documented,
+//! and an operation never accesses a file other than its own.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -26,7 +26,7 @@ fn zeroed(len: usize) -> Bytes {
     vec![0; len].into()
 }
 
-/// An owner whose drop is noted.
+/// An owner that records its drop.
 struct Noted {
     file: File,
     closed: Rc<Cell<u32>>,
@@ -49,17 +49,17 @@ impl Drop for Noted {
     }
 }
 
-// SAFETY: the file has one descriptor, which is closed with this.
+// SAFETY: the file has one descriptor, which is closed with this value.
 unsafe impl OwnsFd for Noted {
     fn raw_fd(&self) -> i32 {
         self.file.as_raw_fd()
     }
 }
 
-/// Opens other files until the number is in use again, if it is free.
+/// If the number is free, opens other files until it is in use again.
 fn take_number(number: i32, other: &TempFile) -> Vec<File> {
     let mut files = Vec::new();
-    // SAFETY: a question about a number.
+    // SAFETY: fcntl only queries the number.
     while unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
         files.push(other.file.try_clone().unwrap());
     }
@@ -98,7 +98,7 @@ fn an_owner_is_closed_once_and_when_it_is_dropped() {
     let mut slots = Slot::<Bytes, Noted>::array::<1>();
     let mut queue = Queue::new(&mut slots).unwrap();
 
-    // A completion gives it back.
+    // A completion returns the owner.
     let (owner, closed) = Noted::new(&file);
     queue.push(Read::owned(owner, zeroed(7))).unwrap();
     queue.submit().unwrap();
@@ -107,8 +107,7 @@ fn an_owner_is_closed_once_and_when_it_is_dropped() {
     drop(done);
     assert_eq!(closed.get(), 1);
 
-    // So does a queue that is full, an operation that is taken back, and one
-    // that the kernel refuses.
+    // A full queue, `unstage`, and a refusal by the kernel return the owner as well.
     let (owner, closed) = Noted::new(&file);
     let (second, second_closed) = Noted::new(&file);
     queue.push(Fsync::owned(owner)).unwrap();
@@ -128,7 +127,7 @@ fn an_owner_is_closed_once_and_when_it_is_dropped() {
     drop(done);
     assert_eq!(closed.get(), 1);
 
-    // A queue drops what is in it: staged, done, in flight.
+    // A queue drops its operations in all states: staged, completed, in flight.
     let (owner, closed) = Noted::new(&file);
     queue.push(Read::owned(owner, zeroed(7))).unwrap();
     drop(queue);
@@ -148,7 +147,7 @@ fn a_scope_keeps_owners_until_their_operations_are_submitted() {
     let number = owner.raw_fd();
     let memory = *b"MINE";
     scope(&mut ScopeSlot::array::<2>(), |s| {
-        // Nobody waits for it: it goes to the kernel at the scope's end.
+        // The operation is not awaited: the end of the scope submits it.
         drop(s.push(Write::owned(owner, &memory[..])).unwrap());
         assert_eq!(closed.get(), 0, "staged");
         assert!(take_number(number, &other).is_empty());
@@ -193,7 +192,7 @@ fn a_reactor_keeps_owners_as_well() {
     drop(done);
     assert_eq!(closed.get(), 1);
 
-    // Dropped before it began, and when it was staged.
+    // The futures are dropped before the operation is started, and when it is staged.
     let (owner, closed) = Noted::new(&file);
     drop(reactor.push(Read::owned(owner, zeroed(4))));
     assert_eq!(closed.get(), 1);
@@ -204,7 +203,7 @@ fn a_reactor_keeps_owners_as_well() {
     drop(staged);
     assert_eq!(closed.get(), 1);
 
-    // A future that is leaked leaves its operation staged, with its owner.
+    // A leaked future leaves its operation staged, including its owner.
     let (owner, closed) = Noted::new(&file);
     let number = owner.raw_fd();
     let write = Op::from(Write::owned(owner, b"MINE".as_slice().into()));
@@ -230,7 +229,7 @@ fn a_poll_may_own_what_it_waits_for() {
     queue.push(Poll::owned((writer, 8), PollMask::OUT)).unwrap();
     let done = queue.wait().unwrap().unwrap();
     assert_eq!(done.data.1, 8);
-    // The other end is closed: that wakes the first.
+    // The other end is closed, which wakes the first.
     drop(done);
     let done = queue.wait().unwrap().unwrap();
     assert_eq!(done.data.1, 7);
@@ -238,7 +237,7 @@ fn a_poll_may_own_what_it_waits_for() {
     assert_eq!(found, Ok(PollMask::HUP));
 }
 
-/// Data comes back also where it owns nothing.
+/// Data that owns no descriptor is returned as well.
 #[test]
 fn data_comes_back_in_order() {
     let file = TempFile::with(b"x");
@@ -261,8 +260,8 @@ fn data_comes_back_in_order() {
     assert_eq!(names, ["read", "sync", "write"]);
 }
 
-/// A dropped future closes its descriptor when the kernel is done with the
-/// operation, which a turn finds.
+/// A dropped future closes its descriptor when the operation has completed, which a
+/// turn detects.
 #[test]
 fn a_reactor_gives_owners_back_or_closes_them() {
     let file = TempFile::with(b"x");
@@ -292,11 +291,11 @@ fn a_reactor_gives_owners_back_or_closes_them() {
         events: 0,
         revents: 0,
     };
-    // SAFETY: one structure.
+    // SAFETY: one structure is passed, which may be written.
     assert_eq!(unsafe { libc::poll(&raw mut watched, 1, 0) }, 1);
     assert_eq!(watched.revents, libc::POLLERR, "the other end is closed");
 
-    // While it waits for a slot, and behind one that has it.
+    // The second future is dropped while it waits for a slot, behind one that has it.
     let (reader, _writer) = support::pipe();
     let (noted, first_closed) = Noted::new(&file);
     let poll = Poll::owned((reader, noted), PollMask::IN);
@@ -323,7 +322,7 @@ fn an_owned_eventfd_is_closed_with_the_reactor() {
         .unwrap()
         .eventfd_owned(first.clone())
         .eventfd_owned(second.clone());
-    // The first may be named by what was staged with it.
+    // Operations staged with the first eventfd may still name it.
     assert_eq!(
         (Arc::strong_count(&first), Arc::strong_count(&second)),
         (2, 2)

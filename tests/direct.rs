@@ -1,5 +1,5 @@
-//! Aligned buffers, and what is told of an operation that direct I/O would
-//! refuse: against what the kernel does with it.
+//! Tests aligned buffers, and compares the prediction of whether direct I/O refuses an
+//! operation with the result of the kernel.
 #![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -13,15 +13,15 @@ use support::{TempFile, fd, no_fd, pattern, pipe};
 
 const PAGE: usize = 4096;
 
-/// A window into memory that is aligned, which need not be.
+/// A window into aligned memory. The window itself may be unaligned.
 struct Window {
     memory: AlignedBox<PAGE>,
     from: usize,
     len: usize,
 }
 
-// SAFETY: a part of the box's memory, and the box's own promise; what is out
-// of its bounds panics here.
+// SAFETY: the region is a part of the box's memory, which keeps the promise of `IoBuf`.
+// A region out of its bounds panics here.
 unsafe impl IoBuf for Window {
     fn region(&mut self) -> (*mut u8, usize) {
         assert!(self.from + self.len <= self.memory.len());
@@ -29,7 +29,8 @@ unsafe impl IoBuf for Window {
         (start.wrapping_add(self.from), self.len)
     }
 }
-// SAFETY: as above.
+// SAFETY: the region is a part of the box's memory, which keeps the promise of
+// `IoBufMut`.
 unsafe impl linux_aio::buffer::IoBufMut for Window {}
 
 fn window(from: usize, len: usize) -> Window {
@@ -37,7 +38,8 @@ fn window(from: usize, len: usize) -> Window {
     Window { memory, from, len }
 }
 
-/// What the kernel says of an operation on a direct file, and what we said.
+/// Returns the prediction of the library and the result of the kernel for an operation
+/// on a direct file.
 fn both<'fd, B: IoBuf + 'static>(
     told: Alignment,
     op: impl Into<Op<'fd, B>>,
@@ -53,8 +55,8 @@ fn both<'fd, B: IoBuf + 'static>(
     (foretold, queue.wait().unwrap().unwrap().result)
 }
 
-/// Each of memory, length and offset, at each power of two: the kernel refuses
-/// what is foretold, and nothing else.
+/// Tests each of memory, length and offset at each power of two. The kernel refuses
+/// exactly the operations that the library predicts.
 #[test]
 fn what_is_foretold_is_what_the_kernel_says() {
     let file = TempFile::with(&pattern(64 * 1024));
@@ -161,7 +163,7 @@ fn an_iocb_is_looked_at_as_well() {
 #[test]
 fn where_nothing_is_told_or_nothing_direct_is_possible() {
     let (read, _write) = pipe();
-    // A pipe's kernel code tells nothing of it.
+    // The kernel reports no alignment for a pipe.
     assert_eq!(Alignment::of(fd(&read)), Ok(None));
     assert_eq!(Alignment::of(no_fd()), Err(Errno::BADF));
     let none = Alignment::new(0, 0);

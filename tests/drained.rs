@@ -1,4 +1,4 @@
-//! Contexts that are used again, and many that end at once.
+//! Tests contexts that are reused, and many contexts that are destroyed at once.
 #![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -36,13 +36,13 @@ fn a_drained_context_is_used_again() {
                 .unwrap(),
             []
         );
-        // SAFETY: just drained, and looked at.
+        // SAFETY: the context was just drained, and no event was left.
         let drained = unsafe { IdleContext::from_context(context, 4) };
         assert!(pool.put(drained).is_none());
     }
     assert!(names.iter().all(|name| *name == names[0]));
     assert_eq!(pool.len(), 1);
-    // A larger one is not to be had from it.
+    // The pool cannot provide a larger one from it, so it creates one.
     assert_eq!(pool.take(64).unwrap().capacity(), 64);
     assert_eq!(pool.len(), 1);
 }
@@ -100,16 +100,17 @@ fn a_context_is_drained_by_count() {
     let context = Context::new(40).unwrap();
     for _ in 0..40 {
         let ready = opcode::Poll::new(fd(&writer), PollMask::OUT);
-        // SAFETY: no buffer.
+        // SAFETY: a poll has no buffer.
         unsafe { context.submit(&mut [&mut ready.build()]) }.unwrap();
     }
-    // SAFETY: forty were submitted, and no event was taken.
+    // SAFETY: forty operations were submitted, and no event was taken.
     let drained = unsafe { context.drain(40, 40) }.unwrap();
     let mut context = drained.into_context();
     assert_eq!(context.ring().pop(), Ok(None));
 }
 
-/// A queue tells the kernel late of what it took; of a drained one it knows.
+/// A queue updates the ring's head late for the events that it took. After
+/// `into_idle_context` the head is up to date.
 #[test]
 fn what_a_queue_took_is_not_in_the_ring() {
     let (_reader, writer) = support::pipe();

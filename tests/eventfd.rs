@@ -1,5 +1,5 @@
-//! The reactor's eventfd: an executor that waits for nothing else finishes all
-//! its operations. And an operation's own eventfd beside it.
+//! Tests the reactor's eventfd: an executor that waits only for the eventfd finishes
+//! all its operations. Also tests operations with their own eventfd.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -27,10 +27,10 @@ fn byte() -> Bytes {
     vec![0; 1].into()
 }
 
-/// Six tasks of five reads each, on three slots of four, and a poll that is in
-/// flight until they have finished: it is what the kernel's "no room" is about.
-/// The executor does nothing but wait for the eventfd. `after` is called after
-/// each turn with its number; 0 when that poll is in flight.
+/// Runs six tasks of five reads each, on three of four slots. A poll is in flight in
+/// the fourth until they have finished, so that an EAGAIN of the kernel is temporary.
+/// The executor only waits for the eventfd. `after` is called after each turn with its
+/// number, and with 0 when that poll is in flight.
 fn run_tasks(drained: IdleContext, batched: bool, mut after: impl FnMut(usize)) {
     let (file, eventfd) = (TempFile::with(b"x"), support::eventfd());
     let (reader, writer) = support::pipe();
@@ -73,7 +73,7 @@ fn run_tasks(drained: IdleContext, batched: bool, mut after: impl FnMut(usize)) 
     assert!(poll(held.as_mut(), Waker::noop()).is_some());
 }
 
-/// The kernel has no room now and then.
+/// The kernel returns EAGAIN from time to time.
 #[test]
 fn what_the_kernel_refuses_for_a_while_is_submitted_later() {
     let injections = [
@@ -101,8 +101,8 @@ fn what_the_kernel_refuses_for_a_while_is_submitted_later_if_batched() {
     });
 }
 
-/// Others have filled the context, and leave it later, without a signal to the
-/// reactor's eventfd.
+/// Other submitters have filled the context. Their operations complete later, without a
+/// signal to the reactor's eventfd.
 #[test]
 fn room_that_others_make_is_used() {
     for batched in [false, true] {
@@ -122,8 +122,9 @@ fn room_that_others_make_is_used() {
     }
 }
 
-/// A submission that fails is a result, whoever meets it: here an operation
-/// waits for room, and is refused by a call that was made for another one.
+/// A failed submission is a result, whichever poll makes the system call. Here an
+/// operation waits for free capacity, and a system call made for another operation
+/// submits it and is refused.
 #[test]
 fn a_refusal_that_another_meets_wakes() {
     for batched in [false, true] {
@@ -146,11 +147,11 @@ fn a_refusal_that_another_meets_wakes() {
         await_eventfd(&eventfd);
         reactor.turn().unwrap();
         assert_eq!(counter.count(), 0);
-        // Their events are found here, and nothing is submitted.
+        // The foreign events are found here, and nothing is submitted.
         drop(foreign_writer);
         std::thread::sleep(std::time::Duration::from_millis(10));
         assert!(poll(held.as_mut(), Waker::noop()).is_none());
-        // This is where the first is refused, unless it is batched.
+        // The first operation is refused here, unless the reactor is batched.
         let mut other = pin!(reactor.poll(&reader, PollMask::IN));
         assert!(poll(other.as_mut(), Waker::noop()).is_none());
         while counter.count() == 0 {
@@ -163,7 +164,8 @@ fn a_refusal_that_another_meets_wakes() {
     }
 }
 
-/// One signal for all that is staged until the next turn.
+/// The eventfd is signalled once for all operations that are staged until the next
+/// turn.
 #[test]
 fn a_batch_signals_once() {
     let (file, eventfd) = (TempFile::with(b"x"), support::eventfd());
@@ -190,8 +192,8 @@ fn a_batch_signals_once() {
     }
 }
 
-/// An operation's own eventfd is signalled once, with and without an eventfd of
-/// the reactor's, whoever finds that it has completed; and its future is woken.
+/// An operation's own eventfd is signalled once, with and without an eventfd of the
+/// reactor, whichever call finds that the operation has completed. Its future is woken.
 #[test]
 fn an_operations_own_eventfd_is_signalled_as_well() {
     for (with_eventfd, batched) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -216,7 +218,7 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
             }
         };
 
-        // One that completes later.
+        // This operation completes later.
         let op = Poll::new(&reader, PollMask::IN).eventfd(&own);
         let (counter, waker) = Counter::new();
         let mut task = Box::pin(reactor.push(op));
@@ -229,7 +231,7 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         assert!(poll(task.as_mut(), &waker).is_some());
         assert_eq!(read_eventfd(&own), 0);
 
-        // One that completes when it is submitted.
+        // This operation completes when it is submitted.
         let op = Read::new(&file.file, byte()).eventfd(&own);
         let (counter, waker) = Counter::new();
         let mut task = Box::pin(reactor.push(op));
@@ -239,7 +241,7 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         }
         assert_eq!(read_eventfd(&own), 1);
 
-        // One whose future is dropped: the cancelled poll completes.
+        // The future of this operation is dropped: the cancelled poll completes.
         let op = Poll::new(&other, PollMask::IN).eventfd(&own);
         let mut task = Box::pin(reactor.push(op));
         assert!(poll(task.as_mut(), &waker).is_none());
@@ -248,7 +250,7 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         turn_until(&|| reactor.in_flight() == 0);
         assert_eq!(read_eventfd(&own), 1);
 
-        // One that is never submitted.
+        // This operation is never submitted.
         let op = Read::new(&file.file, byte()).eventfd(&own);
         let mut task = Box::pin(reactor.push(op));
         if poll(task.as_mut(), &waker).is_none() {
@@ -262,7 +264,7 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
     }
 }
 
-/// What is no eventfd.
+/// Descriptors that are not eventfds.
 struct Others {
     file: TempFile,
     pipe: (OwnedFd, OwnedFd),
@@ -285,7 +287,7 @@ impl Others {
         [file.as_fd(), pipe.as_fd(), self.sockets.1.as_fd()]
     }
 
-    /// Not one byte has been written to any of them.
+    /// Verifies that not one byte has been written to any of them.
     fn check(&self) {
         assert_eq!(std::fs::read(&self.file.path).unwrap(), b"as it was");
         assert!(!is_readable(&self.pipe.0, 0));
@@ -325,8 +327,8 @@ fn what_is_no_eventfd_is_refused_as_an_operations_own() {
     others.check();
 }
 
-/// Everything that would signal the reactor's eventfd happens, and the operations
-/// are refused.
+/// Every event that would signal the reactor's eventfd occurs, and the operations are
+/// refused.
 #[test]
 fn what_is_no_eventfd_is_not_written_to_as_the_reactors() {
     let others = Others::new();
@@ -362,7 +364,7 @@ fn what_is_no_eventfd_is_not_written_to_as_the_reactors() {
             reactor.turn().unwrap();
         }
         assert_eq!(results, [Err(Errno::INVAL); 4]);
-        // Staged, or refused, and then dropped; and waiting for a slot.
+        // The tasks are staged, or refused, and then dropped, and one waits for a slot.
         let mut tasks: Vec<_> = (0..4)
             .map(|_| Box::pin(reactor.read(&file.file, byte(), 0)))
             .collect();

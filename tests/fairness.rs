@@ -1,5 +1,5 @@
-//! Tasks that wait for a free slot get one in the order in which they came,
-//! whatever executor polls them, and whatever becomes of those before them.
+//! Tests that tasks that wait for a free slot get one in the order of their arrival,
+//! with any executor and whatever happens to the tasks before them.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -25,32 +25,31 @@ use support::tasks::{
 type Bytes = AlignedBox<4096>;
 type Place = ReactorSlot<Bytes>;
 
-/// When the executor looks at what has completed.
+/// The way in which the executor takes completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drive {
-    /// By a turn after every poll.
+    /// It turns the reactor after every poll.
     Turn,
-    /// By a blocking wait, when no task is woken.
+    /// It waits in a blocking call when no task is woken.
     Wait,
-    /// By a turn when the eventfd is readable, and not before no task is woken.
+    /// It turns the reactor when the eventfd is readable, and only if no task is woken.
     Eventfd,
 }
 
 const DRIVES: [Drive; 3] = [Drive::Turn, Drive::Wait, Drive::Eventfd];
 
-/// What the tasks await.
+/// The operation that the tasks await.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Has completed when it is submitted.
+    /// A read that has completed when it is submitted.
     Read,
-    /// As well.
+    /// A poll that has completed when it is submitted.
     Ready,
-    /// Completes later: a thread of the kernel's does it, which may take its
-    /// time.
+    /// A sync that completes later: a kernel thread does it, which may take some time.
     Later,
 }
 
-/// What the operations are on.
+/// The files and descriptors of the operations.
 struct Stage {
     file: TempFile,
     memory: OwnedFd,
@@ -86,12 +85,12 @@ impl Stage {
         }
     }
 
-    /// An operation that never completes.
+    /// Returns an operation that never completes.
     fn never(&self) -> Op<'_, Bytes> {
         Poll::new(&self.pipe.0, PollMask::IN).into()
     }
 
-    /// Polls the woken tasks until there is nothing `left`.
+    /// Polls the woken tasks until `left` returns 0.
     fn drive(
         &self,
         executor: &mut Executor<'_>,
@@ -119,7 +118,7 @@ impl Stage {
     }
 }
 
-/// One operation after the other, for ever.
+/// Runs one operation after the other, for ever.
 async fn repeat<'r, L: Lock>(
     reactor: &Reactor<'r, Bytes, L>,
     op: impl Fn() -> Op<'r, Bytes>,
@@ -135,14 +134,14 @@ async fn repeat<'r, L: Lock>(
     }
 }
 
-/// Runs `tasks` looping tasks on `slots` slots until all of them have had
-/// `rounds` operations; `check` looks at the counts after each poll.
+/// Runs `tasks` looping tasks on `slots` slots until each of them has completed
+/// `rounds` operations. `check` is called with the counts after each poll.
 fn loop_tasks(
     (slots, tasks, rounds): (usize, usize, usize),
     (order, drive, kind, batched): (Order, Drive, Kind, bool),
     check: impl Fn(&[usize]),
 ) {
-    // What completes at its first poll would keep the executor.
+    // A task whose operations complete at their first poll would keep the executor.
     let yields = !batched && kind != Kind::Later;
     let stage = Stage::new();
     let mut slots: Vec<Place> = (0..slots).map(|_| Place::NEW).collect();
@@ -160,12 +159,12 @@ fn loop_tasks(
         missing(now, rounds)
     });
     drop(executor);
-    // Tens of milliseconds less than dropping it.
+    // This takes tens of milliseconds less than dropping the context.
     let context = reactor.into_idle_context().unwrap().into_context();
     let _ = context.into_raw();
 }
 
-/// How many operations are missing until each task has had so many.
+/// Returns the number of missing operations until each task has completed `rounds`.
 fn missing(counts: impl IntoIterator<Item = usize>, rounds: usize) -> usize {
     let counts = counts.into_iter();
     counts.map(|count| rounds.saturating_sub(count)).sum()
@@ -206,7 +205,7 @@ fn no_order_of_the_executor_starves_a_task() {
             let case = (order, drive, kind, batched);
             let yields = !batched && kind != Kind::Later;
             if matches!(order, Order::Lifo) && (yields || drive == Drive::Turn) {
-                // The task that was woken last keeps the executor to itself.
+                // The most recently woken task monopolises the executor.
                 return;
             }
             loop_tasks((slots, tasks, 5), case, |counts| {
@@ -221,8 +220,8 @@ fn no_order_of_the_executor_starves_a_task() {
     }
 }
 
-/// Three threads with four tasks each, on four slots. Each turns when it has
-/// nothing else to do; or a fourth thread does, when the eventfd is readable.
+/// Three threads with four tasks each share four slots. Each thread turns the reactor
+/// when no task is woken, or a fourth thread does so when the eventfd is readable.
 #[test]
 fn tasks_of_several_threads_all_get_on() {
     const THREADS: usize = 3;
@@ -272,19 +271,19 @@ fn tasks_of_several_threads_all_get_on() {
     }
 }
 
-/// What a waiter does that is not to be counted on.
+/// The behaviour of a waiter that does not take its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It is leaked before its slot is free.
     LeakedWaiting,
     /// It is leaked when it was woken for its slot.
     LeakedCalled,
-    /// It is not polled any more; but it is once everybody else has finished.
+    /// It is not polled until all other tasks have finished.
     Late,
 }
 
-/// A poll that never ends has the one slot, or one of two; others wait before
-/// and behind those that never take the slots that are given to them.
+/// Polls that never complete occupy all slots, one or two. Other tasks wait before and
+/// behind waiters that never take the slots assigned to them.
 #[test]
 fn the_slot_of_a_waiter_that_does_not_come_goes_to_the_next() {
     for fate in [Fate::LeakedWaiting, Fate::LeakedCalled, Fate::Late] {
@@ -332,7 +331,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
             }
         });
     }
-    // They wait behind those that do not come.
+    // These wait behind the absent waiters.
     while executor.poll_one() {}
     assert_eq!(executor.left(), 3);
     drop(holders.pop());
@@ -345,7 +344,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
         }
         executor.left()
     });
-    // A slot is free, so it is theirs.
+    // A free slot remains for these.
     for (mut waiter, _) in absent {
         let deadline = Instant::now() + LONG;
         loop {
@@ -363,8 +362,8 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
     let _ = context.into_raw();
 }
 
-/// A waiter that is dropped when it was woken for its slot has the next one
-/// woken at once: no turn comes between.
+/// If a waiter is dropped after it was woken for its slot, the next waiter is woken
+/// immediately, without a turn in between.
 #[test]
 fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
     let stage = Stage::new();
@@ -384,7 +383,7 @@ fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
     while waiters[0].1.count() == 0 {
         reactor.turn().unwrap();
     }
-    // One that was dropped while it waited is passed over.
+    // A waiter that was dropped while it waited is skipped.
     waiters[5].0 = None;
     for number in [0, 1, 2, 3, 4, 6, 7, 8] {
         let woken: Vec<_> = waiters.iter().map(|(_, counter)| counter.count()).collect();
@@ -400,7 +399,8 @@ fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
     assert_eq!(poll(last.as_mut(), Waker::noop()).unwrap().result, Ok(4096));
 }
 
-/// One that comes too late for its slot keeps its place: the next slot is its.
+/// A waiter that is polled too late for its slot keeps its position: it gets the next
+/// slot.
 #[test]
 fn a_late_waiter_is_before_those_that_came_later() {
     let stage = Stage::new();
@@ -422,9 +422,9 @@ fn a_late_waiter_is_before_those_that_came_later() {
     }
     assert_eq!((late_count.count(), third_count.count()), (1, 0));
     assert!(poll(second.as_mut(), Waker::noop()).is_none());
-    // Now it comes, and its slot is taken.
+    // It is polled now, and its slot is taken.
     assert!(poll(late.as_mut(), &waker).is_none());
-    // Somebody new does not get before those that wait.
+    // A new waiter does not precede those that already wait.
     let (_new, new_count, _) = wait_for_slot(stage.op(Kind::Read));
     drop(second);
     while late_count.count() == 1 {
@@ -440,9 +440,9 @@ fn a_late_waiter_is_before_those_that_came_later() {
     assert_eq!(new_count.count(), 1);
 }
 
-/// Two slots become free at once. The first waiter is leaked, the second takes
-/// the slot of one that never completes: the third gets the other slot, although
-/// nothing completes any more.
+/// Two slots become free at once. The first waiter is leaked. The second takes a slot
+/// for an operation that never completes. The third gets the other slot, although no
+/// further operation completes.
 #[test]
 fn a_claim_that_is_void_leaves_its_slot_to_the_next() {
     for leaked in [1, 2] {
@@ -476,7 +476,7 @@ fn a_claim_that_is_void_leaves_its_slot_to_the_next() {
     }
 }
 
-/// A leaked waiter delays those behind it once, not each of them.
+/// A leaked waiter delays all waiters behind it once, rather than once each.
 #[test]
 fn a_leaked_waiter_delays_once() {
     let stage = Stage::new();

@@ -1,5 +1,5 @@
-//! What an inherited context is in a forked child, and in a child that shares
-//! the address space.
+//! Tests inherited contexts in a forked child, and in a child that shares the address
+//! space.
 #![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -13,14 +13,14 @@ use std::thread;
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{AioContext, Context, ContextPool, Errno, Event, IdleContext, WaitOptions};
 
-/// For every context here, so that all rings are of one size.
+/// The capacity of every context here, so that all rings have one size.
 const ROOM: u32 = 8;
 
-/// A poll of a writing end is done at once.
+/// Submits a poll of a writing end, which completes immediately.
 fn submit(context: &Context, writer: &OwnedFd, data: u64) -> Result<usize, Errno> {
     let poll = Poll::new(writer.as_raw_fd(), PollMask::OUT);
     let mut iocb = poll.build().user_data(data);
-    // SAFETY: no buffer.
+    // SAFETY: a poll has no buffer.
     unsafe { context.submit(&mut [&mut iocb]) }
 }
 
@@ -47,13 +47,13 @@ impl Inherited {
         self.context.as_raw()
     }
 
-    /// For a forked child.
+    /// Returns a copy for a forked child.
     fn copy(&self) -> Context {
         // SAFETY: the original is not used in the child, which ends by _exit.
         unsafe { core::ptr::read(&raw const self.context) }
     }
 
-    /// The parent has what it had.
+    /// Verifies that the parent still has its event and its context.
     fn assert_untouched(mut self) {
         let event = self.context.ring().pop().unwrap();
         assert_eq!(event.map(|event| event.user_data()), Some(5));
@@ -64,10 +64,10 @@ impl Inherited {
 
 const NOT_OURS: Errno = Errno::INVAL;
 
-/// A name, and something that can be done with a context.
+/// A name, and a function that uses a context.
 type Use = (&'static str, fn(Context));
 
-/// Each of them leaves an inherited context alone.
+/// The uses of an inherited context. Each of them must leave it unchanged.
 const USES: &[Use] = &[
     ("drop", drop),
     ("into_raw", |context| {
@@ -81,7 +81,7 @@ const USES: &[Use] = &[
     ("submit_all", |context| {
         let (_reader, writer) = support::pipe();
         let mut iocb = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
-        // SAFETY: no buffer.
+        // SAFETY: a poll has no buffer.
         let submitted = unsafe { context.submit_all(&mut [&mut iocb]) };
         let refused = submitted.unwrap_err();
         assert_eq!((refused.submitted, refused.errno), (0, NOT_OURS));
@@ -122,11 +122,11 @@ const USES: &[Use] = &[
     ("submitter", |mut context| {
         let (submitter, ring) = context.split();
         let mut iocb = Poll::new(0, PollMask::IN).build();
-        // SAFETY: no buffer.
+        // SAFETY: a poll has no buffer.
         let submitted = unsafe { submitter.submit(&mut [&mut iocb]) };
         assert_eq!(submitted, Err(NOT_OURS));
         assert_eq!(submitter.cancel(&raw const iocb), Err(NOT_OURS));
-        // As before: it is not looked at.
+        // The ring keeps the state from before the fork: it is not read again.
         assert!(ring.slots().is_some() == ring.is_mapped());
     }),
     ("debug", |mut context| {
@@ -134,21 +134,21 @@ const USES: &[Use] = &[
         assert!(text.contains("name"));
     }),
     ("drain", |context| {
-        // SAFETY: the events are not this process's; nothing is waited for.
+        // SAFETY: the events belong to another process; nothing is waited for.
         let error = unsafe { context.drain(0, ROOM) }.unwrap_err();
         assert_eq!((error.errno, error.missing), (NOT_OURS, 0));
-        // SAFETY: as above.
+        // SAFETY: the events belong to another process; nothing is waited for.
         let error = unsafe { error.context.drain(1, ROOM) }.unwrap_err();
         assert_eq!((error.errno, error.missing), (NOT_OURS, 1));
     }),
     ("drained", |context| {
-        // SAFETY: not used in this process.
+        // SAFETY: this process does not use the context.
         let drained = unsafe { IdleContext::from_context(context, ROOM) };
         assert_eq!(drained.into_context().check(), Err(NOT_OURS));
     }),
     ("pool put", |context| {
         let mut pool = ContextPool::<2>::new();
-        // SAFETY: not used in this process.
+        // SAFETY: this process does not use the context.
         let drained = unsafe { IdleContext::from_context(context, ROOM) };
         assert!(pool.put(drained).is_none());
         assert!(pool.is_empty() && pool.drain().next().is_none());
@@ -159,7 +159,8 @@ const USES: &[Use] = &[
     }),
 ];
 
-/// Each use, without a system call of AIO: each of these would answer EXDEV.
+/// Verifies each use without AIO system calls: the filter makes each of them return
+/// EXDEV.
 fn uses_are_refused() {
     for (what, leave) in USES {
         let inherited = Inherited::new();
@@ -173,15 +174,15 @@ fn uses_are_refused() {
     }
 }
 
-/// A new context, which gets the address of the inherited one.
+/// Creates a context that gets the address of the inherited one.
 fn own_at(name: AioContext) -> Context {
     let own = Context::new(ROOM).unwrap();
     assert_eq!(own.as_raw(), name, "the child's own has another address");
     own
 }
 
-/// Runs a test in a process that has no other thread, so that the same mappings
-/// get the same addresses.
+/// Runs a test in a process that has no other thread, so that the same mappings get the
+/// same addresses.
 fn alone(test: impl FnOnce()) {
     let status = support::in_child(|| {
         test();
@@ -190,7 +191,7 @@ fn alone(test: impl FnOnce()) {
     assert_eq!(status, 7);
 }
 
-/// Each use, where a context of the child's own is at that address and has an
+/// Verifies each use where the child has created a context at the same address, with an
 /// operation in flight.
 fn own_contexts_survive() {
     for (what, leave) in USES {
@@ -200,11 +201,11 @@ fn own_contexts_survive() {
             let (reader, writer) = support::pipe();
             let poll = Poll::new(reader.as_raw_fd(), PollMask::IN);
             let mut iocb = poll.build().user_data(9);
-            // SAFETY: no buffer.
+            // SAFETY: a poll has no buffer.
             assert_eq!(unsafe { own.submit(&mut [&mut iocb]) }, Ok(1));
             leave(inherited.copy());
             assert_eq!(own.check(), Ok(()));
-            // Ends the poll.
+            // This completes the poll.
             drop(writer);
             let mut events = [Event::EMPTY; 2];
             let done = own.wait(1, &mut events).unwrap();
@@ -227,7 +228,7 @@ fn a_childs_own_context_at_the_same_address_survives() {
     alone(own_contexts_survive);
 }
 
-/// A ring, a drained context and a pool that exist at the fork.
+/// Tests a ring, an idle context and a pool that exist at the fork.
 #[test]
 fn what_was_made_of_a_context_before_the_fork_is_left_alone() {
     alone(made_before_the_fork);
@@ -247,7 +248,7 @@ fn made_before_the_fork() {
             // SAFETY: nothing is submitted.
             assert_eq!(unsafe { submitter.submit(&mut []) }, Err(NOT_OURS));
             if round == 0 {
-                // And once more beside one of the child's own.
+                // The use is repeated while the child has a context at that address.
                 own = Some(own_at(name));
             }
         }
@@ -276,7 +277,8 @@ fn an_inherited_pool_is_empty() {
                 let mut events = [Event::EMPTY; 2];
                 assert_eq!(context.wait(1, &mut events).unwrap().len(), 1);
             }
-            // SAFETY: what was submitted has been taken.
+            // SAFETY: all submitted operations have completed and their events were
+            // taken.
             let drained = unsafe { IdleContext::from_context(taken, ROOM) };
             assert!(pool.put(drained).is_none());
             assert_eq!(pool.len(), 1);
@@ -351,12 +353,11 @@ fn threads_make_their_first_contexts_at_once() {
     assert_eq!(status, 7);
 }
 
-/// Runs `body` in a child that shares the address space, as vfork's does, while
-/// the caller is stopped.
+/// Runs `body` in a child that shares the address space, as a child of vfork(2) does,
+/// while the caller is stopped.
 fn in_the_same_address_space(body: &mut dyn FnMut()) {
     extern "C" fn run(body: *mut c_void) -> c_int {
-        // SAFETY: the pointer that is given to clone below; its owner is
-        // stopped.
+        // SAFETY: this is the pointer passed to clone below; its owner is stopped.
         let body = unsafe { &mut *body.cast::<&mut dyn FnMut()>() };
         body();
         7
@@ -365,8 +366,8 @@ fn in_the_same_address_space(body: &mut dyn FnMut()) {
     let mut stack = vec![0_u128; 16 << 10];
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let mut status = 0;
-    // SAFETY: the stack is the child's alone and grows down from its end, which
-    // is aligned. With CLONE_VFORK everything here outlives the child.
+    // SAFETY: only the child uses the stack. It grows down from its end, which is
+    // aligned. With CLONE_VFORK everything here outlives the child.
     unsafe {
         let end = stack.as_mut_ptr_range().end.cast();
         let body = (&raw mut body).cast();
@@ -378,7 +379,7 @@ fn in_the_same_address_space(body: &mut dyn FnMut()) {
     assert_eq!(libc::WEXITSTATUS(status), 7);
 }
 
-/// What such a child could do with the context: submit, wait, and read the ring.
+/// Returns the results of submitting, waiting and reading the ring in such a child.
 fn used_in_the_same_address_space() -> [Result<usize, Errno>; 4] {
     let mut inherited = Inherited::new();
     let Inherited {
@@ -394,7 +395,7 @@ fn used_in_the_same_address_space() -> [Result<usize, Errno>; 4] {
             context.check().map(|()| 0),
         ];
     });
-    // Here it works as before.
+    // The parent can use the context after the child.
     assert_eq!(submit(&inherited.context, &inherited.writer, 9), Ok(1));
     let rest = inherited
         .context
@@ -414,14 +415,14 @@ fn a_child_that_shares_the_address_space_shares_the_context() {
     );
 }
 
-/// The calls without which there is no mark that fork wipes.
+/// The system calls that create the mark that fork wipes.
 const MAPPING: [&[libc::c_long]; 2] = [MMAP, &[libc::SYS_madvise]];
 #[cfg(target_pointer_width = "64")]
 const MMAP: &[libc::c_long] = &[libc::SYS_mmap];
 #[cfg(not(target_pointer_width = "64"))]
 const MMAP: &[libc::c_long] = &[libc::SYS_mmap2];
 
-/// Without mmap(2) or madvise(2) the process id decides.
+/// Without mmap(2) or madvise(2) the process id is compared instead.
 #[test]
 fn without_a_mark_the_process_id_decides() {
     for calls in MAPPING {
@@ -429,14 +430,14 @@ fn without_a_mark_the_process_id_decides() {
             let numbers: Vec<_> = calls.iter().map(|&call| Some(call as u32)).collect();
             support::forbid(&numbers, libc::EPERM);
             uses_are_refused();
-            // Where madvise(2) is refused the ring is not read, and is mapped
-            // in the child, where nothing else gets its address.
+            // If madvise(2) is refused, the ring is not read. It stays mapped in the
+            // child, where no other mapping gets its address.
             let is_mapped = Context::new(ROOM).unwrap().ring().is_mapped();
             assert_eq!(is_mapped, calls == MMAP);
             if is_mapped {
                 own_contexts_survive();
             }
-            // It has another process id.
+            // This child has another process id.
             assert_eq!(used_in_the_same_address_space(), [Err(NOT_OURS); 4]);
             7
         });
@@ -444,7 +445,7 @@ fn without_a_mark_the_process_id_decides() {
     }
 }
 
-/// Its wrapper of io_destroy reads the ring.
+/// Runs under valgrind, whose wrapper of io_destroy reads the ring.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn valgrind_survives_a_child_that_drops_an_inherited_context() {
@@ -469,7 +470,7 @@ fn valgrind_survives_a_child_that_drops_an_inherited_context() {
     assert!(text.contains("3 passed"), "{text}\n{errors}");
 }
 
-/// Of the tests' own means: a child that panics is not one that is right.
+/// Tests the test support: a panic in a child must fail the test.
 #[test]
 fn a_panic_in_a_child_is_seen() {
     assert_eq!(support::in_child(|| 7), 7);

@@ -1,4 +1,5 @@
-//! Memory is given back. A file of its own: sanitizers keep what was freed.
+//! Tests that memory is freed. The test has its own file, as sanitizers keep freed
+//! memory.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -10,7 +11,7 @@ use linux_aio::Queue;
 use linux_aio::op::Read;
 use support::TempFile;
 
-/// Slots, buffers and contexts are given back.
+/// Slots, buffers and contexts are freed.
 #[test]
 fn nothing_grows_with_the_number_of_queues() {
     let file = TempFile::with(&[7; 4096]);
@@ -28,13 +29,13 @@ fn nothing_grows_with_the_number_of_queues() {
             queue.push(read).unwrap();
         }
         queue.submit().unwrap();
-        // The context itself takes tens of milliseconds to end.
+        // Destroying the context itself takes tens of milliseconds.
         drop(pool.put(queue.into_idle_context().unwrap()));
         drop(pool.take(256));
     };
     round(&shared);
-    // A round has 2 KiB of buffers and some 30 KiB of slots. Other tests beside this one
-    // take memory too, but not each time.
+    // A round has 2 KiB of buffers and some 30 KiB of slots. Other tests beside this
+    // one allocate memory too, but not each time.
     let mut grows = || {
         let before = resident();
         for _ in 0..30 {

@@ -1,6 +1,6 @@
-//! What a forked child does with the queues, scopes and reactors that it
-//! inherits, in every state, ends nothing of its own: it has a context at the
-//! same address.
+//! Tests a forked child that uses the queues, scopes and reactors that it inherits, in
+//! every state. The child has its own context at the same address, and no use may
+//! complete or cancel the operations of that context.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -28,8 +28,8 @@ fn zeroed(len: usize) -> Bytes {
     vec![0; len].into()
 }
 
-/// How many operations are done and were not taken, whether one is staged, and
-/// whether one is in flight.
+/// The number of completed operations that were not taken, whether one operation is
+/// staged, and whether one is in flight.
 #[derive(Clone, Copy, Debug)]
 struct State {
     done: usize,
@@ -48,18 +48,19 @@ fn states() -> impl Iterator<Item = State> {
 fn context() -> (IdleContext, AioContext) {
     let context = Context::new(SLOTS).unwrap();
     let name = context.as_raw();
-    // SAFETY: just set up.
+    // SAFETY: the context was just created, and no operation was submitted to it.
     (unsafe { IdleContext::from_context(context, SLOTS) }, name)
 }
 
-/// One test at a time: the rings of others would leave holes as well.
+/// Lets one test run at a time, as the rings of other tests would also leave gaps in
+/// the address space.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `exit` in a child that has a context at the address of `inherited`
-/// before, which must still work afterwards.
+/// Runs `exit` in a child that has already created a context at the address of
+/// `inherited`. That context must still work afterwards.
 fn in_child(state: State, what: &str, inherited: AioContext, file: &File, exit: impl FnOnce()) {
     let status = support::in_child(|| {
         let (own, name) = context();
@@ -79,7 +80,7 @@ fn in_child(state: State, what: &str, inherited: AioContext, file: &File, exit: 
     assert_eq!(status, 7, "{what}, {state:?}");
 }
 
-/// For a forked child.
+/// Returns a bitwise copy for a forked child.
 fn copy<T>(of: &T) -> T {
     // SAFETY: the original is not used in the child, which ends by _exit.
     unsafe { core::ptr::read(of) }
@@ -141,12 +142,12 @@ fn an_inherited_queue_ends_nothing() {
             );
         });
         child("wait", &|mut queue| match queue.wait() {
-            // What was staged is refused; what was submitted is the parent's.
+            // A staged operation is refused; a submitted one belongs to the parent.
             Ok(Some(done)) => assert_eq!(done.result, Err(Errno::INVAL)),
             Ok(None) => assert!(!busy && !state.staged),
             Err(errno) => assert!((busy || state.staged) && errno == Errno::INVAL),
         });
-        // The parent has what it had.
+        // The parent still has all its operations.
         let mut queue = queue;
         let mut left = state.done + usize::from(state.staged);
         while left > 0 {
@@ -183,8 +184,8 @@ fn an_inherited_scope_is_left_at_once() {
             if state.staged {
                 drop(s.read(&file.file, &mut staged[0], 0).unwrap());
             }
-            // SAFETY: the child leaves the scope and ends below; should it
-            // hang, the alarm ends it.
+            // SAFETY: the child leaves the scope and ends below; if it hangs, the alarm
+            // ends it.
             unsafe {
                 match libc::fork() {
                     0 => {
@@ -201,7 +202,7 @@ fn an_inherited_scope_is_left_at_once() {
         });
         if std::process::id() != parent {
             let Some((own, own_name)) = own else {
-                // SAFETY: the child ends here.
+                // SAFETY: the child ends here and runs no code of the parent.
                 unsafe { libc::_exit(1) };
             };
             let mut slots = Slot::<Bytes>::array::<2>();
@@ -209,7 +210,7 @@ fn an_inherited_scope_is_left_at_once() {
             let read = queue.push(Read::new(&file.file, zeroed(1))).is_ok()
                 && queue.wait().is_ok_and(|done| done.unwrap().result == Ok(1));
             let code = if read && own_name == name { 7 } else { 8 };
-            // SAFETY: the child ends here.
+            // SAFETY: the child ends here and runs no code of the parent.
             unsafe { libc::_exit(code) };
         }
         assert!(libc::WIFEXITED(status), "{state:?}: {status:#x}");
@@ -269,7 +270,7 @@ fn an_inherited_reactor_ends_nothing() {
             let results: Vec<_> = futures.iter_mut().map(poll).collect();
             for (number, result) in results.iter().enumerate() {
                 let right = match number {
-                    // Taken from the ring by the parent's turn.
+                    // The parent's turn took it from the ring.
                     _ if number < state.done => [Ok(1), Err(Errno::OUTCOME_UNKNOWN)],
                     _ => [Err(Errno::INVAL), Err(Errno::OUTCOME_UNKNOWN)],
                 };
@@ -280,7 +281,7 @@ fn an_inherited_reactor_ends_nothing() {
             drop(futures.take());
             let _ = copy(&reactor).into_idle_context();
         });
-        // The parent goes on.
+        // The parent can still use the reactor.
         reactor.turn().unwrap();
         let mut futures = futures.into_inner();
         for (number, future) in futures.iter_mut().enumerate() {

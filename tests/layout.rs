@@ -1,5 +1,5 @@
-//! The structures and constants held to the kernel's own headers, by the C
-//! compiler of the target: `cc`, or the one that `TARGET_CC` names.
+//! Compares the structures and constants with the kernel headers, by the C compiler of
+//! the target: `cc`, or the one named by `TARGET_CC`.
 #![cfg(target_os = "linux")]
 
 #[path = "support/skip.rs"]
@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 
 use linux_aio::abi::{self, Event, Iocb, IocbFlags, RwFlags};
 
-/// What the compiler complains of, given these claims; nothing is run, so the
-/// compiler may be another architecture's.
+/// Returns the compiler's error messages about these claims. Nothing is run, so the
+/// compiler may be for another architecture.
 fn complaints(cc: &OsStr, claims: &[(&str, usize)]) -> String {
     let mut source = String::from("#include <stddef.h>\n#include <linux/aio_abi.h>\n");
     for (expression, value) in claims {
@@ -110,7 +110,7 @@ fn structures_and_constants_are_the_headers() {
     ];
     assert_eq!(complaints(&cc, &ours), "");
 
-    // And each claim is looked at: made false, it is complained of.
+    // This verifies that each claim is checked: a false one produces an error.
     let wrong = complaints(
         &cc,
         &ours.map(|(expression, value)| (expression, value + 1)),

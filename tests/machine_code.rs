@@ -1,4 +1,5 @@
-//! What the compiler makes of the layer, and what the kernel sees of it.
+//! Tests the machine code that the compiler generates for the library, and the system
+//! calls that a program makes.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 #[path = "support/skip.rs"]
@@ -7,20 +8,20 @@ mod skip;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A fixture of `tests/fixtures` with the library, for one target.
+/// A fixture of `tests/fixtures`, built with the library for one target.
 struct Fixture<'a> {
     name: &'a str,
-    /// Another target than the host's: its `core` is built, too.
+    /// A target other than the host's. Its `core` is built, too.
     target: Option<&'a str>,
-    /// One of the library's.
+    /// A feature of the library.
     feature: Option<&'a str>,
     flags: &'a [&'a str],
 }
 
 impl Fixture<'_> {
-    /// Its assembly in a release build. Manifest and source are written under
-    /// target/: the build leaves nothing among the sources, and the source is
-    /// always newer than what was built before.
+    /// Returns the assembly of a release build. Manifest and source are written under
+    /// target/: the build leaves nothing among the sources, and the source is always
+    /// newer than the previous build.
     fn assembly(&self) -> String {
         let library = Path::new(env!("CARGO_MANIFEST_DIR"));
         let home = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -41,7 +42,7 @@ impl Fixture<'_> {
         let source = format!("tests/fixtures/{}.rs", self.name);
         let source = std::fs::read(library.join(source)).unwrap();
         std::fs::write(home.join("lib.rs"), source).unwrap();
-        // With the library's own lock file nothing has to be fetched.
+        // The library's own lock file avoids downloads.
         let _ = std::fs::copy(library.join("Cargo.lock"), home.join("Cargo.lock"));
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["rustc", "--quiet", "--release", "--manifest-path"]);
@@ -59,7 +60,7 @@ impl Fixture<'_> {
         std::fs::read_to_string(asm).unwrap()
     }
 
-    /// The instructions of one of its functions.
+    /// Returns the instructions of one of its functions.
     fn instructions(&self, function: &str) -> Vec<String> {
         let label = format!("{function}:");
         self.assembly()
@@ -74,14 +75,14 @@ impl Fixture<'_> {
     }
 }
 
-/// Cargo's own test hook for the sources of Rust's library: it leaves the
-/// toolchain's folder as it is.
+/// Cargo's own test hook for the sources of Rust's library. It does not change the
+/// toolchain's folder.
 const SOURCES: &str = "__CARGO_TESTS_ONLY_SRC_ROOT";
 
-/// The variables with which cargo builds `core` for another target: the sources
-/// and their compiler, as `cargo qemu` finds them, which may fetch them. None if
-/// the environment or the toolchain has them. `Err`, if neither has and nothing
-/// is to be fetched.
+/// Returns the variables with which cargo builds `core` for another target: the sources
+/// and their compiler, as found by `cargo qemu`, which may download them. Returns no
+/// variables if the environment or the toolchain already has the sources. Returns an
+/// error if neither has them and nothing may be downloaded.
 fn core_sources() -> Result<Vec<(&'static str, String)>, &'static str> {
     if std::env::var_os(SOURCES).is_some() || toolchain_has_sources() {
         return Ok(Vec::new());
@@ -131,8 +132,8 @@ fn io_destroy_is_number_trap_and_result() {
     );
 }
 
-/// The vector registers that an instruction reads and writes. The names of its
-/// parts all mean the register.
+/// The vector registers that an instruction reads and writes. The names of the parts of
+/// a register denote the whole register.
 struct Vectors {
     read: Vec<String>,
     written: Vec<String>,
@@ -154,7 +155,7 @@ impl Vectors {
         let stores = if is_aarch64 {
             mnemonic.starts_with("st")
         } else {
-            // `vse64.v`, `vs2r.v`; not `vsrl.vi`.
+            // This matches `vse64.v` and `vs2r.v`, but not `vsrl.vi`.
             let width = mnemonic.trim_start_matches("vse").trim_start_matches("vs");
             width.starts_with(|c: char| c.is_ascii_digit())
         };
@@ -165,7 +166,7 @@ impl Vectors {
         };
         let (written, read) = all.split_at(written);
         let mut read = read.to_vec();
-        // Under a mask that merges, the rest of the destination stays.
+        // A merging mask keeps the rest of the destination.
         if operands.contains("/m") {
             read.extend_from_slice(written);
         }
@@ -176,9 +177,10 @@ impl Vectors {
     }
 }
 
-/// The vector registers whose values are kept across the trap, or across the
-/// call that stands for it, in a function without branches: those that are
-/// read after it and were not written since.
+/// Returns the vector registers whose values are kept across the system call
+/// instruction, or across the call of the function that contains it, in a function
+/// without branches. These are the registers that are read after it before they are
+/// written.
 fn kept_in_vectors(instructions: &[String], is_aarch64: bool) -> Vec<String> {
     let traps = ["svc", "ecall", "bl", "call"];
     let is_trap = |line: &&String| traps.contains(&line.split(' ').next().unwrap());
@@ -203,9 +205,10 @@ fn kept_in_vectors(instructions: &[String], is_aarch64: bool) -> Vec<String> {
     kept
 }
 
-/// A function that enables vectors for itself alone inlines the stubs, which
-/// the library was compiled without those: they must name all that a system
-/// call destroys. Those of the crate `sc` do not, and are called.
+/// Verifies that no vector register is kept across a system call. The function enables
+/// vectors only for itself and inlines the stubs, which the library compiled without
+/// vectors. The stubs must therefore name all registers that a system call clobbers.
+/// The stubs of the crate `sc` do not name them, and are called as functions.
 fn no_vector_is_kept(target: &str, flags: &[&str]) {
     if let Err(why) = core_sources() {
         return skip::skip(why);
@@ -228,7 +231,7 @@ fn no_vector_is_kept(target: &str, flags: &[&str]) {
 
 #[test]
 fn no_sve_register_is_kept_across_a_call() {
-    // So that arrays of a fixed size become vectors of SVE.
+    // With this flag the compiler vectorises arrays of a fixed size with SVE.
     let flags = ["-Cllvm-args=-aarch64-sve-vector-bits-min=256"];
     no_vector_is_kept("aarch64-unknown-linux-gnu", &flags);
 }
@@ -238,7 +241,7 @@ fn no_riscv_vector_is_kept_across_a_call() {
     no_vector_is_kept("riscv64gc-unknown-linux-gnu", &[]);
 }
 
-/// Builds an example of this crate.
+/// Builds an example of this crate and returns its path.
 fn example(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
     let status = Command::new(env!("CARGO"))
@@ -273,14 +276,14 @@ fn reaping_from_the_ring_makes_no_system_call() {
     let (before, rest) = trace.split_once("write(2, \"[\"").expect("the first mark");
     let (between, after) = rest.split_once("write(2, \"]\"").expect("the second mark");
     assert_eq!(count(before, "io_submit"), 100);
-    // The first line is the rest of the first mark; a clock may be read by a
-    // call where there is no vDSO for it.
+    // The first line is the rest of the first mark. Without a vDSO, reading a clock
+    // takes a system call.
     let calls: Vec<&str> = between.lines().skip(1).collect();
     let calls = calls
         .iter()
         .filter(|line| !line.starts_with("clock_gettime"));
     assert_eq!(calls.copied().collect::<Vec<_>>(), [""; 0]);
-    // The other way takes one each, and one to find nothing more.
+    // Waiting by system call takes one for each event, and one that finds none.
     let waits = count(after, "io_getevents") + count(after, "io_pgetevents");
     assert_eq!(waits, 101);
 }

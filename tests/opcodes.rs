@@ -1,4 +1,4 @@
-//! Every opcode, flag and notification, on real files.
+//! Tests every opcode, flag and notification on real files.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
@@ -62,7 +62,7 @@ fn vectored() {
 fn fsync_and_fdsync() {
     let context = Context::new(8).unwrap();
     let file = TempFile::with(b"to the disk");
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     unsafe {
         let sync = Fsync::new(file.fd()).build();
         assert_eq!(run(&context, sync).result(), Ok(0));
@@ -75,7 +75,7 @@ fn fsync_and_fdsync() {
 fn poll_reports_what_came() {
     let context = Context::new(8).unwrap();
     let (reader, writer) = support::pipe();
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let event = unsafe {
         let poll = Poll::new(writer.as_raw_fd(), PollMask::OUT | PollMask::IN);
         run(&context, poll.build())
@@ -83,7 +83,7 @@ fn poll_reports_what_came() {
     let came = PollMask::from_result(event.result().unwrap());
     assert_eq!(came & (PollMask::OUT | PollMask::IN), PollMask::OUT);
     drop(writer);
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let event = unsafe {
         let poll = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
         run(&context, poll)
@@ -118,11 +118,11 @@ fn errors_of_the_transfer_come_in_the_event() {
     let nowhere = core::ptr::without_provenance_mut::<u8>(16);
     let direct = file.direct();
     let mut buffer = [0_u8; 512];
-    // SAFETY: the bad address is the kernel's to find; the buffer is alive.
+    // SAFETY: the kernel detects the bad address; the buffer is alive.
     unsafe {
         let read = Pread::new(file.fd(), nowhere, 100).build();
         assert_eq!(run(&context, read).result(), Err(Errno::FAULT));
-        // One byte off every alignment.
+        // The address is one byte off every alignment.
         let odd = buffer.as_mut_ptr().map_addr(|address| address | 1);
         let read = Pread::new(direct.as_raw_fd(), odd, 511).build();
         assert_eq!(run(&context, read).result(), Err(Errno::INVAL));
@@ -150,7 +150,7 @@ fn rw_flags() {
         assert_eq!(write(RwFlags::SYNC), Ok(4));
         assert_eq!(write(RwFlags::HIPRI), Ok(4));
         let read = Pread::new(file.fd(), buffer.as_mut_ptr(), 8);
-        // In the page cache: no need to wait.
+        // The data is in the page cache, so the read need not wait.
         let event = run(&context, read.rw_flags(RwFlags::NOWAIT).build());
         assert_eq!(event.result(), Ok(8));
     }
@@ -163,12 +163,12 @@ fn nowait_answers_eagain_in_the_event() {
     let content = support::pattern(1 << 20);
     let file = TempFile::with(&content);
     let mut buffer = [0_u8; 4096];
-    // Out of the page cache: to read it, the disk would have to be awaited. The
-    // kernel begins to read all the same, so a fast disk may have the page there
-    // by the time it is looked for; not each time.
+    // The data is not in the page cache, so reading it would wait for the disk. The
+    // kernel starts to read it nevertheless, so a fast disk may have the page ready in
+    // time, but not on each attempt.
     let mut refused = 0;
     for offset in (0..content.len()).step_by(4096) {
-        // SAFETY: advice on a descriptor; the buffer outlives `run`.
+        // SAFETY: the advice only concerns a descriptor; the buffer outlives `run`.
         let result = unsafe {
             assert_eq!(
                 libc::posix_fadvise(file.fd().as_raw(), 0, 0, libc::POSIX_FADV_DONTNEED),
@@ -200,18 +200,19 @@ fn priorities() {
     ];
     for priority in levels {
         let read = Pread::new(file.fd(), &raw mut byte, 1).ioprio(priority);
-        // SAFETY: the byte outlives `run`.
+        // SAFETY: the byte outlives `run`, which waits for the event.
         assert_eq!(unsafe { run(&context, read.build()) }.result(), Ok(1));
     }
     assert_eq!(IoPriority::best_effort(8), None);
     assert_eq!(IoPriority::real_time(8), None);
 
-    // A class that does not exist is refused: the field reaches the kernel.
+    // A class that does not exist is refused, which verifies that the field reaches the
+    // kernel.
     let mut wrong = Pread::new(file.fd(), &raw mut byte, 1)
         .ioprio(IoPriority::idle())
         .build();
     wrong.reqprio = 5 << 13;
-    // SAFETY: refused.
+    // SAFETY: the kernel refuses the operation, so it never accesses the buffer.
     let refused = unsafe { context.submit(&mut [&mut wrong]) };
     assert_eq!(refused, Err(Errno::INVAL));
 }

@@ -1,4 +1,4 @@
-//! Queues, reactors and scopes that own their slots.
+//! Tests of queues, reactors and scopes that own their slots.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -15,7 +15,7 @@ use linux_aio::reactor::{Reactor, Shared};
 use linux_aio::{Errno, Queue, WaitOptions, scope_with_capacity};
 use support::{TempFile, pattern};
 
-/// File and queue side by side, without a lifetime.
+/// A file and a queue in one structure, without a lifetime.
 struct Store {
     file: Arc<File>,
     queue: Queue<'static, Vec<u8>, Arc<File>>,
@@ -88,7 +88,7 @@ fn dropping_an_owned_queue_waits_and_drops_every_buffer() {
     for number in 0..3 {
         store.read(number);
     }
-    // One that never completes, whose data is dropped with the others.
+    // This operation never completes; its data is dropped with the others.
     let reader = Arc::new(File::from(reader));
     let never = PollOp::owned(reader.clone(), PollMask::IN);
     store.queue.push(never).unwrap();
@@ -141,7 +141,7 @@ fn a_scope_of_a_capacity_chosen_at_run_time() {
     assert_eq!(read.concat(), bytes[..200]);
 }
 
-/// The child leaks what its parent has in flight.
+/// The child leaks the operations that its parent has in flight.
 #[test]
 fn a_forked_child_drops_an_inherited_queue() {
     let (_file, _, shared) = content();
@@ -158,7 +158,7 @@ fn a_forked_child_drops_an_inherited_queue() {
     assert_eq!(support::in_child(child), 0);
 }
 
-/// The others' destructors run, and the slots are freed once.
+/// The other destructors run, and the slots are freed once.
 #[test]
 fn a_destructor_that_panics_keeps_no_other_from_running() {
     struct Data(Arc<()>, bool);

@@ -1,6 +1,6 @@
-//! Several threads and one eventfd, while others fill the context: operations are
-//! staged for want of room, and refused by the polls of other tasks. No wake-up
-//! is lost.
+//! Tests several threads and one eventfd, while other submitters fill the context.
+//! Operations are staged because the context is full, and the polls of other tasks
+//! submit them and get the refusals. No wake-up is lost.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -75,7 +75,7 @@ fn threads_lose_no_wake_up_while_others_fill_the_context() {
                 let fd: Fd<'_> = if is_bad { no_fd() } else { fd(&file.file) };
                 let done = block_on(reactor.read(fd, vec![0; 4].into(), 0));
                 match done.result {
-                    // Nothing of the reactor's was in flight that makes room.
+                    // The reactor had no operation in flight that would free capacity.
                     Err(Errno::AGAIN) => {}
                     Err(errno) => assert_eq!((errno, is_bad), (Errno::BADF, true)),
                     Ok(bytes) => assert_eq!((bytes, is_bad), (4, false)),
@@ -89,14 +89,16 @@ fn threads_lose_no_wake_up_while_others_fill_the_context() {
                 threads.spawn(move || task(number));
             }
             threads.spawn(|| {
-                // They complete at once; the reactor's turns make room.
+                // These polls complete immediately; the turns of the reactor free their
+                // capacity.
                 while left.load(SeqCst) > 0 {
                     fill(name, &readable);
                     thread::sleep(Duration::from_micros(50));
                 }
             });
             while left.load(SeqCst) > 0 {
-                // Nothing else makes it turn; the last operation needs no signal.
+                // Only the eventfd makes this thread turn the reactor. The last
+                // operation needs no signal.
                 if is_readable(&eventfd, 100) {
                     read_eventfd(&eventfd);
                     reactor.turn().unwrap();

@@ -1,4 +1,4 @@
-//! Operations that own their buffers.
+//! Tests of queues, whose operations own their buffers.
 #![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -19,7 +19,7 @@ fn zeroed(len: usize) -> Bytes {
     vec![0; len].into()
 }
 
-/// A buffer that tells when it is dropped.
+/// A buffer that counts its drop.
 struct Told(Bytes, &'static AtomicUsize);
 
 impl Drop for Told {
@@ -28,13 +28,13 @@ impl Drop for Told {
     }
 }
 
-// SAFETY: the box's own promise.
+// SAFETY: the memory is that of the box, which keeps the promise of `IoBuf`.
 unsafe impl IoBuf for Told {
     fn region(&mut self) -> (*mut u8, usize) {
         self.0.region()
     }
 }
-// SAFETY: as above.
+// SAFETY: the memory is that of the box, which keeps the promise of `IoBufMut`.
 unsafe impl IoBufMut for Told {}
 
 fn counter() -> &'static AtomicUsize {
@@ -77,7 +77,7 @@ fn a_batch_that_is_partly_taken_stays_in_order() {
     let file = TempFile::with(&[1, 2, 3]);
     let mut slots = Slot::<Bytes>::array::<64>();
     let mut queue = Queue::new(&mut slots).unwrap();
-    // More than one call's worth before the bad one.
+    // More operations than one system call submits come before the bad one.
     let tickets: Vec<_> = (0..50)
         .map(|n| {
             let fd = if n == 40 { no_fd() } else { file.fd() };
@@ -144,18 +144,18 @@ fn what_was_only_staged_is_cancelled_here() {
     assert_eq!(queue.submit(), Ok(2));
 }
 
-/// Staged and free slots share their links, so whatever is staged, cancelled,
-/// taken back and freed in between, the order must hold. Buffered reads end
-/// inside the submission, in order, which makes the order of all that comes
-/// back known.
+/// Tests that the order of operations holds whatever is staged, cancelled, unstaged and
+/// freed in between, as staged and free slots share their links. Buffered reads
+/// complete inside the submission, in order, so the expected order of all completions
+/// is known.
 #[test]
 fn the_order_holds_whatever_comes_and_goes_between() {
     const SLOTS: usize = 7;
     let file = TempFile::with(&pattern(64));
     let mut slots = Slot::<(Bytes, usize)>::array::<SLOTS>();
     let mut queue = Queue::new(&mut slots).unwrap();
-    // As the queue should be: first the cancelled ones and those that it had
-    // found to have ended before, then the others that ended.
+    // The expected order: first the cancelled operations and those that the queue had
+    // already found to have completed, then the other completed ones.
     let mut staged = Vec::new();
     let (mut done_first, mut ended) = (VecDeque::new(), VecDeque::new());
     let (mut next, mut random) = (0, 1_u64);
@@ -233,8 +233,8 @@ fn waiting_is_bounded_by_what_is_in_flight_and_by_time() {
     assert_eq!(queue.pop(), Ok(None));
 }
 
-/// What is staged is submitted where it is waited for; a refusal is a
-/// completion then, and nothing behind it is lost.
+/// Staged operations are submitted by a wait. A refusal is then a completion, and no
+/// operation behind it is lost.
 #[test]
 fn waiting_submits_what_is_staged() {
     let (_reader, writer) = support::pipe();
@@ -252,7 +252,7 @@ fn waiting_submits_what_is_staged() {
     assert_eq!(done.map(|done| (done.ticket, done.result.err())), right);
     assert_eq!(queue.wait(), Ok(None));
 
-    // Draining does, too: the file has what was pushed.
+    // `into_idle_context` submits them as well: the file contains the pushed bytes.
     let file = TempFile::with(b"");
     let mut slots = Slot::<Bytes>::array::<1>();
     let mut queue = Queue::new(&mut slots).unwrap();
@@ -262,8 +262,7 @@ fn waiting_submits_what_is_staged() {
     assert_eq!(std::fs::read(&file.path).unwrap(), b"staged");
 }
 
-/// The set of signals that a wait brings lets one in, also where nothing has to
-/// be waited for.
+/// The signal mask of a wait unblocks a signal even if the wait need not block.
 #[test]
 fn a_look_with_a_mask_lets_a_signal_in() {
     let signal = libc::SIGUSR2;
@@ -281,14 +280,15 @@ fn a_look_with_a_mask_lets_a_signal_in() {
     assert_eq!(queue.wait_with(0, look), Ok(0), "it came once");
 }
 
-/// Somebody else submits to the queue's context: his event is nobody's, and what
-/// was taken before it is not counted again when the kernel is asked.
+/// Another submitter uses the queue's context. Its event belongs to no operation of the
+/// queue. Completions taken before that event are not counted again when the queue
+/// waits by system call.
 #[test]
 fn an_event_of_nobodys_ends_no_wait() {
     let (reader, writer) = support::pipe();
     let context = Context::new(8).unwrap();
     let name = context.as_raw();
-    // SAFETY: just set up.
+    // SAFETY: the context was just created, and no operation was submitted to it.
     let drained = unsafe { IdleContext::from_context(context, 8) };
     let mut slots = Slot::<()>::array::<8>();
     let mut queue = Queue::with_context(drained, &mut slots);
@@ -299,13 +299,13 @@ fn an_event_of_nobodys_ends_no_wait() {
         .build()
         .user_data(u64::MAX);
     let mut foreign = &raw mut iocb;
-    // SAFETY: a poll has no memory, and the queue's own do not look like it.
+    // SAFETY: a poll has no memory, and no operation of the queue has its user data.
     let taken = unsafe { sys::io_submit(name, 1, &raw mut foreign) };
     assert_eq!(taken, Ok(1));
     queue.push(ready).unwrap();
     queue.push(Poll::new(fd(&reader), PollMask::IN)).unwrap();
     queue.submit().unwrap();
-    // The first of three that are there; behind it is the stranger.
+    // This is the first of three available events; the foreign event is behind it.
     assert!(queue.pop().unwrap().is_some());
     let begin = Instant::now();
     let short = WaitOptions::new().timeout(Duration::from_millis(30));
@@ -344,7 +344,8 @@ fn pieces_are_one_operation() {
     assert_eq!((&parts[0][..], &parts[1][..]), (&b"oneth"[..], &b"ree"[..]));
 }
 
-/// Direct reads in flight, and then the end: no buffer goes before its read.
+/// Direct reads are in flight when the queue is dropped. No buffer is dropped before
+/// its read completes.
 #[test]
 fn dropping_waits_and_then_drops_every_buffer() {
     const BLOCK: usize = 1 << 20;
@@ -355,28 +356,30 @@ fn dropping_waits_and_then_drops_every_buffer() {
     let shift = memory.as_ptr().align_offset(4096);
     let start = memory[shift..].as_mut_ptr();
 
-    /// A block of that memory; its drop tells whether it had been read by then.
+    /// A block of that memory. Its drop counts whether the block had been read by then.
     struct Block(*mut u8, &'static AtomicUsize);
-    // SAFETY: disjoint blocks that live for ever, reached through this alone.
+    // SAFETY: the blocks are disjoint, live until the process exits, and are accessed
+    // only through this value.
     unsafe impl IoBuf for Block {
         fn region(&mut self) -> (*mut u8, usize) {
             (self.0, BLOCK)
         }
     }
-    // SAFETY: as above.
+    // SAFETY: the blocks are disjoint, and are accessed only through this value.
     unsafe impl IoBufMut for Block {}
     impl Drop for Block {
         fn drop(&mut self) {
-            // SAFETY: the last byte of the block; the pattern has no zero.
+            // SAFETY: this is the last byte of the block, which stays allocated. The
+            // pattern has no zero byte.
             if unsafe { self.0.add(BLOCK - 1).read_volatile() } != 0 {
                 self.1.fetch_add(1, SeqCst);
             }
         }
     }
 
-    // More than once: a fast disk may have read all before the drop.
+    // Several rounds are run, as a fast disk may complete all reads before the drop.
     for round in 1..=8 {
-        // SAFETY: the blocks' memory, and no operation is in flight.
+        // SAFETY: this is the memory of the blocks, and no operation is in flight.
         unsafe { start.write_bytes(0, 16 * BLOCK) };
         let mut slots = Slot::<Block>::array::<16>();
         let mut queue = Queue::new(&mut slots).unwrap();
@@ -413,8 +416,8 @@ fn a_leaked_queue_leaks_and_the_slots_may_be_used_again() {
     assert_eq!(dropped.load(SeqCst), 0);
 }
 
-/// A child does not know whether a read has completed, so it drops no buffer of
-/// one that its parent has submitted; what is only staged is its own copy.
+/// A child cannot know whether a read that its parent submitted has completed, so it
+/// does not drop that buffer. The buffer of a staged operation is the child's own copy.
 #[test]
 fn a_child_leaks_what_its_parent_has_in_flight() {
     let file = TempFile::with(b"x");
@@ -427,7 +430,7 @@ fn a_child_leaks_what_its_parent_has_in_flight() {
     queue.push(read(staged)).unwrap();
     assert_eq!((queue.in_flight(), queue.staged()), (1, 1));
     let status = support::in_child(|| {
-        // SAFETY: the child's own copy, which its parent does not see.
+        // SAFETY: this is the child's own copy; the parent's memory does not change.
         drop(unsafe { std::ptr::read(&raw const queue) });
         let dropped = [in_flight, staged].map(|counter| counter.load(SeqCst));
         if dropped == [0, 1] { 7 } else { 8 }
@@ -446,7 +449,7 @@ fn no_slots_is_an_error_not_a_panic() {
     assert_eq!(Queue::<Bytes>::new(&mut []).map(drop), Err(Errno::INVAL));
 }
 
-/// Errors become errors of the standard library's, with their cause.
+/// Errors convert to errors of the standard library and keep their cause.
 #[cfg(feature = "std")]
 #[test]
 fn errors_convert_and_have_a_source() {
@@ -466,7 +469,7 @@ fn errors_convert_and_have_a_source() {
     assert_eq!(error.raw_os_error(), Some(Errno::BADF.raw_os_error()));
 }
 
-/// A queue may be shared: what it offers then only reads.
+/// A queue can be shared between threads: its methods on `&self` only read.
 #[test]
 fn a_queue_is_sync() {
     fn is_sync<T: Sync>() {}

@@ -1,5 +1,5 @@
-//! Waiting on a context without an owner: the ring is looked at, never taken
-//! from, and every other answer is the kernel's.
+//! Tests waiting on a context without an owner. The library polls the ring and never
+//! takes events from it. The kernel provides every other result.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
@@ -28,7 +28,7 @@ fn get(
     time: &OldTimespec,
 ) -> Result<usize, Errno> {
     let (nr, events) = (events.len() as isize, events.as_mut_ptr());
-    // SAFETY: the events and the time are alive; the tests keep the context so.
+    // SAFETY: the events and the time are alive; the tests keep the context alive.
     unsafe { getevents::get_events(ctx, min_nr, nr, events, Timeout::Old(time)) }
 }
 
@@ -48,17 +48,17 @@ fn post(context: &Context, count: u64) {
 fn an_empty_ring_is_told_from_a_ready_one() {
     let context = Context::new(8).unwrap();
     let (ctx, mut events) = (context.as_raw(), [Event::EMPTY; 8]);
-    // SAFETY: the context is alive throughout.
+    // SAFETY: the context is alive throughout the test.
     assert!(unsafe { ring_is_empty(ctx) });
     assert_eq!(get(ctx, 1, &mut events, &NOW), Ok(0));
     assert_eq!(get(ctx, 1, &mut events, &SOON), Ok(0));
     post(&context, 3);
-    // SAFETY: as above.
+    // SAFETY: the context is alive throughout the test.
     assert!(!unsafe { ring_is_empty(ctx) });
     assert_eq!(get(ctx, 0, &mut events[..2], &NOW), Ok(2));
     assert_eq!(get(ctx, 0, &mut events, &NOW), Ok(1));
     assert_eq!(events[0].user_data(), 2);
-    // SAFETY: as above.
+    // SAFETY: the context is alive throughout the test.
     assert!(unsafe { ring_is_empty(ctx) });
 }
 
@@ -69,18 +69,18 @@ fn the_width_of_time_makes_no_difference() {
     let mut get64 = |sec, nsec| {
         let time = Timespec { sec, nsec };
         let timeout = Timeout::Time64(&raw const time);
-        // SAFETY: all of it is alive.
+        // SAFETY: the context, the events and the time are alive.
         unsafe { getevents::get_events(ctx, 1, 8, events.as_mut_ptr(), timeout) }
     };
     assert_eq!(get64(0, 0), Ok(0));
     assert_eq!(get64(0, 1_000_000), Ok(0));
     post(&context, 3);
-    // What is negative, or too long for 32 bits, is for ever.
+    // A negative time, or one too long for 32 bits, means no timeout.
     assert_eq!(get64(i64::MIN, 0), Ok(3));
     post(&context, 2);
     assert_eq!(get64(i64::MAX, 0), Ok(2));
     post(&context, 1);
-    // SAFETY: all of it is alive.
+    // SAFETY: the context, the events and the time are alive.
     let forever =
         unsafe { getevents::get_events(ctx, 1, 8, events.as_mut_ptr(), Timeout::Old(null())) };
     assert_eq!(forever, Ok(1));
@@ -98,7 +98,7 @@ fn what_is_no_context_is_the_kernels_to_refuse() {
     }
     let ctx = AioContext(page.0.as_ptr().expose_provenance());
     assert_eq!(get(ctx, 0, &mut events, &NOW), Err(Errno::INVAL));
-    // The magic number is what tells a ring.
+    // The magic number identifies a ring.
     page.0[4] = RingHeader::MAGIC;
     assert_eq!(get(ctx, 0, &mut events, &NOW), Ok(0));
     page.0[3] = 1;
@@ -111,7 +111,7 @@ fn bad_addresses_are_the_kernels_to_refuse() {
     post(&context, 1);
     let (ctx, nowhere) = (context.as_raw(), std::ptr::without_provenance::<SigSet>(8));
     let timeout = Timeout::Old(&NOW);
-    // SAFETY: nothing can be reached at these addresses.
+    // SAFETY: these addresses are not mapped, so the kernel refuses them.
     unsafe {
         let to = null_mut();
         assert_eq!(
@@ -125,21 +125,22 @@ fn bad_addresses_are_the_kernels_to_refuse() {
         let masked = getevents::get_events_masked(ctx, 0, 1, to, timeout, nowhere);
         assert_eq!(masked, Err(Errno::FAULT));
     }
-    // Also the address of a time that a fall-back would read.
+    // The bad address of a time that a fallback would read is refused as well.
     let time = Timeout::Time64(std::ptr::without_provenance(8));
-    // SAFETY: without a context no ring is looked at, so the kernel reads the
-    // time first.
+    // SAFETY: without a context no ring is read, so the kernel reads the time first,
+    // and refuses its address.
     let refused = unsafe { getevents::get_events(AioContext::NONE, 0, 0, null_mut(), time) };
     assert_eq!(refused, Err(Errno::FAULT));
     let (mut events, mask) = ([Event::EMPTY; 8], SigSet::empty());
-    // SAFETY: all of it is alive. The event is still there.
+    // SAFETY: the context, the events, the time and the mask are alive. The event is
+    // still in the ring.
     let taken =
         unsafe { getevents::get_events_masked(ctx, 1, 8, events.as_mut_ptr(), timeout, &mask) };
     assert_eq!(taken, Ok(1));
 }
 
-/// Readers that look at the ring beside readers inside the kernel: no event is
-/// lost and none comes twice.
+/// Some readers poll the ring while others wait inside the kernel. No event is lost and
+/// none is returned twice.
 #[test]
 fn readers_side_by_side() {
     const EVENTS: usize = 20_000;
@@ -182,8 +183,9 @@ fn readers_side_by_side() {
     assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
 }
 
-/// What is missing or forbidden is done by another call: without a mask, and
-/// with one, which lets a signal in that was pending, or comes in mid-sleep.
+/// Another system call replaces one that is missing or forbidden: without a mask, and
+/// with one. The mask unblocks a signal that was pending, or that arrives during the
+/// sleep.
 #[test]
 fn missing_calls_have_stand_ins() {
     let newer: &[Option<u32>] = &[nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
@@ -205,7 +207,7 @@ fn missing_calls_have_stand_ins() {
             let (ctx, mut events) = (context.as_raw(), [Event::EMPTY; 8]);
             let mut masked = |min_nr, time: &OldTimespec, mask: &SigSet| {
                 let (events, timeout) = (events.as_mut_ptr(), Timeout::Old(time));
-                // SAFETY: all of it is alive.
+                // SAFETY: the context, the events, the time and the mask are alive.
                 unsafe { getevents::get_events_masked(ctx, min_nr, 8, events, timeout, mask) }
             };
             let (all, none) = (SigSet::full(), SigSet::empty());
@@ -213,7 +215,7 @@ fn missing_calls_have_stand_ins() {
             if masked(1, &SOON, &all) != Ok(0) || masked(9, &SOON, &all) != Err(Errno::INVAL) {
                 return 2;
             }
-            // SAFETY: signals to this process, whose handler does nothing.
+            // SAFETY: the signals are sent to this process, whose handler does nothing.
             unsafe {
                 let mut set: libc::sigset_t = core::mem::zeroed();
                 libc::sigaddset(&raw mut set, libc::SIGUSR1);
@@ -227,7 +229,7 @@ fn missing_calls_have_stand_ins() {
                 return 4;
             }
             let parent = std::process::id();
-            // SAFETY: the second child sleeps, signals and ends.
+            // SAFETY: the second child sleeps, sends a signal and ends.
             unsafe {
                 if libc::fork() == 0 {
                     libc::usleep(20_000);
@@ -248,7 +250,7 @@ fn missing_calls_have_stand_ins() {
     }
 }
 
-/// Events that come in two parts, and more of them than there is room for.
+/// Events that arrive in two parts, and more events than there is space for.
 #[test]
 fn a_stand_in_takes_what_comes_in_turn() {
     let status = support::in_child(|| {
@@ -266,7 +268,7 @@ fn a_stand_in_takes_what_comes_in_turn() {
                 }
             });
             let (to, timeout) = (events.as_mut_ptr(), Timeout::Old(&raw const late));
-            // SAFETY: all of it is alive.
+            // SAFETY: the context, the events, the time and the mask are alive.
             unsafe { getevents::get_events_masked(ctx, 4, 4, to, timeout, &raw const all) }
         });
         assert_eq!(taken, Ok(4));

@@ -1,4 +1,4 @@
-//! Futures, on the smallest executor there is.
+//! Tests of futures on a minimal executor.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -69,7 +69,7 @@ fn more_futures_than_slots_all_finish() {
             }
         }
         reactor.wait(WaitOptions::new()).unwrap();
-        // Only who was woken is polled again: a lost wake is a hang.
+        // Only woken tasks are polled again: a lost wake-up makes the test hang.
         woken = (0..50)
             .filter(|&n| counters[n].0.load(SeqCst) > 0)
             .collect();
@@ -77,8 +77,8 @@ fn more_futures_than_slots_all_finish() {
     }
 }
 
-/// More at once than are told of with one turn of the lock; and those told may
-/// be asked in any order, dropped, or forgotten.
+/// More operations complete at once than one acquisition of the lock notifies. Notified
+/// futures may be polled in any order, dropped, or leaked.
 #[test]
 fn whoever_has_ended_is_told_once() {
     let content = pattern(100 * 64);
@@ -114,14 +114,14 @@ fn whoever_has_ended_is_told_once() {
         assert!(done.buffer.unwrap().0[..] == content[n * 100..][..100]);
     }
     assert_eq!(Arc::strong_count(&alive), 2);
-    // Nothing to wait for: what was told is no longer in flight.
+    // There is nothing to wait for: notified operations are no longer in flight.
     assert_eq!(reactor.wait(WaitOptions::new()), Ok(0));
     drop(tasks);
     drop(reactor);
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
-/// As std's futures do.
+/// Futures of std panic in the same way.
 #[test]
 #[should_panic(expected = "polled after it was ready")]
 fn a_future_that_was_ready_panics_when_it_is_polled_again() {
@@ -135,7 +135,8 @@ fn a_future_that_was_ready_panics_when_it_is_polled_again() {
     poll(read, Waker::noop());
 }
 
-/// Done or staged, and never asked again: the next waiter has the slot.
+/// A future whose operation has completed or is staged is dropped without another poll:
+/// the next waiter gets the slot.
 #[test]
 fn a_future_that_is_dropped_gives_its_slot_to_the_next() {
     let file = TempFile::with(b"x");
@@ -160,8 +161,7 @@ fn a_future_that_is_dropped_gives_its_slot_to_the_next() {
     }
 }
 
-/// However many have completed, whether the operations were submitted by their
-/// futures or together.
+/// Tests different numbers of completed operations in one turn.
 #[test]
 fn one_turn_notifies_of_all_that_have_completed() {
     let file = TempFile::with(&pattern(100 * 64));
@@ -200,7 +200,7 @@ fn an_eventfd_tells_when_to_turn() {
     assert_eq!(reactor.turn(), Ok(0));
     std::fs::File::from(writer).write_all(b"x").unwrap();
     let mut count = [0_u8; 8];
-    // SAFETY: eight bytes are read at the most.
+    // SAFETY: at most eight bytes are written.
     let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
     assert_eq!((read, u64::from_ne_bytes(count)), (8, 1));
     assert_eq!(reactor.turn(), Ok(1));
@@ -227,7 +227,7 @@ fn a_dropped_future_cancels_its_poll_and_frees_its_slot_for_the_next() {
     assert!(poll(second.as_mut(), &waker).is_none(), "no slot is free");
     drop(never);
     reactor.wait(WaitOptions::new()).unwrap();
-    // The slot was offered to the first, which goes: it is the second's.
+    // The slot was offered to the first, which is dropped. The second gets it.
     drop(first);
     assert_eq!(counter.0.load(SeqCst), 1);
     assert!(poll(second.as_mut(), &waker).is_some());
@@ -236,31 +236,32 @@ fn a_dropped_future_cancels_its_poll_and_frees_its_slot_for_the_next() {
 
 const BLOCK: usize = 1 << 20;
 
-/// A block of memory that lives for ever. Its drop counts, and apart those that
-/// come before the block was read.
+/// A block of memory that is never freed. It counts its drops, and separately the drops
+/// that come before the block was read.
 struct Block {
     start: *mut u8,
     dropped: Arc<[AtomicUsize; 2]>,
 }
 
 impl Block {
-    /// Whether the last byte has been read: the pattern has no zero.
+    /// Returns whether the last byte has been read: the pattern has no zero byte.
     fn is_read(start: *mut u8) -> bool {
-        // SAFETY: within the block; the kernel may be writing it, so it is read
-        // as what it is.
+        // SAFETY: the byte is within the block. The kernel may be writing it, so it is
+        // read as volatile memory.
         unsafe { start.add(BLOCK - 1).read_volatile() != 0 }
     }
 }
 
-// SAFETY: disjoint blocks that live for ever; only `is_read` reaches them besides.
+// SAFETY: the blocks are disjoint and never freed; apart from this value, only
+// `is_read` accesses them.
 unsafe impl IoBuf for Block {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.start, BLOCK)
     }
 }
-// SAFETY: as above.
+// SAFETY: the blocks are disjoint; apart from this value, only `is_read` accesses them.
 unsafe impl IoBufMut for Block {}
-// SAFETY: it owns its block.
+// SAFETY: the value owns its block, which no other thread accesses.
 unsafe impl Send for Block {}
 
 impl Drop for Block {
@@ -271,8 +272,8 @@ impl Drop for Block {
     }
 }
 
-/// Direct reads that are in flight when their futures are dropped. The reactor
-/// drops each buffer once, and not before its read has completed.
+/// Direct reads are in flight when their futures are dropped. The reactor drops each
+/// buffer once, and not before its read has completed.
 #[test]
 fn a_dropped_read_keeps_its_buffer_until_it_has_ended() {
     const READS: usize = 8;
@@ -286,7 +287,7 @@ fn a_dropped_read_keeps_its_buffer_until_it_has_ended() {
     // A fast disk may have read a block before its future is dropped.
     let mut in_flight = 0;
     for round in 1..=20 {
-        // SAFETY: the blocks' memory, and no operation is in flight.
+        // SAFETY: this is the memory of the blocks, and no operation is in flight.
         unsafe { start.write_bytes(0, READS * BLOCK) };
         let mut slots = ReactorSlot::array::<READS>();
         let reactor = Reactor::<Block, Shared>::new(&mut slots).unwrap();
@@ -334,8 +335,8 @@ fn refusals_are_results_and_threads_may_share() {
     let _ = <Shared as Lock>::NEW;
 }
 
-/// Threads that poll, drop and turn on one reactor with fewer slots than futures.
-/// (The thread sanitizer watches the lists of waiters and slots here.)
+/// Threads poll, drop and turn on one reactor with fewer slots than futures.
+/// (ThreadSanitizer checks the lists of waiters and slots here.)
 #[test]
 fn threads_share_a_reactor() {
     const THREADS: u64 = 4;
@@ -353,7 +354,8 @@ fn threads_share_a_reactor() {
                     let offset = (thread + THREADS * round) % 16 * 64;
                     let read = |_| Box::pin(reactor.read(file.fd(), vec![0; 64].into(), offset));
                     let [mut first, mut second] = [0, 1].map(read);
-                    // Begun, or in the list of waiters, and given up.
+                    // The operation was started or is in the list of waiters, and is
+                    // then dropped.
                     let _ = poll(first.as_mut(), &waker);
                     let polled = poll(second.as_mut(), &waker);
                     drop(first);
@@ -376,13 +378,13 @@ fn threads_share_a_reactor() {
     assert_eq!(reactor.in_flight(), 0);
 }
 
-/// An iocb has room for one eventfd, which is the reactor's: it signals the
-/// operation's own when it finds the completion.
+/// An iocb can name one eventfd, which is the reactor's. The reactor signals the
+/// operation's own eventfd when it finds the completion.
 #[test]
 fn an_operations_own_eventfd_is_signalled_as_well() {
     let count = |eventfd: &OwnedFd| {
         let mut count = [0_u8; 8];
-        // SAFETY: eight bytes are read at the most.
+        // SAFETY: at most eight bytes are written.
         let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
         (read == 8).then(|| u64::from_ne_bytes(count))
     };
@@ -405,7 +407,8 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
     for read in [&mut told, &mut asked] {
         assert_eq!(poll(read.as_mut(), Waker::noop()).unwrap().result, Ok(1));
     }
-    // Once each; and not what is no eventfd, nor what was never submitted.
+    // Each is signalled once. A descriptor that is no eventfd, and the eventfd of an
+    // operation that was never submitted, are not written to.
     let mut refused = Box::pin(reactor.push(read().eventfd(&file.file)));
     assert!(poll(refused.as_mut(), Waker::noop()).is_none());
     let mut dropped = Box::pin(reactor.push(read()));
@@ -418,11 +421,11 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
     assert_eq!(std::fs::read(&file.path).unwrap(), b"x");
 }
 
-/// A waker that lets another operation complete, and has its event found.
+/// A waker that lets another operation complete, and polls until its event is found.
 struct Chain {
     reactor: &'static Reactor<'static, Bytes, Shared>,
     next: OwnedFd,
-    /// How many are in flight when it is found.
+    /// The number of operations in flight when the event is found.
     in_flight: usize,
 }
 
@@ -433,7 +436,7 @@ impl Wake for Chain {
             .unwrap();
         let (never, writer) = support::pipe();
         let never: &'static OwnedFd = Box::leak(Box::new(never));
-        // Polling an operation in flight looks for events, and takes them all.
+        // Polling an operation in flight polls for events, and takes them all.
         let mut other = Box::pin(self.reactor.poll(never, PollMask::IN));
         assert!(poll(other.as_mut(), Waker::noop()).is_none());
         let begin = Instant::now();
@@ -441,13 +444,13 @@ impl Wake for Chain {
             assert!(poll(other.as_mut(), Waker::noop()).is_none());
             assert!(begin.elapsed() < LONG, "it is not found");
         }
-        // Dropped, they would be one more completion: a poll cancelled, or a pipe
-        // without a writer.
+        // Dropping them would cause one more completion: of a cancelled poll, or of a
+        // pipe without a writer.
         core::mem::forget((other, writer));
     }
 }
 
-/// Otherwise wakers that begin operations could keep a turn from its end.
+/// Otherwise wakers that start operations could keep a turn from returning.
 #[test]
 fn a_turn_wakes_what_had_completed_when_it_began() {
     let slots = Box::leak(Box::new(ReactorSlot::array::<4>()));
@@ -462,7 +465,7 @@ fn a_turn_wakes_what_had_completed_when_it_began() {
     let chain = Arc::new(Chain {
         reactor,
         next: second_writer,
-        // The one that the waker begins.
+        // This is the operation that the waker starts.
         in_flight: 1,
     });
     let counter = Arc::new(Counter::default());

@@ -1,6 +1,7 @@
-//! The layers with many operations in flight where calls are refused (see also
-//! sandbox.rs): true results beside unknown ones, nothing lost, nothing leaked.
-//! And io_submit that has no room, under a scope.
+//! Tests the layers with many operations in flight while system calls are refused (see
+//! also sandbox.rs). Known results are correct, the others are reported as unknown, and
+//! no operation is lost or leaked. Also tests io_submit under a scope when the context
+//! is full.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -28,11 +29,11 @@ const BLOCK: usize = 1 << 16;
 const READS: usize = 8;
 
 type Block = AlignedBox<4096>;
-/// Beside each operation: what counts that it was dropped.
+/// The data of each operation, whose reference count reveals whether it was dropped.
 type Load = Rc<()>;
 
-/// A file whose direct reads are in flight for a while, and a pipe whose poll is
-/// for ever.
+/// A file whose direct reads are in flight for a while, and a pipe whose poll never
+/// completes.
 struct Files {
     content: Vec<u8>,
     _file: TempFile,
@@ -66,12 +67,13 @@ impl Files {
     }
 }
 
-/// Forbids calls in a child, and runs `body` there. It ends, or an alarm ends it:
-/// before the time that the kernel's own EINVAL is given, and not a sandbox's.
+/// Forbids system calls in a child, and runs `body` there. An alarm ends a child that
+/// hangs. The alarm is shorter than the time that the library waits after an EINVAL of
+/// the kernel rather than of a sandbox.
 fn without(calls: &[Option<u32>], errno: Errno, body: impl FnOnce(&Files)) {
     let files = Files::new();
     let status = in_child(|| {
-        // SAFETY: it ends the child alone.
+        // SAFETY: the alarm ends only the child.
         unsafe { libc::alarm(9) };
         forbid(calls, errno.raw_os_error());
         body(&files);
@@ -86,7 +88,7 @@ const REFUSALS: [Errno; 3] = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
 type Jobs<'q> = Queue<'q, Block, Load>;
 type Tasks<'r> = Reactor<'r, Block, Local, Load>;
 
-/// Reads in flight, and among them this many polls that never end.
+/// Submits reads, and among them `polls` polls that never complete.
 fn push_all<'q>(queue: &mut Jobs<'q>, files: &'q Files, polls: usize, load: &Load) {
     for number in 0..READS {
         let read = files.read(number).data(load.clone());
@@ -101,7 +103,8 @@ fn push_all<'q>(queue: &mut Jobs<'q>, files: &'q Files, polls: usize, load: &Loa
     queue.submit().unwrap();
 }
 
-/// What has been drained: the reads' results are true, the polls' unknown.
+/// Takes all completions after the queue was drained. The results of the reads are
+/// known, those of the polls are unknown.
 fn pop_all(queue: &mut Jobs<'_>, files: &Files, polls: usize) {
     let mut found = (0, 0);
     while let Some(done) = queue.pop().unwrap() {
@@ -124,7 +127,7 @@ fn pop_all(queue: &mut Jobs<'_>, files: &Files, polls: usize) {
 #[test]
 fn a_queue_without_io_cancel_drains() {
     for errno in REFUSALS {
-        // With more than one call takes.
+        // 40 is more than one system call takes.
         for polls in [0, 1, 40] {
             without(&CANCEL, errno, |files| {
                 let load = Rc::new(());
@@ -135,7 +138,7 @@ fn a_queue_without_io_cancel_drains() {
                 assert_eq!(queue.in_flight(), 0);
                 pop_all(&mut queue, files, polls);
                 assert_eq!(Rc::strong_count(&load), 1);
-                // The context is gone, if polls had to be ended.
+                // The context was destroyed if polls had to be ended.
                 let ticket = queue.push(files.read(0).data(load)).unwrap();
                 let done = queue.wait().unwrap().unwrap();
                 let right = if polls == 0 {
@@ -198,7 +201,8 @@ fn a_scope_without_io_cancel_ends() {
                         s.submit();
                         assert_eq!(never.cancel(), Err(errno));
                         assert!(!never.is_finished());
-                        // They complete, and nothing finds it before the end.
+                        // They complete, but their completions are not found before the
+                        // end of the scope.
                         reads.for_each(drop);
                         s.submit();
                         std::thread::sleep(Duration::from_millis(20));
@@ -210,7 +214,7 @@ fn a_scope_without_io_cancel_ends() {
                 assert_eq!(left.is_err(), panics);
                 assert_eq!(true_result, Some(Ok(BLOCK)));
                 assert!(memory[..] == files.content[..]);
-                // Nothing is in flight, as the context is gone.
+                // Nothing is in flight, as the context was destroyed.
                 let refused = scope_with_context(&mut context, &mut slots, |s| {
                     let read = s.read(&files.direct, &mut [], 0);
                     read.unwrap().wait().result
@@ -259,8 +263,8 @@ fn a_reactor_without_io_cancel_ends() {
     }
 }
 
-/// Nothing can be waited for: what the ring shows is found all the same, and the
-/// ends destroy the context.
+/// No wait is possible. Events that can be read from the ring are still found, and each
+/// way of ending the queue destroys the context.
 #[test]
 fn a_queue_without_the_calls_that_wait_ends() {
     for (errno, drained) in [(Errno::PERM, false), (Errno::NOSYS, true)] {
@@ -305,15 +309,15 @@ fn a_scope_without_the_calls_that_wait_ends() {
                 }
                 let never = s.poll(&files.pipe.0, PollMask::IN).unwrap();
                 s.submit();
-                // To wait is to destroy the context. What had been found by then
-                // is true, and the rest has completed.
+                // Waiting destroys the context. Results found before that are known,
+                // and the other operations have completed.
                 for (number, read) in reads.into_iter().enumerate() {
                     let done = read.wait();
                     let known = done.result != Err(Errno::OUTCOME_UNKNOWN);
                     assert!(!known || done.result == Ok(BLOCK));
                     assert!(files.is_block(number, done.buffer.unwrap()));
                 }
-                // Unless all reads had been found.
+                // The context still exists if all reads had been found.
                 if never.is_finished() {
                     assert_eq!(never.wait().result, Err(Errno::OUTCOME_UNKNOWN));
                 }
@@ -356,8 +360,8 @@ fn a_reactor_without_the_calls_that_wait_ends() {
     }
 }
 
-/// EINVAL of the kernel's own says that the poll is completing. Its event may
-/// take a while, and the context is not destroyed for it.
+/// EINVAL from the kernel means that the poll is completing. Its event may be delayed,
+/// and the context is not destroyed for it.
 #[test]
 fn a_poll_that_completes_slowly_has_its_result() {
     let test = "a_poll_that_completes_slowly_has_its_result";
@@ -379,8 +383,8 @@ fn a_poll_that_completes_slowly_has_its_result() {
     });
 }
 
-/// Others have filled the context. What a scope has started is submitted when
-/// there is room: while it waits, or at the scope's end.
+/// Other submitters have filled the context. Operations that a scope has started are
+/// submitted when the context has free capacity: while the scope waits, or at its end.
 #[test]
 fn a_scope_waits_for_room() {
     let file = TempFile::with(b"");
@@ -407,7 +411,8 @@ fn a_scope_waits_for_room() {
             if waits {
                 assert_eq!(write.wait().result, Ok(text.len()));
             } else {
-                // The poll is cancelled, and then the room is its.
+                // The foreign poll has completed by then, and the operation can use its
+                // capacity.
                 closer.join().unwrap();
             }
             drop(poll);
@@ -419,14 +424,15 @@ fn a_scope_waits_for_room() {
     }
 }
 
-/// With nothing in flight no room will ever be made: EAGAIN is the result.
+/// With nothing in flight, no capacity will become free, so the result is EAGAIN.
 #[test]
 fn no_room_at_all_is_a_result() {
     without(&[nr::IO_SUBMIT], Errno::AGAIN, |files| {
         scope(&mut ScopeSlot::array::<2>(), |s| {
             let never = s.push::<(), _>(files.never()).unwrap();
             assert_eq!(never.wait().result, Err(Errno::AGAIN));
-            // At the end it is refused as well, and ends nothing else.
+            // At the end of the scope it is refused as well, and completes no other
+            // operation.
             drop(s.push::<(), _>(files.never()).unwrap());
         })
         .unwrap();
@@ -439,8 +445,8 @@ fn no_room_at_all_is_a_result() {
     });
 }
 
-/// A poll in flight, then no room for ever: a staged operation ends with the
-/// scope, as soon as nothing is in flight.
+/// A poll is in flight, and from then on there is no free capacity. A staged operation
+/// completes at the end of the scope, as soon as nothing is in flight.
 #[test]
 fn no_room_for_ever_ends_with_the_scope() {
     let files = Files::new();

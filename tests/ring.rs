@@ -1,4 +1,4 @@
-//! The ring, reaped in user space, against the real kernel.
+//! Tests the reaping of the ring in user space, against the running kernel.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
@@ -13,19 +13,19 @@ use linux_aio::opcode::{Poll, PollMask, Pread};
 use linux_aio::{Context, Errno, Event, Ring, SigSet, Submitter, WaitOptions};
 use support::{TempFile, WAITS};
 
-/// Submits `count` operations that have ended when this returns, numbered
-/// from `first`.
+/// Submits `count` operations that have completed when this returns, numbered from
+/// `first`.
 fn complete(submitter: Submitter<'_>, fd: &impl AsRawFd, first: u64, count: u64) {
     for number in first..first + count {
         let poll = Poll::new(fd.as_raw_fd(), PollMask::OUT);
         let mut iocb = poll.build().user_data(number);
-        // SAFETY: no buffer.
+        // SAFETY: a poll has no buffer.
         assert_eq!(unsafe { submitter.submit(&mut [&mut iocb]) }, Ok(1));
     }
 }
 
-/// Three times around the ring in steps that do not divide it, taking events
-/// with `take`, which returns the numbers it got.
+/// Goes three times around the ring in steps that do not divide its size. `take` takes
+/// events and returns their numbers.
 fn goes_round(take: impl Fn(&mut Ring<'_>) -> Vec<u64>) {
     let (_reader, writer) = support::pipe();
     let mut context = Context::new(1).unwrap();
@@ -42,7 +42,7 @@ fn goes_round(take: impl Fn(&mut Ring<'_>) -> Vec<u64>) {
                 assert_eq!(number, reaped);
                 reaped += 1;
             }
-            // A head out of range would be mended by a system call, silently.
+            // A system call would silently correct a head that is out of range.
             // SAFETY: the ring is mapped while the context lives.
             let head = unsafe { (&raw const (*header).head).read_volatile() };
             assert!(head < slots);
@@ -76,7 +76,7 @@ fn the_whole_ring_fills_and_empties() {
         let mut in_flight = 0;
         let refused = loop {
             let mut iocb = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
-            // SAFETY: no buffer.
+            // SAFETY: a poll has no buffer.
             match unsafe { submitter.submit(&mut [&mut iocb]) } {
                 Ok(count) => in_flight += count,
                 Err(errno) => break errno,
@@ -84,8 +84,8 @@ fn the_whole_ring_fills_and_empties() {
         };
         assert_eq!(refused, Errno::AGAIN);
         assert!((1..slots).contains(&in_flight), "{in_flight} of {slots}");
-        // Room taken in user space comes back to the kernel at the next
-        // submission: the second round shows it.
+        // The kernel notices at the next submission that slots were freed in user
+        // space. The second round verifies it.
         assert_eq!(ring.reap(&mut events).unwrap().len(), in_flight);
     }
 }
@@ -111,10 +111,10 @@ fn waits_by_a_call_only_for_what_is_missing() {
     let mut late = Poll::new(blocked.as_raw_fd(), PollMask::IN)
         .build()
         .user_data(11);
-    // SAFETY: no buffer.
+    // SAFETY: a poll has no buffer.
     unsafe { submitter.submit(&mut [&mut late]) }.unwrap();
     let short = WaitOptions::new().timeout(Duration::from_millis(20));
-    // One is there, the other is not: time runs out with what there is.
+    // One event has arrived, the other has not: the wait times out and returns the one.
     assert_eq!(ring.wait_with(2, &mut events, short).unwrap().len(), 1);
     complete(submitter, &writer, 12, 1);
     let done = thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn one_thread_submits_another_reaps() {
             for number in 0..EACH {
                 let read = Pread::new(file.fd(), &raw mut byte, 1);
                 let mut iocb = read.build().user_data(number);
-                // SAFETY: a buffered read has ended when submit returns.
+                // SAFETY: a buffered read has completed when submit returns.
                 while unsafe { submitter.submit(&mut [&mut iocb]) } == Err(Errno::AGAIN) {
                     thread::yield_now();
                 }
@@ -170,10 +170,11 @@ fn one_thread_submits_another_reaps() {
     assert!(seen.iter().all(|&times| times == 1), "each exactly once");
 }
 
-/// Writes one field of the header as a hostile program would.
+/// Overwrites one field of the header, as a hostile program would.
 fn scribble(context: &Context, field: impl FnOnce(*mut RingHeader) -> *mut u32, value: u32) -> u32 {
     let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(context.as_raw().0);
-    // SAFETY: the context is alive and so is its ring; nobody reads it now.
+    // SAFETY: the context and its ring are alive, and nothing else accesses the ring
+    // now.
     unsafe {
         let field = field(header);
         let old = field.read_volatile();
@@ -186,11 +187,12 @@ fn scribble(context: &Context, field: impl FnOnce(*mut RingHeader) -> *mut u32, 
 fn a_scribbled_ring_is_not_followed_out_of_bounds() {
     let mut context = Context::new(8).unwrap();
     let mut events = [Event::EMPTY; 8];
-    // SAFETY: an address within the mapping; nothing is read.
+    // SAFETY: the address is within the mapping; nothing is read.
     let head = |header: *mut RingHeader| unsafe { &raw mut (*header).head };
     for value in [u32::MAX, context.ring().slots().unwrap(), 1 << 31] {
         let old = scribble(&context, head, value);
-        // The system call answers instead: what the kernel makes of it.
+        // The system call is used instead. Its result depends on how the kernel handles
+        // the corrupted ring.
         let _ = context.ring().reap(&mut events);
         scribble(&context, head, old);
     }
@@ -201,17 +203,17 @@ fn a_scribbled_ring_is_not_followed_out_of_bounds() {
 fn a_ring_of_another_kind_is_left_to_the_kernel() {
     let (_reader, writer) = support::pipe();
     let fields: [fn(*mut RingHeader) -> *mut u32; 3] = [
-        // SAFETY: an address within the mapping; nothing is read.
+        // SAFETY: the address is within the mapping; nothing is read.
         |header| unsafe { &raw mut (*header).magic },
-        // SAFETY: likewise.
+        // SAFETY: the address is within the mapping; nothing is read.
         |header| unsafe { &raw mut (*header).incompat_features },
-        // SAFETY: likewise.
+        // SAFETY: the address is within the mapping; nothing is read.
         |header| unsafe { &raw mut (*header).header_length },
     ];
     for field in fields {
         let context = Context::new(8).unwrap();
         let old = scribble(&context, field, 0xbad);
-        // SAFETY: taken out and put back in.
+        // SAFETY: the raw name was taken from an owned context in the same expression.
         let mut context = unsafe { Context::from_raw(context.into_raw()) };
         let (submitter, mut ring) = context.split();
         assert!(!ring.is_mapped());
@@ -229,7 +231,7 @@ fn a_ring_of_another_kind_is_left_to_the_kernel() {
     }
 }
 
-/// The kernel would refuse the call before it takes an event.
+/// The kernel would refuse the system call before it takes an event.
 #[test]
 fn more_than_there_is_room_for_is_refused_and_takes_nothing() {
     let (_reader, writer) = support::pipe();
@@ -241,12 +243,12 @@ fn more_than_there_is_room_for_is_refused_and_takes_nothing() {
     assert_eq!(ring.wait(1, &mut events).unwrap()[0].user_data(), 1);
 }
 
-/// What was taken from the ring is handed over when the wait for more fails.
+/// Events already taken from the ring are returned if the wait for more fails.
 #[test]
 fn an_error_comes_after_what_was_taken() {
     let (_reader, writer) = support::pipe();
     let status = support::in_child(|| {
-        // Of the child's own context.
+        // The context belongs to the child.
         let mut context = Context::new(4).unwrap();
         let (submitter, mut ring) = context.split();
         complete(submitter, &writer, 1, 2);
@@ -261,7 +263,7 @@ fn an_error_comes_after_what_was_taken() {
     assert_eq!(status, 7);
 }
 
-/// A call would end the child.
+/// A system call to wait would end the child.
 #[test]
 fn what_the_ring_tells_needs_no_call() {
     let (_reader, writer) = support::pipe();

@@ -1,8 +1,9 @@
-//! The feature `rt`, from outside: a program that links nothing but this
-//! library is built in every way a user would, looked at and run.
+//! Tests the feature `rt` from outside the library. A program that links only this
+//! library is built in each profile and run, and its symbols and segments are
+//! inspected.
 #![cfg(all(
     target_os = "linux",
-    // `_start` exists where `arch/` has the architecture.
+    // `_start` exists where `arch/` supports the architecture.
     any(
         target_arch = "x86_64",
         target_arch = "x86",
@@ -22,22 +23,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// The profiles of the program: as `cargo build` and `cargo build --release`
-/// make it, and as small as it gets, where link-time optimisation sees the
-/// memory functions and all their callers at once.
+/// The profiles of the program: those of `cargo build` and `cargo build --release`, and
+/// the one with the smallest result, in which link-time optimisation has the memory
+/// functions and all their callers in one unit.
 const PROFILES: [(&str, &str); 3] = [("dev", "debug"), ("release", "release"), ("small", "small")];
 
 const LINK: [&str; 4] = ["-nostartfiles", "-nostdlib", "-static", "-no-pie"];
 
-/// The triple to build for; `None` is the host's own.
+/// The triple to build for. `None` is the triple of the host.
 const TARGET: Option<&str> = if cfg!(target_arch = "x86") {
     Some("i686-unknown-linux-gnu")
 } else {
     None
 };
 
-/// The program of `tests/fixtures/rt/main.rs`, once a profile, built by the
-/// first test that asks.
+/// Returns the executables of `tests/fixtures/rt/main.rs`, one for each profile. The
+/// first test that needs them builds them.
 fn programs() -> &'static [PathBuf] {
     static PROGRAMS: OnceLock<Vec<PathBuf>> = OnceLock::new();
     PROGRAMS.get_or_init(|| build("main"))
@@ -45,15 +46,14 @@ fn programs() -> &'static [PathBuf] {
 
 /// Builds one of the fixture's programs in every profile.
 ///
-/// The manifest is written here and not kept beside the source: `cargo
-/// package` leaves out a directory with a manifest, and a build would leave a
-/// lock file among the sources. With the library's own lock file, nothing has
-/// to be fetched.
+/// The manifest is written here and not kept beside the source: `cargo package` leaves
+/// out a directory with a manifest, and a build would leave a lock file among the
+/// sources. The library's own lock file avoids downloads.
 fn build(program: &str) -> Vec<PathBuf> {
     let library = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fixture = library.join("tests/fixtures/rt");
-    // A manifest each, as tests run at the same time; cargo itself sees to
-    // the target directory that they share.
+    // Each program has its own manifest, as tests run at the same time. Cargo locks the
+    // target directory that they share.
     let rt = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rt");
     let home = rt.join(program);
     fs::create_dir_all(&home).unwrap();
@@ -86,7 +86,7 @@ codegen-units = 1
         path = fixture.join(program).with_extension("rs"),
     );
     let manifest = home.join("Cargo.toml");
-    // An unchanged manifest keeps its time: nothing is built anew.
+    // An unchanged manifest keeps its modification time, so nothing is rebuilt.
     if fs::read_to_string(&manifest).ok().as_ref() != Some(&text) {
         fs::write(&manifest, text).unwrap();
     }
@@ -99,8 +99,8 @@ codegen-units = 1
         let target = rt.join("target");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["rustc", "--quiet", "--profile", profile]);
-        // What the environment says of profiles and targets is meant for the
-        // build of this test.
+        // Environment variables for profiles and targets apply to the build of this
+        // test, not to the fixture.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("CARGO_PROFILE_") || name == "CARGO_BUILD_TARGET" {
@@ -112,13 +112,15 @@ codegen-units = 1
         if let Some(triple) = TARGET {
             cargo.arg(format!("--target={triple}"));
             if !has_core(triple) {
-                // Whoever built this test without it has the source.
+                // A build of this test without a precompiled `core` had the source of
+                // `core`.
                 cargo.arg("-Zbuild-std=core").env("RUSTC_BOOTSTRAP", "1");
             }
         }
         cargo.arg("--");
         cargo.args(LINK.map(|argument| format!("-Clink-arg={argument}")));
-        // Nor may flags that ask for a static program make it relocatable.
+        // The executable stays non-relocatable even if other flags request a static
+        // program.
         cargo.arg("-Crelocation-model=static");
         let output = cargo.output().unwrap();
         assert!(
@@ -134,7 +136,7 @@ codegen-units = 1
     PROFILES.map(build).to_vec()
 }
 
-/// Whether the toolchain came with `core` for a triple.
+/// Returns whether the toolchain includes `core` for a triple.
 fn has_core(triple: &str) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
     let output = Command::new(rustc)
@@ -144,7 +146,7 @@ fn has_core(triple: &str) -> bool {
     Path::new(String::from_utf8_lossy(&output.stdout).trim_end()).exists()
 }
 
-/// Runs the program of every profile the same way.
+/// Runs the program of every profile in the same way.
 fn each(mode: &str, prepare: impl Fn(&mut Command), check: impl Fn(&Output)) {
     for program in programs() {
         let mut command = Command::new(program);
@@ -215,12 +217,12 @@ fn closed_standard_descriptors_are_dev_null() {
         each(
             "null",
             |command| {
-                // None of the test's own is /dev/null.
+                // The test itself opens no standard descriptor as /dev/null.
                 command.stdin(Stdio::piped());
                 let close = move || {
                     for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
-                        // SAFETY: a descriptor of the child's, which is replaced
-                        // by the next program.
+                        // SAFETY: the descriptor belongs to the child, and the next
+                        // program replaces it.
                         unsafe { libc::close(fd) };
                     }
                     Ok(())
@@ -233,7 +235,7 @@ fn closed_standard_descriptors_are_dev_null() {
     }
 }
 
-/// In a root directory without /dev, they are taken all the same.
+/// Without /dev in the root directory, the descriptors are opened nevertheless.
 #[test]
 fn closed_standard_descriptors_are_taken_without_dev_null() {
     // SAFETY: no memory is passed.
@@ -246,7 +248,7 @@ fn closed_standard_descriptors_are_taken_without_dev_null() {
         let directory = CString::new(directory).unwrap();
         let mut command = Command::new(Path::new("/").join(program.file_name().unwrap()));
         let enter = move || {
-            // SAFETY: the path ends in a zero byte; the rest passes no memory.
+            // SAFETY: the path ends in a zero byte; the other calls pass no memory.
             unsafe {
                 assert_eq!(libc::chroot(directory.as_ptr()), 0);
                 libc::close(0);
@@ -279,7 +281,7 @@ fn nothing_in_the_environment() {
 
 #[test]
 fn the_exit_status_is_passed_on() {
-    // The kernel keeps the low eight bits.
+    // The kernel keeps the low eight bits of the status.
     for (argument, status) in [("0", 0), ("1", 1), ("255", 255), ("256", 0), ("-1", 255)] {
         each(
             "status",
@@ -291,8 +293,8 @@ fn the_exit_status_is_passed_on() {
     }
 }
 
-/// The number of strings moves the end of the stack's contents about; the
-/// kernel aligns it, and `_start` must keep it so.
+/// The number of strings shifts the end of the stack's contents. The kernel aligns the
+/// stack pointer, and `_start` must keep it aligned.
 #[test]
 fn the_stack_is_aligned_whatever_the_arguments() {
     for count in 0..8 {
@@ -312,7 +314,7 @@ fn memory_functions_work_through_their_symbols() {
         "memory",
         |_| {},
         |output| {
-            // One that calls itself would end the process by a signal.
+            // Infinite recursion would end the process by a signal.
             assert_eq!(output.status.signal(), None);
             assert_eq!(output.status.code(), Some(0));
         },
@@ -392,7 +394,8 @@ fn a_panic_nobody_can_read_exits_all_the_same() {
     }
 }
 
-/// Static: no undefined symbol, no dynamic section, no interpreter.
+/// The program is static: it has no undefined symbol, no dynamic section and no
+/// interpreter.
 #[test]
 fn the_program_links_nothing_else() {
     if !skip::have(&["nm", "readelf"]) {
@@ -411,13 +414,13 @@ fn the_program_links_nothing_else() {
         let segments = tool("readelf", "-lW", program);
         assert!(segments.contains("Elf file type is EXEC"), "{segments}");
         assert!(!segments.contains("INTERP"), "{segments}");
-        // A program writes no memory that it also runs.
+        // No segment is both writable and executable.
         assert!(!segments.contains("RWE"), "{segments}");
     }
 }
 
-/// This very test is a program of the standard library: that it links and runs
-/// with the feature, and its functions work in it, is the proof.
+/// This test is itself a program of the standard library. It verifies that such a
+/// program links with the feature, runs, and can call the memory functions.
 #[cfg(feature = "rt")]
 #[test]
 fn the_feature_adds_no_symbol_to_other_programs() {
@@ -436,7 +439,8 @@ fn the_feature_adds_no_symbol_to_other_programs() {
         lines.any(|(_, symbol)| symbol == name)
     };
     assert!(defined("main"));
-    // A static program holds libc's own, and would not have linked with ours.
+    // A static program contains libc's memory functions, and would not have linked with
+    // this library's.
     if !cfg!(target_feature = "crt-static") {
         for name in ["memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"] {
             assert!(!defined(name), "{name}");

@@ -1,5 +1,5 @@
-//! The safe layers where a sandbox refuses some of the calls: they end, and what
-//! they say of an operation is true.
+//! Tests the safe layers in a sandbox that refuses some of the system calls. The layers
+//! can still be dropped, and the results that they return are correct.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -17,7 +17,7 @@ use support::{TempFile, WAITS, forbid, pattern};
 
 const BLOCK: usize = 4096;
 
-/// What the tests read and poll.
+/// The files and descriptors that the tests read and poll.
 struct Things {
     direct: File,
     reader: OwnedFd,
@@ -37,7 +37,7 @@ impl Things {
         }
     }
 
-    /// A poll that never ends by itself.
+    /// Returns a poll that never completes by itself.
     fn poll(&self) -> Poll<'_> {
         Poll::new(&self.reader, PollMask::IN)
     }
@@ -49,13 +49,12 @@ fn block() -> linux_aio::buffer::AlignedBox<BLOCK> {
 
 type Block = linux_aio::buffer::AlignedBox<BLOCK>;
 
-/// Runs `body` in a child that has ten seconds, with io_cancel refused in each
-/// way.
+/// Runs `body` in a child that has ten seconds, with io_cancel refused in each way.
 fn without_cancel(body: impl Fn(&Things, Errno)) {
     for errno in [Errno::NOSYS, Errno::PERM, Errno::INVAL] {
         let things = Things::new();
         let status = support::in_child(|| {
-            // SAFETY: ends the child, should it hang.
+            // SAFETY: the alarm ends only the child, if it hangs.
             unsafe { libc::alarm(10) };
             forbid(&[nr::IO_CANCEL], errno.raw_os_error());
             body(&things, errno);
@@ -84,7 +83,7 @@ fn a_queue_is_drained_without_io_cancel() {
             };
             assert_eq!(done.result, right);
         }
-        // The context is gone.
+        // The context was destroyed.
         queue.push(things.poll()).unwrap();
         assert_eq!(queue.submit().unwrap_err().errno, Errno::INVAL);
         let done = queue.wait().unwrap().unwrap();
@@ -131,7 +130,8 @@ fn a_scope_ends_without_io_cancel() {
         assert_eq!(read.unwrap(), Ok(BLOCK));
         assert!(memory[..] == pattern(BLOCK)[..]);
         scope(&mut ScopeSlot::array::<1>(), |s| {
-            // Neither does one of which nothing is left but its slot.
+            // An operation that was dropped and only occupies its slot is not awaited
+            // either.
             drop(s.poll(&things.reader, PollMask::IN).unwrap());
         })
         .unwrap();
@@ -157,14 +157,14 @@ fn a_reactor_ends_without_io_cancel() {
     });
 }
 
-/// A wait that is forbidden, with an operation in flight: nothing waits for ever,
-/// and nothing is lost that memory tells of.
+/// A wait is forbidden while an operation is in flight. No call waits for ever, and no
+/// completion that can be read in memory is lost.
 #[test]
 fn everything_ends_where_waits_are_refused() {
     for errno in [Errno::NOSYS, Errno::PERM] {
         let things = Things::new();
         let status = support::in_child(|| {
-            // SAFETY: ends the child, should it hang.
+            // SAFETY: the alarm ends only the child, if it hangs.
             unsafe { libc::alarm(10) };
             forbid(&WAITS, errno.raw_os_error());
             let mut slots = Slot::<Block>::array::<4>();

@@ -1,4 +1,4 @@
-//! Operations on borrowed buffers.
+//! Tests of scopes, whose operations borrow their buffers.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
@@ -21,7 +21,7 @@ fn many_at_once_and_back() {
     let mut slots = ScopeSlot::array::<32>();
     scope(&mut slots, |s| {
         for (number, part) in content.chunks(512).enumerate() {
-            // Nobody waits for it; the scope does.
+            // The operation is not awaited; the scope waits for it at its end.
             drop(s.write(file.fd(), part, number as u64 * 512).unwrap());
         }
     })
@@ -63,8 +63,9 @@ fn pieces_and_a_refusal() {
     assert_eq!((&a, &b), (b"sev", b"enth"));
 }
 
-/// A poll that nobody ends is in flight: who waits for a refusal must not wait
-/// for it. (After a while somebody does end it, so that this fails, not hangs.)
+/// A poll that never completes is in flight. Waiting for a refused operation must not
+/// wait for the poll. (After a while the poll is completed, so that a failing test does
+/// not hang.)
 #[test]
 fn a_refusal_waits_for_nobody() {
     let (reader, writer) = support::pipe();
@@ -85,8 +86,8 @@ fn a_refusal_waits_for_nobody() {
     });
 }
 
-/// Direct reads that are in flight when `end` leaves the scope; every byte must
-/// be there afterwards.
+/// Direct reads are in flight when `end` leaves the scope. Every byte must have been
+/// read afterwards.
 fn ends_only_when_the_reads_have(end: impl Fn(), raised: bool) {
     const BLOCK: usize = 1 << 20;
     let content = pattern(16 * BLOCK);
@@ -108,14 +109,15 @@ fn ends_only_when_the_reads_have(end: impl Fn(), raised: bool) {
                     drop(s.read(fd, block, (number * BLOCK) as u64).unwrap());
                 }
                 s.submit();
-                // SAFETY: within the memory; the kernel writes it, so it is
-                // read as what it is.
+                // SAFETY: the byte is within the memory. The kernel may write it, so it
+                // is read as volatile memory.
                 proved |= unsafe { last.read_volatile() } == 0;
                 end();
             });
         }));
         assert_eq!(left.is_err(), raised);
-        // The last to come first: to compare takes as long as to read.
+        // The byte that is read last is compared first: comparing all of them takes as
+        // long as reading them.
         assert_ne!(memory[shift + content.len() - 1], 0);
         assert!(memory[shift..][..content.len()] == content[..]);
         if proved {
@@ -135,8 +137,8 @@ fn a_panic_waits_for_the_reads() {
     ends_only_when_the_reads_have(|| panic!("on purpose"), true);
 }
 
-/// Whatever the disk's speed: a poll that waits cannot have ended by itself, so
-/// if the scope had left it in flight, its event would come now.
+/// This test does not depend on the speed of the disk. A pending poll cannot complete
+/// by itself. If the scope had left it in flight, its event would arrive now.
 fn leaves_nothing_in_flight(end: impl Fn(), raised: bool) {
     let (reader, writer) = support::pipe();
     let mut context = IdleContext::new(4).unwrap();
@@ -168,7 +170,7 @@ fn a_panic_leaves_nothing_in_flight() {
     leaves_nothing_in_flight(|| panic!("on purpose"), true);
 }
 
-/// Signals interrupt the waits inside, and end none of them early.
+/// Signals interrupt the waits inside the library, and end none of them early.
 #[test]
 fn signals_do_not_end_a_wait() {
     let (reader, writer) = support::pipe();
@@ -180,7 +182,7 @@ fn signals_do_not_end_a_wait() {
         });
         scope(&mut ScopeSlot::array::<2>(), |s| {
             let poll = s.poll(fd(&reader), PollMask::IN).unwrap();
-            // This is the wait that signals do end.
+            // This is the wait that signals do interrupt.
             assert_eq!(s.wait_with(1, WaitOptions::new()), Err(Errno::INTR));
             poll.wait().result
         })
@@ -197,11 +199,11 @@ fn signals_do_not_end_the_scope() {
     drop(guard);
 }
 
-/// The last that completed is taken first, and others complete after it.
+/// The most recent completion is taken first, and others complete after it.
 #[test]
 fn completions_may_be_taken_in_any_order() {
     let file = TempFile::with(&pattern(64));
-    // Which of three to wait for first, second, third.
+    // The order in which the three operations are waited for.
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -221,7 +223,8 @@ fn completions_may_be_taken_in_any_order() {
                 let read = reads[number].take().unwrap();
                 assert_eq!(read.wait().result, Ok(8));
                 if later.len() < 2 {
-                    // It comes to the end of those that are done: three again.
+                    // The new completion is appended to the list, which contains three
+                    // again.
                     later.push(start(24));
                     assert_eq!(s.wait_with(3, WaitOptions::new()), Ok(3));
                 }
@@ -239,8 +242,9 @@ fn completions_may_be_taken_in_any_order() {
     }
 }
 
-/// In flight a poll ends with 0; one that is not submitted is not cancelled by the
-/// kernel; and what has completed, or is no poll, is refused.
+/// A poll in flight completes with 0. An operation that was not submitted is cancelled
+/// without the kernel. Cancelling a completed operation, or one in flight that is no
+/// poll, is refused.
 #[test]
 fn a_pending_operation_is_cancelled() {
     let (reader, _writer) = support::pipe();
@@ -287,7 +291,7 @@ fn polls_do_not_hold_the_scope() {
             assert!(!poll.is_finished());
         });
     }
-    // The context is as good as new.
+    // The context can be used like a new one.
     let mut byte = [0];
     let file = TempFile::with(b"x");
     scope_with_context(&mut context, &mut slots, |s| {
@@ -309,15 +313,15 @@ fn a_full_scope_gives_the_operation_back() {
         assert!(first.is_finished());
         drop(first);
         drop(s.read(file.fd(), buffer, 1).unwrap());
-        // Nobody waits for that one, so its slot is free when it has ended.
+        // That operation is not awaited, so its slot is free when it has completed.
         assert_eq!(s.read(file.fd(), &mut c, 0).unwrap().wait().result, Ok(1));
     })
     .unwrap();
     assert_eq!((a, b, c), (*b"x", *b"y", *b"x"));
 }
 
-/// The kernel writes to the parent's memory, so a child need not wait. It
-/// leaves the scope, and reads no ring that is not there.
+/// The kernel writes to the parent's memory, so a child need not wait. The child leaves
+/// the scope, and does not read the ring, which is not mapped.
 #[test]
 fn a_forked_child_leaves_the_scope() {
     let (reader, _writer) = support::pipe();
@@ -335,8 +339,8 @@ fn a_forked_child_leaves_the_scope() {
                 .map(|byte| s.read(file.fd(), byte, 0).unwrap())
                 .collect();
             s.submit();
-            // SAFETY: the child makes system calls and leaves the scope; should
-            // it hang, the alarm ends it.
+            // SAFETY: the child makes system calls and leaves the scope; if it hangs,
+            // the alarm ends it.
             unsafe {
                 match libc::fork() {
                     0 => {
@@ -356,7 +360,8 @@ fn a_forked_child_leaves_the_scope() {
         if std::process::id() != parent {
             let right = Some((Err(Errno::OUTCOME_UNKNOWN), Err(Errno::INVAL)));
             let code = if inherited == right { 7 } else { 8 };
-            // SAFETY: the child ends here, at the latest.
+            // SAFETY: the child ends here at the latest, and runs no code of the
+            // parent.
             unsafe { libc::_exit(code) };
         }
         assert!(libc::WIFEXITED(status), "{done}: {status:#x}");

@@ -1,5 +1,6 @@
-//! What signals do to a wait: one that runs a handler ends it, and one that
-//! runs none does not, where the kernel has the call for that.
+//! Tests the effect of signals on a wait. A signal that runs a handler interrupts the
+//! wait. A signal that runs no handler does not, if the kernel has the system call for
+//! that.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod support;
@@ -10,11 +11,11 @@ use std::time::{Duration, Instant};
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{Context, Errno, Event, WaitOptions, nr};
 
-/// The calls that the kernel restarts.
+/// The system calls that the kernel restarts.
 const RESTARTED: [Option<u32>; 2] = [nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
 const LONG: WaitOptions<'_> = WaitOptions::new().timeout(Duration::from_secs(60));
 
-/// A wait of one of the layers: for one event, into room for two.
+/// A wait of one of the layers, for one event, with space for two.
 type Waits = fn(&mut Context, &mut [Event; 2]) -> Result<usize, Errno>;
 
 const WAITS: [(&str, Waits); 4] = [
@@ -33,8 +34,8 @@ const WAITS: [(&str, Waits); 4] = [
     }),
 ];
 
-/// How a child ends that did not get as far as its wait. A count of events or
-/// an error number is less.
+/// The exit status of a child that did not start its wait. Event counts and error
+/// numbers are smaller.
 const NOT_BEGUN: i32 = 200;
 
 fn status(answer: Result<usize, Errno>) -> i32 {
@@ -44,17 +45,18 @@ fn status(answer: Result<usize, Errno>) -> i32 {
 /// A forked child that is about to wait. Its body must not allocate or panic.
 struct Waiter {
     pid: i32,
-    /// The child polls the one end; a byte in the other is its event.
+    /// The end that the child polls. A byte written to the other end completes the
+    /// poll.
     reader: OwnedFd,
     writer: OwnedFd,
 }
 
 impl Waiter {
-    /// The body gets a context with a poll in flight.
+    /// Creates the child. The body gets a context with a poll in flight.
     fn new(body: impl FnOnce(&mut Context) -> i32) -> Waiter {
         let (reader, writer) = support::pipe();
         let (said, says) = support::pipe();
-        // SAFETY: the child makes system calls and ends by _exit.
+        // SAFETY: the child only makes system calls and ends by _exit.
         let pid = unsafe { libc::fork() };
         assert_ne!(pid, -1, "fork: {}", std::io::Error::last_os_error());
         if pid == 0 {
@@ -63,18 +65,18 @@ impl Waiter {
                 let mut poll = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
                 // SAFETY: a poll has no buffer.
                 if unsafe { context.submit(&mut [&mut poll]) } == Ok(1) {
-                    // SAFETY: one byte is read.
+                    // SAFETY: the kernel reads one byte.
                     unsafe { libc::write(says.as_raw_fd(), b".".as_ptr().cast(), 1) };
                     status = body(&mut context);
                 }
             }
-            // SAFETY: nothing of the parent's is run at this end.
+            // SAFETY: _exit runs no destructor or exit handler of the parent.
             unsafe { libc::_exit(status) };
         }
         drop(says);
         let mut byte = 0_u8;
-        // SAFETY: one byte may be written. The read ends early if the child
-        // does, which its status tells.
+        // SAFETY: one byte may be written. If the child exits early, the read returns
+        // early, and the exit status reports it.
         unsafe { libc::read(said.as_raw_fd(), (&raw mut byte).cast(), 1) };
         let waiter = Waiter {
             pid,
@@ -85,7 +87,7 @@ impl Waiter {
         waiter
     }
 
-    /// Waits until the child is in this state, or has ended.
+    /// Waits until the child is in this state, or has exited.
     fn is_in(&self, state: char) {
         loop {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
@@ -98,11 +100,12 @@ impl Waiter {
     }
 
     fn send(&self, signal: i32) {
-        // SAFETY: the child is not reaped before `end`, so the number is its.
+        // SAFETY: the child is not reaped before `end`, so the number still refers to
+        // it.
         assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0);
     }
 
-    /// Interrupts the wait, and runs no handler.
+    /// Interrupts the wait without running a handler.
     fn stop_and_continue(&self) {
         self.send(libc::SIGSTOP);
         self.is_in('T');
@@ -111,12 +114,12 @@ impl Waiter {
     }
 
     fn give_event(&self) {
-        // SAFETY: one byte is read.
+        // SAFETY: the kernel reads one byte.
         let written = unsafe { libc::write(self.writer.as_raw_fd(), b"x".as_ptr().cast(), 1) };
         assert_eq!(written, 1);
     }
 
-    /// Its status.
+    /// Returns the exit status of the child.
     fn end(self) -> i32 {
         let mut status = 0;
         // SAFETY: an integer is written.
@@ -182,8 +185,8 @@ fn a_timeout_begins_anew_after_a_stop() {
     assert_eq!(waiter.end(), 0);
 }
 
-/// Without the calls that the kernel restarts, a wait works, and is interrupted
-/// by every signal.
+/// Without the system calls that the kernel restarts, a wait succeeds, but every signal
+/// interrupts it.
 #[test]
 fn a_sandbox_without_the_newer_calls_has_waits_that_a_stop_interrupts() {
     for errno in [libc::ENOSYS, libc::EPERM] {
@@ -222,8 +225,8 @@ fn where_both_calls_are_refused_the_newer_one_says_why() {
     }
 }
 
-/// Seen by an error that no fall-back hides. (On 32-bit ABIs a poll tries the
-/// call with 64-bit time first, as waits do.)
+/// Detects the system call by an error for which there is no fallback. (On 32-bit ABIs
+/// a poll tries the call with 64-bit time first, as waits do.)
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn a_poll_is_made_by_io_getevents() {

@@ -1,5 +1,6 @@
-//! The stubs themselves: every arity with a call that uses all its arguments,
-//! and results at the edges. AIO needs two, three, five and six.
+//! Tests the system call stubs: every arity, with a system call that uses all its
+//! arguments, and results at the edges of the range. AIO needs two, three, five and six
+//! arguments.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -25,7 +26,8 @@ fn none() {
 
 #[test]
 fn one() {
-    // SAFETY: no such descriptor, no such call.
+    // SAFETY: the descriptor and the system call number do not exist, so the calls
+    // fail.
     unsafe {
         let closed = Errno::check(syscall1(nr(libc::SYS_close), usize::MAX));
         assert_eq!(closed, Err(Errno::BADF));
@@ -36,7 +38,7 @@ fn one() {
 #[test]
 fn two() {
     let mut path = [0_u8; 4096];
-    // SAFETY: the buffer has the length that is told.
+    // SAFETY: the buffer has the passed length.
     let len = unsafe { syscall2(nr(libc::SYS_getcwd), path.as_mut_ptr().addr(), path.len()) };
     let path = std::str::from_utf8(&path[..len as usize - 1]).unwrap();
     assert_eq!(std::path::Path::new(path), std::env::current_dir().unwrap());
@@ -46,7 +48,7 @@ fn two() {
 fn three() {
     let (reader, writer) = support::pipe();
     let (out, mut back) = (*b"three", [0_u8; 8]);
-    // SAFETY: buffers of the lengths that are told.
+    // SAFETY: the buffers have the passed lengths.
     unsafe {
         let write = nr(libc::SYS_write);
         let fd = writer.as_raw_fd() as usize;
@@ -60,11 +62,11 @@ fn three() {
 
 #[test]
 fn four() {
-    // openat: the fourth argument is the new file's mode.
+    // For openat(2) the fourth argument is the mode of the new file.
     let path = TempFile::with(b"").path.clone();
     let name = CString::new(path.as_os_str().as_bytes()).unwrap();
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY;
-    // SAFETY: a string that ends in zero; the descriptor is closed.
+    // SAFETY: the string ends in a zero byte; the descriptor is closed.
     let stat = unsafe {
         let cwd = libc::AT_FDCWD as usize;
         let open = nr(libc::SYS_openat);
@@ -94,7 +96,7 @@ fn five() {
     assert_eq!(size, 5);
 }
 
-/// Not mmap: s390x's takes one argument, and 32-bit ABIs count pages.
+/// mmap(2) is not used: on s390x it takes one argument, and 32-bit ABIs count pages.
 #[test]
 fn six() {
     let content = pattern(3 * 4096);
@@ -115,13 +117,13 @@ fn six() {
     assert_eq!(std::fs::read(&to.path).unwrap(), [text, copied].concat());
 }
 
-/// Live values in as many registers as there are, across each stub.
+/// Keeps live values in as many registers as possible across each stub.
 #[test]
 fn registers_survive() {
     let mut values: [u64; 24] = core::array::from_fn(|i| i as u64 + 1);
     let mut floats: [f64; 16] = core::array::from_fn(|i| i as f64 + 0.5);
     for round in 0..1000_usize {
-        // SAFETY: no such call.
+        // SAFETY: the system call number does not exist, so the calls fail.
         let answers = unsafe {
             [
                 syscall0(9999),

@@ -1,4 +1,5 @@
-//! A later kernel may lay the ring out anew: what has ended is learnt by call.
+//! Tests contexts whose ring the library cannot read, as a later kernel may change the
+//! layout of the ring. Completions are then taken by system calls.
 #![cfg(all(feature = "alloc", any(target_os = "linux", target_os = "android")))]
 
 mod support;
@@ -16,16 +17,17 @@ use linux_aio::{
 use support::tasks::poll;
 use support::{WAITS, fd};
 
-/// More than one call takes.
+/// More events than one system call takes.
 const MANY: usize = 80;
 
-/// A context whose ring has a form that nobody knows.
+/// Creates a context whose ring has an unknown layout.
 fn unreadable() -> IdleContext {
     let raw = Context::new(MANY as u32).unwrap().into_raw();
     let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
-    // SAFETY: the ring is mapped, and ours; the kernel reads no magic number.
+    // SAFETY: the ring is mapped and this process owns it; the kernel does not read the
+    // magic number.
     unsafe { (*header).magic = !RingHeader::MAGIC };
-    // SAFETY: just set up, and nobody else has its name.
+    // SAFETY: the context was just created, and its name exists only here.
     unsafe { IdleContext::from_context(Context::from_raw(raw), MANY as u32) }
 }
 
@@ -87,7 +89,7 @@ fn a_reactor_takes_all_in_one_turn() {
     assert_eq!(reactor.wait(WaitOptions::new()), Ok(MANY));
 }
 
-/// And where that call is forbidden, a future waits for one that is allowed.
+/// If that system call is forbidden, a future waits for one that is allowed.
 #[test]
 fn a_future_that_cannot_look_waits() {
     let (_reader, writer) = support::pipe();

@@ -1,10 +1,11 @@
-//! `docs/unsafe.md`: every place that the compiler does not check, with its
-//! argument, which is taken from the source, and its tests.
+//! Generates `docs/unsafe.md`, the list of every place that the compiler does not
+//! check. Each place is listed with its argument, which comes from the source, and with
+//! its tests.
 //!
-//! The page is made of the sources and of the tables in `unsafe_list/tables.rs`.
-//! This test fails where it differs from them, where a place has no argument or
-//! no row, where a row has no place, and where a test that is named is gone.
-//! `UNSAFE_LIST=write cargo test --test unsafe_list` writes the page.
+//! The page is generated from the sources and the tables in `unsafe_list/tables.rs`.
+//! This test fails if the page differs from them, if a place has no argument or no row,
+//! if a row has no place, or if a named test does not exist. `UNSAFE_LIST=write cargo
+//! test --test unsafe_list` writes the page.
 
 #[path = "unsafe_list/tables.rs"]
 mod tables;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use tables::{CALLBACKS, DROPS, FILES, INTRODUCTION, STUBS};
 
-/// Calls by which the code of a user of the library may run.
+/// Calls through which code of a user of the library may run.
 const USER_CODE: &[&str] = &[
     "wake()",
     ".waker().clone()",
@@ -38,16 +39,16 @@ const USER_CODE: &[&str] = &[
 /// One place in a source file.
 struct Place {
     file: String,
-    /// The item that it is in: `Type::function`.
+    /// The item that contains it: `Type::function`.
     item: String,
     kind: Kind,
 }
 
 enum Kind {
-    /// Unsafe code: what it is, and its argument.
+    /// Unsafe code: its kind, and its argument.
     Unsafe(&'static str, String),
     Drop,
-    /// The line.
+    /// The line of the call.
     UserCode(String),
 }
 
@@ -55,7 +56,8 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The source files below `dir`, in order, without those of tests alone.
+/// Collects the source files below `dir`, in sorted order, without files that contain
+/// only tests.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -73,13 +75,13 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The text behind `marker` in the comments directly above line `at`: `//` or
-/// `///`, up to a heading or the comments' end. Attributes and the beginning of
-/// a statement may stand between.
+/// Returns the text behind `marker` in the comments directly above line `at`: `//` or
+/// `///`, up to a heading or the end of the comments. Attributes and the beginning of a
+/// statement may stand between.
 fn comment(lines: &[&str], at: usize, marker: &str) -> Option<String> {
     let is_comment = |line: &str| line.trim_start().starts_with("//");
     let mut first = at;
-    // The statement's own lines, of which `at` may be the last.
+    // These lines belong to the statement; `at` may be its last line.
     while first > 0 && !is_comment(lines[first - 1]) {
         let line = lines[first - 1].trim();
         if line.is_empty() || line.ends_with(';') || at - first > 10 {
@@ -110,19 +112,19 @@ fn comment(lines: &[&str], at: usize, marker: &str) -> Option<String> {
     Some(argument.trim().to_string())
 }
 
-/// What `text` begins with that belongs to a name.
+/// Returns the part of a name at the beginning of `text`.
 fn word(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$');
     &text[..end.unwrap_or(text.len())]
 }
 
-/// Without the generics in angle brackets that it begins with.
+/// Returns `text` without the generics in angle brackets at its beginning.
 fn behind_generics(text: &str) -> &str {
     let mut depth = 0;
     for (at, c) in text.char_indices() {
         match c {
             '<' => depth += 1,
-            // The arrow of a function's type.
+            // This is the arrow of a function type.
             '>' if text[..at].ends_with('-') => {}
             '>' => depth -= 1,
             _ => {}
@@ -134,7 +136,7 @@ fn behind_generics(text: &str) -> &str {
     text
 }
 
-/// The item that a line begins, if it does.
+/// Returns the item that starts on a line, if any.
 fn item(line: &str) -> Option<String> {
     let mut line = line.trim_start();
     if let Some(rest) = line.strip_prefix("macro_rules! ") {
@@ -168,7 +170,7 @@ fn item(line: &str) -> Option<String> {
     (is_constant && line[name.len()..].starts_with(": ")).then(|| name.to_string())
 }
 
-/// All places of one file, but those in its tests.
+/// Returns all places of one file, except those in its tests.
 fn places(file: &str, source: &str) -> Vec<Place> {
     let lines: Vec<&str> = source.lines().collect();
     let mut found = Vec::new();
@@ -183,7 +185,7 @@ fn places(file: &str, source: &str) -> Vec<Place> {
         if line.starts_with("mod tests {") {
             break;
         }
-        // What closes or goes on with an item's header does not end the item.
+        // A line that closes or continues an item's header does not end the item.
         if !code.trim_start().starts_with([')', '{']) && code.trim() != "where" {
             items.retain(|(outer, _)| *outer < indent);
         }
@@ -211,9 +213,10 @@ fn places(file: &str, source: &str) -> Vec<Place> {
             };
             match comment(&lines, at, marker) {
                 Some(argument) => push(Kind::Unsafe(what, argument)),
-                // The introduction has their promise.
+                // The introduction of the page states their promise.
                 None if what == "`unsafe fn`" && file.starts_with("arch/") => {}
-                // Called by C's conventions alone; what it does is a block.
+                // This only declares a C calling convention; the unsafe operations in
+                // it are blocks.
                 None if word(behind) == "extern" => {}
                 None if what == "`unsafe fn`" && names.concat().contains(" for ") => {
                     push(Kind::Unsafe(what, "as the trait says.".to_string()));
@@ -232,7 +235,7 @@ fn places(file: &str, source: &str) -> Vec<Place> {
             push(Kind::Drop);
         }
         let calls = USER_CODE.iter().any(|call| code.contains(call));
-        // The crate's root has documentation in attributes.
+        // The crate root contains documentation in attributes.
         if calls && !code.contains("fn ") && file != "src/lib.rs" {
             push(Kind::UserCode(code.trim().to_string()));
         }
@@ -240,7 +243,7 @@ fn places(file: &str, source: &str) -> Vec<Place> {
     found
 }
 
-/// Fails unless each test named exists: a file, or `file::function`.
+/// Panics unless each named test exists: a file, or `file::function`.
 fn exist(tests: &str) {
     for test in tests.split(", ") {
         let (file, function) = match test.split_once("::") {

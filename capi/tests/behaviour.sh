@@ -1,11 +1,12 @@
-# The same calls below both libraries give the same. Sourced by `run`.
+# Verifies that random calls give the same results with both libraries. Sourced by
+# `run`.
 
 seeds=($(seq 1 16))
 calls=600
 limit=60 # seconds
 
-# The program against either header, with either library. The first is what
-# the others are compared with.
+# Builds the test program with either header and either library. The others are compared
+# with the first.
 build_differential() {
     local flags=(-Wall -Wextra -Werror -O1 "$programs/differential.c")
     gcc "${flags[@]}" -DOLD -I"$source/src" -o "$work/differential-reference" "$ref_so" || return
@@ -19,7 +20,7 @@ build_differential() {
         -I"$ours32/include" -o "$work/differential-ours-time64" "$ours32/lib/libaio.so"
 }
 
-# trace NAME SEED COMMAND...: what the program printed.
+# trace NAME SEED COMMAND...: records the output of the program.
 trace() {
     local name=$1 seed=$2
     shift 2
@@ -28,8 +29,8 @@ trace() {
     echo "exit status $?" >>"$work/traces/$name/$seed"
 }
 
-# traces NAME COMMAND...: of all seeds. They mostly wait for io_destroy, so
-# many run at once.
+# traces NAME COMMAND...: records the outputs of all seeds. The processes mostly wait
+# for io_destroy, so many run concurrently.
 traces() {
     local seed name=$1
     rm -rf "$work/traces/$name"
@@ -47,7 +48,7 @@ same_traces() {
     echo "note: $(cat "$work/traces/$1/"[0-9]* | grep -c ' = ') calls"
 }
 
-# What the sequences have to have met, or they would prove little.
+# Verifies that the sequences cover these results.
 met() {
     local line missing=0
     cat "$work/traces/reference/"[0-9]* >"$work/traces/all"
@@ -111,7 +112,7 @@ LINES
 }
 
 check "the differential programs" build_differential
-# i686 NAME LIBRARIES PROGRAM [SANDBOX]...
+# i686 NAME LIBRARIES PROGRAM [SANDBOX]...: records the outputs of an i686 program.
 i686() {
     traces "$1" "${@:4}" "${i686_run[@]}" "$2:/usr/i686-linux-gnu/lib" "$3"
 }

@@ -1,5 +1,5 @@
-# Libraries broken on purpose: the same comparison has to fail on each. Sourced
-# by `run`, after `behaviour`.
+# Verifies that the comparison fails on deliberately broken libraries. Sourced by `run`,
+# after `behaviour`.
 
 broken=$work/broken
 limit=8
@@ -8,8 +8,8 @@ rm -rf "$tree"
 mkdir -p "$tree"
 git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$tree"
 
-# seen NAME: the comparison differs below the library of that name. What it
-# met first shows.
+# seen NAME: verifies that the comparison detects the library of that name. The first
+# difference is printed.
 seen() {
     local line
     LD_LIBRARY_PATH=$broken/$1 traces "broken-$1" "$work/differential-reference"
@@ -21,7 +21,7 @@ seen() {
     echo "note: ${line##*/differential-reference: }"
 }
 
-# make_changed NAME FILE SED: a library with the source changed.
+# make_changed NAME FILE SED: builds a library with the source changed.
 make_changed() {
     local name=$1 file=$2 change=$3 status
     sed -i "$change" "$tree/$file" || return
@@ -42,8 +42,9 @@ changed() {
     make_changed "$@" && seen "$1"
 }
 
-# Events taken in user space, beside readers in the kernel: what the library
-# must not do, and why.
+# Verifies that the stress test detects a library that takes events in user space. The
+# library must not do that, because readers in the kernel take events from the same
+# ring.
 raced() {
     local change='if nr > 0 \&\& ctx != AioContext::NONE {
         let ring = unsafe { crate::ring::RingMap::attach(ctx) };
@@ -59,7 +60,7 @@ raced() {
     echo "note: $(cat "$broken/stress.log")"
 }
 
-# without NAME SYMBOL...: with symbols missing, linked anew of the same object.
+# without NAME SYMBOL...: links the object again without some symbols.
 without() {
     local name=$1 symbol object=$broken/$1.o map=$broken/$1.map
     shift

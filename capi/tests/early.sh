@@ -1,7 +1,7 @@
-# What libaio has not: no libc below, no fault on a bad context; and the ring
-# beside other readers. Sourced by `run`.
+# Verifies properties that libaio does not have: no need of a libc, no fault on a bad
+# context, and a ring that is read beside other readers. Sourced by `run`.
 
-# freestanding COMPILER ARGUMENT...: a program without a C library.
+# freestanding COMPILER ARGUMENT...: builds and runs a program without a C library.
 freestanding() {
     local cc=$1
     shift
@@ -10,8 +10,8 @@ freestanding() {
     ! readelf -dW "$work/early" | grep NEEDED | grep -v libaio
 }
 
-# While a static program is relocated there is no errno yet: libaio's own
-# archive faults.
+# While a static program is relocated, errno does not exist yet: the archive of libaio
+# faults there.
 ifunc() {
     gcc -O2 -Wall -Wextra -Werror -fPIE -I"$ours/include" "$programs/ifunc.c" "$@" -o "$work/ifunc" &&
         "$work/ifunc"
@@ -21,7 +21,8 @@ ifunc_fault() {
     [ $? = 139 ]
 }
 
-# polled PROGRAM LIBRARIES: no call for an empty ring, one for a ready one.
+# polled PROGRAM LIBRARIES: verifies that an empty ring costs no system call and a ready
+# one costs one.
 polled() {
     local log=$work/polled.strace
     gcc -O2 -Wall -Wextra -Werror -I"$ours/include" "$programs/polls.c" -o "$work/polls" "$@" || return
@@ -40,7 +41,7 @@ garbage() {
     gcc -O2 -Wall -Wextra -Werror -I"$ours/include" "$programs/garbage.c" "$@" -o "$work/garbage" && "$work/garbage"
 }
 
-# waits FLAG...: an i686 program with a time of either width.
+# waits FLAG...: builds and runs an i686 program with a time of either width.
 waits() {
     i686-linux-gnu-gcc -O2 -Wall -Wextra -Werror "$@" -I"$ours/include" "$programs/time.c" \
         "$ours32/lib/libaio.so" -o "$work/time" &&

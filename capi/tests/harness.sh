@@ -1,13 +1,13 @@
-# libaio's own tests, from Debian's source package, on both libraries: all
-# cases, also those that `make partcheck` leaves out. Sourced by `run`.
+# Runs libaio's own tests, from Debian's source package, with both libraries: all cases,
+# including those that `make partcheck` omits. Sourced by `run`.
 
 harness=$work/harness
 variants=(reference ours ours-static ours-i686)
 cases=($(cd "$source/harness/cases" && ls *.t | sed 's/\.t$//' | sort -n))
-# This one uses up fs.aio-max-nr, so it runs when no other does.
+# This case uses up fs.aio-max-nr, so it runs when no other does.
 alone=20
 
-# build VARIANT COMPILER INCLUDE LIBRARY...
+# build VARIANT COMPILER INCLUDE LIBRARY...: builds all cases.
 build() {
     local variant=$1 compiler=$2 include=$3 case flags=()
     shift 3
@@ -18,18 +18,18 @@ build() {
     done
 }
 
-# run_case VARIANT CASE: its exit status goes to a file.
+# run_case VARIANT CASE: runs a case and writes its exit status to a file.
 run_case() {
     local command=("cases/$2")
     cd "$harness/$1" || return
     [ "$1" != ours-i686 ] || command=("${i686_run[@]}" "$ours32/lib:/usr/i686-linux-gnu/lib" "cases/$2")
-    # This one wants 768 MiB, twice.
+    # This case needs 768 MiB twice.
     [ "$2" != 14 ] || command=(flock ../lock "${command[@]}")
     timeout 180 "${command[@]}" >"$2.log" 2>&1
     echo $? >"$2.status"
 }
 
-# The files that the harness's Makefile makes.
+# Creates the files that the Makefile of the harness creates.
 files() {
     local name
     mkdir -p "$1/testdir" "$1/testdir.enospc" "$1/testdir.ext2"
@@ -40,7 +40,7 @@ files() {
     done
 }
 
-# The cases that want a file system of their own.
+# Runs the cases that need their own file system.
 on_file_systems() {
     local folder=$harness/$1
     cp "$source/harness/ext2-enospc.img" "$folder/enospc.img"
@@ -54,7 +54,7 @@ on_file_systems() {
 run_variant() {
     local case long
     files "$harness/$1"
-    # It waits most of the time.
+    # This case waits most of the time.
     run_case "$1" 18 &
     long=$!
     for case in "${cases[@]}"; do
@@ -67,7 +67,7 @@ run_variant() {
     wait "$long"
 }
 
-# A case that was skipped did not pass.
+# Verifies that a case passed with our libraries. A skipped case has not passed.
 passes() {
     local variant status line= bad=0
     for variant in "${variants[@]}"; do
@@ -89,7 +89,7 @@ compiled() {
         build ours gcc "$ours/include" "$ours/lib/libaio.so" -Wl,-rpath,"$ours/lib" &&
         build ours-static gcc "$ours/include" "$ours/lib/libaio.a"
 }
-# As Debian builds it: case 23 passes a 32-bit off_t otherwise.
+# Builds as Debian does: otherwise case 23 passes a 32-bit off_t.
 compiled_i686() {
     build ours-i686 i686-linux-gnu-gcc "$ours32/include" -D_FILE_OFFSET_BITS=64 "$ours32/lib/libaio.so"
 }
@@ -99,8 +99,8 @@ for variant in "${variants[@]}"; do
     run_variant "$variant" &
 done >"$work/logs/harness-run" 2>&1
 wait
-# Contexts of other processes count, too, and make it fail: it has four tries, and
-# those that know of it wait.
+# Runs the case that uses up all contexts. Contexts of other processes count as well and
+# make it fail, so it has four attempts. Tests that use the same lock wait meanwhile.
 use_up_contexts() {
     flock 8
     for variant in "${variants[@]}"; do

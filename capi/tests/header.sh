@@ -1,5 +1,5 @@
-# libaio.h compiles quietly, and says what the reference's says. Sourced by
-# `run`.
+# Verifies that libaio.h compiles without warnings and declares the same as the header
+# of the reference. Sourced by `run`.
 
 warnings=(-Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual)
 include=$ours/include
@@ -12,7 +12,7 @@ quiet() {
     "${compiler[@]}" "${warnings[@]}" -I"$include" -c "$work/quiet.c" -o "$work/quiet.o"
 }
 
-# The constants, sizes and offsets as bytes in an object.
+# Extracts the constants, sizes and offsets as bytes of an object.
 facts() {
     local compiler
     # shellcheck disable=SC2206
@@ -28,18 +28,18 @@ layout() {
     echo "note: $(($(stat -c %s "$work/layout-ours") / 2)) facts"
 }
 
-# The names that a program can see are the same, but for the header's own.
+# Verifies that the names visible to a program are the same.
 names() {
     local header
     for header in "$include" "$source/src"; do
         echo '#include <libaio.h>' | gcc -E -P -I"$header" - |
             grep -oE '\b(io_|IO_CMD_|iocb|aio_)[A-Za-z0-9_]*' | sort -u >"$work/names-${header//\//-}"
     done
-    # Two structures of the reference's are the library's inside.
+    # Two structures of the reference are internal to its library.
     diff <(grep -vxE 'io_sigset|io_sigset_compat' "$work/names-${source//\//-}-src") "$work/names-${include//\//-}"
 }
 
-# A 32-bit program's waits are those of its time's width.
+# Verifies that the waits of a 32-bit program match the width of its time.
 redirected() {
     local width=$1 name=$2
     echo '#include <libaio.h>

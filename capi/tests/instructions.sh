@@ -1,12 +1,12 @@
-# Instructions per call, counted by callgrind. Sourced by `run`.
+# Counts the instructions per call with callgrind. Sourced by `run`.
 
-# count NAME ARGUMENT...: a line a function: name and instructions per call,
-# the caller's own left out.
+# count NAME ARGUMENT...: prints a line per function with its name and the instructions
+# per call, without those of the caller.
 count() {
     local name=$1 out
     shift
     out=$work/callgrind-$name
-    # Bound at the start: the first call would pay for the loader otherwise.
+    # Symbols are bound at the start; otherwise the first call would include the loader.
     gcc -O2 -fno-optimize-sibling-calls -Wall -Wextra -Werror -I"$ours/include" "$programs/instructions.c" -Wl,-z,now "$@" -o "$work/instructions-$name" || return
     valgrind -q --tool=callgrind --callgrind-out-file="$out" "$work/instructions-$name" || return
     callgrind_annotate --tree=calling --inclusive=yes --threshold=100 --show-percs=no "$out" |
@@ -22,7 +22,8 @@ table() {
     [ "$(wc -l <"$work/instructions")" = 4 ]
 }
 
-# At most a third; the empty ring's answer has nothing that could be left out.
+# Verifies that a count is at most this fraction of the reference: a third, except for
+# the empty ring, where nothing can be omitted.
 third() {
     awk -v what="$1" -v most="$2" '
         $1 == what { found = 1; print "note: " $3 " for " $2; exit !($3 <= $2 * most) }

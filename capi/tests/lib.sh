@@ -1,4 +1,5 @@
-# What the C interface's tests share. Sourced, in the project's folder.
+# The functions shared by the tests of the C interface. Sourced, in the project's
+# folder.
 
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/capi-tests" || exit
@@ -9,7 +10,7 @@ work=$target/capi-tests
 programs=$PWD/capi/tests/programs
 passed=0 failed=0
 
-# check NAME COMMAND...: one check; what it printed shows if it failed.
+# check NAME COMMAND...: runs one check, and prints the end of its output if it failed.
 check() {
     local name=$1 log
     shift
@@ -30,7 +31,7 @@ finish() {
     [ "$failed" = 0 ]
 }
 
-# The reference: Debian's binaries of libaio1 and libaio-dev, and its source.
+# Finds the reference: Debian's binaries of libaio1 and libaio-dev, and their source.
 reference() {
     ref_so=$(ldconfig -p | sed -n 's/^\tlibaio\.so\.1\(t64\)\? (.*x86-64.*) => //p' | head -n 1)
     ref_a=$(gcc -print-file-name=libaio.a)
@@ -41,7 +42,7 @@ reference() {
     source=$(cargo qemu source bookworm libaio) || exit
 }
 
-# Ours, installed below $ours.
+# Installs our library below $ours.
 install_ours() {
     ours=$work/installed
     rm -rf "$ours"
@@ -51,8 +52,8 @@ install_ours() {
     ours=$ours/usr/local
 }
 
-# For i686, below $ours32; and a reference from source, as Debian's is another
-# architecture's package.
+# Installs our library for i686 below $ours32, and builds a reference from source,
+# because Debian's package is for another architecture.
 install_i686() {
     ours32=$work/installed-i686
     rm -rf "$ours32"
@@ -70,11 +71,11 @@ install_i686() {
         make -s -C "$ref32" CC=i686-linux-gnu-gcc || exit
         ln -s libaio.so.1.0.2 "$ref32/libaio.so.1"
     fi
-    # Its loader and its C library are not where they belong.
+    # The loader and the C library of i686 are not at their usual paths.
     i686_run=(/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path)
 }
 
-# exported LIBRARY: kind, name and version of each exported symbol.
+# exported LIBRARY: prints the kind, name and version of each exported symbol.
 exported() {
     objdump -T "$1" | sed -n 's/^[0-9a-f]* *g *\(D[FO]\) .*[ (]\(LIBAIO_0\.[0-9]\))\? *\(.*\)/\1 \3 \2/p' |
         sed 's/(\(.*\))/@\1/' | sort

@@ -1,5 +1,5 @@
-# io_pgetevents where the kernel has none, or a sandbox forbids it: the same
-# results all the same. Sourced by `run`, after `behaviour`.
+# Verifies that the results are the same where the kernel does not have io_pgetevents or
+# a sandbox forbids it. Sourced by `run`, after `behaviour`.
 
 sandbox=$work/sandbox
 case22() {

@@ -1,12 +1,13 @@
-# What a linker and a loader see. Sourced by `run`.
+# Verifies the symbols and sections of the libraries, as a linker and a loader read
+# them. Sourced by `run`.
 
 same_symbols() {
-    # Newer Debian's has a node that is empty on 64 bits.
+    # The library of newer Debian releases has a version node that is empty on 64 bits.
     diff <(exported "$2" | grep -vx 'DO  LIBAIO_0.6') <(exported "$1") || return
     echo "note: $(exported "$1" | grep -c DF) functions"
 }
 
-# There the node has two functions.
+# On 32 bits that node has two functions.
 same_symbols_32() {
     diff <(exported "$2") <(exported "$1" | grep -v LIBAIO_0.6) || return
     diff <(exported "$1" | grep LIBAIO_0.6) - <<'NODE'
@@ -16,7 +17,7 @@ DO  LIBAIO_0.6
 NODE
 }
 
-# The old generation is not what a new program is linked with.
+# Verifies that new programs are not linked with the old symbol versions.
 old_generation() {
     diff - <(objdump -T "$1" | sed -n 's/.*(\(LIBAIO_0.1\)) *\(.*\)/\2 \1/p' | sort) <<'OLD'
 io_cancel LIBAIO_0.1
@@ -25,8 +26,8 @@ io_queue_wait LIBAIO_0.1
 OLD
 }
 
-# No library below it, nothing undefined, nothing to relocate, to start or to
-# end, no thread-local storage, nothing to write to.
+# Verifies that the library has no dependency, no undefined symbol, no relocation, no
+# initializer or finalizer, no thread-local storage and no writable data.
 self_contained() {
     local dynamic segments
     dynamic=$(readelf -dW "$1") && segments=$(readelf -lW "$1") || return
@@ -38,7 +39,8 @@ self_contained() {
     echo "note: $(stat -Lc %s "$1") bytes"
 }
 
-# The archive's names are libaio's and no more; none is missing.
+# Verifies that the archive defines exactly the names of libaio and that nothing is
+# undefined.
 archive() {
     local names undefined
     names=$(nm -g --defined-only "$1" | sed -n 's/.* T //p' | sort)
@@ -50,7 +52,8 @@ archive() {
     diff <(objdump -T "$2" | grep ' DF ' | grep -v '(LIBAIO_0.1)' | awk '{ print $NF }' | sort) <(echo "$names")
 }
 
-# For an architecture whose objects ask for more by themselves. Not run.
+# Links for an architecture whose objects reference additional symbols. The result is
+# not run.
 armv7() {
     local folder=$work/armv7
     (
@@ -64,7 +67,8 @@ armv7() {
     self_contained "$folder/usr/local/lib/libaio.so" libaio.so.1
 }
 
-# Both of Debian's names find it, and --t64 makes the second its own.
+# Verifies that the library is found by both of Debian's names, and that --t64 makes the
+# second its soname.
 two_names() {
     local folder=$work/t64
     [ "$ours/lib/libaio.so.1t64" -ef "$ours/lib/libaio.so.1" ] || return
@@ -72,7 +76,7 @@ two_names() {
     self_contained "$folder/usr/lib/somewhere/libaio.so" libaio.so.1t64
 }
 
-# A program found by pkg-config alone.
+# Builds a program with the flags of pkg-config only.
 pkg_config() {
     local flags
     flags=$(PKG_CONFIG_PATH=$ours/lib/pkgconfig pkg-config --define-variable=prefix="$ours" --cflags --libs libaio) || return

@@ -1,4 +1,4 @@
-//! Tells the linker that the program is everything.
+//! Sets the linker flags of a static program without libc.
 
 include!("../../aio/link.rs");
 

@@ -1,15 +1,15 @@
-//! [`Blocks`]: a file of small blocks, whose every byte is known.
+//! [`Blocks`]: a file of small blocks, each byte of which is known.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of a block.
+/// The length of a block in bytes.
 pub(crate) const SIZE: usize = 512;
 const COUNT: u32 = 256;
 
-/// Numbers that only have to differ (xorshift).
+/// A generator of numbers that only have to differ (xorshift).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -25,8 +25,8 @@ impl Random {
     }
 }
 
-/// A block's content depends on the file, its place and how often it was
-/// written. One operation at a time is at it.
+/// A file of blocks. The content of a block depends on the file, its position and the
+/// number of times it was written. At most one operation at a time uses a block.
 pub(crate) struct Blocks {
     pub(crate) file: Arc<File>,
     seed: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// In a file that has no name any more.
+    /// Creates the file, and removes its name.
     pub(crate) fn new(seed: u64, directory: &Path) -> Blocks {
         let path = directory.join(format!("stress-{}-{seed}", std::process::id()));
         let mut options = OpenOptions::new();
@@ -63,7 +63,7 @@ impl Blocks {
         u64::from(block) * SIZE as u64
     }
 
-    /// A block that no operation is at, until it is given back.
+    /// Returns a block that no operation uses, and reserves it until it is given back.
     pub(crate) fn take(&mut self, random: &mut Random) -> u32 {
         let mut block = random.below(COUNT);
         while self.busy[block as usize] {
@@ -77,7 +77,7 @@ impl Blocks {
         self.busy[block as usize] = false;
     }
 
-    /// What is to be written there next.
+    /// Fills `bytes` with the next content of the block.
     pub(crate) fn renew(&mut self, block: u32, bytes: &mut [u8]) {
         self.written[block as usize] += 1;
         self.fill(block, bytes);
@@ -89,7 +89,7 @@ impl Blocks {
         }
     }
 
-    /// Whether the block was read as it was last written.
+    /// Returns whether `bytes` is the last written content of the block.
     pub(crate) fn is_right(&self, block: u32, bytes: &[u8]) -> bool {
         let mut words = bytes.chunks_exact(8).enumerate();
         bytes.len() == SIZE

@@ -1,5 +1,5 @@
-//! Children: they inherit contexts and queues in flight, and must not harm
-//! them.
+//! Forked children: they inherit contexts and queues with operations in flight, and
+//! must not harm them.
 
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -14,16 +14,16 @@ use linux_aio::{AioContext, Errno, Queue, Slot, sys};
 use crate::blocks::{Blocks, Random, SIZE};
 use crate::os;
 
-/// About eight a second.
+/// The pause between forks: about eight forks a second.
 const PERIOD: Duration = Duration::from_millis(120);
-/// A child that hangs is ended by a signal.
+/// The time limit of a child, in seconds; a signal then ends it.
 const PATIENCE: u32 = 20;
-/// Reads in flight at the fork.
+/// The number of reads in flight at the fork.
 const READS: usize = 3;
 
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// Beside a buffer, tells when that is dropped.
+/// A value beside a buffer that counts its drop.
 struct Told;
 
 impl Drop for Told {
@@ -42,7 +42,7 @@ fn read(blocks: &Blocks, block: u32) -> Read<'_, Buffer> {
     Read::new(&*blocks.file, buffer()).offset(blocks.offset(block))
 }
 
-/// Forks until it is `over`, at least once. How many times.
+/// Forks until `over` is set, at least once. Returns the number of forks.
 pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &AtomicBool) -> usize {
     let mut blocks = Blocks::new(255, directory);
     let block = blocks.take(&mut Random::new(0));
@@ -55,12 +55,13 @@ pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &Atomi
         let mut flying: Vec<_> = (0..READS).map(|_| queue.push(read()).unwrap()).collect();
         let poll = queue.push(Poll::new(&never, PollMask::IN)).unwrap();
         assert_eq!(queue.submit(), Ok(READS + 1));
-        // Staged when the process forks: both have it, the parent submits it.
+        // This read is staged when the process forks: both processes have it, and the
+        // parent submits it.
         flying.extend([poll, queue.push(read()).unwrap()]);
         DROPPED.store(0, Relaxed);
         let status = in_child(|| {
-            // SAFETY: this is the child's copy, which nobody uses after this:
-            // the child ends here.
+            // SAFETY: this takes the value in the child's copy of the memory. The child
+            // exits after this closure, so it does not use `queue` again.
             let inherited = unsafe { ManuallyDrop::take(&mut queue) };
             child(names, inherited, &blocks, block)
         });
@@ -93,22 +94,23 @@ pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &Atomi
     count
 }
 
-/// What a child may do, and what it cannot. The exit status: the number of the
-/// first thing that went wrong.
+/// Runs the checks of a child. Returns its exit status: 0, or the number of the first
+/// check that failed.
 fn child(names: &[AioContext], inherited: Queue<'_, Buffer>, blocks: &Blocks, block: u32) -> i32 {
     // The parent's contexts do not exist here.
     for &name in names {
-        // SAFETY: if it did, the parent would notice, and nothing here.
+        // SAFETY: no code in the child reads the ring of this context. If the context
+        // existed, the parent would detect its destruction.
         if unsafe { sys::io_destroy(name) } != Err(Errno::INVAL) {
             return 1;
         }
     }
-    // What the parent's kernel may still be at is leaked; the rest is dropped.
+    // The buffers in flight in the parent are leaked; the other one is dropped.
     drop(inherited);
     if DROPPED.load(Relaxed) != 1 {
         return 2;
     }
-    // And a context of the child's own works.
+    // A new context works in the child.
     let mut slots = Slot::<Buffer>::array::<1>();
     let Ok(mut queue) = Queue::new(&mut slots) else {
         return 3;
@@ -121,15 +123,15 @@ fn child(names: &[AioContext], inherited: Queue<'_, Buffer>, blocks: &Blocks, bl
     if !bytes.is_some_and(|(bytes, _)| blocks.is_right(block, &bytes)) {
         return 6;
     }
-    // The process's end destroys it sooner than the drop.
+    // The end of the process destroys the context sooner than a drop would.
     core::mem::forget(queue);
     0
 }
 
 fn in_child(body: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the C library keeps its allocator usable in the child of a
-    // process with threads; no other lock of another thread is taken there,
-    // and it ends by _exit.
+    // SAFETY: the C library keeps its allocator usable in the child of a process with
+    // threads. The child takes no other lock that another thread may hold, and it ends
+    // with `_exit`.
     unsafe {
         match libc::fork() {
             -1 => panic!("fork: {}", std::io::Error::last_os_error()),

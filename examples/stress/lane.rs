@@ -1,4 +1,4 @@
-//! [`Lane`]: a queue, the file that it works on, and what is in flight.
+//! [`Lane`]: a queue, the file that it works on, and its operations in flight.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,19 +15,19 @@ use crate::{DEPTH, os};
 
 pub(crate) type Bytes = Box<[u8]>;
 
-/// What travels with an operation: the owner of its descriptor, which keeps it
-/// open, and the operation's number.
+/// The data of an operation: the owner of its descriptor, which keeps it open, and the
+/// number of the operation.
 pub(crate) type Data = (Arc<File>, u64);
 
-/// What an operation does, and so what must come of it.
+/// The kind of an operation, which determines its expected result.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Read(u32),
     Write(u32),
     Sync,
-    /// A poll that only `io_cancel` ends.
+    /// A poll that only `io_cancel` completes.
     Never,
-    /// A poll that an eventfd ends.
+    /// A poll that an eventfd completes.
     Ready,
 }
 
@@ -69,7 +69,7 @@ impl<'s> Lane<'s> {
         }
     }
 
-    /// Chooses an operation, and prepares it.
+    /// Chooses an operation and prepares it.
     pub(crate) fn prepare(&mut self, id: u64, polls: bool) -> (Op<'static, Bytes, Data>, Job) {
         let kind = match self.random.below(16384) {
             0 => Kind::Sync,
@@ -106,12 +106,12 @@ impl<'s> Lane<'s> {
         (op, Job { id, kind })
     }
 
-    /// There is one more than operations at a time.
+    /// Takes a buffer. There is one more than there can be operations.
     fn buffer(&mut self) -> Bytes {
         self.buffers.pop().expect("a buffer was lost")
     }
 
-    /// Stages an operation with this number, when there is a slot.
+    /// Stages an operation with this number, after waiting for a free slot.
     pub(crate) fn push(&mut self, id: u64, ledger: &Ledger) {
         while self.jobs.len() == self.queue.capacity() {
             self.submit(ledger);
@@ -143,14 +143,14 @@ impl<'s> Lane<'s> {
         }
     }
 
-    /// Ends the polls that nothing else does.
+    /// Cancels the polls that nothing else completes.
     pub(crate) fn end_polls(&mut self) {
         for ticket in self.never.drain(..) {
             assert_eq!(self.queue.cancel(ticket), Ok(()), "a poll in flight");
         }
     }
 
-    /// Takes what has ended. How many operations that were.
+    /// Takes the available completions. Returns their number.
     pub(crate) fn reap(&mut self, ledger: &Ledger) -> usize {
         let mut count = 0;
         while let Some(done) = self.queue.pop().unwrap() {
@@ -169,7 +169,7 @@ impl<'s> Lane<'s> {
         count
     }
 
-    /// Checks what came of an operation.
+    /// Checks the result of an operation.
     pub(crate) fn settle(
         &mut self,
         Job { id, kind }: Job,
@@ -191,7 +191,8 @@ impl<'s> Lane<'s> {
             return;
         };
         let bytes = buffer.expect("the buffer comes back");
-        // A write's buffer is as it was; what a read has found is in the file.
+        // The buffer of a write is unchanged, and that of a read holds the bytes of the
+        // file.
         assert!(
             self.blocks.is_right(block, &bytes),
             "operation {id}: wrong bytes"
@@ -200,8 +201,8 @@ impl<'s> Lane<'s> {
         self.buffers.push(bytes);
     }
 
-    /// Waits for something to end, for some milliseconds. Whether a signal
-    /// came first.
+    /// Waits some milliseconds for a completion. Returns whether a signal interrupted
+    /// the wait.
     pub(crate) fn wait(&mut self) -> bool {
         match self
             .queue
@@ -217,14 +218,14 @@ impl<'s> Lane<'s> {
         !self.never.is_empty()
     }
 
-    /// Everything comes back; nothing is left of it.
+    /// Waits until all operations have completed, and verifies that no buffer was lost.
     pub(crate) fn finish(&mut self, ledger: &Ledger) {
         self.submit(ledger);
         self.end_polls();
         while self.reap(ledger) > 0 || self.queue.in_flight() > 0 {
             self.wait();
         }
-        // What is missing, the ledger tells.
+        // The ledger reports missing operations, so only the buffers are counted here.
         let buffers = DEPTH + 1 - self.jobs.len();
         assert!(self.buffers.len() >= buffers, "a buffer was lost");
     }

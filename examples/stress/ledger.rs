@@ -1,11 +1,12 @@
-//! [`Ledger`]: every operation's number, and whether it has come back.
+//! [`Ledger`]: the number of each operation, and whether it has completed.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A bit an operation, set until it has come back: so all of the memory is
-/// touched at the beginning, and is no growth later.
+/// A record of all operations. `open` has a bit for each, which is set until the
+/// operation has completed. All of its memory is therefore touched at the beginning,
+/// and does not count as growth later.
 pub(crate) struct Ledger {
     open: Box<[AtomicU64]>,
     total: u64,
@@ -28,7 +29,8 @@ impl Ledger {
         }
     }
 
-    /// The numbers of the next operations, at most `most`; none at the end.
+    /// Returns the numbers of the next operations, at most `most`. The range is empty
+    /// at the end.
     pub(crate) fn take(&self, most: u64) -> Range<u64> {
         let first = self.next.fetch_add(most, Relaxed).min(self.total);
         first..(first + most).min(self.total)
@@ -38,8 +40,8 @@ impl Ledger {
         self.submitted.fetch_add(count as u64, Relaxed);
     }
 
-    /// The operation has come back. A second time ends the process at once:
-    /// its buffer has two owners now.
+    /// Records that an operation has completed. A second completion ends the process at
+    /// once, because its buffer then has two owners.
     pub(crate) fn complete(&self, id: u64) {
         let bit = 1 << (id % 64);
         if self.open[(id / 64) as usize].fetch_and(!bit, Relaxed) & bit == 0 {
@@ -48,7 +50,8 @@ impl Ledger {
         self.completed.fetch_add(1, Relaxed);
     }
 
-    /// Something came back that was not in flight.
+    /// Reports a completion of an operation that was not in flight, and ends the
+    /// process.
     pub(crate) fn double(&self, what: &str) -> ! {
         self.doubled.fetch_add(1, Relaxed);
         println!("{self}: {what} has come twice: BAD");
@@ -63,8 +66,8 @@ impl Ledger {
         self.completed.load(Relaxed)
     }
 
-    /// Those that were submitted and have not come back; while threads are at
-    /// work, they are in flight.
+    /// Returns the number of operations that were submitted and have not completed.
+    /// While threads are running, these are in flight.
     pub(crate) fn missing(&self) -> u64 {
         let zeros = |word: &AtomicU64| u64::from(word.load(Relaxed).count_zeros());
         let back: u64 = self.open.iter().map(zeros).sum();
@@ -77,7 +80,7 @@ impl Ledger {
     }
 }
 
-/// The sums at the end.
+/// Formats the totals.
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,15 +1,18 @@
-//! Stress: eight threads with a queue each, and one queue and one reactor that
-//! all share, while every thread gets a signal each millisecond and the process
-//! forks. Every operation has a number, and must come back exactly once, with
-//! the right bytes; memory must stay flat.
+//! A stress test. Eight threads have one queue each and share one more queue and one
+//! reactor. Meanwhile every thread receives a signal each millisecond, and the process
+//! forks.
+//!
+//! Invariants: every operation has a number and completes exactly once, with the right
+//! bytes; memory does not grow.
 //!
 //! ```sh
 //! cargo run --release --features std --example stress -- [OPERATIONS [DIRECTORY]]
 //! ```
 //!
-//! Ten million operations, in the directory for temporary files, are the
-//! default. Progress goes to standard error, the sums to standard output as one
-//! line; the exit status is 1 if anything was lost, doubled or grew.
+//! The defaults are ten million operations and the directory for temporary files.
+//! Progress is written to standard error, and the totals to standard output as one
+//! line. The exit status is 1 if an operation was lost or completed twice, or if memory
+//! grew.
 
 mod blocks;
 mod forks;
@@ -30,25 +33,25 @@ use linux_aio::{AioContext, Context, Errno, IdleContext, Slot};
 use lane::{Bytes, Data, Lane};
 use ledger::Ledger;
 
-/// Threads, each with a queue of its own.
+/// The number of threads with their own queue.
 const WORKERS: usize = 8;
-/// Operations in flight in a queue.
+/// The number of operations in flight in a queue.
 const DEPTH: usize = 64;
-/// So much may the peak of memory grow behind the first tenth.
+/// The limit, in KiB, of the growth of peak memory after the first tenth.
 const GROWTH: u64 = 1024;
-/// No completion for so long is a hang. Polls that are cancelled are ended by
-/// the kernel's own threads, which a busy machine was seen to keep waiting for
-/// ten seconds and more, for all contexts at once.
+/// The time without a completion after which the test has hung. The kernel completes
+/// cancelled polls in kernel threads, which a busy machine delayed for ten seconds
+/// and more, for all contexts at once.
 const STALLED: Duration = Duration::from_secs(120);
 
-/// What all threads see.
+/// The state that all threads share.
 struct Common<'a, 's> {
     ledger: &'a Ledger,
-    /// The queue that all use, through a lock of ours.
+    /// The shared queue, behind a lock of the program.
     shared: &'a Mutex<Lane<'s>>,
-    /// The reactor that all use, through a lock of its own.
+    /// The shared reactor, which contains its lock.
     reactor: &'a Reactor<'s, Bytes, Shared, Data>,
-    /// The threads to be interrupted; 0 for none.
+    /// The IDs of the threads to interrupt; 0 for none.
     threads: &'a [AtomicI32; WORKERS],
 }
 
@@ -74,7 +77,7 @@ fn main() {
     }
 }
 
-/// Whether all went well.
+/// Runs the test. Returns whether it passed.
 fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
     let ledger = Ledger::new(operations);
     let mut names = Vec::new();
@@ -109,7 +112,7 @@ fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
         let forks = scope.spawn(|| forks::fork_and_fork(&names, directory, &over));
         let memory = watch(&ledger, || {
             let finished = workers.iter().all(|worker| worker.is_finished());
-            // No more signals, and no more forks.
+            // This stops the signals and the forks.
             over.fetch_or(finished, Relaxed);
             finished && forks.is_finished()
         });
@@ -138,15 +141,16 @@ fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
     Ok(good)
 }
 
-/// A context whose name the forked children know, too.
+/// Creates a context whose identifier is passed to the forked children.
 fn named(capacity: u32, names: &mut Vec<AioContext>) -> Result<IdleContext, Errno> {
     let context = Context::new(capacity)?;
     names.push(context.as_raw());
-    // SAFETY: nothing was submitted to it yet.
+    // SAFETY: the context is new and nothing was submitted to it, so it is idle.
     Ok(unsafe { IdleContext::from_context(context, capacity) })
 }
 
-/// Tells the progress until `finished`; the memory at a tenth of the way.
+/// Reports the progress until `finished` returns true. Returns the memory usage after a
+/// tenth of the operations.
 fn watch(ledger: &Ledger, finished: impl Fn() -> bool) -> os::Memory {
     let (mut told, mut moved) = (Instant::now(), Instant::now());
     let (mut last, mut memory) = (0, None);

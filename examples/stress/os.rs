@@ -1,4 +1,4 @@
-//! Signals, eventfds, and how much memory the process has.
+//! Signals, eventfds, and the memory usage of the process.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -7,20 +7,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const SIGNAL: i32 = libc::SIGUSR1;
-/// Between two signals to the same thread.
+/// The interval between two signals to the same thread.
 const PERIOD: Duration = Duration::from_millis(1);
-/// As long as a wait is at the most.
+/// The timeout of a wait.
 pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
-/// Lets the signal interrupt system calls: without SA_RESTART.
+/// Installs the handler, without SA_RESTART so that the signal interrupts system calls.
 pub(crate) fn catch() {
     extern "C" fn handler(_: i32) {
         SIGNALS.fetch_add(1, Relaxed);
     }
-    // SAFETY: the structure is all zero but for the handler, which only adds
-    // to an atomic.
+    // SAFETY: all fields except the handler are zero, which is valid. The handler only
+    // adds to an atomic, so it is async-signal-safe.
     unsafe {
         let mut action: libc::sigaction = core::mem::zeroed();
         action.sa_sigaction = handler as extern "C" fn(i32) as libc::sighandler_t;
@@ -31,20 +31,20 @@ pub(crate) fn catch() {
     }
 }
 
-/// How many signals were handled.
+/// Returns the number of signals handled.
 pub(crate) fn signals() -> u64 {
     SIGNALS.load(Relaxed)
 }
 
-/// Sends each thread a signal a millisecond.
+/// Sends each thread a signal every millisecond.
 pub(crate) fn pester(threads: &[AtomicI32], over: &AtomicBool) {
     let mut next = Instant::now();
     while !over.load(Relaxed) {
         for thread in threads {
             let thread = thread.load(Relaxed);
             if thread != 0 {
-                // SAFETY: no memory is passed. A thread that has just gone is
-                // no error that matters.
+                // SAFETY: no memory is passed. The error for a thread that has just
+                // ended is ignored.
                 unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGNAL) };
             }
         }
@@ -59,7 +59,8 @@ pub(crate) fn thread_id() -> i32 {
 }
 
 pub(crate) fn eventfd() -> File {
-    // SAFETY: a fresh descriptor, or −1, which the assertion catches.
+    // SAFETY: the descriptor was just created and has no other owner. The assertion
+    // excludes −1.
     unsafe {
         let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         assert!(fd >= 0, "eventfd: {}", std::io::Error::last_os_error());
@@ -69,19 +70,19 @@ pub(crate) fn eventfd() -> File {
 
 pub(crate) fn signal(eventfd: &File) {
     let one = 1_u64.to_ne_bytes();
-    // SAFETY: eight bytes are read.
+    // SAFETY: the kernel reads eight bytes, the length of `one`.
     let written = unsafe { libc::write(eventfd.as_raw_fd(), one.as_ptr().cast(), 8) };
     assert_eq!(written, 8);
 }
 
 pub(crate) fn clear(eventfd: &File) {
     let mut count = [0_u8; 8];
-    // SAFETY: eight bytes are written.
+    // SAFETY: the kernel writes eight bytes, the length of `count`.
     let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
     assert_eq!(read, 8);
 }
 
-/// Where each thread is in the kernel, if it is: a line each.
+/// Returns a line for each thread with its current system call and kernel function.
 pub(crate) fn whereabouts() -> String {
     let mut lines = String::new();
     for task in std::fs::read_dir("/proc/self/task")
@@ -98,16 +99,16 @@ pub(crate) fn whereabouts() -> String {
     lines
 }
 
-/// In KiB.
+/// Memory usage in KiB.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory {
-    /// VmRSS: what is in memory.
+    /// VmRSS: the resident memory.
     pub(crate) now: u64,
-    /// VmHWM: the most that ever was.
+    /// VmHWM: the largest resident memory so far.
     pub(crate) peak: u64,
 }
 
-/// As `/proc/self/status` tells it.
+/// Reads the memory usage from `/proc/self/status`.
 pub(crate) fn memory() -> Memory {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let of = |name: &str| {

@@ -1,4 +1,4 @@
-//! What each of the threads does.
+//! The loop of a worker thread.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,15 +14,15 @@ use linux_aio::opcode::PollMask;
 use crate::lane::Lane;
 use crate::{Common, STALLED, os};
 
-/// Waits that a signal has ended.
+/// The number of waits that a signal has interrupted.
 pub(crate) static INTERRUPTED: AtomicU64 = AtomicU64::new(0);
-/// Futures in flight that nobody waited for any more.
+/// The number of futures that were dropped in flight.
 pub(crate) static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Operations that are submitted together.
+/// The number of operations submitted together.
 const BATCH: u64 = 16;
 
-/// Works until there are no numbers left.
+/// Runs operations until no numbers are left.
 pub(crate) fn work(number: usize, mut own: Lane<'_>, common: &Common<'_, '_>) {
     common.threads[number].store(os::thread_id(), Relaxed);
     let ledger = common.ledger;
@@ -40,7 +40,7 @@ pub(crate) fn work(number: usize, mut own: Lane<'_>, common: &Common<'_, '_>) {
             }
         }
         own.reap(ledger);
-        // Blocked until a signal comes, or some milliseconds are over.
+        // This blocks until a signal arrives or some milliseconds have passed.
         if round % 64 == 63 && own.has_endless_polls() && own.wait() {
             INTERRUPTED.fetch_add(1, Relaxed);
         }
@@ -52,7 +52,7 @@ pub(crate) fn work(number: usize, mut own: Lane<'_>, common: &Common<'_, '_>) {
     common.threads[number].store(0, Relaxed);
 }
 
-/// What one thread submits there, another may find ended.
+/// Submits operations to the shared queue. Another thread may take their completions.
 fn in_the_shared_queue(ids: std::ops::Range<u64>, common: &Common<'_, '_>) {
     let mut lane = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
     ids.for_each(|id| lane.push(id, common.ledger));
@@ -63,7 +63,8 @@ fn in_the_shared_queue(ids: std::ops::Range<u64>, common: &Common<'_, '_>) {
     lane.reap(common.ledger);
 }
 
-/// One after the other, and between them a poll that is forgotten in flight.
+/// Runs operations in the shared reactor one after the other, and then a poll whose
+/// future is dropped in flight.
 fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common<'_, '_>) {
     let mut task = Context::from_waker(Waker::noop());
     for id in ids {
@@ -74,7 +75,7 @@ fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common
                 Poll::Ready(done) => break done,
                 Poll::Pending => {
                     common.reactor.turn().unwrap();
-                    // For the threads that end what it waits for.
+                    // Other threads may take the completion, so they get time to run.
                     thread::yield_now();
                 }
             }
@@ -90,7 +91,8 @@ fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common
     }
 }
 
-/// What all share ends, when the threads have.
+/// Completes the operations of the shared queue and reactor, after the threads have
+/// ended.
 pub(crate) fn finish(common: &Common<'_, '_>) {
     let mut lane = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
     lane.finish(common.ledger);

@@ -1,5 +1,9 @@
-//! Boots a kernel with the program as its only process, and reads from the
-//! console the program's verdict and the kernel's complaints.
+//! Boots a kernel with the conformance program as its only process.
+//!
+//! The console carries both the program's verdict and the kernel's messages. Both are
+//! read from its log: a boot passes if the program reports success and the kernel
+//! reports no fault. A boot that crashes before the program starts is retried (see
+//! [`BOOTS`]).
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,26 +23,28 @@ use crate::machine::Emulator;
 use crate::test_report::{self, TestReport, begun};
 use crate::workplace::Workplace;
 
-/// By the emulator's [`Clock`](crate::clock::Clock). A boot takes 2 to 20 seconds,
-/// and its longest silence is the kernel's start; a kernel that hangs says so
-/// itself after 60 (see [`COMPLAINING`]).
+/// The time limit of a boot, measured by the emulator's [`Clock`](crate::clock::Clock).
+///
+/// A boot takes 2 to 20 seconds, and its longest silence is the kernel's start. A
+/// kernel that hangs reports this itself after 60 seconds (see [`COMPLAINING`]).
 const LIMIT: Duration = Duration::from_secs(240);
 const SILENCE: Duration = Duration::from_secs(90);
-/// The same after a check that failed.
+/// The longest permitted silence after a check has failed.
 const FAILED_SILENCE: Duration = Duration::from_secs(10);
-/// How often a kernel may be switched on until it runs the program.
+/// The maximum number of boots until the program starts.
 const BOOTS: u32 = 3;
 
-/// What makes a kernel say what is wrong, and stop there. WARN() prints at level
-/// 4, and a console shows what is below its own; each record begins with its
-/// time. The detectors of stalls and lockups count the host's time, of which a
-/// busy host gives the kernel little: they wait three times as long as they would.
+/// The options that make a kernel report a fault and stop there.
+///
+/// WARN() prints at level 4, and a console prints the levels below its own. Each record
+/// begins with its time. The detectors of stalls and lockups count host time, of which
+/// a busy host gives the kernel little: they wait three times as long as by default.
 const COMPLAINING: &str = "panic=-1 oops=panic panic_on_warn=1 loglevel=5 printk.time=1 \
                            rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30";
-/// The program's own.
+/// The arguments of the conformance program.
 const ARGUMENTS: &str = "one \"two words\" \"\"";
 
-/// A machine that is ready to be switched on.
+/// A machine that is ready to boot.
 pub(crate) struct Machine<'a> {
     kernel: &'a Kernel,
     image: Image,
@@ -48,7 +54,7 @@ pub(crate) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// `folder` is where its files are, and is the machine's alone.
+    /// Prepares a machine whose files are in `folder`, which it uses exclusively.
     pub(crate) fn new(
         cache: &Cache,
         kernel: &'a Kernel,
@@ -72,7 +78,7 @@ impl<'a> Machine<'a> {
         self.folder().join("console")
     }
 
-    /// The disk's name there.
+    /// Returns the disk's name in the kernel.
     pub(crate) fn device(&self) -> Option<&str> {
         self.kernel.disk.as_deref()
     }
@@ -81,8 +87,8 @@ impl<'a> Machine<'a> {
         self.folder().join("disk")
     }
 
-    /// The program as a first process that loads the kernel's modules, and
-    /// those of the lists.
+    /// Creates a file system with the program as the first process. The program loads
+    /// the kernel's modules and those of the lists.
     pub(crate) fn initramfs(&self, program: &Path, lists: &[&str]) -> Result<Initramfs> {
         let program = fs::read(program).with_context(|| program.display().to_string())?;
         let mut files = Initramfs::new(program);
@@ -94,7 +100,7 @@ impl<'a> Machine<'a> {
         Ok(files)
     }
 
-    /// QEMU with everything but the disk's backend.
+    /// Returns the QEMU command with everything but the disk's backend.
     pub(crate) fn command(&self, initramfs: &Path) -> Command {
         let row = self.kernel;
         let mut qemu = self.emulator.command();
@@ -112,7 +118,7 @@ impl<'a> Machine<'a> {
         qemu
     }
 
-    /// The option that gives the machine its disk.
+    /// Returns the option that attaches the machine's disk.
     pub(crate) fn drive(&self, backend: &str) -> String {
         let id = if self.kernel.drive == "none" {
             ",id=disk"
@@ -122,11 +128,10 @@ impl<'a> Machine<'a> {
         format!("{backend},if={}{id}", self.kernel.drive)
     }
 
-    /// Switches it on, and waits for its end. What it has printed since the
-    /// program began.
+    /// Boots the machine and waits until it exits. Returns the output of the program.
     pub(crate) fn run(&self, mut qemu: Command) -> Result<Result<String, String>> {
         until_begun(&self.kernel.name, &self.console(), || {
-            // Where a check has failed, the rest does not change the verdict.
+            // After a failed check, the remaining checks do not change the verdict.
             let console = self.console();
             let stuck = |silent| silent > FAILED_SILENCE && has_failed(&console);
             let ended = switched_on(&mut qemu, &console, stuck)?;
@@ -146,8 +151,11 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Switches it on, and cuts its power when `cut` says so of what it has
-    /// printed. An error: it ended before by itself, or complained.
+    /// Boots the machine and cuts its power when `cut` returns true for the output so
+    /// far.
+    ///
+    /// Returns an error if the machine exits before that, or if its kernel reports a
+    /// fault.
     pub(crate) fn run_until(
         &self,
         mut qemu: Command,
@@ -172,12 +180,12 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// What its console has shown.
+    /// Reads the console's output, with the kernel's records separated.
     pub(crate) fn shown(&self) -> Result<Console> {
         Ok(Console::read(&self.said()?))
     }
 
-    /// The same, as it is.
+    /// Reads the console's output unchanged.
     pub(crate) fn said(&self) -> Result<String> {
         read(&self.console())
     }
@@ -188,7 +196,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// The kernel's command line.
+/// Returns the kernel's command line.
 fn words(row: &Kernel) -> String {
     let late = if row.is_built() && row.late.is_some() {
         late_words()
@@ -201,9 +209,10 @@ fn words(row: &Kernel) -> String {
     )
 }
 
-/// Runs a kernel with its console in a file, and waits for its end; or kills it
-/// when it takes too long, is silent for too long, or is `stuck`, of which the
-/// argument is how long it has been silent.
+/// Runs a kernel with its console in a file, and waits until it exits.
+///
+/// The kernel is killed when it takes too long, when it is silent for too long, or when
+/// `stuck` returns true. The argument of `stuck` is the duration of the silence.
 pub(crate) fn switched_on(
     kernel: &mut Command,
     console: &Path,
@@ -232,22 +241,23 @@ pub(crate) fn switched_on(
     Ok(ended.ok_or_else(killed))
 }
 
-/// Whether the program has said that a check failed.
+/// Returns whether the program has reported a failed check.
 pub(crate) fn has_failed(console: &Path) -> bool {
     read(console).is_ok_and(|said| said.contains("\nFAILED "))
 }
 
-/// Switches a kernel on again where it died before it ran the program. Seen: an
-/// x86 kernel, once in thirty boots, at an instruction that it patches as it
-/// starts; the emulator's processors may not see such a patch in one piece. What
-/// the program did is never done again.
+/// Boots a kernel again if it crashed before it ran the program.
+///
+/// This was observed once in thirty boots of an x86 kernel, at an instruction that the
+/// kernel patches as it starts. The emulated processors may not read such a patch in
+/// one piece. A boot in which the program has started is never repeated.
 fn until_begun<T>(name: &str, log: &Path, mut boot: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 1..BOOTS {
         let ran = boot()?;
         let said = read(log)?;
         let shown = Console::read(&said);
         let complaint = shown.complaint();
-        // What it warns of is no crash.
+        // A warning is not a crash.
         if begun(&shown.program) || complaint.is_some_and(is_warning) {
             return Ok(ran);
         }
@@ -262,15 +272,15 @@ fn read(log: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs::read(log)?).into_owned())
 }
 
-/// A boot that took place, or did earlier with exactly the same parts.
+/// The result of a boot, or of an earlier boot with exactly the same parts.
 pub(crate) struct Booted {
     pub(crate) verdict: Result<TestReport, String>,
-    /// The program's; without a verdict, all that the console shows.
+    /// The program's output; without a verdict, the whole console output.
     pub(crate) output: String,
     pub(crate) cached: bool,
 }
 
-/// Everything the program knows to check, on one kernel.
+/// Runs all checks of the program on one kernel.
 pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) -> Result<Booted> {
     let mut files = machine.initramfs(program, &["order"])?;
     if let Some(disk) = &machine.kernel.disk {
@@ -303,7 +313,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     let mut verdict = machine
         .run(qemu)?
         .and_then(|output| TestReport::read(&output, None));
-    // A kernel that lacks it by mistake would prove that ENOSYS is answered.
+    // A kernel that lacks AIO by mistake would only verify that calls return ENOSYS.
     if let Ok(TestReport { aio, .. }) = verdict
         && aio != machine.kernel.aio
     {
@@ -312,7 +322,7 @@ pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) ->
     if let Ok(whole) = &verdict
         && whole.failed == 0
     {
-        // The host is a witness of what was written.
+        // The host verifies independently what was written.
         match disk.check() {
             Ok(()) => {}
             Err(_) if machine.kernel.disk.is_none() => {}
@@ -346,8 +356,8 @@ fn recall(passed: &Path, key: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// How often a machine is switched on whose console shows these, one after
-    /// the other.
+    /// Returns the number of boots of a machine whose consoles print these texts, one
+    /// after the other.
     fn boots(consoles: &[&str]) -> usize {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -364,7 +374,7 @@ mod tests {
         boots
     }
 
-    /// Of 256 bytes on m68k (its `COMMAND_LINE_SIZE`), the least of all.
+    /// The limit is 256 bytes on m68k (its `COMMAND_LINE_SIZE`), the smallest of all.
     #[test]
     fn no_command_line_is_cut_off() {
         let table = crate::targets::Table::load().unwrap();

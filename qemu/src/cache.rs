@@ -1,4 +1,7 @@
-//! What is fetched once and kept, under `target/cache`.
+//! A cache of fetched and built files, under `target/cache`.
+//!
+//! An entry is a folder that is filled once. It appears complete or not at all: a lock
+//! excludes other threads and processes while it is filled.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 pub(crate) struct Cache {
     folder: PathBuf,
-    /// Who fetches. The file's lock keeps other processes out, but not this
-    /// one's other threads, which have the same open file: the mutex does.
+    /// The lock held while an entry is filled. The file lock excludes other processes.
+    /// It does not exclude other threads of this process, which share the open file:
+    /// the mutex does.
     lock: Mutex<File>,
 }
 
@@ -22,8 +26,8 @@ impl Cache {
     fn at(folder: PathBuf) -> Result<Cache> {
         let open = || -> std::io::Result<(PathBuf, File)> {
             fs::create_dir_all(&folder)?;
-            // Its paths are in what cargo builds, which so is the same wherever
-            // a link to one cache is.
+            // Cargo's build output contains these paths. A canonical path keeps them
+            // the same, whichever link leads to the cache.
             let folder = folder.canonicalize()?;
             let lock = File::create(folder.join("lock"))?;
             Ok((folder, lock))
@@ -39,8 +43,9 @@ impl Cache {
         self.folder.join(name)
     }
 
-    /// The folder `name`, made by `fill` if it is not there yet. It appears
-    /// whole or not at all, also if this process is killed.
+    /// Returns the folder `name`, which `fill` creates if it does not exist.
+    ///
+    /// The folder appears complete or not at all, even if this process is killed.
     pub(crate) fn entry(
         &self,
         name: &str,
@@ -50,7 +55,7 @@ impl Cache {
         if entry.is_dir() {
             return Ok(entry);
         }
-        // A thread that panicked left a part, which is made anew.
+        // A thread that panicked left an incomplete folder, which is created again.
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         lock.lock()?;
         let made = self.make(&entry, name, fill);
@@ -72,7 +77,7 @@ impl Cache {
     }
 }
 
-/// What stands for the parts of something, in a name or to know it again.
+/// Returns a hash of the parts, for use in a name or for comparison.
 pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -83,16 +88,16 @@ pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where cargo puts what it builds; absolute, since the programs that are told
-/// of it run in other folders.
+/// Returns cargo's target folder. The path is absolute, since it is passed to programs
+/// that run in other folders.
 pub(crate) fn target_folder() -> Result<PathBuf> {
     let folder = std::env::var_os("CARGO_TARGET_DIR");
     let folder = folder.map_or_else(|| root().join("target"), PathBuf::from);
     Ok(std::path::absolute(folder)?)
 }
 
-/// The project's folder: the one this program was built in, unless told that
-/// a changed copy is to be tested.
+/// Returns the project's folder: the one in which this program was built, unless
+/// `LINUX_AIO_COPY` names a changed copy to test.
 pub(crate) fn root() -> PathBuf {
     std::env::var_os("LINUX_AIO_COPY").map_or_else(
         || {

@@ -1,29 +1,34 @@
-//! The time that counts against a program's limit: on a busy machine, less than
-//! has passed.
+//! Time limits that account for a busy machine.
 //!
-//! Limits are in seconds of a machine that has a processor for each thread. On a
-//! busy one a thread waits for a processor most of the time. That must not
-//! count, but time asleep must: a guest that hangs may be idle, and a limit on
-//! processor time alone would never end it. The kernel keeps both apart, in
-//! `/proc/PID/task/TID/schedstat`: how long a thread ran, and how long it could
-//! have run and waited. So time counts by the share that the program got of the
-//! processor time that it wanted: wholly for one that sleeps and for any on an
-//! idle machine, by a tenth where ten threads compete for each processor.
+//! Limits are in seconds of a machine that has a processor for each thread. On a busy
+//! machine, a thread waits for a processor most of the time. That time must not count,
+//! but time asleep must: a guest that hangs may be idle, and a limit on processor time
+//! alone would never end it.
 //!
-//! A kernel without these figures (CONFIG_SCHED_INFO) has zeros there, or
-//! nothing: all time counts.
+//! The kernel counts both separately, in `/proc/PID/task/TID/schedstat`: the time that
+//! a thread ran, and the time that it was runnable and waited. Elapsed time is
+//! multiplied by the program's share: the processor time that it got, divided by the
+//! processor time that it wanted. The share is 1 for a program that sleeps and for any
+//! program on an idle machine. It is a tenth where ten threads compete for each
+//! processor.
+//!
+//! A kernel without these figures (CONFIG_SCHED_INFO) reports zeros or nothing. All
+//! time counts there.
 
 use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// A thread that waits is charged when it runs again, so a sample alone may see
-/// neither; the share is that of about the last twenty.
+/// The interval between samples.
+///
+/// A waiting thread is charged when it runs again, so a single sample may contain
+/// neither figure. The share is that of about the last twenty samples.
 const SAMPLE: Duration = Duration::from_millis(250);
 const KEPT: f64 = 0.95;
-/// Seconds in these twenty. Who wants less is idle.
+/// Seconds of processor time in these twenty samples. A program that wants less is
+/// idle.
 const IDLE: f64 = 0.1;
-/// Of any second, so much counts: a limit is thirty times as long at most.
+/// The least share of a second that counts: a limit is at most thirty times as long.
 const LEAST: f64 = 1.0 / 30.0;
 
 pub(crate) struct Clock {
@@ -35,7 +40,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Begins now, for a process and all that descend from it.
+    /// Starts a clock for a process and all of its descendants.
     pub(crate) fn new(process: u32) -> Clock {
         Clock {
             process,
@@ -46,7 +51,7 @@ impl Clock {
         }
     }
 
-    /// What counts of the time since the beginning.
+    /// Returns the counted part of the time since the start.
     pub(crate) fn counted(&mut self) -> Duration {
         let passed = self.sampled.elapsed();
         if passed >= SAMPLE {
@@ -65,7 +70,7 @@ impl Clock {
     }
 }
 
-/// Nanoseconds that a thread ran, and that it waited for a processor.
+/// The nanoseconds that a thread ran, and that it waited for a processor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Times {
     ran: u64,
@@ -88,8 +93,8 @@ impl Times {
     }
 }
 
-/// Every thread of a process, and of those that it has started. What ends
-/// meanwhile is missed.
+/// Collects the times of every thread of a process and of its descendants. A thread
+/// that exits meanwhile is missed.
 fn collect(process: u32, threads: &mut HashMap<u32, Times>) {
     let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
         return;
@@ -107,7 +112,8 @@ fn collect(process: u32, threads: &mut HashMap<u32, Times>) {
     }
 }
 
-/// What the program got of what it wanted lately, in seconds.
+/// The processor time that the program got, and waited for, in recent samples, in
+/// seconds.
 #[derive(Default)]
 struct Share {
     ran: f64,
@@ -138,8 +144,8 @@ mod tests {
     use std::fs::File;
     use std::process::{Child, Command};
 
-    /// The share after many samples in which a thread ran and waited so many
-    /// milliseconds.
+    /// Returns the share after many samples in each of which a thread ran and waited
+    /// for the given numbers of milliseconds.
     fn share(ran: u64, waited: u64) -> f64 {
         let mut share = Share::default();
         for _ in 0..100 {
@@ -185,7 +191,7 @@ mod tests {
         assert_eq!(Times::parse(""), None);
     }
 
-    /// Programs that do nothing but run, ended with this.
+    /// Busy programs, killed when this is dropped.
     struct Busy(Vec<Child>);
 
     impl Busy {
@@ -205,8 +211,8 @@ mod tests {
         }
     }
 
-    /// The seconds that passed, and that counted, until the latter were as
-    /// many as these.
+    /// Runs a program until the counted time reaches `seconds`. Returns the seconds
+    /// that passed and the seconds that counted.
     fn run(program: &str, seconds: f64) -> (f64, f64) {
         let begin = Instant::now();
         let mut counted = 0.0;
@@ -224,7 +230,7 @@ mod tests {
     fn among_others_a_program_has_longer() {
         let cores = std::thread::available_parallelism().unwrap().get();
         let _busy = Busy::begin(6 * cores);
-        // In a child of its own, as a build's compilers are.
+        // The busy loop runs in a child process, as a build's compilers do.
         let (passed, counted) = run("sh -c 'while :; do :; done' & wait", 0.5);
         assert!(passed > 2.5 * counted, "{counted} of {passed}");
         let (passed, counted) = run("sleep 60", 0.5);

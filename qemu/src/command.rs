@@ -1,4 +1,4 @@
-//! Other programs: run, waited for, their failure told whole.
+//! Running other programs: output, time limits, and complete reports of failures.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::clock::Clock;
 
-/// What a program prints; an error if it fails, with what it complained of.
+/// Returns a program's output, or an error with its error output if it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().display().to_string();
     let output = command
@@ -25,18 +25,19 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{name} printed no text"))
 }
 
-/// Process groups that run now. Each program has one of its own, so that it
-/// can be killed with all that it started; so a terminal's interrupt reaches
-/// this process alone.
+/// The process groups that run now.
+///
+/// Each program runs in a separate group, so that it can be killed together with its
+/// descendants. A terminal's interrupt therefore reaches only this process.
 static GROUPS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// From here on, an interrupt or a request to end takes the groups along.
+/// Installs a handler that kills the groups on an interrupt or a termination request.
 pub(crate) fn end_together() -> Result<()> {
     Ok(ctrlc::set_handler(|| {
-        // Held to the end: no other program is started.
+        // The lock is held until the process exits, so no other program is started.
         let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
         for &group in groups.iter() {
-            // Nobody is left to be told of a failure.
+            // A failure cannot be reported any more.
             let _ = kill(group);
         }
         std::process::exit(130);
@@ -48,8 +49,10 @@ fn kill(group: u32) -> Result<()> {
     output(Command::new("kill").args(["-KILL", "--", &group])).map(drop)
 }
 
-/// Runs a program with its output in a file; `None` if it took too long by its
-/// [`Clock`] and was killed, and with it what it had started.
+/// Runs a program with its output in a file.
+///
+/// Returns `None` if it exceeded its limit, measured by its [`Clock`], and was killed
+/// with its descendants.
 pub(crate) fn bounded(
     command: &mut Command,
     out: File,
@@ -58,9 +61,10 @@ pub(crate) fn bounded(
     watched(command, out, |counted| counted > limit)
 }
 
-/// Runs a program with its output in a file until it ends, or `stop` says so,
-/// which is asked all the time with what its [`Clock`] shows: `None` if it was
-/// killed.
+/// Runs a program with its output in a file until it exits or `stop` returns true.
+///
+/// `stop` is called repeatedly with the time that the program's [`Clock`] counts.
+/// Returns `None` if the program was killed.
 pub(crate) fn watched(
     command: &mut Command,
     out: File,
@@ -115,8 +119,8 @@ mod tests {
         let ended = bounded(&mut shell, out, Duration::from_millis(300)).unwrap();
         assert_eq!(ended, None);
         let child = std::fs::read_to_string(&path).unwrap();
-        // Gone, or dead and not yet fetched by whoever inherited it. Its
-        // signal was sent, and is at work when a processor is free.
+        // The process does not exist any more, or is a zombie that its new parent has
+        // not reaped. Its signal was sent, and takes effect when a processor is free.
         let stat = format!("/proc/{}/stat", child.trim());
         let dead = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
         let begin = Instant::now();

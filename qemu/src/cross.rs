@@ -13,11 +13,12 @@ use crate::rust_src::RustSrc;
 use crate::targets::Target;
 use crate::toolchain;
 
-/// A build takes a fifth of a minute; LLVM has been seen not to end at all.
+/// The time limit of a build. A build takes about 12 seconds; LLVM was observed not to
+/// terminate at all.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The conformance program for a target; `None` where nothing can link it, and
-/// the library alone was built.
+/// Builds the conformance program for a target. Returns `None` where no linker exists,
+/// after a build of the library alone.
 pub(crate) fn build(
     cache: &Cache,
     rust: &RustSrc,
@@ -28,21 +29,22 @@ pub(crate) fn build(
     package(cache, rust, target, "guest", profile, effort)
 }
 
-/// The tool `aio` for a target that has a linker.
+/// Builds the tool `aio` for a target that has a linker.
 pub(crate) fn build_aio(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<PathBuf> {
     let built = package(cache, rust, target, "aio", "aio", Effort::Whole)?;
     built.with_context(|| format!("{} has no linker", target.triple))
 }
 
-/// How much is done to make a program fast.
+/// The amount of optimisation in a build.
 #[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) enum Effort {
-    /// What its profile says.
+    /// As in the target's profile.
     #[default]
     Whole,
-    /// After a change, a quarter of the time: compiled without optimisation, and
-    /// only where something changed, with the `core` of the whole builds. Where
-    /// values live in registers across a trap is seen in those.
+    /// Without optimisation, in a quarter of the time, for use after a change.
+    ///
+    /// Only changed crates are compiled, with the `core` of the whole builds. Only the
+    /// whole builds verify where values live in registers across a system call.
     Quick,
 }
 
@@ -55,8 +57,8 @@ fn package(
     effort: Effort,
 ) -> Result<Option<PathBuf>> {
     let link = toolchain::linker(cache, target.abi)?;
-    // A folder a target: cargo locks the one it builds in, and these are
-    // built side by side.
+    // Each target has its own folder: cargo locks its build folder, and targets are
+    // built in parallel.
     let folder = target_folder()?.join("qemu").join(target.triple);
     let mut cargo = Command::new("cargo");
     cargo
@@ -66,10 +68,10 @@ fn package(
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_TERM_COLOR", "never")
         .env("RUSTC", &rust.compiler)
-        // The first is cargo's own test hook: it names the sources without a
-        // change in the toolchain's folder. By this name they are outside of
-        // every workspace; within one, cargo would not take the `core` that was
-        // built for another (see `tests/mutants.d/run-group`).
+        // The first variable is cargo's test hook: it names the sources without a
+        // change in the toolchain's folder. This path is outside of every workspace.
+        // Within one, cargo would not reuse the `core` that was built for another (see
+        // `tests/mutants.d/run-group`).
         .env(
             "__CARGO_TESTS_ONLY_SRC_ROOT",
             format!("/proc/self/root{}", rust.library.display()),
@@ -84,11 +86,11 @@ fn package(
     }
     let mut flags = vec!["-Crelocation-model=static".to_owned()];
     if let Some(link) = &link {
-        // Not by cargo's own setting: that is the build scripts' too.
+        // Cargo's own setting would also apply to build scripts.
         flags.push(format!("-Clinker={}", link.program.display()));
         flags.push(format!("-Clinker-flavor={}", link.flavor));
         if target.triple.contains("-linux-musl") && !target.triple.contains("-unikraft-") {
-            // Else rustc brings a C library's start files.
+            // Otherwise rustc adds a C library's start files.
             flags.push("-Clink-self-contained=no".to_owned());
         }
         let words = target.abi.link_args.iter();
@@ -98,7 +100,7 @@ fn package(
         cargo.args(["-p", "linux-aio", "--lib", "--features", "rt"]);
     }
     if target.abi.newer_llvm {
-        // What the linker compiles anew.
+        // The linker compiles this bitcode again.
         flags.push("--emit=llvm-bc".to_owned());
     }
     flags.extend_from_slice(&target.abi.rustflags);

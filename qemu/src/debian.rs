@@ -1,6 +1,8 @@
-//! Debian packages without installing them: an apt with private state that
-//! sees the suites it is told of, and `dpkg-deb` into a folder. The machine's
-//! own apt is asked for its mirror, and is not changed.
+//! Debian packages without an installation.
+//!
+//! A private apt, with its own state, uses only the suites that it is configured for.
+//! `dpkg-deb` unpacks packages into a folder. The machine's apt is queried for its
+//! mirror, and is not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ use crate::command::output;
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A suite of Debian, or several, by a private apt.
+/// One or several Debian suites, accessed by a private apt.
 pub(crate) struct Suite {
     name: String,
     arch: Option<String>,
@@ -24,19 +26,20 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    /// Its index, fetched at most once a day; an older one serves where there
-    /// is no network. Of several suites, joined by `+`, the first is preferred.
+    /// Opens a suite, whose index is fetched at most once a day. An older index is used
+    /// where there is no network. Of several suites, joined by `+`, the first is
+    /// preferred.
     pub(crate) fn open(cache: &Cache, name: &str) -> Result<Suite> {
         Suite::at(name, None, false, cache.path("apt").join(name))
     }
 
-    /// Its source packages.
+    /// Opens a suite's source packages.
     pub(crate) fn sources(cache: &Cache, name: &str) -> Result<Suite> {
         let state = cache.path("apt").join(format!("{name}:source"));
         Suite::at(name, None, true, state)
     }
 
-    /// As another architecture (Debian's name) sees it.
+    /// Opens a suite for another architecture (Debian's name).
     pub(crate) fn foreign(cache: &Cache, name: &str, arch: &str) -> Result<Suite> {
         let state = cache.path("apt").join(format!("{name}:{arch}"));
         Suite::at(name, Some(arch.to_owned()), false, state)
@@ -95,12 +98,13 @@ impl Suite {
         }
     }
 
-    /// As old as the index.
+    /// Returns the path of the stamp, a file as old as the index.
     fn stamp(&self) -> PathBuf {
         self.state.join("updated")
     }
 
-    /// A stamp without an index is what a broken update leaves.
+    /// Returns whether the index exists. A broken update leaves a stamp without an
+    /// index.
     fn has_index(&self) -> bool {
         let lists = fs::read_dir(self.state.join("lists"));
         lists.is_ok_and(|lists| {
@@ -111,7 +115,7 @@ impl Suite {
         })
     }
 
-    /// An apt command that sees this suite alone. The machine's proxies and
+    /// Returns an apt command that is limited to this suite. The machine's proxies and
     /// credentials still apply.
     fn apt(&self, program: &str) -> Command {
         let mut apt = Command::new(program);
@@ -149,7 +153,7 @@ impl Suite {
         apt
     }
 
-    /// The newest version of a package that starts with `prefix`.
+    /// Returns the newest version of a package that starts with `prefix`.
     pub(crate) fn version(&self, package: &str, prefix: &str) -> Result<String> {
         let list = output(self.apt("apt-cache").args(["madison", package]))?;
         list.lines()
@@ -159,7 +163,7 @@ impl Suite {
             .with_context(|| format!("Debian's {} has no {package} {prefix}", self.name))
     }
 
-    /// Packages whose names match an extended regular expression.
+    /// Returns the packages whose names match an extended regular expression.
     pub(crate) fn search(&self, pattern: &str) -> Result<Vec<String>> {
         let mut apt = self.apt("apt-cache");
         let list = output(apt.args(["search", "--names-only", pattern]))?;
@@ -167,8 +171,7 @@ impl Suite {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// A source package, unpacked with Debian's patches into a folder of its own
-    /// in `folder`.
+    /// Unpacks a source package, with Debian's patches, into a subfolder of `folder`.
     pub(crate) fn source(&self, package: &str, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
         let mut apt = self.apt("apt-get");
@@ -176,7 +179,8 @@ impl Suite {
         output(&mut apt).map(drop)
     }
 
-    /// The archives of packages, each `NAME` or `NAME=VERSION`, in `folder`.
+    /// Downloads the archives of packages, each `NAME` or `NAME=VERSION`, into
+    /// `folder`.
     pub(crate) fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
         fs::create_dir_all(folder)?;
         let mut apt = self.apt("apt-get");
@@ -184,7 +188,8 @@ impl Suite {
             .args(["download", "-qq"])
             .args(packages);
         if let Err(error) = output(&mut apt) {
-            // The mirror may have gone on since: the next try looks anew.
+            // The mirror may have changed since: the next attempt fetches the index
+            // again.
             let _ = fs::remove_file(self.stamp());
             return Err(error);
         }
@@ -192,7 +197,7 @@ impl Suite {
         debs.collect()
     }
 
-    /// Packages, each `NAME` or `NAME=VERSION`, unpacked into `folder`.
+    /// Unpacks packages, each `NAME` or `NAME=VERSION`, into `folder`.
     pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
         let debs = folder.join("debs");
         for deb in self.download(packages, &debs)? {
@@ -201,7 +206,7 @@ impl Suite {
         Ok(fs::remove_dir_all(debs)?)
     }
 
-    /// Of packages that differ in a number, the one with the highest.
+    /// Returns the package with the highest number, of those that differ in one.
     pub(crate) fn newest(&self, pattern: &str) -> Result<String> {
         let numbers = |name: &String| -> Vec<u32> {
             let words = name.split(|c: char| !c.is_ascii_digit());
@@ -212,19 +217,19 @@ impl Suite {
         newest.with_context(|| format!("no package {pattern}"))
     }
 
-    /// A package and what of its dependencies this machine lacks, by a
+    /// Returns a package and those of its dependencies that this machine lacks, from a
     /// simulated installation over its real package state.
     pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
         self.installs(package, Path::new("/var/lib/dpkg/status"))
     }
 
-    /// A package and all that it depends on, down to the C library: what a
-    /// program of another release runs with.
+    /// Returns a package and all of its dependencies, down to the C library: the set
+    /// that a program of another release runs with.
     pub(crate) fn with_everything(&self, package: &str) -> Result<Vec<String>> {
         self.installs(package, &self.state.join("status"))
     }
 
-    /// What an installation over a package state would bring.
+    /// Returns the packages that an installation over a package state would add.
     fn installs(&self, package: &str, status: &Path) -> Result<Vec<String>> {
         let mut apt = self.apt("apt-get");
         apt.args(["install", "-qq", "--simulate", "--no-install-recommends"]);
@@ -240,9 +245,11 @@ impl Suite {
     }
 }
 
-/// The mirror is the machine's own choice, whichever format its sources have:
-/// apt itself is asked, first for what it knows to be Debian's; before any
-/// `apt-get update` it knows none, and the suite's name decides.
+/// Returns the mirror that the machine is configured for, in whichever format its
+/// sources are.
+///
+/// apt is queried, first for sources that it identifies as Debian's. Before any
+/// `apt-get update` it identifies none, and the suite's name decides.
 fn mirror() -> Result<String> {
     if let Ok(mirror) = std::env::var("DEBIAN_MIRROR") {
         return Ok(mirror.trim_end_matches('/').to_owned());

@@ -1,5 +1,7 @@
-//! The disk of a machine: an image that says of each of its first bytes where
-//! it lies, and that is looked at afterwards.
+//! The disk of a machine, an image with known content.
+//!
+//! Each eight bytes of its first MiB encode their offset. The program writes the
+//! complement to the second MiB. Both are verified after the run.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -9,16 +11,16 @@ use anyhow::{Result, ensure};
 
 const MIB: u64 = 1 << 20;
 
-/// The whole of it; most is a hole.
+/// The size of the image, most of which is a hole.
 const SIZE: u64 = 64 * MIB;
 
-/// Eight bytes at an offset, as the tool writes them and the program expects
-/// them; the program writes the complement to the second MiB.
+/// Returns the eight bytes at an offset, as this tool writes them and as the program
+/// expects them. The program writes the complement to the second MiB.
 fn pattern(offset: u64) -> u64 {
     offset ^ 0x5a5a_0000_a5a5_0000
 }
 
-/// So many bytes, each eight of which say where they lie.
+/// Returns `length` bytes, each eight of which encode their offset.
 pub(crate) fn filled(length: u64) -> Vec<u8> {
     let words = (0..length).step_by(8);
     words.flat_map(|at| pattern(at).to_le_bytes()).collect()
@@ -29,7 +31,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// The first MiB is filled.
+    /// Creates an image whose first MiB is filled.
     pub(crate) fn create(path: &Path) -> Result<Disk> {
         let mut file = File::create(path)?;
         file.write_all(&filled(MIB))?;
@@ -39,8 +41,8 @@ impl Disk {
         })
     }
 
-    /// Whether the second MiB is what the program says it has written, and the
-    /// first is as it was.
+    /// Verifies that the second MiB holds the data that the program reports as written,
+    /// and that the first is unchanged.
     pub(crate) fn check(&self) -> Result<()> {
         let mut file = File::open(&self.path)?;
         let mut bytes = vec![0; 2 * MIB as usize];

@@ -1,5 +1,5 @@
-//! What a disk may do to a program: answer late, answer with errors, be full,
-//! or lose its power in the middle.
+//! Runs with a faulty disk: late completions, errors, no space, and a loss of power
+//! during a copy.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,24 +17,25 @@ use crate::kernels::Kernel;
 use crate::targets::{Table, Target};
 use crate::test_report::TestReport;
 
-/// A fault, by its name in `/plan`.
+/// A fault, with its name in `/plan`.
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
-    /// What QEMU is told of the disk besides its file.
+    /// The options of QEMU's disk besides its file.
     options: &'static str,
-    /// And of the machine.
+    /// The further arguments of QEMU.
     words: &'static [&'static str],
 }
 
-/// So many operations in a second that those in flight take two. QEMU would
-/// make one of neighbours.
+/// A disk with a limited rate, so that the operations in flight take two seconds.
+/// Request merging is off, since QEMU would merge adjacent operations.
 const SLOW: Fault = Fault {
     name: "slow",
     options: ",throttling.iops-total=16",
     words: &["-global", "virtio-blk-device.request-merging=off"],
 };
 
-/// Half a MiB in, reads fail; the same in the second MiB, writes.
+/// A disk on which reads fail half a MiB in, and writes at the same offset in the
+/// second MiB.
 const FAILING: Fault = Fault {
     name: "failing",
     options: "",
@@ -62,7 +63,7 @@ pub(crate) struct Programs {
 }
 
 impl Fault {
-    /// What came of it: the program's verdict, and what there is to say.
+    /// Runs a fault. Returns the program's verdict and further details.
     pub(crate) fn run(
         &self,
         machine: &Machine<'_>,
@@ -100,8 +101,8 @@ impl Fault {
     }
 }
 
-/// QEMU's blkdebug before the file: one sector that cannot be read, and one
-/// that cannot be written.
+/// Returns the file's options with QEMU's blkdebug in front of it: one sector cannot be
+/// read, and one cannot be written.
 fn failing(path: &Path) -> String {
     let rule = |index: u32, kind: &str, offset: u32| {
         let rule = format!(",file.inject-error.{index}");
@@ -127,11 +128,11 @@ fn pack(machine: &Machine<'_>, programs: &Programs, plan: &str, lists: &[&str]) 
     Ok(path)
 }
 
-/// What is copied when the power goes.
+/// The size of the file that is copied when the power is cut.
 const COPIED: u64 = 8 << 20;
 
-/// When the power goes, after the copy has begun: at once, in the middle, near
-/// the end (it takes about two seconds), or when it has said that it is done.
+/// The times of the power cuts, after the copy has begun: at once, in the middle, near
+/// the end (it takes about two seconds), and after it has reported completion.
 const MOMENTS: [Option<Duration>; 4] = [
     Some(Duration::from_millis(100)),
     Some(Duration::from_millis(1200)),
@@ -139,8 +140,8 @@ const MOMENTS: [Option<Duration>; 4] = [
     None,
 ];
 
-/// `aio copy` on an ext4 disk, cut off; then a second boot looks at what is
-/// there.
+/// Cuts the power during `aio copy` on an ext4 disk. A second boot then checks the
+/// content of the disk.
 fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, String>> {
     let device = machine.device().context("it has no disk")?;
     let disk = machine.folder().join("disk");
@@ -183,7 +184,7 @@ fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, 
         };
         let what = found.lines().find_map(|line| line.strip_prefix("found "));
         let what = what.unwrap_or("nothing told");
-        // What was said to be done has to be there.
+        // A copy that was reported as complete must exist.
         if done && what != "whole" {
             return Ok(Err(format!(
                 "it was copied, and after a cut there is {what}"
@@ -200,7 +201,7 @@ fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, 
     Ok(Ok(sum))
 }
 
-/// An ext4 disk with the file that is to be copied.
+/// Creates an ext4 disk with the file to copy.
 fn file_system(disk: &Path) -> Result<()> {
     let folder = disk.with_extension("content");
     fs::create_dir_all(&folder)?;
@@ -208,7 +209,8 @@ fn file_system(disk: &Path) -> Result<()> {
     if disk.exists() {
         fs::remove_file(disk)?;
     }
-    // Of e2fsprogs, which every Debian has; not in everybody's path.
+    // The program is part of e2fsprogs, which every Debian system has. It is not in
+    // every user's path.
     let program = ["/usr/sbin/mke2fs", "/sbin/mke2fs", "mke2fs"]
         .into_iter()
         .find(|path| !path.starts_with('/') || Path::new(path).exists());
@@ -219,7 +221,7 @@ fn file_system(disk: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The faults that are meant by names; all without any.
+/// Returns the faults with these names; all without any.
 pub(crate) fn named(names: &[String]) -> Result<Vec<Fault>> {
     for name in names {
         let known = ALL.map(|fault| fault.name);
@@ -234,8 +236,8 @@ pub(crate) fn named(names: &[String]) -> Result<Vec<Fault>> {
     Ok(ALL.into_iter().filter(meant).collect())
 }
 
-/// Each of the kernels with the targets that are meant by names and that it
-/// runs; if there are no names, with its first alone, or with `all` of them.
+/// Returns each kernel with the targets that the names match and that it runs. Without
+/// names, returns its first target alone, or with `all` every one.
 pub(crate) fn pairs<'a>(
     table: &'a Table,
     kernels: &[&'a Kernel],

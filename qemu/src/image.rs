@@ -1,5 +1,5 @@
-//! A kernel's files: its image, its modules, and its device tree, taken out of
-//! Debian's packages into the cache.
+//! The files of a kernel (image, modules and device tree), extracted from Debian's
+//! packages into the cache.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use crate::kernel_build;
 use crate::kernels::Kernel;
 use crate::modules;
 
-/// Fetched or built, and unpacked.
+/// The files of a kernel, fetched or built, and unpacked.
 pub(crate) struct Image {
     folder: PathBuf,
     pub(crate) kernel: PathBuf,
@@ -32,7 +32,7 @@ impl Image {
         let flavour = kernel.flavour.as_deref().context("no flavour")?;
         let (suites, version) = (&kernel.suites, kernel.version.as_deref());
         let dtb = kernel.dtb.as_deref();
-        // Whatever decides what is in the folder is in its name.
+        // The name contains everything that determines the folder's content.
         let wanted = format!(
             "{suites:?} {version:?} {flavour} {dtb:?} {:?} {:?}",
             kernel.modules, kernel.faults
@@ -46,7 +46,7 @@ impl Image {
                 faults: kernel.faults.as_deref().unwrap_or_default(),
                 dtb,
             };
-            // The version that is asked for, or the newest that there is.
+            // First the requested version, then the newest that exists.
             let mut complaints = String::new();
             for version in [version, None] {
                 for suite in suites {
@@ -64,13 +64,13 @@ impl Image {
         })
     }
 
-    /// A file beside the image.
+    /// Returns the path of a file beside the image.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The modules of a list, "order" or "faults", in the order in which they
-    /// are loaded: name and content.
+    /// Returns the names and contents of the modules of a list, "order" or "faults", in
+    /// the order in which they are loaded.
     pub(crate) fn modules(&self, list: &str) -> Result<Vec<(String, Vec<u8>)>> {
         let list = match fs::read_to_string(self.file("modules").join(list)) {
             Ok(list) => list,
@@ -83,7 +83,7 @@ impl Image {
     }
 }
 
-/// What is taken out of the packages.
+/// The files to extract from the packages.
 struct Wanted<'a> {
     arch: &'a str,
     flavour: &'a str,
@@ -131,13 +131,14 @@ impl Wanted<'_> {
         !self.modules.is_empty() || !self.faults.is_empty()
     }
 
-    /// Since 6.19 the image and the modules are packages of their own.
+    /// Returns the packages. Since 6.19 the image and the modules are in separate
+    /// packages.
     fn packages(&self, suite: &Suite, version: Option<&str>) -> Result<Vec<String>> {
         let version = match version {
             Some(version) => version.replace('.', "[.]") + "([.+-][0-9a-z.+-]*)?",
             None => "[0-9]+[.][0-9.]+([+-][0-9a-z.+-]*)?".to_owned(),
         };
-        // `cloud` and `rt` are words of flavours, and of no version.
+        // `cloud` and `rt` are parts of flavours, and never of a version.
         let pattern = format!("^linux-(image|binary)-{version}-{}$", self.flavour);
         let other = |name: &String| {
             let short = name.strip_suffix(self.flavour).unwrap_or(name);
@@ -145,7 +146,7 @@ impl Wanted<'_> {
         };
         let mut names = suite.search(&pattern)?;
         names.retain(|name| !other(name));
-        // The same version's `binary` holds what `image` then only asks for.
+        // Where `binary` exists, `image` of the same version only depends on it.
         let newest = names
             .into_iter()
             .max_by_key(|name| (numbers(name), name.starts_with("linux-binary")))
@@ -158,7 +159,7 @@ impl Wanted<'_> {
         })
     }
 
-    /// Takes the image, the device tree and every module out of a package.
+    /// Extracts the image, the device tree and every module of a package.
     fn unpack(
         &self,
         deb: &Path,
@@ -197,15 +198,15 @@ impl Wanted<'_> {
     }
 }
 
-/// The numbers in a package's name: they order versions.
+/// Returns the numbers in a package's name, by which versions are ordered.
 fn numbers(name: &str) -> Vec<u64> {
     name.split(|c: char| !c.is_ascii_digit())
         .filter_map(|number| number.parse().ok())
         .collect()
 }
 
-/// An EFI image that unpacks itself is more than QEMU knows to load, if it is
-/// packed by zstd: what is in it, in its place.
+/// Replaces an EFI image that unpacks itself by its content, if it is compressed with
+/// zstd: QEMU cannot load such an image.
 fn unwrap(kernel: &Path) -> Result<()> {
     let image = fs::read(kernel)?;
     if image.get(4..8) != Some(b"zimg") || image.get(24..28) != Some(b"zstd") {

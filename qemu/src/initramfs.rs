@@ -1,10 +1,10 @@
-//! The file system that a kernel starts from: the program as `/init`, what it
-//! is told to do as `/plan`, and the modules it loads.
+//! The initial file system of a kernel: the program as `/init`, its instructions as
+//! `/plan`, and the modules that it loads.
 
 use anyhow::Result;
 
-/// null_blk completes each operation after 100 ms, by a timer, and keeps what
-/// is written: a disk that answers late, always by the same time.
+/// The parameters of null_blk, a disk with a constant delay: it completes each
+/// operation after 100 ms, by a timer, and keeps written data.
 const LATE: &str = "irqmode=2 completion_nsec=100000000 memory_backed=1 gb=1";
 
 pub(crate) struct Initramfs {
@@ -30,7 +30,7 @@ impl Initramfs {
         self.files.push((file, 0o644, module));
     }
 
-    /// A line of the plan.
+    /// Appends a line to the plan.
     pub(crate) fn tell(&mut self, line: &str) {
         self.plan += line.trim_end();
         self.plan.push('\n');
@@ -53,7 +53,7 @@ impl Initramfs {
     }
 }
 
-/// What a kernel with null_blk built in is told in its command line.
+/// Returns the parameters for the command line of a kernel with null_blk built in.
 pub(crate) fn late_words() -> String {
     let words = LATE.split_whitespace();
     words.map(|word| format!(" null_blk.{word}")).collect()

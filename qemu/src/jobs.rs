@@ -1,4 +1,4 @@
-//! What the verbs run: the jobs of each, several at a time, and their sum.
+//! The jobs of each subcommand: run several at a time, and added up.
 
 use std::collections::VecDeque;
 use std::process::{Command, ExitCode};
@@ -50,7 +50,7 @@ pub(crate) fn run_all(
     test(&cache, verb, &jobs, options, boot)
 }
 
-/// Each kernel with every target that is meant and that it runs.
+/// Boots each kernel with every requested target that it runs.
 pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
     let targets = table.named(&options.run.targets, options.run.all)?;
     let kernels = table.kernels_named(&options.on, options.build)?;
@@ -76,7 +76,7 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
         }));
     }
     let boot = BootOptions {
-        // What is recorded took place then.
+        // A recorded result is from a boot at that time.
         again: options.again || options.run.record,
         keep: options.keep,
         kvm: options.kvm,
@@ -85,8 +85,8 @@ pub(crate) fn boot_all(table: &Table, options: &Kernels) -> Result<ExitCode> {
     test(&Cache::open()?, Verb::Kernel, &jobs, &options.run, boot)
 }
 
-/// Each fault on each kernel that they are tried on, with every target that is
-/// meant and that it runs; if none is named, with the first.
+/// Runs each fault on each kernel that supports it, with every requested target that
+/// the kernel runs. Without targets, runs the kernel's first.
 pub(crate) fn fail_all(table: &Table, options: &Faults) -> Result<ExitCode> {
     let faults = faults::named(&options.only)?;
     let mut kernels = table.kernels_named(&options.on, false)?;
@@ -150,7 +150,7 @@ fn test(
         println!("{}", report::sum(&outcomes));
     }
     let any = |status| outcomes.iter().any(|outcome| outcome.result == status);
-    // What was asked for by its name, and not by a pattern, has to run.
+    // A target that was requested by its exact name, and not by a pattern, must run.
     let named = |outcome: &Outcome| {
         let mut names = options.targets.iter();
         names.any(|name| *name == outcome.target || *name == outcome.abi)
@@ -174,7 +174,7 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Several targets at a time; each line is printed when its target is done.
+/// Runs several targets at a time. Prints each line when its target has completed.
 fn side_by_side(
     cache: &Cache,
     rust: &RustSrc,

@@ -1,5 +1,5 @@
-//! Kernels that Debian does not have, built of its kernel's sources by its
-//! cross compilers. Nothing is installed.
+//! Builds kernels that Debian does not package, from Debian's kernel sources and with
+//! its cross compilers. Nothing is installed.
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
@@ -15,17 +15,17 @@ use crate::command::{bounded, output};
 use crate::debian::Suite;
 use crate::kernel_arch::KernelArch;
 
-/// A build takes one to five minutes.
+/// The time limit of a build, which takes one to five minutes.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// Where sources are: security updates first, they are the newest.
+/// The suites with sources. Security updates come first, as they are the newest.
 const SOURCES: [&str; 3] = [
     "bookworm-security+bookworm",
     "trixie-security+trixie",
     "sid",
 ];
 
-/// Half of the sources.
+/// The folders that are not unpacked, half of the sources.
 const UNUSED: [&str; 8] = [
     "Documentation",
     "drivers/gpu",
@@ -37,7 +37,7 @@ const UNUSED: [&str; 8] = [
     "tools/testing",
 ];
 
-/// A bootable image with the configuration `qemu/kernels/NAME.config`, for
+/// Builds a bootable image with the configuration `qemu/kernels/NAME.config`, for
 /// Debian's architecture `arch`.
 pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     let config = configuration(name)?;
@@ -46,7 +46,7 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     if image.exists() {
         return Ok(image);
     }
-    // One at a time: each takes every processor. The cache is not locked
+    // One build runs at a time: each uses every processor. The cache is not locked
     // meanwhile.
     let rooms = target_folder()?.join("kernels");
     fs::create_dir_all(&rooms)?;
@@ -62,7 +62,7 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     let built = build
         .run(cache, &config)
         .with_context(|| format!("cannot build the kernel {name}"));
-    // What has failed keeps its objects, to go on from there.
+    // A failed build keeps its objects, so that the next one continues from there.
     built?;
     fs::remove_dir_all(build.objects())?;
     cache.entry(&entry, |folder| {
@@ -74,8 +74,8 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// What is common, what a variant's name begins with (`mips` of
-/// `mips-time64`), and the kernel's own.
+/// Returns a configuration: the common part, the part of the variant's base (`mips` of
+/// `mips-time64`), and the kernel's own part.
 fn configuration(name: &str) -> Result<String> {
     let folder = root().join("qemu/kernels");
     let file = |name: &str| folder.join(format!("{name}.config"));
@@ -89,14 +89,14 @@ fn configuration(name: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The last value of each option; what is not set is `n`.
+/// Returns the last value of each option; an option that is not set is `n`.
 fn options(config: &str) -> BTreeMap<&str, &str> {
     let lines = config.lines().filter(|line| line.starts_with("CONFIG_"));
     lines.filter_map(|line| line.split_once('=')).collect()
 }
 
-/// What was asked for and is not in the finished configuration: an option may
-/// want others, or have another name in another release.
+/// Returns the requested options that are not in the finished configuration. An option
+/// may depend on others, or have another name in another release.
 fn untaken(wanted: &str, taken: &str) -> Vec<String> {
     let taken = options(taken);
     let is_taken = |name, value| *taken.get(name).unwrap_or(&"n") == value;
@@ -107,7 +107,7 @@ fn untaken(wanted: &str, taken: &str) -> Vec<String> {
         .collect()
 }
 
-/// The sources, and where programs are that this machine lacks.
+/// The sources, and the paths of programs that this machine lacks.
 struct Places {
     source: PathBuf,
     compiler: Option<PathBuf>,
@@ -120,7 +120,7 @@ impl Places {
     }
 }
 
-/// What a compiler complained of, and how it ended.
+/// Returns the compiler's error messages and the end of the log.
 fn excerpt(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let (earlier, last) = lines.split_at(lines.len().saturating_sub(10));
@@ -139,7 +139,7 @@ impl Build {
         self.folder.join("objects")
     }
 
-    /// Leaves `kernel`, `config` and `log` in the folder.
+    /// Builds the kernel. Leaves `kernel`, `config` and `log` in the folder.
     fn run(&self, cache: &Cache, config: &str) -> Result<()> {
         let places = Places {
             source: source(cache)?,
@@ -166,7 +166,7 @@ impl Build {
         Ok(())
     }
 
-    /// A step of the build; its log tells why it fails.
+    /// Runs a step of the build. Its log contains the reason of a failure.
     fn step(&self, make: &mut Command) -> Result<()> {
         let path = self.folder.join("log");
         let log = File::options().create(true).append(true).open(&path)?;
@@ -199,7 +199,7 @@ impl Build {
         make.env("PATH", std::env::join_paths(programs)?);
         let paths = places.trees().map(|tree| tree.join(&libraries));
         make.env("LD_LIBRARY_PATH", std::env::join_paths(paths)?);
-        // What does not look beside itself.
+        // These programs do not find files relative to the folder that they are in.
         for (name, path) in [
             ("BISON_PKGDATADIR", "usr/share/bison"),
             ("M4", "usr/bin/m4"),
@@ -211,12 +211,12 @@ impl Build {
                 make.env(name, path);
             }
         }
-        // A make around this one has its own mind about jobs.
+        // The settings of an enclosing make must not apply.
         make.env_remove("MAKEFLAGS").env("LC_ALL", "C");
         Ok(make)
     }
 
-    /// Debian's cross compiler; `None` where this machine's serves.
+    /// Returns Debian's cross compiler; `None` where this machine's compiler serves.
     fn compiler(&self, cache: &Cache) -> Result<Option<PathBuf>> {
         if self.port.is_native() {
             return Ok(None);
@@ -232,7 +232,7 @@ impl Build {
         Ok(Some(tree))
     }
 
-    /// The name of the compiler in a tree: it has its version.
+    /// Returns the name of the compiler in a tree, which contains its version.
     fn program(&self, tree: &Path) -> Result<String> {
         let prefix = format!("{}-gcc-", self.port.prefix());
         let programs = fs::read_dir(tree.join("usr/bin"))?;
@@ -246,7 +246,8 @@ impl Build {
     }
 }
 
-/// The newest sources of the 6th series, without what is large and not built.
+/// Returns the newest sources of the 6th series, without large parts that are not
+/// built.
 fn source(cache: &Cache) -> Result<PathBuf> {
     cache.entry("linux-source-6", |folder| {
         let suites = SOURCES.map(str::to_owned);
@@ -260,7 +261,7 @@ fn source(cache: &Cache) -> Result<PathBuf> {
         let archive = archive.context("the package has no archive")?;
         let mut tar = Command::new("tar");
         for part in UNUSED {
-            // Their Kconfig is read all the same.
+            // Their Kconfig files are still read.
             tar.arg(format!("--exclude=*/{part}/*.[chrty]*"));
         }
         tar.arg("-xf").arg(archive).arg("-C").arg(folder);
@@ -270,7 +271,8 @@ fn source(cache: &Cache) -> Result<PathBuf> {
     })
 }
 
-/// What the build needs besides compilers, where this machine lacks it.
+/// Returns the programs that a build needs besides compilers, where this machine lacks
+/// them.
 fn tools(cache: &Cache) -> Result<PathBuf> {
     cache.entry("kernel-build-tools", |folder| {
         from_any(cache, &own_suites()?, folder, |suite| {
@@ -278,7 +280,7 @@ fn tools(cache: &Cache) -> Result<PathBuf> {
             for tool in ["make", "flex", "bison", "bc", "libelf-dev"] {
                 packages.extend(suite.with_dependencies(tool)?);
             }
-            // The file that is linked against is a link to one beside it.
+            // libelf-dev's library is a link to the file of this package, in the same folder.
             let library = suite.newest("^libelf1(t64)?$")?;
             if packages.iter().all(|one| !one.starts_with(&library)) {
                 packages.push(library);
@@ -290,7 +292,8 @@ fn tools(cache: &Cache) -> Result<PathBuf> {
     })
 }
 
-/// The programs are linked against the machine's own release.
+/// Returns the suites of the machine's own release, which the programs are linked
+/// against.
 fn own_suites() -> Result<Vec<String>> {
     let release = fs::read_to_string("/etc/os-release")?;
     let name = release
@@ -301,7 +304,7 @@ fn own_suites() -> Result<Vec<String>> {
     Ok(vec![format!("{name}+{name}-security"), name.to_owned()])
 }
 
-/// The packages that the first possible suite has, unpacked.
+/// Returns the packages, unpacked, from the first suite that has them.
 fn from_any(
     cache: &Cache,
     suites: &[String],
@@ -322,9 +325,11 @@ fn from_any(
     bail!("no suite has it:{complaints}")
 }
 
-/// fs/fcntl.c counts open(2)'s flags when it is compiled. In 6.12's updates
-/// FMODE_NONOTIFY is the bit that is O_TMPFILE on sparc64, where it then does
-/// not compile. The count is taken out; open(2) ignores that flag there.
+/// Removes a compile-time check that fails on sparc64.
+///
+/// fs/fcntl.c counts the flags of open(2) at compile time. In the updates of 6.12,
+/// FMODE_NONOTIFY is the same bit as O_TMPFILE on sparc64, where the file then does not
+/// compile. The count is removed; open(2) ignores that flag there.
 fn mend(source: &Path) -> Result<()> {
     let path = source.join("fs/fcntl.c");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -345,7 +350,7 @@ fn without_count(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every configuration but the common part: its name and text.
+    /// Returns the name and text of every configuration but the common part.
     fn every() -> Vec<(String, String)> {
         let files = fs::read_dir(root().join("qemu/kernels")).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());

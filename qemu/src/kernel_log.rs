@@ -1,14 +1,13 @@
-//! The kernel's lines on a console: kept apart from the program's, and read for
-//! complaints.
+//! Separates the kernel's records on a console from the program's output, and detects
+//! faults in them.
 //!
-//! Both write to the same console. A record of the kernel is a line of its own
-//! that begins with a time (`printk.time=1`), but it may begin in the middle of
-//! a line that the program is writing: without the record, that line is whole
-//! again.
+//! Both write to the same console. A kernel record is a whole line that begins with a
+//! time (`printk.time=1`). It may begin in the middle of a line that the program is
+//! writing: once the record is removed, that line is whole again.
 
-/// What a console shows.
+/// The output on a console.
 pub(crate) struct Console {
-    /// Without the kernel's records: firmware, and the program.
+    /// The output of the firmware and the program, without the kernel's records.
     pub(crate) program: String,
     /// The kernel's messages, without their times.
     pub(crate) kernel: Vec<String>,
@@ -32,9 +31,9 @@ impl Console {
         Console { program, kernel }
     }
 
-    /// The first message that no kernel should print while its machine is on.
+    /// Returns the first message that no kernel should print while its machine is on.
     ///
-    /// An emulator may need longer to end than the kernel waits for it. The kernel
+    /// An emulator may need longer to exit than the kernel waits for it. The kernel
     /// then warns that its first process exits with interrupts disabled.
     pub(crate) fn complaint(&self) -> Option<&str> {
         let messages = self.kernel.iter().map(String::as_str);
@@ -43,7 +42,7 @@ impl Console {
     }
 }
 
-/// The length of a record's time, `[    1.234567] `, and of the thread or
+/// Returns the length of a record's time, `[    1.234567] `, and of the thread or
 /// processor that some kernels add: `[    1.234567][    T1] `.
 fn time(text: &str) -> Option<usize> {
     let inside = |text: &str| -> Option<(String, usize)> {
@@ -65,12 +64,14 @@ fn time(text: &str) -> Option<usize> {
     text[length..].starts_with(' ').then_some(length + 1)
 }
 
-/// A kernel's last messages before it switches its machine off or restarts it.
+/// The last messages of a kernel before it switches its machine off or restarts it.
 const OFF: [&str; 2] = ["reboot: Power down", "reboot: Restarting system"];
 
-/// Texts of complaints, wherever in a message: WARN() and lockdep, BUG() and the
-/// other checks, oopses by the names that architectures give them, and the end of
-/// any trace; RCU's stalls, the two lockup detectors, and hung tasks.
+/// The texts of faults, wherever they occur in a message.
+///
+/// They cover WARN() and lockdep, BUG() and the other checks, oopses under the names
+/// that architectures give them, the end of any trace, RCU stalls, the two lockup
+/// detectors, and hung tasks.
 const COMPLAINTS: [&str; 17] = [
     "WARNING: ",
     "BUG: ",
@@ -91,7 +92,7 @@ const COMPLAINTS: [&str; 17] = [
     "---[ end trace",
 ];
 
-/// Whether it is a warning, after which the kernel could have gone on.
+/// Returns whether a message is a warning, after which the kernel could have continued.
 pub(crate) fn is_warning(message: &str) -> bool {
     message.contains("WARNING: ")
 }
@@ -158,7 +159,7 @@ mod tests {
             let before = complaint(&format!("{warning}{off}"));
             assert!(before.is_some(), "what it said before counts");
         }
-        // It says so itself, and goes on.
+        // The program prints this line itself, and continues.
         let program = format!("reboot: Power down\r\n{warning}");
         assert!(complaint(&program).is_some());
     }
@@ -168,7 +169,7 @@ mod tests {
         for line in [
             "[    1.000000] Warning: unable to open an initial console.\r\n",
             "[    1.000000] debug: installing the driver\r\n",
-            // The program's own.
+            // These lines are the program's own.
             "FAILED a: WARNING: b\r\n",
             "ok it is said BUG: here\r\n",
         ] {

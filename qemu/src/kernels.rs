@@ -1,5 +1,5 @@
-//! The kernels of `targets.toml`: where each comes from, the machine that it
-//! boots on, and the ABIs that it runs.
+//! The kernels of `targets.toml`: the source of each, the machine that it boots on, and
+//! the ABIs that it runs.
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -12,18 +12,18 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     /// Debian's name of the architecture.
     pub(crate) arch: String,
-    /// Of a stock kernel: its packages.
+    /// The packages of a stock kernel.
     pub(crate) flavour: Option<String>,
     #[serde(default)]
     pub(crate) suites: Vec<String>,
     pub(crate) version: Option<String>,
-    /// Built here, with the configuration `qemu/kernels/BUILD.config`.
+    /// The configuration `qemu/kernels/BUILD.config` of a kernel that is built here.
     pub(crate) build: Option<String>,
     pub(crate) emulator: String,
     pub(crate) args: String,
     #[serde(default = "one")]
     pub(crate) cpus: u32,
-    /// Megabytes.
+    /// The memory, in megabytes.
     #[serde(default = "half_a_gigabyte")]
     pub(crate) memory: u32,
     pub(crate) console: String,
@@ -36,15 +36,15 @@ pub(crate) struct Kernel {
     pub(crate) late: Option<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
-    /// What the fault runs load besides; a kernel without has none.
+    /// The additional modules of the fault runs; a kernel without this field has none.
     pub(crate) faults: Option<Vec<String>>,
-    /// Whether it has AIO; if not, every call must answer ENOSYS.
+    /// Whether the kernel has AIO; if not, every call must return ENOSYS.
     #[serde(default = "yes")]
     pub(crate) aio: bool,
     pub(crate) abis: Vec<String>,
 }
 
-/// Gives each row that is `like` another what it does not say itself.
+/// Completes each row that is `like` another with the fields that it lacks.
 pub(crate) fn fill_in(rows: &mut [Value]) -> Result<()> {
     let given = rows.to_vec();
     let named = |name: &Value| given.iter().find(|row| row.get("name") == Some(name));
@@ -79,12 +79,12 @@ fn by_id() -> String {
 }
 
 impl Kernel {
-    /// Whether it is built here, which takes minutes.
+    /// Returns whether the kernel is built here, which takes minutes.
     pub(crate) fn is_built(&self) -> bool {
         self.build.is_some()
     }
 
-    /// Whether it comes from one place.
+    /// Returns whether the kernel has exactly one source.
     pub(crate) fn has_source(&self) -> bool {
         self.is_built() == (self.flavour.is_none() && self.suites.is_empty())
     }

@@ -20,7 +20,7 @@ pub(crate) fn list(table: &Table, json: bool, kernels: bool) -> Result<()> {
         list_text(table, &results)?
     };
     match stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
@@ -70,7 +70,7 @@ fn list_json(table: &Table, results: &Results) -> Result<String> {
 fn list_text(table: &Table, results: &Results) -> Result<String> {
     let mut text = String::new();
     for target in table.targets(true) {
-        // What proves most comes first.
+        // The strongest evidence comes first.
         let mut last = [Verb::Kernel, Verb::Uml, Verb::Native, Verb::User]
             .iter()
             .filter_map(|&verb| results.of(target.triple, verb));

@@ -1,5 +1,5 @@
-//! QEMU's full-system emulators, unpacked from Debian with the libraries that
-//! this machine lacks.
+//! QEMU's full-system emulators, unpacked from Debian with the libraries that this
+//! machine lacks.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::cache::Cache;
 use crate::debian::Suite;
 
-/// Debian's packages of emulators; each has one of some architectures.
+/// Returns the Debian package of an emulator; each package has some architectures.
 fn package(emulator: &str) -> &'static str {
     match emulator {
         "x86_64" | "i386" => "qemu-system-x86",
@@ -23,14 +23,14 @@ fn package(emulator: &str) -> &'static str {
     }
 }
 
-/// An emulator, ready to be told its machine.
+/// An emulator without the description of a machine.
 pub(crate) struct Emulator {
     program: PathBuf,
     root: PathBuf,
 }
 
 impl Emulator {
-    /// `name` as in `qemu-system-NAME`.
+    /// Finds an emulator, with `name` as in `qemu-system-NAME`.
     pub(crate) fn find(cache: &Cache, name: &str) -> Result<Emulator> {
         let package = package(name);
         let root = cache.entry(package, |folder| {
@@ -39,7 +39,7 @@ impl Emulator {
                 let unpacked = Suite::open(cache, &suites).and_then(|suites| {
                     let mut packages = suites.with_dependencies(package)?;
                     if packages.iter().all(|one| !one.starts_with(package)) {
-                        // This machine has it installed.
+                        // The package is already installed on this machine.
                         packages.push(package.to_owned());
                     }
                     suites.unpack(&packages, folder)
@@ -64,8 +64,8 @@ impl Emulator {
         let libraries = libraries.map(|path| self.root.join(path).display().to_string());
         let mut command = Command::new(&self.program);
         command.env("LD_LIBRARY_PATH", libraries.join(":"));
-        // Firmware of packages that this machine has installed is not in the
-        // tree; QEMU looks there first, and then where it is told.
+        // Firmware from packages that this machine has installed is not in the tree.
+        // QEMU searches its own folders first, and then these.
         for folder in ["qemu", "seabios", "opensbi"] {
             let tree = self.root.join("usr/share").join(folder);
             command.arg("-L").arg(tree);
@@ -75,8 +75,8 @@ impl Emulator {
     }
 }
 
-/// The emulators are linked against the machine's own release: its backports
-/// first, which are newer, and then itself.
+/// Returns the suites of the machine's own release, which the emulators are linked
+/// against. The backports come first, as they are newer.
 fn suites() -> Result<Vec<String>> {
     let release = fs::read_to_string("/etc/os-release")?;
     let name = release

@@ -1,5 +1,5 @@
-//! `cargo qemu`: the conformance program on every Linux target of rustc, and on
-//! every kernel that there is for one.
+//! `cargo qemu`: runs the conformance program on every Linux target of rustc, and on
+//! every available kernel for it.
 
 use std::env::consts::ARCH;
 use std::process::ExitCode;
@@ -45,14 +45,13 @@ use run::BootOptions;
 use rust_src::RustSrc;
 use targets::{Table, Target};
 
-/// Builds the conformance program for Linux targets and runs it, emulated, on
-/// real kernels, or natively.
+/// Builds the conformance program for Linux targets and runs it, emulated, on real
+/// kernels, or natively.
 ///
-/// TARGET is a target of rustc, an ABI of `cargo qemu list`, or a pattern of
-/// either with `*`. What is needed is fetched from Debian into target/cache,
-/// once; DEBIAN_MIRROR replaces the mirror of apt's configuration, and
-/// RUST_SRC (toolchain, rustup, debian, debian-web) forces one way to the
-/// sources of Rust's library.
+/// TARGET is a target of rustc, an ABI of `cargo qemu list`, or a pattern of either
+/// with `*`. Required packages are fetched from Debian into target/cache, once;
+/// DEBIAN_MIRROR replaces the mirror of apt's configuration, and RUST_SRC (toolchain,
+/// rustup, debian, debian-web) forces one way to obtain the sources of Rust's library.
 #[derive(Parser)]
 #[command(name = "cargo qemu", bin_name = "cargo qemu")]
 struct Cli {
@@ -62,50 +61,51 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verbs {
-    /// Every ABI: its targets, what runs it here, the last recorded result
+    /// List every ABI: its targets, how it runs here, and the last recorded result
     List {
         #[arg(long)]
         json: bool,
-        /// The kernels that `cargo qemu kernel` boots
+        /// List the kernels that `cargo qemu kernel` boots
         #[arg(long, conflicts_with = "json")]
         kernels: bool,
     },
-    /// Fetch what targets need; `headers`, the kernel's of every architecture;
-    /// or `kernels`, and what boots them
+    /// Fetch the packages that targets need; for `headers`, the kernel headers of every
+    /// architecture; for `kernels`, all kernels and the emulators that boot them
     Setup { targets: Vec<String> },
-    /// Run under QEMU's user mode, where AIO answers ENOSYS
+    /// Run under QEMU's user mode, where AIO returns ENOSYS
     User(Run),
     /// Run on this machine's own kernel, where AIO works
     Native(Run),
     /// Run on User-Mode Linux, a kernel that is a process of this machine
     ///
-    /// The fastest verdict of a real kernel, with a disk; for x86_64 on x86_64.
+    /// This is the fastest verdict of a real kernel, with a disk; for x86_64 on x86_64.
     Uml(Uml),
     /// Boot kernels on emulated machines, with the program as the only process
     ///
-    /// Without TARGETs, the first of every ABI that a kernel here runs.
+    /// Without TARGETs, boots with the first target of every ABI that a kernel here
+    /// runs.
     Kernel(Kernels),
-    /// Boot kernels whose disk answers late (slow), with errors (failing), has
-    /// no room (full), or loses its power (cut)
+    /// Boot kernels with a disk that completes late (slow), returns errors (failing),
+    /// has no space (full), or loses its power (cut)
     ///
-    /// On every kernel of the list that has the modules for it, if it runs one
-    /// of the TARGETs.
+    /// Runs on every listed kernel that has the modules for it, if it runs one of the
+    /// TARGETs.
     Faults(Faults),
     /// Write the README's table of targets from qemu/results.json
     Readme {
-        /// Fail if the table is another
+        /// Fail if the table differs
         #[arg(long)]
         check: bool,
     },
-    /// Print where a compiler and its library's sources are, for the shell
+    /// Print the paths of a compiler and its library's sources, for the shell
     Library,
-    /// Print the path of Debian's rustc of a version that starts so
+    /// Print the path of Debian's rustc of a version that starts with VERSION
     Rustc { suite: String, version: String },
     /// Print the folder of QEMU's emulators
     Emulators,
     /// Print the folder that Debian's source of a package is unpacked in
     Source { suite: String, package: String },
-    /// What rustc calls as m68k's linker
+    /// Link as rustc's linker for m68k
     #[command(hide = true)]
     Link(m68k::Link),
 }
@@ -113,20 +113,20 @@ enum Verbs {
 #[derive(Args)]
 struct Run {
     targets: Vec<String>,
-    /// All targets of each ABI, not the first alone
+    /// Run all targets of each ABI instead of only the first
     #[arg(long)]
     all: bool,
-    /// An array with one object a target, and nothing else
+    /// Print only an array with one object per target
     #[arg(long)]
     json: bool,
-    /// Put the results into qemu/results.json
+    /// Write the results into qemu/results.json
     #[arg(long, conflicts_with = "quick")]
     record: bool,
-    /// Built without optimisation, in a quarter of the time
+    /// Build without optimisation, in a quarter of the time
     #[arg(long)]
     quick: bool,
-    /// How many at a time: one for each processor, or two emulated machines,
-    /// which often wait
+    /// The number of parallel runs (default: one for each processor, or two emulated
+    /// machines, which often wait)
     #[arg(long, short)]
     jobs: Option<usize>,
 }
@@ -135,7 +135,7 @@ struct Run {
 struct Uml {
     #[command(flatten)]
     run: Run,
-    /// Leave the console's log, and tell where
+    /// Keep the console's log, and print its path
     #[arg(long)]
     keep: bool,
 }
@@ -144,46 +144,47 @@ struct Uml {
 struct Kernels {
     #[command(flatten)]
     run: Run,
-    /// On this kernel of `cargo qemu list --kernels` (or pattern with `*`) alone
+    /// Run only on this kernel of `cargo qemu list --kernels` (or pattern with `*`)
     #[arg(long, value_name = "KERNEL")]
     on: Vec<String>,
-    /// On the kernels that are built here from Debian's sources; minutes each
+    /// Run on the kernels that are built here from Debian's sources; each takes minutes
     #[arg(long)]
     build: bool,
-    /// Also where nothing has changed since the last boot that passed
+    /// Run even if nothing has changed since the last boot that passed
     #[arg(long)]
     again: bool,
-    /// Leave the console's log, and tell where
+    /// Keep the console's log, and print its path
     #[arg(long)]
     keep: bool,
-    /// Not by emulation: where this machine's KVM can
+    /// Use this machine's KVM where possible, instead of emulation
     #[arg(long)]
     kvm: bool,
 }
 
 #[derive(Args)]
 struct Faults {
-    /// Without any, the first of each kernel
+    /// The targets (default: the first of each kernel)
     targets: Vec<String>,
-    /// All targets of each ABI, not the first alone
+    /// Run all targets of each ABI instead of only the first
     #[arg(long)]
     all: bool,
-    /// This fault alone: slow, failing, full or cut
+    /// Run only this fault: slow, failing, full or cut
     #[arg(long, value_name = "FAULT")]
     only: Vec<String>,
-    /// On this kernel (or pattern with `*`) alone
+    /// Run only on this kernel (or pattern with `*`)
     #[arg(long, value_name = "KERNEL")]
     on: Vec<String>,
-    /// An array with one object a run, and nothing else
+    /// Print only an array with one object per run
     #[arg(long)]
     json: bool,
-    /// How many at a time: two for each processor, as they often wait
+    /// The number of parallel runs (default: two for each processor, as they often
+    /// wait)
     #[arg(long, short)]
     jobs: Option<usize>,
-    /// Leave the console's log, and tell where
+    /// Keep the console's log, and print its path
     #[arg(long)]
     keep: bool,
-    /// Not by emulation: where this machine's KVM can
+    /// Use this machine's KVM where possible, instead of emulation
     #[arg(long)]
     kvm: bool,
 }

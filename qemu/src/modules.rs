@@ -1,18 +1,21 @@
-//! Kernel modules: unpacked, and put in an order in which each finds what it
-//! needs. Debian's packages hold no `modules.dep`, so each module is asked.
+//! Kernel modules, unpacked and sorted so that each follows its dependencies.
+//!
+//! Debian's packages have no `modules.dep`, so the dependencies are read from each
+//! module.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// The kernel takes `-` and `_` in the names of modules for the same.
+/// Returns a module's name. The kernel treats `-` and `_` in these names as the same.
 pub(crate) fn name(file: &str) -> Option<String> {
     let stem = file.split_once(".ko").map(|(stem, _)| stem)?;
     Some(stem.replace('-', "_"))
 }
 
-/// Drivers of disks and what they rest on: the rest is not even unpacked.
+/// Returns whether a module is a disk driver or a dependency of one. Other modules are
+/// not unpacked.
 pub(crate) fn is_of_interest(path: &Path) -> bool {
     let path = path.to_string_lossy();
     [
@@ -46,8 +49,8 @@ pub(crate) fn decompress(file: &str, bytes: Vec<u8>) -> Result<Vec<u8>> {
     Ok(plain)
 }
 
-/// The modules and all that they need, each after what it needs. What is not
-/// there is taken to be built in: the kernel will tell if it is not.
+/// Returns the modules and all of their dependencies, each after its dependencies. A
+/// missing module is assumed to be built in: the kernel reports an error if it is not.
 pub(crate) fn in_order(wanted: &[String], all: &HashMap<String, Vec<u8>>) -> Result<Vec<String>> {
     let mut order = Vec::new();
     for name in wanted {
@@ -78,8 +81,8 @@ fn add(
     Ok(())
 }
 
-/// What a module names in its section `.modinfo`: strings `depends=A,B`, and
-/// `softdep=pre: A`.
+/// Returns the dependencies in a module's section `.modinfo`: the strings `depends=A,B`
+/// and `softdep=pre: A`.
 fn needs(module: &[u8]) -> Option<Vec<String>> {
     let strings = || module.split(|&byte| byte == 0);
     let value = |prefix: &'static [u8]| {

@@ -1,5 +1,5 @@
-//! The README's table of targets, made of the recorded results. It claims what
-//! they hold and nothing else.
+//! The README's table of targets, generated from the recorded results. It contains no
+//! claim beyond these results.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::targets::{Abi, Table};
 const BEGIN: &str = "<!-- targets: made by `cargo qemu readme` -->\n";
 const END: &str = "<!-- /targets -->\n";
 
-/// Writes the table into the README, or with `check` fails if it is another.
+/// Writes the table into the README, or with `check` fails if it differs.
 pub(crate) fn update(table: &Table, results: &Results, check: bool) -> Result<()> {
     let path = root().join("README.md");
     let readme = fs::read_to_string(&path)?;
@@ -34,7 +34,7 @@ pub(crate) fn update(table: &Table, results: &Results, check: bool) -> Result<()
     Ok(())
 }
 
-/// A result of what the table does not have proves nothing any more.
+/// Fails on a result of a target or kernel that the table does not have: it is stale.
 fn known(table: &Table, results: &Results) -> Result<()> {
     for outcome in &results.targets {
         let Outcome {
@@ -70,7 +70,7 @@ fn render(table: &Table, results: &Results) -> String {
         + "\n¹ `asm!` is not stable there: a nightly compiler is needed.\n"
 }
 
-/// What all kernels together have shown.
+/// Returns a summary of the boots of all kernels.
 fn boots(results: &Results) -> String {
     let booted = |outcome: &&Outcome| outcome.run == Verb::Kernel;
     let boots: Vec<&Outcome> = results.targets.iter().filter(booted).collect();
@@ -88,7 +88,7 @@ fn boots(results: &Results) -> String {
     }
 }
 
-/// When, with what and by which commands: as many as there were.
+/// Returns the dates, versions and commands of the recordings, as many as there were.
 fn recorded(results: &Results) -> String {
     let of = |field: fn(&Recorded) -> &String| -> Vec<&str> {
         let recorded = results.targets.iter().filter_map(|o| o.recorded.as_ref());
@@ -118,7 +118,7 @@ fn recorded(results: &Results) -> String {
     )
 }
 
-/// What the results hold of an ABI.
+/// The results of an ABI.
 struct Row {
     proof: String,
     checks: String,
@@ -134,7 +134,7 @@ impl Row {
                 .collect()
         };
         let mut kernels = with(Verb::Kernel, Status::Passed);
-        // One without AIO proves nothing of it.
+        // A kernel without AIO does not verify AIO.
         kernels.retain(|one| {
             let mut rows = table.kernels().iter();
             rows.any(|row| row.aio && one.machine.as_ref() == Some(&row.name))
@@ -143,7 +143,7 @@ impl Row {
         kernels.extend(with(Verb::Uml, Status::Passed));
         let user = with(Verb::User, Status::Passed);
         let builds = with(Verb::User, Status::Builds);
-        // One run is the proof, and the checks are its own.
+        // The row cites one run, and the number of checks is that of this run.
         let run = most(&kernels).or(most(&user));
         let mut proof = match run {
             Some(run) if run.run != Verb::User => releases(run, &kernels),
@@ -169,14 +169,14 @@ impl Row {
     }
 }
 
-/// The run with the most checks; of such the one on the newest kernel.
+/// Returns the run with the most checks; among equals, the one on the newest kernel.
 fn most<'a>(outcomes: &[&'a Outcome]) -> Option<&'a Outcome> {
     let key = |one: &&Outcome| (one.passed, version(one));
     outcomes.iter().copied().max_by_key(key)
 }
 
-/// The kernel's release to the second number, which is all that Debian's older
-/// ones report.
+/// Returns the first two numbers of the kernel's release. Debian's older kernels report
+/// no more.
 fn version(outcome: &Outcome) -> Option<(u32, u32)> {
     let release = outcome.kernel.as_deref()?;
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -184,7 +184,7 @@ fn version(outcome: &Outcome) -> Option<(u32, u32)> {
     Some((next()?, next()?))
 }
 
-/// The kernel of a run, and the others: the oldest and the newest.
+/// Returns the kernel of a run, and the oldest and the newest of the others.
 fn releases(run: &Outcome, all: &[&Outcome]) -> String {
     let Some((a, b)) = version(run) else {
         return "a kernel that did not report its name".to_owned();

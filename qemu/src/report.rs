@@ -1,4 +1,4 @@
-//! What a run found: a line a target, JSON, and the results file.
+//! The result of a run: one line per target, JSON, and the results file.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::root;
 use crate::targets::Target;
 
-/// How the program was run.
+/// The way in which the program was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verb {
@@ -22,7 +22,7 @@ pub(crate) enum Verb {
     Kernel,
     /// By a kernel that is a process of this machine.
     Uml,
-    /// By a kernel on an emulated machine, with a disk that fails it.
+    /// By a kernel on an emulated machine, with a faulty disk.
     Faults,
 }
 
@@ -43,9 +43,9 @@ impl Verb {
 pub(crate) enum Status {
     Passed,
     Failed,
-    /// Built, and nothing here runs it.
+    /// Built, but not runnable here.
     Builds,
-    /// Not even built: this compiler lacks the target.
+    /// Not built: this compiler lacks the target.
     NotRun,
 }
 
@@ -60,12 +60,12 @@ impl Status {
     }
 }
 
-/// When an outcome was seen, and by what.
+/// The date and the versions of a recorded outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) date: String,
     pub(crate) rustc: String,
-    /// What ran the program: "QEMU 11.1.3", "Linux 6.18.5".
+    /// The emulator or kernel that ran the program: "QEMU 11.1.3", "Linux 6.18.5".
     pub(crate) by: String,
 }
 
@@ -75,12 +75,12 @@ pub(crate) struct Outcome {
     pub(crate) arch: String,
     pub(crate) abi: String,
     pub(crate) run: Verb,
-    /// The row of the kernel that was booted.
+    /// The row of the booted kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) machine: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<String>,
-    /// The release of the kernel that it ran on, as that tells it.
+    /// The release of the kernel, as the kernel reports it.
     pub(crate) kernel: Option<String>,
     pub(crate) result: Status,
     pub(crate) passed: u32,
@@ -89,16 +89,16 @@ pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
-    /// Of an outcome in the results file.
+    /// The recording of an outcome in the results file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recorded: Option<Recorded>,
-    /// Not run now, since nothing has changed.
+    /// Whether the result is from an earlier run, since nothing has changed.
     #[serde(skip)]
     pub(crate) cached: bool,
-    /// Where the console's log is, if it stays.
+    /// The path of the console's log, if it is kept.
     #[serde(skip)]
     pub(crate) log: Option<PathBuf>,
-    /// What is told of a failure.
+    /// The output to print for a failure.
     #[serde(skip)]
     pub(crate) output: String,
 }
@@ -146,7 +146,7 @@ impl Outcome {
         self.because(Status::Failed, reason)
     }
 
-    /// A line for a person, and for a failure what to know of it.
+    /// Formats an outcome as a line for a reader, with details of a failure.
     pub(crate) fn show(&self) -> String {
         let Outcome {
             target,
@@ -207,7 +207,8 @@ impl Outcome {
     }
 }
 
-/// The last line: checks passed, and checks, builds and runs that failed.
+/// Returns the last line: the checks that passed, and the checks, builds and runs that
+/// failed.
 pub(crate) fn sum(outcomes: &[Outcome]) -> String {
     let of = |count: fn(&Outcome) -> u32| outcomes.iter().map(count).sum::<u32>();
     format!(
@@ -217,8 +218,8 @@ pub(crate) fn sum(outcomes: &[Outcome]) -> String {
     )
 }
 
-/// `qemu/results.json`: the last recorded result of each target and way, each
-/// with its own date and versions, since a recording may be of one target.
+/// `qemu/results.json`: the last recorded result of each target and way of running it.
+/// Each has its own date and versions, since a recording may cover one target.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Results {
@@ -245,7 +246,7 @@ impl Results {
         Ok(results)
     }
 
-    /// Takes new outcomes in place of the old ones of the same targets.
+    /// Replaces the old outcomes of the same targets with new ones.
     pub(crate) fn merge(&mut self, outcomes: &[Outcome], recorded: &Recorded) {
         for outcome in outcomes {
             let mut outcome = outcome.clone();
@@ -264,7 +265,7 @@ impl Results {
         Ok(fs::write(Results::path(), text)?)
     }
 
-    /// The kernels that a target was booted on.
+    /// Returns the boots of a target, one for each kernel.
     pub(crate) fn boots(&self, target: &str) -> impl Iterator<Item = &Outcome> {
         let all = self.targets.iter();
         all.filter(move |one| one.target == target && one.run == Verb::Kernel)

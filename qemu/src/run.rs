@@ -1,5 +1,5 @@
-//! Runs the conformance program: by an emulator, on this machine's kernel, or
-//! on a kernel that is booted for it.
+//! Runs the conformance program: in an emulator, on this machine's kernel, or on a
+//! kernel that is booted for it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,13 +22,14 @@ use crate::trace;
 use crate::uml::Uml;
 use crate::workplace::Workplace;
 
-/// By the program's [`Clock`](crate::clock::Clock); no run takes a second.
+/// The time limit of a run, measured by the program's [`Clock`](crate::clock::Clock).
+/// No run takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What the program looks for among its arguments.
+/// The arguments that the program checks for.
 const ARGUMENTS: [&str; 3] = ["one", "two words", ""];
 
-/// What is run: the program for a target, and the kernel that is booted.
+/// A job: the program for a target, and the kernel to boot.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) verb: Verb,
@@ -37,18 +38,18 @@ pub(crate) struct Job<'a> {
     pub(crate) fault: Option<&'a Fault>,
 }
 
-/// How programs are built and kernels are booted.
+/// The options for building programs and booting kernels.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct BootOptions {
     pub(crate) effort: Effort,
-    /// Although nothing has changed.
+    /// Boots even if nothing has changed.
     pub(crate) again: bool,
-    /// The console's log stays.
+    /// Keeps the console's log.
     pub(crate) keep: bool,
     pub(crate) kvm: bool,
 }
 
-/// Builds and runs; what goes wrong is the outcome.
+/// Builds and runs a job. An error becomes its outcome.
 pub(crate) fn job(cache: &Cache, rust: &RustSrc, job: Job<'_>, options: BootOptions) -> Outcome {
     let begin = Instant::now();
     let mut outcome = attempt(cache, rust, job, options);
@@ -119,7 +120,7 @@ fn boot(
     })
 }
 
-/// The console's log, which is not kept of what went well.
+/// Returns the console's log, or removes it after a success.
 fn log(path: PathBuf, remove: bool) -> Result<Option<PathBuf>> {
     if remove && path.exists() {
         fs::remove_file(&path)?;
@@ -127,7 +128,7 @@ fn log(path: PathBuf, remove: bool) -> Result<Option<PathBuf>> {
     Ok(path.exists().then_some(path))
 }
 
-/// A boot with a disk that fails the program.
+/// Boots with a faulty disk.
 fn fail(
     cache: &Cache,
     target: Target<'_>,
@@ -149,7 +150,7 @@ fn fail(
     Ok(Ran::of_kernel(verdict, output, log))
 }
 
-/// A run that took place.
+/// A completed run.
 pub(crate) struct Ran {
     verdict: Result<TestReport, String>,
     traced: u32,
@@ -202,7 +203,7 @@ fn run(cache: &Cache, verb: Verb, target: Target<'_>, program: &Path) -> Result<
 }
 
 impl Ran {
-    /// Of a boot, whose system calls nothing traces.
+    /// Returns the result of a boot, in which no system calls are traced.
     pub(crate) fn of_kernel(
         verdict: Result<TestReport, String>,
         output: String,
@@ -227,7 +228,7 @@ impl Ran {
         let failed = failed.map(str::to_owned);
         match self.verdict {
             Err(why) => {
-                // What is printed of a failure is its end.
+                // For a failure, the end of the output is printed.
                 let failed: Vec<String> = failed.collect();
                 let told = match failed.len() {
                     0 => self.output,

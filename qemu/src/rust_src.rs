@@ -1,13 +1,13 @@
-//! The sources of Rust's library, of exactly the compiler's version, so that
-//! `core` can be built for targets that nobody delivers it for.
+//! The sources of Rust's library, in exactly the compiler's version, from which `core`
+//! is built for targets without a prebuilt one.
 //!
-//! `RUST_SRC` names one way; else the first that works serves:
+//! `RUST_SRC` names one way; otherwise the first that works is used:
 //!
-//! - `toolchain`: `rust-src` is there already;
-//! - `rustup`: downloads the component; the toolchain itself stays as it is;
+//! - `toolchain`: `rust-src` is already installed;
+//! - `rustup`: downloads the component; the toolchain itself is not changed;
 //! - `debian`: Debian's rust-src, from whichever suite has this version;
-//! - `debian-web`: Debian's rustc-web and rust-web-src: another compiler, but
-//!   always a matching pair, since one source package makes both.
+//! - `debian-web`: Debian's rustc-web and rust-web-src: another compiler, but always a
+//!   matching pair, since one source package builds both.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ use crate::cache::Cache;
 use crate::command::output;
 use crate::debian::Suite;
 
-/// A compiler and its library's sources.
+/// A compiler and the sources of its library.
 pub(crate) struct RustSrc {
     pub(crate) compiler: PathBuf,
     pub(crate) library: PathBuf,
@@ -66,12 +66,12 @@ impl RustSrc {
         Ok(self)
     }
 
-    /// Why the compiler can not build for a target at all, if so: Debian's
-    /// LLVM lacks csky, and another release has other targets.
+    /// Returns the reason why the compiler cannot build for a target at all, if so.
+    /// Debian's LLVM lacks csky, and another release has other targets.
     pub(crate) fn lacks(&self, target: &str) -> Option<String> {
         let mut rustc = Command::new(&self.compiler);
         rustc.args(["--print", "cfg", "--target", target]);
-        // No report of the compiler's into the work tree.
+        // The compiler must not write a crash report into the work tree.
         let error = output(rustc.env("RUSTC_ICE", "0")).err()?.to_string();
         let is_reason =
             |line: &&str| line.starts_with("error: ") && !line.contains("internal compiler error");
@@ -82,12 +82,12 @@ impl RustSrc {
         )
     }
 
-    /// The linker that rustup's toolchains bring.
+    /// Returns the path of the linker that rustup's toolchains include.
     pub(crate) fn lld() -> Result<PathBuf> {
         let sysroot = Installed::find()?.sysroot;
         let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let lld = sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
-        // Else it is looked for in PATH.
+        // Otherwise PATH is searched.
         Ok(if lld.exists() { lld } else { "rust-lld".into() })
     }
 }
@@ -118,9 +118,9 @@ impl Installed {
         })
     }
 
-    /// Whether a way asks no network. Those come first: a rustup that cannot
-    /// download may take its time to say so, at every call. The last way keeps
-    /// its place, since its compiler is another.
+    /// Returns whether a way needs no network. Those come first: a rustup that cannot
+    /// download may take long to report this, at every call. The last way keeps its
+    /// place, since its compiler is another.
     fn is_near(&self, cache: &Cache, way: &str) -> bool {
         match way {
             "toolchain" => true,
@@ -143,9 +143,10 @@ impl Installed {
         RustSrc { compiler, library }.check()
     }
 
-    /// rustup adds components to a toolchain in place. It is given a shadow of
-    /// this one, made of nothing but its manifests, so that the sources land
-    /// in the cache.
+    /// Downloads the sources by rustup.
+    ///
+    /// rustup adds components to a toolchain in place. It is given a copy of this
+    /// toolchain's manifests alone, so that the sources are written to the cache.
     fn rustup(&self, cache: &Cache) -> Result<RustSrc> {
         let name = self
             .sysroot
@@ -212,16 +213,17 @@ fn web(cache: &Cache) -> Result<RustSrc> {
     RustSrc { compiler, library }.check()
 }
 
-/// Debian's rustc-web of a version that starts with `prefix`, what it needs,
-/// and `more` packages of the same version, unpacked: the command that runs it
-/// and the folder.
+/// Unpacks Debian's rustc-web of a version that starts with `prefix`, its dependencies,
+/// and `more` packages of the same version. Returns the command that runs it, and the
+/// folder.
 pub(crate) fn web_compiler(
     cache: &Cache,
     suite: &str,
     prefix: &str,
     more: &[&str],
 ) -> Result<(PathBuf, PathBuf)> {
-    // Which version it is decides the network, so the entry is by suite.
+    // The entry is named by suite, since the exact version is known only from the
+    // network.
     let name = format!("rustc-web-{suite}{prefix}");
     let folder = cache.entry(&name, |folder| {
         let suite = Suite::open(cache, suite)?;

@@ -1,4 +1,4 @@
-//! `targets.toml`, the one list of targets and kernels.
+//! `targets.toml`, the only list of targets and kernels.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::kernels::{self, Kernel};
 
-/// A row: an ABI and rustc's targets that have it.
+/// A row: an ABI and the rustc targets that have it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Abi {
@@ -17,7 +17,7 @@ pub(crate) struct Abi {
     pub(crate) endian: String,
     pub(crate) qemu: Option<String>,
     pub(crate) cpu: Option<String>,
-    /// The machine (as `uname -m` has it) whose kernel runs it natively.
+    /// The machine (as `uname -m` prints it) whose kernel runs the ABI natively.
     pub(crate) native: Option<String>,
     #[serde(default)]
     pub(crate) linker: Linker,
@@ -27,7 +27,8 @@ pub(crate) struct Abi {
     pub(crate) rustflags: Vec<String>,
     #[serde(default = "guest")]
     pub(crate) profile: String,
-    /// Not rustc's LLVM compiles it, but Debian's newest, as it is linked.
+    /// Whether Debian's newest LLVM compiles the program, at link time, instead of
+    /// rustc's.
     #[serde(default)]
     pub(crate) newer_llvm: bool,
     #[serde(default = "six")]
@@ -46,7 +47,7 @@ fn six() -> usize {
     6
 }
 
-/// What puts the program together.
+/// The linker of the program.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(from = "String")]
 pub(crate) enum Linker {
@@ -54,7 +55,7 @@ pub(crate) enum Linker {
     Lld,
     /// A GNU ld with this prefix.
     Gnu(String),
-    /// Nothing: the library is all that can be built.
+    /// No linker: only the library can be built.
     None,
 }
 
@@ -69,7 +70,7 @@ impl From<String> for Linker {
 }
 
 impl Abi {
-    /// Why the program can not run in user mode, if it can not.
+    /// Returns the reason why the program cannot run in user mode, if it cannot.
     pub(crate) fn obstacle(&self) -> Option<&str> {
         match (&self.reason, &self.qemu) {
             (Some(reason), _) => Some(reason),
@@ -78,7 +79,7 @@ impl Abi {
         }
     }
 
-    /// Whether this machine's own kernel runs it.
+    /// Returns whether this machine's own kernel runs the ABI.
     pub(crate) fn is_native(&self) -> bool {
         self.native.as_deref() == Some(std::env::consts::ARCH)
     }
@@ -156,8 +157,8 @@ impl Table {
         &self.kernels
     }
 
-    /// The kernels that are meant by names or patterns; without any, all that
-    /// need not be built here, or with `built` those that must.
+    /// Returns the kernels that match the names or patterns. Without any, returns all
+    /// kernels that need not be built here, or with `built` those that must.
     pub(crate) fn kernels_named(&self, names: &[String], built: bool) -> Result<Vec<&Kernel>> {
         for name in names {
             let known = self.kernels.iter().any(|row| matches(name, &row.name));
@@ -174,7 +175,7 @@ impl Table {
         &self.abis
     }
 
-    /// Every target, or the first of each ABI.
+    /// Returns every target, or the first of each ABI.
     pub(crate) fn targets(&self, all: bool) -> Vec<Target<'_>> {
         let mut found = Vec::new();
         for abi in &self.abis {
@@ -185,8 +186,8 @@ impl Table {
         found
     }
 
-    /// The targets that are meant by names of targets or ABIs, or by patterns
-    /// of names with `*`. A name that means nothing is an error.
+    /// Returns the targets that match names of targets or ABIs, or patterns of names
+    /// with `*`. A name that matches nothing is an error.
     pub(crate) fn named(&self, names: &[String], all: bool) -> Result<Vec<Target<'_>>> {
         if names.is_empty() {
             return Ok(self.targets(all));
@@ -229,7 +230,7 @@ impl Table {
             .unwrap_or_default()
     }
 
-    /// rustc's Linux targets that are in no row, and rows that rustc lacks.
+    /// Returns rustc's Linux targets that are in no row, and the rows that rustc lacks.
     pub(crate) fn differences<'a>(&'a self, rustc: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
         let theirs: Vec<&str> = rustc
             .lines()
@@ -245,7 +246,7 @@ impl Table {
     }
 }
 
-/// Whether a name fits a pattern in which `*` is any text.
+/// Returns whether a name matches a pattern in which `*` is any text.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

@@ -1,4 +1,4 @@
-//! What the conformance program printed.
+//! The output of the conformance program.
 
 use std::process::ExitStatus;
 
@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 pub(crate) struct Announced {
     pub(crate) name: String,
     pub(crate) number: u32,
-    /// Empty where the program does not know them.
+    /// The arguments, empty where the program did not announce them.
     pub(crate) arguments: Vec<u64>,
 }
 
@@ -17,24 +17,24 @@ pub(crate) struct TestReport {
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
     pub(crate) calls: Vec<Announced>,
-    /// Whether AIO was there.
+    /// Whether AIO was available.
     pub(crate) aio: bool,
     /// The kernel's release.
     pub(crate) kernel: Option<String>,
-    /// What else there is to say.
+    /// A further remark.
     pub(crate) note: Option<String>,
 }
 
 /// The program's first line as a kernel's first process, on a console.
 const BEGUN: &str = "\ninit\r\n";
 
-/// Whether the kernel came as far as to run the program.
+/// Returns whether the kernel has started the program.
 pub(crate) fn begun(output: &str) -> bool {
     output.contains(BEGUN)
 }
 
-/// What the program printed as a kernel's first process: firmware and kernel
-/// speak before it, and the kernel after it.
+/// Returns the program's output as a kernel's first process: the firmware and the
+/// kernel print before it, and the kernel after it.
 pub(crate) fn console(output: &str) -> &str {
     let begin = output.split_once(BEGUN).map_or(output, |(_, rest)| rest);
     let end = begin
@@ -48,8 +48,10 @@ pub(crate) fn console(output: &str) -> &str {
 }
 
 impl TestReport {
-    /// Reads the output; an error tells why it is no verdict. The counts must
-    /// be those of the lines, and the status, where there is one, must agree.
+    /// Parses the output. Returns an error with the reason if it is no verdict.
+    ///
+    /// The counts must be those of the lines, and the exit status, where there is one,
+    /// must agree.
     pub(crate) fn read(output: &str, status: Option<ExitStatus>) -> Result<TestReport, String> {
         let mut verdict = TestReport::default();
         let mut last = None;
@@ -155,7 +157,7 @@ mod tests {
         let output = format!("BIOS\r\nok boot\r\ninit\r\n{said}[ 1.0] reboot: Power down\r\n");
         assert_eq!(console(&output), said);
         assert_eq!(TestReport::read(console(&output), None).unwrap().passed, 1);
-        // Cut off, or another program: no verdict.
+        // Truncated output, or that of another program, is no verdict.
         let panic = "init\r\nok a\r\nKernel panic - not syncing\r\n";
         assert!(TestReport::read(console(panic), None).is_err());
         assert!(TestReport::read(console("BIOS\r\n"), None).is_err());

@@ -1,5 +1,5 @@
-//! What a target needs besides the compiler: an emulator, and for some a GNU
-//! linker. All of it is Debian's, unpacked in the cache.
+//! The programs that a target needs besides the compiler: an emulator, and for some a
+//! GNU linker. All come from Debian, and are unpacked in the cache.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,11 +15,11 @@ use crate::m68k;
 use crate::rust_src::RustSrc;
 use crate::targets::{Abi, Linker};
 
-/// The emulators of user mode: statically linked since QEMU 10, and so at home
-/// on any machine. The newest first.
+/// The suites with user-mode emulators, the newest first. The emulators are statically
+/// linked since QEMU 10, and so run on any machine.
 const QEMU_SUITES: [&str; 3] = ["trixie-backports", "bookworm-backports", "sid"];
 
-/// The folder of `qemu-ARCH`.
+/// Returns the folder of `qemu-ARCH`.
 pub(crate) fn qemu(cache: &Cache) -> Result<PathBuf> {
     let entry = cache.entry("qemu-user", |folder| {
         let mut complaints = String::new();
@@ -36,7 +36,7 @@ pub(crate) fn qemu(cache: &Cache) -> Result<PathBuf> {
     Ok(entry.join("usr/bin"))
 }
 
-/// The version that an emulator tells of itself: "11.1.3".
+/// Returns the version that an emulator reports: "11.1.3".
 pub(crate) fn qemu_version(emulator: &mut Command) -> Result<String> {
     let told = output(emulator.arg("--version"))?;
     let version = told.split_once(" version ").map_or("", |(_, rest)| rest);
@@ -44,14 +44,14 @@ pub(crate) fn qemu_version(emulator: &mut Command) -> Result<String> {
     Ok(version.context("QEMU tells no version")?.to_owned())
 }
 
-/// The kernel's headers of every architecture.
+/// Returns the kernel headers of every architecture.
 pub(crate) fn headers(cache: &Cache) -> Result<PathBuf> {
     cache.entry("linux-libc-dev", |folder| {
         Suite::open(cache, "trixie")?.unpack(&["linux-libc-dev".to_owned()], folder)
     })
 }
 
-/// The source of a package, with Debian's patches.
+/// Returns the source of a package, with Debian's patches.
 pub(crate) fn source(cache: &Cache, suite: &str, package: &str) -> Result<PathBuf> {
     let entry = cache.entry(&format!("{package}-source-{suite}"), |folder| {
         Suite::sources(cache, suite)?.source(package, folder)
@@ -61,13 +61,13 @@ pub(crate) fn source(cache: &Cache, suite: &str, package: &str) -> Result<PathBu
     unpacked.with_context(|| format!("nothing is unpacked in {}", entry.display()))
 }
 
-/// A linker as rustc is told of it.
+/// A linker, as it is passed to rustc.
 pub(crate) struct Link {
     pub(crate) program: PathBuf,
     pub(crate) flavor: &'static str,
 }
 
-/// The linker of an ABI, where it has one.
+/// Returns the linker of an ABI, where it has one.
 pub(crate) fn linker(cache: &Cache, abi: &Abi) -> Result<Option<Link>> {
     match &abi.linker {
         Linker::None => Ok(None),
@@ -90,9 +90,10 @@ pub(crate) fn linker(cache: &Cache, abi: &Abi) -> Result<Option<Link>> {
     }
 }
 
-/// A GNU ld, behind a script that finds its libraries. The script also leaves
-/// out rustc's `symbols.o`, an object without code: for 32-bit sparc its
-/// header contradicts itself, and ld refuses it.
+/// Returns a GNU ld, behind a script that sets the path of its libraries.
+///
+/// The script also leaves out rustc's `symbols.o`, an object without code. For 32-bit
+/// sparc its header is inconsistent, and ld rejects it.
 fn gnu(cache: &Cache, prefix: &str) -> Result<PathBuf> {
     let folder = cache.entry(&format!("binutils-{prefix}"), |folder| {
         Suite::open(cache, "bookworm")?.unpack(&[format!("binutils-{prefix}")], folder)
@@ -118,7 +119,7 @@ fn gnu(cache: &Cache, prefix: &str) -> Result<PathBuf> {
 
 pub(crate) fn write_script(path: &Path, script: &str) -> Result<()> {
     if !fs::read_to_string(path).is_ok_and(|old| old == script) {
-        // In one step: another process may be running it.
+        // The file is replaced atomically: another process may be running it.
         let new = path.with_extension(std::process::id().to_string());
         fs::write(&new, script)?;
         fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;

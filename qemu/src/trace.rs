@@ -1,5 +1,7 @@
-//! QEMU's log of system calls against what the program announced: a witness of
-//! the numbers and of the order of arguments that owes nothing to our tables.
+//! Compares QEMU's log of system calls with the calls that the program announced.
+//!
+//! The log verifies the system call numbers and the order of arguments independently of
+//! the library's tables.
 
 use numbers::nr::{self, Numbers};
 
@@ -29,16 +31,16 @@ fn number(row: &Numbers, call: &str) -> Option<u32> {
     }
 }
 
-/// A call of AIO in the log: by name and arguments, or by number alone where
-/// QEMU has no name for it.
+/// An AIO call in the log: its name and arguments, or its number alone where QEMU has
+/// no name for it.
 #[derive(Debug, PartialEq)]
 enum Logged<'a> {
     Known(&'a str, Vec<u64>),
     Unknown(u32),
 }
 
-/// What AIO's calls were, in order. A call without a name is AIO's if its
-/// number is: the program also makes calls that no kernel has.
+/// Returns the AIO calls of a log, in order. A call without a name is identified by its
+/// number: the program also makes calls that no kernel has.
 fn calls<'a>(row: &Numbers, log: &'a str) -> impl Iterator<Item = Logged<'a>> {
     let ours = CALLS.map(|call| number(row, call));
     log.lines().filter_map(move |line| {
@@ -62,8 +64,8 @@ fn calls<'a>(row: &Numbers, log: &'a str) -> impl Iterator<Item = Logged<'a>> {
     })
 }
 
-/// Compares; each announced call is one check. Returns how many were borne
-/// out, and a complaint for each that was not.
+/// Compares the log with the announced calls, each of which is one check. Returns the
+/// number of confirmed calls, and a message for each of the others.
 pub(crate) fn compare(abi: &Abi, log: &str, announced: &[Announced]) -> (u32, Vec<String>) {
     let Some(row) = nr::every().find(|row| row.abi == abi.arch) else {
         return (0, vec![format!("no numbers for {}", abi.arch)]);
@@ -154,7 +156,7 @@ mod tests {
             call("io_pgetevents", 399, &[1, 2]),
         ];
         assert_eq!(check("armhf", LOG, &announced), (3, 0));
-        // Without the arguments, the name counts.
+        // Without arguments, only the name is compared.
         let names = announced.map(|call| Announced {
             arguments: vec![],
             ..call

@@ -1,16 +1,16 @@
 //! User-Mode Linux: a kernel that runs as a process of this machine, with the
 //! conformance program as its only process.
 //!
-//! It boots in a second and emulates no processor, so it is the fastest verdict
-//! of a kernel with AIO. What it does not have: other architectures, 32-bit
-//! programs, a second processor, and null_blk (no disk that answers late).
+//! It boots in a second and emulates no processor, so it gives the fastest verdict of a
+//! kernel with AIO. It lacks other architectures, 32-bit programs, a second processor,
+//! and null_blk (a disk with late completions).
 //!
-//! The kernel is Debian's package, with the C library of the same suite: the
-//! machine's own may be older. The path of the loader in the program is
-//! replaced by a relative one. (A loader that is run by its own name, with the
-//! program as its argument, moves the heap: the kernel then takes all addresses
-//! up to that for its memory, and panics.) Older kernels (6.1 and 6.12 did) panic
-//! where a processor's registers take more than 2696 bytes, as AMX makes them.
+//! The kernel is Debian's package, with the C library of the same suite: the machine's
+//! own may be older. The path of the loader in the program is replaced by a relative
+//! one. (A loader that is started under its own name, with the program as its argument,
+//! moves the heap: the kernel then treats all addresses up to it as its memory, and
+//! panics.) Older kernels (6.1 and 6.12 did) panic where a processor's registers take
+//! more than 2696 bytes, as with AMX.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -32,12 +32,12 @@ use crate::targets::{Abi, Linker, Target};
 use crate::test_report::{TestReport, console};
 use crate::workplace::Workplace;
 
-/// The machine that Debian builds it for.
+/// The host architecture that Debian builds it for.
 const HOST: &str = "x86_64";
 
 const PACKAGE: &str = "user-mode-linux";
 
-/// The first that has it is taken.
+/// The suites, of which the first that has the package is used.
 const SUITES: [&str; 2] = ["forky", "sid"];
 
 /// The files that are kept of the packages, and their names in the cache.
@@ -47,25 +47,27 @@ const FILES: [(&str, &str); 3] = [
     ("usr/lib/x86_64-linux-gnu/libc.so.6", "libc.so.6"),
 ];
 
-/// The loader, as the program is built to find it, and as it finds it here: in
-/// the folder that it is run in.
+/// The path of the loader that is built into the program, and its replacement: a file
+/// in the folder in which the program runs.
 const LOADER_PATH: &[u8] = b"/lib64/ld-linux-x86-64.so.2\0";
 const LOADER: &str = "ld.so";
 
-/// Starts the program whose name and arguments follow, with the libraries of a
-/// folder, which the shell itself must not load. A panic leaves no core file.
+/// A script that starts the program whose name and arguments follow, with the libraries
+/// of a folder. The shell itself must not load these. A panic leaves no core file.
 const START: &str = "ulimit -c 0; export LD_LIBRARY_PATH=\"$0\"; exec \"$@\"";
 
-/// The kernel is looked at when it has been silent for so long, and killed when
-/// it then sleeps for so long, or whatever it does if a check has failed. Where
-/// none fails, all checks together take 4 seconds.
+/// The silence after which the state of the kernel is polled.
+///
+/// The kernel is killed when it then sleeps for [`SLEEP`], or in any state if a check
+/// has failed. If none fails, all checks together take 4 seconds.
 const SILENCE: Duration = Duration::from_secs(1);
 const SLEEP: Duration = Duration::from_secs(4);
 
 /// The name of the kernel's own folder, for its pid and a control socket.
 const NAME: &str = "uml";
 
-/// Why User-Mode Linux on a host does not run an ABI's programs, if it does not.
+/// Returns the reason why User-Mode Linux on a host does not run an ABI's programs, if
+/// it does not.
 pub(crate) fn obstacle(abi: &Abi, host: &str) -> Option<String> {
     if host != HOST {
         return Some(format!(
@@ -80,8 +82,8 @@ pub(crate) fn obstacle(abi: &Abi, host: &str) -> Option<String> {
     }
 }
 
-/// The targets that it runs. One that was asked for and that it does not run is
-/// an error.
+/// Returns the targets that it runs. A requested target that it does not run is an
+/// error.
 pub(crate) fn targets(targets: Vec<Target<'_>>, asked: bool) -> Result<Vec<Target<'_>>> {
     let mut runs = Vec::new();
     for target in targets {
@@ -114,24 +116,25 @@ impl Uml {
         Ok(Uml { folder })
     }
 
-    /// Its release: "7.2.7".
+    /// Returns its release: "7.2.7".
     pub(crate) fn version(&self) -> Result<String> {
         let mut kernel = self.program(&self.folder);
         Ok(command::output(kernel.arg("--version"))?.trim().to_owned())
     }
 
-    /// The kernel, run in a folder in which the loader is.
+    /// Returns the command that runs the kernel in a folder that contains the loader.
     fn program(&self, folder: &Path) -> Command {
         let mut shell = Command::new("sh");
         shell.args(["-c", START]).arg(&self.folder);
         shell.arg(self.folder.join("linux"));
-        // The memory is an unlinked file in TMPDIR. Other variables of this
-        // machine change nothing there, and HOME would get a folder `.uml`.
+        // The memory is an unlinked file in TMPDIR. Other variables of this machine
+        // have no effect, and with HOME set the kernel would create a folder `.uml`
+        // there.
         shell.env_clear().env("TMPDIR", folder).current_dir(folder);
         shell
     }
 
-    /// Boots it with a program as its first process, and a disk.
+    /// Boots the kernel with a program as its first process, and a disk.
     pub(crate) fn run(&self, target: Target<'_>, program: &Path, keep: bool) -> Result<Ran> {
         let folder = target_folder()?.join("qemu/uml").join(target.triple);
         let _here = Workplace::enter(&folder)?;
@@ -149,7 +152,7 @@ impl Uml {
         kernel.args(words());
         let mut silence = Silence::default();
         let pid = folder.join(NAME).join("pid");
-        // Where a check has failed, the rest does not change the verdict.
+        // After a failed check, the remaining checks do not change the verdict.
         let failed = || boot::has_failed(&log);
         let stuck = |silent| {
             silence.is_sleep(silent, || tasks(&pid)) || silent > SILENCE + SLEEP && failed()
@@ -165,7 +168,7 @@ impl Uml {
         if let Ok(whole) = &verdict
             && whole.failed == 0
         {
-            // The host is a witness of what was written.
+            // The host verifies independently what was written.
             if !whole.aio {
                 verdict = Err("AIO is absent".to_owned());
             } else if let Err(error) = disk.check() {
@@ -187,7 +190,7 @@ impl Uml {
     }
 }
 
-/// What the threads of a silent kernel do.
+/// The activity of a silent kernel's threads.
 #[derive(Default)]
 struct Silence {
     looks: u32,
@@ -196,9 +199,11 @@ struct Silence {
 }
 
 impl Silence {
-    /// Whether it has been asleep for longer than any check of the program: an
-    /// event that it waits for does not come. Threads that run, want to, or wait
-    /// for a disk are not asleep; a timer may wake them now and then.
+    /// Returns whether the kernel has been asleep for longer than any check of the
+    /// program, so that an event that it waits for does not occur.
+    ///
+    /// Threads that run, are runnable, or wait for a disk are not asleep. A timer may
+    /// wake them occasionally.
     fn is_sleep(&mut self, silent: Duration, states: impl FnOnce() -> Option<String>) -> bool {
         if silent < SILENCE {
             *self = Silence::default();
@@ -218,14 +223,16 @@ impl Silence {
     }
 }
 
-/// The states of the threads of the process whose id is in a file, and of their
-/// children, in which the kernel runs its processes: a letter each, as proc(5)
-/// has them. `None` where one of them is not to be known.
+/// Returns the states of a process's threads and of their children, in which the kernel
+/// runs its processes. The process's id is in a file.
+///
+/// Each state is a letter, as in proc(5). Returns `None` where one of them cannot be
+/// read.
 fn tasks(pid: &Path) -> Option<String> {
     let pid = fs::read_to_string(pid).ok()?;
     let state = |task: &Path| {
         let stat = fs::read_to_string(task.join("stat")).ok()?;
-        // The name before it may hold anything.
+        // The name before the state may contain any character.
         stat.rsplit_once(") ")?.1.chars().next()
     };
     let mut states = String::new();
@@ -242,7 +249,7 @@ fn tasks(pid: &Path) -> Option<String> {
     Some(states)
 }
 
-/// Removes what an earlier run left.
+/// Removes the files of an earlier run.
 fn clean(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -252,7 +259,7 @@ fn clean(folder: &Path) -> Result<()> {
     }
 }
 
-/// Takes the kernel and its C library out of a suite's packages.
+/// Extracts the kernel and its C library from a suite's packages.
 fn fetch(cache: &Cache, suite: &str, folder: &Path) -> Result<()> {
     let packages = [PACKAGE, "libc6"].map(str::to_owned);
     let tree = folder.join("tree");
@@ -268,7 +275,7 @@ fn fetch(cache: &Cache, suite: &str, folder: &Path) -> Result<()> {
     Ok(fs::write(kernel, program)?)
 }
 
-/// Makes a program look for its loader in the folder that it is run in.
+/// Makes a program load the loader in the folder in which it runs.
 fn set_loader(program: &mut [u8]) -> Result<()> {
     let windows = program.windows(LOADER_PATH.len());
     let found: Vec<usize> = windows
@@ -286,11 +293,12 @@ fn set_loader(program: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// The command line: files are in the folder that the kernel is run in.
+/// Returns the command line. File names are relative to the folder in which the kernel
+/// runs.
 ///
-/// The kernel appends `root=` and `console=` where they are missing, which
-/// would be arguments of the program; it does not quote what it is given. With
-/// times, no line of the kernel is like one of the program.
+/// The kernel appends `root=` and `console=` where they are missing, and these would
+/// become arguments of the program. It does not quote its arguments. With times, no
+/// kernel line looks like a line of the program.
 fn words() -> Vec<String> {
     let files = ["initrd=initramfs", "ubd0=disk", "uml_dir=./"];
     let name = format!("umid={NAME}");
@@ -310,7 +318,7 @@ fn words() -> Vec<String> {
     all.chain(arguments).map(str::to_owned).collect()
 }
 
-/// The first line of a kernel's log that reports a fault of the kernel.
+/// Returns the first line of a kernel's log that reports a fault of the kernel.
 fn complaint(console: &str) -> Option<&str> {
     const SIGNS: [&str; 7] = [
         "WARNING:",
@@ -369,7 +377,7 @@ mod tests {
     fn the_command_line_leaves_the_kernel_nothing_to_append() {
         let words = words();
         let arguments = words.iter().position(|word| word == "--").unwrap();
-        // The kernel joins the words by spaces, and splits them at its quotes.
+        // The kernel joins the words with spaces, and splits them at its quotes.
         let program = words[arguments + 1..].join(" ");
         assert_eq!(program, "one \"two words\" \"\"");
         for start in [
@@ -384,7 +392,7 @@ mod tests {
                 .any(|word| word.starts_with(start));
             assert!(found, "{start}");
         }
-        // Nothing lies outside the folder that it is run in.
+        // All files are in the folder in which the kernel runs.
         assert!(words.iter().all(|word| !word.contains("=/")), "{words:?}");
     }
 
@@ -408,7 +416,7 @@ mod tests {
 
     #[test]
     fn only_a_kernel_that_sleeps_is_stuck() {
-        // What is decided at the end of a silence with these looks.
+        // Returns the decision at the end of a silence with these polled states.
         let decided = |looks: &[&str], last: Duration| {
             let mut silence = Silence::default();
             for states in looks {
@@ -440,7 +448,7 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         assert_eq!(tasks(&path), None);
         fs::write(&path, format!("{}\n", std::process::id())).unwrap();
-        // This thread runs, and its child waits to be fetched.
+        // This thread runs, and its child is a zombie.
         let mut child = Command::new("true").spawn().unwrap();
         let begin = Instant::now();
         let seen = || {

@@ -1,18 +1,20 @@
-//! A folder that one run has to itself.
+//! A folder that one run uses exclusively.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The folder, until it is dropped: another process that wants it waits.
+/// A folder that is locked until this is dropped: another process that requests it
+/// waits.
 pub(crate) struct Workplace {
     pub(crate) folder: PathBuf,
     _lock: File,
 }
 
 impl Workplace {
-    /// The lock is a file beside the folder, which may be removed meanwhile.
+    /// Locks and creates a folder. The lock is a file beside the folder, which may be
+    /// removed meanwhile.
     pub(crate) fn enter(folder: &Path) -> Result<Workplace> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let path = folder.with_file_name(format!("{name}.lock"));
@@ -20,7 +22,7 @@ impl Workplace {
             fs::create_dir_all(folder)?;
             let lock = File::create(&path)?;
             lock.lock()?;
-            // Whoever had it may have removed it.
+            // The previous owner may have removed the folder.
             fs::create_dir_all(folder)?;
             Ok::<File, std::io::Error>(lock)
         };

@@ -1,4 +1,4 @@
-//! The commands that need no emulator, as a user runs them.
+//! Tests of the commands that need no emulator, run as by a user.
 
 use std::process::{Command, Output};
 
@@ -25,7 +25,7 @@ fn list_tells_every_target() {
     assert_eq!(rows.len(), lines);
     for row in rows {
         assert!(row["target"].is_string() && row["arch"].is_string());
-        // What runs it, or why nothing does.
+        // The emulator or machine that runs it, or the reason why none does.
         assert!(
             row["qemu"].is_string() != row["reason"].is_string(),
             "{row}"
@@ -70,7 +70,7 @@ fn kernels_are_listed_and_named() {
     let list = text(&output.stdout);
     let stock = list.lines().filter(|line| line.contains(" Debian's "));
     assert!(stock.count() > 20, "{list}");
-    // Each architecture of Debian's that has a kernel and a target.
+    // Each Debian architecture that has a kernel and a target.
     for name in ["amd64", "i386", "arm64", "armhf", "armel", "riscv64"] {
         assert!(
             list.lines()

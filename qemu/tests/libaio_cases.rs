@@ -1,10 +1,10 @@
-//! `docs/libaio-cases.md` names checks: they exist, where it says so.
+//! Verifies that the checks named in `docs/libaio-cases.md` exist, in the named files.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The words in backticks of a cell.
+/// Returns the words in backticks of a cell.
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
@@ -28,7 +28,7 @@ fn every_check_of_the_table_exists() {
         let file = quoted(file).next().expect(row);
         let source = fs::read_to_string(root.join("guest/src").join(file)).expect(row);
         for name in quoted(names) {
-            // The whole name, or the end of several.
+            // The whole name, or the common end of several.
             let literal = match name.strip_prefix('…') {
                 Some(end) => format!("{end}\""),
                 None => format!("\"{name}\""),
@@ -37,7 +37,7 @@ fn every_check_of_the_table_exists() {
             checks += 1;
         }
     }
-    // As many cases as there are, each with something.
+    // All cases are listed, each with at least one check.
     let all: BTreeSet<u32> = (2..=23).filter(|&case| case != 9).collect();
     assert_eq!(cases, all);
     assert!(checks > 60, "{checks}");

@@ -1,6 +1,7 @@
-//! The architectures whose `asm!` is not stable are listed in `targets.toml`. The
-//! attributes of the library and of the conformance program, and the documentation,
-//! have the same list.
+//! Verifies that the lists of architectures whose `asm!` is unstable agree.
+//!
+//! The lists are in `targets.toml`, in the attributes of the library and of the
+//! conformance program, and in the documentation.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,8 +26,8 @@ fn of_the_table() -> Names {
         .collect()
 }
 
-/// The architectures of the attribute that enables the feature. Release 6 of MIPS is an
-/// architecture of its own to rustc.
+/// Returns the architectures of the attribute that enables the feature. Release 6 of
+/// MIPS is a separate architecture in rustc.
 fn of_the_attribute(path: &str) -> Names {
     let source = read(path);
     let end = source
@@ -50,7 +51,7 @@ fn of_the_attribute(path: &str) -> Names {
         .collect()
 }
 
-/// The architectures of the sentence in the library's documentation.
+/// Returns the architectures of the sentence in the library's documentation.
 fn of_the_documentation() -> Names {
     let text = read("src/lib.rs").replace("\n//!", "");
     let (_, list) = text.split_once("The `asm!` of ").unwrap();

@@ -1,8 +1,8 @@
-# The fuzz targets, for a while each. Sourced; needs $target and $host.
+# Runs each fuzz target for a limited time. Sourced; needs $target and $host.
 
-# fuzz SECONDS [NAME]...: what `cargo +nightly fuzz run` does, with the stable
-# compiler and without cargo-fuzz: code that counts where it has been, under the
-# address sanitizer, and a fuzzer that starts from nothing.
+# fuzz SECONDS [NAME]...: does the same as `cargo +nightly fuzz run`, with the stable
+# compiler and without cargo-fuzz. The code is instrumented for coverage and with the
+# address sanitizer. The fuzzer starts from an empty corpus.
 fuzz() {
     local seconds=$1 name work status=0
     shift
@@ -14,7 +14,7 @@ fuzz() {
         -Cllvm-args=-sanitizer-coverage-pc-table
         -Cllvm-args=-sanitizer-coverage-trace-compares"
     RUSTFLAGS=${RUSTFLAGS//$'\n'/ }
-    # A target of its own name, so that build scripts are built without all that.
+    # With an explicit target, build scripts are built without these flags.
     cargo build --locked --release --manifest-path fuzz/Cargo.toml --target "$host" || return
     for name; do
         work=$CARGO_TARGET_DIR/$name

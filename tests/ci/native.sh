@@ -1,6 +1,7 @@
-# Steps on this machine itself. Sourced; needs $target, $feature_sets, $lint_sets and $package_sets.
+# Steps on this machine itself. Sourced; needs $target, $feature_sets, $lint_sets and
+# $package_sets.
 
-# In two parts, as a program without std cannot unwind and tests have to: with
+# Lints in two parts, since a program without std cannot unwind and tests must. With
 # both in one, every dependency is checked twice.
 lint() {
     local set
@@ -11,7 +12,7 @@ lint() {
         lint_of -p linux-aio --features "$set"
     done
     lint_of -p api -p capi-install -p model -p numbers -p qemu
-    # Each with the library's features that are its own.
+    # Each with its own selection of the library's features.
     lint_of -p tokio-reactor
     lint_of -p benches --features std
 }
@@ -20,7 +21,7 @@ documentation() {
     RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --all-features
 }
 
-# What would be published builds from its own archive.
+# Builds the published package from its archive.
 package() {
     local dirty=()
     if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
@@ -30,7 +31,7 @@ package() {
     cargo package --locked -p linux-aio "${dirty[@]}"
 }
 
-# And passes its own tests there, away from this workspace.
+# Runs the package's tests from its archive, outside of this workspace.
 package_tests() {
     local away archive set
     archive=$(ls -t "$target"/package/linux-aio-*.crate | head -n 1)
@@ -43,14 +44,14 @@ package_tests() {
     done
 }
 
-# The mistakes that the documentation lists fail to compile for the reason that
-# it names: rustdoc compares the codes only for a compiler that may be unstable.
+# Verifies that the documented mistakes fail to compile with the documented error codes.
+# rustdoc compares the codes only with an unstable compiler.
 misuse() {
     RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$target/misuse \
         cargo test --locked --features std -p linux-aio --doc misuse
 }
 
-# One by one: the one has std, and the other must not.
+# Tests the examples one by one: one has std, and the other must not.
 examples() {
     QEMU_USER=$(cargo qemu emulators)
     export QEMU_USER
@@ -65,8 +66,8 @@ tool_static() {
     "$target/aio/aio" --help
 }
 
-# The oldest compiler that Cargo.toml promises is Debian's, driven by this
-# machine's cargo.
+# Checks with the oldest compiler that Cargo.toml supports. The compiler is Debian's,
+# run by this machine's cargo.
 msrv() {
     local set stated
     stated=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

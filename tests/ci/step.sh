@@ -1,18 +1,18 @@
-# Steps: run one, keep its log, print its verdict, add up. Sourced; needs $target,
-# $logs, $list, $all, $only and $skip.
+# Steps: run one, keep its log, print its verdict, add up the results. Sourced; needs
+# $target, $logs, $list, $all, $only and $skip.
 
 passed=0
 failed=0
 failed_steps=()
-# What each step took when it ran last: seconds, seconds of processor time, name.
+# The times of each step in its last run: seconds, seconds of processor time, name.
 times=$target/step-times
 touch "$times"
 TIMEFORMAT='%0R %0U %0S'
 
-# step KIND NAME COMMAND...: KIND `test` counts what cargo's `test result:`
-# lines say, KIND `sum` what the last line `N passed, N failed` says, and a run
-# of no test at all is a failure; KIND `check` counts one.
-# A command that cannot do its work says why and fails: nothing is skipped but
+# step KIND NAME COMMAND...: runs a step. KIND `test` counts the results in cargo's
+# `test result:` lines. KIND `sum` counts those in the last line `N passed, N failed`.
+# For both, a run without any test is a failure. KIND `check` counts one.
+# A command that cannot do its work prints the reason and fails: steps are skipped only
 # by name.
 step() {
     local kind=$1 name=$2 log=$logs/${2// /-}.log status ticker took good=0 bad=0 ignored=0 note=
@@ -24,8 +24,9 @@ step() {
     wanted "$name" || return 0
     printf '%-34s ' "$name"
     ticking "$name" "$log"
-    # In a subshell, whose children are the step's alone: the other lane ends when
-    # it will. And a group within: bash writes a subshell's time to its log.
+    # The outer subshell has only the children of this step: parallel steps end
+    # independently. The inner group is needed because bash writes a subshell's time to
+    # its log.
     (
         time {
             (
@@ -60,12 +61,12 @@ step() {
     fi
 }
 
-# full KIND NAME COMMAND...: a step of the whole run, or of one that names it.
+# full KIND NAME COMMAND...: runs a step in a full run, or in a run that names it.
 full() {
     if $all || $list || [ ${#only[@]} != 0 ]; then step "$@"; fi
 }
 
-# counted LOG: the tests that passed, failed and were ignored.
+# counted LOG: prints the numbers of tests that passed, failed and were ignored.
 counted() {
     awk '/^test result:/ {
             for (i = 1; i < NF; i++) {
@@ -78,7 +79,7 @@ counted() {
         END { if (split(sum, words, " ")) { good += words[1]; bad += words[3] }; print good + 0, bad + 0, ignored + 0 }' "$1"
 }
 
-# remember NAME TIME: keeps what a step took, and prints it.
+# remember NAME TIME: records and prints the times of a step.
 remember() {
     local wall user system
     read -r wall user system < <(tail -n 1 "$2")
@@ -87,14 +88,14 @@ remember() {
     echo "$wall s ($((user + system)) s of processor)"
 }
 
-# list_line NAME: a line of the list.
+# list_line NAME: prints a line of the list.
 list_line() {
     awk -F '\t' -v name="$1" '$3 == name { last = sprintf("%6d s %6d s", $1, $2) }
         END { printf "%-34s %s\n", name, last }' "$times"
 }
 
-# ticking NAME LOG: on a terminal, how long the step has run and the last thing
-# that it said.
+# ticking NAME LOG: displays, on a terminal, the duration of the step so far and the
+# last line of its log.
 ticking() {
     ticker=
     [ -t 1 ] || return 0
@@ -112,7 +113,7 @@ quiet() {
     printf '\r\033[K%-34s ' "$name"
 }
 
-# beside NAME FUNCTION: the steps that FUNCTION runs, beside those that follow,
+# beside NAME FUNCTION: runs the steps of FUNCTION in parallel to the following ones,
 # until `joined NAME` prints them and adds them up. They share no build folder.
 beside() {
     if $list; then
@@ -133,13 +134,14 @@ joined() {
     wait
     cat "$logs/$1.steps"
     passed=0 failed=1 failed_steps=("$1")
-    # Where it is not, that lane has not come to its end.
+    # Without this file, the parallel steps did not complete.
     [ ! -e "$logs/$1.sum" ] || . <(sed 's/^declare --\|^declare -a/declare -g/' "$logs/$1.sum")
     passed=$((passed + before[0])) failed=$((failed + before[1]))
     failed_steps=("${before[@]:2}" "${failed_steps[@]}")
 }
 
-# wanted NAME: by the command line's patterns. What is left out is printed.
+# wanted NAME: returns whether the command line's patterns select a step. A step that
+# `skip` excludes is printed.
 wanted() {
     local pattern
     for pattern in "${skip[@]}"; do
@@ -157,7 +159,7 @@ wanted() {
     return 1
 }
 
-# The last line is the sum; the status is 1 on any failure.
+# finish: prints the sum as the last line. Returns 1 on any failure.
 finish() {
     ! $list || exit 0
     [ ${#failed_steps[@]} = 0 ] || echo "failed: $(IFS=,; echo "${failed_steps[*]}")"

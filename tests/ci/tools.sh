@@ -1,11 +1,11 @@
 # The programs that the tests need. Sourced.
 
-# Packages of Debian: the C compiler and the kernel's headers are the witness
-# for structures and numbers, strace for the system calls made, valgrind for the
-# instructions; the fuzzer is C++; access lists and attributes are what the copies
-# keep, and bindfs is a file system that may stop answering.
+# Debian packages. The C compiler and the kernel headers verify structures and numbers,
+# strace the system calls made, and valgrind the instructions. The fuzzer is C++. The
+# copies preserve access lists and attributes. bindfs is a file system that can stop
+# responding.
 packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind acl attr bindfs)
-# For the C interface: the reference, what its source and its tests want, and
+# For the C interface: the reference, the dependencies of its source and its tests, and
 # the programs that link it.
 packages+=(libaio-dev dpkg-dev make pkgconf e2fsprogs)
 packages+=(fio qemu-utils lvm2 thin-provisioning-tools stressapptest)
@@ -35,12 +35,12 @@ tools() {
     fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq || return
-    # Nothing of the machine's is removed for it.
+    # No installed package is removed for it.
     apt-get install -qq --no-install-recommends --no-remove "${missing[@]}"
 }
 
-# static_elf FILE [MACHINE]: one static executable that needs nothing, for
-# MACHINE as readelf writes it.
+# static_elf FILE [MACHINE]: verifies that FILE is a static executable without
+# dependencies, for MACHINE as readelf prints it.
 static_elf() {
     local file=$1 machine=${2:-} header segments symbols undefined
     header=$(LC_ALL=C readelf -hW "$file") || return

@@ -1,6 +1,6 @@
-# Public prose without private words. Sourced.
+# Checks public prose for private words. Sourced.
 
-# The lines of prose, each with its file and number.
+# Prints the lines of prose, each with its file and number.
 prose() {
     grep -rnE '^\s*//[/!]' --include='*.rs' src arch capi/src
     grep -nE '' README.md capi/README.md CONTRIBUTING.md docs/*.md

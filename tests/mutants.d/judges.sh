@@ -1,10 +1,10 @@
-# The judges: what is run against a mutant, in its copy of the tree. Sourced.
+# The judges: the commands that run against a mutant, in its copy of the tree. Sourced.
 #
-# A judge fails and prints a line that its mutant's entry knows. Those that
-# share built files are one group: it has a copy of the tree and a target
-# folder, and runs its mutants one after the other. Groups run side by side.
+# A judge fails and prints a line that matches its mutant's entry. The judges that share
+# built files form a group. Each group has a copy of the tree and a target folder, and
+# runs its mutants one after the other. Groups run in parallel.
 
-# group JUDGE ARGUMENT...: the group of a judge with its arguments.
+# group JUDGE ARGUMENT...: prints the group of a judge with its arguments.
 group() {
     case $1 in
     user | native) echo "${@: -1}" ;;
@@ -15,7 +15,8 @@ group() {
     esac
 }
 
-# Whether a judge runs `cargo qemu`, which is built outside the copies.
+# wants_tool JUDGE: returns whether a judge runs `cargo qemu`, which is built outside
+# the copies.
 wants_tool() {
     case $1 in
     user | native | kernel | machine_code) true ;;
@@ -24,28 +25,28 @@ wants_tool() {
     esac
 }
 
-# A mutant may wait for ever.
+# Runs a command with a time limit: a mutant may wait forever.
 limited() {
     timeout 300 "$@"
 }
 
-# The tables of numbers, held to the kernel's headers.
+# headers: compares the tables of numbers with the kernel headers.
 headers() {
     [ -d "$LINUX_HEADERS" ] || "$tool" setup headers || return
     limited cargo test --locked --quiet -p linux-aio --lib header_tests
 }
 
-# safe FILE [TEST]: tests of the layers, on this machine's kernel.
+# safe FILE [TEST]: runs tests of the layers on this machine's kernel.
 safe() {
     limited cargo test --locked --quiet -p linux-aio --features std --test "$1" -- "${@:2}"
 }
 
-# unit [TEST]
+# unit [TEST]: runs the library's unit tests.
 unit() {
     limited cargo test --locked --quiet -p linux-aio --lib "$@"
 }
 
-# machine_code TEST: the assembly of a fixture for another architecture.
+# machine_code TEST: checks the assembly of a fixture for another architecture.
 machine_code() {
     local library compiler
     eval "$("$tool" library)" || return
@@ -53,13 +54,13 @@ machine_code() {
         limited cargo test --locked --quiet -p linux-aio --test machine_code "$@"
 }
 
-# 300,000 operations under signals and forks; not optimised, as most of the
-# time goes into builds.
+# stress: runs 300,000 operations under signals and forks. It is not optimised, as most
+# of the time is spent on builds.
 stress() {
     limited cargo run --locked --quiet --features std -p linux-aio --example stress -- 300000 "$MAIN_TARGET"
 }
 
-# reenter [--release]: user code that calls back, at random. Only the optimised
+# reenter [--release]: runs user code that calls back at random. Only the optimised
 # program has many operations in flight when a queue is dropped.
 reenter() {
     REENTER=100000 limited cargo test --locked --quiet "$@" --features std -p linux-aio --test reenter
@@ -69,23 +70,24 @@ tokio() {
     limited cargo test --locked --quiet -p tokio-reactor --test dropped
 }
 
-# model FILE [TEST]: not optimised, for the same reason.
+# model FILE [TEST]: runs a model. It is not optimised, as most of the time is spent on
+# builds.
 model() {
     PROPTEST_MAX_SHRINK_ITERS=0 limited cargo test --locked --quiet -p model --test "$@"
 }
 
-# user [--quick] TARGET: the conformance program under QEMU's user mode; quickly,
-# unless it is about values that live in registers.
+# user [--quick] TARGET: runs the conformance program under QEMU's user mode. --quick is
+# used unless the mutant concerns values that live in registers.
 user() {
     "$tool" user "$@"
 }
 
-# native [--quick] TARGET: the conformance program on this machine's kernel.
+# native [--quick] TARGET: runs the conformance program on this machine's kernel.
 native() {
     "$tool" native "$@"
 }
 
-# kernel KERNEL TARGET: the conformance program on an emulated machine.
+# kernel KERNEL TARGET: runs the conformance program on an emulated machine.
 kernel() {
     "$tool" kernel --quick --on "$1" "$2"
 }

@@ -1,23 +1,23 @@
-//! [`Ledger`]: what has become of each operation of a round.
+//! [`Ledger`]: the state of each operation of a round.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU32, Ordering::SeqCst};
 
-/// The life of a buffer or of data.
+/// The states of a buffer or of data.
 const ALIVE: u8 = 1;
 const DROPPED: u8 = 2;
 
-/// What must have become of a payload at the end of the round.
+/// The expected state of a payload at the end of the round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Fate {
-    /// Dropped.
+    /// It was dropped.
     Dropped,
-    /// The reactor has it: dropped, unless the reactor was leaked.
+    /// The reactor owns it: it was dropped, unless the reactor was leaked.
     WithReactor,
-    /// A leaked future had begun it: as before, but a leaked reactor does not drop
-    /// it early.
+    /// A leaked future had started it. It was dropped unless the reactor was leaked. A
+    /// leaked reactor does not drop it early.
     Begun,
-    /// It was leaked with a future that has not begun: never dropped.
+    /// It was leaked with a future that was not started, and is never dropped.
     Leaked,
 }
 
@@ -28,9 +28,10 @@ struct Entry {
     buffer: AtomicU8,
     data: AtomicU8,
     fate: AtomicU8,
-    /// Clones of its waker that exist.
+    /// The number of existing clones of its waker.
     wakers: AtomicI32,
-    /// Of the waker that its latest poll was given.
+    /// The generation of the waker of its latest poll. It counts up with each poll, so
+    /// that wake-ups of older wakers are ignored.
     generation: AtomicU16,
     woken: AtomicBool,
 }
@@ -48,7 +49,7 @@ impl Ledger {
         }
     }
 
-    /// The number of a new operation, if there are less than so many.
+    /// Returns the number of a new operation if there are fewer than `most`.
     pub(crate) fn begin(&self, most: u32) -> Option<u32> {
         let more = |begun| (begun < most).then_some(begun + 1);
         self.begun.fetch_update(SeqCst, SeqCst, more).ok()
@@ -88,14 +89,14 @@ impl Ledger {
         self.of(id).fate.store(fate as u8, SeqCst);
     }
 
-    /// The task is to be polled. Returns the generation of the waker for it.
+    /// Marks the task as being polled, and returns the generation of its new waker.
     pub(crate) fn poll(&self, id: u32) -> u16 {
         let entry = self.of(id);
         entry.woken.store(false, SeqCst);
         entry.generation.fetch_add(1, SeqCst).wrapping_add(1)
     }
 
-    /// Only the latest waker counts.
+    /// Marks the task as woken. Only the latest waker has an effect.
     pub(crate) fn wake(&self, id: u32, generation: u16) {
         let entry = self.of(id);
         if entry.generation.load(SeqCst) == generation {
@@ -103,7 +104,7 @@ impl Ledger {
         }
     }
 
-    /// A new task, or one whose poll has panicked, is to be polled.
+    /// Marks a new task, or one whose poll has panicked, to be polled.
     pub(crate) fn set_woken(&self, id: u32) {
         self.of(id).woken.store(true, SeqCst);
     }
@@ -121,7 +122,8 @@ impl Ledger {
         assert!(before > 0, "a waker of {id} was dropped twice");
     }
 
-    /// Everything is over, and the reactor was dropped, or leaked.
+    /// Verifies every operation after the round, when the reactor was dropped or
+    /// leaked.
     pub(crate) fn check(&self, leaked: bool) {
         for (id, entry) in self.entries.iter().enumerate() {
             let fate = FATES[usize::from(entry.fate.load(SeqCst))];

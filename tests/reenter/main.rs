@@ -1,29 +1,30 @@
-//! Re-entrance at random: wakers and destructors that call back into the
-//! reactor that called them.
+//! Randomised tests of re-entrance: wakers and destructors call back into the reactor
+//! that called them.
 //!
 //! Every point at which a reactor runs user code (a waker's clone, wake and drop,
-//! `IoBuf::region`, the destructors of buffers and data) may poll, drop or leak
-//! other futures, begin operations, call `turn` or `in_flight`, and then panic.
-//! Verified:
+//! `IoBuf::region`, the destructors of buffers and data) may poll, drop or leak other
+//! futures, start operations, call `turn` or `in_flight`, and then panic.
+//!
+//! The tests verify these invariants:
 //!
 //! - every buffer and every data is dropped exactly once, and not while the
 //!   kernel uses it; what was leaked on purpose is never dropped;
 //! - every clone of a waker is consumed or dropped;
 //! - reads return the content of the file;
-//! - no wake-up is lost: a round ends by polling only tasks that were woken, and
+//! - no wake-up is lost: a round completes by polling only tasks that were woken, and
 //!   by turning only when the eventfd is readable, if there is one;
 //! - no user code runs while the lock is held;
-//! - the context comes back or is destroyed, and all slots can be used again at
-//!   the end of a round.
+//! - the context is returned or destroyed, and all slots can be used again at the end
+//!   of a round.
 //!
-//! A round is one reactor: with one of four locks, batched or not, with a
-//! borrowed, an owned or no eventfd, with a ring that is read in memory or one
-//! that is not. It ends with `into_idle_context`, with a drop, or with a leak. All
-//! rounds share an array of slots.
+//! A round is one reactor: with one of four locks, batched or not, with a borrowed, an
+//! owned or no eventfd, with a ring that is read in memory or not. It ends with
+//! `into_idle_context`, with a drop, or with a leak. All rounds share an array of
+//! slots.
 //!
-//! `REENTER=OPERATIONS` and `REENTER_SEED=SEED` replace the defaults. The test
-//! with one thread repeats itself with the same seed, as far as the kernel does.
-//! A failure ends the process at once: nothing can catch it.
+//! `REENTER=OPERATIONS` and `REENTER_SEED=SEED` replace the defaults. With the same
+//! seed, the test with one thread repeats the same sequence, as far as the kernel does.
+//! A failure ends the process immediately, so that nothing can catch it.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
 mod ledger;
@@ -42,7 +43,7 @@ use linux_aio::reactor::{Local, Shared};
 use round::{Rounds, Setting};
 use watch::Watched;
 
-/// Threads that share a reactor.
+/// The number of threads that share a reactor.
 const THREADS: u64 = 3;
 
 #[test]
@@ -84,7 +85,7 @@ where
     });
 }
 
-/// In place of a wait, which only `Local` has.
+/// Turns the reactor. It replaces a wait, which only `Local` has.
 fn turn<L: linux_aio::reactor::Lock + 'static>(
     reactor: &user::Reactor<L>,
 ) -> Result<usize, linux_aio::Errno> {

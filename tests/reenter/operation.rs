@@ -1,4 +1,4 @@
-//! The operations, and what must come of them.
+//! The operations of a round, and their expected results.
 
 use std::fs::File;
 use std::io;
@@ -14,11 +14,11 @@ use crate::random::{below, once_in};
 use crate::support::{TempFile, eventfd, no_fd};
 use crate::user::{Bytes, Data};
 
-/// Bytes of a block, enough for direct I/O.
+/// The bytes of a block, enough for direct I/O.
 pub(crate) const SIZE: usize = 4096;
 const BLOCKS: u32 = 32;
 
-/// What a block of the file contains, and always is written again.
+/// Returns the content of a block of the file. Writes write the same bytes again.
 pub(crate) fn content(block: u32) -> &'static [u8] {
     static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
     let content = CONTENT.get_or_init(|| crate::support::pattern(SIZE * BLOCKS as usize));
@@ -31,17 +31,17 @@ pub(crate) type Future<L> = OpFuture<'static, 'static, Bytes, L, Data>;
 pub(crate) enum Kind {
     Read,
     Write,
-    /// Past the page cache: it takes a while.
+    /// A read or write that bypasses the page cache, and takes a while.
     Direct,
-    /// A poll of what is ready.
+    /// A poll of a descriptor that is ready.
     Ready,
-    /// A poll of what is ready now and then.
+    /// A poll of a descriptor that is sometimes ready.
     Later,
-    /// A poll that only a drop ends.
+    /// A poll that only a drop completes.
     Never,
-    /// On no descriptor.
+    /// An operation on no descriptor.
     NoFile,
-    /// On a file that cannot be synced.
+    /// An operation on a file that cannot be synced.
     NoSync,
 }
 
@@ -52,9 +52,9 @@ pub(crate) struct Files {
     never: Arc<File>,
     ready: Arc<File>,
     pub(crate) later: Arc<File>,
-    /// Signalled by operations, and not by the reactor's eventfd.
+    /// An eventfd that operations signal, distinct from the reactor's.
     pub(crate) own: &'static OwnedFd,
-    /// The reactor's, if it has one.
+    /// The eventfd of the reactor, if it has one.
     pub(crate) reactor: Arc<OwnedFd>,
 }
 
@@ -75,12 +75,12 @@ impl Files {
         files
     }
 
-    /// Makes an operation of this kind, with a buffer on this block of memory if
-    /// it has one; the second value says whether it signals the eventfd of its
-    /// own.
+    /// Creates an operation of this kind, with a buffer on this block of memory if it
+    /// needs one. The second value is true if the operation signals its own eventfd.
     ///
     /// # Safety
-    /// As for [`Bytes::new`].
+    ///
+    /// The promise of [`Bytes::new`] applies to `block`.
     pub(crate) unsafe fn make(
         &self,
         kind: Kind,
@@ -89,7 +89,8 @@ impl Files {
     ) -> (Op<'static, Bytes, Data>, bool) {
         let from = below(BLOCKS);
         let offset = u64::from(from) * SIZE as u64;
-        // SAFETY: the caller's promise; one of these is called, and once.
+        // SAFETY: the caller keeps the promise of `Bytes::new`. Only one operation is
+        // created, so this closure is called at most once.
         let bytes = || unsafe { Bytes::new(id, block, from) };
         let data = |file| Data::new(file, id);
         let own = matches!(kind, Kind::Read | Kind::Ready) && once_in(8);
@@ -121,14 +122,14 @@ impl Files {
         (op, own)
     }
 
-    /// A poll that never ends, of no round.
+    /// Returns a poll that never completes and belongs to no round.
     pub(crate) fn of_no_round(&self) -> Op<'static, Bytes, Data> {
         Poll::owned(Data::of_no_round(&self.never), PollMask::IN).into()
     }
 }
 
-/// Any kind, the frequent ones more often; or any that ends within its
-/// submission.
+/// Returns a random kind, the frequent ones more often. With `prompt` it is one that
+/// completes within its submission.
 pub(crate) fn any_kind(prompt: bool) -> Kind {
     match below(64) {
         40 | 50..58 if prompt => Kind::Ready,
@@ -143,7 +144,7 @@ pub(crate) fn any_kind(prompt: bool) -> Kind {
     }
 }
 
-/// Verifies the result, and what came back with it.
+/// Verifies the result, and the returned buffer and data.
 pub(crate) fn check(kind: Kind, id: u32, done: &mut Completion<Bytes, Data>) {
     let expected = match kind {
         Kind::Read | Kind::Write | Kind::Direct => Ok(SIZE),
@@ -166,7 +167,7 @@ pub(crate) fn check(kind: Kind, id: u32, done: &mut Completion<Bytes, Data>) {
 /// Adds one to an eventfd's counter.
 pub(crate) fn signal(eventfd: &impl AsRawFd) {
     let one = 1_u64.to_ne_bytes();
-    // SAFETY: eight bytes are read.
+    // SAFETY: the kernel reads eight bytes.
     let written = unsafe { libc::write(eventfd.as_raw_fd(), one.as_ptr().cast(), 8) };
     assert_eq!(written, 8);
 }
@@ -174,7 +175,7 @@ pub(crate) fn signal(eventfd: &impl AsRawFd) {
 /// Takes an eventfd's counter, which may be 0.
 pub(crate) fn clear(eventfd: &impl AsRawFd) -> u64 {
     let mut count = [0_u8; 8];
-    // SAFETY: eight bytes are written, at the most.
+    // SAFETY: at most eight bytes are written.
     let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
     assert!(read == 8 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock);
     u64::from_ne_bytes(count)

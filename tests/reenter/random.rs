@@ -1,4 +1,4 @@
-//! Random numbers, one sequence a thread (xorshift).
+//! Random numbers, with one sequence for each thread (xorshift).
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ thread_local! {
     static STATE: Cell<u64> = const { Cell::new(1) };
 }
 
-/// Begins this thread's sequence again.
+/// Restarts this thread's sequence from a seed.
 pub(crate) fn seed(seed: u64) {
     STATE.set(mixed(seed) | 1);
 }
@@ -20,12 +20,12 @@ pub(crate) fn below(limit: u32) -> u32 {
     ((state >> 32) % u64::from(limit)) as u32
 }
 
-/// Once in so many times.
+/// Returns true once in `times` calls, on average.
 pub(crate) fn once_in(times: u32) -> bool {
     below(times) == 0
 }
 
-/// Another number that shows no pattern (splitmix64).
+/// Returns a pseudo-random hash of a number (splitmix64).
 pub(crate) fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

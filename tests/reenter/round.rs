@@ -1,4 +1,4 @@
-//! [`Rounds`]: one reactor after the other, in the same slots.
+//! [`Rounds`]: a sequence of reactors that use the same slots.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,10 +17,10 @@ use crate::user::{CALLS, CALLS_BACK, DROPPED, Planned, Reactor, Slot, THROWN, se
 use crate::watch;
 use crate::world::{Memory, OPERATIONS, World, caught};
 
-/// Slots, of which a round uses the first few.
+/// The number of slots. A round uses the first few.
 const SLOTS: usize = 16;
 
-/// Operations of a test, without the variable.
+/// The number of operations of a test if the variable is not set.
 const DEFAULT: u64 = 50_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +37,16 @@ enum End {
     Leaked,
 }
 
-/// How a round is played.
+/// The configuration of a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) seed: u64,
     pub(crate) watched: bool,
     batched: bool,
-    /// The ring is read in memory.
+    /// Set if the ring is read in memory.
     mapped: bool,
-    /// All operations end within their submission, so that the round can be
-    /// repeated exactly by one thread.
+    /// Set if all operations complete within their submission, so that a single thread
+    /// can repeat the round exactly.
     pub(crate) prompt: bool,
     pub(crate) eventfd: Eventfd,
     pub(crate) capacity: usize,
@@ -69,7 +69,7 @@ impl Setting {
                 _ => Eventfd::None,
             },
             capacity: 1 + part(16, SLOTS as u64) as usize,
-            // To destroy a context takes tens of milliseconds.
+            // Destroying a context takes tens of milliseconds.
             end: match part(24, 24) {
                 0 => End::Dropped,
                 1 => End::Leaked,
@@ -79,14 +79,14 @@ impl Setting {
     }
 }
 
-/// What is played now, for the message of a failure.
+/// The description of the running round, for failure messages.
 static NOW: Mutex<String> = Mutex::new(String::new());
 
 pub(crate) fn description() -> String {
     NOW.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// One test at a time, as they share the process's panic hook and `NOW`.
+/// Lets one test run at a time, as the tests share the process's panic hook and `NOW`.
 static ALONE: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Rounds {
@@ -97,7 +97,7 @@ pub(crate) struct Rounds {
     files: &'static Files,
     memory: Memory,
     slots: *mut [Slot],
-    /// Contexts without operations: one whose ring is not read, one whose is.
+    /// Idle contexts: one whose ring is not read in memory, and one whose ring is.
     idle: [Option<IdleContext>; 2],
     begin: Instant,
     _alone: std::sync::MutexGuard<'static, ()>,
@@ -131,7 +131,7 @@ impl Rounds {
         }
     }
 
-    /// The next round, if there is one.
+    /// Returns the next round, if there is one.
     pub(crate) fn next(&mut self) -> Option<Setting> {
         if self.round == self.rounds {
             return None;
@@ -151,7 +151,7 @@ impl Rounds {
         crate::random::seed(setting.seed);
         let context = Context::from(self.idle(setting.mapped));
         let name = context.as_raw();
-        // SAFETY: it was idle.
+        // SAFETY: the context was idle.
         let drained = unsafe { IdleContext::from_context(context, SLOTS as u32) };
         let slots = self.slots(setting.capacity);
         let mut reactor = Reactor::<L>::with_context(drained, slots);
@@ -165,7 +165,7 @@ impl Rounds {
         };
         let world = World::new(reactor, &setting, wait, self.files, self.memory);
         let memory = Box::into_raw(Box::new(world));
-        // SAFETY: it is freed below, when nothing leads there any more.
+        // SAFETY: the memory is freed below, when no reference to it is left.
         let world: &'static World<L> = unsafe { &*memory };
 
         play(world, &setting);
@@ -173,8 +173,8 @@ impl Rounds {
         set_world(Some(world));
         world.close();
 
-        // SAFETY: all futures have ended or were leaked, and so nobody uses the
-        // reactor in its old place.
+        // SAFETY: all futures have completed or were leaked, so the reactor is not used
+        // in its old location.
         let reactor = unsafe { core::ptr::read(&*world.reactor) };
         let mut is_back = false;
         match setting.end {
@@ -191,8 +191,8 @@ impl Rounds {
             End::Dropped => caught(|| drop(reactor)),
             End::Leaked => {
                 core::mem::forget(reactor);
-                // SAFETY: the reactor is not used again; the memory of what was
-                // in flight is there as long as the process.
+                // SAFETY: the reactor is not used again. The memory of operations in
+                // flight stays allocated until the process exits.
                 unsafe { sys::io_destroy(name) }.unwrap();
             }
         }
@@ -204,16 +204,16 @@ impl Rounds {
         self.check_memory(world);
         world.ledger.check(setting.end == End::Leaked);
         set_world(None);
-        // SAFETY: made by `Box::into_raw`. Wakers, buffers and data, which lead
-        // there, are gone or leaked, as was just verified, and the reactor in it
-        // is not dropped again.
+        // SAFETY: the pointer was made by `Box::into_raw`. Wakers, buffers and data
+        // that refer to it were dropped or leaked, as was just verified. The reactor in
+        // it is not dropped again.
         drop(unsafe { Box::from_raw(memory) });
         crate::operation::clear(&*self.files.reactor);
     }
 
-    /// The first slots, for one owner at a time.
+    /// Returns the first slots, for one owner at a time.
     fn slots(&self, count: usize) -> &'static mut [Slot] {
-        // SAFETY: the array was leaked, and its last owner is gone.
+        // SAFETY: the array was leaked, and its last owner no longer exists.
         unsafe { &mut (&mut *self.slots)[..count] }
     }
 
@@ -224,21 +224,21 @@ impl Rounds {
             }
             let raw = Context::new(SLOTS as u32).unwrap().into_raw();
             let header = core::ptr::with_exposed_provenance_mut::<RingHeader>(raw.0);
-            // SAFETY: the ring is mapped, and ours; the kernel reads no magic
-            // number.
+            // SAFETY: the ring is mapped and this process owns it; the kernel does not
+            // read the magic number.
             unsafe { (*header).magic = !RingHeader::MAGIC };
-            // SAFETY: just set up, and nobody else has its name.
+            // SAFETY: the context was just created, and its name exists only here.
             unsafe { IdleContext::from_context(Context::from_raw(raw), SLOTS as u32) }
         })
     }
 
-    /// Verifies that all slots can hold an operation, whatever the round has left
+    /// Verifies that all slots can hold an operation, whatever state the round has left
     /// in them.
     fn use_all_slots(&mut self) {
         let reactor = loop {
             let drained = self.idle(true);
             let slots = self.slots(SLOTS);
-            // User code runs: the wakers that a leaked reactor has left.
+            // User code runs here: the wakers that a leaked reactor has left.
             let on = || Reactor::<Local>::with_context(drained, slots).batched();
             match catch_unwind(AssertUnwindSafe(on)) {
                 Ok(reactor) => break reactor,
@@ -250,7 +250,7 @@ impl Rounds {
         for count in 1..=SLOTS + 1 {
             let mut future = Box::pin(reactor.push(self.files.of_no_round()));
             assert!(future.as_mut().poll(&mut task).is_pending());
-            // Only staged: the kernel has none of them.
+            // The operations are only staged: none has been submitted to the kernel.
             assert_eq!(reactor.in_flight(), count.min(SLOTS), "slots were lost");
             futures.push(future);
         }
@@ -262,7 +262,7 @@ impl Rounds {
     fn check_memory<L: Lock>(&self, world: &World<L>) {
         for id in 0..OPERATIONS {
             if world.ledger.has_dropped_buffer(id) {
-                // SAFETY: the block is there, and its buffer is not.
+                // SAFETY: the block stays allocated, and its buffer has been dropped.
                 let block = unsafe {
                     core::slice::from_raw_parts(self.memory.block(id), crate::operation::SIZE)
                 };
@@ -274,7 +274,7 @@ impl Rounds {
         }
     }
 
-    /// Prints what was done.
+    /// Prints a summary of the rounds.
     pub(crate) fn report(self) {
         static BEFORE: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
         let [calls, back, thrown] = core::array::from_fn(|at| {

@@ -1,5 +1,5 @@
-//! The user code: a waker, a buffer and data, whose every call may call back into
-//! the reactor, and panic.
+//! User code: a waker, a buffer and data. Each of their calls may call back into the
+//! reactor, and may panic.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -21,15 +21,15 @@ use crate::watch;
 pub(crate) type Reactor<L> = reactor::Reactor<'static, Bytes, L, Data>;
 pub(crate) type Slot = reactor::ReactorSlot<Bytes, Data>;
 
-/// Calls of user code inside calls of user code, at the most.
+/// The maximum nesting depth of user code calls.
 const DEPTH: u32 = 4;
 
-/// A call in so many calls back.
+/// One in so many calls calls back.
 const ACTS: u32 = 4;
-/// A call in so many panics.
+/// One in so many calls panics.
 const PANICS: u32 = 40;
 
-/// What a buffer holds before it was read into, and after it was dropped.
+/// The content of a buffer before it is read into, and after it was dropped.
 pub(crate) const FRESH: u8 = 0xaa;
 pub(crate) const DROPPED: u8 = 0xdd;
 
@@ -37,10 +37,10 @@ pub(crate) static CALLS: AtomicU64 = AtomicU64::new(0);
 pub(crate) static CALLS_BACK: AtomicU64 = AtomicU64::new(0);
 pub(crate) static THROWN: AtomicU64 = AtomicU64::new(0);
 
-/// What user code reaches by a thread-local variable.
+/// The interface that user code reaches through a thread-local variable.
 pub(crate) trait Reach {
     fn ledger(&self) -> &Ledger;
-    /// Does something at random.
+    /// Performs a random action.
     fn act(&'static self);
     fn is_over(&self) -> bool;
 }
@@ -58,10 +58,10 @@ fn world() -> &'static dyn Reach {
     WORLD.get().expect("user code runs in a round")
 }
 
-/// The payload of a panic on purpose. It reaches no panic hook.
+/// The payload of a planned panic. It does not reach the panic hook.
 pub(crate) struct Planned;
 
-/// What every call of user code does.
+/// Records a call of user code, which may call back and panic.
 fn called(point: &str) {
     assert!(!watch::is_held(), "{point} runs while the lock is held");
     CALLS.fetch_add(1, Relaxed);
@@ -85,7 +85,7 @@ fn called(point: &str) {
     }
 }
 
-/// One of the blocks of a round's memory, which stays there when this is dropped.
+/// One of the blocks of a round's memory, which stays allocated when this is dropped.
 pub(crate) struct Bytes {
     pub(crate) id: u32,
     block: *mut u8,
@@ -93,23 +93,28 @@ pub(crate) struct Bytes {
     from: u32,
 }
 
-// SAFETY: the block is this value's alone until it is dropped.
+// SAFETY: only this value accesses the block until it is dropped.
 unsafe impl Send for Bytes {}
 
 impl Bytes {
+    /// Creates a buffer and fills its block.
+    ///
     /// # Safety
-    /// `block` is valid for [`SIZE`] bytes, for as long as the process runs, and
-    /// no other `Bytes` of this round has it.
+    ///
+    /// The caller promises that `block` is valid for [`SIZE`] bytes for as long as the
+    /// process runs, and that no other `Bytes` of this round has it.
     pub(crate) unsafe fn new(id: u32, block: *mut u8, from: u32) -> Bytes {
         world().ledger().make_buffer(id);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the block is valid for `SIZE` bytes and that
+        // no other value has it.
         unsafe { block.write_bytes(FRESH, SIZE) };
         Bytes { id, block, from }
     }
 
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `new`'s caller has promised the memory, which is this value's
-        // alone; no operation has it, as the value would be out of reach.
+        // SAFETY: the caller of `new` promised that the block is valid and that only
+        // this value has it. No operation uses it now, as the operation would own this
+        // value.
         unsafe { core::slice::from_raw_parts_mut(self.block, SIZE) }
     }
 
@@ -119,15 +124,15 @@ impl Bytes {
     }
 }
 
-// SAFETY: the block does not move with the value and lives for ever; only this
-// value leads there.
+// SAFETY: the block does not move with the value and is never freed. Only this value
+// accesses it.
 unsafe impl IoBuf for Bytes {
     fn region(&mut self) -> (*mut u8, usize) {
         called("IoBuf::region");
         (self.block, SIZE)
     }
 }
-// SAFETY: as above; any bytes will do.
+// SAFETY: only this value accesses the block, and any bytes are valid.
 unsafe impl IoBufMut for Bytes {}
 
 impl Drop for Bytes {
@@ -147,7 +152,7 @@ impl Drop for Bytes {
 /// The owner of a descriptor, with the number of the operation.
 pub(crate) struct Data {
     file: Arc<File>,
-    /// `None`: of no round.
+    /// The number, or `None` if the operation belongs to no round.
     pub(crate) id: Option<u32>,
 }
 
@@ -184,13 +189,13 @@ impl Drop for Data {
     }
 }
 
-/// A waker of a task, of one of its polls. It is a number: 16 bits of the task,
-/// and the poll above them.
+/// Returns the waker of a task for one of its polls. Its data is a number: the task in
+/// the low 16 bits, and the generation of the poll above them.
 pub(crate) fn waker(id: u32, generation: u16) -> Waker {
     let number = id as usize | usize::from(generation) << 16;
     let data = core::ptr::without_provenance(number);
-    // SAFETY: the functions use the pointer as a number and may be called from
-    // any thread. What they count is not memory.
+    // SAFETY: the functions use the pointer as a number and may be called from any
+    // thread. They access no memory through it.
     unsafe { Waker::from_raw(RawWaker::new(data, &TABLE)) }
 }
 

@@ -1,4 +1,4 @@
-//! [`Watched`], a lock that knows whether it is held, and the watchdog.
+//! [`Watched`], a lock that records whether it is held, and the watchdog.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use linux_aio::reactor::Lock;
 
-/// Without any progress for so long, a wake-up was lost, or a lock is held for
-/// ever. Cancelled polls are completed by kernel threads, which may take seconds
-/// on a busy machine.
+/// The longest time without progress. After it a wake-up was lost, or a lock is held
+/// for ever. Kernel threads complete cancelled polls, which may take seconds on a busy
+/// machine.
 const STALLED: Duration = Duration::from_secs(60);
 
 static PROGRESS: AtomicU64 = AtomicU64::new(0);
@@ -20,11 +20,11 @@ thread_local! {
     static HELD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A lock that notes for each thread that it is held.
+/// A lock that records for each thread that it is held.
 pub(crate) struct Watched<L>(L);
 
-// SAFETY: the lock inside runs `f` alone and once. Neither assertion fails
-// unless the reactor nests its calls, and then the process ends.
+// SAFETY: the inner lock runs `f` alone and once. Neither assertion fails unless the
+// reactor nests its calls, and then the process ends.
 unsafe impl<L: Lock> Lock for Watched<L> {
     const NEW: Watched<L> = Watched(L::NEW);
 
@@ -48,9 +48,9 @@ pub(crate) fn progress() {
     PROGRESS.fetch_add(1, Relaxed);
 }
 
-/// From here on every panic that has a message is a failure, which ends the
-/// process, since the reactor may catch it. (Those that the user code throws on
-/// purpose reach no hook.)
+/// Starts the watchdog and installs the panic hook. From then on every panic with a
+/// message is a failure and ends the process, since the reactor may catch it. (The
+/// planned panics of the user code do not reach the hook.)
 pub(crate) fn begin() {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| {
@@ -70,7 +70,8 @@ pub(crate) fn begin() {
     });
 }
 
-/// Ends the process. The test harness captures what macros print.
+/// Ends the process with a message. It bypasses the print macros, whose output the test
+/// harness captures.
 fn fail(message: &str) -> ! {
     let place = super::round::description();
     let _ = writeln!(std::io::stderr(), "\n{place}: {message}: BAD");

@@ -1,4 +1,4 @@
-//! [`World`]: a reactor, and the futures that any user code can reach.
+//! [`World`]: a reactor, and the futures that any user code can access.
 
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,13 +16,13 @@ use crate::round::{Eventfd, Setting};
 use crate::user::{Planned, Reach, Reactor, set_world, waker};
 use crate::watch;
 
-/// Operations of a round.
+/// The number of operations of a round.
 pub(crate) const OPERATIONS: u32 = 512;
-/// Of these, direct reads that are in flight when the reactor ends.
+/// The number of these that are direct reads in flight when the reactor ends.
 const LAST: u32 = 3;
-/// Futures at a time.
+/// The maximum number of futures at a time.
 const PLACES: usize = 32;
-/// Futures of a round that are leaked before they have begun.
+/// The number of futures of a round that may be leaked before they are started.
 const LEAKS: i32 = 4;
 
 /// The phases of a round.
@@ -39,7 +39,7 @@ struct Task<L: Lock + 'static> {
 
 enum Place<L: Lock + 'static> {
     Empty,
-    /// It is being made, polled or dropped.
+    /// The future is being created, polled or dropped.
     Busy,
     Full(Task<L>),
 }
@@ -55,24 +55,24 @@ pub(crate) struct World<L: Lock + 'static> {
     has_eventfd: bool,
     prompt: bool,
     wait: fn(&Reactor<L>) -> Result<usize, Errno>,
-    /// Futures that have begun and may be leaked: they keep their slots.
+    /// The number of started futures that may still be leaked: they keep their slots.
     begun_leaks: AtomicI32,
     leaks: AtomicI32,
-    /// Operations that signal the eventfd of their own: begun, and finished.
+    /// The number of started and of completed operations that signal their own eventfd.
     own: [AtomicU64; 2],
 }
 
-/// A block for each operation of a round.
+/// Memory with a block for each operation of a round.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory(*mut u8);
 
-// SAFETY: each operation has a block of its own.
+// SAFETY: each operation has its own block, so threads access disjoint memory.
 unsafe impl Send for Memory {}
-// SAFETY: as above.
+// SAFETY: each operation has its own block, so threads access disjoint memory.
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// It stays there.
+    /// Allocates the blocks, which are never freed.
     pub(crate) fn new() -> Memory {
         #[derive(Clone)]
         #[repr(align(4096))]
@@ -83,7 +83,7 @@ impl Memory {
 
     pub(crate) fn block(self, id: u32) -> *mut u8 {
         assert!(id < OPERATIONS);
-        // SAFETY: there are so many blocks.
+        // SAFETY: `id` is less than the number of blocks, as was just checked.
         unsafe { self.0.add(id as usize * SIZE) }
     }
 }
@@ -113,8 +113,8 @@ impl<L: Lock + 'static> World<L> {
         }
     }
 
-    /// Acts at random until all operations have been made. Any number of threads
-    /// may do so.
+    /// Acts at random until all operations have been created. Any number of threads may
+    /// do so.
     pub(crate) fn play(&'static self, seed: u64) {
         set_world(Some(self));
         random::seed(seed);
@@ -124,7 +124,7 @@ impl<L: Lock + 'static> World<L> {
         set_world(None);
     }
 
-    /// Ends all futures, by wake-ups alone.
+    /// Completes all futures, polling only those that were woken.
     pub(crate) fn close(&'static self) {
         self.phase.store(CLOSING, SeqCst);
         signal(&*self.files.later);
@@ -168,7 +168,7 @@ impl<L: Lock + 'static> World<L> {
         clear(&*self.files.later);
     }
 
-    /// After the reactor: verifies how often the operations' own eventfd was
+    /// Verifies, after the reactor has ended, how often the operations' own eventfd was
     /// signalled.
     pub(crate) fn check_own(&self) {
         let [begun, finished] = self.own.each_ref().map(|count| count.load(SeqCst));
@@ -254,7 +254,7 @@ impl<L: Lock + 'static> World<L> {
                 check(task.kind, id, &mut done);
                 self.own[1].fetch_add(task.own.into(), SeqCst);
                 drop(task);
-                // User code.
+                // This runs user code.
                 drop(done);
             }
             Err(panic) => {
@@ -315,7 +315,7 @@ impl<L: Lock + 'static> Reach for World<L> {
         match below(64) {
             0..20 if !closing => self.begin(place, any_kind(self.prompt), OPERATIONS - LAST),
             20..50 => {
-                // Mostly tasks that are to be polled.
+                // Mostly tasks that were woken are polled.
                 let woken = |(id, _)| self.ledger.is_woken(id);
                 if self.at(place).is_some_and(woken) || (!closing && once_in(4)) {
                     self.poll_at(place);
@@ -335,12 +335,12 @@ impl<L: Lock + 'static> Reach for World<L> {
     }
 }
 
-/// Whether the operation is in one of the reactor's slots.
+/// Returns whether the operation is in one of the reactor's slots.
 fn has_begun<L: Lock>(task: &Task<L>) -> bool {
     format!("{:?}", task.future).contains("begun")
 }
 
-/// Catches panics on purpose.
+/// Runs `act` and catches planned panics.
 pub(crate) fn caught(act: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(act)) {
         assert!(panic.is::<Planned>(), "a panic that was not planned");

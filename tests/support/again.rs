@@ -1,27 +1,28 @@
-//! A test in a process of its own, which runs the test once more.
+//! Tests in a separate process, which runs the test once more.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// In the environment of such a process.
+/// The environment variable that marks such a process.
 const AGAIN: &str = "LINUX_AIO_TEST_AGAIN";
 
-/// Whether this is such a process.
+/// Returns whether this is such a process.
 pub(crate) fn is_here() -> bool {
     std::env::var_os(AGAIN).is_some()
 }
 
-/// The program that runs the tests.
+/// Returns the program that runs the tests.
 pub(crate) fn program() -> PathBuf {
     std::env::current_exe().unwrap()
 }
 
-/// Runs `body` in a process in which no other test runs. `test` is the path of the
-/// test that calls this.
+/// Runs `body` in a process in which no other test runs. `test` is the path of the test
+/// that calls this function.
 ///
-/// Unlike a forked child it has no lock that another thread held, such as the
-/// unwinder's in a static glibc: a panic would wait for it for ever.
+/// Unlike a forked child, the process has no lock that another thread held, such as the
+/// unwinder's in a static glibc. A panic in a forked child would wait for that lock for
+/// ever.
 pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     if is_here() {
         return body();
@@ -29,8 +30,8 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     passes(&mut Command::new(program()), test);
 }
 
-/// Runs the test by a command that ends with [`program`]. It must pass. Returns
-/// what was printed as errors.
+/// Runs the test by a command that ends with [`program`]. The test must pass. Returns
+/// its standard error.
 #[track_caller]
 pub(crate) fn passes(command: &mut Command, test: &str) -> String {
     let output = command

@@ -1,5 +1,5 @@
-//! System calls that fail on purpose: by strace, which makes the n-th one fail,
-//! or in a context that others have filled.
+//! System calls that fail on purpose: strace makes the n-th one fail, or other
+//! submitters have filled the context.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::os::fd::AsRawFd;
@@ -10,12 +10,12 @@ use super::skip::have;
 use linux_aio::opcode::{self, PollMask};
 use linux_aio::{AioContext, Context, Errno, IdleContext, sys};
 
-/// Runs `body` in a process of its own for each injection, under strace. `test`
-/// is the path of the test that calls this: the process runs it again.
+/// Runs `body` under strace, in a separate process for each injection. `test` is the
+/// path of the test that calls this function: the process runs it again.
 ///
 /// An injection is the end of `-e inject=…`: `io_submit:error=EAGAIN:when=2`. The
-/// calls of the test's thread are counted from 1. Skips the test where there is
-/// no strace.
+/// system calls of the test's thread are counted from 1. Skips the test if strace is
+/// missing.
 pub(crate) fn with_each(test: &str, injections: &[&str], body: impl FnOnce()) {
     if again::is_here() {
         return body();
@@ -33,19 +33,19 @@ pub(crate) fn with_each(test: &str, injections: &[&str], body: impl FnOnce()) {
     }
 }
 
-/// A context, and its name, by which others submit to it as well.
+/// Returns a context, and its name, by which foreign operations are submitted to it.
 pub(crate) fn shared_context(capacity: u32) -> (IdleContext, AioContext) {
     let context = Context::new(capacity).unwrap();
     let name = context.as_raw();
-    // SAFETY: just set up. What others submit is polls, which have no memory,
-    // and whose events are nobody's.
+    // SAFETY: the context was just created. Only polls are submitted to it by name.
+    // They have no memory, and their events belong to no operation of the library.
     (
         unsafe { IdleContext::from_context(context, capacity) },
         name,
     )
 }
 
-/// Submits polls to a context until it has no room.
+/// Submits polls to a context until it is full, and returns their number.
 pub(crate) fn fill(name: AioContext, fd: &impl AsRawFd) -> usize {
     let mut count = 0;
     loop {

@@ -1,7 +1,6 @@
-//! What the integration tests share: files, pipes, signals, children,
-//! sandboxes. Linux with AIO is taken for granted here; a machine without it
-//! fails the tests rather than skip them. What needs a tool that the machine
-//! lacks is skipped by name (`skip`).
+//! Shared parts of the integration tests: files, pipes, signals, child processes and
+//! sandboxes. The tests require Linux with AIO; without it they fail rather than skip.
+//! A test that needs a tool that the machine lacks is skipped by name (`skip`).
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod again;
@@ -22,19 +21,19 @@ use std::time::Duration;
 
 use linux_aio::{Context, Event, Fd, Iocb, WaitOptions, nr};
 
-/// A descriptor without the library's feature `std`.
+/// Returns a descriptor without the library's feature `std`.
 pub(crate) fn fd(owner: &impl AsFd) -> Fd<'_> {
-    // SAFETY: open for as long as its owner is borrowed.
+    // SAFETY: the descriptor is open for as long as its owner is borrowed.
     unsafe { Fd::borrow_raw(owner.as_fd().as_raw_fd()) }
 }
 
-/// No descriptor: EBADF.
+/// Returns a descriptor that is not open, which causes EBADF.
 pub(crate) fn no_fd() -> Fd<'static> {
     // SAFETY: no descriptor ever has this number.
     unsafe { Fd::borrow_raw(-1) }
 }
 
-/// A file that is gone when the test ends.
+/// A file that is removed when the test ends.
 pub(crate) struct TempFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
@@ -60,7 +59,7 @@ impl TempFile {
         fd(&self.file)
     }
 
-    /// The same file, past the page cache.
+    /// Opens the same file for direct I/O.
     pub(crate) fn direct(&self) -> File {
         OpenOptions::new()
             .read(true)
@@ -77,26 +76,26 @@ impl Drop for TempFile {
     }
 }
 
-/// Bytes that differ from block to block and are never zero.
+/// Returns bytes that differ from block to block and are never zero.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len)
         .map(|i| (i / 251 * 7 + i % 251) as u8 | 1)
         .collect()
 }
 
-/// The reading and the writing end.
+/// Creates a pipe and returns its reading and writing ends.
 pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
-    // SAFETY: two integers are written; both are fresh descriptors.
+    // SAFETY: two integers are written; both are new descriptors.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
         (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
     }
 }
 
-/// A file on no disk.
+/// Creates a file that is on no disk.
 pub(crate) fn memory_file() -> OwnedFd {
-    // SAFETY: a fresh descriptor, or −1, which the assertion catches.
+    // SAFETY: this is a new descriptor, or −1, which the assertion catches.
     unsafe {
         let fd = libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC);
         assert!(fd >= 0);
@@ -105,7 +104,7 @@ pub(crate) fn memory_file() -> OwnedFd {
 }
 
 pub(crate) fn eventfd() -> OwnedFd {
-    // SAFETY: a fresh descriptor, or −1, which the assertion catches.
+    // SAFETY: this is a new descriptor, or −1, which the assertion catches.
     unsafe {
         let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         assert!(fd >= 0);
@@ -116,9 +115,12 @@ pub(crate) fn eventfd() -> OwnedFd {
 /// Submits one operation and waits for its event.
 ///
 /// # Safety
-/// As for `Context::submit`, with the buffers alive until this returns.
+///
+/// The promise of `Context::submit` applies, with buffers that are alive until this
+/// function returns.
 pub(crate) unsafe fn run(context: &Context, mut iocb: Iocb) -> Event {
-    // SAFETY: the caller's.
+    // SAFETY: the caller keeps the promise of `Context::submit`. The buffers are alive
+    // until this function returns, which is after the event.
     assert_eq!(unsafe { context.submit(&mut [&mut iocb]) }, Ok(1));
     let mut events = [Event::EMPTY; 2];
     let wait = WaitOptions::new().timeout(Duration::from_secs(20));
@@ -142,7 +144,8 @@ pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
             -1 => panic!("fork: {}", std::io::Error::last_os_error()),
             0 => {
                 libc::alarm(120);
-                // Whatever the body leaves broken ends with the child.
+                // Objects that the body leaves in an inconsistent state do not outlive
+                // the child.
                 let ended = catch_unwind(AssertUnwindSafe(body));
                 libc::_exit(ended.unwrap_or_else(|payload| {
                     report(&*payload);
@@ -165,28 +168,29 @@ pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
     status
 }
 
-/// Writes a panic's message to the standard error: the harness captures what
-/// the panic hook prints, and the capture ends with the child.
+/// Writes a panic's message to the standard error: the harness captures the output of
+/// the panic hook, and the capture is lost with the child.
 fn report(payload: &(dyn Any + Send)) {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let line = format!("panic in a child: {}\n", text.unwrap_or("(no text)"));
-    // SAFETY: initialised bytes, as many as there are.
+    // SAFETY: the bytes are initialised, and their length is passed.
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
-/// Makes the kernel answer `errno` to each of the numbers, as a container's
-/// seccomp profile does.
+/// Makes the kernel return `errno` for each of the numbers, as a container's seccomp
+/// profile does.
 pub(crate) fn forbid(numbers: &[Option<u32>], errno: i32) {
     filter(numbers, libc::SECCOMP_RET_ERRNO | errno as u32);
 }
 
-/// Makes the kernel kill this process with SIGSYS if it makes one of the calls.
+/// Makes the kernel kill this process with SIGSYS if it makes one of these system
+/// calls.
 pub(crate) fn die_of(numbers: &[Option<u32>]) {
     filter(numbers, libc::SECCOMP_RET_KILL_PROCESS);
 }
 
-/// What seccomp does with these calls, from now on and in this process.
+/// Installs a seccomp filter for these system calls in this process.
 fn filter(numbers: &[Option<u32>], action: u32) {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
@@ -198,7 +202,7 @@ fn filter(numbers: &[Option<u32>], action: u32) {
         filter[len] = s;
         len += 1;
     };
-    push(statement(LOAD, 0, 0)); // seccomp_data.nr
+    push(statement(LOAD, 0, 0)); // This loads seccomp_data.nr.
     for number in numbers.iter().flatten() {
         push(statement(JEQ, *number, 1));
         push(statement(RET, action, 0));
@@ -219,14 +223,14 @@ fn filter(numbers: &[Option<u32>], action: u32) {
     }
 }
 
-/// The calls that wait.
+/// The system calls that wait.
 pub(crate) const WAITS: [Option<u32>; 3] = [
     nr::IO_GETEVENTS,
     nr::IO_PGETEVENTS,
     nr::IO_PGETEVENTS_TIME64,
 ];
 
-/// All of AIO.
+/// All AIO system calls.
 pub(crate) const ALL: [Option<u32>; 7] = [
     nr::IO_SETUP,
     nr::IO_DESTROY,
@@ -237,7 +241,7 @@ pub(crate) const ALL: [Option<u32>; 7] = [
     nr::IO_PGETEVENTS_TIME64,
 ];
 
-/// Lets `signal` interrupt system calls: a handler that does nothing, without
+/// Lets `signal` interrupt system calls, by a handler that does nothing, without
 /// SA_RESTART.
 pub(crate) fn catch(signal: i32) {
     extern "C" fn handler(_: i32) {}
@@ -252,7 +256,7 @@ pub(crate) fn catch(signal: i32) {
     }
 }
 
-/// Catches `signal`, and keeps it from this thread.
+/// Catches `signal`, and blocks it in this thread.
 pub(crate) fn block(signal: i32) {
     catch(signal);
     // SAFETY: the set is initialised by sigemptyset; only this thread's mask
@@ -268,7 +272,7 @@ pub(crate) fn block(signal: i32) {
 
 /// Sends `signal` to this thread, once.
 pub(crate) fn send_here(signal: i32) {
-    // SAFETY: this thread lives.
+    // SAFETY: this thread is alive.
     let sent = unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
     assert_eq!(sent, 0);
 }
@@ -289,7 +293,8 @@ pub(crate) fn pester(signal: i32) -> impl Drop {
     let sender = thread::spawn(move || {
         while !stop.load(Relaxed) {
             thread::sleep(Duration::from_millis(10));
-            // SAFETY: as above.
+            // SAFETY: the target thread lives at least as long as the guard, which
+            // stops this thread.
             unsafe { libc::pthread_kill(target, signal) };
         }
     });

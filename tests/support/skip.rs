@@ -1,5 +1,5 @@
-//! What a test needs and a machine may lack: headers, tools, root. Shared by the
-//! library's tests, those inside it, and the tool's.
+//! The requirements of tests that a machine may lack: headers, tools, root. Shared by
+//! the library's integration and unit tests and by the tool's tests.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 extern crate std;
@@ -7,12 +7,12 @@ extern crate std;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// In the environment, it makes a test that cannot run fail.
+/// The environment variable that makes a test that cannot run fail.
 pub(crate) const NO_SKIP: &str = "NO_SKIP";
 
-/// Passes over a test that cannot run here, and says so by name, past the test
-/// harness's capture. With `NO_SKIP` in the environment, as `tests/run` sets it,
-/// the test fails.
+/// Skips a test that cannot run here. Reports the name of the test past the harness's
+/// output capture. With `NO_SKIP` in the environment, as `tests/run` sets it, the test
+/// fails.
 #[track_caller]
 pub(crate) fn skip(why: &str) {
     let thread = std::thread::current();
@@ -21,13 +21,13 @@ pub(crate) fn skip(why: &str) {
         std::env::var_os(NO_SKIP).is_none(),
         "{name} cannot run here: {why}"
     );
-    // In one piece, as other tests write as well.
+    // The line is written at once, as other tests write at the same time.
     let line = std::format!("skipped {name}: {why}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Returns whether all of these programs can be run; where one cannot, the test
-/// is skipped.
+/// Returns whether all of these programs can be run. If one cannot, the test is
+/// skipped.
 #[track_caller]
 #[must_use]
 pub(crate) fn have(programs: &[&str]) -> bool {

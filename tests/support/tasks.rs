@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as Task, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// A test that has made no progress for so long has lost a wake-up.
+/// The longest time without progress. A test that exceeds it has lost a wake-up.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// Panics where nothing changes for a [`LONG`] time.
+/// A deadline that panics if nothing changes for a [`LONG`] time.
 pub(crate) struct Patience {
     last: usize,
     since: Instant,
@@ -35,7 +35,7 @@ impl Patience {
     }
 }
 
-/// A waker that counts.
+/// A waker that counts its wake-ups.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicUsize);
 
@@ -64,7 +64,7 @@ pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Op
     }
 }
 
-/// Returns control to the executor once.
+/// Yields to the executor once.
 pub(crate) async fn yield_now() {
     let mut yielded = false;
     std::future::poll_fn(move |task| {
@@ -77,18 +77,18 @@ pub(crate) async fn yield_now() {
     .await;
 }
 
-/// Which of the woken tasks is polled next.
+/// The order in which woken tasks are polled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
-    /// The one that was woken first.
+    /// The task that was woken first.
     Fifo,
-    /// The one that was woken last.
+    /// The task that was woken last.
     Lifo,
-    /// Any.
+    /// A random task; the value is the seed.
     Random(u64),
 }
 
-/// Tasks, and which of them were woken.
+/// Tasks, and the list of those that were woken.
 pub(crate) struct Executor<'a> {
     tasks: Vec<Option<Pin<Box<dyn Future<Output = ()> + 'a>>>>,
     wakers: Vec<Waker>,
@@ -128,7 +128,7 @@ impl<'a> Executor<'a> {
         self.left += 1;
     }
 
-    /// The number of tasks that have not finished.
+    /// Returns the number of tasks that have not finished.
     pub(crate) fn left(&self) -> usize {
         self.left
     }
@@ -138,13 +138,13 @@ impl<'a> Executor<'a> {
         self.left -= usize::from(self.tasks[number].take().is_some());
     }
 
-    /// Never polls a task again, and does not drop it either.
+    /// Leaks a task: it is never polled again and not dropped.
     pub(crate) fn leak_task(&mut self, number: usize) {
         self.left -= usize::from(self.tasks[number].is_some());
         std::mem::forget(self.tasks[number].take());
     }
 
-    /// Polls one of the woken tasks. `false`: no task was woken.
+    /// Polls one of the woken tasks. Returns `false` if no task was woken.
     pub(crate) fn poll_one(&mut self) -> bool {
         let mut woken = self.woken.lock().unwrap();
         let number = match &mut self.order {
@@ -170,9 +170,8 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// Waits until an eventfd is readable, and reads it, as an executor does that
-/// waits for other things as well. Returns its counter. Panics after a [`LONG`]
-/// time.
+/// Waits until an eventfd is readable, and reads it, like an executor that also waits
+/// for other descriptors. Returns its counter. Panics after a [`LONG`] time.
 pub(crate) fn await_eventfd(eventfd: &impl AsRawFd) -> u64 {
     let deadline = Instant::now() + LONG;
     while !is_readable(eventfd, 100) {
@@ -181,23 +180,23 @@ pub(crate) fn await_eventfd(eventfd: &impl AsRawFd) -> u64 {
     read_eventfd(eventfd)
 }
 
-/// Whether a descriptor is readable within so many milliseconds.
+/// Returns whether a descriptor is readable within `milliseconds`.
 pub(crate) fn is_readable(fd: &impl AsRawFd, milliseconds: i32) -> bool {
     let mut wanted = libc::pollfd {
         fd: fd.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: one structure, which may be written.
+    // SAFETY: one structure is passed, which may be written.
     unsafe { libc::poll(&raw mut wanted, 1, milliseconds) == 1 }
 }
 
-/// An eventfd's counter, which is 0 afterwards.
+/// Returns an eventfd's counter, and resets it to 0.
 pub(crate) fn read_eventfd(eventfd: &impl AsRawFd) -> u64 {
     let mut count = [0_u8; 8];
-    // SAFETY: eight bytes are written at the most.
+    // SAFETY: at most eight bytes are written.
     let read = unsafe { libc::read(eventfd.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
-    // EAGAIN: the counter is 0, and the eventfd does not block.
+    // On EAGAIN the counter is 0 and the eventfd is non-blocking.
     if read == 8 {
         u64::from_ne_bytes(count)
     } else {

@@ -1,6 +1,6 @@
-//! What `docs/unsafe.md` says that is not in the sources.
+//! The parts of `docs/unsafe.md` that are not in the sources.
 
-/// The top of the page.
+/// The introduction of the page.
 pub(super) const INTRODUCTION: &str = "\
 # Unsafe code, destructors and user code
 
@@ -15,7 +15,7 @@ The stubs in `arch/` are `unsafe fn` with one promise: the call must be sound wi
 these arguments (`linux_aio::syscall`). They are not listed one by one.
 ";
 
-/// The tests of a file's unsafe code.
+/// The tests of each file with unsafe code.
 pub(super) const FILES: &[(&str, &str)] = &[
     (
         "src/engine/storage.rs",
@@ -119,13 +119,13 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The tests of every file of an architecture.
+/// The tests of every architecture file.
 pub(super) const STUBS: &str =
     "tests/syscall.rs, qemu/guest/src/stubs.rs, qemu/guest/src/registers.rs";
 const ENGINE: &str =
     "tests/queue.rs, tests/user_code, model/tests/properties.rs, model/tests/hostile.rs";
 
-/// What a destructor does. A part of its item, the text, its tests.
+/// The effects of destructors: a part of the item, the text, and its tests.
 pub(super) const DROPS: &[(&str, &str, &str)] = &[
     (
         "AlignedBox",
@@ -185,8 +185,8 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Why user code may run where it is called: the file, the item (`*`: any), a
-/// part of the line, the reason, the tests.
+/// The reasons why user code may run where it is called: the file, the item (`*`: any),
+/// a part of the line, the reason, and the tests.
 pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     (
         "src/buffer/aligned.rs",

@@ -1,5 +1,4 @@
-//! What is left of futures that are leaked, or dropped while their operation is
-//! in flight.
+//! Tests futures that are leaked, or dropped while their operation is in flight.
 
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,13 +23,13 @@ use crate::world::{CONTENT, Entry, SIMPLE, SLOTS, Setup, World};
 enum End {
     Drop,
     IntoDrained,
-    /// It is leaked itself, and another one gets its slots.
+    /// It is leaked itself, and another reactor gets its slots.
     NewOwner,
 }
 
-/// The leaked futures are staged, in flight, completed, and completed and
-/// notified of it. Their wakers and what they carry are dropped when the reactor
-/// ends; a panic of one keeps no other from it.
+/// Tests leaked futures in four states: staged, in flight, completed, and completed and
+/// notified. Their wakers, buffers and data are dropped when the reactor ends, even if
+/// one of the destructors panics.
 fn leaked_futures<L: Lock + 'static>(setup: Setup, action: Action, end: End, call: Call) {
     let other = World::<L>::new(setup, Action::Reenter);
     other.fill();
@@ -66,7 +65,7 @@ fn leaked_futures<L: Lock + 'static>(setup: Setup, action: Action, end: End, cal
         move || other.reenter()
     };
     let at = ("a", call);
-    // SAFETY: its futures are leaked, and nobody uses the reference again.
+    // SAFETY: its futures are leaked, and the reference is not used again.
     let reactor = unsafe { Box::from_raw((&raw const *w.reactor).cast_mut()) };
     let mut next = None;
     match end {
@@ -80,14 +79,14 @@ fn leaked_futures<L: Lock + 'static>(setup: Setup, action: Action, end: End, cal
         }),
         End::NewOwner => {
             std::mem::forget(reactor);
-            // The kernel may still be using what its operations carry.
+            // The kernel may still access the buffers of its operations.
             other.leaked.set(ALIVE.get() - SLOTS as isize);
             // SAFETY: the only other user of the array is leaked.
             let slots = || unsafe { &mut *w.slots };
             during(action, at, reenter, || {
                 next = Some(World::<L>::within(slots(), setup, action));
             });
-            // After the panic the slots have no owner, and may have one.
+            // After the panic no reactor owns the slots, so a new one may use them.
             next = next.or_else(|| Some(World::within(slots(), setup, action)));
         }
     }
@@ -125,31 +124,31 @@ fn leaked_futures_end_with_the_reactor() {
     }
 }
 
-/// A direct read that is in flight when its future is dropped: its buffer is
-/// dropped by a turn, when the read has completed.
+/// A direct read is in flight when its future is dropped. A turn drops its buffer when
+/// the read has completed.
 #[test]
 fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
     const BLOCK: usize = 1 << 20;
 
-    /// Aligned memory, and one whose destructor is noted.
+    /// Aligned memory, and a buffer that records its drop.
     struct Block {
         bytes: Aligned<'static, 4096>,
         _memory: Memory,
     }
-    // SAFETY: the aligned memory's own promise.
+    // SAFETY: the aligned memory keeps the promise of `IoBuf`.
     unsafe impl IoBuf for Block {
         fn region(&mut self) -> (*mut u8, usize) {
             self.bytes.region()
         }
     }
-    // SAFETY: as above.
+    // SAFETY: the aligned memory keeps the promise of `IoBufMut`.
     unsafe impl IoBufMut for Block {}
 
     let content = pattern(BLOCK);
     let file = TempFile::with(&content);
     let direct = file.direct();
     let mut proved = [false; 2];
-    // More than once: a fast disk may have read all before the drop.
+    // Several rounds are run, as a fast disk may complete the read before the drop.
     for round in 0..100 {
         let action = [Action::Reenter, Action::Panic][round % 2];
         let memory: &'static mut [u8] = Box::leak(vec![0; BLOCK + 4096].into());
@@ -164,7 +163,7 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
         let mut read = Box::pin(reactor.read(fd(&direct), block, 0));
         let pending = poll(read.as_mut(), Waker::noop()).is_none();
         drop(read);
-        // Dropped with its future already, if the read had completed.
+        // If the read had completed, the buffer was dropped with the future.
         let in_flight = pending && ALIVE.get() > SLOTS as isize;
         if in_flight {
             proved[round % 2] = true;
@@ -194,14 +193,14 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
     panic!("no read was ever in flight: the test shows nothing");
 }
 
-/// A panic keeps the idle context from being returned, and destroys it.
+/// A panic prevents the idle context from being returned, and the context is destroyed.
 #[test]
 fn a_panic_of_into_drained_destroys_the_context() {
-    /// A context, and its name.
+    /// Returns a context and its name.
     fn context() -> (IdleContext, AioContext) {
         let context = Context::new(1).unwrap();
         let name = context.as_raw();
-        // SAFETY: nothing was submitted to it.
+        // SAFETY: no operation was submitted to it.
         (unsafe { IdleContext::from_context(context, 1) }, name)
     }
     fn exists(name: AioContext) -> bool {
@@ -211,7 +210,7 @@ fn a_panic_of_into_drained_destroys_the_context() {
     fn panics(f: impl FnOnce() -> Result<IdleContext, Errno>) -> bool {
         catch_unwind(AssertUnwindSafe(|| drop(f()))).is_err()
     }
-    // Alone, so that no other context gets the name.
+    // No other test runs in this process, so no other context gets the name.
     let test = "ends::a_panic_of_into_drained_destroys_the_context";
     support::again::alone(test, || {
         let file = Arc::new(OwnedFd::from(
@@ -242,7 +241,7 @@ fn a_panic_of_into_drained_destroys_the_context() {
     });
 }
 
-/// The buffer is dropped although the destructor of the data panics.
+/// The buffer is dropped even if the destructor of the data panics.
 #[test]
 fn into_buffer_leaks_no_buffer() {
     let (reader, _writer) = support::pipe();

@@ -1,4 +1,5 @@
-//! Objects whose user code is noted, and does what a test has planned.
+//! Objects that record calls of their user code, and run the action that a test has
+//! planned for a call.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -28,18 +29,18 @@ pub(crate) enum Call {
     AfterLock,
 }
 
-/// What the user code does.
+/// The action of the user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Reenter,
     Panic,
 }
 
-/// What it panics with.
+/// The panic payload of user code.
 #[derive(Debug)]
 pub(crate) struct OnPurpose;
 
-/// The next call of this kind on the object with this name does something.
+/// An action for the next call of this kind on the object with this name.
 pub(crate) struct Plan {
     name: &'static str,
     call: Call,
@@ -48,16 +49,17 @@ pub(crate) struct Plan {
 
 thread_local! {
     static PLANS: RefCell<Vec<Plan>> = const { RefCell::new(Vec::new()) };
-    /// Whether a planned call has come.
+    /// Set if a planned call has occurred.
     pub(crate) static CAME: Cell<bool> = const { Cell::new(false) };
     static HELD: Cell<bool> = const { Cell::new(false) };
-    /// Calls that came while the lock was held.
+    /// The number of calls while the lock was held.
     pub(crate) static INSIDE: Cell<u32> = const { Cell::new(0) };
-    /// Buffers and data that exist.
+    /// The number of existing buffers and data.
     pub(crate) static ALIVE: Cell<isize> = const { Cell::new(0) };
 }
 
-/// Every piece of user code calls this.
+/// Records a call of user code, and runs its planned action. Every user-code function
+/// calls this.
 pub(crate) fn user_code(name: &'static str, call: Call) {
     if HELD.get() {
         INSIDE.set(INSIDE.get() + 1);
@@ -74,15 +76,15 @@ pub(crate) fn user_code(name: &'static str, call: Call) {
     }
 }
 
-/// Plans that the call panics, when it comes next.
+/// Plans a panic at the next such call.
 pub(crate) fn panic_at(name: &'static str, call: Call) {
-    // Without a message, as the panic hook is not called.
+    // There is no message, as the panic hook is not called.
     let act = Box::new(|| resume_unwind(Box::new(OnPurpose)));
     PLANS.with_borrow_mut(|plans| plans.push(Plan { name, call, act }));
 }
 
-/// Runs `trigger`, within which the call comes; `act` is what it does if
-/// it does not panic.
+/// Runs `trigger`, during which the call occurs. `act` is its action if it does not
+/// panic.
 pub(crate) fn during(
     action: Action,
     (name, call): (&'static str, Call),
@@ -113,10 +115,11 @@ pub(crate) fn during(
     assert_eq!(planned, 0, "{name}'s {call:?} has not come");
 }
 
-/// A lock that notes when it is held, and is user code itself.
+/// A lock that records when it is held, and that also counts as user code.
 pub(crate) struct Watched<L>(L);
 
-// SAFETY: the inner lock's own promise; what runs around it returns.
+// SAFETY: the inner lock runs the closure alone and once, by its contract; the code
+// around it returns.
 unsafe impl<L: Lock> Lock for Watched<L> {
     const NEW: Watched<L> = Watched(L::NEW);
 
@@ -133,7 +136,7 @@ unsafe impl<L: Lock> Lock for Watched<L> {
     }
 }
 
-/// A buffer.
+/// A buffer that records its calls.
 pub(crate) struct Memory {
     pub(crate) name: &'static str,
     pub(crate) bytes: Box<[u8]>,
@@ -153,14 +156,15 @@ impl Memory {
     }
 }
 
-// SAFETY: on the heap, and owned.
+// SAFETY: the memory is on the heap and owned by this value, so it does not move with
+// it.
 unsafe impl IoBuf for Memory {
     fn region(&mut self) -> (*mut u8, usize) {
         user_code(self.name, Call::Region);
         (self.bytes.as_mut_ptr(), self.bytes.len())
     }
 }
-// SAFETY: as above.
+// SAFETY: the memory is on the heap and owned by this value alone.
 unsafe impl IoBufMut for Memory {}
 
 impl Drop for Memory {
@@ -170,7 +174,7 @@ impl Drop for Memory {
     }
 }
 
-/// The data beside it, which owns the descriptor.
+/// The data beside a buffer, which owns the descriptor.
 pub(crate) struct Load {
     pub(crate) name: &'static str,
     pub(crate) fd: Arc<OwnedFd>,
@@ -201,7 +205,7 @@ impl Drop for Load {
     }
 }
 
-/// Bytes of a buffer.
+/// The length of a buffer in bytes.
 pub(crate) const LEN: usize = 8;
 
 pub(crate) type Begun = Op<'static, Memory, Load>;
@@ -216,7 +220,7 @@ impl<'fd> From<Converted> for Op<'fd, Memory, Load> {
     }
 }
 
-/// A waker, all of whose functions are user code.
+/// A waker with user code in all its functions.
 pub(crate) struct Named {
     pub(crate) name: &'static str,
     pub(crate) woken: AtomicUsize,
@@ -233,7 +237,8 @@ pub(crate) static WAKER: RawWakerVTable = {
         RawWaker::new(this.cast(), &WAKER)
     }
     unsafe fn wake(this: *const ()) {
-        // SAFETY: as in `clone`; the waker is consumed.
+        // SAFETY: a waker's data is an `Arc<Named>` that is alive; the waker is
+        // consumed.
         let this = unsafe { Arc::from_raw(this.cast::<Named>()) };
         this.woken.fetch_add(1, SeqCst);
         user_code(this.name, Call::Wake);
@@ -242,7 +247,8 @@ pub(crate) static WAKER: RawWakerVTable = {
         unreachable!("the reactor wakes by value");
     }
     unsafe fn drop(this: *const ()) {
-        // SAFETY: as in `clone`; the waker is consumed.
+        // SAFETY: a waker's data is an `Arc<Named>` that is alive; the waker is
+        // consumed.
         let this = unsafe { Arc::from_raw(this.cast::<Named>()) };
         user_code(this.name, Call::WakerDrop);
     }
@@ -257,17 +263,17 @@ impl Named {
         })
     }
 
-    /// How often it was woken since its task was polled.
+    /// Returns the number of wake-ups since its task was polled.
     pub(crate) fn woken(&self) -> usize {
         self.woken.load(SeqCst)
     }
 
-    /// The waker that the executor lends to a poll: made and dropped without
-    /// user code.
+    /// Returns the waker that the executor lends to a poll. It is created and dropped
+    /// without running user code.
     pub(crate) fn lend(self: &Arc<Named>) -> ManuallyDrop<Waker> {
         let raw = RawWaker::new(Arc::as_ptr(self).cast(), &WAKER);
-        // SAFETY: the functions keep the contract of an `Arc`'s; the `Arc`
-        // outlives the waker, which is not dropped.
+        // SAFETY: the functions keep the contract of a waker made from an `Arc`. The
+        // `Arc` outlives the waker, which is not dropped.
         ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
     }
 }

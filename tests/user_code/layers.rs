@@ -1,4 +1,4 @@
-//! Every point at which a queue or a scope calls user code.
+//! Tests every point at which a queue or a scope calls user code.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -18,8 +18,8 @@ use crate::world::{CONTENT, SIMPLE, SLOTS, World};
 
 type Jobs<'q> = Queue<'q, Memory, Load>;
 
-/// The user code of a queue runs while the queue is exclusively borrowed, so it
-/// can only panic, or call others.
+/// The user code of a queue runs while the queue is exclusively borrowed. It can
+/// therefore only panic, or call other objects.
 #[test]
 fn a_queue_survives_the_user_code_of_push() {
     let file = Arc::new(OwnedFd::from(
@@ -41,7 +41,7 @@ fn a_queue_survives_the_user_code_of_push() {
             during(action, ("second", call), reenter, || {
                 assert!(queue.push(op).is_ok());
             });
-            // The slot is free still.
+            // The slot is still free.
             while queue.staged() < 3 {
                 assert!(queue.push(read("third")).is_ok());
             }
@@ -60,8 +60,8 @@ fn a_queue_survives_the_user_code_of_push() {
     }
 }
 
-/// At a queue's end every operation's buffer and data are dropped, whichever
-/// destructor panics.
+/// When a queue is dropped, the buffer and data of every operation are dropped,
+/// whichever destructor panics.
 #[test]
 fn a_queue_drops_everything_whichever_destructor_panics() {
     let file = Arc::new(OwnedFd::from(
@@ -88,7 +88,7 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
                 assert!(queue.push(read("found")).is_ok());
                 assert!(queue.push(never).is_ok());
                 queue.submit().unwrap();
-                // One is in the list, one was only found.
+                // One completion is in the list; the other was only reaped.
                 assert_eq!(queue.wait_with(1, WaitOptions::poll()), Ok(2));
                 assert!(queue.push(read("staged")).is_ok());
                 let reenter = {
@@ -109,18 +109,18 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
     }
 }
 
-/// A buffer of a scope's operation; its user code is a closure that may use the
-/// scope. The bool: it is dropped.
+/// The buffer of an operation of a scope. Its user code is a closure that may use the
+/// scope. The bool is true if the buffer is being dropped.
 struct Acting<'scope>(Box<dyn FnMut(bool) + 'scope>);
 
-// SAFETY: no memory.
+// SAFETY: the buffer has no memory.
 unsafe impl IoBuf for Acting<'_> {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.0)(false);
         (std::ptr::dangling_mut(), 0)
     }
 }
-// SAFETY: as above.
+// SAFETY: the buffer has no memory.
 unsafe impl IoBufMut for Acting<'_> {}
 
 impl Drop for Acting<'_> {
@@ -129,7 +129,7 @@ impl Drop for Acting<'_> {
     }
 }
 
-/// A read that has completed when it is submitted.
+/// Submits a read that has completed when it is submitted.
 fn nothing<'scope>(
     s: &'scope Scope<'scope, '_>,
     file: Fd<'scope>,
@@ -139,8 +139,8 @@ fn nothing<'scope>(
 
 type Empty<'scope> = ScopedOp<'scope, &'scope mut [u8]>;
 
-/// Calls a scope in every way that there is; the operations that it begins are
-/// in `begun`, or are detached.
+/// Calls a scope in every possible way. The operations that it starts are pushed to
+/// `begun`, or are detached.
 fn reenter_scope<'scope>(
     s: &'scope Scope<'scope, '_>,
     file: Fd<'scope>,
@@ -166,7 +166,7 @@ fn reenter_scope<'scope>(
 fn a_scope_may_be_called_by_the_region_of_a_buffer() {
     let file = TempFile::with(&CONTENT);
     for action in [Action::Reenter, Action::Panic] {
-        // With two slots the region takes the last one.
+        // With two slots the call in `region` takes the last one.
         for slots in [2, 5] {
             scope(&mut ScopeSlot::array::<5>()[..slots], |s| {
                 let begun = Rc::new(RefCell::new(Vec::new()));

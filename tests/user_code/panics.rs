@@ -1,4 +1,5 @@
-//! The two programs of safe code that showed what user code could break.
+//! Tests of panics in user code, including the two safe programs that first exposed the
+//! state which user code could break.
 
 use std::cell::Cell;
 use std::os::fd::AsRawFd;
@@ -15,8 +16,8 @@ use crate::support::tasks::{Counter, await_eventfd, poll};
 use crate::support::{self, TempFile, fd};
 use crate::world::CONTENT;
 
-/// All wakers panic, one after the other: each is called once. With `std` by one
-/// turn; without, a panic ends the turn, and the next one goes on.
+/// All wakers panic in turn, and each is called once. With `std` one turn calls all of
+/// them. Without it, a panic ends the turn, and the next one continues.
 #[test]
 fn every_waker_is_called_whichever_panics() {
     struct Panics(Arc<Counter>);
@@ -68,7 +69,7 @@ fn every_waker_is_called_whichever_panics() {
     assert_eq!(ALIVE.get(), 0);
 }
 
-/// After a panic that ended a turn early the eventfd asks for the next one.
+/// After a panic that ended a turn early, the eventfd is signalled for the next one.
 #[test]
 fn a_panic_leaves_the_eventfd_readable_for_what_is_left() {
     struct Panics;
@@ -89,7 +90,7 @@ fn a_panic_leaves_the_eventfd_readable_for_what_is_left() {
     let (counter, waker) = Counter::new();
     assert!(poll(second.as_mut(), &waker).is_none());
     drop((first_pipe.1, second_pipe.1));
-    // The kernel signals each, once.
+    // The kernel signals the eventfd once for each operation.
     let mut signals = 0;
     while signals < 2 {
         signals += await_eventfd(&eventfd);
@@ -103,8 +104,8 @@ fn a_panic_leaves_the_eventfd_readable_for_what_is_left() {
     assert_eq!(counter.count(), 1);
 }
 
-/// A poll that finds its operation done needs neither the waker of before nor its
-/// own: the destructors of both panic, and one panic comes out.
+/// A poll that finds its operation completed needs neither the previous waker nor its
+/// own. The destructors of both panic, and the caller gets one panic.
 #[cfg(feature = "std")]
 #[test]
 fn two_wakers_that_panic_when_they_are_dropped_are_one_panic() {
@@ -131,9 +132,9 @@ fn two_wakers_that_panic_when_they_are_dropped_are_one_panic() {
     assert!(done.result.is_ok());
 }
 
-/// The waker of the task that gets the slot panics, and so does the destructor
-/// of the waker that this poll need not keep: one panic comes out, and the
-/// result is there at the next poll.
+/// The waker of the task that gets the slot panics, and so does the destructor of the
+/// waker that this poll does not need. The caller gets one panic, and the next poll
+/// returns the result.
 #[cfg(feature = "std")]
 #[test]
 fn two_panics_of_one_poll_are_one() {
@@ -167,10 +168,11 @@ fn two_panics_of_one_poll_are_one() {
     assert_eq!(done.result, Ok(LEN));
 }
 
-/// A leaked future leaves its waker in a slot, and its reactor ends. The waker's
-/// destructor begins an operation in the next reactor of these slots; before,
-/// that ran amid the first operation of that one, and the kernel was given the
-/// iocb of an operation long over, whose buffer had been freed.
+/// A leaked future leaves its waker in a slot, and its reactor is dropped. The waker's
+/// destructor starts an operation in the next reactor that uses these slots. In an
+/// earlier version this happened in the middle of that reactor's first operation. The
+/// kernel then got the iocb of an operation that had completed long before and whose
+/// buffer had been freed.
 #[test]
 fn an_old_waker_never_meets_the_new_owner_of_its_slot() {
     type Plain = Reactor<'static, Memory, Watched<Local>>;
@@ -197,13 +199,13 @@ fn an_old_waker_never_meets_the_new_owner_of_its_slot() {
     }
     let file = TempFile::with(&[0xEE; 4096]);
     let (reader, _writer) = support::pipe();
-    // SAFETY: both are open until the test ends, and so have the reactors.
+    // SAFETY: both stay open until the test ends, which is after the reactors end.
     let (data, never) = unsafe {
         let data = Fd::borrow_raw(file.file.as_raw_fd());
         (data, Fd::borrow_raw(reader.as_raw_fd()))
     };
     let slots: *mut [ReactorSlot<Memory>] = Box::leak(Box::new(ReactorSlot::array::<3>()));
-    // SAFETY: leaked; one reactor after the other has it.
+    // SAFETY: the array is leaked, and only one reactor at a time uses it.
     let array = || unsafe { &mut *slots };
     {
         let first = Plain::new(array()).unwrap();
@@ -217,7 +219,7 @@ fn an_old_waker_never_meets_the_new_owner_of_its_slot() {
         }
     }
     assert_eq!(DROPS.get(), 1, "dropped with the first reactor");
-    // Where the freed buffer was, perhaps.
+    // These may be allocated at the address of the freed buffer.
     let mine: Vec<_> = (0..4).map(|_| Box::new([0x11_u8; 4096])).collect();
     let second: &'static Plain = Box::leak(Box::new(Plain::new(array()).unwrap().batched()));
     SECOND.set(Some(second));

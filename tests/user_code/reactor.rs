@@ -1,4 +1,4 @@
-//! Every point at which a reactor calls user code, but for its own end.
+//! Tests every point at which a reactor calls user code, except the end of the reactor.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -11,8 +11,8 @@ use crate::hooks::{Action, CAME, Call, Converted};
 use crate::support::tasks::LONG;
 use crate::world::{SLOTS, Setup, World};
 
-/// Runs a scenario with each lock, plain and batched, with an eventfd and
-/// without, with user code that re-enters and with user code that panics.
+/// Runs a scenario with each lock, plain and batched, with an eventfd and without, and
+/// with user code that re-enters the reactor or panics.
 macro_rules! scenarios {
     ($($(#[$doc:meta])* fn $name:ident($world:ident) $body:block)+) => {$(
         $(#[$doc])*
@@ -60,8 +60,8 @@ scenarios! {
         w.during("e", Call::Wake, || w.turn_until(|| CAME.get()));
     }
 
-    /// The result of the future that frees the slot is not lost by a panic of
-    /// the waiter's waker: it is there at the next poll.
+    /// A panic of the waiter's waker does not lose the result of the future that frees
+    /// the slot: the next poll returns it.
     fn a_future_that_is_ready_wakes_a_waiter(w) {
         w.fill();
         w.add_waiter("e");
@@ -116,8 +116,8 @@ scenarios! {
         w.during("a", Call::WakerDrop, || w.discard("a"));
     }
 
-    /// The future finds its completion itself, or was notified of it: the waker
-    /// of this poll is not kept.
+    /// The future finds its completion itself, or was notified of it. The waker of this
+    /// poll is not kept.
     fn a_waker_that_is_not_needed_is_dropped(w) {
         w.fill();
         w.add_waiter("e");
@@ -125,8 +125,8 @@ scenarios! {
         w.during("a", Call::WakerDrop, || _ = w.poll("a"));
     }
 
-    /// Another future's poll has found the completion, so that the waker is
-    /// still in the slot.
+    /// The poll of another future has found the completion, so the waker is still in
+    /// the slot.
     fn a_completed_futures_waker_is_dropped_with_it(w) {
         w.fill();
         w.add_waiter("e");
@@ -158,7 +158,7 @@ scenarios! {
         w.during("a", Call::DataDrop, || w.discard("a"));
     }
 
-    /// The operation goes on; its data is dropped when it has completed.
+    /// The operation stays in flight. Its data is dropped when it has completed.
     fn the_data_of_a_dropped_future_is_dropped_at_completion(w) {
         w.fill();
         w.add_waiter("e");
@@ -181,7 +181,7 @@ scenarios! {
         w.during("e", Call::DataDrop, || w.discard("e"));
     }
 
-    /// Staged, where the reactor is batched; else it has completed.
+    /// The operation is staged if the reactor is batched. Otherwise it has completed.
     fn the_buffer_of_a_staged_future_is_dropped_with_it(w) {
         w.fill();
         w.discard("a");
@@ -209,7 +209,7 @@ scenarios! {
     fn a_region_is_computed(w) {
         w.fill();
         w.add_waiter("e");
-        // If it panics the operation is leaked: the buffer and its data.
+        // A panic leaks the operation: its buffer and its data.
         w.leaked.set(if w.action == Action::Panic { 2 } else { 0 });
         w.during("f", Call::Region, || w.add_read("f"));
         if w.action == Action::Reenter {
@@ -237,8 +237,8 @@ scenarios! {
     }
 }
 
-/// `Lock::with` is user code too, before and after what it runs. (It does not
-/// panic, by its contract.)
+/// `Lock::with` is user code too, before and after the closure that it runs. (By its
+/// contract it does not panic.)
 #[test]
 fn a_lock_calls_the_reactor() {
     fn scenario<L: Lock + 'static>(setup: Setup, call: Call, number: usize) {

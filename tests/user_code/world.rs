@@ -1,5 +1,4 @@
-//! [`World`]: a reactor, and an executor that polls only the tasks that were
-//! woken.
+//! [`World`]: a reactor, and an executor that polls only the tasks that were woken.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,13 +23,13 @@ pub(crate) type Watcher<L> = Reactor<'static, Memory, Watched<L>, Load>;
 pub(crate) type Place = ReactorSlot<Memory, Load>;
 pub(crate) type Future<L> = Pin<Box<OpFuture<'static, 'static, Memory, Watched<L>, Load>>>;
 
-/// One task of the executor: it awaits one operation.
+/// A task of the executor. It awaits one operation.
 pub(crate) struct Entry<L: Lock + 'static> {
     pub(crate) name: &'static str,
-    /// `None` while it is polled, and when it has ended.
+    /// The future. `None` while it is polled, and when it has completed.
     pub(crate) future: Option<Future<L>>,
     pub(crate) waker: Arc<Named>,
-    /// What makes its poll ready.
+    /// The pipe end whose drop or write makes its poll ready.
     pub(crate) writer: Option<OwnedFd>,
     pub(crate) done: Option<Completion<Memory, Load>>,
 }
@@ -38,14 +37,14 @@ pub(crate) struct Entry<L: Lock + 'static> {
 pub(crate) const SLOTS: usize = 4;
 pub(crate) const CONTENT: [u8; LEN] = *b"contents";
 
-/// How a reactor is set up.
+/// The configuration of a reactor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
     pub(crate) batched: bool,
     pub(crate) eventfd: bool,
 }
 
-/// The simplest.
+/// The simplest configuration.
 pub(crate) const SIMPLE: Setup = Setup {
     batched: false,
     eventfd: false,
@@ -55,13 +54,13 @@ pub(crate) const SIMPLE: Setup = Setup {
 pub(crate) struct World<L: Lock + 'static> {
     pub(crate) setup: Setup,
     pub(crate) action: Action,
-    /// Leaked; `end` takes it back.
+    /// The reactor. It is leaked, and `end` takes it back.
     pub(crate) reactor: &'static Watcher<L>,
     pub(crate) slots: *mut [Place],
     pub(crate) eventfd: Arc<OwnedFd>,
     pub(crate) file: Arc<OwnedFd>,
     pub(crate) tasks: RefCell<Vec<Entry<L>>>,
-    /// Buffers and data that are leaked on purpose.
+    /// The number of buffers and data that are leaked on purpose.
     pub(crate) leaked: Cell<isize>,
 }
 
@@ -79,8 +78,8 @@ impl<L: Lock + 'static> World<L> {
         let eventfd = Arc::new(eventfd());
         let file = TempFile::with(&CONTENT);
         let all: *mut [Place] = slots;
-        // SAFETY: the exclusive reference to a leaked array; the pointer is used
-        // when this reactor is gone, or leaked.
+        // SAFETY: this is the only exclusive reference to a leaked array. The pointer
+        // is used only after this reactor was dropped or leaked.
         let slots = unsafe { &mut *all };
         let drained = IdleContext::new(SLOTS as u32).unwrap();
         let mut reactor = Watcher::<L>::with_context(drained, slots);
@@ -88,7 +87,8 @@ impl<L: Lock + 'static> World<L> {
             reactor = reactor.batched();
         }
         if setup.eventfd {
-            // SAFETY: open until the world is dropped, after the reactor.
+            // SAFETY: the eventfd stays open until this value is dropped, after the
+            // reactor.
             reactor = reactor.eventfd(unsafe { Fd::borrow_raw(eventfd.as_raw_fd()) });
         }
         Rc::new(World {
@@ -115,7 +115,7 @@ impl<L: Lock + 'static> World<L> {
         });
     }
 
-    /// A poll that is ready when it is released.
+    /// Adds a task that awaits a poll, which `release` makes ready.
     pub(crate) fn add_poll(&self, name: &'static str) {
         let (reader, writer) = pipe();
         let op = Poll::owned(Load::new(name, reader), PollMask::IN);
@@ -130,7 +130,7 @@ impl<L: Lock + 'static> World<L> {
         self.add(name, self.read_op(name), None);
     }
 
-    /// Polls fill all slots, and are in flight.
+    /// Fills all slots with polls, which are in flight.
     pub(crate) fn fill(&self) {
         for name in ["a", "b", "c", "d"] {
             self.add_poll(name);
@@ -150,21 +150,21 @@ impl<L: Lock + 'static> World<L> {
     pub(crate) fn release(&self, name: &'static str) {
         for task in self.tasks.borrow().iter().filter(|task| task.name == name) {
             if let Some(writer) = &task.writer {
-                // SAFETY: one byte is read.
+                // SAFETY: the kernel reads one byte.
                 let written = unsafe { libc::write(writer.as_raw_fd(), b"x".as_ptr().cast(), 1) };
                 assert_eq!(written, 1);
             }
         }
     }
 
-    /// Whether the task is woken, and was not polled since.
+    /// Returns whether the task was woken and not polled since.
     pub(crate) fn is_woken(&self, name: &'static str) -> bool {
         let tasks = self.tasks.borrow();
         let mut named = tasks.iter().filter(|task| task.name == name);
         named.any(|task| task.waker.woken() > 0)
     }
 
-    /// Releases a poll, and turns until its task is woken.
+    /// Makes a poll ready, and turns the reactor until its task is woken.
     pub(crate) fn finish(&self, name: &'static str) {
         self.release(name);
         self.turn_until(|| self.is_woken(name));
@@ -178,7 +178,8 @@ impl<L: Lock + 'static> World<L> {
         }
     }
 
-    /// Polls a task, if it is not being polled. Whether it is over.
+    /// Polls a task unless it is already being polled. Returns whether it has
+    /// completed.
     pub(crate) fn poll(&self, name: &'static str) -> bool {
         let taken = {
             let mut tasks = self.tasks.borrow_mut();
@@ -200,7 +201,7 @@ impl<L: Lock + 'static> World<L> {
             Ok(Some(done)) => task.done = Some(done),
             Ok(None) => task.future = Some(future),
             Err(payload) => {
-                // As an executor that catches it, and polls the task again.
+                // An executor that catches the panic would poll the task again.
                 task.future = Some(future);
                 waker.woken.fetch_add(1, SeqCst);
                 drop(tasks);
@@ -210,7 +211,7 @@ impl<L: Lock + 'static> World<L> {
         task.done.is_some()
     }
 
-    /// Takes a task out of the executor.
+    /// Removes a task from the executor.
     pub(crate) fn take(&self, name: &'static str) -> Option<Entry<L>> {
         let mut tasks = self.tasks.borrow_mut();
         let is_there = |task: &Entry<L>| task.name == name && task.future.is_some();
@@ -218,12 +219,12 @@ impl<L: Lock + 'static> World<L> {
         Some(tasks.remove(at))
     }
 
-    /// Drops a task, and with it its future.
+    /// Drops a task, including its future.
     pub(crate) fn discard(&self, name: &'static str) {
         drop(self.take(name));
     }
 
-    /// Calls the reactor in every way that there is.
+    /// Calls the reactor in every possible way.
     pub(crate) fn reenter(&self) {
         assert!(format!("{:?}", self.reactor).contains("in_flight"));
         self.reactor.in_flight();
@@ -232,8 +233,8 @@ impl<L: Lock + 'static> World<L> {
         for name in names {
             self.poll(name);
         }
-        // Operations of its own: one that may end at once, one that is dropped
-        // in flight or while it waits, and one that is never polled.
+        // Three nested operations: one that may complete immediately, one that is
+        // dropped in flight or while it waits, and one that is never polled.
         let mut read = Box::pin(self.reactor.push(self.read_op("nested")));
         let _ = poll(read.as_mut(), Waker::noop());
         let (reader, _writer) = pipe();
@@ -248,13 +249,14 @@ impl<L: Lock + 'static> World<L> {
         self.discard("victim");
     }
 
-    /// Runs `trigger`, within which the call comes.
+    /// Runs `trigger`, during which the call occurs.
     pub(crate) fn during(self: &Rc<Self>, name: &'static str, call: Call, trigger: impl FnOnce()) {
         let world = self.clone();
         during(self.action, (name, call), move || world.reenter(), trigger);
     }
 
-    /// Everything ends, with nothing but the wake-ups that were given.
+    /// Completes all tasks, polling only those that were woken, and verifies the end
+    /// state.
     pub(crate) fn end(self: Rc<Self>) {
         for name in ["a", "b", "c", "d", "bystander"] {
             self.release(name);
@@ -295,24 +297,26 @@ impl<L: Lock + 'static> World<L> {
             assert_eq!(Arc::strong_count(&task.waker), 1, "{}'s waker", task.name);
         }
         self.turn_until(|| self.reactor.in_flight() == 0);
-        // What is gone has been dropped once, by a turn at the latest.
+        // Completed operations are dropped once, by the next turn at the latest.
         self.reactor.turn().unwrap();
         assert_eq!(ALIVE.get(), self.leaked.get());
         self.use_every_slot();
         if self.setup.eventfd {
             read_eventfd(&self.eventfd);
         }
-        // SAFETY: no future is left, and nobody uses the reference again.
+        // SAFETY: no future is left, and the reference is not used again.
         let reactor = unsafe { Box::from_raw((&raw const *self.reactor).cast_mut()) };
         let mut context = reactor.into_idle_context().unwrap().into_context();
         assert_eq!(context.ring().pop(), Ok(None));
-        // Instead of tens of milliseconds for each: with the process.
+        // The context is destroyed when the process exits, which saves tens of
+        // milliseconds for each.
         let _ = context.into_raw();
         assert_eq!(ALIVE.replace(0), self.leaked.get());
         assert_eq!(INSIDE.replace(0), 0, "user code ran under the lock");
     }
 
-    /// As many operations as ever are in flight at once, and one more waits.
+    /// Verifies that all slots can be in flight at once, while one more operation
+    /// waits.
     pub(crate) fn use_every_slot(&self) {
         let (reader, _writer) = pipe();
         let reader = Arc::new(reader);

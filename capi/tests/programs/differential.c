@@ -1,17 +1,17 @@
 /*
- * Calls a libaio at random, bad arguments included, and prints what came of
- * each call: the same sequence, whatever library is below. Two that behave
- * alike print the same.
+ * Calls the functions of a libaio at random, with bad arguments as well, and
+ * prints the result of each call. A seed gives the same sequence of calls with
+ * every library, so the outputs of two equivalent libraries are identical.
  *
  *	differential SEED CALLS FILE
  *
- * Nothing may depend on time or on other processes: an operation that ends
- * later has an eventfd, which is read before the next call; and a call that
- * would wait for ever is given a timeout.
+ * Invariant: the output does not depend on time or on other processes. An
+ * operation that completes later has an eventfd, which is read before the next
+ * call. A call that would wait for ever gets a timeout.
  *
- * OLD: the entries of LIBAIO_0.1 are called by their versions (a shared
- * library); otherwise what they are defined to be. TIME64: a 32-bit program
- * with 64-bit time.
+ * OLD: the functions of LIBAIO_0.1 are called by their symbol versions (in a
+ * shared library); otherwise by their definitions in terms of the others.
+ * TIME64: a 32-bit program with 64-bit time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +33,7 @@
 extern int io_queue_wait(io_context_t ctx, struct timespec *timeout);
 
 #ifdef TIME64
-/* These read a time of the other width: the program cannot call them. */
+/* These read a time of the other width, so the program cannot call them. */
 #define io_queue_wait(ctx, timeout) io_getevents(ctx, 0, 0, NULL, timeout)
 #endif
 
@@ -69,10 +69,10 @@ static int ready[CONTEXTS]; /* events in the ring */
 static struct iocb iocbs[IOCBS];
 static struct iovec vectors[IOCBS][2];
 static char buffers[IOCBS][BYTES];
-static int in_flight[IOCBS]; /* 0, or the context's number from 1 on */
-static int signals_of[IOCBS]; /* an eventfd each */
+static int in_flight[IOCBS]; /* 0, or the number of the context plus 1 */
+static int signals_of[IOCBS]; /* an eventfd for each iocb */
 static int pipes[PIPES][2];
-static int busy[PIPES]; /* 0, or the polling iocb's number from 1 on */
+static int busy[PIPES]; /* 0, or the number of the polling iocb plus 1 */
 static int file, readable, writable;
 static volatile sig_atomic_t caught;
 static char *fake, *zeros, *constant; /* pages */
@@ -100,7 +100,7 @@ static unsigned sum(const char *bytes)
 	return sum;
 }
 
-/* The result of a call; errno has to be what it was before. */
+/* Prints the result of a call. The calls must not change errno. */
 static int result(const char *call, int result)
 {
 	printf("%s = %d, errno %d, signals %d\n", call, result, errno, caught);
@@ -225,7 +225,7 @@ static void destroy(void)
 		if (in_flight[i] == context + 1) {
 			uint64_t count;
 			in_flight[i] = 0;
-			/* Cancelled, or done and never read. */
+			/* Cancelled, or completed but never read. */
 			poll(&(struct pollfd){ signals_of[i], POLLIN, 0 }, 1, 0) &&
 				read(signals_of[i], &count, sizeof count) < 0 &&
 				(abort(), 0);
@@ -235,7 +235,11 @@ static void destroy(void)
 			busy[i] = 0;
 }
 
-/* Fills a free iocb; tells whether it will be in flight for a while. */
+/*
+ * Fills a free iocb. Returns 0 if it picked a pipe that is being polled. Sets
+ * *waits to 1 for an fsync, to 2 plus the number of the pipe for a poll, and
+ * otherwise to 0: only those stay in flight for a while.
+ */
 static int prepare(int i, int *waits)
 {
 	struct iocb *iocb = &iocbs[i];
@@ -323,7 +327,7 @@ static void submit(void)
 			if (waits[count] > 1)
 				busy[waits[count] - 2] = i + 1;
 			batch[count] = &iocbs[i];
-			/* None beside an fsync, or their order would vary. */
+			/* An fsync is the last one, or the order varies. */
 			if (waits[count++] == 1)
 				break;
 		}
@@ -363,7 +367,7 @@ static void submit(void)
 		       io_submit(contexts[context], -1, batch));
 		break;
 	case 3:
-		nr = count < 4 ? count + 1 : count; /* a null at the end */
+		nr = count < 4 ? count + 1 : count; /* ends in a null */
 	}
 	res = result("submit", io_submit(contexts[context], nr, batch));
 	for (int i = 0; i < count; i++) {
@@ -376,7 +380,7 @@ static void submit(void)
 		in_flight[iocb] = context + 1;
 		if (waits[i] > 1)
 			continue;
-		/* Buffered transfers are over; an fsync is soon. */
+		/* Buffered transfers have completed; an fsync will soon. */
 		wait_for(iocb);
 		ready[context]++;
 	}
@@ -462,14 +466,14 @@ static void get_events(void)
 	switch (below(12)) {
 	case 0:
 		ctx = NULL, bad = 1;
-		/* The old entries of libaio read it themselves. */
+		/* The old functions of libaio read the timeout themselves. */
 		if (!below(3) && how != 1 && how != 3)
 			timeout = (void *)-1;
 		break;
 	case 1:
 		ctx = (io_context_t)zeros, bad = 1;
 		break;
-	case 2: /* what looks like an empty ring */
+	case 2: /* a page that resembles an empty ring */
 		ctx = (io_context_t)fake, bad = 1;
 		break;
 	case 3:
@@ -485,7 +489,7 @@ static void get_events(void)
 		min_nr = 1;
 	if (how == 2 || how == 3)
 		min_nr = nr = 0;
-	/* It must not wait for what does not come, or too long. */
+	/* The call must not wait for a missing event, or too long. */
 	if (ctx && !bad && min_nr > ready[context] && min_nr <= nr)
 		if (!given || given->tv_sec || given->tv_nsec < 0 ||
 		    given->tv_nsec > 1000000)
@@ -537,7 +541,7 @@ static void get_events(void)
 		print_events(context, events, res);
 }
 
-/* A signal ends a wait. */
+/* Interrupts a wait by a signal. */
 static void interrupted(void)
 {
 	struct itimerval soon = { { 0, 0 }, { 0, 3000 } };
@@ -569,7 +573,7 @@ static void run(void)
 		result("queue_run", io_queue_run(contexts[context]));
 }
 
-/* A child has no part in its parent's contexts, and takes nothing away. */
+/* Calls the functions in a child, which cannot use its parent's contexts. */
 static void child(void)
 {
 	struct timespec zero = { 0, 0 };
@@ -597,7 +601,7 @@ static void child(void)
 	printf("child: %x\n", status);
 }
 
-/* What a ring's header has: id, nr, head, tail, magic. */
+/* A ring header: id, nr, head, tail, magic, and the remaining fields. */
 static const uint32_t empty_ring[8] = { 0, 128, 5, 5, 0xa10a10a1, 1, 0, 32 };
 
 static char *page(const void *content, size_t bytes, int protection)

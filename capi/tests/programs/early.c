@@ -1,7 +1,7 @@
 /*
- * A program without a C library, not even its start-up code: libaio is called
- * by the first instructions that the process runs. Standard input is the file
- * to read. Exit status 0, or the line that went wrong.
+ * Calls libaio in the first instructions of a process, in a program without a C
+ * library and its start-up code. Standard input is the file to read. The exit
+ * status is 0, or the line of the failed check.
  */
 #include <libaio.h>
 

@@ -1,6 +1,6 @@
 /*
- * Where libaio faults: a bad context is refused by the kernel here, and an
- * event without a callback is passed over.
+ * Verifies two cases in which the original libaio faults: the kernel refuses a
+ * bad context, and an event without a callback is discarded.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /*
- * A function whose address is chosen while the program is relocated: a static
- * C library has no errno and no thread by then.
+ * Calls libaio in a function that is resolved while the program is relocated.
+ * A static C library has neither errno nor a thread at that time.
  */
 #include <libaio.h>
 #include <stdio.h>

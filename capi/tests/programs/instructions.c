@@ -1,6 +1,6 @@
 /*
- * Calls each function a hundred times, for callgrind to count what libaio and
- * the C library below it spend.
+ * Calls each function a hundred times, so that callgrind can count the
+ * instructions in libaio and in the C library below it.
  */
 #include <fcntl.h>
 #include <libaio.h>
@@ -31,7 +31,7 @@ __attribute__((noinline)) static int submit(io_context_t ctx,
 
 __attribute__((noinline)) static int destroy(void)
 {
-	/* Of no context: the way there and back is the same. */
+	/* Without a context: the path to the kernel and back is the same. */
 	return io_destroy(NULL);
 }
 

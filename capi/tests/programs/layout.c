@@ -1,6 +1,6 @@
 /*
- * The constants, sizes and offsets of libaio.h, as bytes of a section of their
- * own: two headers that agree make the same.
+ * The constants, sizes and offsets of libaio.h, as the bytes of a separate
+ * section. Two equivalent headers result in the same bytes.
  */
 #include <libaio.h>
 #include <stddef.h>

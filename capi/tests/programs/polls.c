@@ -1,6 +1,6 @@
 /*
- * Polls an empty ring between two marks that strace sees; the number of calls
- * of libaio's functions is the argument. Then a ready one.
+ * Polls an empty ring between two marks that strace records, then a ready ring.
+ * The argument is the number of calls of each function of libaio.
  */
 #include <libaio.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /*
- * Runs a program in a sandbox that answers ERRNO to io_pgetevents, as old
- * kernels (ENOSYS) and some containers (EPERM) do.
+ * Runs a program in a sandbox in which io_pgetevents fails with ERRNO, as on
+ * old kernels (ENOSYS) and in some containers (EPERM).
  *
  *	sandbox ERRNO PROGRAM ARGUMENT...
  */
@@ -13,7 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* Of x86_64; then of i386, whose programs this one can start. */
+/* The numbers on x86_64 and on i386, whose programs can be run as well. */
 enum { PGETEVENTS = 333, I386 = 385, I386_TIME64 = 416 };
 
 #define LOAD(field)                                                            \

@@ -1,9 +1,9 @@
 /*
- * Threads on one context, for the given number of seconds. The library looks at
- * the ring beside the kernel's readers:
+ * Runs threads on one context for the given number of seconds, while the
+ * library reads the ring beside readers in the kernel. It verifies:
  *
- * - told that an event is there, a lone reader sees it, at once;
- * - pollers and sleepers side by side lose no event and get none twice.
+ * - a lone reader that was notified of an event finds it immediately;
+ * - with pollers and sleepers, no event is lost and none is taken twice.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static void fail(const char *what, long number)
 	exit(1);
 }
 
-/* A buffered read is over when io_submit returns. */
+/* Submits a buffered read, which has completed when io_submit returns. */
 static void submit(long number)
 {
 	static char byte;

@@ -1,6 +1,6 @@
 /*
  * Waits for 50 milliseconds, which a struct timespec of the other width would
- * tell wrongly. Exit status 0 if it was so long.
+ * not represent. The exit status is 0 if the wait took that long.
  */
 #include <libaio.h>
 #include <time.h>

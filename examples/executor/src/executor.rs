@@ -1,5 +1,5 @@
-//! The executor: an array of tasks, a bit for each that is to be polled, and
-//! one place to wait, where the wakes come from.
+//! The executor: an array of tasks, a bit for each task to be polled, and a single
+//! wait, from which all wakes originate.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -10,17 +10,17 @@ use linux_aio::buffer::IoBuf;
 use linux_aio::reactor::Reactor;
 use linux_aio::{Errno, WaitOptions};
 
-/// A task. It runs to its end and keeps its result to itself.
+/// A task. It runs until it is ready and has no output; it stores its result itself.
 pub(crate) type Task<'t> = Pin<&'t mut dyn Future<Output = ()>>;
 
-/// The tasks that were woken: there is one executor, and one thread.
+/// The bits of the tasks that were woken. There is one executor and one thread.
 static WOKEN: AtomicU32 = AtomicU32::new(0);
 
-/// Runs all tasks to their ends, and blocks in the kernel whenever none can go
-/// on. How often that was.
+/// Runs all tasks until they are ready, and blocks in the kernel whenever none can make
+/// progress. Returns the number of waits.
 ///
 /// # Errors
-/// What the wait says; EDEADLK if no task can ever go on.
+/// The errors of the wait; EDEADLK if no task can ever make progress.
 pub(crate) fn run<B: IoBuf, const N: usize>(
     reactor: &Reactor<'_, B>,
     mut tasks: [Task<'_>; N],
@@ -55,7 +55,8 @@ fn bit(index: usize) -> u32 {
     1 << index
 }
 
-/// A waker is a task's index, in the place of a pointer: nothing is owned.
+/// Creates a waker whose data is the index of a task, in place of a pointer. It owns
+/// nothing.
 fn waker(index: usize) -> Waker {
     const TABLE: RawWakerVTable = RawWakerVTable::new(raw, wake, wake, |_| {});
     const fn raw(index: *const ()) -> RawWaker {
@@ -64,7 +65,7 @@ fn waker(index: usize) -> Waker {
     fn wake(index: *const ()) {
         WOKEN.fetch_or(bit(index.addr()), Relaxed);
     }
-    // SAFETY: the functions touch no memory but the atomic, whatever the index
-    // is, and from any thread.
+    // SAFETY: the functions of the table access no memory except the atomic. They are
+    // valid for any index and on any thread.
     unsafe { Waker::from_raw(raw(core::ptr::without_provenance(index))) }
 }

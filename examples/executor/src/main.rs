@@ -1,15 +1,15 @@
-//! An executor whose only reactor is AIO: reads from the disk and readiness of
-//! sockets come through one ring, and one wait blocks for both. No thread, no
-//! allocator, no libc, no epoll.
+//! An executor whose only reactor is AIO: disk reads and socket readiness arrive
+//! through one ring, and one wait blocks for both. It uses no thread, no allocator, no
+//! libc and no epoll.
 //!
 //! ```sh
 //! cargo run -p executor -- FILE
 //! ```
 //!
-//! Two servers read the file by AIO and write it to a socket each, whenever a
-//! poll says that there is room; two clients read the sockets' other ends. What
-//! comes out is the line of `cksum FILE`, and the exit status is 1 if a client
-//! did not get what is in the file.
+//! Two servers read the file with AIO, and each writes it to a socket whenever a poll
+//! reports that the socket is writable. Two clients read the other ends of the sockets.
+//! The output is the line of `cksum FILE`, and the exit status is 1 if a client
+//! received other bytes than those of the file.
 #![no_std]
 #![no_main]
 
@@ -34,14 +34,14 @@ linux_aio::entry!(main);
 
 const CHUNK: usize = 64 << 10;
 
-/// What a server reads into; direct reads want it aligned.
+/// The buffer of a server, aligned for direct reads.
 #[repr(align(4096))]
 struct Chunk([u8; CHUNK]);
 
 type Buffer = &'static mut [u8; CHUNK];
 type Outcome = Cell<Result<Sum, Errno>>;
 
-/// Reads the file, and writes it to a socket that is shut down at the end.
+/// Reads the file, writes it to a socket, and shuts the socket down at the end.
 async fn serve<'r>(
     reactor: &Reactor<'r, Buffer>,
     file: &'r Descriptor,
@@ -62,7 +62,7 @@ async fn try_serve<'r>(
     let mut sum = Sum::default();
     loop {
         let done = reactor.read(file, buffer, sum.bytes).await;
-        // A read's buffer always comes back.
+        // A read always returns its buffer.
         buffer = done.buffer.ok_or(Errno::IO)?;
         let read = &buffer[..done.result?];
         let mut rest = read;
@@ -74,7 +74,7 @@ async fn try_serve<'r>(
             }
         }
         sum.add(read);
-        // A file reads short at its end alone.
+        // A file read is short only at the end of the file.
         if read.len() < CHUNK {
             return Ok(sum);
         }
@@ -103,14 +103,17 @@ async fn try_check<'r>(
     }
 }
 
-/// Serves the file, twice at a time: whether all went well.
+/// Serves the file to two clients concurrently. Returns whether both received it
+/// unchanged.
 fn serve_twice(path: &CStr) -> Result<bool, Errno> {
     static mut CHUNKS: [Chunk; 2] = [const { Chunk([0; CHUNK]) }; 2];
     let chunks = &raw mut CHUNKS;
-    // SAFETY: called once, and nothing else names it.
+    // SAFETY: this function is called once, and no other code names the static, so the
+    // reference is unique.
     let [Chunk(first), Chunk(second)] = unsafe { &mut *chunks };
 
-    // Before the reactor, which borrows the descriptors for as long as it exists.
+    // The descriptors are opened before the reactor, which borrows them for as long as
+    // it exists.
     let file = os::open(path)?;
     let ([a, b], [c, d]) = (os::socketpair()?, os::socketpair()?);
     let mut slots = ReactorSlot::array::<8>();
@@ -166,6 +169,6 @@ impl Write for Stdout {
 }
 
 fn complain(text: fmt::Arguments<'_>) {
-    // Nobody could be told that this failed.
+    // A failure to write the message cannot be reported anywhere.
     let _ = writeln!(Stderr, "executor: {text}");
 }

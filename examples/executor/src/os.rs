@@ -1,4 +1,4 @@
-//! The system calls beyond AIO.
+//! The system calls beside those of AIO.
 
 use core::ffi::CStr;
 
@@ -26,12 +26,12 @@ impl<'fd> From<&'fd Descriptor> for Fd<'fd> {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is this value's own, and it is used no more.
+        // SAFETY: this value owns the descriptor, which is not used after the drop.
         let _ = unsafe { syscall1(k::__NR_close as usize, self.0 as usize) };
     }
 }
 
-/// For reading; past the page cache, where the file system can.
+/// Opens a file for reading, past the page cache if the file system supports that.
 pub(crate) fn open(path: &CStr) -> Result<Descriptor, Errno> {
     let open = |flags| {
         let flags = flags | k::O_CLOEXEC | k::O_LARGEFILE;
@@ -43,12 +43,12 @@ pub(crate) fn open(path: &CStr) -> Result<Descriptor, Errno> {
     open(k::O_DIRECT).or_else(|_| open(0))
 }
 
-/// Two sockets, connected with each other, that never block.
+/// Creates two sockets that are connected with each other and never block.
 pub(crate) fn socketpair() -> Result<[Descriptor; 2], Errno> {
     let kind = net::SOCK_STREAM | k::O_NONBLOCK | k::O_CLOEXEC;
     let mut fds = [0_i32; 2];
     let out = fds.as_mut_ptr().expose_provenance();
-    // SAFETY: the kernel writes two integers.
+    // SAFETY: the kernel writes two integers, for which `fds` has space.
     Errno::check(unsafe {
         syscall4(
             k::__NR_socketpair as usize,
@@ -61,7 +61,7 @@ pub(crate) fn socketpair() -> Result<[Descriptor; 2], Errno> {
     Ok(fds.map(Descriptor))
 }
 
-/// Shuts a socket down in both directions, which its other end reads as the end.
+/// Shuts a socket down in both directions; its other end reads an end of file.
 pub(crate) fn shutdown(socket: &Descriptor) {
     const BOTH: usize = 2;
     // An error is ignored: the other end has closed the connection already.
@@ -69,18 +69,23 @@ pub(crate) fn shutdown(socket: &Descriptor) {
     let _ = unsafe { syscall2(k::__NR_shutdown as usize, socket.0 as usize, BOTH) };
 }
 
+/// Reads bytes from a descriptor.
+///
 /// # Errors
 /// EAGAIN: a read would have to wait.
 pub(crate) fn read(fd: &Descriptor, bytes: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (bytes.as_mut_ptr().expose_provenance(), bytes.len());
-    // SAFETY: the kernel writes no more than the slice.
+    // SAFETY: the kernel writes at most the length of the slice, which is borrowed
+    // exclusively.
     Errno::check(unsafe { syscall3(k::__NR_read as usize, fd.0 as usize, start, len) })
 }
 
+/// Writes bytes to a descriptor.
+///
 /// # Errors
 /// EAGAIN: a write would have to wait.
 pub(crate) fn write(fd: &Descriptor, bytes: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (bytes.as_ptr().expose_provenance(), bytes.len());
-    // SAFETY: the kernel reads no more than the slice.
+    // SAFETY: the kernel reads at most the length of the slice.
     Errno::check(unsafe { syscall3(k::__NR_write as usize, fd.0 as usize, start, len) })
 }

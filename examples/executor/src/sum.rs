@@ -1,4 +1,4 @@
-//! The checksum of `cksum(1)`, so that anybody can compare.
+//! The checksum of `cksum(1)`, so that the result can be compared.
 
 /// A CRC of the bytes and of their number.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]

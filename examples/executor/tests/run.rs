@@ -1,5 +1,5 @@
-//! The example as a user runs it, against `cksum`, under strace, and where
-//! there is no AIO.
+//! Runs the example as a user does: against `cksum`, under strace, and where AIO is
+//! unavailable.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 
 const EXECUTOR: &str = env!("CARGO_BIN_EXE_executor");
 
-/// A program, which a lost wake must not let run for ever.
+/// Creates a command with a time limit, so that a lost wake does not let it run for
+/// ever.
 fn program(name: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["60", name]);
@@ -19,7 +20,7 @@ fn executor() -> Command {
     program(EXECUTOR)
 }
 
-/// A file of a test's own.
+/// Creates a file for one test.
 fn file(name: &str, bytes: usize) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let content: Vec<u8> = (0..bytes).map(|i| (i / 251 * 7 + i % 251) as u8).collect();
@@ -39,8 +40,8 @@ fn run(command: &mut Command) -> (Option<i32>, String, String) {
 
 #[test]
 fn clients_get_what_cksum_reads() {
-    // More than the sockets hold, so that the servers have to wait; and the
-    // ends of chunks and of blocks.
+    // The first size is larger than the socket buffers, so that the servers have to
+    // wait. The others are the boundaries of blocks and of chunks.
     for bytes in [1_000_003, 0, 1, 4096, 65_536, 131_072] {
         let path = file("served", bytes);
         let (status, out, errors) = run(executor().arg(&path));
@@ -52,8 +53,8 @@ fn clients_get_what_cksum_reads() {
     }
 }
 
-/// No thread, no poll(2), no epoll, no allocation: what it waits for comes
-/// through the ring.
+/// Verifies that the example uses no thread, no poll(2), no epoll and no allocation:
+/// all it waits for arrives through the ring.
 #[test]
 fn there_is_no_other_reactor() {
     let path = file("traced", 1_000_003);
@@ -85,9 +86,9 @@ fn there_is_no_other_reactor() {
     for aio in ["io_setup", "io_submit", "io_destroy"] {
         assert!(calls.remove(aio), "{aio} is not in {log}");
     }
-    // To block, which a fast disk may make needless, by the newer call or the
-    // older; to keep the ring out of forked children, and to detect such a
-    // child; and to exit.
+    // The system calls that may but need not occur. The first two block, in the newer
+    // or the older form, which a fast disk can make unnecessary. The next ones exclude
+    // the ring from forked children and detect such a child. The last ones exit.
     for may in [
         "io_pgetevents",
         "io_getevents",
@@ -108,13 +109,13 @@ fn what_is_wrong_is_said() {
     let (status, out, errors) = run(executor().arg("/nonexistent"));
     assert_eq!((status, &*out), (Some(1), ""));
     assert_eq!(errors, "executor: no such file or directory (ENOENT)\n");
-    // The first read of a directory fails in its event, or at once.
+    // The first read of a directory fails, in its event or at submission.
     let (status, out, errors) = run(executor().arg("/"));
     assert_eq!((status, &*out), (Some(1), ""), "{errors}");
     assert_ne!(errors, "");
 }
 
-/// QEMU's user mode has no AIO.
+/// Runs the example under QEMU's user mode, which has no AIO.
 #[test]
 fn no_aio_is_said() {
     let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/run"));

@@ -13,16 +13,17 @@ use linux_aio::op::{Fsync, Read, Write};
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot};
 use tokio_reactor::{CHUNK, Page, drive, eventfd};
 
-/// Operations in flight.
+/// The number of operations in flight.
 const DEPTH: usize = 16;
-/// Tasks; more than there are slots, so that some have to wait for one.
+/// The number of tasks. There are more than slots, so that some have to wait for one.
 pub(crate) const WORKERS: usize = 24;
-/// What direct I/O wants lengths to be a multiple of.
+/// Direct I/O requires lengths that are a multiple of this.
 const BLOCK: usize = 4096;
 
-/// A copy, for all the tasks that have a part in it.
+/// A copy, shared by all its tasks.
 pub(crate) struct Job<L: Lock + 'static> {
-    /// Each operation keeps its file open, as the tasks live on their own.
+    /// The reactor. Each operation keeps its file open, because the tasks borrow
+    /// nothing.
     reactor: Reactor<'static, Page, L, Arc<File>>,
     eventfd: Arc<File>,
     source: Arc<File>,
@@ -40,8 +41,7 @@ impl<L: Lock> Job<L> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         let target = options.custom_flags(flags).open(target)?;
-        // Tasks that are spawned want all that they have to live for ever, so
-        // the slots are given away: once a reactor.
+        // Spawned tasks must be `'static`, so the slots are leaked, once per reactor.
         let slots = Box::leak(Box::new(ReactorSlot::array::<DEPTH>()));
         let eventfd = eventfd()?;
         Ok(Job {
@@ -55,13 +55,13 @@ impl<L: Lock> Job<L> {
         })
     }
 
-    /// Turns the reactor for all other tasks. It ends by an error alone.
+    /// Turns the reactor for all other tasks. Returns only on an error.
     pub(crate) async fn drive(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
         match drive(&job.reactor, Arc::clone(&job.eventfd)).await? {}
     }
 
-    /// A task's part: chunk after chunk, until another has taken the last. How
-    /// many they were.
+    /// Copies chunk after chunk, until another task has taken the last. Returns the
+    /// number of chunks copied.
     pub(crate) async fn work(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
         let (mut page, mut count) = (Page::new(), 0);
         loop {
@@ -86,14 +86,15 @@ impl<L: Lock> Job<L> {
         }
     }
 
-    /// The target is as long as the source, and on the disk.
+    /// Sets the length of the target to that of the source, and syncs it to the disk.
     pub(crate) async fn finish(job: impl Deref<Target = Job<L>>) -> Result<usize, Error> {
         job.target.set_len(job.len)?;
         let sync = Fsync::owned(Arc::clone(&job.target));
         Ok(job.reactor.push(sync).await.result?)
     }
 
-    /// All has ended, and the context could be used again.
+    /// Verifies that all operations have completed and that the context could be
+    /// reused.
     pub(crate) fn end(self) -> Result<(), Error> {
         assert_eq!(self.reactor.in_flight(), 0);
         drop(self.reactor.into_idle_context()?);

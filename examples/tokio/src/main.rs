@@ -1,13 +1,13 @@
-//! Copies a file by the reactor's futures in both of tokio's runtimes, with a
-//! timer beside:
+//! Copies a file with the reactor's futures in both of tokio's runtimes, beside a
+//! timer:
 //!
 //! ```sh
 //! cargo run -p tokio-reactor -- SOURCE TARGET
 //! ```
 //!
-//! Four times: on one thread and on several, through the page cache and past
-//! it. Each copy is compared with the source; the exit status is 1 if one is
-//! not the same.
+//! The file is copied four times: on one thread and on several, through the page cache
+//! and past it. Each copy is compared with the source. The exit status is 1 if one
+//! differs.
 
 mod copy;
 
@@ -66,16 +66,16 @@ fn all(source: &Path, target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was done.
+/// The statistics of a copy.
 struct Copied {
     chunks: usize,
     ticks: usize,
 }
 
-/// Tasks that copy, and two that never end but by an error.
+/// The tasks that copy, and two that end only on an error.
 type Tasks = JoinSet<Result<usize, Error>>;
 
-/// A reactor without a lock: tasks that stay on their thread.
+/// Copies on one thread: the reactor has no lock, and the tasks stay on their thread.
 fn one_thread(source: &Path, target: &Path, direct: bool) -> Result<Copied, Error> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let job = Rc::new(Job::<Local>::new(source, target, direct)?);
@@ -100,7 +100,7 @@ fn one_thread(source: &Path, target: &Path, direct: bool) -> Result<Copied, Erro
     })
 }
 
-/// A reactor that all threads share: tasks that go wherever there is time.
+/// Copies on several threads: they share a reactor, and the tasks move between them.
 fn several_threads(source: &Path, target: &Path, direct: bool) -> Result<Copied, Error> {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(4).enable_all().build()?;
@@ -126,7 +126,8 @@ fn several_threads(source: &Path, target: &Path, direct: bool) -> Result<Copied,
     })
 }
 
-/// Waits for so many of the tasks, or for the first error of any.
+/// Waits for this many of the tasks, or for the first error of any. Returns the sum of
+/// their results.
 async fn join(tasks: &mut Tasks, count: usize) -> Result<usize, Error> {
     let mut sum = 0;
     for _ in 0..count {

@@ -1,17 +1,17 @@
-//! [`Page`]: a buffer of the program's own, as direct I/O wants it.
+//! [`Page`]: an application-defined buffer, aligned for direct I/O.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use linux_aio::buffer::{IoBuf, IoBufMut};
 
-/// Bytes of a page.
+/// The length of a page in bytes.
 pub const CHUNK: usize = 16 << 10;
 
 #[repr(align(4096))]
 struct Aligned([u8; CHUNK]);
 
-/// Aligned memory, of which a part is used.
+/// Aligned memory, of which the first part is in use.
 pub struct Page {
     memory: Box<Aligned>,
     used: usize,
@@ -20,7 +20,7 @@ pub struct Page {
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
 impl Page {
-    /// All of it is used, and zero.
+    /// Creates a page that is in use as a whole, and zeroed.
     pub fn new() -> Page {
         ALIVE.fetch_add(1, Relaxed);
         Page {
@@ -29,12 +29,12 @@ impl Page {
         }
     }
 
-    /// How many there are, to show that none is lost.
+    /// Returns the number of pages that exist, to verify that none is lost.
     pub fn alive() -> usize {
         ALIVE.load(Relaxed)
     }
 
-    /// Uses so much of it, at the most all.
+    /// Sets the number of bytes in use, limited to the whole page.
     #[must_use]
     pub fn used(mut self, bytes: usize) -> Page {
         self.used = bytes.min(CHUNK);
@@ -62,12 +62,14 @@ impl Drop for Page {
     }
 }
 
-// SAFETY: on the heap, owned, and never moved there; nobody can reach it but
-// through this. The part is no longer than the whole.
+// SAFETY: the memory is owned and on the heap, so it does not move with the `Page`, and
+// it is accessible only through the `Page`. The part in use is no longer than the
+// whole.
 unsafe impl IoBuf for Page {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.memory.0.as_mut_ptr(), self.used)
     }
 }
-// SAFETY: as above; any byte is valid.
+// SAFETY: any byte value is valid, and `region` returns owned heap memory that may be
+// written.
 unsafe impl IoBufMut for Page {}

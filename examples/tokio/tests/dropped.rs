@@ -1,4 +1,4 @@
-//! Futures that nobody waits for any more, as tokio's timeouts leave them.
+//! Tests of futures that are dropped in flight, as tokio's timeouts do.
 
 use std::fs::{File, OpenOptions};
 use std::future::{Future, poll_fn};
@@ -21,18 +21,18 @@ use tokio::time::{sleep, timeout};
 use tokio_reactor::{CHUNK, Page, drive, eventfd};
 
 const SOON: Duration = Duration::from_millis(20);
-/// The kernel ends a cancelled poll when it has time: on a busy machine that was
-/// seen to take ten seconds.
+/// The time limit of a wait. The kernel completes a cancelled poll in a kernel thread,
+/// which took ten seconds on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Each operation keeps its file open.
+/// A reactor whose operations each keep their file open.
 type Owning<L> = Reactor<'static, Page, L, Arc<File>>;
 
-/// A reactor of so many slots, and its eventfd.
+/// Creates a reactor with `N` slots, and its eventfd.
 fn reactor<L: Lock, const N: usize>() -> (Owning<L>, Arc<File>) {
     let slots = Box::leak(Box::new(ReactorSlot::array::<N>()));
     let eventfd = eventfd().unwrap();
@@ -40,8 +40,8 @@ fn reactor<L: Lock, const N: usize>() -> (Owning<L>, Arc<File>) {
     (reactor.eventfd_owned(Arc::clone(&eventfd)), eventfd)
 }
 
-/// Until the driver, who is another task, has seen the end of everything. It may
-/// be amid its turn then, which is made complete.
+/// Waits until the driver, another task, has taken all completions. The driver may then
+/// be in the middle of its turn, so the turn is completed here.
 async fn idle<L: Lock>(reactor: &Owning<L>) {
     let begin = Instant::now();
     while reactor.in_flight() > 0 {
@@ -51,8 +51,8 @@ async fn idle<L: Lock>(reactor: &Owning<L>) {
     reactor.turn().unwrap();
 }
 
-/// What a future comes to. A timeout polls it once more, so a lost wake shows
-/// only in the time that it took.
+/// Returns the output of a future. A timeout polls the future once more, so a lost wake
+/// is detected only by the time that passed.
 async fn woken<F: Future>(future: F) -> F::Output {
     let begin = Instant::now();
     let done = timeout(PATIENCE, future).await;
@@ -60,18 +60,18 @@ async fn woken<F: Future>(future: F) -> F::Output {
     done.unwrap()
 }
 
-/// In a reactor of one slot.
+/// Tests a reactor of one slot.
 async fn endless<L: Lock>(reactor: impl Deref<Target = Owning<L>>) {
     let never = eventfd().unwrap();
     let ready = eventfd().unwrap();
     let poll = |file: &Arc<File>| reactor.push(PollFd::owned(Arc::clone(file), PollMask::IN));
     ready.as_ref().write_all(&1_u64.to_ne_bytes()).unwrap();
     for _ in 0..20 {
-        // A slot that is not given back would keep the second round waiting.
+        // A slot that is not freed would keep the second round waiting.
         let timed_out = timeout(SOON, poll(&never)).await;
         assert!(timed_out.is_err(), "{timed_out:?}");
         idle(&*reactor).await;
-        // One more waits for the slot of the first, and gives up before it.
+        // A second future waits for the slot of the first, and is dropped before it.
         {
             let mut first = pin!(poll(&never));
             let polled = poll_fn(|task| Poll::Ready(first.as_mut().poll(task))).await;
@@ -80,7 +80,7 @@ async fn endless<L: Lock>(reactor: impl Deref<Target = Owning<L>>) {
             assert!(second.is_err(), "there was no slot: {second:?}");
             assert_eq!(reactor.in_flight(), 1);
         }
-        // This one gets it, by the cancelled poll's end.
+        // This one gets the slot, when the cancelled poll completes.
         let third = woken(poll(&ready)).await;
         let found = PollMask::from_result(third.result.unwrap());
         assert_eq!(found, PollMask::IN);
@@ -126,7 +126,7 @@ fn and_so_it_is_on_several_threads() {
         .unwrap();
 }
 
-/// The only test in this process that has pages: it counts them.
+/// Counts pages, so this must be the only test in the process that has any.
 #[test]
 fn a_dropped_read_s_page_is_kept_and_then_dropped() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dropped");
@@ -150,14 +150,14 @@ fn a_dropped_read_s_page_is_kept_and_then_dropped() {
                 let polled = poll_fn(|task| Poll::Ready(read.as_mut().poll(task))).await;
                 pending += usize::from(polled.is_pending());
             }
-            // The driver has had no turn: what is in flight has its page.
+            // The driver has not run yet, so each operation in flight holds its page.
             assert_eq!(Page::alive(), pending);
             kept += pending;
             idle(&*reactor).await;
             assert_eq!(Page::alive(), 0);
         }
-        // Not submitted, so it is dropped at once; and so is one that has
-        // never been polled.
+        // The first is not submitted, so it is dropped at once; so is a future that was
+        // never polled.
         drop(read());
         assert_eq!(Page::alive(), 0);
         // All slots are free again.

@@ -1,4 +1,4 @@
-//! The example as a user runs it, and where there is no AIO.
+//! Runs the example as a user does, and where AIO is unavailable.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,8 @@ use std::process::Command;
 
 const COPY: &str = env!("CARGO_BIN_EXE_tokio-reactor");
 
-/// A program, which a lost wake must not let run for ever.
+/// Creates a command with a time limit, so that a lost wake does not let it run for
+/// ever.
 fn program(name: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["60", name]);
@@ -60,7 +61,7 @@ fn what_is_wrong_is_said() {
     );
 }
 
-/// QEMU's user mode has no AIO.
+/// Runs the example under QEMU's user mode, which has no AIO.
 #[test]
 fn no_aio_is_said() {
     let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/run"));

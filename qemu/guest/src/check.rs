@@ -1,4 +1,4 @@
-//! The reporter. A line a check, each one write(2):
+//! The reporter. It prints one line per check, each with one write(2):
 //!
 //! ```text
 //! ok NAME
@@ -7,8 +7,8 @@
 //! N passed, N failed
 //! ```
 //!
-//! The last line also has `, N skipped` if there are any. The exit status is 0
-//! if nothing failed and something passed.
+//! The last line also has `, N skipped` if there are any. The exit status is 0 if
+//! nothing failed and something passed.
 
 use crate::line::{Line, Show};
 
@@ -27,13 +27,13 @@ impl Check {
         }
     }
 
-    /// Whether something is what it should be.
+    /// Checks that two values are equal.
     pub(crate) fn equal<T: PartialEq + Show>(&mut self, name: &str, got: T, want: T) {
         let equal = got == want;
         self.compared(name, equal, &got, &want);
     }
 
-    /// One function for all types, as there are many.
+    /// Reports a comparison. One function serves all types, as there are many.
     fn compared(&mut self, name: &str, equal: bool, got: &dyn Show, want: &dyn Show) {
         if equal {
             self.pass(name);
@@ -43,7 +43,7 @@ impl Check {
         }
     }
 
-    /// Whether something holds that has no value to show.
+    /// Checks a condition that has no value to print.
     pub(crate) fn holds(&mut self, name: &str, holds: bool) {
         if holds {
             self.pass(name);
@@ -52,15 +52,15 @@ impl Check {
         }
     }
 
-    /// A check that could not run.
+    /// Reports a check that could not run.
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
         self.skipped += 1;
         let line = Line::new().with("skipped ").with(name);
         line.with(": ").with(why).print();
     }
 
-    /// The value that the next checks need; without it this one has failed,
-    /// and those do not run.
+    /// Returns the value that the next checks need. Without it this check has failed,
+    /// and the next ones do not run.
     pub(crate) fn needs<T, E: Show>(&mut self, name: &str, value: Result<T, E>) -> Option<T> {
         match value {
             Ok(value) => {
@@ -74,7 +74,7 @@ impl Check {
         }
     }
 
-    /// The last line, and the exit status.
+    /// Prints the last line and returns the exit status.
     pub(crate) fn verdict(&self) -> i32 {
         let line = Line::new().decimal(self.passed).with(" passed, ");
         let mut line = line.decimal(self.failed).with(" failed");

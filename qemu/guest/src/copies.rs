@@ -1,5 +1,5 @@
-//! `aio copy`, run by a kernel's first process: where there is no room, and
-//! where the power goes.
+//! Runs `aio copy` as a kernel's first process: on a full file system, and across a
+//! power loss.
 
 use core::ffi::CStr;
 
@@ -12,16 +12,16 @@ use crate::{aio, nr, os};
 
 const AIO: &CStr = c"/aio";
 
-/// Files are made of these.
+/// The size in bytes of the pieces of which files are made.
 const CHUNK: usize = 4096;
 
-/// Runs `aio copy FROM TO`: what it exits with.
+/// Runs `aio copy FROM TO` and returns its exit status.
 fn copy(from: &CStr, to: &CStr) -> os::Result<usize> {
     let status = os::in_child(|| {
         let arguments = [c"aio", c"copy", c"--engine=aio", from, to];
         let program = os::open(nr::AT_FDCWD, AIO, nr::O_CLOEXEC, 0);
         let _ = program.and_then(|program| os::exec(program, arguments));
-        // There was no program.
+        // The program could not be opened or started.
         126
     })?;
     Ok(status >> 8)
@@ -32,7 +32,7 @@ fn exists(path: &CStr) -> bool {
     file.and_then(os::close).is_ok()
 }
 
-/// A file system of one MiB, and a file of two.
+/// Checks `aio copy` on a file system of one MiB with a file of two.
 pub(crate) fn full(check: &mut Check, _disk: &CStr) {
     let _ = os::mkdir(c"/full");
     let mounted = os::mount(c"tmpfs", c"/full", c"tmpfs", c"size=1m");
@@ -46,7 +46,8 @@ pub(crate) fn full(check: &mut Check, _disk: &CStr) {
     let none = copy(c"/tmp/source", c"/full/old");
     check.equal("full aio copy over a file", none, Ok(1));
     check.equal("full leaves the old target", size(c"/full/old"), Ok(4096));
-    // What failed left nothing: there is room for three quarters.
+    // A failed copy must leave nothing behind: three quarters of the file system are
+    // free.
     check.equal("full room is as before", file(c"/full/rest", 192), Ok(()));
     let fits = copy(c"/full/old", c"/full/small");
     check.equal("full aio copy of what fits", fits, Ok(0));
@@ -58,11 +59,11 @@ pub(crate) fn full(check: &mut Check, _disk: &CStr) {
     }
 }
 
-/// One write into a new file system of as many bytes as it has room for, and
-/// what there is then: a bit for each thing that is wrong. From its second byte
-/// on, the last one does not fit.
+/// Writes once into a new file system, as many bytes as it can hold, and reads the
+/// result. Returns a bit for each check that failed. With a `skew` of one byte or more,
+/// the last `skew` bytes do not fit.
 fn room(skew: usize) -> os::Result<usize> {
-    /// A whole number of pages, whatever a page is.
+    /// A whole number of pages, for every page size.
     const ROOM: usize = 256 << 10;
     os::mount(c"tmpfs", c"/full", c"tmpfs", c"size=256k")?;
     let flags = nr::O_RDWR | nr::O_CREAT | nr::O_CLOEXEC;
@@ -71,7 +72,8 @@ fn room(skew: usize) -> os::Result<usize> {
     let mut memory = os::Pages::new(ROOM)?;
     memory.bytes_mut().fill(0x66);
     let buffer = memory.start();
-    // SAFETY: in all of these, memory that lives and is nobody else's.
+    // SAFETY: in all of these the buffer is `memory`, which lives until the operation
+    // has completed and is not used by other code meanwhile.
     let one = |iocb: linux_aio::Iocb| unsafe { aio::complete_one(&context, &mut { iocb }) };
     let write = |length, at: usize| {
         let write = Pwrite::new(file, buffer, length).offset(at as u64);
@@ -104,7 +106,7 @@ fn size(path: &CStr) -> os::Result<u64> {
     Ok(stat?.size)
 }
 
-/// Makes a file of so many chunks, or fails.
+/// Makes a file of `chunks` chunks.
 fn file(path: &CStr, chunks: u32) -> os::Result<()> {
     let flags = nr::O_WRONLY | nr::O_CREAT | nr::O_CLOEXEC;
     let file = os::open(nr::AT_FDCWD, path, flags, 0o600)?;
@@ -116,7 +118,7 @@ fn file(path: &CStr, chunks: u32) -> os::Result<()> {
     os::close(file).map(|_| ())
 }
 
-/// A write that finds no room: told in its event.
+/// Checks that a write to a full file system reports ENOSPC in its event.
 fn event(check: &mut Check) {
     let flags = nr::O_WRONLY | nr::O_CREAT | nr::O_CLOEXEC;
     let Some(file) = check.needs(
@@ -130,10 +132,10 @@ fn event(check: &mut Check) {
     };
     let bytes = [0x44; CHUNK];
     let mut offset = 0;
-    // The little that is left, and then none.
+    // Uses up the remaining space; the write after that fails.
     let last = loop {
         let write = Pwrite::new(file, bytes.as_ptr(), CHUNK).offset(offset);
-        // SAFETY: the bytes live and do not change.
+        // SAFETY: `bytes` lives until the operation has completed and does not change.
         match unsafe { aio::complete_one(&context, &mut write.build()) } {
             Ok(CHUNK) if offset < 2 << 20 => offset += CHUNK as u64,
             other => break other,
@@ -151,7 +153,7 @@ fn mount(check: &mut Check, disk: &CStr) -> bool {
     mounted.is_ok()
 }
 
-/// Copies, and goes on until the power goes.
+/// Copies a file and waits until the power is cut.
 pub(crate) fn cut(check: &mut Check, disk: &CStr) {
     if !mount(check, disk) {
         return;
@@ -166,7 +168,7 @@ pub(crate) fn cut(check: &mut Check, disk: &CStr) {
     check.holds("cut is on its way", false);
 }
 
-/// What is there after the power was back.
+/// Checks the files after a power loss.
 pub(crate) fn found(check: &mut Check, disk: &CStr) {
     if !mount(check, disk) {
         return;
@@ -180,7 +182,7 @@ pub(crate) fn found(check: &mut Check, disk: &CStr) {
     Line::new().with("found ").with(what).print();
     check.holds("cut left none or all of the target", what != "part");
     check.equal("cut left the source", same(source, source), Ok(true));
-    // And the next copy works.
+    // The next copy must succeed.
     let again = copy(source, c"/disk/target");
     check.equal("cut aio copy again", again, Ok(0));
     let whole = same(source, c"/disk/target");
@@ -188,7 +190,7 @@ pub(crate) fn found(check: &mut Check, disk: &CStr) {
     check.equal("cut umount", os::umount(c"/disk"), Ok(0));
 }
 
-/// Whether two files hold the same, and that is not nothing.
+/// Returns whether two files have the same content and are not empty.
 fn same(one: &CStr, other: &CStr) -> os::Result<bool> {
     let one = os::open(nr::AT_FDCWD, one, nr::O_CLOEXEC, 0)?;
     let other = os::open(nr::AT_FDCWD, other, nr::O_CLOEXEC, 0)?;

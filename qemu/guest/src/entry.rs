@@ -1,4 +1,5 @@
-//! What the kernel hands a new process, as `_start` and `rt` pass it on.
+//! Checks the data that the kernel passes to a new process, as `_start` and `rt` hand
+//! it on: arguments, environment, auxiliary vector, stack and sections.
 
 use core::ffi::CStr;
 use core::hint::black_box;
@@ -15,7 +16,7 @@ const AT_ENTRY: usize = 9;
 const AT_SECURE: usize = 23;
 const AT_RANDOM: usize = 25;
 
-/// What the host's tool runs the program with.
+/// The arguments with which the host's tool runs the program.
 const TOOL_ARGS: [&CStr; 3] = [c"one", c"two words", c""];
 
 unsafe extern "C" {
@@ -44,8 +45,8 @@ fn arguments(check: &mut Check, process: Process) {
 }
 
 fn environment(check: &mut Check, process: Process) {
-    // An environment read from the wrong place would hold no `=`. There may be
-    // none, as in a kernel's first process without `HOME`.
+    // An environment read from the wrong address would contain strings without `=`. It
+    // may be empty, as in a kernel's first process without `HOME`.
     let mut odd = 0;
     for string in process.env() {
         if string.to_bytes().splitn(2, |&byte| byte == b'=').count() != 2 {
@@ -79,7 +80,7 @@ fn auxiliary(check: &mut Check, process: Process) {
         Some(header),
     );
 
-    // Thumb's mark, the lowest bit, may or may not be there.
+    // The lowest bit, which marks Thumb code, may or may not be set.
     let start = _start as *const () as usize;
     let entry = process.aux(AT_ENTRY).map(|entry| entry | 1);
     check.equal("entry auxv start address", entry, Some(start | 1));
@@ -88,15 +89,17 @@ fn auxiliary(check: &mut Check, process: Process) {
     // Sixteen random bytes: all zero once in 2^128 runs.
     let random = process.aux(AT_RANDOM).unwrap_or(0);
     let random = core::ptr::with_exposed_provenance::<[u8; 16]>(random);
-    // SAFETY: the kernel's pointer to 16 bytes on the stack, which stay.
+    // SAFETY: the pointer is not null and comes from the kernel. It points at 16 bytes
+    // on the stack that exist as long as the process.
     let random = (!random.is_null()).then(|| unsafe { random.read() });
     let some = random.is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0));
     check.holds("entry auxv random bytes", some);
 }
 
-/// The compiler places an aligned local by what the ABI promises of the stack
-/// pointer, so a wrong one at the entry shows here: the type's alignment is no
-/// more than that promise, lest the compiler align the frame itself.
+/// Checks the alignment of the stack pointer at the entry. The compiler places an
+/// aligned local relative to the alignment that the ABI promises, so a misaligned entry
+/// misaligns the local. The alignment of the type is no larger than that promise;
+/// otherwise the compiler would align the frame itself.
 fn stack(check: &mut Check) {
     #[cfg_attr(
         any(
@@ -141,8 +144,8 @@ fn stack(check: &mut Check) {
     check.equal("entry stack alignment", misaligned, 0);
 }
 
-/// Initialised data, zeroed data and a table of addresses are where the
-/// program expects them: nothing relocates it.
+/// Checks that initialised data, zeroed data and a table of addresses are at the
+/// addresses that the program expects: nothing relocates it.
 fn sections(check: &mut Check) {
     static DATA: AtomicU32 = AtomicU32::new(0x600d_da7a);
     static ZERO: [AtomicU32; 1024] = [const { AtomicU32::new(0) }; 1024];
@@ -157,7 +160,7 @@ fn sections(check: &mut Check) {
     check.equal("entry addresses in constants", sum, 0x33);
 }
 
-/// Not one operation, which some targets lack.
+/// A swap as a load and a store. Some targets lack the single operation.
 trait SwapSlowly {
     fn swap_slowly(&self, new: u32) -> u32;
 }

@@ -1,6 +1,6 @@
-//! Errors: that they are told from values, and that their numbers are the
-//! target's own. Error flags beside the result register (mips, powerpc, sparc)
-//! show here, both ways.
+//! Checks that errors are distinguished from values, and that error numbers are those
+//! of the target. On architectures with an error flag beside the result register (mips,
+//! powerpc, sparc), both states of the flag are covered.
 
 use linux_aio::Errno;
 use linux_aio::direct_io::Alignment;
@@ -51,7 +51,7 @@ fn refused(check: &mut Check) {
         os::write_from_nowhere(writer),
         Err(Errno::FAULT),
     );
-    // And a value right after an error.
+    // A value right after an error.
     check.equal("error then a value", os::write(writer, b"xyz"), Ok(3));
     check.equal(
         "error ENOTSOCK",
@@ -63,7 +63,8 @@ fn refused(check: &mut Check) {
     }
 }
 
-/// Errors whose numbers differ between architectures, from the kernel itself.
+/// Checks errors whose numbers differ between architectures, as the kernel returns
+/// them.
 fn own_numbers(check: &mut Check) {
     check.equal("error ENOSYS", os::no_call(), Err(Errno::NOSYS));
     let time = os::futex_wait(1_000_000);
@@ -77,7 +78,7 @@ fn own_numbers(check: &mut Check) {
     }
 }
 
-/// The library's constants against linux-raw-sys's.
+/// Compares the library's constants with those of linux-raw-sys.
 fn constants(check: &mut Check) {
     const WITNESSES: &[(&str, Errno, u32)] = &[
         ("errno EPERM", Errno::PERM, k::EPERM),
@@ -99,8 +100,8 @@ fn constants(check: &mut Check) {
     }
 }
 
-/// Values of which the sign bit is set, up to the last that is no error: a
-/// persona is any 32 bits, and setting one returns the one before.
+/// Checks values whose sign bit is set, up to the last one that is no error. A persona
+/// is any 32-bit number, and setting one returns the previous one.
 fn large_values(check: &mut Check) {
     const ASK: usize = 0xffff_ffff;
     let before = match os::personality(ASK) {

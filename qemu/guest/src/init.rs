@@ -1,7 +1,7 @@
-//! The program as the only process of a kernel: it makes itself at home, does
-//! what `/plan` says, and switches the machine off.
+//! The program as the only process of a kernel: it mounts the kernel's file systems,
+//! follows `/plan`, and switches the machine off.
 //!
-//! `/plan` is the tool's, a word and its arguments a line:
+//! The host's tool writes `/plan`, one keyword and its arguments per line:
 //!
 //! ```text
 //! module FILE PARAMETERS     load a module, in this order
@@ -14,7 +14,8 @@
 //! found PATH                 what is there afterwards
 //! ```
 //!
-//! All checks that need no disk come first, but where a disk fails.
+//! All checks that need no disk run first. They are left out if the plan contains
+//! `slow`, `failing`, `full`, `copy` or `found`.
 
 use core::ffi::CStr;
 
@@ -41,12 +42,12 @@ const COPIES: [(&str, Copying); 3] = [
     ("found", copies::found),
 ];
 
-/// Whether this is a kernel's first process.
+/// Returns whether this is a kernel's first process.
 pub(crate) fn is_first() -> bool {
     os::getpid() == Ok(1)
 }
 
-/// What kernel this is.
+/// Prints the release and the machine of the kernel.
 pub(crate) fn tell_kernel() {
     if let Ok(names) = os::uname() {
         let line = Line::new().with("kernel ").with(names.release());
@@ -54,9 +55,10 @@ pub(crate) fn tell_kernel() {
     }
 }
 
-/// Everything, as the first process.
+/// Runs the whole plan as a kernel's first process, and switches the machine off.
 pub(crate) fn run(process: Process) -> ! {
-    // What firmware and kernel have printed is not for the tool.
+    // Ends the last line of the firmware and the kernel, so that it is not parsed as
+    // output of this program.
     Line::new().print();
     Line::new().with("init").print();
     let check = &mut Check::new();
@@ -86,7 +88,7 @@ pub(crate) fn run(process: Process) -> ! {
     os::power_off()
 }
 
-/// The kernel's own file systems.
+/// Mounts the file systems that the kernel provides.
 fn home(check: &mut Check) {
     for (path, kind) in [
         (c"/proc", c"proc"),
@@ -94,11 +96,11 @@ fn home(check: &mut Check) {
         (c"/dev", c"devtmpfs"),
         (c"/tmp", c"tmpfs"),
     ] {
-        // It may be there.
+        // The directory may exist already.
         let _ = os::mkdir(path);
         let mounted = os::mount(kind, path, kind, c"");
         match mounted {
-            // The kernel has done it.
+            // The kernel has mounted it already.
             Err(Errno::BUSY) => {}
             Err(Errno::NODEV) => check.skip("init mount", "the kernel lacks a file system"),
             other => check.equal("init mount", other, Ok(0)),
@@ -115,7 +117,7 @@ fn module(check: &mut Check, name: &CStr, parameters: &CStr) {
     check.equal("init module", loaded, Ok(0));
 }
 
-/// Drivers look for their devices in the background.
+/// Waits until a disk appears: drivers detect their devices in the background.
 fn appears(check: &mut Check, path: &CStr) -> bool {
     let mut tries = 100;
     let found = loop {
@@ -149,7 +151,8 @@ impl Plan {
         plan
     }
 
-    /// Whether a disk fails here.
+    /// Returns whether the plan contains a failing, slow or full disk or a copy, for
+    /// which the other checks are left out.
     fn is_of_faults(&self) -> bool {
         let (mut faults, words) = (false, ["slow", "failing", "full", "copy", "found"]);
         for word in words {
@@ -158,7 +161,8 @@ impl Plan {
         faults
     }
 
-    /// Calls with the first argument and the rest of each line of this kind.
+    /// Calls `call` with the first argument and the remainder of each line of this
+    /// kind.
     fn each(&self, kind: &str, mut call: impl FnMut(&CStr, &CStr)) {
         let text = self.text.get(..self.filled).unwrap_or_default();
         for line in text.split(|&byte| byte == b'\n') {
@@ -173,7 +177,7 @@ impl Plan {
     }
 }
 
-/// A copy that ends with a zero byte.
+/// A copy of a string that ends with a zero byte.
 struct Word([u8; 160]);
 
 impl Word {

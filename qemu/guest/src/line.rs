@@ -1,9 +1,9 @@
-//! A line of output, put together without `core::fmt` and written at once.
+//! A line of output, assembled without `core::fmt` and written with one system call.
 
 use linux_aio::Errno;
 use linux_aio::rt::write_all;
 
-/// What does not fit is cut off.
+/// A line of output. Bytes beyond its capacity are cut off.
 pub(crate) struct Line {
     bytes: [u8; 240],
     filled: usize,
@@ -17,14 +17,14 @@ impl Line {
         }
     }
 
-    /// Text, or anything else that a line can hold.
+    /// Appends text, or another value that a line can hold.
     pub(crate) fn with(mut self, value: impl Show) -> Line {
         value.show(&mut self);
         self
     }
 
-    /// A number in decimal, by subtraction: a table of powers needs no
-    /// division.
+    /// Appends a number in decimal. It subtracts powers of ten from a table, so that no
+    /// division is needed.
     pub(crate) fn decimal(mut self, mut number: u32) -> Line {
         const POWERS: [u32; 10] = [
             1_000_000_000,
@@ -53,7 +53,7 @@ impl Line {
         self
     }
 
-    /// A number in hexadecimal, without a prefix.
+    /// Appends a number in hexadecimal, without a prefix.
     pub(crate) fn hex(mut self, number: u64) -> Line {
         self.digits(number);
         self
@@ -61,12 +61,12 @@ impl Line {
 
     /// Writes the line, in one piece, to standard output.
     pub(crate) fn print(mut self) {
-        // A line that was cut off still ends.
+        // A line that was cut off still ends with a line feed.
         self.filled = self.filled.min(self.bytes.len() - 1);
         self.push(b'\n');
         if let Some(bytes) = self.bytes.get(..self.filled) {
-            // There is nobody to tell that nobody listens: the verdict will
-            // be missing.
+            // An error cannot be reported anywhere: the verdict will be missing from
+            // the output.
             let _ = write_all(1, bytes);
         }
     }
@@ -96,7 +96,7 @@ impl Line {
     }
 }
 
-/// What a line can hold.
+/// A value that a line can hold.
 pub(crate) trait Show {
     fn show(&self, line: &mut Line);
 }
@@ -113,7 +113,7 @@ impl Show for &str {
     }
 }
 
-/// As text; bytes that are none are shown as dots.
+/// As text; non-printable bytes become dots.
 impl Show for &[u8] {
     fn show(&self, line: &mut Line) {
         for &byte in *self {
@@ -126,7 +126,7 @@ impl Show for &[u8] {
     }
 }
 
-/// Hexadecimal, with a prefix.
+/// Implements hexadecimal output with a prefix.
 macro_rules! hexadecimal {
     ($($number:ty)+) => {$(
         impl Show for $number {

@@ -1,14 +1,14 @@
-//! What compiled code for the MC68010 calls: the product of two 32-bit
-//! numbers, of which that processor multiplies the halves. `compiler_builtins`
-//! does not have it for m68k.
+//! A routine that code compiled for the MC68010 calls: `__mulsi3`, the product of two
+//! 32-bit numbers. That processor multiplies 16-bit halves only, and
+//! `compiler_builtins` lacks the routine for m68k.
 //!
-//! For the MC68020 and later, LLVM reaches 32 KiB before and behind the program
-//! counter, whatever the code model, and this program is longer; for those
-//! before it knows whole addresses. So the program is built for the MC68010.
+//! The program is built for the MC68010 because of its length. For the MC68020 and
+//! later, LLVM reaches 32 KiB before and behind the program counter, whatever the code
+//! model, and this program is longer. For earlier processors LLVM uses full addresses.
 //!
-//! Its branches reach 32 KiB as well, and at one that would have to reach
-//! further LLVM stops, by an illegal instruction of its own. So the larger
-//! rooms stay functions (`#[inline(never)]`): all in one they were too long.
+//! Branches reach 32 KiB as well. LLVM crashes with an illegal instruction at a branch
+//! that would have to reach further. Therefore the larger modules stay separate
+//! functions (`#[inline(never)]`): inlined into one function they were too long.
 
 core::arch::global_asm!(
     ".pushsection .text.__mulsi3, \"ax\", @progbits",
@@ -16,8 +16,8 @@ core::arch::global_asm!(
     ".globl __mulsi3",
     ".type __mulsi3, @function",
     "__mulsi3:",
-    // The factors are at 4(%sp) and 8(%sp), the high halves first. Of the two
-    // products with one high half, only the low halves count.
+    // The factors are at 4(%sp) and 8(%sp), the high halves first. Of the two products
+    // with one high half, only the low halves count.
     "move.w (4,%sp), %d0",
     "move.w (10,%sp), %d1",
     "mulu %d1, %d0",

@@ -1,17 +1,16 @@
-//! The conformance program: the library and its runtime, checked from inside,
-//! on every architecture. It has no libc and no std, so that it runs where
-//! nothing else does: under QEMU's user mode (where AIO answers ENOSYS), on a
-//! host, or as the only process of a kernel.
+//! The conformance program: checks the library and its runtime from inside the process,
+//! on every architecture. It uses no libc and no std, so it runs in three environments:
+//! under QEMU's user mode (where AIO returns ENOSYS), on a host, and as the only
+//! process of a kernel.
 //!
-//! It prints a line a check and a last line with the counts (see [`check`]).
-//! Run as `guest one "two words" ""` it also knows its arguments. As a kernel's
-//! first process it has a plan (see [`init`]).
+//! It prints one line per check and a last line with the counts (see [`check`]). Run as
+//! `guest one "two words" ""`, it also checks its arguments. As a kernel's first
+//! process it follows a plan (see [`init`]).
 //!
-//! Numbers are printed without dividing: LLVM miscompiles division by ten for
-//! m68k.
+//! Numbers are printed without a division: LLVM miscompiles division by ten for m68k.
 #![no_std]
 #![no_main]
-// `_start` and the traps are `asm!`, which is not stable everywhere.
+// `_start` and the system call stubs are `asm!`, which is not stable everywhere.
 #![cfg_attr(
     any(
         target_arch = "mips",
@@ -26,7 +25,7 @@
     ),
     feature(asm_experimental_arch)
 )]
-// Enabling V for one function is not, either.
+// Enabling V for a single function is not stable either.
 #![cfg_attr(
     any(target_arch = "riscv32", target_arch = "riscv64"),
     feature(riscv_target_feature)
@@ -70,7 +69,7 @@ fn main(process: Process) -> i32 {
     check.verdict()
 }
 
-/// Everything that needs nothing but a kernel.
+/// Runs all checks that need no resource but a kernel.
 fn conform(check: &mut check::Check, process: Process) {
     init::tell_kernel();
     entry::run(check, process);

@@ -1,9 +1,9 @@
-//! Numbers and constants of the few ordinary calls that the checks make: from
-//! `linux-raw-sys` where it compiles, else from the kernel's
+//! Numbers and constants of the ordinary system calls that the checks make. They come
+//! from `linux-raw-sys` where it compiles, else from the kernel's
 //! `include/uapi/asm-generic`, which csky and hexagon use unchanged.
 //!
-//! Where a 32-bit ABI has a call of its own for 64-bit offsets or times, the
-//! name here is the one that the program uses on the target.
+//! Where a 32-bit ABI has a separate system call for 64-bit offsets or times, the name
+//! here is the one that the program uses on the target.
 #![allow(
     non_upper_case_globals,
     reason = "the kernel's names, as linux-raw-sys has them"
@@ -84,8 +84,8 @@ mod generic {
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
 pub(crate) use generic::*;
 
-/// 64-bit offsets and times in one register (also where pointers are narrower:
-/// x32, ilp32).
+/// System calls that take a 64-bit offset or time in one register (also where pointers
+/// are narrower: x32, ilp32).
 #[cfg(any(
     target_pointer_width = "64",
     target_arch = "x86_64",
@@ -98,7 +98,7 @@ mod width {
     pub(crate) const FCNTL: u32 = k::__NR_fcntl;
     pub(crate) const FUTEX: u32 = k::__NR_futex;
     pub(crate) const MMAP: u32 = k::__NR_mmap;
-    /// In which unit the offset of `MMAP` is counted: 2 to the power of this.
+    /// The unit of the offset of `MMAP`, as a power of two: 2 to the power of this.
     pub(crate) const MMAP_SHIFT: u32 = 0;
     pub(crate) const SEEK: u32 = k::__NR_lseek;
 }
@@ -128,8 +128,8 @@ mod width {
 
 pub(crate) use width::*;
 
-/// Where each ABI's numbers start. `close` shows it: it is an early one
-/// everywhere.
+/// The first system call number of the ABI. It is derived from `close`, which has a low
+/// number everywhere.
 const BASE: u32 = if cfg!(all(target_arch = "x86_64", target_pointer_width = "32")) {
     0x4000_0000
 } else {
@@ -146,11 +146,11 @@ const BASE: u32 = if cfg!(all(target_arch = "x86_64", target_pointer_width = "32
     }
 };
 
-/// The ABI's number 999, which no kernel has: the last are below 500, x32's
-/// own below 600, and MIPS counts its ABIs in thousands.
+/// The number 999 of the ABI, which no kernel implements: the last numbers are below
+/// 500, those specific to x32 below 600, and MIPS counts its ABIs in thousands.
 pub(crate) const NO_CALL: u32 = BASE + 999;
 
-// The same everywhere, by the kernel's include/uapi.
+// The same on every architecture, by the kernel's include/uapi.
 pub(crate) const AT_FDCWD: i32 = -100;
 pub(crate) const AT_EMPTY_PATH: u32 = 0x1000;
 pub(crate) const FD_CLOEXEC: usize = 1;

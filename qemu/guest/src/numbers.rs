@@ -1,5 +1,5 @@
-//! The numbers of AIO's calls, held to `linux-raw-sys`, which is generated
-//! from the kernel's headers, and to `sc`.
+//! Compares the numbers of the AIO system calls with two independent references:
+//! `linux-raw-sys`, which is generated from the kernel's headers, and `sc`.
 
 use crate::check::Check;
 
@@ -8,7 +8,7 @@ pub(crate) fn run(check: &mut Check) {
     sc::run(check);
 }
 
-/// Stands for a number that a witness does not have.
+/// A placeholder for a number that a reference lacks.
 const ABSENT: u32 = u32::MAX;
 
 fn present(number: u32) -> Option<u32> {
@@ -20,8 +20,8 @@ mod linux_raw_sys {
     use super::{ABSENT, Check, present};
     use linux_aio::nr;
 
-    // In the function below, the names that the witness has come before these:
-    // no list is needed of which architecture lacks which.
+    // In the function below, the names that the glob import provides shadow these
+    // constants. So no list of the architectures that lack a call is needed.
     #[allow(dead_code, non_upper_case_globals)]
     const __NR_io_getevents: u32 = ABSENT;
     #[allow(dead_code, non_upper_case_globals)]

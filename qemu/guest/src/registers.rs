@@ -1,21 +1,20 @@
-//! Registers: what is live around a stub must be the same after it.
+//! Registers: the registers that are live around a stub must be unchanged after it.
 //!
-//! Each function holds more values than the machine has registers of a class,
-//! so that the compiler fills every one that it believes to survive the trap,
-//! and keeps the rest in memory; then come the trap, inlined, and the
-//! comparison. A register that the trap changes and the stub does not name as
-//! lost then holds a wrong value. In an optimised build only: elsewhere all
-//! values live in memory.
+//! Each function holds more values than the machine has registers of a class. So the
+//! compiler fills every register that it assumes to survive the system call, and keeps
+//! the remaining values in memory. Then come the system call, inlined, and the
+//! comparison. A register that the system call changes and that the stub does not
+//! declare as clobbered then holds a wrong value. This holds for optimised builds only:
+//! in other builds all values live in memory.
 //!
-//! Condition codes are a register too: a comparison made before the trap must
-//! decide after it.
+//! Condition codes are checked too: a comparison made before the system call must
+//! decide a branch after it.
 //!
-//! Not reached: the compiler's own registers (stack, frame, global, thread),
-//! lanes of vectors beyond 128 bits, and vectors at all where the language has
-//! no stable type for them (for SVE and V, see [`scalable`](crate::scalable)).
-//! Single floats lie in the same registers as doubles.
-//! And QEMU's user mode changes nothing but the result and the error flag: what
-//! else a kernel may change, only a kernel shows.
+//! Not covered: the registers reserved by the compiler (stack, frame, global, thread),
+//! the parts of vectors beyond 128 bits, and vectors at all where the language has no
+//! stable type for them (for SVE and V, see [`scalable`](crate::scalable)). Single
+//! floats lie in the same registers as doubles. QEMU's user mode changes only the
+//! result and the error flag: other changes occur only under a kernel.
 
 use core::hint::black_box;
 
@@ -24,7 +23,7 @@ use linux_aio::syscall::{syscall0, syscall1, syscall2, syscall3, syscall4, sysca
 use crate::check::Check;
 use crate::nr;
 
-/// Values of a class of registers: any number of different ones.
+/// Values of a class of registers. Any number of different ones can be made.
 trait Value: Copy {
     fn new(index: u32) -> Self;
     fn same(self, other: Self) -> bool;
@@ -33,7 +32,7 @@ trait Value: Copy {
 impl Value for usize {
     #[inline(always)]
     fn new(index: u32) -> usize {
-        // Every byte of every value differs from its neighbours'.
+        // Every byte of every value differs from its neighbours.
         (0x0123_4567_89ab_cdef_u64 as usize).wrapping_add(index as usize * (usize::MAX / 0xff))
     }
 
@@ -46,13 +45,14 @@ impl Value for usize {
 impl Value for f64 {
     #[inline(always)]
     fn new(index: u32) -> f64 {
-        // No integer becomes a double here, which on some targets is a call.
+        // From bits: converting an integer to a double is a function call on some
+        // targets.
         f64::from_bits(0x3ff8_0123_4567_89ab + u64::from(index))
     }
 
     #[inline(always)]
     fn same(self, other: f64) -> bool {
-        // As bits, which is stricter, and which LLVM compares rightly for the
+        // Compares bits, which is stricter, and which LLVM compiles correctly for the
         // sixth release of MIPS.
         self.to_bits() == other.to_bits()
     }
@@ -71,7 +71,7 @@ mod vector {
 
     #[inline(always)]
     pub(super) fn same(one: Vector, other: Vector) -> bool {
-        // SAFETY: as above.
+        // SAFETY: every x86_64 target of Linux has SSE2.
         unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(one, other)) == 0xffff }
     }
 }
@@ -95,7 +95,7 @@ mod vector {
 
     #[inline(always)]
     pub(super) fn same(one: Vector, other: Vector) -> bool {
-        // SAFETY: as above.
+        // SAFETY: every aarch64 target of Linux has NEON.
         let lanes = unsafe {
             let equal = vceqq_u64(one, other);
             vgetq_lane_u64::<0>(equal) & vgetq_lane_u64::<1>(equal)
@@ -117,8 +117,8 @@ impl Value for vector::Vector {
     }
 }
 
-/// The values, through a pointer: an array on the stack that is written by
-/// index is more than LLVM gets right for m68k.
+/// Fills the array with the expected values. It works through a pointer: LLVM
+/// miscompiles an array on the stack that is written by index for m68k.
 #[inline(never)]
 fn fill<T: Value>(values: &mut [T; COUNT]) {
     for (index, value) in (0..).zip(values) {
@@ -126,7 +126,7 @@ fn fill<T: Value>(values: &mut [T; COUNT]) {
     }
 }
 
-/// How many values are not what they were.
+/// Returns the number of values that have changed.
 #[inline(never)]
 fn lost<T: Value>(after: &[T; COUNT]) -> u32 {
     let mut lost = 0;
@@ -136,24 +136,26 @@ fn lost<T: Value>(after: &[T; COUNT]) -> u32 {
     lost
 }
 
-/// Runs the expression with a value of the type live in each of the names.
-/// How many values were lost.
+/// Runs the expression while each of the names holds a live value of the type.
+/// Evaluates to the number of values that have changed.
 macro_rules! keep {
     ($value:ty, $call:expr, $($name:ident)+) => {{
         let mut values = [<$value>::new(0); COUNT];
         fill(&mut values);
-        // Volatile, so that each is read before the trap, once, and written
-        // after it: in between it is nowhere else.
+        // Volatile, so that each value is read once, before the system call, and
+        // written after it: in between it has no copy in memory.
         let next = values.as_ptr();
         $(
-            // SAFETY: there are as many values as names.
+            // SAFETY: `next` points into `values`, which has as many elements as there
+            // are names.
             let ($name, next) = unsafe { (next.read_volatile(), next.add(1)) };
         )+
         let _ = next;
         black_box($call);
         let next = values.as_mut_ptr();
         $(
-            // SAFETY: as above.
+            // SAFETY: `next` points into `values`, which has as many elements as there
+            // are names.
             let next = unsafe {
                 next.write_volatile($name);
                 next.add(1)
@@ -164,8 +166,9 @@ macro_rules! keep {
     }};
 }
 
-/// A function for each arity and one class of registers, and one that runs
-/// them. Arguments and numbers are opaque too, so that they take registers.
+/// Defines a function for each arity and one class of registers, and one that runs
+/// them. Arguments and numbers are opaque to the compiler too, so that they take
+/// registers.
 macro_rules! class {
     ($module:ident, $value:ty, $name:literal, $($local:ident)+) => {
         mod $module {
@@ -184,28 +187,29 @@ macro_rules! class {
             #[inline(never)]
             fn none() -> u32 {
                 let n = nr::__NR_getpid as usize;
-                // SAFETY: touches no memory.
+                // SAFETY: getpid touches no memory.
                 keep!($value, unsafe { syscall0(n) }, $($local)+)
             }
 
             #[inline(never)]
             fn one() -> u32 {
                 let n = nr::__NR_close as usize;
-                // SAFETY: no such descriptor.
+                // SAFETY: the descriptor does not exist, so nothing is closed.
                 keep!($value, unsafe { syscall1(n, usize::MAX) }, $($local)+)
             }
 
             #[inline(never)]
             fn two() -> u32 {
                 let n = nr::__NR_munmap as usize;
-                // SAFETY: refused: no length.
+                // SAFETY: the kernel refuses a length of zero.
                 keep!($value, unsafe { syscall2(n, 0, 0) }, $($local)+)
             }
 
             #[inline(never)]
             fn three() -> u32 {
                 let n = nr::__NR_read as usize;
-                // SAFETY: no such descriptor, and no length.
+                // SAFETY: the descriptor does not exist and the length is zero, so no
+                // memory is written.
                 keep!($value, unsafe { syscall3(n, usize::MAX, 0, 0) }, $($local)+)
             }
 
@@ -213,14 +217,16 @@ macro_rules! class {
             fn four() -> u32 {
                 let n = nr::__NR_rt_sigprocmask as usize;
                 let size = linux_aio::SigSet::BYTES;
-                // SAFETY: neither sets nor stores a mask.
+                // SAFETY: both pointers are null: the call neither sets nor stores a
+                // mask.
                 keep!($value, unsafe { syscall4(n, 0, 0, 0, size) }, $($local)+)
             }
 
             #[inline(never)]
             fn five() -> u32 {
                 let n = nr::__NR_mremap as usize;
-                // SAFETY: refused: the address is no page's.
+                // SAFETY: the kernel refuses the address, which is not aligned to a
+                // page.
                 keep!($value, unsafe { syscall5(n, 1, 0, 0, 0, 0) }, $($local)+)
             }
 
@@ -228,14 +234,14 @@ macro_rules! class {
             fn six() -> u32 {
                 let n = nr::__NR_copy_file_range as usize;
                 let none = usize::MAX;
-                // SAFETY: no such descriptors.
+                // SAFETY: the descriptors do not exist, so nothing is copied.
                 keep!($value, unsafe { syscall6(n, none, 0, none, 0, 0, 0) }, $($local)+)
             }
         }
     };
 }
 
-/// The classes, with as many values in each as there are names.
+/// Defines the classes, with as many values in each as there are names.
 macro_rules! classes {
     ($($name:ident)+) => {
         const COUNT: usize = [$(stringify!($name)),+].len();
@@ -263,27 +269,28 @@ classes! { a b c d e f g h i j k l m n o p q r }
 )))]
 classes! { a b c d e f g h i j k l m n o p q r s t u v w x y z aa ab ac ad ae af ag ah }
 
-/// Whether `a < b`, compared before a call that succeeds and told after it, by
-/// a branch.
+/// Returns whether `a < b`: compared before a system call that succeeds, and decided
+/// after it by a branch.
 #[inline(never)]
 fn less_past_success(a: usize, b: usize) -> bool {
     let less = a < b;
-    // SAFETY: touches no memory.
+    // SAFETY: getpid touches no memory.
     let result = unsafe { syscall0(nr::__NR_getpid as usize) };
     if less { yes(result) } else { no(result) }
 }
 
-/// The same with a call that fails: architectures with an error flag set it.
+/// Returns the same after a system call that fails: architectures with an error flag
+/// set it.
 #[inline(never)]
 fn less_past_failure(a: usize, b: usize) -> bool {
     let less = a < b;
-    // SAFETY: no such descriptor.
+    // SAFETY: the descriptor does not exist, so nothing is closed.
     let result = unsafe { syscall1(nr::__NR_close as usize, usize::MAX) };
     if less { yes(result) } else { no(result) }
 }
 
-// Calls, so that there is a branch, and nothing between the trap and it: where
-// the compiler may, it then compares first.
+// Functions, so that there is a branch, and nothing between the system call and the
+// branch: where the compiler is free to, it then compares first.
 #[inline(never)]
 fn yes(result: isize) -> bool {
     black_box((result, true)).1

@@ -1,6 +1,6 @@
-//! The stubs of every arity, with calls whose results show that each argument
-//! arrived where the kernel looks for it. (The order of all six as raw numbers
-//! is shown by an independent witness: see `aio::raw`.)
+//! Checks the stubs of every arity. The results of the system calls prove that each
+//! argument arrived in the register where the kernel expects it. (The order of all six
+//! as raw numbers is verified by an independent log: see `aio::raw`.)
 
 use core::slice;
 
@@ -12,12 +12,12 @@ use crate::{nr, os};
 
 const AT_PAGESZ: usize = 6;
 
-/// Whether an offset over 4 GiB can be passed: not where a register holds 64
-/// bits of which a pointer, and so the stubs, have but 32 (x32).
+/// Support for offsets over 4 GiB. The stubs cannot pass them where a register holds 64
+/// bits but a pointer, and so an argument of the stubs, only 32 (x32).
 const WIDE_OFFSETS: bool = cfg!(target_pointer_width = "64") || nr::MMAP_SHIFT != 0;
 
-/// Beyond 4 GiB; its halves differ, and swapped they would name no offset that
-/// a file can have.
+/// An offset beyond 4 GiB whose halves differ. With its halves swapped it would be no
+/// valid file offset.
 const FAR: u64 = 0x3_9876_5000;
 
 pub(crate) fn run(check: &mut Check, process: Process) {
@@ -40,7 +40,7 @@ pub(crate) fn run(check: &mut Check, process: Process) {
 }
 
 fn none(check: &mut Check) {
-    // One thread: three ways to the same number.
+    // The program has one thread: three system calls return the same number.
     let pid = os::getpid();
     check.holds("stub 0 getpid", pid.is_ok_and(|pid| pid > 0));
     check.equal("stub 0 gettid", os::gettid(), pid);
@@ -53,7 +53,7 @@ fn one(check: &mut Check) {
     let before = before.unwrap_or(0o022);
     check.equal("stub 1 umask again", os::umask(before), Ok(0o026));
 
-    // The lowest free number, so the same one twice.
+    // dup(2) returns the lowest free number, so the same one twice.
     let first = os::dup(1);
     let closed = first.and_then(os::close);
     check.equal("stub 1 close", closed, Ok(0));
@@ -87,7 +87,7 @@ fn three(check: &mut Check) {
     };
     check.equal("stub 3 write", os::write(writer, SENT), Ok(SENT.len()));
     let mut got = [0; 32];
-    // Fewer than there are: the length counts.
+    // Fewer bytes than available, so that the length counts.
     let read = got.get_mut(..6).map(|part| os::read(reader, part));
     check.equal("stub 3 read", read, Some(Ok(6)));
     let rest = got.get_mut(6..).map(|part| os::read(reader, part));
@@ -143,7 +143,7 @@ fn five(check: &mut Check, file: i32) {
             stat.mask & 0x7ff,
             nr::STATX_BASIC_STATS,
         );
-        // A file, that its owner may read and write.
+        // A regular file that its owner may read and write.
         check.equal("stub 5 statx's mode", stat.mode & 0o170_600, 0o100_600);
     }
     let mut got = [0; 4];
@@ -160,7 +160,7 @@ fn six(check: &mut Check, file: i32) {
     let Some(other) = check.needs("stub 2 memfd_create again", os::memfd(c"other")) else {
         return;
     };
-    // Old kernels copy between other kinds of file only.
+    // Old kernels do not copy between files in memory.
     let (mut from, mut to) = (2, 5);
     match os::copy_file_range(file, &mut from, other, &mut to, 3, 0) {
         Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
@@ -174,7 +174,7 @@ fn six(check: &mut Check, file: i32) {
             let _ = os::preadv(other, &mut got, 0);
             let want: &[u8] = &[0, 0, 0, 0, 0, b'2', b'3', b'4'];
             check.equal("stub 6 what was copied", &got[..], want);
-            // Its sixth argument must be zero.
+            // The sixth argument must be zero.
             let refused = os::copy_file_range(file, &mut from, other, &mut to, 3, 1 << 20);
             check.equal("stub 6 a flag refused", refused, Err(Errno::INVAL));
         }
@@ -182,8 +182,8 @@ fn six(check: &mut Check, file: i32) {
     let _ = os::close(other);
 }
 
-/// Offsets over 4 GiB, which each 32-bit ABI splits in its own way: what one
-/// call writes, another reads that takes the offset apart differently.
+/// Checks offsets over 4 GiB, which each 32-bit ABI splits differently. Data written by
+/// one system call is read by another that splits the offset in another way.
 fn offsets(check: &mut Check, file: i32) {
     let mut got = [0; 6];
     let written = os::pwrite(file, b"far to", FAR);
@@ -221,15 +221,15 @@ fn offsets(check: &mut Check, file: i32) {
     check.equal("stub offset what preadv read", &got[..], b"ar tof");
 }
 
-/// mmap and mremap: the kernel must see the address, the length, the
+/// Checks mmap and mremap: the kernel must receive the address, the length, the
 /// protection, the flags, the file and the offset.
 fn memory(check: &mut Check, file: i32, page: usize) {
-    // Where caches go by virtual address, a shared page must lie as far from
-    // its file's beginning as from a multiple of this (the kernel's SHMLBA: at
-    // most this).
+    // Where caches are indexed by virtual address, the address of a shared page must
+    // equal its file offset modulo this size (the kernel's SHMLBA, which is at most
+    // this).
     const COLOURS: usize = 0x4_0000;
-    // A hole that nobody else can take.
-    // SAFETY: a new mapping at an address of the kernel's choice.
+    // A reserved address range that no other mapping can take.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     let hole = unsafe {
         let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
         os::mmap(0, 4 * COLOURS, 0, flags, -1, 0)
@@ -239,7 +239,7 @@ fn memory(check: &mut Check, file: i32, page: usize) {
     };
     check.equal("stub 6 mmap's alignment", hole & (page - 1), 0);
 
-    // `FAR` down to a page, whatever its size.
+    // `FAR` rounded down to a page, plus one page, for every page size.
     let offset = if WIDE_OFFSETS { FAR } else { 0x9876_5000 };
     let offset = (offset & !(page as u64 - 1)) + page as u64;
     let written = if WIDE_OFFSETS {
@@ -250,7 +250,8 @@ fn memory(check: &mut Check, file: i32, page: usize) {
     check.equal("stub 6 what mmap shall show", written, Ok(6));
 
     let at = hole + COLOURS + ((offset as usize).wrapping_sub(hole) & (COLOURS - 1));
-    // SAFETY: the hole is ours, and nothing is in it.
+    // SAFETY: the page lies within `hole`, which this function has reserved and in
+    // which nothing is stored.
     let mapped = unsafe {
         let flags = nr::MAP_SHARED | nr::MAP_FIXED;
         os::mmap(at, page, nr::PROT_READ_WRITE, flags, file, offset)
@@ -263,11 +264,12 @@ fn memory(check: &mut Check, file: i32, page: usize) {
             b"\0\0\0\0\0\0\0\0mapped",
         );
         let byte = core::ptr::with_exposed_provenance_mut::<u8>(at + 8);
-        // SAFETY: the page is mapped, ours and writable.
+        // SAFETY: the page is mapped by this function, writable, and no reference to it
+        // is alive.
         unsafe { byte.write_volatile(b'M') };
 
         let to = at + COLOURS;
-        // SAFETY: both pages are in the hole.
+        // SAFETY: both pages lie within `hole`, and no reference to them is alive.
         let moved = unsafe { os::mremap(at, page, to) };
         check.equal("stub 5 mremap", moved, Ok(to));
         if moved == Ok(to) {
@@ -275,7 +277,7 @@ fn memory(check: &mut Check, file: i32, page: usize) {
             check.equal("stub 5 what mremap moved", moved, b"\0\0\0\0\0\0\0\0Mapped");
         }
     }
-    // Shared, so the file has the byte; through the file, as the flags said.
+    // The mapping is shared, so a read of the file returns the byte.
     let mut got = [0; 6];
     let read = if WIDE_OFFSETS {
         os::pread(file, &mut got, offset + 8)
@@ -285,8 +287,8 @@ fn memory(check: &mut Check, file: i32, page: usize) {
     check.equal("stub 6 read what was mapped", read, Ok(6));
     check.equal("stub 6 what the file holds", &got[..], b"Mapped");
 
-    // A file's mapping needs a file: the fifth argument.
-    // SAFETY: refused.
+    // The mapping of a file needs a descriptor: the fifth argument.
+    // SAFETY: the kernel refuses the call and maps nothing.
     let refused = unsafe { os::mmap(0, page, nr::PROT_READ, nr::MAP_SHARED, -1, 0) };
     check.equal("stub 6 mmap of no file", refused, Err(Errno::BADF));
     // SAFETY: nothing uses the pages any more.
@@ -297,10 +299,10 @@ fn memory(check: &mut Check, file: i32, page: usize) {
     );
 }
 
-/// The first bytes of a page.
+/// Returns the first bytes of a page.
 fn contents<'a>(address: usize) -> &'a [u8] {
     let start = core::ptr::with_exposed_provenance::<u8>(address);
-    // SAFETY: the caller has just mapped a page there, and writes to it only
+    // SAFETY: the caller has just mapped a page at `address`, and writes to it only
     // after the comparison.
     unsafe { slice::from_raw_parts(start, 14) }
 }

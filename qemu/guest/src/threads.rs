@@ -1,5 +1,5 @@
-//! Threads, which the checks of AIO use: that they are what they are taken
-//! for. They need no AIO.
+//! Checks the threads that the AIO checks use: their identity, their stacks, their end,
+//! and that they run concurrently. No AIO is needed.
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -36,7 +36,7 @@ pub(crate) fn run(check: &mut Check) {
         apart > 0x1_0000 && apart != here,
     );
     check.equal("thread has left the first alone", os::gettid(), pid);
-    // Its word is cleared a little before its number is free.
+    // The thread's word is cleared slightly before its number is free.
     let end = os::Moment::now().plus(500);
     while os::kill(thread, 0).is_ok() && !end.is_over() {
         os::yield_now();
@@ -47,7 +47,7 @@ pub(crate) fn run(check: &mut Check) {
     many(check);
 }
 
-/// Both count, in turns: neither goes on without the other.
+/// Lets two threads count alternately: neither can continue without the other.
 fn talk(check: &mut Check) {
     const TURNS: u32 = 200;
     let turn = AtomicU32::new(0);
@@ -66,8 +66,8 @@ fn talk(check: &mut Check) {
     check.holds("thread takes turns", (TURNS..TURNS + 2).contains(&turns));
 }
 
-/// Several at a time, several times; each returns from a deep call. Here and
-/// elsewhere no number is added to in place: the MC68000 cannot.
+/// Runs several threads at a time, several times. Each returns from a deep call. Here
+/// and elsewhere no atomic is added to in place: the MC68000 cannot do that.
 fn many(check: &mut Check) {
     let sums = [const { AtomicU32::new(0) }; 4];
     let add = |sum: &AtomicU32| {
@@ -86,7 +86,8 @@ fn many(check: &mut Check) {
     check.holds("thread many results", all);
 }
 
-/// Its argument, by as many calls: on sparc more than there are windows.
+/// Returns its argument, computed by that many nested calls: on sparc more than there
+/// are register windows.
 #[inline(never)]
 fn deep(level: u32) -> u32 {
     if core::hint::black_box(level) == 0 {

@@ -1,11 +1,12 @@
-//! LLVM's intermediate representation, changed to where LLVM compiles it
-//! rightly.
+//! Rewrites LLVM's intermediate representation into forms that LLVM compiles correctly
+//! for m68k.
 
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail, ensure};
 
-/// Swaps the bytes of 32 bits, by the instructions that LLVM means as well.
+/// The function that swaps the bytes of 32 bits, with the instructions that LLVM also
+/// uses.
 const SWAP: &str = r#"
 define internal i32 @swap.i32(i32 %x) noinline nounwind {
   %y = call i32 asm "rol.w #8, $0\0Aswap $0\0Arol.w #8, $0", "=d,0,~{ccr}"(i32 %x)
@@ -13,7 +14,8 @@ define internal i32 @swap.i32(i32 %x) noinline nounwind {
 }
 "#;
 
-/// Swaps those of twice as many: each half's, and the halves.
+/// The function that swaps the bytes of twice as many bits: it swaps each half's bytes,
+/// and then the halves.
 const SWAP_HALVES: &str = r#"
 define internal iWHOLE @swap.iWHOLE(iWHOLE %x) noinline nounwind {
   %low = trunc iWHOLE %x to iHALF
@@ -29,15 +31,15 @@ define internal iWHOLE @swap.iWHOLE(iWHOLE %x) noinline nounwind {
 }
 "#;
 
-/// IR of which LLVM makes what it says.
+/// Rewrites IR so that LLVM compiles it correctly.
 pub(super) fn treated(ir: &str) -> Result<String> {
     let mut text = String::with_capacity(ir.len());
     for line in ir.lines() {
         if line.starts_with("define ") && line.contains(" byval(") {
             bail!("an argument in the caller's frame: {line}");
         }
-        // Lifetimes name the object itself, and LLVM may do without them: then
-        // no two objects share their place.
+        // Lifetimes name the object itself. LLVM does not require them: without
+        // lifetimes, no two objects share a place.
         if line.contains("@llvm.lifetime.") {
             continue;
         }
@@ -58,8 +60,8 @@ pub(super) fn treated(ir: &str) -> Result<String> {
     Ok(text)
 }
 
-/// A line that calls the functions above. The halves of 16 bits are swapped in
-/// place, which goes well.
+/// Rewrites a line to call the functions above. The halves of 16 bits are swapped in
+/// place, which LLVM compiles correctly.
 fn with_swaps(line: &str) -> Result<String> {
     const NAME: &str = "@llvm.bswap.";
     let Some((_, width)) = line.split_once(NAME) else {

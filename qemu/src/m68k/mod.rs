@@ -1,17 +1,16 @@
-//! What LLVM gets wrong for m68k, and how a program is made without it.
+//! Workarounds for LLVM's errors on m68k.
 //!
-//! - Most moves change the condition codes there. LLVM puts copies between a
-//!   comparison and its branch, and only since version 24 keeps the codes. So
-//!   rustc hands over LLVM's bitcode, and Debian's newest LLVM compiles that.
+//! - Most moves change the condition codes there. LLVM puts copies between a comparison
+//!   and its branch, and only since version 24 preserves the codes. So rustc emits
+//!   LLVM's bitcode, and Debian's newest LLVM compiles it.
 //! - An index into an object on the stack is lost: of a frame's address plus a
-//!   register, the register is left out (version 24 does so too). So each such
-//!   address goes through an empty `asm!` first. What comes out is a register
-//!   like any other, to which nothing of the kind happens.
-//! - Version 24 loses the upper half of a number that is still needed after
-//!   its bytes are swapped. So they are swapped by a function.
+//!   register, the register is left out (version 24 does so too). So each such address
+//!   passes through an empty `asm!` first. The result is an ordinary register, to which
+//!   the error does not apply.
+//! - Version 24 loses the upper half of a number that is still needed after its bytes
+//!   are swapped. So a function swaps them.
 //!
-//! All this takes place as rustc links: its linker is a script that comes back
-//! to this program.
+//! All of this happens when rustc links: its linker is a script that runs this program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,24 +26,24 @@ use crate::toolchain::write_script;
 
 mod ir;
 
-/// Where the newest LLVM is: not yet released, it is in the second alone.
+/// The suites that have the newest LLVM. Before its release, only the second has it.
 const SUITES: &str = "sid+experimental";
-/// From version 24.
+/// The pattern of LLVM packages from version 24.
 const PACKAGE: &str = "^llvm-(2[4-9]|[3-9][0-9])$";
 
-/// What rustc's linker is called with.
+/// The arguments of rustc's linker.
 #[derive(Args)]
 pub(crate) struct Link {
-    /// LLVM and all that it runs with
+    /// LLVM and its libraries
     llvm: PathBuf,
-    /// The linker of what LLVM has compiled
+    /// The linker of the objects that LLVM has compiled
     ld: PathBuf,
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
 
-/// A linker for rustc. Of a changed treatment, or another LLVM, the name is
-/// another as well: else cargo would take a program for finished.
+/// Returns a linker for rustc. Its name changes with the workarounds and with LLVM:
+/// otherwise cargo would treat a program as up to date.
 pub(crate) fn linker(cache: &Cache, ld: &Path) -> Result<PathBuf> {
     let llvm = cache.entry("llvm", |folder| {
         let suite = Suite::open(cache, SUITES)?;
@@ -68,7 +67,7 @@ pub(crate) fn linker(cache: &Cache, ld: &Path) -> Result<PathBuf> {
     Ok(wrapper)
 }
 
-/// Links, with each object of rustc's compiled anew.
+/// Links a program, with each of rustc's objects compiled again.
 pub(crate) fn link(link: &Link) -> Result<()> {
     let mut ld = Command::new(&link.ld);
     for word in &link.words {
@@ -80,8 +79,8 @@ pub(crate) fn link(link: &Link) -> Result<()> {
     output(&mut ld).map(drop)
 }
 
-/// Where `--emit=llvm-bc` puts what an object or a library is compiled from;
-/// `None` for what is neither.
+/// Returns the path at which `--emit=llvm-bc` puts the bitcode of an object or a
+/// library; `None` for any other file.
 fn bitcode(input: &Path) -> Option<PathBuf> {
     let name = input.file_name()?.to_str()?;
     let stem = match name.strip_suffix(".rlib") {
@@ -91,15 +90,17 @@ fn bitcode(input: &Path) -> Option<PathBuf> {
     Some(input.with_file_name(format!("{stem}.bc")))
 }
 
-/// To text, which the newer LLVM writes in its own way, and to an object.
+/// Compiles bitcode: first to text, which the newer LLVM writes in its own format, then
+/// to an object.
 fn compile(llvm: &Path, bitcode: &Path) -> Result<PathBuf> {
     let (ir, object) = (bitcode.with_extension("ll"), bitcode.with_extension("o"));
     output(tool(llvm, "llvm-dis-")?.arg("-o").arg(&ir).arg(bitcode))?;
     let text = fs::read_to_string(&ir).with_context(|| ir.display().to_string())?;
     fs::write(&ir, ir::treated(&text)?)?;
     let mut llc = tool(llvm, "llc-")?;
-    // The MC68000 cannot save the condition codes in a way that later ones
-    // can run. Sections, as rustc makes them: what is not called is not linked.
+    // The MC68000 cannot save the condition codes in a way that later processors can
+    // run. Functions are in separate sections, as rustc emits them: unused functions
+    // are not linked.
     llc.args(["-O2", "-mcpu=M68010", "-filetype=obj"]);
     llc.args(["-relocation-model=static", "-code-model=medium"]);
     llc.args(["-function-sections", "-data-sections"]);
@@ -107,8 +108,8 @@ fn compile(llvm: &Path, bitcode: &Path) -> Result<PathBuf> {
     Ok(object)
 }
 
-/// One of LLVM's programs. They are another release's, so that release's
-/// loader starts them.
+/// Returns a command for one of LLVM's programs. They belong to another release, so
+/// that release's loader starts them.
 fn tool(llvm: &Path, prefix: &str) -> Result<Command> {
     let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
     let libraries = llvm.join(libraries);
@@ -118,7 +119,7 @@ fn tool(llvm: &Path, prefix: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The file in a folder whose name begins so.
+/// Returns the file in a folder whose name begins with `prefix`.
 fn beginning(folder: &Path, prefix: &str) -> Result<PathBuf> {
     let files = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut files = files.filter_map(|file| Some(file.ok()?.path()));

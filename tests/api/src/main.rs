@@ -1,5 +1,6 @@
-//! Prints the public items that rustdoc's JSON (the argument) describes, one a line,
-//! without those that every type has.
+//! Prints the public items in the rustdoc JSON file given as the argument, one a line.
+//! Items that every type has (auto traits, derives and blanket implementations) are
+//! left out.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
-//! Where AIO answers ENOSYS, every layer says so, and makes the calls that it
-//! is said to make: each is announced for the host's tool first.
+//! Checks a system without AIO: every layer returns ENOSYS, and makes the system calls
+//! that it documents. Each one is announced to the host's tool first (see
+//! [`trace`](super::trace)).
 
 use core::ptr::null;
 use core::time::Duration;
@@ -15,7 +16,7 @@ use crate::check::Check;
 
 const ABSENT: Errno = Errno::NOSYS;
 
-/// The address that a call is given.
+/// Returns the address that is passed to a system call.
 fn address<T>(of: *const T) -> usize {
     of.expose_provenance()
 }
@@ -35,14 +36,14 @@ fn calls(check: &mut Check) {
     check.equal("absent io_setup wrote nothing", name.0, 0);
 
     IO_DESTROY.trace(&[ctx.0]);
-    // SAFETY: there is no such context, as there is no AIO.
+    // SAFETY: there is no AIO, so no context is destroyed.
     let got = unsafe { sys::io_destroy(ctx) };
     check.equal("absent io_destroy", got, Err(ABSENT));
 
     let mut iocb = Fsync::new(-1).build();
     let mut iocbs = [&raw mut iocb];
     IO_SUBMIT.trace(&[ctx.0, 1, address(&raw const iocbs)]);
-    // SAFETY: no context, and an operation without a buffer.
+    // SAFETY: there is no context, and the operation has no buffer.
     let got = unsafe { sys::io_submit(ctx, 1, iocbs.as_mut_ptr()) };
     check.equal("absent io_submit", got, Err(ABSENT));
 
@@ -58,7 +59,7 @@ fn calls(check: &mut Check) {
     let old = OldTimespec { sec: 0, nsec: 1 };
     let old = &raw const old;
     IO_GETEVENTS.trace(&[ctx.0, 1, 2, address(into), address(old)]);
-    // SAFETY: two events may be written, the time read.
+    // SAFETY: two events may be written, and the time is only read.
     let got = unsafe { sys::io_getevents(ctx, 1, 2, into, old) };
     check.equal("absent io_getevents", got, Err(ABSENT));
 
@@ -66,19 +67,19 @@ fn calls(check: &mut Check) {
     let mask = SigsetArg::new(Some(&set));
     let mask = &raw const mask;
     IO_PGETEVENTS.trace(&[ctx.0, 1, 2, address(into), address(old), address(mask)]);
-    // SAFETY: as above; the mask lives.
+    // SAFETY: two events may be written; the time and the mask live and are only read.
     let got = unsafe { sys::io_pgetevents(ctx, 1, 2, into, old, mask) };
     check.equal("absent io_pgetevents", got, Err(ABSENT));
 
     let time = Timespec { sec: 0, nsec: 1 };
     let time = &raw const time;
     IO_PGETEVENTS_TIME64.trace(&[ctx.0, 1, 2, address(into), address(time), address(mask)]);
-    // SAFETY: as above.
+    // SAFETY: two events may be written; the time and the mask live and are only read.
     let got = unsafe { sys::io_pgetevents_time64(ctx, 1, 2, into, time, mask) };
     check.equal("absent io_pgetevents_time64", got, Err(ABSENT));
 
     IO_GETEVENTS.trace(&[0, 0, 0, 0, 0]);
-    // SAFETY: nothing is given that could be read or written.
+    // SAFETY: all pointers are null, so no memory is read or written.
     let got =
         unsafe { sys::io_getevents(AioContext::NONE, 0, 0, null::<Event>().cast_mut(), null()) };
     check.equal("absent io_getevents of nothing", got, Err(ABSENT));
@@ -87,23 +88,23 @@ fn calls(check: &mut Check) {
     check.holds("absent iocb is untouched", iocb == Fsync::new(-1).build());
 }
 
-/// The typed layer. Where it waits, it may try a second call.
+/// Checks the typed layer. Where it waits, it may try a second system call.
 fn context(check: &mut Check) {
     IO_SETUP.trace(&[]);
     let got = Context::new(64).map(drop);
     check.equal("absent Context::new", got, Err(ABSENT));
 
-    // A context that never was: it has no ring, and nothing to destroy.
-    // SAFETY: nobody waits on it or destroys it.
+    // A context that never existed: it has no ring, and nothing to destroy.
+    // SAFETY: no other code waits on the context or destroys it.
     let mut context = unsafe { Context::from_raw(AioContext::NONE) };
     let mut iocb: Iocb = Fsync::new(-1).build();
 
     IO_SUBMIT.trace(&[]);
-    // SAFETY: an operation without a buffer.
+    // SAFETY: the operation has no buffer.
     let got = unsafe { context.submit(&mut [&mut iocb]) };
     check.equal("absent Context::submit", got, Err(ABSENT));
     IO_SUBMIT.trace(&[]);
-    // SAFETY: as above.
+    // SAFETY: the operation has no buffer.
     let got = unsafe { context.submit_all(&mut [&mut iocb]) };
     let got = got.map_err(|error| error.errno);
     check.equal("absent Context::submit_all", got, Err(ABSENT));
@@ -147,8 +148,8 @@ fn context(check: &mut Check) {
     check.equal("absent Context::destroy", context.destroy(), Err(ABSENT));
 }
 
-/// What a wait without a mask calls: the call that is restarted after signals;
-/// then, as it is absent, the old one.
+/// Announces the system calls of a wait without a mask: first the one that is restarted
+/// after signals, then, as it is absent, the old one.
 fn trace_wait() {
     if IO_PGETEVENTS_TIME64.trace(&[]).is_none() {
         IO_PGETEVENTS.trace(&[]);
@@ -156,8 +157,8 @@ fn trace_wait() {
     IO_GETEVENTS.trace(&[]);
 }
 
-/// What is called where nothing is waited for: on ABIs that have it the call with
-/// 64-bit time first; then the old one.
+/// Announces the system calls of a poll, which does not wait: first the one with 64-bit
+/// time, on ABIs that have it, then the old one.
 fn trace_poll() {
     IO_PGETEVENTS_TIME64.trace(&[]);
     IO_GETEVENTS.trace(&[]);

@@ -1,4 +1,4 @@
-//! Arguments that ask the program for something else than all its checks.
+//! Arguments that select a part of the checks, or another action.
 
 use core::ffi::CStr;
 
@@ -8,9 +8,9 @@ use super::disk::{self, Disk, Kind};
 use super::processes;
 use crate::check::Check;
 
-/// The exit status, if there was such an argument:
-/// - `disk=PATH`, `late=PATH`: the checks of a disk, as `disk` tells;
-/// - `exec-child:…`: what this program starts itself with.
+/// Returns the exit status, if there was such an argument:
+/// - `disk=PATH`, `late=PATH`: runs the checks of a disk, as described in `disk`;
+/// - `exec-child:…`: the argument with which this program executes itself.
 pub(crate) fn obeyed(check: &mut Check, process: Process) -> Option<i32> {
     let argument = process.args().nth(1)?;
     if let Some(letters) = argument.to_bytes().strip_prefix(processes::EXEC_CHILD) {
@@ -25,7 +25,7 @@ pub(crate) fn obeyed(check: &mut Check, process: Process) -> Option<i32> {
     None
 }
 
-/// What follows a prefix.
+/// Returns the part of the argument after a prefix.
 fn after<'a>(argument: &'a CStr, prefix: &str) -> Option<&'a CStr> {
     let rest = argument
         .to_bytes_with_nul()

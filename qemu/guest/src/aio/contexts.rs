@@ -1,12 +1,12 @@
-//! io_setup and io_destroy: what they give, and what they refuse.
+//! Checks io_setup and io_destroy: their results and their errors.
 
 use linux_aio::{AioContext, Errno, Event, WaitOptions, sys};
 
 use crate::check::Check;
 use crate::os::{LAST, NOWHERE};
 
-/// More than any kernel's `aio-max-nr` is, and less than io_setup takes for a
-/// mistake.
+/// A capacity above every kernel's `aio-max-nr`, and below the value that io_setup
+/// refuses with EINVAL.
 const TOO_MANY: u32 = 4_000_000;
 
 fn setup(nr_events: u32) -> Result<AioContext, Errno> {
@@ -17,13 +17,14 @@ fn setup(nr_events: u32) -> Result<AioContext, Errno> {
 }
 
 fn destroy(name: AioContext) -> Result<(), Errno> {
-    // SAFETY: nobody reads the ring of a context made here.
+    // SAFETY: the context was made here, and no code reads its ring.
     unsafe { sys::io_destroy(name) }
 }
 
-/// Whether the kernel knows the context.
+/// Returns `Ok` if the kernel has a context of this name.
 pub(super) fn known(name: AioContext) -> Result<usize, Errno> {
-    // SAFETY: neither destroyed nor read: forgotten again.
+    // SAFETY: `ManuallyDrop` keeps this second owner from destroying the context, and
+    // its ring is not read.
     let context = core::mem::ManuallyDrop::new(unsafe { linux_aio::Context::from_raw(name) });
     let mut event = [Event::EMPTY];
     let taken = context.wait_with(0, &mut event, WaitOptions::poll());
@@ -60,7 +61,7 @@ pub(crate) fn run(check: &mut Check) {
 }
 
 fn submit_none(name: AioContext) -> Result<usize, Errno> {
-    // SAFETY: no operation.
+    // SAFETY: no operation is submitted.
     unsafe { sys::io_submit(name, 0, core::ptr::null()) }
 }
 
@@ -71,10 +72,11 @@ fn refused(check: &mut Check) {
     check.equal("aio io_setup of everything", got, Err(Errno::INVAL));
     let got = setup(TOO_MANY).map(|name| name.0);
     check.equal("aio io_setup over the limit", got, Err(Errno::AGAIN));
-    // SAFETY: nothing is there to be written.
+    // SAFETY: the address is not mapped, so nothing is written.
     let got = unsafe { sys::io_setup(1, core::ptr::without_provenance_mut(NOWHERE)) };
     check.equal("aio io_setup to nowhere", got, Err(Errno::FAULT));
-    // SAFETY: not the program's to be written.
+    // SAFETY: the address is not part of the program's memory, so nothing of it is
+    // written.
     let got = unsafe { sys::io_setup(0, core::ptr::without_provenance_mut(LAST)) };
     check.equal(
         "aio io_setup of none to the last bytes",

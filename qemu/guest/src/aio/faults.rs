@@ -1,5 +1,5 @@
-//! Memory that the kernel cannot read or write, and other things that cannot
-//! be: refused, or told in the event, and never the program's end.
+//! Checks memory that the kernel cannot read or write, and other invalid arguments.
+//! They are refused at submission or reported in the event, and never end the program.
 
 use core::time::Duration;
 
@@ -12,12 +12,13 @@ use crate::check::Check;
 use crate::nr;
 use crate::os::{self, Moment};
 
-/// Larger than any page.
+/// A size larger than any page.
 const LARGE: usize = 1 << 18;
 
 pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     let one = |mut iocb: Iocb| {
-        // SAFETY: buffers that live in all of these, or where nothing is.
+        // SAFETY: in all of these the buffers live until the operation has completed,
+        // or nothing is mapped at their address.
         result(unsafe { complete(context, &mut iocb) })
     };
     memory(check, file, &one);
@@ -26,10 +27,10 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     times(check, context);
 }
 
-/// Maps anew; where, unless it failed.
+/// Maps new memory. Returns its address, or `None` on failure.
 fn map(check: &mut Check, length: usize, protection: u32) -> Option<*mut u8> {
     let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
-    // SAFETY: a new mapping.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     let at = unsafe { os::mmap(0, length, protection, flags, -1, 0) };
     check
         .needs("fault memory", at)
@@ -47,7 +48,7 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
         check.equal("fault read into read-only memory", got, Err(Errno::FAULT));
         let got = one(Pwrite::new(file, at, 64).build());
         check.equal("fault write from read-only memory", got, Ok(64));
-        // SAFETY: the mapping above.
+        // SAFETY: the mapping was made above, and no reference to it is alive.
         let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
         let got = one(Pwrite::new(file, at, 64).build());
         check.equal("fault write from no memory", got, Err(Errno::FAULT));
@@ -62,19 +63,19 @@ fn memory(check: &mut Check, file: i32, one: One<'_>) {
     check.equal("fault write from null", got, Err(Errno::FAULT));
     if let Some(at) = map(check, 2 * LARGE, nr::PROT_READ_WRITE) {
         let half = at.wrapping_add(LARGE);
-        // SAFETY: half of the mapping above.
+        // SAFETY: half of the mapping above, to which no reference is alive.
         let cut = unsafe { os::munmap(half.expose_provenance(), LARGE) };
         check.equal("fault half unmapped", cut, Ok(0));
         let got = one(Pread::new(file, at, 2 * LARGE).build());
         check.equal("fault read into half", got, Ok(LARGE));
-        // Not a write from there: it never ends on 32-bit arm and x86, whose
-        // copies make no progress before a hole in the middle of a word.
-        // SAFETY: the other half.
+        // No write from this memory: it never ends on 32-bit arm and x86, whose copies
+        // make no progress before a hole in the middle of a word.
+        // SAFETY: the other half of the mapping, to which no reference is alive.
         let _ = unsafe { os::munmap(at.expose_provenance(), LARGE) };
     }
 }
 
-/// Files, sizes and offsets that cannot be.
+/// Checks invalid files, sizes and offsets.
 fn kinds(check: &mut Check, file: i32, one: One<'_>) {
     let byte = b"x";
     let write = |fd| Pwrite::new(fd, byte.as_ptr(), 1);
@@ -83,7 +84,7 @@ fn kinds(check: &mut Check, file: i32, one: One<'_>) {
         check.equal("fault write to a reading end", got, Err(Errno::BADF));
         let got = one(Fsync::new(writer).build());
         check.equal("fault fsync of a pipe", got, Err(Errno::INVAL));
-        // No offset counts there, and the byte arrives.
+        // The offset of a pipe is ignored, and the byte arrives.
         let got = one(write(writer).offset(1 << 40).build());
         check.equal("fault write to a pipe", got, Ok(1));
         let mut read = [0];
@@ -118,30 +119,31 @@ fn kinds(check: &mut Check, file: i32, one: One<'_>) {
     check.equal("fault unknown flag of the iocb is taken", got, Ok(1));
 }
 
-/// The kernel writes to an iocb: one in memory that it cannot write is refused.
+/// Checks an iocb in read-only memory. It is refused, as the kernel writes to an iocb.
 fn iocb(check: &mut Check, context: &Context) {
     let Some(file) = check.needs("fault file for an iocb", os::memfd(c"iocb")) else {
         return;
     };
     let sync = Fsync::new(file).build();
-    // SAFETY: 64 bytes without gaps.
+    // SAFETY: an iocb is 64 bytes without padding.
     let bytes = unsafe { core::slice::from_raw_parts((&raw const sync).cast::<u8>(), 64) };
     check.equal("fault iocb written", os::write(file, bytes), Ok(64));
     let length = 64;
-    // SAFETY: a new mapping.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     let at = unsafe { os::mmap(0, length, nr::PROT_READ, nr::MAP_SHARED, file, 0) };
     if let Some(at) = check.needs("fault iocb mapped", at) {
         let mut array = [core::ptr::with_exposed_provenance_mut::<Iocb>(at)];
-        // SAFETY: no buffer; the iocb can only be read, as the kernel finds.
+        // SAFETY: the operation has no buffer. The iocb is mapped read-only, so the
+        // kernel refuses it.
         let got = unsafe { sys::io_submit(context.as_raw(), 1, array.as_mut_ptr()) };
         check.equal("fault read-only iocb", got, Err(Errno::FAULT));
-        // SAFETY: the mapping above.
+        // SAFETY: the mapping was made above, and no reference to it is alive.
         let _ = unsafe { os::munmap(at, length) };
     }
     let _ = os::close(file);
 }
 
-/// More nanoseconds than a second has are taken as they are.
+/// Checks that more nanoseconds than a second has are accepted unchanged.
 fn times(check: &mut Check, context: &Context) {
     const NANOSECONDS: i64 = 1_020_000_000;
     let ctx = context.as_raw();
@@ -152,14 +154,14 @@ fn times(check: &mut Check, context: &Context) {
     };
     let submit = || {
         let mut poll = Poll::new(writer, PollMask::OUT).build();
-        // SAFETY: no buffer.
+        // SAFETY: the operation has no buffer.
         unsafe { context.submit(&mut [&mut poll]) }
     };
     let old = OldTimespec {
         sec: 0,
         nsec: NANOSECONDS as _,
     };
-    // SAFETY: an event may be written, and the time lives.
+    // SAFETY: one event may be written, and the time lives.
     let call = || unsafe { sys::io_getevents(ctx, 1, 1, into, &raw const old) };
     let name = "fault nanoseconds of io_getevents";
     let submitted = submit();
@@ -177,13 +179,13 @@ fn times(check: &mut Check, context: &Context) {
         };
         let no_mask = core::ptr::null();
         let submitted = submit();
-        // SAFETY: as above; no mask.
+        // SAFETY: one event may be written, and the time lives; there is no mask.
         let got = submitted.and_then(|_| unsafe {
             sys::io_pgetevents_time64(ctx, 1, 1, into, &raw const time, no_mask)
         });
         check.equal("fault nanoseconds of io_pgetevents_time64", got, Ok(1));
     }
-    // A time that is over is over: neither early nor for ever.
+    // A timeout ends neither early nor much too late.
     let begin = Moment::now();
     let wait = linux_aio::WaitOptions::new().timeout(Duration::from_millis(30));
     let got = context

@@ -1,6 +1,6 @@
-//! What need not live until an operation's event: all but its buffer. And what
-//! the kernel reads of an iocb after its submission: the key, when it is to be
-//! cancelled.
+//! Checks the lifetimes of an operation's parts. Until the event only the buffer must
+//! live; iocb, array and descriptor need not. After the submission the kernel reads one
+//! field of an iocb: the key, on cancellation.
 
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{Context, Errno, Iocb, sys};
@@ -14,8 +14,7 @@ pub(crate) fn run(check: &mut Check, context: &Context) {
     key(check, context);
 }
 
-/// The iocb and the array are overwritten, the descriptor is closed, while the
-/// poll waits.
+/// Overwrites the iocb and the array, and closes the descriptor, while the poll waits.
 fn freed(check: &mut Check, context: &Context) {
     let Some([reader, writer]) = check.needs("freed pipe", os::pipe(0)) else {
         return;
@@ -23,10 +22,11 @@ fn freed(check: &mut Check, context: &Context) {
     let mut iocb = Poll::new(reader, PollMask::IN).build().user_data(21);
     let address = (&raw const iocb).expose_provenance() as u64;
     let mut array = [&raw mut iocb];
-    // SAFETY: no buffer; the iocb may be written.
+    // SAFETY: the operation has no buffer, and the iocb may be written.
     let taken = unsafe { sys::io_submit(context.as_raw(), 1, array.as_mut_ptr()) };
     check.equal("freed submit", taken, Ok(1));
-    // SAFETY: ours; volatile, so that the kernel could see it.
+    // SAFETY: both are local variables, to which no reference is alive. Volatile, so
+    // that the writes reach memory before the kernel could read it.
     unsafe {
         array
             .as_mut_ptr()
@@ -43,9 +43,9 @@ fn freed(check: &mut Check, context: &Context) {
     check.equal("freed result", result(event).map(|bits| bits & 1), Ok(1));
     check.equal("freed data", event.map(|event| event.data), Ok(21));
     check.equal("freed object", event.map(|event| event.obj), Ok(address));
-    // Now nobody reads: the poll has let go of the reading end.
+    // The pipe has no reading end any more: the completed poll has released it.
     let mut poll = Poll::new(writer, PollMask::empty()).build();
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let taken = unsafe { context.submit(&mut [&mut poll]) };
     let error = taken.and_then(|_| result(next(context)));
     let want = usize::from(PollMask::ERR.bits());
@@ -53,7 +53,7 @@ fn freed(check: &mut Check, context: &Context) {
     let _ = os::close(writer);
 }
 
-/// The key is where the kernel looks for it, whatever the byte order.
+/// Checks that the key has the offset that the kernel expects, for each byte order.
 fn key(check: &mut Check, context: &Context) {
     let Some([reader, writer]) = check.needs("key pipe", os::pipe(0)) else {
         return;
@@ -61,13 +61,13 @@ fn key(check: &mut Check, context: &Context) {
     let mut iocb = Poll::new(reader, PollMask::IN).build();
     let at = &raw mut iocb;
     let mut array = [at];
-    // SAFETY: no buffer; the iocb may be written.
+    // SAFETY: the operation has no buffer, and the iocb may be written.
     let taken = unsafe { sys::io_submit(context.as_raw(), 1, array.as_mut_ptr()) };
     check.equal("key submit", taken, Ok(1));
-    // SAFETY: ours, and the kernel does not write it now.
+    // SAFETY: `at` points at a local variable, and the kernel does not write it now.
     unsafe { (&raw mut (*at).key).write_volatile(5) };
     check.equal("key of another", context.cancel(at), Err(Errno::INVAL));
-    // SAFETY: as above.
+    // SAFETY: `at` points at a local variable, and the kernel does not write it now.
     unsafe { (&raw mut (*at).key).write_volatile(0) };
     check.equal("key of the kernel", context.cancel(at), Ok(()));
     check.equal("key cancelled", result(next(context)), Ok(0));

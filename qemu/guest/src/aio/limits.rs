@@ -1,5 +1,5 @@
-//! How much there is: of slots in a ring, of contexts, and of the operations
-//! that all processes together may ask for.
+//! Checks the limits: on the slots of a ring, on the number of contexts, and on the
+//! number of operations that all processes together may request.
 
 use linux_aio::{AioContext, Context, Errno, sys};
 
@@ -15,9 +15,10 @@ pub(crate) fn run(check: &mut Check) {
 }
 
 fn capacity(check: &mut Check) {
-    /// The kernel makes room for four operations a processor, twice.
+    /// The assumed maximum number of processors. The kernel reserves four operations
+    /// per processor, twice.
     const PROCESSORS: u32 = 512;
-    /// Slots in the largest page, 256 KiB.
+    /// The number of slots in the largest page, 256 KiB.
     const PAGE: u32 = 8192;
     let mut before = 0;
     for (name, asked) in [
@@ -41,8 +42,8 @@ fn capacity(check: &mut Check) {
     }
 }
 
-/// Sixteen at a time, in a child, whose end destroys those that are left: one
-/// after the other takes long.
+/// Makes sixteen contexts at a time, in a child. Its exit destroys those that remain:
+/// destroying them one after another takes long.
 fn many(check: &mut Check) {
     const MANY: usize = 16;
     let status = os::in_child(|| {
@@ -59,11 +60,11 @@ fn many(check: &mut Check) {
                 return 2 + index;
             }
         }
-        // Not in their order.
+        // In another order than they were made.
         for name in names.iter().step_by(5) {
-            // SAFETY: ours, and nobody reads its ring.
+            // SAFETY: the context was made here, and no code reads its ring.
             let first = unsafe { sys::io_destroy(*name) };
-            // SAFETY: gone.
+            // SAFETY: the context is destroyed already, so the kernel refuses the call.
             let second = unsafe { sys::io_destroy(*name) };
             if (first, second) != (Ok(()), Err(Errno::INVAL)) {
                 return 30;
@@ -77,7 +78,8 @@ fn many(check: &mut Check) {
     check.equal("limit many contexts", status, Ok((40 + MANY - 4) << 8));
 }
 
-/// What is asked for counts, and is given back.
+/// Checks that the requested number of operations is counted, and returned on
+/// destruction.
 fn counted(check: &mut Check) {
     const ASKED: u32 = 100;
     let name = "limit io_setup is counted";
@@ -85,7 +87,7 @@ fn counted(check: &mut Check) {
         check.skip(name, "no /proc/sys/fs");
         return;
     };
-    // Other processes count too: one undisturbed time is enough.
+    // Other processes count too: one undisturbed attempt is enough.
     let (mut risen, mut given_back) = (false, false);
     for _ in 0..20 {
         let before = read(c"/proc/sys/fs/aio-nr");
@@ -111,8 +113,9 @@ fn counted(check: &mut Check) {
     all(check, most);
 }
 
-/// All that may be asked for can be had, at once and in parts. That leaves
-/// nothing for others, so there must be none: a kernel's first process does it.
+/// Checks that all operations that the limit allows can be requested, at once and in
+/// parts. That leaves none for other processes, so it runs only as a kernel's first
+/// process.
 fn all(check: &mut Check, most: u32) {
     const PARTS: u32 = 16;
     let name = "limit all of aio-max-nr";
@@ -129,7 +132,7 @@ fn all(check: &mut Check, most: u32) {
         while parts < PARTS && Context::new(part).map(Context::into_raw).is_ok() {
             parts += 1;
         }
-        // The rest of a division.
+        // The remainder of the division.
         let rest = free - (part << PARTS.trailing_zeros());
         let rest = rest == 0 || Context::new(rest).map(Context::into_raw).is_ok();
         match (whole, parts, rest && none()) {
@@ -141,7 +144,7 @@ fn all(check: &mut Check, most: u32) {
     check.equal(name, status, Ok(1 << 8));
 }
 
-/// A number in decimal from a file.
+/// Reads a decimal number from a file.
 fn read(path: &core::ffi::CStr) -> Option<u32> {
     let file = os::open(nr::AT_FDCWD, path, 0, 0).ok()?;
     let mut text = [0; 16];
@@ -150,7 +153,7 @@ fn read(path: &core::ffi::CStr) -> Option<u32> {
     let digits = text.get(..length.ok()?)?.iter();
     let digits = digits.take_while(|byte| byte.is_ascii_digit());
     Some(digits.fold(0, |number: u32, digit| {
-        // By ten, without a multiplication.
+        // Multiplies by ten without a multiplication.
         let eightfold = number << 3;
         eightfold + (number << 1) + u32::from(digit - b'0')
     }))

@@ -1,5 +1,5 @@
-//! Threads under load: two submit, a third reaps, and every event comes once,
-//! however many are under way.
+//! Checks threads under load: two submit, a third reaps. Every event must arrive
+//! exactly once, however many operations are in flight.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -11,12 +11,12 @@ use crate::check::Check;
 use crate::nr;
 use crate::os::{self, Moment, Pages};
 
-/// Operations of each submitter, on a machine that is fast enough.
+/// The maximum number of operations of each submitter, reached on a fast machine.
 const MOST: u32 = 4096;
-/// How long the submitters go on, and how long their events are waited for.
+/// The duration of the submissions, and of the wait for their events.
 const MILLISECONDS: u32 = 600;
 const PATIENCE: u32 = 5000;
-/// Operations in a submission.
+/// The number of operations in a submission.
 const BATCH: u32 = 8;
 
 type Submit<'a> = &'a (dyn Fn(&mut [&mut Iocb]) -> Result<usize, Errno> + Sync);
@@ -32,7 +32,9 @@ pub(crate) fn run(check: &mut Check) {
     check.equal("load file's content", written, Ok(8));
     if let Some(context) = check.needs("load Context::new", Context::new(64)) {
         let submit = |iocbs: &mut [&mut Iocb]| {
-            // SAFETY: `Submitter` gives each operation a buffer of its own.
+            // SAFETY: `Submitter` gives each operation a separate buffer. The buffers
+            // are dropped after the reaper has taken all events, or has given up at its
+            // deadline, which fails the check.
             unsafe { context.submit(iocbs) }
         };
         let mut reap = |events: &mut [Event]| {
@@ -45,12 +47,14 @@ pub(crate) fn run(check: &mut Check) {
     if let Some(mut context) = check.needs("load Context::new again", Context::new(64)) {
         let (submitter, mut ring) = context.split();
         let submit = |iocbs: &mut [&mut Iocb]| {
-            // SAFETY: as above.
+            // SAFETY: `Submitter` gives each operation a separate buffer. The buffers
+            // are dropped after the reaper has taken all events, or has given up at its
+            // deadline, which fails the check.
             unsafe { submitter.submit(iocbs) }
         };
         let mut one = false;
         let mut reap = |events: &mut [Event]| {
-            // By turns the ways that a ring can be read.
+            // Alternates between the ways in which a ring can be read.
             one = !one;
             if one && let (Some(event), Some(popped)) = (events.first_mut(), ring.pop()?) {
                 *event = popped;
@@ -65,7 +69,7 @@ pub(crate) fn run(check: &mut Check) {
     let _ = os::close(file);
 }
 
-/// What names the checks of a load.
+/// The names of the checks of a load.
 struct Names([&'static str; 6]);
 
 const CALLS: Names = Names([
@@ -86,13 +90,13 @@ const RING: Names = Names([
     "load by the ring: what was read",
 ]);
 
-/// What the file holds at eight times the index.
+/// Returns the content of the file at eight times the index.
 fn word(index: u32) -> [u8; 8] {
     let high = u64::from(!index) << 32;
     (high | u64::from(index)).to_le_bytes()
 }
 
-/// Two threads submit, this one reaps.
+/// Runs a load: two threads submit, this one reaps.
 fn load(
     check: &mut Check,
     names: &Names,
@@ -125,13 +129,13 @@ fn load(
     check.holds(read, first.has_read() && second.has_read());
 }
 
-/// A thread's operations, numbered in `data`: polls that wait for a byte,
-/// polls that need not wait, and reads.
+/// A thread's operations, numbered in `data`: polls that wait for a byte, polls that
+/// need not wait, and reads.
 struct Submitter {
     which: u32,
     file: i32,
     pipe: [i32; 2],
-    /// Eight bytes for each operation: the reads' buffers.
+    /// Eight bytes for each operation: the buffers of the reads.
     buffers: Pages,
     submitted: AtomicU32,
     done: AtomicU32,
@@ -183,8 +187,8 @@ impl Submitter {
             while !rest.is_empty() {
                 match submit(rest) {
                     Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
-                    // No room: the reaper makes it, but for the polls that
-                    // wait for a byte.
+                    // The context is full. The reaper frees slots, except those of
+                    // polls that wait for a byte.
                     Err(Errno::AGAIN) if !given_up.is_over() => {
                         self.ring_the_bell();
                         os::yield_now();
@@ -198,23 +202,23 @@ impl Submitter {
                 }
             }
             self.submitted.store(next, Ordering::Release);
-            // The byte comes, and goes: polls that it was too short for wait
-            // for the next.
+            // Writes a byte and reads it again. Polls that did not detect it in between
+            // wait for the next one.
             self.ring_the_bell();
             let _ = os::read(reader, &mut [0; 1024]);
         }
-        // This one stays.
+        // This byte is not read, so that all polls complete.
         let _ = os::write(writer, b"x");
         self.done.store(1, Ordering::Release);
     }
 
     fn ring_the_bell(&self) {
-        // A full pipe has rung.
+        // A write to a full pipe fails; the pipe is readable already.
         let [_, writer] = self.pipe;
         let _ = os::write(writer, b"x");
     }
 
-    /// Whether each read's buffer holds what the file does.
+    /// Returns whether each read has filled its buffer with the content of the file.
     fn has_read(&self) -> bool {
         let submitted = self.submitted.load(Ordering::Acquire);
         let words = self.buffers.bytes().chunks_exact(8);
@@ -233,7 +237,7 @@ impl Drop for Submitter {
     }
 }
 
-/// Counts what comes.
+/// The counts of the reaped events.
 #[derive(Default)]
 struct Reaper {
     counts: [u32; 2],
@@ -254,7 +258,7 @@ impl Reaper {
         let end = Moment::now().plus(MILLISECONDS + PATIENCE);
         let mut events = [Event::EMPTY; 24];
         loop {
-            // In this order: who is done submits no more.
+            // In this order: a submitter that is done submits nothing more.
             let done = from.map(|one| one.done.load(Ordering::Acquire)) == [1, 1];
             let counts = from.map(|one| one.submitted.load(Ordering::Acquire));
             if done && counts == self.counts || end.is_over() {

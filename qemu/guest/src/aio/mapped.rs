@@ -1,5 +1,5 @@
-//! Buffers that are a mapping of the very file that is read or written, and a
-//! file that is only ever written at its end.
+//! Checks buffers that are a mapping of the same file that is read or written, and a
+//! file that is written only at its end.
 
 use core::ptr::with_exposed_provenance_mut;
 use core::slice;
@@ -12,10 +12,10 @@ use crate::check::Check;
 use crate::nr;
 use crate::os;
 
-/// A whole number of pages, whatever a page is.
+/// A whole number of pages, for every page size.
 const LENGTH: usize = 1 << 18;
 
-/// What is transferred.
+/// The size in bytes of a transfer.
 const SOME: usize = 512;
 
 const MIPS: bool = cfg!(any(
@@ -30,7 +30,7 @@ type One<'a> = &'a dyn Fn(Iocb) -> Result<usize, Errno>;
 #[inline(never)]
 pub(crate) fn run(check: &mut Check, context: &Context) {
     let one = |mut iocb: Iocb| {
-        // SAFETY: buffers that live, in all of these.
+        // SAFETY: in all of these the buffer lives until the operation has completed.
         result(unsafe { complete(context, &mut iocb) })
     };
     let [by_aio, plain] = [c"mapped", c"plain"].map(os::memfd);
@@ -46,20 +46,20 @@ fn pair(one: os::Result<i32>, other: os::Result<i32>) -> os::Result<(i32, i32)> 
     Ok((one?, other?))
 }
 
-/// Maps the file, does something with the address, and unmaps it again.
+/// Maps the file, calls `act` with the address, and unmaps it again.
 fn with<R>(file: i32, protection: u32, act: impl FnOnce(*mut u8) -> R) -> os::Result<R> {
-    // SAFETY: a new mapping.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     let at = unsafe { os::mmap(0, LENGTH, protection, nr::MAP_SHARED, file, 0) }?;
     let answer = act(with_exposed_provenance_mut(at));
-    // SAFETY: the mapping above; what was begun has ended.
+    // SAFETY: the mapping was made above, and the operations on it have completed.
     unsafe { os::munmap(at, LENGTH) }?;
     Ok(answer)
 }
 
-/// A transfer between a file and memory: the file, the memory.
+/// A transfer between a file and memory, the two arguments.
 type Transfer<'a> = &'a dyn Fn(i32, *mut u8) -> os::Result<usize>;
 
-/// What becomes of transfers between a file and its own mappings.
+/// The results of transfers between a file and its mappings.
 struct Seen {
     write_read: os::Result<[os::Result<usize>; 2]>,
     read_write: os::Result<[os::Result<usize>; 2]>,
@@ -76,7 +76,7 @@ fn see(check: &mut Check, file: i32, write: Transfer<'_>, read: Transfer<'_>) ->
     let both = nr::PROT_READ_WRITE;
     let mut seen = Seen {
         write_read: with(file, both, |at| [write(file, at), read(file, at)]),
-        // Nobody has touched the pages before the kernel does.
+        // The kernel is the first to access these pages.
         read_write: with(file, both, |at| [read(file, at), write(file, at)]),
         for_reading: with(file, nr::PROT_READ, |at| [write(file, at), read(file, at)]),
         for_writing: with(file, nr::PROT_WRITE, |at| read(file, at)),
@@ -100,21 +100,23 @@ fn mapped(check: &mut Check, file: i32, other: i32, one: One<'_>) {
         "mapped for writing: read into",
         seen.for_writing == Ok(Ok(SOME)),
     );
-    // Not always what was written first: the kernel of a 32-bit powerpc clears
-    // a cache line before it copies to it, and finds it cleared where the
-    // source is the same memory.
+    // The content may differ from the one written first. The kernel of a 32-bit powerpc
+    // clears a cache line before it copies to it. Where the source is the same memory,
+    // it then copies the cleared bytes.
     let plain = see(
         check,
         other,
-        // SAFETY: the mapping's, of which this is the beginning.
+        // SAFETY: `at` is the beginning of the mapping, which is longer than `SOME`
+        // bytes.
         &|file, at| os::pwrite(file, unsafe { slice::from_raw_parts(at, SOME) }, 0),
-        // SAFETY: as above; nothing else refers to it now.
+        // SAFETY: `at` is the beginning of the mapping, which is longer than `SOME`
+        // bytes; no other reference to it is alive.
         &|file, at| os::pread(file, unsafe { slice::from_raw_parts_mut(at, SOME) }, 0),
     );
     let name = "mapped content is what pread(2) and pwrite(2) leave";
     check.holds(name, seen.content == plain.content);
-    // Whether such memory can be read is the machine's affair: as write(2)
-    // finds it. On mips that is not known: there write(2) never ends.
+    // The machine decides if such memory can be read, so the result is compared with
+    // that of write(2). On mips that is not possible: there write(2) never ends.
     let name = "mapped for writing: written from as by write(2)";
     if MIPS {
         check.skip(name, "this kernel's write(2) never ends");
@@ -128,7 +130,7 @@ fn mapped(check: &mut Check, file: i32, other: i32, one: One<'_>) {
     }
 }
 
-/// With O_APPEND the offset of a write does not count.
+/// Checks that with O_APPEND the offset of a write is ignored.
 fn appended(check: &mut Check, one: One<'_>) {
     let Some(file) = check.needs("append file", os::memfd(c"append")) else {
         return;

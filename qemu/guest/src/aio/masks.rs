@@ -1,7 +1,7 @@
-//! What the mask of io_pgetevents does, shown without a signal handler: a
-//! child blocks a signal, sends it to itself, and waits with it let through.
-//! The child dies of it, in the wait; a mask that did not arrive leaves it
-//! alive. And what a child has of its parent's contexts.
+//! Checks the mask of io_pgetevents without a signal handler. A child blocks a signal,
+//! sends it to itself, and waits with a mask that unblocks it. The signal must kill the
+//! child during the wait. If the mask did not reach the kernel, the child survives. A
+//! further check verifies that a child has no access to its parent's contexts.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use linux_aio::{Context, Errno, Event, SigSet, WaitOptions};
 use crate::check::Check;
 use crate::{nr, os};
 
-/// How a child ends that is not killed.
+/// The exit statuses of a child that is not killed.
 const SURVIVED: usize = 3;
 const LACKING: usize = 4;
 const REFUSED: usize = 5;
@@ -21,7 +21,7 @@ pub(crate) fn run(check: &mut Check) {
     };
     let killed = os::in_child(|| wait_with(&SigSet::empty()));
     let ignored = os::in_child(|| wait_with(&SigSet::full()));
-    // The low seven bits of a status are the signal, the next byte the exit's.
+    // The low seven bits of a status are the signal, the next byte is the exit status.
     if killed == Ok(LACKING << 8) {
         check.skip(
             "child killed in its wait",

@@ -1,5 +1,6 @@
-//! AIO itself: whether it is there, the raw calls, and then either that it is
-//! absent in every layer, or everything it does.
+//! The checks of AIO. A first system call determines whether the kernel has AIO. The
+//! raw system calls are checked in both cases; then either every layer must report that
+//! AIO is absent, or all its functions are checked.
 
 use linux_aio::rt::Process;
 use linux_aio::{Context, Errno, Event, Iocb};
@@ -83,9 +84,10 @@ fn present(check: &mut Check, process: Process) {
 /// Submits one operation and waits for its event.
 ///
 /// # Safety
-/// Its buffers live, and nothing else uses them, until this returns.
+/// The operation's buffers live, and no other code uses them, until this returns.
 unsafe fn complete(context: &Context, iocb: &mut Iocb) -> Result<Event, Errno> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the buffers live and are not used until this
+    // returns. The wait below returns after the operation has completed.
     unsafe { context.submit(&mut [iocb]) }?;
     next(context)
 }
@@ -95,21 +97,23 @@ fn next(context: &Context) -> Result<Event, Errno> {
     let mut event = [Event::EMPTY];
     match context.wait(1, &mut event)? {
         [event] => Ok(*event),
-        // Not known to happen: a wait without an end, and no signal.
+        // Not known to happen: the wait has no timeout, and there are no signals.
         _ => Err(Errno::AGAIN),
     }
 }
 
-/// Submits one operation, waits for it, and tells what it came to.
+/// Submits one operation, waits for it, and returns its result.
 ///
 /// # Safety
-/// As for [`complete`].
+/// The operation's buffers live, and no other code uses them, until this returns (as
+/// for [`complete`]).
 pub(crate) unsafe fn complete_one(context: &Context, iocb: &mut Iocb) -> Result<usize, Errno> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the buffers live and are not used until this
+    // returns, which is what `complete` requires.
     result(unsafe { complete(context, iocb) })
 }
 
-/// What the operation of an event came to.
+/// Returns the result of the operation in an event.
 fn result(event: Result<Event, Errno>) -> Result<usize, Errno> {
     event.and_then(|event| event.result())
 }

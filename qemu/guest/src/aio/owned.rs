@@ -1,6 +1,5 @@
-//! A buffer that has an owner, for the safe layers, and tells when that lets
-//! it go. One type serves every room: each other one would be all of their code
-//! once more.
+//! An owned buffer for the safe layers, which counts when it is dropped. All modules
+//! use one type: each further type would instantiate all code of the layers once more.
 
 use linux_aio::Errno;
 use linux_aio::buffer::{IoBuf, IoBufMut};
@@ -8,24 +7,24 @@ use linux_aio::buffer::{IoBuf, IoBufMut};
 use super::tally::Tally;
 use crate::os::{self, Pages};
 
-/// What is in a buffer before it is read into, where that is watched: no byte
-/// of what is read.
+/// The content of a watched buffer before a read. The data that is read contains no
+/// such byte.
 pub(super) const UNTOUCHED: u8 = 0x77;
 
-/// Memory that is out of everybody's reach but through this.
+/// Memory that is accessible only through this value.
 pub(super) struct Owned {
     start: *mut u8,
     length: usize,
-    /// Whether it is there to be read into, and [`UNTOUCHED`] before.
+    /// Indicates that the buffer is to be read into, and contains [`UNTOUCHED`] before.
     watched: bool,
 }
 
-/// How many have been dropped, and how many of them before they were read.
+/// The number of dropped buffers, and of those dropped before data was read into them.
 static DROPPED: Tally = Tally::new();
 static TOO_EARLY: Tally = Tally::new();
 
 impl Owned {
-    /// So many bytes that live for ever.
+    /// Creates a buffer of `length` bytes that live for ever.
     pub(super) fn new(length: usize) -> os::Result<Owned> {
         let start = Pages::new(length)?.leak().as_mut_ptr();
         Ok(Owned {
@@ -35,9 +34,11 @@ impl Owned {
         })
     }
 
+    /// Creates a buffer from existing memory.
+    ///
     /// # Safety
-    /// The memory is there, and nobody else's, until whoever is given this is
-    /// gone, and the kernel has let go of it.
+    /// The memory is valid, and no other code accesses it, until the returned value has
+    /// been dropped and all operations on it have completed.
     pub(super) unsafe fn of(start: *mut u8, length: usize, watched: bool) -> Owned {
         Owned {
             start,
@@ -47,20 +48,22 @@ impl Owned {
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: the memory is there, and nobody writes it: the kernel has it
-        // only while an owner has this.
+        // SAFETY: by the contract of `new` and `of` the memory is valid and no other
+        // code writes it. The kernel writes it only while a layer owns this buffer, and
+        // then `bytes` cannot be called.
         unsafe { core::slice::from_raw_parts(self.start, self.length) }
     }
 }
 
-// SAFETY: memory of its own; where it does not live for ever, by the promise of
-// `of`.
+// SAFETY: the memory is accessible through this value only. It lives for ever if `new`
+// made it; otherwise the caller of `of` promised that it lives until all operations on
+// it have completed.
 unsafe impl IoBuf for Owned {
     fn region(&mut self) -> (*mut u8, usize) {
         (self.start, self.length)
     }
 }
-// SAFETY: as above; any byte will do.
+// SAFETY: the same memory, in which every byte is a valid value.
 unsafe impl IoBufMut for Owned {}
 
 impl Drop for Owned {
@@ -72,26 +75,26 @@ impl Drop for Owned {
     }
 }
 
-/// Whether nothing has been read there yet, looked at as memory that may
-/// change.
+/// Returns whether no data has been read into the buffer yet. The byte is read as
+/// memory that may change.
 pub(super) fn is_untouched(start: *mut u8) -> bool {
-    // SAFETY: of a buffer here. A device may be writing: nothing is concluded
-    // from such a byte but that it is early.
+    // SAFETY: all callers pass the start of a buffer of this program. A device may be
+    // writing to it; the byte decides only whether a drop was too early.
     unsafe { start.read_volatile() == UNTOUCHED }
 }
 
-/// How many have been dropped since the last look.
+/// Returns the number of buffers dropped since the last call, and resets both counts.
 pub(super) fn dropped() -> u32 {
     TOO_EARLY.take();
     DROPPED.take()
 }
 
-/// How many have been dropped, without forgetting them.
+/// Returns the number of dropped buffers without resetting it.
 pub(super) fn dropped_so_far() -> u32 {
     DROPPED.get()
 }
 
-/// Whether so many have been dropped, and none too early.
+/// Returns `Ok` if `count` buffers have been dropped and none of them too early.
 pub(super) fn all_dropped(count: usize) -> Result<(), Errno> {
     if DROPPED.get() != count as u32 {
         Err(Errno::BUSY)

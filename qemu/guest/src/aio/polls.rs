@@ -1,4 +1,4 @@
-//! Polls: at once, later, and cancelled.
+//! Checks polls that complete at once, that complete later, and that are cancelled.
 
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{Context, Errno, Event, WaitOptions};
@@ -12,16 +12,16 @@ pub(crate) fn run(check: &mut Check, context: &Context) {
         return;
     };
     let poll = |fd, mask| {
-        // SAFETY: no buffer.
+        // SAFETY: the operation has no buffer.
         let event = unsafe { complete(context, &mut Poll::new(fd, mask).build()) };
         result(event).map(|result| PollMask::from_result(result).bits())
     };
     let writable = poll(writer, PollMask::OUT);
     check.equal("aio poll for room", writable, Ok(PollMask::OUT.bits()));
 
-    // Not yet; then a byte comes.
+    // The poll waits until a byte is written.
     let mut iocb = Poll::new(reader, PollMask::IN).build().user_data(7);
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let taken = unsafe { context.submit(&mut [&mut iocb]) };
     check.equal("aio poll for bytes", taken, Ok(1));
     check.equal("aio poll does not come", waiting(context), Ok(0));
@@ -43,7 +43,7 @@ pub(crate) fn run(check: &mut Check, context: &Context) {
     let _ = os::close(reader);
 }
 
-/// How many events there are, without waiting.
+/// Returns the number of events, without waiting.
 fn waiting(context: &Context) -> Result<usize, Errno> {
     let mut events = [Event::EMPTY; 4];
     let events = context.wait_with(0, &mut events, WaitOptions::poll())?;
@@ -52,7 +52,7 @@ fn waiting(context: &Context) -> Result<usize, Errno> {
 
 fn cancel(check: &mut Check, context: &Context, reader: i32) {
     let mut iocb = Poll::new(reader, PollMask::IN).build().user_data(8);
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let taken = unsafe { context.submit(&mut [&mut iocb]) };
     check.equal("aio poll to be cancelled", taken, Ok(1));
 
@@ -62,7 +62,7 @@ fn cancel(check: &mut Check, context: &Context, reader: i32) {
     let got = context.cancel(core::ptr::without_provenance(NOWHERE));
     check.equal("aio cancel nowhere", got, Err(Errno::FAULT));
 
-    // The kernel's own word for success.
+    // io_cancel(2) reports success as EINPROGRESS.
     let mut event = Event::EMPTY;
     // SAFETY: `event` may be written.
     let got =

@@ -1,5 +1,5 @@
-//! What becomes of contexts when a process forks, execs, exits, moves their
-//! ring or unmaps it.
+//! Checks contexts of a process that forks, executes a program, exits, moves a ring or
+//! unmaps it.
 
 use core::ffi::CStr;
 use core::mem::ManuallyDrop;
@@ -15,11 +15,11 @@ use crate::check::Check;
 use crate::nr;
 use crate::os;
 
-/// Before the letters that name a context, in the argument of a child that is
-/// this program anew.
+/// The prefix of the argument with which this program executes itself. The letters that
+/// name a context follow.
 pub(super) const EXEC_CHILD: &[u8] = b"exec-child:";
 
-/// How a child ends that found everything right, and what else it found.
+/// The exit statuses of a child: all checks passed, or the kind of failure.
 const RIGHT: usize = 17;
 const WRONG: usize = 18;
 const NOT_SET_UP: usize = 19;
@@ -41,12 +41,13 @@ pub(crate) fn run(check: &mut Check, process: Process) {
 
 fn submit(context: &Context, fd: i32, mask: PollMask, data: u64) -> Result<usize, Errno> {
     let mut poll = Poll::new(fd, mask).build().user_data(data);
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     unsafe { context.submit(&mut [&mut poll]) }
 }
 
-/// A child has no part in its parent's contexts, and can not take what is in
-/// their ring: that is not in its memory, which a call tells without a fault.
+/// Checks that a child has no access to its parent's contexts and to the events in
+/// their ring. The ring is not in the memory of the child, which a system call detects
+/// without a fault.
 fn forked(check: &mut Check, writer: i32) {
     let Some(mut context) = check.needs("fork Context::new", Context::new(4)) else {
         return;
@@ -59,12 +60,13 @@ fn forked(check: &mut Check, writer: i32) {
     );
     check.equal("fork the ring can be read", probe(name), Ok(8));
     let status = os::in_child(|| {
-        // First: what is mapped later may get the ring's place.
+        // This is first, as a later mapping may be placed at the address of the ring.
         let is_there = probe(name);
         let refused = submit(&context, writer, PollMask::OUT, 6) == Err(Errno::INVAL)
             && context.wait(0, &mut [Event::EMPTY]).map(drop) == Err(Errno::INVAL)
             && known(name) == Err(Errno::INVAL)
-            // SAFETY: not this process's.
+            // SAFETY: the context does not belong to this process, so the kernel
+            // refuses the call.
             && unsafe { sys::io_destroy(name) } == Err(Errno::INVAL);
         match (refused, is_there) {
             (true, Err(Errno::FAULT)) => RIGHT,
@@ -73,7 +75,7 @@ fn forked(check: &mut Check, writer: i32) {
         }
     });
     check.equal("fork the child has neither", status, Ok(RIGHT << 8));
-    // A second, which makes a context of its own, perhaps at the same address.
+    // A second child makes a context, perhaps at the same address.
     let status = os::in_child(|| {
         let right = Context::new(4).is_ok_and(|own| {
             submit(&own, writer, PollMask::OUT, 7) == Ok(1)
@@ -83,15 +85,15 @@ fn forked(check: &mut Check, writer: i32) {
         if right { RIGHT } else { WRONG }
     });
     check.equal("fork the child has its own", status, Ok(RIGHT << 8));
-    // A third, whose own is at the inherited address when the inherited one is
-    // dropped.
+    // In a third child, a new context is at the address of the inherited one when the
+    // inherited one is dropped.
     let status = os::in_child(|| {
         let own = Context::new(4).and_then(|own| move_to(own, name));
         let Ok(own) = own else {
             return NOT_SET_UP;
         };
-        // SAFETY: the child's copy, which ends with the child; its parent's is
-        // another.
+        // SAFETY: the copy is used in the child alone. The parent's value is in another
+        // address space and is dropped there.
         let mut inherited = unsafe { core::ptr::read(&raw const context) };
         let refused = submit(&inherited, writer, PollMask::OUT, 8) == Err(Errno::INVAL)
             && inherited.ring().pop() == Err(Errno::INVAL);
@@ -113,20 +115,22 @@ fn forked(check: &mut Check, writer: i32) {
     check.equal("fork Context::destroy", context.destroy(), Ok(()));
 }
 
-/// The same context by this name, where nothing is mapped. It may have it.
+/// Moves the context to this name, at which nothing is mapped unless the context has
+/// the name already.
 fn move_to(mut context: Context, name: AioContext) -> os::Result<Context> {
     if context.as_raw() == name {
         return Ok(context);
     }
     let length = length(&mut context);
     let old = context.into_raw();
-    // SAFETY: nobody reads the ring, and nothing is mapped at its new place.
+    // SAFETY: no code reads the ring, and nothing is mapped at its new address.
     unsafe { os::mremap(old.0, length, name.0) }?;
-    // SAFETY: the ring took the context along; nobody else has the name.
+    // SAFETY: the move of the ring renamed the context; no other value has the new
+    // name.
     Ok(unsafe { Context::from_raw(name) })
 }
 
-/// Whether the header of a ring can be read, as a call sees it.
+/// Checks with a system call whether the header of a ring can be read.
 fn probe(name: AioContext) -> os::Result<usize> {
     let [reader, writer] = os::pipe(0)?;
     let written = os::write_from(writer, name.0, 8);
@@ -136,7 +140,7 @@ fn probe(name: AioContext) -> os::Result<usize> {
     written
 }
 
-/// The end of a process ends its operations, and lets go of their files.
+/// Checks that the exit of a process ends its operations and releases their files.
 fn exits(check: &mut Check) {
     let Some([reader, writer]) = check.needs("exit pipe", os::pipe(0)) else {
         return;
@@ -156,7 +160,7 @@ fn exits(check: &mut Check) {
         let _ = context.into_raw();
         RIGHT
     });
-    // The reading end now lives by the child's polls alone.
+    // Now only the child's polls keep the reading end open.
     let _ = os::close(reader);
     let Some(child) = check.needs("exit fork", child) else {
         return;
@@ -174,7 +178,8 @@ fn exits(check: &mut Check) {
     let _ = os::close(writer);
 }
 
-/// A program started from this one, with contexts in flight, has none.
+/// Checks that a program executed from this one, with operations in flight, has none of
+/// its contexts.
 fn execs(check: &mut Check, process: Process, reader: i32) {
     let name = "exec with polls in flight";
     let itself = os::open(nr::AT_FDCWD, c"/proc/self/exe", 0, 0).or_else(|error| {
@@ -203,7 +208,7 @@ fn execs(check: &mut Check, process: Process, reader: i32) {
     let _ = os::close(itself);
 }
 
-/// The argument that names a context: each four bits a letter from `a` on.
+/// Returns the argument that names a context: each four bits are a letter from `a` on.
 fn told(bytes: &mut [u8; 32], name: AioContext) -> &CStr {
     let number = name.0 as u64;
     let digits = (0..16).map(|digit| b'a' + (number >> (4 * digit)) as u8 % 16);
@@ -214,15 +219,15 @@ fn told(bytes: &mut [u8; 32], name: AioContext) -> &CStr {
     CStr::from_bytes_until_nul(bytes).unwrap_or_default()
 }
 
-/// What the started program does with the letters: the context is unknown, and
-/// it can have its own. Its exit status.
+/// Checks, in the executed program, that the context named by the letters does not
+/// exist, and that a new one can be made. Returns the exit status.
 pub(crate) fn exec_child(letters: &[u8]) -> i32 {
     let digits = letters.iter().rev();
     let number = digits.fold(0_u64, |number, letter| {
         number << 4 | u64::from(letter.wrapping_sub(b'a') & 15)
     });
     let name = AioContext(number as usize);
-    // SAFETY: there is no such context; garbage is EINVAL.
+    // SAFETY: there is no such context; the kernel refuses any other value with EINVAL.
     let gone = unsafe { sys::io_destroy(name) } == Err(Errno::INVAL)
         && unsafe { sys::io_submit(name, 0, core::ptr::null()) } == Err(Errno::INVAL)
         && letters.len() == 16
@@ -231,15 +236,15 @@ pub(crate) fn exec_child(letters: &[u8]) -> i32 {
     (if gone && own == Ok(()) { RIGHT } else { WRONG }) as i32
 }
 
-/// The header and all slots of a ring, which fill its pages.
+/// Returns the length of a ring, which fills its pages with its header and all slots.
 fn length(context: &mut Context) -> usize {
     let slots = context.ring().slots().unwrap_or(0);
     (slots as usize + 1) * size_of::<Event>()
 }
 
-/// A ring that is moved takes the context's name with it.
+/// Checks that moving a ring changes the context's name with it.
 fn moved(check: &mut Check, writer: i32) {
-    /// Enough for every machine's rule where shared memory may lie.
+    /// An alignment that is sufficient for shared memory on every machine.
     const ALIGNED: usize = 1 << 20;
     let Some(mut context) = check.needs("mremap Context::new", Context::new(4)) else {
         return;
@@ -249,17 +254,18 @@ fn moved(check: &mut Check, writer: i32) {
     check.equal("mremap an event before it", before, Ok(1));
     let old = context.into_raw();
     let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
-    // SAFETY: a new mapping.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     let room = unsafe { os::mmap(0, 2 * ALIGNED, nr::PROT_READ, flags, -1, 0) };
     let Some(room) = check.needs("mremap room", room) else {
         return;
     };
     let to = (room + ALIGNED - 1) & !(ALIGNED - 1);
-    // SAFETY: the context has no owner that reads there; the room is free.
+    // SAFETY: no code reads the ring, and the range at the new address is reserved and
+    // unused.
     let went = unsafe { os::mremap(old.0, length, to) };
     check.equal("mremap of a ring", went, Ok(to));
     check.equal("mremap the old name", known(old), Err(Errno::INVAL));
-    // SAFETY: the same context; nobody else has the new name.
+    // SAFETY: the move renamed the context; no other value has the new name.
     let mut context = ManuallyDrop::new(unsafe { Context::from_raw(AioContext(to)) });
     check.equal("mremap the new name", context.check(), Ok(()));
     let after = submit(&context, writer, PollMask::OUT, 4);
@@ -269,17 +275,19 @@ fn moved(check: &mut Check, writer: i32) {
     check.equal("mremap both events", got, Ok(2));
     let data = events.map(|event| event.data);
     check.holds("mremap which they are", data == [3, 4, 0]);
-    // SAFETY: by its old name nothing is there; by the new one it is ours.
+    // SAFETY: no context has the old name. The one with the new name belongs to this
+    // function, and its ring is not read afterwards.
     let [by_old, by_new] = [old, AioContext(to)].map(|name| unsafe { sys::io_destroy(name) });
     check.equal("mremap destroy by the old name", by_old, Err(Errno::INVAL));
     check.equal("mremap destroy by the new name", by_new, Ok(()));
     let there = probe(AioContext(to));
     check.equal("mremap destroy unmapped it", there, Err(Errno::FAULT));
-    // SAFETY: nobody uses the room.
+    // SAFETY: no code uses the reserved range any more.
     let _ = unsafe { os::munmap(room, 2 * ALIGNED) };
 }
 
-/// A context whose ring the program unmaps is lost to it until its end.
+/// Checks that a context whose ring the program has unmapped cannot be destroyed until
+/// the process ends.
 fn unmapped(check: &mut Check, writer: i32) {
     let status = os::in_child(|| {
         let Ok(mut context) = Context::new(4) else {
@@ -288,9 +296,9 @@ fn unmapped(check: &mut Check, writer: i32) {
         let length = length(&mut context);
         let submitted = submit(&context, writer, PollMask::OUT, 1);
         let name = context.into_raw();
-        // SAFETY: nobody reads the ring any more.
+        // SAFETY: no code reads the ring any more.
         let unmapped = unsafe { os::munmap(name.0, length) };
-        // SAFETY: nobody else has the name.
+        // SAFETY: no other code uses the context.
         let destroyed = unsafe { sys::io_destroy(name) };
         if (submitted, unmapped, destroyed) == (Ok(1), Ok(0), Err(Errno::INVAL)) {
             RIGHT

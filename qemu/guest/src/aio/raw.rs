@@ -1,7 +1,7 @@
-//! AIO's calls through the raw stubs, with arguments that are all different:
-//! QEMU's log shows the six registers, so it shows which stub puts what where.
-//! A kernel with AIO refuses all of them: no address here is mapped, and no
-//! context has such a name.
+//! Makes the AIO system calls through the raw stubs, with arguments that are all
+//! different. The log of QEMU contains the six registers, and so records in which
+//! register each stub passes each argument. A kernel with AIO refuses all of these
+//! calls: no address here is mapped, and no context has such a name.
 
 use linux_aio::Errno;
 use linux_aio::syscall::{syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
@@ -14,12 +14,12 @@ use crate::check::Check;
 
 type Answer = Result<usize, Errno>;
 
-/// Small, all different, and below every mapping.
+/// Arguments that are small, all different, and below every mapping.
 const SMALL: [usize; 6] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66];
 
-/// All bits count: the highest, the lowest, and each half by itself. The second
-/// serves as an address; its low half is one where 32-bit processes have
-/// nothing (the last page of them is arm's vectors).
+/// Arguments of which all bits count: the highest, the lowest, and each half by itself.
+/// The second serves as an address. Its low half is an address at which 32-bit
+/// processes have no mapping (their last page is that of arm's vectors).
 const WIDE: [usize; 6] = [
     0x8123_4567_89ab_cde1_u64 as usize,
     0xffff_ffff_a000_0002_u64 as usize,
@@ -29,7 +29,7 @@ const WIDE: [usize; 6] = [
     0x8000_0000_0000_0006_u64 as usize,
 ];
 
-/// How AIO answers here: the first call. `None` where it has no number.
+/// Makes the first AIO system call. Returns `None` where it has no number.
 pub(crate) fn probe() -> Option<Answer> {
     six(IO_SETUP, SMALL)
 }
@@ -37,7 +37,7 @@ pub(crate) fn probe() -> Option<Answer> {
 pub(crate) fn run(check: &mut Check, absent: bool) {
     let mut answer = |name, got: Option<Answer>, refused: Errno| {
         let Some(got) = got else {
-            // Without a number there is nothing to call.
+            // Without a number there is no system call to make.
             return;
         };
         let want = if absent { Errno::NOSYS } else { refused };
@@ -48,9 +48,9 @@ pub(crate) fn run(check: &mut Check, absent: bool) {
         }
     };
 
-    // Every call with six arguments, and every arity with a call of its own.
-    // The shorter ones are chosen so that what they leave in the registers
-    // cannot do harm.
+    // Makes every AIO system call with six arguments, and every arity with one of them.
+    // For the shorter arities, system calls are chosen to which the previous contents
+    // of the remaining registers can do no harm.
     answer("raw 6 io_setup", six(IO_SETUP, SMALL), Errno::FAULT);
     answer("raw 6 io_destroy", six(IO_DESTROY, SMALL), Errno::INVAL);
     answer("raw 6 io_submit", six(IO_SUBMIT, SMALL), Errno::INVAL);
@@ -84,44 +84,48 @@ pub(crate) fn run(check: &mut Check, absent: bool) {
 
 fn none(call: Call) -> Option<Answer> {
     let number = call.trace(&[])? as usize;
-    // SAFETY: io_destroy alone: there is no context that it could destroy.
+    // SAFETY: the callers pass io_destroy alone, and there is no context that it could
+    // destroy.
     Some(Errno::check(unsafe { syscall0(number) }))
 }
 
 fn one(call: Call, [a, ..]: [usize; 6]) -> Option<Answer> {
     let number = call.trace(&[a])? as usize;
-    // SAFETY: as for `none`.
+    // SAFETY: the callers pass io_destroy alone, and no context has the name `a`.
     Some(Errno::check(unsafe { syscall1(number, a) }))
 }
 
 fn two(call: Call, [a, b, ..]: [usize; 6]) -> Option<Answer> {
     let number = call.trace(&[a, b])? as usize;
-    // SAFETY: io_setup with both its arguments: nothing is mapped at the
-    // address.
+    // SAFETY: the callers pass io_setup with both its arguments, and nothing is mapped
+    // at the address.
     Some(Errno::check(unsafe { syscall2(number, a, b) }))
 }
 
 fn three(call: Call, [a, b, c, ..]: [usize; 6]) -> Option<Answer> {
     let number = call.trace(&[a, b, c])? as usize;
-    // SAFETY: no call that needs more arguments; no address is mapped.
+    // SAFETY: the callers pass no call that needs more arguments, and no address is
+    // mapped.
     Some(Errno::check(unsafe { syscall3(number, a, b, c) }))
 }
 
 fn four(call: Call, [a, b, c, d, ..]: [usize; 6]) -> Option<Answer> {
     let number = call.trace(&[a, b, c, d])? as usize;
-    // SAFETY: as for `three`.
+    // SAFETY: the callers pass no call that needs more arguments, and no address is
+    // mapped.
     Some(Errno::check(unsafe { syscall4(number, a, b, c, d) }))
 }
 
 fn five(call: Call, [a, b, c, d, e, _]: [usize; 6]) -> Option<Answer> {
     let number = call.trace(&[a, b, c, d, e])? as usize;
-    // SAFETY: as for `three`.
+    // SAFETY: the callers pass no call that needs more arguments, and no address is
+    // mapped.
     Some(Errno::check(unsafe { syscall5(number, a, b, c, d, e) }))
 }
 
 fn six(call: Call, arguments: [usize; 6]) -> Option<Answer> {
     let number = call.trace(&arguments)? as usize;
     let [a, b, c, d, e, f] = arguments;
-    // SAFETY: no address is mapped.
+    // SAFETY: none of the arguments is a mapped address or the name of a context.
     Some(Errno::check(unsafe { syscall6(number, a, b, c, d, e, f) }))
 }

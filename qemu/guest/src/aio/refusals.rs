@@ -1,4 +1,4 @@
-//! What io_submit refuses, and what it writes to the iocb.
+//! Checks the errors of io_submit, and the fields that it writes to an iocb.
 
 use core::ptr::null_mut;
 
@@ -16,7 +16,7 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     let read = Pread::new(file, byte.as_mut_ptr(), 1).build();
     let sync = Fsync::new(file).build();
     let mut refused = |name, iocb: Iocb, errno| {
-        // SAFETY: refused; a byte that lives.
+        // SAFETY: the kernel refuses the operation; its buffer is a byte that lives.
         let got = unsafe { context.submit(&mut [&mut { iocb }]) };
         check.equal(name, got, Err(errno));
     };
@@ -87,12 +87,12 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     arrays(check, context, sync);
 }
 
-/// The array and the iocbs themselves.
+/// Checks the array and the iocbs themselves.
 fn arrays(check: &mut Check, context: &Context, sync: Iocb) {
     let name = context.as_raw();
     let mut iocb = Iocb { key: 0x55, ..sync };
     let mut array = [&raw mut iocb];
-    // SAFETY: an operation without a buffer, or refused.
+    // SAFETY: the operation has no buffer, or is refused.
     let submit = |name, count, array| unsafe { sys::io_submit(name, count, array) };
     let got = submit(name, -1, array.as_mut_ptr());
     check.equal("aio submit of a negative count", got, Err(Errno::INVAL));
@@ -135,7 +135,7 @@ fn arrays(check: &mut Check, context: &Context, sync: Iocb) {
         submit(name, 1, array.as_mut_ptr()),
         Ok(1),
     );
-    // SAFETY: the kernel has written it during the call; nobody does now.
+    // SAFETY: the kernel wrote the key during the system call, and writes it no more.
     let key = unsafe { (&raw const iocb.key).read_volatile() };
     check.equal("aio the kernel's key", key, 0);
     let event = next(context).map(|event| event.res);

@@ -1,4 +1,4 @@
-//! The ring, read without a system call, round its end and up to its limit.
+//! Checks the ring, read without a system call, around its end and up to its capacity.
 
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{Context, Errno, Event, Iocb};
@@ -6,7 +6,7 @@ use linux_aio::{Context, Errno, Event, Iocb};
 use crate::check::Check;
 use crate::os;
 
-/// What io_setup is asked for; the ring is larger.
+/// The capacity requested from io_setup. The ring is larger.
 const ASKED: u32 = 8;
 
 pub(crate) fn run(check: &mut Check) {
@@ -32,7 +32,7 @@ fn poll(fd: i32, data: u64) -> Iocb {
     Poll::new(fd, PollMask::all()).build().user_data(data)
 }
 
-/// More events than there are slots, so that the ring is gone round.
+/// Produces more events than there are slots, so that the ring wraps around.
 fn around(check: &mut Check, context: &mut Context, writer: i32) {
     let (submitter, mut ring) = context.split();
     check.holds("ring is mapped", ring.is_mapped());
@@ -43,7 +43,7 @@ fn around(check: &mut Check, context: &mut Context, writer: i32) {
 
     let mut wrong = 0_u32;
     for data in 0..2 * u64::from(slots) + 5 {
-        // SAFETY: no buffer.
+        // SAFETY: the operation has no buffer.
         let taken = unsafe { submitter.submit(&mut [&mut poll(writer, data)]) };
         let event = ring.pop();
         let right = taken == Ok(1)
@@ -52,13 +52,13 @@ fn around(check: &mut Check, context: &mut Context, writer: i32) {
     }
     check.equal("ring pop, round its end", wrong, 0);
 
-    // In runs of seven, of which one will be parted by the end.
+    // In runs of seven events, one of which is split by the end of the ring.
     let mut wrong = 0_u32;
     let mut data = 0;
     let mut events = [Event::EMPTY; 16];
     while data < 2 * u64::from(slots) {
         for more in 0..7 {
-            // SAFETY: no buffer.
+            // SAFETY: the operation has no buffer.
             let taken = unsafe { submitter.submit(&mut [&mut poll(writer, data + more)]) };
             wrong += u32::from(taken != Ok(1));
         }
@@ -78,7 +78,7 @@ fn around(check: &mut Check, context: &mut Context, writer: i32) {
     }
     check.equal("ring reap, round its end", wrong, 0);
 
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let taken = unsafe { submitter.submit(&mut [&mut poll(writer, 99)]) };
     check.equal("ring submit", taken, Ok(1));
     let got = ring.wait(1, &mut events).map(|events| events.len());
@@ -87,17 +87,17 @@ fn around(check: &mut Check, context: &mut Context, writer: i32) {
     check.equal("ring reap of nothing", got, Ok(0));
 }
 
-/// Polls that nothing ends, until there is no room; one of them is cancelled,
-/// and there is room for one.
+/// Submits polls that never complete until the context is full. Then one of them is
+/// cancelled, which frees one slot.
 fn full(check: &mut Check, context: &mut Context, reader: i32) {
     let slots = context.ring().slots().unwrap_or(0);
     let mut first = poll(reader, 1);
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let taken = unsafe { context.submit(&mut [&mut first]) };
     check.equal("ring a first poll", taken, Ok(1));
     let mut count = 1_u32;
     let refused = loop {
-        // SAFETY: no buffer.
+        // SAFETY: the operation has no buffer.
         match unsafe { context.submit(&mut [&mut poll(reader, 2)]) } {
             Ok(1) if count <= slots => count += 1,
             other => break other,
@@ -115,8 +115,8 @@ fn full(check: &mut Check, context: &mut Context, reader: i32) {
         .map(|events| events.len());
     check.equal("ring the cancelled one's event", got, Ok(1));
     check.equal("ring which it was", events[0].data, 1);
-    // Slots are given back in batches; the next submission looks for them.
-    // SAFETY: no buffer.
+    // Slots are returned in batches; the next submission collects them.
+    // SAFETY: the operation has no buffer.
     let taken = unsafe { context.submit(&mut [&mut poll(reader, 3)]) };
     check.equal("ring room for one", taken, Ok(1));
 }

@@ -1,5 +1,5 @@
-//! Sandboxes: filters of system calls (seccomp) that refuse all of AIO, or a
-//! part of it, as container runtimes do. Each is put on a child.
+//! Checks sandboxes: filters of system calls (seccomp) that refuse all AIO system calls
+//! or some of them, as container runtimes do. Each filter is installed in a child.
 
 use core::time::Duration;
 
@@ -22,13 +22,14 @@ const ALL: &[Option<u32>] = &[
 const WITH_MASK: &[Option<u32>] = &[nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
 const CANCEL: &[Option<u32>] = &[nr::IO_CANCEL];
 
-/// How a child ends; lower numbers say what it found wrong.
+/// The exit statuses of a child. Lower numbers are the index of the first check that
+/// failed.
 const RIGHT: usize = 60;
 const NO_FILTER: usize = 61;
 const NO_OLD_CALL: usize = 62;
 const NOT_SET_UP: usize = 63;
 
-/// What a child does under a filter that answers this.
+/// The checks that a child makes under a filter that returns this error.
 type Inside = fn(&mut Context, i32, Errno) -> usize;
 
 pub(crate) fn run(check: &mut Check) {
@@ -57,7 +58,7 @@ pub(crate) fn run(check: &mut Check) {
             let Ok(mut context) = Context::new(4) else {
                 return NOT_SET_UP;
             };
-            // What a wait can fall back on.
+            // The system call that a wait can fall back on.
             let old = old_call(&context);
             if submit(&context, writer) != Ok(1) {
                 return NOT_SET_UP;
@@ -83,24 +84,25 @@ pub(crate) fn run(check: &mut Check) {
 
 fn submit(context: &Context, writer: i32) -> Result<usize, Errno> {
     let mut poll = Poll::new(writer, PollMask::OUT).build().user_data(9);
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     unsafe { context.submit(&mut [&mut poll]) }
 }
 
-/// Whether there is io_getevents.
+/// Returns whether the kernel has io_getevents.
 fn old_call(context: &Context) -> bool {
     let (none, no_time) = (core::ptr::null_mut(), core::ptr::null());
-    // SAFETY: no event may be written, and there is no time to be read.
+    // SAFETY: at most zero events are written, and the time is null.
     let got = unsafe { sys::io_getevents(context.as_raw(), 0, 0, none, no_time) };
     got == Ok(0)
 }
 
-/// The number of the first thing that does not hold.
+/// Returns the index of the first condition that does not hold.
 fn first_wrong(all: &[bool]) -> usize {
     all.iter().position(|&right| !right).unwrap_or(RIGHT)
 }
 
-/// Every layer says why; but the ring is memory, and what is in it comes.
+/// Checks that every layer returns the error. Events in the ring are still reaped, as
+/// the ring is memory.
 fn nothing(context: &mut Context, writer: i32, answer: Errno) -> usize {
     let mut events = [Event::EMPTY; 2];
     let iocb = Poll::new(writer, PollMask::OUT).build();
@@ -127,12 +129,12 @@ fn nothing(context: &mut Context, writer: i32, answer: Errno) -> usize {
         context.ring().wait(1, &mut events).map(drop) == Err(answer),
         // SAFETY: `name` may be written.
         unsafe { sys::io_setup(1, &raw mut name) } == Err(answer),
-        // SAFETY: refused.
+        // SAFETY: the filter refuses the call, so the context is not destroyed.
         unsafe { sys::io_destroy(context.as_raw()) } == Err(answer),
     ])
 }
 
-/// Waits go on by io_getevents, but for those that need a mask.
+/// Checks that waits use io_getevents, except those that need a mask.
 fn no_mask(context: &mut Context, writer: i32, answer: Errno) -> usize {
     let mut events = [Event::EMPTY; 2];
     let short = WaitOptions::new().timeout(Duration::from_millis(1));
@@ -160,7 +162,7 @@ fn no_mask(context: &mut Context, writer: i32, answer: Errno) -> usize {
     ])
 }
 
-/// As in gVisor: all but cancelling.
+/// Checks a filter as in gVisor, which has all of AIO but cancellation.
 fn no_cancel(context: &mut Context, writer: i32, answer: Errno) -> usize {
     let iocb = Poll::new(writer, PollMask::OUT).build();
     first_wrong(&[

@@ -1,7 +1,7 @@
-//! A signal ends io_getevents: with what has come, or with EINTR. No handler is
-//! needed: a stopped and continued process has been interrupted too. The kernel
-//! restarts io_pgetevents and io_pgetevents_time64 where no handler ran, and so
-//! the waits of `Context` and `Ring`.
+//! Checks that a signal ends io_getevents: with the events so far, or with EINTR. No
+//! handler is needed: a process that was stopped and continued has been interrupted
+//! too. The kernel restarts io_pgetevents and io_pgetevents_time64 if no handler ran,
+//! and so the waits of `Context` and `Ring`.
 
 use core::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::check::Check;
 use crate::nr;
 use crate::os;
 
-/// How a child ends; from 0 on, the number of events.
+/// The exit statuses of a child. Lower ones are the number of events.
 const INTERRUPTED: usize = 30;
 const LACKING: usize = 31;
 const REFUSED: usize = 32;
@@ -49,24 +49,24 @@ pub(crate) fn run(check: &mut Check) {
     }
 }
 
-/// From now on, in this process, signals that run no handler end the waits of
-/// the library too: all that is left is io_getevents. False where nothing has
-/// changed, as that call is missing, or the filter of system calls.
+/// Refuses the system calls that the kernel restarts, for this process from now on.
+/// Then signals that run no handler end the waits of the library too, as only
+/// io_getevents remains. Returns false if nothing has changed, because io_getevents or
+/// the filter of system calls is missing.
 pub(crate) fn end_waits() -> bool {
     let (none, ctx, no_time) = (core::ptr::null_mut(), AioContext::NONE, core::ptr::null());
-    // SAFETY: there is no such context, so nothing is written, and the time is
-    // null.
+    // SAFETY: there is no such context, so nothing is written, and the time is null.
     let old = unsafe { sys::io_getevents(ctx, 0, 0, none, no_time) };
     let restarted = [calls::IO_PGETEVENTS, calls::IO_PGETEVENTS_TIME64];
     old != Err(Errno::NOSYS) && os::refuse(&restarted, Errno::NOSYS).is_ok()
 }
 
-/// Whether the kernel has the call that it restarts.
+/// Returns whether the kernel has the system call that it restarts.
 fn restarts() -> bool {
     let (none, ctx) = (core::ptr::null_mut(), AioContext::NONE);
     let (time, time64, mask) = (core::ptr::null(), core::ptr::null(), core::ptr::null());
-    // SAFETY: there is no such context, so nothing is written, and all
-    // pointers are null.
+    // SAFETY: there is no such context, so nothing is written, and all pointers are
+    // null.
     let answer = unsafe {
         if calls::IO_PGETEVENTS_TIME64.is_some() {
             sys::io_pgetevents_time64(ctx, 0, 0, none, time64, mask)
@@ -77,10 +77,10 @@ fn restarts() -> bool {
     answer != Err(Errno::NOSYS) && answer != Err(Errno::PERM)
 }
 
-/// A child waits for two events, and is stopped and continued meanwhile.
+/// Runs a child that waits for two events, and is stopped and continued meanwhile.
 fn interrupted(reader: i32, writer: i32, events: usize, waits: Waits) -> os::Result<usize> {
     let child = os::spawn(|| wait(writer, events, waits))?;
-    // It says when it is about to wait.
+    // The child writes a byte just before it waits.
     let ready = os::read(reader, &mut [0]);
     for _ in 0..5 {
         os::sleep(20);
@@ -91,7 +91,7 @@ fn interrupted(reader: i32, writer: i32, events: usize, waits: Waits) -> os::Res
     os::wait(child).and_then(|status| ready.map(|_| status))
 }
 
-/// Waits for two events.
+/// A function that waits for two events.
 type Waits = fn(&mut Context, &mut [Event; 2]) -> Result<usize, Errno>;
 
 fn by_io_getevents(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
@@ -114,7 +114,7 @@ fn by_ring(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errn
     ring.wait_with(2, events, wait).map(|events| events.len())
 }
 
-/// Longer than it is from one stop to the next.
+/// A timeout longer than the interval between two stops.
 const SHORT: Duration = Duration::from_millis(500);
 
 fn wait(writer: i32, count: usize, waits: Waits) -> usize {
@@ -124,7 +124,7 @@ fn wait(writer: i32, count: usize, waits: Waits) -> usize {
     };
     for _ in 0..count {
         let mut poll = Poll::new(writer, PollMask::OUT).build();
-        // SAFETY: no buffer.
+        // SAFETY: the operation has no buffer.
         let _ = unsafe { context.submit(&mut [&mut poll]) };
     }
     let _ = os::write(writer, b".");

@@ -1,5 +1,5 @@
-//! Sizes: many pages at once, the same page again and again, and files that
-//! may not be larger.
+//! Checks sizes: many pages at once, the same page repeatedly, and files at their
+//! maximum size.
 
 use linux_aio::opcode::{Pread, Pwrite};
 use linux_aio::{Context, Errno, Event, Iocb, SigSet};
@@ -12,7 +12,7 @@ const MIB: usize = 1 << 20;
 const FOUR: usize = 4;
 const QUARTER: usize = MIB >> 2;
 
-/// What is written at a limit.
+/// The size in bytes of a transfer at a limit.
 const SOME: usize = 512;
 
 type One<'a> = &'a dyn Fn(Iocb) -> Result<usize, Errno>;
@@ -28,11 +28,12 @@ pub(crate) fn run(check: &mut Check, context: &Context) {
 
 /// Runs one operation.
 fn one(context: &Context, mut iocb: Iocb) -> Result<usize, Errno> {
-    // SAFETY: in all of these a buffer that lives, and is nobody else's.
+    // SAFETY: in all of these the buffer lives, and no other code uses it, until the
+    // operation has completed.
     result(unsafe { complete(context, &mut iocb) })
 }
 
-/// Four writes of a MiB with one call, and one read of all.
+/// Checks four writes of one MiB each with one system call, and one read of all.
 fn large(check: &mut Check, context: &Context) {
     let memory = Pages::new(FOUR * MIB).and_then(|from| Ok((from, Pages::new(FOUR * MIB)?)));
     let memory = memory.and_then(|memory| Ok((memory, os::memfd(c"large")?)));
@@ -50,7 +51,8 @@ fn large(check: &mut Check, context: &Context) {
         let write = Pwrite::new(file, from.start().wrapping_add(at), MIB);
         write.offset(at as u64).build()
     });
-    // SAFETY: the memory lives and does not change.
+    // SAFETY: the memory lives and does not change until all four operations have
+    // completed.
     let taken = unsafe { context.submit(&mut writes.each_mut()) };
     check.equal("size submit of four MiB", taken, Ok(FOUR));
     let mut events = [Event::EMPTY; FOUR];
@@ -65,7 +67,7 @@ fn large(check: &mut Check, context: &Context) {
     let _ = os::close(file);
 }
 
-/// What the kernel counts for a page is given back each time.
+/// Checks that the kernel returns the references that it counts for a page each time.
 fn again(check: &mut Check, context: &Context) {
     const TIMES: u32 = 1000;
     let Some(file) = check.needs("size file", os::memfd(c"again")) else {
@@ -86,8 +88,8 @@ fn again(check: &mut Check, context: &Context) {
     let _ = os::close(file);
 }
 
-/// How a child ends that found everything right; else a bit for each thing
-/// that was wrong, or what it lacked.
+/// The exit status of a child in which all checks passed. Other statuses are a bit for
+/// each failed check, or the missing resource.
 const RIGHT: usize = 128;
 const LACKING: usize = 129;
 
@@ -95,7 +97,7 @@ fn right_or(wrong: usize) -> usize {
     if wrong == 0 { RIGHT } else { wrong }
 }
 
-/// A process ends that has taken none of its events.
+/// Checks a process that exits without having reaped any of its events.
 fn unreaped(check: &mut Check) {
     let status = os::in_child(|| {
         let things = Context::new(16)
@@ -110,17 +112,18 @@ fn unreaped(check: &mut Check) {
             } else {
                 Pread::new(file, memory.start(), QUARTER).build()
             };
-            // SAFETY: the memory is not looked at again.
+            // SAFETY: the memory is never read, and never unmapped before the process
+            // ends.
             taken += unsafe { context.submit(&mut [&mut iocb]) }.unwrap_or(0);
         }
-        // Neither is given back before the process ends.
+        // Neither is freed before the process ends.
         core::mem::forget((context, memory));
         right_or(taken ^ 10)
     });
     check.equal("size exit with nothing reaped", status, Ok(RIGHT << 8));
 }
 
-/// What is true at a file's limit: a bit for each thing that is wrong.
+/// Checks a file at its size limit. Returns a bit for each check that failed.
 fn at_limit(one: One<'_>, file: i32, limit: u64) -> usize {
     let mut bytes = [0; SOME];
     let buffer = bytes.as_mut_ptr();
@@ -130,7 +133,7 @@ fn at_limit(one: One<'_>, file: i32, limit: u64) -> usize {
     let found = [
         write(SOME, fits) == Ok(SOME),
         read(fits) == Ok(SOME),
-        // Over it: as much as fits.
+        // Across the limit, as many bytes as fit are transferred.
         write(SOME, fits + 1) == Ok(SOME - 1),
         read(fits + 1) == Ok(SOME - 1),
         write(SOME, limit) == Err(Errno::FBIG),
@@ -141,7 +144,7 @@ fn at_limit(one: One<'_>, file: i32, limit: u64) -> usize {
     bits.fold(0, |wrong, right| wrong << 1 | usize::from(!right))
 }
 
-/// RLIMIT_FSIZE, in a child, which blocks the signal that comes with it.
+/// Checks RLIMIT_FSIZE, in a child that blocks the accompanying signal.
 fn limited(check: &mut Check) {
     const LIMIT: u64 = 8192;
     let status = os::in_child(|| {
@@ -156,7 +159,7 @@ fn limited(check: &mut Check) {
     check.equal("size at a process's limit", status, Ok(RIGHT << 8));
 }
 
-/// The last offset that this file system has, which is found by trying.
+/// Checks the last offset of this file system, which is found by trying.
 fn last(check: &mut Check, context: &Context) {
     let Some(file) = check.needs("size sparse file", os::memfd(c"last")) else {
         return;
@@ -178,7 +181,7 @@ fn last(check: &mut Check, context: &Context) {
     }
     let name = "size at the last offset";
     if most == i64::MAX as u64 {
-        // No file is larger anywhere, and no operation may reach beyond.
+        // No file system allows larger files, and no operation may reach beyond.
         check.equal(name, fits(most), Err(Errno::INVAL));
     } else {
         let wrong = at_limit(&|iocb| one(context, iocb), file, most);

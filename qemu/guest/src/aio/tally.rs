@@ -1,10 +1,10 @@
-//! A number in a static, for what cannot be handed down: destructors and
+//! A number in a static, for code that takes no reference to it: destructors and
 //! wakers.
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// One thread alone counts: it is loaded and stored, and never changed in one
-/// step, which not every m68k can.
+/// A counter that a single thread changes. It is loaded and stored separately, as not
+/// every m68k can change memory in one atomic step.
 pub(super) struct Tally(AtomicU32);
 
 impl Tally {
@@ -25,7 +25,7 @@ impl Tally {
         self.0.store(self.get() | bits, Relaxed);
     }
 
-    /// What it is, and zero from now on.
+    /// Returns the number and resets it to zero.
     pub(super) fn take(&self) -> u32 {
         let number = self.get();
         self.0.store(0, Relaxed);

@@ -1,5 +1,5 @@
-//! Threads that use one context otherwise than by submitting and reaping: one
-//! destroys while another waits, cancels while another waits, or both destroy.
+//! Checks threads that use one context in other ways than by submitting and reaping:
+//! one destroys while another waits, one cancels while another waits, and both destroy.
 
 use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -17,19 +17,19 @@ pub(crate) fn run(check: &mut Check) {
     destroys(check);
 }
 
-/// A context whose name two threads know.
+/// Creates a context that two threads use by name.
 fn shared(check: &mut Check, name: &'static str) -> Option<ManuallyDrop<Context>> {
     check.needs(name, Context::new(4)).map(ManuallyDrop::new)
 }
 
-/// io_destroy, of a context that its owner gives up.
+/// Calls io_destroy on a context whose owner gives it up.
 fn destroy(context: &Context) -> Result<(), Errno> {
-    // SAFETY: `ManuallyDrop` in all callers: nobody uses it afterwards but to
-    // be told EINVAL, and nobody reads the ring.
+    // SAFETY: all callers keep the context in `ManuallyDrop`. Afterwards it is used
+    // only in system calls that fail with EINVAL, and no code reads the ring.
     unsafe { linux_aio::sys::io_destroy(context.as_raw()) }
 }
 
-/// Who waits is told that the context is gone.
+/// Checks that a waiting thread gets an error when the context is destroyed.
 fn wakes(check: &mut Check) {
     let Some(context) = shared(check, "waiter's context") else {
         return;
@@ -52,7 +52,7 @@ fn wakes(check: &mut Check) {
     check.equal("waiter is told", told, Errno::INVAL.raw_os_error() as u32);
 }
 
-/// One waits, the other submits and cancels.
+/// Checks a thread that waits while another one submits and cancels.
 fn cancels(check: &mut Check) {
     let Some(context) = check.needs("canceller's context", Context::new(4)) else {
         return;
@@ -72,7 +72,7 @@ fn cancels(check: &mut Check) {
         },
         || {
             let mut poll = Poll::new(reader, PollMask::IN).build().user_data(77);
-            // SAFETY: no buffer.
+            // SAFETY: the operation has no buffer.
             unsafe { context.submit(&mut [&mut poll]) }?;
             os::sleep(10);
             context.cancel(&raw const poll)
@@ -87,8 +87,8 @@ fn cancels(check: &mut Check) {
     }
 }
 
-/// Two destroy one context at the same time, with polls in flight whose
-/// eventfd then tells that they have ended.
+/// Checks two threads that destroy one context at the same time, with polls in flight.
+/// The eventfd of the polls then reports that they have completed.
 fn destroys(check: &mut Check) {
     let Some([reader, writer]) = check.needs("destroyers' pipe", os::pipe(0)) else {
         return;
@@ -103,7 +103,7 @@ fn destroys(check: &mut Check) {
         };
         for _ in 0..3 {
             let poll = Poll::new(reader, PollMask::IN).eventfd(counter);
-            // SAFETY: no buffer.
+            // SAFETY: the operation has no buffer.
             let taken = unsafe { context.submit(&mut [&mut poll.build()]) };
             wrong += u32::from(taken != Ok(1));
         }

@@ -1,21 +1,21 @@
-//! Announcements for the host's tool, which asks QEMU for a log of all system
-//! calls: an independent witness of the numbers and of the order of arguments.
+//! Announcements for the host's tool, which compares them with QEMU's log of all system
+//! calls. The log is an independent check of the numbers and of the order of arguments.
 //!
-//! Just before a call of AIO, a line
+//! Just before each AIO system call a line is printed:
 //!
 //! ```text
 //! trace NAME NR A B C
 //! ```
 //!
-//! with the kernel's name of the call, its number in decimal, and the
-//! arguments, if they are known here, in hexadecimal. A call that the target
+//! It contains the kernel's name of the system call, its number in decimal, and the
+//! arguments, if they are known here, in hexadecimal. A system call that the target
 //! lacks is not made, and so not announced.
 
 use linux_aio::nr;
 
 use crate::line::Line;
 
-/// A call's name and number.
+/// The name and the number of a system call.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) name: &'static str,
@@ -39,7 +39,7 @@ calls! {
 }
 
 impl Call {
-    /// Announces the call. The number, if there is one.
+    /// Announces the system call. Returns its number, if there is one.
     pub(crate) fn trace(self, arguments: &[usize]) -> Option<u32> {
         let number = self.number?;
         let line = Line::new().with("trace ").with(self.name);

@@ -1,5 +1,5 @@
-//! Reads, writes and syncs of a file in memory: every byte, every field of the
-//! event.
+//! Checks reads, writes and syncs of a file in memory: every byte, and every field of
+//! the event.
 
 use linux_aio::abi::{IoVec, RwFlags};
 use linux_aio::opcode::{Fdsync, Fsync, IoPriority, Pread, Preadv, Pwrite, Pwritev};
@@ -9,11 +9,11 @@ use super::{complete, next, result};
 use crate::check::Check;
 use crate::{nr, os};
 
-/// Beyond 4 GiB, and its halves differ: the iocb's offset is 64 bits wide
-/// whatever the architecture.
+/// An offset beyond 4 GiB whose halves differ: the iocb's offset is 64 bits wide on
+/// every architecture.
 const FAR: u64 = 0x5_4321_0007;
 
-/// All 64 bits count.
+/// A number of which all 64 bits count.
 const DATA: u64 = 0xfedc_ba98_0123_4567;
 
 pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
@@ -24,7 +24,7 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     syncs(check, context, file);
     signalled(check, context, file);
     batch(check, context, file);
-    // SAFETY: a buffer where nothing is: the kernel finds that out.
+    // SAFETY: nothing is mapped at the buffer, so the kernel refuses the access.
     let lost = unsafe {
         let nowhere = core::ptr::without_provenance_mut(os::NOWHERE);
         complete(context, &mut Pread::new(file, nowhere, 8).build())
@@ -34,13 +34,13 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
 
 fn write(context: &Context, file: i32, bytes: &[u8], offset: u64) -> Result<Event, Errno> {
     let write = Pwrite::new(file, bytes.as_ptr(), bytes.len()).offset(offset);
-    // SAFETY: the bytes live and do not change.
+    // SAFETY: the bytes live and do not change until this returns.
     unsafe { complete(context, &mut write.build().user_data(DATA)) }
 }
 
 fn read(context: &Context, file: i32, bytes: &mut [u8], offset: u64) -> Result<Event, Errno> {
     let read = Pread::new(file, bytes.as_mut_ptr(), bytes.len()).offset(offset);
-    // SAFETY: the bytes live and are nobody else's.
+    // SAFETY: the bytes are exclusively borrowed until this returns.
     unsafe { complete(context, &mut read.build().user_data(!DATA)) }
 }
 
@@ -52,10 +52,10 @@ fn plain(check: &mut Check, context: &Context, file: i32) {
     let other = event.map(|event| event.res2);
     check.equal("aio pwrite's second result", other, Ok(0));
 
-    // By ways that are not AIO.
+    // Verified with system calls other than those of AIO.
     let size = os::stat(file).map(|stat| stat.size);
     check.equal("aio where pwrite wrote", size, Ok(FAR + 12));
-    // x32's calls take wider offsets than the stubs' arguments.
+    // On x32, system calls take wider offsets than the stubs' arguments.
     if cfg!(target_pointer_width = "64") || nr::MMAP_SHIFT != 0 {
         let mut got = [0; 12];
         let seen = os::seek(file, FAR as i64, 0).and_then(|_| os::read(file, &mut got));
@@ -67,7 +67,7 @@ fn plain(check: &mut Check, context: &Context, file: i32) {
     let mut iocb = Pread::new(file, got.as_mut_ptr(), got.len());
     iocb = iocb.offset(FAR + 1);
     let mut iocb = iocb.build().user_data(!DATA);
-    // SAFETY: the buffer lives and is not used meanwhile.
+    // SAFETY: the buffer lives and is not used until this returns.
     let event = unsafe { complete(context, &mut iocb) };
     check.equal("aio pread", result(event), Ok(7));
     check.equal("aio what pread read", &got[..], b"synchro");
@@ -103,14 +103,14 @@ fn vectored(check: &mut Check, context: &Context, file: i32) {
     let (mut a, mut b, mut c) = (*b"one", *b"", *b"three");
     let pieces = [piece(&mut a), piece(&mut b), piece(&mut c)];
     let write = Pwritev::new(file, pieces.as_ptr(), 3).offset(FAR + 100);
-    // SAFETY: pieces and array live and do not change.
+    // SAFETY: the pieces and the array live and do not change until this returns.
     let event = unsafe { complete(context, &mut write.build()) };
     check.equal("aio pwritev", result(event), Ok(8));
 
     let (mut a, mut b) = ([0; 5], [0; 9]);
     let pieces = [piece(&mut a), piece(&mut b)];
     let read = Preadv::new(file, pieces.as_ptr(), 2).offset(FAR + 100);
-    // SAFETY: the pieces live and are not used meanwhile.
+    // SAFETY: the pieces live and are not used until this returns.
     let event = unsafe { complete(context, &mut read.build()) };
     check.equal("aio preadv", result(event), Ok(8));
     check.equal("aio preadv's first piece", &a[..], b"oneth");
@@ -121,7 +121,7 @@ fn flags(check: &mut Check, context: &Context, file: i32) {
     let flagged = |flags| {
         let bytes = b"flagged";
         let write = Pwrite::new(file, bytes.as_ptr(), 7).offset(FAR + 200);
-        // SAFETY: the bytes live and do not change.
+        // SAFETY: the bytes live and do not change until this returns.
         unsafe { complete(context, &mut write.rw_flags(flags).build()) }
     };
     check.equal("aio RWF_DSYNC", result(flagged(RwFlags::DSYNC)), Ok(7));
@@ -130,7 +130,7 @@ fn flags(check: &mut Check, context: &Context, file: i32) {
     let unknown = flagged(RwFlags::from_bits_retain(1 << 31));
     check.equal("aio unknown RWF", result(unknown), Err(Errno::OPNOTSUPP));
 
-    // Not at its offset, but at the end.
+    // The data is written at the end of the file, not at the offset.
     check.equal("aio RWF_APPEND", result(flagged(RwFlags::APPEND)), Ok(7));
     let mut got = [0; 7];
     let event = read(context, file, &mut got, FAR + 207);
@@ -140,7 +140,7 @@ fn flags(check: &mut Check, context: &Context, file: i32) {
     let priority = |priority| {
         let bytes = b"first";
         let write = Pwrite::new(file, bytes.as_ptr(), 5).ioprio(priority);
-        // SAFETY: the bytes live and do not change.
+        // SAFETY: the bytes live and do not change until this returns.
         unsafe { complete(context, &mut write.build()) }
     };
     check.equal(
@@ -155,17 +155,17 @@ fn flags(check: &mut Check, context: &Context, file: i32) {
 
 fn syncs(check: &mut Check, context: &Context, file: i32) {
     let mut sync = Fsync::new(file).build().user_data(1);
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let event = unsafe { complete(context, &mut sync) };
     check.equal("aio fsync", result(event), Ok(0));
     let data = event.map(|event| event.user_data());
     check.equal("aio fsync's data", data, Ok(1));
-    // SAFETY: no buffer.
+    // SAFETY: the operation has no buffer.
     let event = unsafe { complete(context, &mut Fdsync::new(file).build()) };
     check.equal("aio fdsync", result(event), Ok(0));
 }
 
-/// An eventfd counts the operations that have ended.
+/// Checks that an eventfd counts the completed operations.
 fn signalled(check: &mut Check, context: &Context, file: i32) {
     let Some(counter) = check.needs("aio eventfd", os::eventfd()) else {
         return;
@@ -176,7 +176,7 @@ fn signalled(check: &mut Check, context: &Context, file: i32) {
     for _ in 0..3 {
         let bytes = b"x";
         let write = Pwrite::new(file, bytes.as_ptr(), 1).eventfd(counter);
-        // SAFETY: the byte lives and does not change.
+        // SAFETY: the byte lives and does not change until this returns.
         let event = unsafe { complete(context, &mut write.build()) };
         check.equal("aio pwrite with resfd", result(event), Ok(1));
     }
@@ -185,7 +185,7 @@ fn signalled(check: &mut Check, context: &Context, file: i32) {
     let _ = os::close(counter);
 }
 
-/// Several with one call, taken with one call.
+/// Checks several operations submitted with one system call and reaped with one.
 fn batch(check: &mut Check, context: &Context, file: i32) {
     let bytes = *b"abcdefgh";
     let mut data = 0;
@@ -196,7 +196,7 @@ fn batch(check: &mut Check, context: &Context, file: i32) {
         write.build().user_data(data)
     });
     let mut all = writes.each_mut();
-    // SAFETY: the bytes live and do not change.
+    // SAFETY: the bytes live and do not change until all operations have completed.
     let taken = unsafe { context.submit(&mut all) };
     check.equal("aio submit of eight", taken, Ok(8));
     let mut events = [Event::EMPTY; 8];
@@ -213,16 +213,16 @@ fn batch(check: &mut Check, context: &Context, file: i32) {
     check.equal("aio read what eight wrote", result(event), Ok(8));
     check.equal("aio what eight wrote", &got[..], &bytes[..]);
 
-    // The second cannot be taken: the first is, the third is not reached.
+    // The second operation is invalid: the first is accepted, the third is not reached.
     let good = Fsync::new(file).build();
     let bad = Fsync::new(-1).build();
     let mut three: [Iocb; 3] = [good, bad, good];
     let mut three = three.each_mut();
-    // SAFETY: no buffers.
+    // SAFETY: the operations have no buffers.
     let taken = unsafe { context.submit(&mut three) };
     check.equal("aio submit up to a bad one", taken, Ok(1));
     check.equal("aio the good one", result(next(context)), Ok(0));
-    // SAFETY: no buffers.
+    // SAFETY: the operations have no buffers.
     let rest = unsafe { context.submit_all(&mut three) };
     let rest = rest.map_err(|error| error.errno);
     check.equal("aio submit_all up to a bad one", rest, Err(Errno::BADF));

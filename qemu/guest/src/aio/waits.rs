@@ -1,6 +1,5 @@
-//! io_getevents and io_pgetevents, with and without 64-bit time: counts, times
-//! and what they refuse. A call that this kernel or this ABI lacks is left
-//! out.
+//! Checks io_getevents and io_pgetevents, with and without 64-bit time: counts,
+//! timeouts and errors. A system call that this kernel or this ABI lacks is left out.
 
 use core::ptr::{null, without_provenance, without_provenance_mut};
 use core::time::Duration;
@@ -14,8 +13,9 @@ use crate::os::{self, NOWHERE};
 
 type Answer = Result<usize, Errno>;
 
-/// One of the three calls: context, least and most events, where to, a time
-/// (none, no time at all, a millisecond, or at no address), and a mask.
+/// One of the three system calls. Its arguments are the context, the minimum and
+/// maximum number of events, their destination, and a timeout (zero, one millisecond,
+/// or at an unmapped address). The mask is null.
 struct Call {
     missing: bool,
     names: [&'static str; 9],
@@ -37,7 +37,7 @@ impl Time {
         }
     }
 
-    /// The address of a time, or of none.
+    /// Returns the address of the time, or an unmapped address.
     fn at<T>(self, time: &T) -> *const T {
         match self {
             Time::Nowhere => without_provenance(NOWHERE),
@@ -71,7 +71,7 @@ const CALLS: [Call; 3] = [
                 sec: 0,
                 nsec: time.nanoseconds() as _,
             };
-            // SAFETY: `most` events may be written, or nothing is there.
+            // SAFETY: `most` events may be written, or nothing is mapped at `events`.
             unsafe { sys::io_getevents(ctx, min, most, events, time.at(&spec)) }
         },
     },
@@ -83,7 +83,8 @@ const CALLS: [Call; 3] = [
                 sec: 0,
                 nsec: time.nanoseconds() as _,
             };
-            // SAFETY: as above; no mask.
+            // SAFETY: `most` events may be written, or nothing is mapped at `events`;
+            // there is no mask.
             unsafe { sys::io_pgetevents(ctx, min, most, events, time.at(&spec), null()) }
         },
     },
@@ -95,7 +96,8 @@ const CALLS: [Call; 3] = [
                 sec: 0,
                 nsec: time.nanoseconds(),
             };
-            // SAFETY: as above; no mask.
+            // SAFETY: `most` events may be written, or nothing is mapped at `events`;
+            // there is no mask.
             unsafe { sys::io_pgetevents_time64(ctx, min, most, events, time.at(&spec), null()) }
         },
     },
@@ -117,11 +119,11 @@ pub(crate) fn run(check: &mut Check, context: &Context) {
     }
 }
 
-/// So many events, at once.
+/// Produces `count` events at once.
 fn fill(context: &Context, writer: i32, count: usize) -> Answer {
     for _ in 0..count {
         let mut poll = Poll::new(writer, PollMask::OUT).build();
-        // SAFETY: no buffer.
+        // SAFETY: the operation has no buffer.
         unsafe { context.submit(&mut [&mut poll]) }?;
     }
     Ok(count)
@@ -155,7 +157,7 @@ fn one(check: &mut Check, context: &Context, writer: i32, wait: &Call) {
     let filled = fill(context, writer, 3);
     let lost = call(ctx, 1, 4, without_provenance_mut(NOWHERE), Time::Zero);
     check.equal(nowhere, lost, Err(Errno::FAULT));
-    // Nothing was lost by that.
+    // The refused calls have lost no event.
     let first = filled.and(call(ctx, 2, 2, into, Time::Short));
     check.equal(two, first, Ok(2));
     check.equal(third, call(ctx, 1, 4, into, Time::Short), Ok(1));
@@ -170,7 +172,7 @@ fn one(check: &mut Check, context: &Context, writer: i32, wait: &Call) {
     check.equal(nobody, answer, Err(Errno::INVAL));
 }
 
-/// The typed layer, which chooses the call.
+/// Checks the typed layer, which chooses the system call.
 fn typed(check: &mut Check, context: &Context, writer: i32) {
     let mut events = [Event::EMPTY; 4];
     let filled = fill(context, writer, 2);
@@ -186,7 +188,7 @@ fn typed(check: &mut Check, context: &Context, writer: i32) {
     check.equal("aio Context::check", context.check(), Ok(()));
 }
 
-/// The mask's argument: see `masks` for what it does.
+/// Checks the argument for the mask. See `masks` for its effect.
 fn masks(check: &mut Check, context: &Context) {
     let mut events = [Event::EMPTY; 1];
     let set = SigSet::full();
@@ -202,17 +204,18 @@ fn masks(check: &mut Check, context: &Context) {
     }
 
     let argument = SigsetArg::new(Some(&set));
-    // SAFETY: an address in place of an argument; nothing is there.
+    // An address in place of the argument; nothing is mapped there.
     let wild = without_provenance::<SigsetArg>(NOWHERE);
     let into = events.as_mut_ptr();
     let ctx = context.as_raw();
     let time = OldTimespec { sec: 0, nsec: 0 };
     let call = |mask| {
-        // SAFETY: one event may be written; the mask lives, or is refused.
+        // SAFETY: one event may be written; the mask lives, or the kernel refuses its
+        // address.
         unsafe { sys::io_pgetevents(ctx, 0, 1, into, &raw const time, mask) }
     };
     match call(&raw const argument) {
-        // An unmended kernel wants the other form of 32-bit programs.
+        // An unfixed kernel requires the other layout of 32-bit programs.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
             check.skip(
                 "aio io_pgetevents with a mask",

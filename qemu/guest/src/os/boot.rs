@@ -1,4 +1,4 @@
-//! What only the first process of a kernel does.
+//! System calls that only the first process of a kernel makes.
 
 use core::ffi::CStr;
 
@@ -8,7 +8,7 @@ use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall4, syscall5};
 use super::{Result, number};
 use crate::nr;
 
-/// What uname(2) fills.
+/// The structure that uname(2) fills.
 #[repr(C)]
 pub(crate) struct Names {
     system: [u8; 65],
@@ -44,7 +44,7 @@ pub(crate) fn uname() -> Result<Names> {
         machine: EMPTY,
         domain: EMPTY,
     };
-    // SAFETY: `names` has the kernel's size.
+    // SAFETY: `names` has the size that the kernel writes.
     Errno::check(unsafe {
         syscall1(
             nr::__NR_uname as usize,
@@ -67,8 +67,8 @@ pub(crate) fn mkdir(path: &CStr) -> Result<usize> {
 }
 
 pub(crate) fn mount(what: &CStr, on: &CStr, kind: &CStr, options: &CStr) -> Result<usize> {
-    // SAFETY: all four end with a zero byte. The process is alone on the
-    // machine: nobody's files are covered.
+    // SAFETY: all four strings end with a zero byte. The process is the only one on the
+    // machine, so the mount hides no files that another one uses.
     Errno::check(unsafe {
         syscall5(
             nr::__NR_mount as usize,
@@ -94,8 +94,8 @@ pub(crate) fn umount(path: &CStr) -> Result<usize> {
 
 /// Loads a module from an open file.
 pub(crate) fn load_module(fd: i32, parameters: &CStr) -> Result<usize> {
-    // SAFETY: the parameters end with a zero byte; the module is the kernel's
-    // own.
+    // SAFETY: the parameters end with a zero byte; the module belongs to the running
+    // kernel.
     Errno::check(unsafe {
         syscall3(
             nr::__NR_finit_module as usize,
@@ -106,16 +106,16 @@ pub(crate) fn load_module(fd: i32, parameters: &CStr) -> Result<usize> {
     })
 }
 
-/// Ends the machine. Where it cannot be switched off, it is started anew,
-/// which the emulator is told not to do.
+/// Switches the machine off. A machine that cannot be switched off is restarted; the
+/// emulator is configured to exit instead.
 pub(crate) fn power_off() -> ! {
     const MAGIC: [usize; 2] = [0xfee1_dead, 0x2812_1969];
     const POWER_OFF: usize = 0x4321_fedc;
     const RESTART: usize = 0x0123_4567;
     for command in [POWER_OFF, RESTART] {
-        // SAFETY: everything has been said.
+        // SAFETY: all output has been written.
         let _ = unsafe { syscall4(nr::__NR_reboot as usize, MAGIC[0], MAGIC[1], command, 0) };
     }
-    // The kernel takes the end of its first process for a panic, and ends so.
+    // The exit of its first process makes the kernel panic, which ends the machine too.
     linux_aio::rt::exit(1)
 }

@@ -1,4 +1,4 @@
-//! [`File`]: a descriptor with an owner, for the safe layers.
+//! [`File`]: an owned descriptor, for the safe layers.
 
 use core::ffi::CStr;
 
@@ -8,7 +8,7 @@ use linux_aio::{Fd, OwnsFd};
 use super::{Result, close, eventfd, memfd, open, pipe};
 use crate::nr;
 
-/// An open file, closed when dropped. Its number may be used beside it, but not
+/// An open file, closed when dropped. Its number may be used besides, but not
 /// [closed](close).
 pub(crate) struct File(i32);
 
@@ -25,7 +25,7 @@ impl File {
         eventfd().map(File)
     }
 
-    /// The reading and the writing end.
+    /// Creates a pipe and returns its reading and its writing end.
     pub(crate) fn pipe(flags: u32) -> Result<[File; 2]> {
         pipe(flags).map(|ends| ends.map(File))
     }
@@ -45,9 +45,9 @@ impl Drop for File {
     }
 }
 
-// SAFETY: the number does not change, and is closed when the file is dropped:
-// it was opened here for the file alone, and nothing closes the number of one
-// by itself.
+// SAFETY: the number does not change, and is closed when the file is dropped. It was
+// opened for this `File` alone, and no code closes the number of a `File` in another
+// way.
 unsafe impl OwnsFd for File {
     fn raw_fd(&self) -> i32 {
         self.0

@@ -1,4 +1,4 @@
-//! Descriptors and files.
+//! System calls on descriptors and files.
 
 use core::ffi::{CStr, c_void};
 
@@ -10,18 +10,19 @@ use super::{NOWHERE, Result, number};
 use crate::nr;
 
 pub(crate) fn close(fd: i32) -> Result<usize> {
-    // SAFETY: the program's descriptors are its own; nothing relies on one
-    // that is closed.
+    // SAFETY: the program opened all its descriptors itself, and no code relies on a
+    // closed one.
     Errno::check(unsafe { syscall1(nr::__NR_close as usize, number(fd)) })
 }
 
 pub(crate) fn dup(fd: i32) -> Result<i32> {
-    // SAFETY: touches no memory.
+    // SAFETY: dup touches no memory.
     Errno::check(unsafe { syscall1(nr::__NR_dup as usize, number(fd)) }).map(|fd| fd as i32)
 }
 
 pub(crate) fn dup3(fd: i32, to: i32, flags: u32) -> Result<usize> {
-    // SAFETY: touches no memory; `to` is free, or the caller's.
+    // SAFETY: dup3 touches no memory; `to` is unused, or a descriptor that the caller
+    // owns.
     Errno::check(unsafe {
         syscall3(
             nr::__NR_dup3 as usize,
@@ -32,15 +33,15 @@ pub(crate) fn dup3(fd: i32, to: i32, flags: u32) -> Result<usize> {
     })
 }
 
-/// fcntl(2) with F_GETFD.
+/// Calls fcntl(2) with F_GETFD.
 pub(crate) fn descriptor_flags(fd: i32) -> Result<usize> {
-    // SAFETY: touches no memory.
+    // SAFETY: F_GETFD touches no memory.
     Errno::check(unsafe { syscall2(nr::FCNTL as usize, number(fd), nr::F_GETFD as usize) })
 }
 
-/// fcntl(2) with F_SETFL.
+/// Calls fcntl(2) with F_SETFL.
 pub(crate) fn set_status_flags(fd: i32, flags: u32) -> Result<usize> {
-    // SAFETY: touches no memory.
+    // SAFETY: F_SETFL touches no memory.
     Errno::check(unsafe {
         syscall3(
             nr::FCNTL as usize,
@@ -51,10 +52,10 @@ pub(crate) fn set_status_flags(fd: i32, flags: u32) -> Result<usize> {
     })
 }
 
-/// The reading and the writing end.
+/// Creates a pipe and returns its reading and its writing end.
 pub(crate) fn pipe(flags: u32) -> Result<[i32; 2]> {
     let mut ends = [-1; 2];
-    // SAFETY: `ends` has room for two descriptors.
+    // SAFETY: `ends` holds two descriptors, as many as the kernel writes.
     Errno::check(unsafe {
         syscall2(
             nr::__NR_pipe2 as usize,
@@ -65,7 +66,7 @@ pub(crate) fn pipe(flags: u32) -> Result<[i32; 2]> {
     Ok(ends)
 }
 
-/// A file in memory: no file system is needed.
+/// Creates a file in memory, for which no file system is needed.
 pub(crate) fn memfd(name: &CStr) -> Result<i32> {
     // SAFETY: the name ends with a zero byte.
     Errno::check(unsafe {
@@ -79,7 +80,7 @@ pub(crate) fn memfd(name: &CStr) -> Result<i32> {
 }
 
 pub(crate) fn eventfd() -> Result<i32> {
-    // SAFETY: touches no memory.
+    // SAFETY: eventfd2 touches no memory.
     Errno::check(unsafe { syscall2(nr::__NR_eventfd2 as usize, 0, nr::O_NONBLOCK as usize) })
         .map(|fd| fd as i32)
 }
@@ -122,18 +123,18 @@ pub(crate) fn write(fd: i32, buffer: &[u8]) -> Result<usize> {
     })
 }
 
-/// write(2) of a byte at an address with nothing behind it.
+/// Calls write(2) for a byte at an address that is not mapped.
 pub(crate) fn write_from_nowhere(fd: i32) -> Result<usize> {
     write_from(fd, NOWHERE, 1)
 }
 
-/// write(2) from an address at which there may be something.
+/// Calls write(2) for an address that may not be mapped.
 pub(crate) fn write_from(fd: i32, address: usize, length: usize) -> Result<usize> {
-    // SAFETY: the kernel looks itself whether there is something to read.
+    // SAFETY: the kernel checks whether the memory can be read, and only reads it.
     Errno::check(unsafe { syscall3(nr::__NR_write as usize, number(fd), address, length) })
 }
 
-/// What statx(2) fills, as far as it is looked at.
+/// The structure that statx(2) fills, with names for the fields that are used.
 #[repr(C)]
 pub(crate) struct Stat {
     pub(crate) mask: u32,
@@ -149,7 +150,7 @@ const _: () = assert!(size_of::<Stat>() == 256);
 const _: () = assert!(core::mem::offset_of!(Stat, mode) == 28);
 const _: () = assert!(core::mem::offset_of!(Stat, size) == 40);
 
-/// Of an open file: a statx(2) that needs all its five arguments.
+/// Returns the status of an open file, by a statx(2) that needs all its five arguments.
 pub(crate) fn stat(fd: i32) -> Result<Stat> {
     let mut stat = Stat {
         mask: 0,
@@ -181,7 +182,7 @@ fn vector(buffer: *const u8, len: usize) -> IoVec {
     }
 }
 
-/// The low and the high half of an offset, as preadv(2) takes them in two
+/// Returns the low and the high half of an offset, as preadv(2) takes them in two
 /// registers: in this order on every architecture.
 fn halves(offset: u64) -> [usize; 2] {
     let high = if cfg!(target_pointer_width = "32") {
@@ -195,7 +196,7 @@ fn halves(offset: u64) -> [usize; 2] {
 pub(crate) fn preadv(fd: i32, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let vector = vector(buffer.as_ptr(), buffer.len());
     let [low, high] = halves(offset);
-    // SAFETY: the vector names the buffer, and both live through the call.
+    // SAFETY: the vector describes the buffer, and both live through the call.
     Errno::check(unsafe {
         syscall5(
             nr::__NR_preadv as usize,
@@ -211,7 +212,7 @@ pub(crate) fn preadv(fd: i32, buffer: &mut [u8], offset: u64) -> Result<usize> {
 pub(crate) fn pwritev(fd: i32, buffer: &[u8], offset: u64) -> Result<usize> {
     let vector = vector(buffer.as_ptr(), buffer.len());
     let [low, high] = halves(offset);
-    // SAFETY: the vector names the buffer, and both live through the call.
+    // SAFETY: the vector describes the buffer, and both live through the call.
     Errno::check(unsafe {
         syscall5(
             nr::__NR_pwritev as usize,
@@ -224,12 +225,13 @@ pub(crate) fn pwritev(fd: i32, buffer: &[u8], offset: u64) -> Result<usize> {
     })
 }
 
-/// pread64(2) or pwrite64(2): the offset takes one register where registers
-/// are wide; else two, the one first that memory would have first, and on some
-/// ABIs an even one first, so that a register before it stays empty.
+/// Calls pread64(2) or pwrite64(2). The offset takes one register where registers are
+/// 64 bits wide, else two, in the order in which memory would hold the halves. Some
+/// ABIs require the pair to start at an even register, so that a register before it may
+/// stay unused.
 ///
 /// # Safety
-/// `length` bytes at `buffer` are valid for what the call does with them.
+/// `length` bytes at `buffer` are valid for the access that the call makes to them.
 unsafe fn at_offset(
     call: u32,
     fd: i32,
@@ -248,7 +250,8 @@ unsafe fn at_offset(
     let buffer = buffer.expose_provenance();
     let low = offset as usize;
     if nr::MMAP_SHIFT == 0 {
-        // SAFETY: the caller vouches for the buffer.
+        // SAFETY: the caller promises that `length` bytes at `buffer` are valid for the
+        // access of this call, which touches no other memory.
         return Errno::check(unsafe { syscall4(call, fd, buffer, length, low) });
     }
     let high = (offset >> 32) as usize;
@@ -257,7 +260,8 @@ unsafe fn at_offset(
     } else {
         [high, low]
     };
-    // SAFETY: the caller vouches for the buffer.
+    // SAFETY: the caller promises that `length` bytes at `buffer` are valid for the
+    // access of this call, which touches no other memory.
     Errno::check(unsafe {
         if EVEN_PAIRS {
             syscall6(call, fd, buffer, length, 0, first, second)
@@ -285,18 +289,18 @@ pub(crate) fn pwrite(fd: i32, buffer: &[u8], offset: u64) -> Result<usize> {
     unsafe { at_offset(nr::__NR_pwrite64, fd, buffer.as_ptr(), buffer.len(), offset) }
 }
 
-/// Moves the file's position; where that is.
+/// Moves the position of the file and returns the new one.
 pub(crate) fn seek(fd: i32, offset: i64, whence: u32) -> Result<u64> {
     let whence = whence as usize;
     if nr::MMAP_SHIFT == 0 {
-        // SAFETY: touches no memory.
+        // SAFETY: lseek touches no memory.
         let position = Errno::check(unsafe {
             syscall3(nr::SEEK as usize, number(fd), offset as usize, whence)
         });
         return position.map(|position| position as u64);
     }
     let mut position = 0_u64;
-    // SAFETY: `position` has the size that is written.
+    // SAFETY: `position` has the size that the kernel writes.
     Errno::check(unsafe {
         syscall5(
             nr::SEEK as usize,
@@ -310,7 +314,7 @@ pub(crate) fn seek(fd: i32, offset: i64, whence: u32) -> Result<u64> {
     Ok(position)
 }
 
-/// Copies between files, from and to offsets that are moved on.
+/// Copies between files, and advances both offsets.
 pub(crate) fn copy_file_range(
     from: i32,
     from_offset: &mut u64,
@@ -319,7 +323,7 @@ pub(crate) fn copy_file_range(
     length: usize,
     flags: usize,
 ) -> Result<usize> {
-    // SAFETY: both offsets may be written; no other memory is touched.
+    // SAFETY: both offsets are exclusively borrowed; no other memory is touched.
     Errno::check(unsafe {
         syscall6(
             nr::__NR_copy_file_range as usize,
@@ -333,7 +337,7 @@ pub(crate) fn copy_file_range(
     })
 }
 
-/// getsockname(2), which wants a socket.
+/// Calls getsockname(2), which needs a socket.
 pub(crate) fn getsockname(fd: i32) -> Result<usize> {
     let mut address = [0_u8; 128];
     let mut length = 128_u32;

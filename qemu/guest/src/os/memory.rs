@@ -1,4 +1,4 @@
-//! Mappings.
+//! System calls on mappings, and [`Pages`], an owned one.
 
 use linux_aio::Errno;
 use linux_aio::syscall::{syscall1, syscall2, syscall5, syscall6};
@@ -9,7 +9,7 @@ use crate::nr;
 /// Maps memory, or a file at an offset that is a multiple of the page.
 ///
 /// # Safety
-/// With MAP_FIXED nothing that the program relies on is at `address`.
+/// With MAP_FIXED the program does not rely on the previous contents at `address`.
 pub(crate) unsafe fn mmap(
     address: usize,
     length: usize,
@@ -27,8 +27,9 @@ pub(crate) unsafe fn mmap(
         (offset >> nr::MMAP_SHIFT) as usize,
     ];
     let call = nr::MMAP as usize;
-    // SAFETY: the caller's promise; elsewhere nothing is there yet. The array
-    // lives through the call.
+    // SAFETY: with MAP_FIXED the caller promises that the program does not rely on the
+    // range; without it the kernel chooses an unused one. The array lives through the
+    // call.
     Errno::check(unsafe {
         if cfg!(target_arch = "s390x") {
             // The one ABI whose mmap(2) takes its six arguments from memory.
@@ -40,66 +41,71 @@ pub(crate) unsafe fn mmap(
     })
 }
 
+/// Unmaps `length` bytes at `address`.
+///
 /// # Safety
-/// Nothing that the program relies on is mapped there.
+/// The program does not rely on the memory that is mapped there.
 pub(crate) unsafe fn munmap(address: usize, length: usize) -> Result<usize> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the program does not rely on the memory.
     Errno::check(unsafe { syscall2(nr::__NR_munmap as usize, address, length) })
 }
 
-/// Moves a mapping to `to`, of the same length.
+/// Moves a mapping to `to`, with the same length.
 ///
 /// # Safety
-/// Nothing that the program relies on is mapped at either place.
+/// The program does not rely on memory that is mapped at either address.
 pub(crate) unsafe fn mremap(from: usize, length: usize, to: usize) -> Result<usize> {
     let flags = (nr::MREMAP_MAYMOVE | nr::MREMAP_FIXED) as usize;
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the program relies on neither range; no other
+    // memory is touched.
     Errno::check(unsafe { syscall5(nr::__NR_mremap as usize, from, length, length, flags, to) })
 }
 
-/// Memory of its own: zeroed, aligned to a page, given back when dropped.
+/// An owned mapping: zeroed, aligned to a page, unmapped when dropped.
 pub(crate) struct Pages {
     address: usize,
     length: usize,
 }
 
 impl Pages {
-    /// At least so many bytes.
+    /// Maps at least `length` bytes.
     pub(crate) fn new(length: usize) -> Result<Pages> {
         let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
-        // SAFETY: a new mapping.
+        // SAFETY: a new mapping at an address that the kernel chooses.
         let address = unsafe { mmap(0, length, nr::PROT_READ_WRITE, flags, -1, 0) }?;
         Ok(Pages { address, length })
     }
 
-    /// The first byte, to be given to the kernel. None of the memory may be
-    /// looked at through [`bytes`](Pages::bytes) while the kernel writes.
+    /// Returns a pointer to the first byte, to be passed to the kernel. None of the
+    /// memory may be read through [`bytes`](Pages::bytes) while the kernel writes.
     pub(crate) fn start(&self) -> *mut u8 {
         core::ptr::with_exposed_provenance_mut(self.address)
     }
 
-    /// For ever.
+    /// Returns the memory and never unmaps it.
     pub(crate) fn leak(self) -> &'static mut [u8] {
         let leaked = core::mem::ManuallyDrop::new(self);
-        // SAFETY: mapped for good now, and nobody else has it.
+        // SAFETY: the mapping is never removed, and this was its only owner.
         unsafe { core::slice::from_raw_parts_mut(leaked.start(), leaked.length) }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: mapped as long as this lives; written by `bytes_mut`, which
-        // borrows it, and by the kernel, as `start` says.
+        // SAFETY: the memory is mapped as long as this lives. `bytes_mut`, which
+        // borrows this exclusively, is the only writer besides the kernel, during whose
+        // writes `bytes` is not called (see `start`).
         unsafe { core::slice::from_raw_parts(self.start(), self.length) }
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and exclusively borrowed.
+        // SAFETY: the memory is mapped as long as this lives, and this is exclusively
+        // borrowed.
         unsafe { core::slice::from_raw_parts_mut(self.start(), self.length) }
     }
 }
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: nobody borrows it any more.
+        // SAFETY: this is the only owner of the mapping, and no borrow of it is alive.
         let _ = unsafe { munmap(self.address, self.length) };
     }
 }

@@ -1,6 +1,6 @@
-//! Ordinary system calls, through the library's raw stubs: what the checks
-//! need to make files, pipes and memory. Each takes its arguments apart just
-//! as the kernel wants them on the target.
+//! Ordinary system calls, through the library's raw stubs: those that the checks need
+//! to make files, pipes and memory. Each splits its arguments as the kernel requires on
+//! the target.
 
 use linux_aio::Errno;
 use linux_aio::syscall::{syscall0, syscall1, syscall4};
@@ -31,10 +31,10 @@ pub(crate) type Result<T> = core::result::Result<T, Errno>;
 /// An address that is never mapped.
 pub(crate) const NOWHERE: usize = 16;
 
-/// The last 64 bytes of all addresses: the kernel's, if anybody's.
+/// The start of the last 64 bytes of the address space: only the kernel could use them.
 pub(crate) const LAST: usize = usize::MAX - 63;
 
-/// The number that a file descriptor is passed as.
+/// Returns the register value that passes a file descriptor.
 pub(crate) fn number(fd: i32) -> usize {
     fd as usize
 }
@@ -45,17 +45,17 @@ pub(crate) fn set_tid_address() -> Result<usize> {
 }
 
 pub(crate) fn umask(mask: usize) -> Result<usize> {
-    // SAFETY: touches no memory.
+    // SAFETY: umask touches no memory.
     Errno::check(unsafe { syscall1(nr::__NR_umask as usize, mask) })
 }
 
 pub(crate) fn personality(persona: usize) -> Result<usize> {
-    // SAFETY: touches no memory. How later calls behave is put back by the
-    // caller before it makes one.
+    // SAFETY: personality touches no memory. It changes the behaviour of later system
+    // calls; the caller restores the previous persona before it makes one.
     Errno::check(unsafe { syscall1(nr::__NR_personality as usize, persona) })
 }
 
-/// The thread's signal mask: replaced, and what it was.
+/// Replaces the thread's signal mask and returns the previous one.
 pub(crate) fn signal_mask(new: &linux_aio::SigSet) -> Result<linux_aio::SigSet> {
     let mut old = linux_aio::SigSet::empty();
     // SAFETY: both sets have the kernel's size and live through the call.
@@ -71,8 +71,8 @@ pub(crate) fn signal_mask(new: &linux_aio::SigSet) -> Result<linux_aio::SigSet> 
     Ok(old)
 }
 
-/// A call that no kernel has.
+/// Makes a system call that no kernel has.
 pub(crate) fn no_call() -> Result<usize> {
-    // SAFETY: there is nothing that could be done.
+    // SAFETY: no kernel implements the number, so nothing is done.
     Errno::check(unsafe { syscall0(nr::NO_CALL as usize) })
 }

@@ -1,4 +1,4 @@
-//! Processes: copies of this one, and their ends.
+//! System calls on processes: fork, exec, signals and waiting for a child.
 
 use core::ffi::CStr;
 
@@ -10,24 +10,24 @@ use super::Result;
 use crate::nr;
 
 pub(crate) fn getpid() -> Result<usize> {
-    // SAFETY: touches no memory.
+    // SAFETY: getpid touches no memory.
     Errno::check(unsafe { syscall0(nr::__NR_getpid as usize) })
 }
 
 pub(crate) fn gettid() -> Result<usize> {
-    // SAFETY: touches no memory.
+    // SAFETY: gettid touches no memory.
     Errno::check(unsafe { syscall0(nr::__NR_gettid as usize) })
 }
 
 pub(crate) fn kill(pid: usize, signal: u32) -> Result<usize> {
-    // SAFETY: no handler is installed anywhere; a signal ends a process or
-    // does nothing to it.
+    // SAFETY: no signal handler is installed anywhere; a signal ends a process or has
+    // no effect on it.
     Errno::check(unsafe { syscall2(nr::__NR_kill as usize, pid, signal as usize) })
 }
 
-/// How large this process's files may become from now on, in bytes.
+/// Limits the size of this process's files from now on, in bytes.
 pub(crate) fn limit_files(bytes: u64) -> Result<usize> {
-    // The soft and the hard limit, of 64 bits each everywhere.
+    // The soft and the hard limit, of 64 bits each on every architecture.
     let limit = [bytes; 2];
     // SAFETY: the limit lives through the call and is only read.
     Errno::check(unsafe {
@@ -41,29 +41,29 @@ pub(crate) fn limit_files(bytes: u64) -> Result<usize> {
     })
 }
 
-/// A copy of the process, with a copy of its memory. In the parent, the
-/// child's number; in the child zero, but on sparc, which tells the two apart
-/// by a second result that the stubs do not pass on.
+/// Copies the process and its memory. Returns the number of the child in the parent,
+/// and zero in the child. On sparc the child is distinguished by a second result, which
+/// the stubs do not pass on.
 pub(crate) fn fork() -> Result<usize> {
     let signal = nr::SIGCHLD as usize;
-    // s390x takes the stack first; zero is the one that there is.
+    // s390x takes the stack first; zero keeps the present stack.
     let [a, b] = if cfg!(target_arch = "s390x") {
         [0, signal]
     } else {
         [signal, 0]
     };
-    // SAFETY: the child goes on on a copy of the stack, and shares nothing.
+    // SAFETY: the child continues on a copy of the stack, and shares no memory.
     Errno::check(unsafe { syscall5(nr::__NR_clone as usize, a, b, 0, 0, 0) })
 }
 
-/// Waits for a child's end. The signal that killed it, or else, in the next
-/// byte, what it exited with.
+/// Waits until a child ends. Returns the signal that killed it, or else its exit status
+/// in the next byte.
 pub(crate) fn wait(pid: usize) -> Result<usize> {
     const P_PID: usize = 1;
     const WEXITED: usize = 4;
     const CLD_EXITED: u32 = 1;
-    // siginfo: three numbers, a gap where words are wide, then who, whose and
-    // what.
+    // The layout of siginfo: three numbers, a gap where words are 64 bits wide, then
+    // process, user and status.
     const STATUS: usize = if cfg!(target_pointer_width = "64") {
         6
     } else {
@@ -78,7 +78,7 @@ pub(crate) fn wait(pid: usize) -> Result<usize> {
     const CODE: usize = if MIPS { 1 } else { 2 };
 
     let mut info = [0_u32; 32];
-    // waitid(2) is the one of its family that all architectures have.
+    // Of its family, waitid(2) is the one that all architectures have.
     // SAFETY: `info` has the size of a siginfo.
     Errno::check(unsafe {
         syscall5(
@@ -98,13 +98,14 @@ pub(crate) fn wait(pid: usize) -> Result<usize> {
     })
 }
 
-/// Runs the function in a forked child and exits with what it returns. The
-/// status that [`wait`] gives.
+/// Runs the function in a forked child, which exits with the returned number. Returns
+/// the status as [`wait`] does.
 pub(crate) fn in_child(child: impl FnOnce() -> usize) -> Result<usize> {
     wait(spawn(child)?)
 }
 
-/// The same, without waiting for its end. The child's number.
+/// Runs the function in a forked child as [`in_child`] does, without waiting for its
+/// end. Returns the number of the child.
 pub(crate) fn spawn(child: impl FnOnce() -> usize) -> Result<usize> {
     match branch()? {
         Some(pid) => Ok(pid),
@@ -112,20 +113,20 @@ pub(crate) fn spawn(child: impl FnOnce() -> usize) -> Result<usize> {
     }
 }
 
-/// Goes on as two processes: in the parent the child's number, in the child
-/// `None`.
+/// Forks the process. Returns the number of the child in the parent, and `None` in the
+/// child.
 pub(crate) fn branch() -> Result<Option<usize>> {
     let parent = getpid()?;
     let pid = fork()?;
-    // Not by what fork returned: on sparc that is the parent's number in the
+    // The result of fork does not decide: on sparc it is the parent's number in the
     // child.
     Ok((getpid()? == parent).then_some(pid))
 }
 
-/// Becomes the program that is open here, with these arguments, of which the
-/// first is its name; returns only if that failed.
+/// Executes the program that `program` is an open descriptor of. The first argument is
+/// its name. Returns only on failure.
 pub(crate) fn exec<const N: usize>(program: i32, arguments: [&CStr; N]) -> Result<usize> {
-    // The last is null.
+    // The last pointer stays null.
     let mut pointers = [core::ptr::null(); 8];
     if N >= pointers.len() {
         return Err(Errno::TOOBIG);
@@ -134,8 +135,8 @@ pub(crate) fn exec<const N: usize>(program: i32, arguments: [&CStr; N]) -> Resul
         *pointer = argument.as_ptr();
     }
     let environment = [core::ptr::null::<u8>()];
-    // SAFETY: both arrays end with a null pointer, all strings with a zero
-    // byte; if the call succeeds, nothing of this program goes on.
+    // SAFETY: both arrays end with a null pointer, all strings with a zero byte. If the
+    // call succeeds, this program does not continue.
     Errno::check(unsafe {
         syscall5(
             nr::__NR_execveat as usize,

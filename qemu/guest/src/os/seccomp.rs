@@ -1,4 +1,4 @@
-//! A filter of system calls, for this process and for good.
+//! A filter of system calls (seccomp) for this process. It cannot be removed.
 
 use linux_aio::Errno;
 use linux_aio::syscall::syscall5;
@@ -25,14 +25,14 @@ struct Program {
 const LOAD_WORD: u16 = 0x20;
 const JUMP_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
-/// Where the number of the call lies.
+/// The offset of the system call's number.
 const NUMBER: u32 = 0;
-/// Where the low word of the third argument does.
+/// The offset of the low word of the third argument.
 const THIRD_ARGUMENT: u32 = 32 + if cfg!(target_endian = "big") { 4 } else { 0 };
 const RETURN_ALLOW: u32 = 0x7fff_0000;
 const RETURN_ERRNO: u32 = 0x0005_0000;
 
-/// Advice for madvise(2): a forked child has zeroes there (Linux 4.14).
+/// An advice for madvise(2): the memory is zeroed in a forked child (Linux 4.14).
 pub(crate) const WIPE_ON_FORK: u32 = 18;
 
 const PR_SET_NO_NEW_PRIVS: usize = 38;
@@ -40,13 +40,13 @@ const PR_SET_SECCOMP: usize = 22;
 const SECCOMP_MODE_FILTER: usize = 2;
 
 fn prctl(option: usize, a: usize, b: usize) -> Result<usize> {
-    // SAFETY: the one address among the arguments is that of a program that
-    // lives through the call. What is changed is what later calls answer.
+    // SAFETY: the one address among the arguments is that of a program that lives
+    // through the call. The only effect is on the results of later system calls.
     Errno::check(unsafe { syscall5(nr::__NR_prctl as usize, option, a, b, 0, 0) })
 }
 
-/// From now on each of the calls, if it has a number, answers the error. At
-/// most seven calls.
+/// Makes each of the system calls that has a number fail with the error from now on. At
+/// most seven calls may be passed.
 pub(crate) fn refuse(calls: &[Option<u32>], answer: Errno) -> Result<usize> {
     let instruction = |code, value| Instruction {
         code,
@@ -56,7 +56,8 @@ pub(crate) fn refuse(calls: &[Option<u32>], answer: Errno) -> Result<usize> {
     };
     let allow = instruction(RETURN, RETURN_ALLOW);
     let refuse = instruction(RETURN, RETURN_ERRNO | answer.raw_os_error() as u32);
-    // Load, and for each call: where it is not this one, over the refusal.
+    // The program loads the number. For each call it skips the refusal if the number
+    // differs.
     let mut program = [allow; 16];
     let mut length = 1;
     if let Some(first) = program.first_mut() {
@@ -72,11 +73,11 @@ pub(crate) fn refuse(calls: &[Option<u32>], answer: Errno) -> Result<usize> {
             length += 1;
         }
     }
-    // Behind the last, what is allowed.
+    // After the last comparison, the call is allowed.
     install(program.get(..=length).ok_or(Errno::INVAL)?)
 }
 
-/// From now on madvise(2) answers the error to this advice.
+/// Makes madvise(2) with this advice fail with the error from now on.
 pub(crate) fn refuse_advice(advice: u32, answer: Errno) -> Result<usize> {
     let instruction = |code, if_false, value| Instruction {
         code,

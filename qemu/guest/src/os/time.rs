@@ -9,7 +9,7 @@ use crate::nr;
 
 const SECOND: i64 = 1_000_000_000;
 
-/// A moment of the clock that only goes on.
+/// A moment of the monotonic clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
     seconds: i64,
@@ -17,12 +17,12 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// Now; the clock is one that every kernel has.
+    /// Returns the current time. Every kernel has the clock.
     pub(crate) fn now() -> Moment {
         const CLOCK_MONOTONIC: usize = 1;
         let mut time = Timespec { sec: 0, nsec: 0 };
-        // SAFETY: `time` is what the call writes, wherever `CLOCK` is the one
-        // that is used here.
+        // SAFETY: `time` has the layout that the call writes, as `CLOCK` is the variant
+        // with 64-bit time.
         let _ = unsafe {
             syscall2(
                 nr::CLOCK as usize,
@@ -36,7 +36,7 @@ impl Moment {
         }
     }
 
-    /// So many milliseconds later.
+    /// Returns the moment `milliseconds` later.
     pub(crate) fn plus(self, milliseconds: u32) -> Moment {
         let mut later = self;
         for _ in 0..milliseconds {
@@ -49,7 +49,8 @@ impl Moment {
         later
     }
 
-    /// How long it lies behind, in nanoseconds; at most some seconds.
+    /// Returns the time since this moment in nanoseconds. The moment may be at most
+    /// some seconds ago.
     pub(crate) fn elapsed(self) -> i64 {
         let now = Moment::now();
         let mut elapsed = now.nanoseconds - self.nanoseconds;
@@ -59,16 +60,17 @@ impl Moment {
         elapsed
     }
 
-    /// Whether it lies behind.
+    /// Returns whether this moment is in the past.
     pub(crate) fn is_over(self) -> bool {
         Moment::now() >= self
     }
 }
 
-/// Sleeps until the time is over, as nobody wakes it: ETIMEDOUT.
+/// Sleeps until the time has passed. No thread wakes the word, so the result is
+/// ETIMEDOUT.
 pub(crate) fn futex_wait(nanoseconds: i64) -> Result<usize> {
     let word = 0_u32;
-    // Two 64-bit numbers wherever `FUTEX` is the call that is used here.
+    // Two 64-bit numbers: `FUTEX` is the variant with 64-bit time.
     let time = [0, nanoseconds];
     // SAFETY: word and time live through the call and are only read.
     Errno::check(unsafe {
@@ -84,7 +86,7 @@ pub(crate) fn futex_wait(nanoseconds: i64) -> Result<usize> {
     })
 }
 
-/// Sleeps, less than a second.
+/// Sleeps for less than a second.
 pub(crate) fn sleep(milliseconds: u32) {
     let _ = futex_wait(i64::from(milliseconds * 1_000_000));
 }

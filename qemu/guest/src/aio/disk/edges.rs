@@ -1,5 +1,5 @@
-//! What a disk refuses, where it ends, and what an operation can ask for
-//! besides.
+//! Checks of the errors of a disk, of transfers at its end, and of the optional
+//! settings of an operation.
 
 use linux_aio::abi::{IoVec, Iocb, RwFlags};
 use linux_aio::direct_io::{Alignment, Misaligned};
@@ -34,28 +34,31 @@ struct Edges<'a> {
 }
 
 impl Edges<'_> {
-    /// The result of one operation, from its submission or from its event.
+    /// Submits one operation and returns its result, from the submission or from its
+    /// event.
     ///
     /// # Safety
-    /// Its buffer lives, and nobody uses it, until this returns.
+    /// The buffer stays valid, and no other code uses it, until this returns.
     unsafe fn one(&self, mut iocb: Iocb) -> Result<usize, Errno> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the buffer stays valid and unused until this
+        // returns, and `complete` returns when the operation has completed.
         result(unsafe { complete(&self.context, &mut iocb) })
     }
 
     fn read(&self, memory: &mut [u8], offset: u64) -> Result<usize, Errno> {
         let read = Pread::new(&self.drive.file, memory.as_mut_ptr(), memory.len());
-        // SAFETY: the memory lives and is nobody else's.
+        // SAFETY: the memory is borrowed exclusively until `one` returns.
         unsafe { self.one(read.offset(offset).build()) }
     }
 
     fn write(&self, memory: &[u8], offset: u64) -> Result<usize, Errno> {
         let write = Pwrite::new(&self.drive.file, memory.as_ptr(), memory.len());
-        // SAFETY: the memory lives and does not change.
+        // SAFETY: the memory is borrowed, and so does not change, until `one` returns.
         unsafe { self.one(write.offset(offset).build()) }
     }
 
-    /// Three pieces, of different lengths and not in their order in memory.
+    /// Checks three pieces of different lengths whose order in memory differs from that
+    /// in the file.
     fn vectored(&self, check: &mut Check, memory: &mut Pages) {
         const ORDER: [(usize, usize); 3] = [(5, 2), (0, 1), (2, 3)];
         let pieces = ORDER.map(|(first, count)| IoVec {
@@ -70,7 +73,8 @@ impl Edges<'_> {
             offset += piece.len() as u64;
         }
         let write = Pwritev::new(&self.drive.file, pieces.as_ptr(), 3).offset(THIRD);
-        // SAFETY: pieces and array live and do not change.
+        // SAFETY: the pieces and the array stay valid and unchanged until `one`
+        // returns.
         let got = unsafe { self.one(write.build()) };
         check.equal("disk pwritev", got, Ok(6 * BLOCK));
         memory.bytes_mut().fill(0xee);
@@ -87,8 +91,9 @@ impl Edges<'_> {
         let mut array = pieces;
         let at = array.as_mut_ptr();
         let read = Preadv::new(&self.drive.file, at, 3).offset(THIRD);
-        // SAFETY: the pieces live and are nobody else's. The array may go once
-        // it is submitted: the device is still at it, or may be.
+        // SAFETY: the pieces stay valid and are not used until the event has arrived.
+        // The array may change after the submission, because the kernel has copied it,
+        // even if the device is still busy.
         let got = unsafe {
             let taken = self.context.submit(&mut [&mut read.build()]);
             at.cast::<[u8; 3 * size_of::<IoVec>()]>()
@@ -108,7 +113,7 @@ impl Edges<'_> {
         check.holds("disk preadv left the rest alone", rest);
     }
 
-    /// Refused, at submission or in the event.
+    /// Checks misaligned operations, which are refused at submission or in the event.
     fn misaligned(&self, check: &mut Check, memory: &Pages) {
         for (name, skew, length, offset) in [
             ("disk misaligned buffer", 1, BLOCK, THIRD),
@@ -117,7 +122,8 @@ impl Edges<'_> {
         ] {
             let buffer = memory.start().wrapping_add(skew);
             let read = Pread::new(&self.drive.file, buffer, length).offset(offset);
-            // SAFETY: there are eight blocks, and nobody else uses them.
+            // SAFETY: the memory has eight blocks, and no other code uses them until
+            // `one` returns.
             let got = unsafe { self.one(read.build()) };
             check.equal(name, got, Err(Errno::INVAL));
         }
@@ -128,8 +134,8 @@ impl Edges<'_> {
         check.equal("disk no event is left over", rest, Ok(0));
     }
 
-    /// What statx tells of the disk is what it refused above, and what it
-    /// takes everywhere else.
+    /// Checks that the alignment reported by statx rejects the operations refused above
+    /// and accepts those that succeed elsewhere.
     fn foretold(&self, check: &mut Check, memory: &Pages) {
         let told = match Alignment::of(&self.drive.file) {
             Ok(Some(told)) => told,
@@ -167,7 +173,8 @@ impl Edges<'_> {
         let start = memory.start();
         fill(memory.bytes_mut(), THIRD, !PATTERN);
         let write = Pwrite::new(file, start, BLOCK).offset(THIRD);
-        // SAFETY: in all of these, a block that lives and is nobody else's.
+        // SAFETY: every operation below uses the first block of `memory`, which stays
+        // valid and is not used otherwise until `one` returns.
         let one = |iocb| unsafe { self.one(iocb) };
         let got = one(write.rw_flags(RwFlags::DSYNC).build());
         check.equal("disk RWF_DSYNC", got, Ok(BLOCK));
@@ -177,7 +184,7 @@ impl Edges<'_> {
         let read = Pread::new(file, start, BLOCK).offset(THIRD);
         match one(read.rw_flags(RwFlags::NOWAIT).build()) {
             Err(Errno::OPNOTSUPP) => check.skip("disk RWF_NOWAIT", "not for this file"),
-            // It would have to wait.
+            // The operation would have to wait.
             Err(Errno::AGAIN) => check.equal("disk RWF_NOWAIT", Ok(BLOCK), Ok(BLOCK)),
             got => check.equal("disk RWF_NOWAIT", got, Ok(BLOCK)),
         }
@@ -205,9 +212,10 @@ impl Edges<'_> {
         );
     }
 
-    /// What an eventfd has counted is in the ring.
+    /// Checks that the event is in the ring when the eventfd has counted it.
     fn signalled(&self, check: &mut Check, mut read: Iocb, counter: i32) {
-        // SAFETY: a block that lives and is nobody else's.
+        // SAFETY: the block stays valid and is not used otherwise until the event has
+        // arrived, which is awaited below.
         let taken = unsafe { self.context.submit(&mut [&mut read]) };
         check.equal("disk submit with resfd", taken, Ok(1));
         let end = Moment::now().plus(5000);
@@ -221,8 +229,8 @@ impl Edges<'_> {
         check.equal("disk what it told of", events[0].result(), Ok(BLOCK));
     }
 
-    /// The page cache has what the disk has not yet: a direct read would have
-    /// to wait until it is written.
+    /// Checks NOWAIT while the page cache holds bytes that are not yet on the disk: a
+    /// direct read would have to wait for their writeback.
     fn behind_the_cache(&self, check: &mut Check, read: Iocb) {
         let name = "disk RWF_NOWAIT behind the page cache";
         let flags = nr::O_WRONLY | nr::O_CLOEXEC;
@@ -230,12 +238,14 @@ impl Edges<'_> {
             check.skip(name, "it does not open once more");
             return;
         };
-        // Somebody may have written it back: a few times.
+        // The kernel may have written the page back already, so this is tried up to
+        // five times.
         let mut got = Err(Errno::IO);
         for _ in 0..5 {
             let dirty = [0x55; BLOCK];
             let written = os::pwrite(cached, &dirty, THIRD);
-            // SAFETY: a block that lives and is nobody else's.
+            // SAFETY: the block stays valid and is not used otherwise until `one`
+            // returns.
             got = written.and_then(|_| unsafe { self.one(read) });
             if got != Ok(BLOCK) {
                 break;
@@ -246,7 +256,7 @@ impl Edges<'_> {
             Err(Errno::OPNOTSUPP) => check.skip(name, "not for this file"),
             got => check.equal(name, got, Err(Errno::AGAIN)),
         }
-        // Direct again, and with nothing in the cache to wait for.
+        // Writes directly again, with nothing in the cache to wait for.
         let Some(mut page) = check.needs("disk page behind the cache", Pages::new(BLOCK)) else {
             return;
         };
@@ -258,7 +268,7 @@ impl Edges<'_> {
         );
     }
 
-    /// The end of a device, or of a file.
+    /// Checks transfers at the end of a device or of a file.
     fn ends(&self, check: &mut Check, memory: &mut Pages) {
         let size = self.drive.size;
         if size & (BLOCK as u64 - 1) != 0 {
@@ -271,7 +281,7 @@ impl Edges<'_> {
         let rest = rest.get_mut(..BLOCK).unwrap_or_default();
         two.fill(0x77);
         check.equal("disk read across the end", self.read(two, last), Ok(BLOCK));
-        // Of a file, ext4 clears what lies behind the bytes that it read.
+        // In a file, ext4 clears the buffer behind the bytes that it read.
         if self.drive.block {
             let rest = two.iter().skip(BLOCK);
             let left = rest.into_iter().all(|&byte| byte == 0x77);
@@ -287,7 +297,8 @@ impl Edges<'_> {
         check.equal("disk write at the end", got, Err(Errno::NOSPC));
         let got = self.write(rest, beyond);
         check.equal("disk write after the end", got, Err(Errno::NOSPC));
-        // What is there anyway, and more.
+        // The first block is the content that is there already; the second lies behind
+        // the end.
         check.equal(
             "disk write across the end",
             self.write(two, last),

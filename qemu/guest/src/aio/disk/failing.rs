@@ -1,6 +1,7 @@
-//! A disk with a sector that cannot be read and one that cannot be written:
-//! the error is in the event of the operation that met it, and all others come
-//! as ever.
+//! Checks of a disk with a sector that cannot be read and one that cannot be written.
+//!
+//! The error is in the event of the operation on the bad sector; all other operations
+//! succeed.
 
 use linux_aio::opcode::Fdsync;
 use linux_aio::{Context, Errno, Event, Iocb};
@@ -10,11 +11,11 @@ use super::{BLOCK, Drive, MIB, PATTERN, SECOND, Way, block, wrong_words};
 use crate::check::Check;
 use crate::os::Pages;
 
-/// Where the host has put the bad sectors.
+/// The offsets of the bad sectors, as the host has set them.
 const BAD_READ: u64 = 0x8_0000;
 const BAD_WRITE: u64 = 0x18_0000;
 
-/// Sixteen blocks, far enough apart that nobody merges them; one of them is
+/// Sixteen blocks, far enough apart that the kernel does not merge them. One of them is
 /// bad.
 const COUNT: usize = 16;
 const APART: u64 = MIB >> 4;
@@ -41,12 +42,13 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     let bad = ((BAD_WRITE - SECOND) >> 16) as usize;
     let came = batch(&context, drive, Way::Write, SECOND, &mut memory);
     check.equal("failing writes", came, Ok(1 << bad));
-    // SAFETY: no buffer.
+    // SAFETY: an fdsync has no buffer.
     let synced = unsafe { complete(&context, &mut Fdsync::new(&drive.file).build()) };
     check.equal("failing fdsync", result(synced), Ok(0));
 
-    // Both at once, and nobody waits for them.
-    // SAFETY: the memory lives until io_destroy has returned.
+    // Both bad sectors at once, without waiting for the operations.
+    // SAFETY: the memory is freed only after io_destroy has returned, which waits for
+    // both operations.
     let taken = unsafe {
         let mut read = block(drive, Way::Read, BAD_READ, memory.start());
         let mut write = block(drive, Way::Write, BAD_WRITE, memory.start());
@@ -56,8 +58,12 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     check.equal("failing Context::destroy", context.destroy(), Ok(()));
 }
 
-/// A bit for each that came with EIO; any other result is an error, and so is
-/// an event too few.
+/// Submits the operations and waits for them. Returns a bit for each that failed with
+/// EIO.
+///
+/// # Errors
+/// Any other error of an operation; ERANGE for a short transfer; ETIMEDOUT if an event
+/// is missing.
 fn batch(
     context: &Context,
     drive: &Drive<'_>,
@@ -73,8 +79,8 @@ fn batch(
         data += 1;
         block(drive, way, offset, at).user_data(data - 1)
     });
-    // SAFETY: the memory is the caller's until all have come, which is waited
-    // for here; a device that loses one ends the program's use.
+    // SAFETY: the memory is borrowed exclusively, and this function waits for all
+    // events. If the device loses an event, the wait does not return.
     let taken = unsafe { context.submit_all(&mut iocbs.each_mut()) };
     taken.map_err(|error| error.errno)?;
     let mut events = [Event::EMPTY; COUNT];

@@ -1,11 +1,13 @@
-//! A disk, without the page cache: the operations that the kernel hands to a
-//! device and that end later, by its interrupt.
+//! Checks with a disk, without the page cache: the kernel passes these operations to a
+//! device, whose interrupt completes them later.
 //!
-//! The first MiB of the disk holds, in every eight bytes, little-endian, their
-//! own offset exclusive-or [`PATTERN`]: the host has written it, or where the
-//! device begins empty ([`Kind::Late`]) these checks do. They write the
-//! complement to the second MiB, where the host can read it afterwards, and
-//! anything to the third.
+//! Layout of the disk:
+//!
+//! - The first MiB holds in every eight bytes, little-endian, their own offset
+//!   exclusive-or [`PATTERN`]. The host has written it, or these checks do where the
+//!   device begins empty ([`Kind::Late`]).
+//! - The second MiB receives the complement, which the host can read afterwards.
+//! - The third MiB is scratch space.
 
 use core::ffi::CStr;
 use core::time::Duration;
@@ -24,7 +26,7 @@ mod flight;
 
 const PATTERN: u64 = 0x5a5a_0000_a5a5_0000;
 
-/// What is transferred by one operation, and how many of them at a time.
+/// The length of one operation in bytes; [`DEPTH`] operations run at a time.
 const BLOCK: usize = 4096;
 const DEPTH: usize = 16;
 const RUN: usize = BLOCK * DEPTH;
@@ -40,23 +42,23 @@ pub(crate) struct Disk<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// As fast as it may be.
+    /// No artificial delay.
     Plain,
-    /// Every operation takes at least 100 ms, and all begin empty: Linux'
-    /// null_blk with memory behind it and a timer.
+    /// Every operation takes at least 100 ms, and the disk begins empty: Linux's
+    /// null_blk with memory as its storage and a timer.
     Late,
-    /// A few operations in a second.
+    /// A few operations per second.
     Slow,
-    /// Bad sectors.
+    /// Some sectors are bad.
     Failing,
 }
 
-/// A disk that is open.
+/// An open disk.
 struct Drive<'a> {
     path: &'a CStr,
     file: File,
     size: u64,
-    /// A device, not a file on one.
+    /// The disk is a device, not a file on one.
     block: bool,
     kind: Kind,
 }
@@ -95,8 +97,8 @@ pub(crate) fn run(check: &mut Check, disk: &Disk<'_>) {
     }
 }
 
-/// Tells the kernel to hand each operation to the device by itself: neighbours
-/// made one would be as fast as one.
+/// Sets the kernel to pass each operation to the device separately. Merged neighbours
+/// would take no longer than one operation.
 fn apart(path: &CStr) -> os::Result<usize> {
     let name = path.to_bytes().rsplit(|&byte| byte == b'/').next();
     let parts = [b"/sys/block/", name.unwrap_or_default(), b"/queue/nomerges"];
@@ -117,7 +119,7 @@ fn contents(check: &mut Check, drive: &Drive<'_>) {
         return;
     };
     let late = drive.kind == Kind::Late;
-    // Of a slow device, an eighth will do.
+    // On a slow device, an eighth is enough.
     let length = if late { MIB / 8 } else { MIB };
     if late {
         let written = sweep(&context, drive, Way::Write, 0, length, PATTERN);
@@ -127,12 +129,12 @@ fn contents(check: &mut Check, drive: &Drive<'_>) {
     check.equal("disk first MiB", wrong, Ok(0));
     let written = sweep(&context, drive, Way::Write, SECOND, length, !PATTERN);
     check.equal("disk second MiB written", written, Ok(0));
-    // SAFETY: no buffer.
+    // SAFETY: an fdsync has no buffer.
     let event = unsafe { complete(&context, &mut Fdsync::new(&drive.file).build()) };
     check.equal("disk fdsync", result(event), Ok(0));
     let wrong = sweep(&context, drive, Way::Read, SECOND, length, !PATTERN);
     check.equal("disk second MiB", wrong, Ok(0));
-    // By another way than AIO.
+    // Reads the block back without AIO.
     if let Some(mut page) = check.needs("disk page", Pages::new(BLOCK)) {
         let offset = SECOND + length - BLOCK as u64;
         let read = os::pread(drive.file.number(), page.bytes_mut(), offset);
@@ -149,8 +151,8 @@ enum Way {
     Write,
 }
 
-/// Reads or writes a stretch, [`DEPTH`] blocks at a time. How many words were
-/// read that are not the pattern's.
+/// Reads or writes a range, [`DEPTH`] blocks at a time. Returns the number of words
+/// read that do not match the pattern.
 fn sweep(
     context: &Context,
     drive: &Drive<'_>,
@@ -167,8 +169,8 @@ fn sweep(
             Way::Read => memory.bytes_mut().fill(0xee),
             Way::Write => fill(memory.bytes_mut(), offset, pattern),
         }
-        // SAFETY: the memory is looked at again when all have come; if they
-        // do not, it stays the kernel's for ever.
+        // SAFETY: the memory is used again only after all operations have completed. If
+        // that cannot be verified, it is leaked, so the kernel may access it for ever.
         let came = unsafe { submit(context, drive, way, offset, memory.start()) }
             .and_then(|()| collect(context));
         if let Err(errno) = came {
@@ -183,10 +185,11 @@ fn sweep(
     Ok(wrong)
 }
 
-/// An operation for each of [`DEPTH`] blocks.
+/// Submits an operation for each of [`DEPTH`] blocks.
 ///
 /// # Safety
-/// `memory` has [`RUN`] bytes, and they are the kernel's until all have come.
+/// `memory` has [`RUN`] bytes, which stay valid and are not used otherwise until all
+/// operations have completed.
 unsafe fn submit(
     context: &Context,
     drive: &Drive<'_>,
@@ -201,7 +204,8 @@ unsafe fn submit(
         data += 1;
         iocb.user_data(data - 1)
     });
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the [`RUN`] bytes at `memory` stay valid and
+    // unused until all operations have completed, and the iocbs point only into them.
     unsafe { context.submit_all(&mut iocbs.each_mut()) }.map_err(|error| error.errno)
 }
 
@@ -216,7 +220,8 @@ fn block(drive: &Drive<'_>, way: Way, offset: u64, memory: *mut u8) -> Iocb {
     }
 }
 
-/// Waits for the events of [`submit`], each once and with a whole block.
+/// Waits for the events of [`submit`], and verifies that each occurs once and
+/// transferred a whole block.
 fn collect(context: &Context) -> Result<(), Errno> {
     let mut missing = (1_u32 << DEPTH) - 1;
     let mut events = [Event::EMPTY; DEPTH];

@@ -1,6 +1,6 @@
-//! Where AIO answers ENOSYS, the safe layers say so, and give back what they
-//! were given. The calls that they make are announced, as in
-//! [`absent`](super::super::absent).
+//! Checks of the safe layers where AIO system calls fail with ENOSYS: the layers report
+//! the error and return the buffers passed to them. Each expected system call is
+//! announced first, as in [`absent`](super::super::absent).
 
 use core::pin::pin;
 use core::task::{Context as Task, Poll as Polled, Waker};
@@ -29,7 +29,7 @@ pub(crate) fn run(check: &mut Check) {
     future(check);
 }
 
-/// None can be made.
+/// Checks that no owner can be created.
 fn new(check: &mut Check) {
     IO_SETUP.trace(&[]);
     let got = IdleContext::new(8).map(drop);
@@ -50,10 +50,11 @@ fn new(check: &mut Check) {
     check.holds("absent scope calls nobody", !called);
 }
 
-/// A context that never was: the calls that it is used for are as absent as
-/// the one that would have made it. There is nothing to destroy.
+/// Returns a context that does not exist, without io_setup. System calls on it fail as
+/// io_setup would, and there is nothing to destroy.
 fn never() -> IdleContext {
-    // SAFETY: nobody waits on it or destroys it, and nothing is in flight.
+    // SAFETY: the context does not exist, so nothing is in flight on it, and no other
+    // code waits on it or destroys it.
     unsafe { IdleContext::from_context(Context::from_raw(AioContext::NONE), SLOTS as u32) }
 }
 

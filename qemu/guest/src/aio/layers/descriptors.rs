@@ -1,5 +1,7 @@
-//! Operations that own their descriptor: it is closed with its last owner, and
-//! the operation is one, from its construction until its completion is dropped.
+//! Checks of operations that own their descriptor.
+//!
+//! Invariant: the descriptor is closed when its last owner is dropped. An operation
+//! counts as an owner from its construction until its completion is dropped.
 
 use core::cell::{Cell, RefCell};
 use core::pin::pin;
@@ -15,14 +17,14 @@ use crate::aio::owned::Owned;
 use crate::check::Check;
 use crate::os::{self, File};
 
-/// A file, closed when the last [`Owner`] is gone.
+/// A file that is closed when the last [`Owner`] is dropped.
 struct Common {
     file: RefCell<Option<File>>,
     number: i32,
     owners: Cell<u32>,
 }
 
-/// One of a file's owners.
+/// An owner of a file.
 struct Owner<'f>(&'f Common);
 
 impl Common {
@@ -34,13 +36,13 @@ impl Common {
         }
     }
 
-    /// The first, or one more before the last is gone.
+    /// Creates an owner: the first one, or a further one while others exist.
     fn owner(&self) -> Owner<'_> {
         self.owners.set(self.owners.get() + 1);
         Owner(self)
     }
 
-    /// As the kernel sees it.
+    /// Returns whether the kernel has the descriptor open.
     fn is_open(&self) -> bool {
         os::descriptor_flags(self.number).is_ok()
     }
@@ -55,17 +57,17 @@ impl Drop for Owner<'_> {
     }
 }
 
-// SAFETY: the number never changes, and the file is dropped, which closes it,
-// with the last owner or with what all owners borrow.
+// SAFETY: the number never changes. The file is closed by dropping it, which happens
+// with the last owner or with the `Common` that all owners borrow.
 unsafe impl OwnsFd for Owner<'_> {
     fn raw_fd(&self) -> i32 {
         self.0.number
     }
 }
 
-/// What the operations are on.
+/// The files of the operations.
 struct Files {
-    /// With [`CONTENT`] in it.
+    /// A memory file that holds [`CONTENT`].
     file: Common,
     reader: Common,
     writer: File,
@@ -83,7 +85,7 @@ impl Files {
         })
     }
 
-    /// Which of the two that are owned are open.
+    /// Returns which of the two owned files are open.
     fn open(&self) -> &'static str {
         match (self.file.is_open(), self.reader.is_open()) {
             (true, true) => BOTH,
@@ -98,8 +100,8 @@ const BOTH: &str = "both";
 const FILE: &str = "the file";
 const NONE: &str = "none";
 
-/// Files that are opened when the owners beside the operations are gone. They
-/// would get the numbers of those that were closed too early.
+/// Opens files after the owners outside the operations are dropped. They would get the
+/// numbers of descriptors that were closed too early.
 fn others() -> os::Result<[File; 2]> {
     let other = || -> os::Result<File> {
         let other = File::memory(c"other")?;
@@ -177,7 +179,7 @@ fn queue(check: &mut Check) {
     check.equal("queue no owner is left", files.open(), NONE);
     drop(others);
 
-    // Staged, or in flight, when the queue goes.
+    // Next, one operation is staged and one is in flight when the queue is dropped.
     let Some(files) = check.needs("queue more files", Files::new()) else {
         return;
     };
@@ -185,7 +187,7 @@ fn queue(check: &mut Check) {
     check.equal("queue drop drops the owners", files.open(), NONE);
 }
 
-/// A queue that is dropped with an owner in flight and one that is staged.
+/// Checks a queue that is dropped with one owner in flight and one staged.
 fn left(check: &mut Check, files: &Files) {
     let mut slots = Slot::<Owned, _>::array::<SLOTS>();
     let Some(mut queue) = check.needs("queue to be left", Queue::new(&mut slots)) else {
@@ -268,7 +270,7 @@ fn reactor(check: &mut Check) {
     let none = poll(polls.as_mut(), 1).is_none();
     check.holds("reactor an owned poll waits", none);
     check.equal("reactor keeps them in flight", files.open(), BOTH);
-    // A read of a file in memory ends within the call, a sync later.
+    // A read of a memory file completes during the system call, a sync later.
     let read = poll(read.as_mut(), 2);
     let mut synced = poll(sync.as_mut(), 4);
     let sent = os::write(files.writer.number(), b"x");
@@ -296,7 +298,8 @@ fn reactor(check: &mut Check) {
     drop(synced);
     check.equal("reactor no owner is left", files.open(), NONE);
 
-    // A future that is dropped in flight: its owner goes when it has ended.
+    // Next, a future is dropped in flight: its owner is dropped when the operation has
+    // completed.
     let Some(files) = check.needs("reactor more files", Files::new()) else {
         return;
     };

@@ -1,5 +1,5 @@
-//! A forked child leaves what it has inherited, and touches nothing of its
-//! parent's.
+//! Checks a forked child that inherits a queue with operations staged and in flight.
+//! The child drops or dismantles its copy; the parent's operations must be unaffected.
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
@@ -12,8 +12,8 @@ use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
 use crate::os;
 
-/// How a child ends that found everything right; else a bit for each thing
-/// that was wrong.
+/// The exit status of a child in which every check passed. Otherwise the status has one
+/// bit for each check that failed.
 const RIGHT: usize = 64;
 
 #[inline(never)]
@@ -31,20 +31,23 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     check.equal("fork queue submit", submitted, Ok(2));
     let staged = read(things, 4).and_then(|read| queue.push(read).map_err(full));
 
-    // Dropped: the buffer that its parent has in flight is leaked there, and
-    // what was only staged is the child's own.
+    // The child drops its copy. The buffer in flight in the parent is leaked in the
+    // child; the buffer that is only staged belongs to the child and is dropped.
     let status = os::in_child(|| {
         dropped();
-        // SAFETY: the child's copy of it, which ends with the child; its
-        // parent's is another.
+        // SAFETY: `in_child` runs this in the child's copy of the memory. The child
+        // exits without using `queue` again, so its value is dropped once there; the
+        // parent's value lies in other memory.
         drop(unsafe { core::ptr::read(&raw const queue) });
         let wrong = usize::from(dropped() != 1);
         wrong_or_right(wrong | usize::from(known(name) != Err(Errno::INVAL)) << 1)
     });
     check.equal("fork child drops a queue", status, Ok(RIGHT << 8));
-    // IdleContext: it says that it is not its own.
+    // `into_idle_context` reports that the context does not belong to this process.
     let status = os::in_child(|| {
-        // SAFETY: as above.
+        // SAFETY: `in_child` runs this in the child's copy of the memory. The child
+        // exits without using `queue` again, so its value is consumed once there; the
+        // parent's value lies in other memory.
         let mine: Queue<'_, Owned> = unsafe { core::ptr::read(&raw const queue) };
         let drained = mine.into_idle_context().map(drop);
         wrong_or_right(usize::from(drained != Err(Errno::INVAL)))

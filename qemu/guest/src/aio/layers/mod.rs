@@ -1,6 +1,8 @@
-//! The safe layers on whatever kernel this is: queues, scopes and reactors,
-//! with files in memory and with pipes. What they promise of a device that is
-//! at work when their owner goes is in [`disk`](super::disk).
+//! Checks of the safe layers on the running kernel: queues, scopes and reactors, with
+//! memory files and pipes.
+//!
+//! The guarantees that need a slow device, when an owner is dropped with operations in
+//! flight, are checked in [`disk`](super::disk).
 
 use linux_aio::{Context, Errno, IdleContext};
 
@@ -19,24 +21,24 @@ mod waiters;
 
 pub(crate) use absent::run as absent;
 
-/// What the file holds: at each place another byte.
+/// The content of the file: no byte occurs twice.
 const CONTENT: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ+-";
 
-/// As many slots as any owner has here.
+/// The largest number of slots of an owner in these checks.
 const SLOTS: usize = 4;
 
-/// A piece of the file, or of a buffer.
+/// The length of a piece of the file or of a buffer, in bytes.
 const PIECE: usize = 8;
 
-/// What the checks share.
+/// The files that the checks share.
 struct Things {
-    /// With [`CONTENT`] in it.
+    /// A memory file that holds [`CONTENT`].
     file: File,
-    /// A pipe that is empty, so that a poll for bytes waits.
+    /// The read end of an empty pipe, so that a poll for input waits.
     reader: File,
     writer: File,
     eventfd: File,
-    /// Another, of one operation's.
+    /// A second eventfd, used by a single operation.
     own_eventfd: File,
 }
 
@@ -66,17 +68,17 @@ pub(crate) fn run(check: &mut Check) {
 }
 
 impl Things {
-    /// What the eventfd has counted since the last look.
+    /// Returns the count of the eventfd since the last call.
     fn counted(&self) -> u64 {
         counted(&self.eventfd)
     }
 
-    /// A byte comes through the pipe.
+    /// Writes a byte to the pipe.
     fn send(&self) -> os::Result<usize> {
         os::write(self.writer.number(), b"x")
     }
 
-    /// The pipe is empty again.
+    /// Empties the pipe.
     fn receive(&self) {
         let _ = os::read(self.reader.number(), &mut [0; 8]);
     }
@@ -90,12 +92,12 @@ fn counted(eventfd: &File) -> u64 {
     }
 }
 
-/// A buffer of one piece.
+/// Allocates a buffer for one piece.
 fn owned() -> os::Result<Owned> {
     Owned::new(PIECE)
 }
 
-/// The piece of the file with this number.
+/// Returns the piece of the file with this number.
 fn piece(number: usize) -> &'static [u8] {
     CONTENT
         .get(number * PIECE..)
@@ -106,19 +108,20 @@ fn offset(number: usize) -> u64 {
     (number * PIECE) as u64
 }
 
-/// A context for [`SLOTS`] operations, and the kernel's name for it.
+/// Returns the context with the kernel's identifier of it.
 fn named(drained: IdleContext) -> (IdleContext, linux_aio::AioContext) {
     let capacity = drained.capacity() as u32;
     let context: Context = drained.into_context();
     let name = context.as_raw();
-    // SAFETY: drained it was, and nothing was done with it.
+    // SAFETY: the context was idle as an `IdleContext`, and nothing was submitted to it
+    // since then.
     (
         unsafe { IdleContext::from_context(context, capacity) },
         name,
     )
 }
 
-/// An operation was not taken for want of a slot.
+/// Converts the refusal of an operation for which no slot is free.
 fn full<T>(_: linux_aio::Full<T>) -> Errno {
     Errno::NOSPC
 }

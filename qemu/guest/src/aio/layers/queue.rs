@@ -1,4 +1,5 @@
-//! Queues: what goes in comes back, once, in order, with its buffer.
+//! Checks of `Queue`: each operation completes exactly once, in order, and returns its
+//! buffer.
 
 use core::time::Duration;
 
@@ -40,7 +41,7 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     };
     check.equal("queue into_idle_context drops the buffer", dropped(), 1);
 
-    // One slot, the same context.
+    // The same context, with one slot.
     let (drained, name) = named(drained);
     let mut queue = Queue::with_context(drained, &mut slots[..1]);
     tickets(check, &mut queue, things, old);
@@ -53,14 +54,14 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     );
 }
 
-/// A read of a piece of the file.
+/// Creates a read of one piece of the file.
 pub(super) fn read(things: &Things, number: usize) -> Result<Op<'_, Owned>, Errno> {
     Ok(Read::new(&things.file, owned()?)
         .offset(offset(number))
         .into())
 }
 
-/// Whether an operation came that has read a piece.
+/// Returns whether an operation has completed that read this piece.
 #[inline(never)]
 pub(super) fn has_read(done: &Done, ticket: Result<Ticket, Errno>, number: usize) -> bool {
     matches!(done, Ok(Some(done)) if Ok(done.ticket) == ticket
@@ -68,7 +69,7 @@ pub(super) fn has_read(done: &Done, ticket: Result<Ticket, Errno>, number: usize
         && done.buffer.as_ref().is_some_and(|buffer| buffer.bytes() == piece(number)))
 }
 
-/// Whether an operation came, with this result and no buffer.
+/// Returns whether an operation has completed with this result and no buffer.
 #[inline(never)]
 fn has_come(done: &Done, ticket: Result<Ticket, Errno>, result: Result<usize, Errno>) -> bool {
     matches!(done, Ok(Some(done)) if Ok(done.ticket) == ticket
@@ -116,7 +117,7 @@ fn order<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things
     check.equal("queue nothing in flight", queue.in_flight(), 0);
     check.equal("queue submit", submit(queue), Ok(3));
     check.equal("queue in flight", queue.in_flight(), 3);
-    // Reads of a file in memory end within the call, in their order.
+    // Reads of a memory file complete during the system call, in submission order.
     let mut right = true;
     for (number, ticket) in tickets.into_iter().enumerate() {
         right &= ticket.is_ok_and(|ticket| queue.contains(ticket));
@@ -140,7 +141,7 @@ fn full<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things)
     drop(buffer);
     check.equal("queue drop of what came back", dropped(), 1);
     check.equal("queue submit when full", submit(queue), Ok(SLOTS));
-    // Ended, but not taken.
+    // The operations have completed, but their completions have not been taken.
     let fifth = push(queue, things, 0);
     check.equal(
         "queue slots free when taken",
@@ -160,7 +161,8 @@ fn full<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things)
     check.holds("queue the last comes last", has_read(&last, fifth, 5));
 }
 
-/// The kernel refuses one of a batch: what is behind it stays in order.
+/// Checks a batch of which the kernel refuses one operation: those staged behind it
+/// keep their order.
 fn partly<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
     let first = push(queue, things, 0);
     let bad = push_poll(queue, NO_FILE, PollMask::IN);
@@ -189,12 +191,13 @@ fn partly<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Thing
     dropped();
 }
 
-/// A wait submits what is staged, and a refusal is a completion.
+/// Checks that a wait submits the staged operations, and that a refusal arrives as a
+/// completion.
 fn wait_submits<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
     let first = push(queue, things, 1);
     let bad = push_poll(queue, NO_FILE, PollMask::IN);
     let third = push(queue, things, 3);
-    // The refusal is met while the others end.
+    // The refusal occurs while the other operations complete.
     let (mut read, mut refused) = (0, 0);
     for _ in 0..3 {
         let done = wait(queue);
@@ -211,7 +214,7 @@ fn waits<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things
     let never = push_poll(queue, &things.reader, PollMask::IN);
     let ready = push_poll(queue, &things.writer, PollMask::OUT);
     check.equal("queue submit of polls", submit(queue), Ok(2));
-    // For more than can come.
+    // The wait requests more completions than can arrive.
     let short = WaitOptions::new().timeout(Duration::from_millis(10));
     check.equal("queue wait_with a time", queue.wait_with(2, short), Ok(1));
     let out = PollMask::OUT.bits().into();
@@ -262,7 +265,7 @@ fn drains<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Thing
     check.equal("queue drain", queue.drain(), Ok(()));
     check.equal("queue drain leaves none in flight", queue.in_flight(), 0);
     check.equal("queue drain leaves none staged", queue.staged(), 0);
-    // Which comes first is the kernel's affair.
+    // The kernel does not guarantee the order of these completions.
     let mut right = 0;
     for _ in 0..3 {
         let done = pop(queue);
@@ -273,7 +276,8 @@ fn drains<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Thing
     check.equal("queue all three come after the drain", right, 3);
 }
 
-/// A ticket of before names none of today's, though the slot is the same.
+/// Checks that a ticket of an earlier operation does not match a later one in the same
+/// slot.
 fn tickets<'q>(
     check: &mut Check,
     queue: &mut Queue<'q, Owned>,
@@ -297,7 +301,8 @@ fn tickets<'q>(
     check.equal("queue a ticket is dead when its operation is", alive, 0);
 }
 
-/// Two queues, in each of which the first slot is used for the first time.
+/// Checks that a ticket is not valid in another queue, even if both tickets name the
+/// first use of the first slot.
 fn strangers(check: &mut Check, things: &Things) {
     let (mut slots, mut others) = (Slot::array::<1>(), Slot::array::<1>());
     let queues = Queue::new(&mut slots).and_then(|queue| Ok((queue, Queue::new(&mut others)?)));
@@ -322,7 +327,7 @@ fn strangers(check: &mut Check, things: &Things) {
     check.holds("queue the other knows its ticket", other.contains(theirs));
 }
 
-/// Dropped with a poll in flight, which is seen to end.
+/// Checks that dropping a queue with a poll in flight completes the poll.
 fn end<'q>(check: &mut Check, mut queue: Queue<'q, Owned>, things: &'q Things) {
     let poll = Poll::new(&things.reader, PollMask::IN).eventfd(&things.eventfd);
     let pushed = queue.push(poll).map(drop).map_err(super::full);

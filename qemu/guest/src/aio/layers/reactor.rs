@@ -1,5 +1,4 @@
-//! Reactors: the same operations as futures, on the smallest executor there
-//! is.
+//! Checks of reactors: the same operations as futures, on a minimal executor.
 
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -50,21 +49,22 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     );
 }
 
-/// Tasks that were woken, a bit each.
+/// The tasks that were woken, one bit each.
 static WOKEN: Tally = Tally::new();
 
-/// Wakes a task: its bit is the data.
+/// Creates a waker whose data is the bit of a task.
 fn waker(bit: usize) -> Waker {
     const TABLE: RawWakerVTable =
         RawWakerVTable::new(|data| RawWaker::new(data, &TABLE), wake, wake, |_| {});
     fn wake(data: *const ()) {
         WOKEN.mark(data.addr() as u32);
     }
-    // SAFETY: the data is a number, which all four functions take for one.
+    // SAFETY: the data is a number, and all four functions of the table treat it as a
+    // number and never as a pointer.
     unsafe { Waker::new(core::ptr::without_provenance(bit), &TABLE) }
 }
 
-/// Which were woken since the last look.
+/// Returns the bits of the tasks woken since the last call.
 pub(super) fn woken() -> u32 {
     WOKEN.take()
 }
@@ -76,8 +76,8 @@ pub(super) fn poll<F: Future>(future: Pin<&mut F>, bit: usize) -> Option<F::Outp
     }
 }
 
-/// Runs two futures until both have ended, each polled only when it was woken;
-/// `idle` is called when neither can go on.
+/// Runs two futures until both have completed, polling each only when it was woken.
+/// Calls `idle` when neither can make progress.
 fn block_on<A: Future, B: Future>(
     reactor: &Reactor<'_, Owned>,
     first: A,
@@ -100,15 +100,16 @@ fn block_on<A: Future, B: Future>(
             not_yet => not_yet,
         };
         idle();
-        // None in flight, and none woken: nobody will ever be.
+        // No operation is in flight and no task is woken, so no task will ever be
+        // woken.
         if reactor.wait(WaitOptions::new())? == 0 {
             return Err(Errno::DEADLK);
         }
     }
 }
 
-/// A task that polls a pipe and then reads a piece of the file, and one that
-/// reads another.
+/// Checks a task that polls a pipe and then reads a piece of the file, beside a task
+/// that reads another piece.
 fn two<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let polls = async {
         let found = reactor.poll(&things.reader, PollMask::IN).await.result?;
@@ -149,8 +150,8 @@ fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {
     check.equal("reactor refusal gives the buffer back", dropped(), 1);
 }
 
-/// One slot: the second future waits for it, and is called when the first is
-/// dropped, whose poll is cancelled.
+/// Checks a reactor with one slot: the second future waits for the slot and is woken
+/// when the first, a poll, is dropped and thereby cancelled.
 fn room<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let Some(buffer) = check.needs("reactor buffer for one slot", owned()) else {
         return;
@@ -174,8 +175,8 @@ fn room<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things)
     dropped();
 }
 
-/// Dropped with a poll in flight, which is seen to end. Its future is leaked:
-/// one that is dropped cancels it.
+/// Checks that dropping a reactor with a poll in flight completes the poll. The future
+/// is leaked, because dropping it would cancel the poll.
 fn end(check: &mut Check, drained: IdleContext, things: &Things, slots: &mut Slots) {
     let Some(memory) = check.needs("reactor memory", Pages::new(4096)) else {
         return;
@@ -188,12 +189,13 @@ fn end(check: &mut Check, drained: IdleContext, things: &Things, slots: &mut Slo
     check.equal("reactor drop ended the poll", things.counted(), 1);
 }
 
-/// A future in memory that is never given back.
+/// Moves a future into memory that is never freed.
 pub(super) fn in_leaked<'f, F: Future + 'f>(memory: Pages, future: F) -> Pin<&'f mut F> {
     let place = memory.leak().as_mut_ptr().cast::<F>();
     const { assert!(size_of::<F>() <= 4096) };
-    // SAFETY: large enough, aligned to a page, and nobody else's; pinned for
-    // ever, as it is neither moved nor given back.
+    // SAFETY: the memory is large enough, aligned to a page and leaked, so nothing else
+    // uses it. The future in it is never moved and its memory never freed, so it may be
+    // pinned.
     unsafe {
         place.write(future);
         Pin::new_unchecked(&mut *place)

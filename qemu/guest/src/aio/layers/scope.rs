@@ -1,4 +1,5 @@
-//! Scopes: buffers that are only borrowed, and an end that waits.
+//! Checks of scopes: operations borrow their buffers, and the end of the scope waits
+//! for them.
 
 use core::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::check::Check;
 use crate::nr;
 use crate::os::{self, NO_FILE};
 
-/// Behind the file's content.
+/// An offset behind the content of the file.
 const BEHIND: u64 = 1000;
 
 type Slots = [ScopeSlot; SLOTS];
@@ -37,11 +38,12 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     interrupted(check, things);
 }
 
-/// One with a context of its own writes, another reads.
+/// Checks a scope that creates its own context and writes; another scope reads the
+/// bytes back.
 fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut IdleContext) {
     let mut bytes = [0; SLOTS * PIECE];
     let done = scope(slots, |s| {
-        // Nobody waits for them; the scope does.
+        // No future waits for these operations; the end of the scope does.
         for number in 0..SLOTS {
             drop(
                 s.write(&things.file, piece(number), BEHIND + offset(number))
@@ -90,8 +92,8 @@ fn pieces(check: &mut Check, things: &Things, context: &mut IdleContext, slots: 
     check.equal("scope second piece", &b[..], b"enth");
 }
 
-/// The kernel's refusal is the operation's result, at once: nobody waits for
-/// what else is in flight.
+/// Checks that a refusal by the kernel is the result of the operation, without waiting
+/// for other operations in flight.
 fn refused(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {
     let (result, in_flight) = scope_with_context(context, slots, |s| {
         let ready = s.poll(&things.writer, PollMask::OUT);
@@ -116,7 +118,7 @@ fn when_full(check: &mut Check, things: &Things, context: &mut IdleContext, slot
         drop(pending);
         let back = back.ok_or(Errno::INVAL)?;
         drop(s.read(&things.file, back, offset(1)).map_err(full)?);
-        // Nobody waits for that one: its slot is free when it has ended.
+        // No handle waits for that operation: its slot is free once it has completed.
         let third = s.read(&things.file, &mut third, offset(2)).map_err(full)?;
         third.wait().result.map(|_| finished)
     });
@@ -145,7 +147,7 @@ fn polls(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &
     check.equal("scope cancelled poll", result, Ok(0));
 }
 
-/// Left by an error, with reads started that nobody has submitted.
+/// Checks a scope that returns an error, with reads started but not yet submitted.
 fn early(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {
     let mut bytes = [0; 2 * PIECE];
     let left = scope_with_context(context, slots, |s| {
@@ -160,8 +162,8 @@ fn early(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &
     check.holds("scope early return waits for the reads", right);
 }
 
-/// A poll cannot have ended by itself: if the scope had left it in flight, its
-/// event would come now.
+/// Checks that a scope leaves nothing in flight. The poll cannot complete by itself: if
+/// the scope had left it in flight, its event would arrive now.
 fn nothing_left(check: &mut Check, things: &Things, mut context: IdleContext, slots: &mut Slots) {
     let in_flight = scope_with_context(&mut context, slots, |s| {
         let poll = s.poll(&things.reader, PollMask::IN).map_err(full)?;
@@ -181,13 +183,13 @@ fn nothing_left(check: &mut Check, things: &Things, mut context: IdleContext, sl
     check.equal("scope Context::destroy", context.destroy(), Ok(()));
 }
 
-/// How a child ends.
+/// Exit statuses of the child.
 const RIGHT: usize = 17;
 const NOT_INTERRUPTED: usize = 18;
 const WRONG: usize = 19;
 
-/// A child that is stopped and continued while it waits: the scope's wait
-/// tells, the operation's goes on.
+/// Checks a child that is stopped and continued while it waits: the wait of the scope
+/// reports the interruption, and the wait of the operation resumes.
 fn interrupted(check: &mut Check, things: &Things) {
     let Some([said, says]) = check.needs("scope pipe", os::pipe(nr::O_NONBLOCK)) else {
         return;
@@ -196,7 +198,8 @@ fn interrupted(check: &mut Check, things: &Things) {
         let ends = signals::end_waits();
         let result = scope(&mut ScopeSlot::array::<1>(), |s| {
             let poll = s.poll(&things.reader, PollMask::IN).map_err(full)?;
-            // Where the kernel restarts every wait, only the next one shows it.
+            // Where the kernel restarts every interrupted wait, only the next wait is
+            // exercised.
             if ends && s.wait_with(1, WaitOptions::new()) != Err(Errno::INTR) {
                 return Ok(None);
             }
@@ -210,7 +213,8 @@ fn interrupted(check: &mut Check, things: &Things) {
         }
     });
     if let Some(child) = check.needs("scope child", child) {
-        // It says when the first wait was interrupted; then the second is.
+        // The child writes a byte when its first wait was interrupted; then the second
+        // wait is interrupted.
         let (mut said_so, mut tries) = (0, 0);
         while said_so < 3 && tries < 500 {
             os::sleep(10);

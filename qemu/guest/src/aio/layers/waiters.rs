@@ -1,4 +1,4 @@
-//! Reactors with more tasks than slots, and with more eventfds than one.
+//! Checks of reactors with more tasks than slots, and with more than one eventfd.
 
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -14,10 +14,11 @@ use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
 use crate::os::{self, File, Moment, Pages};
 
-/// Tasks that wait for a slot.
+/// The number of tasks that wait for a slot.
 const TASKS: usize = 6;
 
-/// How often a reactor is waited for, at most, until a slot is passed on.
+/// The largest number of waits on a reactor, after the first wake, until a slot is
+/// passed on.
 const TURNS: usize = 4;
 
 #[inline(never)]
@@ -53,9 +54,9 @@ fn read<'a, 'r>(
     Ok(reactor.read(&things.file, owned()?, offset(number)))
 }
 
-/// One slot, and many tasks that came one after the other, each of which is
-/// polled only when it is woken. One that comes later does not get ahead of
-/// them, though it finds a slot free.
+/// Checks one slot with many tasks that queue for it, each polled only when it is
+/// woken. They are woken in the order of their arrival, and a later task does not
+/// overtake them although the slot is free.
 fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     woken();
     let late = read(reactor, things, 7);
@@ -91,7 +92,7 @@ fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thi
 
     let (mut served, mut right, mut overtook) = (0, 0, false);
     for number in 0..TASKS {
-        // Who was first is called, and nobody else.
+        // The task that waited longest is woken, and no other.
         right += u32::from(woken() == 1 << number);
         overtook = overtook || poll(late.as_mut(), 0).is_some();
         let done = poll_at(tasks.as_mut(), number);
@@ -104,22 +105,23 @@ fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thi
     check.holds("waiters the late one is the last", right);
 }
 
-/// Futures, some of them not there.
+/// Optional futures, pinned as an array.
 pub(super) type Tasks<'p, F> = Pin<&'p mut [Option<F>]>;
 
 pub(super) fn task_at<F>(tasks: Tasks<'_, F>, number: usize) -> Pin<&mut Option<F>> {
-    // SAFETY: an element of what is pinned is; none of the array's is moved.
+    // SAFETY: an element of a pinned slice is pinned with it, and the closure moves no
+    // element.
     unsafe { tasks.map_unchecked_mut(|tasks| &mut tasks[number]) }
 }
 
-/// The task's bit is that of its number.
+/// Polls the task; its wake bit is the bit of its number.
 pub(super) fn poll_at<F: Future>(tasks: Tasks<'_, F>, number: usize) -> Option<F::Output> {
     let task = task_at(tasks, number).as_pin_mut()?;
     poll(task, 1 << number)
 }
 
-/// A task that waits, is leaked, and is called: the one behind it gets the slot
-/// all the same.
+/// Checks a waiting task that is woken after it was leaked: the task behind it still
+/// gets the slot.
 fn leaked<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let Some(memory) = check.needs("waiters memory", Pages::new(4096)) else {
         return;
@@ -138,7 +140,7 @@ fn leaked<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thing
         check.holds("waiters wait behind a poll", waiting);
         woken();
     }
-    // The poll was dropped, and with that cancelled.
+    // The poll was dropped, which cancelled it.
     let mut turns = 0;
     let mut called = 0;
     while called & 4 == 0 && turns < 2 * TURNS {
@@ -153,7 +155,7 @@ fn leaked<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thing
     check.holds("waiters it reads what it should", right);
 }
 
-/// What an eventfd counts, when it does.
+/// Returns the count of an eventfd as soon as it is not zero, or zero after a second.
 fn soon(eventfd: &File) -> u64 {
     let end = Moment::now().plus(1000);
     loop {
@@ -165,7 +167,7 @@ fn soon(eventfd: &File) -> u64 {
     }
 }
 
-/// An operation with an eventfd of its own, in a reactor that has one.
+/// Checks an operation with its own eventfd in a reactor that has another.
 fn two_eventfds<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let own = &things.own_eventfd;
     let op = Poll::new(&things.reader, PollMask::IN).eventfd(own);
@@ -175,8 +177,8 @@ fn two_eventfds<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r
     check.equal("eventfds neither is signalled", things.counted(), 0);
     check.equal("eventfds nor its own", counted(own), 0);
     check.equal("eventfds a byte comes", things.send(), Ok(1));
-    // The kernel may complete a poll a little later, by a thread of its own, and
-    // signals when the event is in the ring already.
+    // The kernel may complete a poll a little later, in a kernel thread, and signals
+    // the eventfd after the event is in the ring.
     let signalled = soon(&things.eventfd);
     check.equal("eventfds the reactor's is signalled", signalled, 1);
     check.equal("eventfds turn", reactor.turn(), Ok(1));

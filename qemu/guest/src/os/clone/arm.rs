@@ -1,5 +1,5 @@
-//! arm. Right in ARM and in Thumb code; the symbol's lowest bit, which tells
-//! them apart, is made from the length of the first instruction.
+//! arm. The code is valid both as ARM and as Thumb code. The symbol's lowest bit, which
+//! distinguishes them, is computed from the length of the first instruction.
 
 core::arch::global_asm!(
     ".pushsection .text.guest_clone, \"ax\", %progbits",

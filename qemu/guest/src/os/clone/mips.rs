@@ -1,5 +1,5 @@
-//! mips, o32 and n64. An error is positive, and `$7` is then not zero. o32 has
-//! the fifth argument on the stack.
+//! mips, o32 and n64. An error is positive, and `$7` is then not zero. o32 passes the
+//! fifth argument on the stack.
 
 #[cfg(any(target_arch = "mips", target_arch = "mips32r6"))]
 clone!(

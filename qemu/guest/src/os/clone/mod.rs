@@ -1,15 +1,14 @@
-//! A thread's start: the one place where a system call returns twice on
-//! different stacks, so that no stub can make it.
+//! The start of a thread. This system call returns twice, on different stacks, so that
+//! no stub can make it.
 //!
-//! `guest_clone` is a C function `(flags, stack, word) -> result`: clone(2),
-//! with `word` in the place of both thread words and of the thread pointer,
-//! whose order differs between kernels (the pointer is not looked at without
-//! CLONE_SETTLS). In the child it calls [`begin`](super::threads::begin) with
-//! the lowest address that is not its stack's, which is `stack`, as
-//! `linux_aio::rt` starts a process: registers, frames and back chains there
-//! are the reasons for those here.
+//! `guest_clone` is a C function `(flags, stack, word) -> result` that calls clone(2).
+//! It passes `word` for both thread words and for the thread pointer, whose order
+//! differs between kernels (the pointer is not read without CLONE_SETTLS). In the child
+//! it calls [`begin`](super::threads::begin) with `stack`, the lowest address above the
+//! stack. Registers, frames and back chains are set up as `linux_aio::rt` does at the
+//! start of a process, for the reasons given there.
 
-/// The function, with the symbol around its code.
+/// Defines the function, with the symbol around its code.
 #[allow(
     unused_macros,
     reason = "arm and ELFv1 write their symbol in another way"
@@ -37,16 +36,18 @@ mod mips;
 mod powerpc;
 mod sparc;
 
-/// What a register holds: more than a pointer on x32 and ilp32.
+/// The content of a register: wider than a pointer on x32 and ilp32.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) type Word = u64;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) type Word = usize;
 
 unsafe extern "C" {
+    /// Starts a thread.
+    ///
     /// # Safety
-    /// `stack` ends a stack on which [`Start`](super::threads::Start) lies,
-    /// and `flags` ask for a thread.
+    /// `stack` ends a stack on which [`Start`](super::threads::Start) lies, and `flags`
+    /// request a thread.
     pub(super) fn guest_clone(flags: Word, stack: Word, word: Word) -> Word;
 }
 
@@ -140,8 +141,8 @@ clone!(
     "break 0",
 );
 
-// The stack first. The fifth argument, `%r6`, stays what it is: the thread
-// pointer.
+// The stack is the first argument. The fifth argument, `%r6`, keeps its value: it is
+// the thread pointer.
 #[cfg(target_arch = "s390x")]
 clone!(
     "lgr %r0, %r2",

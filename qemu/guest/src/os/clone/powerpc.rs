@@ -1,4 +1,4 @@
-//! powerpc, 32 and 64 bits wide. An error is positive, under a bit of `cr0`.
+//! powerpc, 32 and 64 bits wide. An error is positive, and sets a bit of `cr0`.
 
 #[cfg(target_arch = "powerpc")]
 clone!(

@@ -1,6 +1,6 @@
-//! sparc and sparc64. An error is positive, under the carry bit; the child has 1
-//! in `%o1`. The kernel copies the parent's frame to the new stack and puts the
-//! child's `%sp` below it; so the stack's address is kept in `%o5`, which is no
+//! sparc and sparc64. An error is positive, and sets the carry bit; in the child `%o1`
+//! is 1. The kernel copies the parent's frame to the new stack and sets the child's
+//! `%sp` below it. Therefore the stack's address is kept in `%o5`, which is no
 //! argument.
 
 #[cfg(target_arch = "sparc")]
@@ -29,7 +29,7 @@ clone!(
     "ta 5",
 );
 
-// Stack pointers are 2047 bytes below what they point at.
+// Stack pointers are 2047 bytes below the address that they refer to.
 #[cfg(target_arch = "sparc64")]
 clone!(
     "mov %o1, %o5",

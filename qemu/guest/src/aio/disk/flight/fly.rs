@@ -1,5 +1,5 @@
-//! Sixteen reads and as many writes, what is seen while they are in flight,
-//! and what must be true when their owner is gone.
+//! Sixteen reads and sixteen writes in flight: the measurements while they are in
+//! flight, and the checks after their owner is gone.
 
 use core::cell::Cell;
 
@@ -11,10 +11,10 @@ use crate::aio::tally::Tally;
 use crate::check::Check;
 use crate::os::{self, File, Moment, Pages};
 
-/// Reads and writes.
+/// The number of reads and writes together.
 pub(super) const OPERATIONS: usize = 2 * DEPTH;
 
-/// What is read into and written from, and who looks at it.
+/// The buffers of the reads and of the writes, and their observer.
 pub(super) struct Flight<'a> {
     pub(super) drive: &'a Drive<'a>,
     pub(super) into: Pages,
@@ -22,28 +22,29 @@ pub(super) struct Flight<'a> {
     pub(super) watch: Watch,
 }
 
-/// Sees what has ended, and when, beside those who have borrowed the memory.
+/// An observer of completions and their time, beside the owners that have borrowed the
+/// memory.
 pub(super) struct Watch {
-    /// An eventfd, which counts what has ended.
+    /// An eventfd that counts completed operations.
     pub(super) counter: File,
-    /// Where the first block is read to.
+    /// The address to which the first block is read.
     first: *mut u8,
     begin: Moment,
     seen: Cell<Option<Seen>>,
 }
 
-/// With everything in flight.
+/// The measurements with all operations in flight.
 #[derive(Clone, Copy)]
 struct Seen {
     ended: u64,
     untouched: bool,
-    /// Before a late device can have told of any.
+    /// The time is before the earliest completion by a late device.
     early: bool,
 }
 
-/// An owner begins the operations, says that they are in flight
-/// ([`Watch::all_in_flight`]) and goes. A context that lives on is handed
-/// back: its end, which waits as well, comes later.
+/// A function that begins the operations, calls [`Watch::all_in_flight`] and drops
+/// their owner. It returns the context if that continues to exist; the caller destroys
+/// it later, which waits as well.
 pub(super) type Ending<'e> = &'e dyn Fn(&mut Flight<'_>, IdleContext) -> Ended;
 pub(super) type Ended = Result<Option<IdleContext>, Errno>;
 
@@ -69,7 +70,8 @@ impl<'a> Flight<'a> {
 }
 
 impl Watch {
-    /// Everything was submitted. The last look before the owner goes.
+    /// Records the measurements after all operations were submitted and before their
+    /// owner is dropped.
     pub(super) fn all_in_flight(&self) {
         let mut blocks = (0..RUN).step_by(BLOCK);
         self.seen.set(Some(Seen {
@@ -79,7 +81,7 @@ impl Watch {
         }));
     }
 
-    /// What has been counted since the last look.
+    /// Returns the count of the eventfd since the last call.
     fn ended(&self) -> u64 {
         let mut count = [0; 8];
         match os::read(self.counter.number(), &mut count) {
@@ -88,7 +90,7 @@ impl Watch {
         }
     }
 
-    /// Whether so many milliseconds have passed.
+    /// Returns whether this many milliseconds have passed since the beginning.
     fn is_over(&self, milliseconds: u32) -> bool {
         self.begin.plus(milliseconds).is_over()
     }
@@ -119,7 +121,7 @@ impl Names {
     }
 }
 
-/// What came of it.
+/// The results of a flight.
 pub(super) struct Report {
     seen: Option<Seen>,
     done: Result<(), Errno>,
@@ -130,7 +132,8 @@ pub(super) struct Report {
     changed: u32,
 }
 
-/// Sixteen reads and as many writes are in flight when their owner goes.
+/// Checks sixteen reads and sixteen writes that are in flight when their owner is
+/// dropped.
 pub(super) fn gone(check: &mut Check, drive: &Drive<'_>, names: &Names, end: Ending<'_>) {
     let [
         prepared,
@@ -171,13 +174,13 @@ pub(super) fn fly(drive: &Drive<'_>, end: Ending<'_>) -> Result<Report, Errno> {
         Kind::Late => 90,
         Kind::Slow => 1000,
     });
-    // The first look: nothing may come between.
+    // The buffers are read first, so that no operation has time to complete in between.
     let unread = wrong_words(flight.into.bytes(), 0, PATTERN);
     let seen = flight.watch.seen.get();
     let ended = flight.watch.ended() + seen.map_or(0, |seen| seen.ended);
     let changed = wrong_words(flight.from.bytes(), THIRD, pattern);
     let done = left.map(drop);
-    // By another way than AIO, and with one operation.
+    // The written bytes are read back without AIO, by a single pread.
     flight.into.bytes_mut().fill(UNTOUCHED);
     let unwritten = os::pread(drive.file.number(), flight.into.bytes_mut(), THIRD)
         .map(|_| wrong_words(flight.into.bytes(), THIRD, pattern));
@@ -192,7 +195,7 @@ pub(super) fn fly(drive: &Drive<'_>, end: Ending<'_>) -> Result<Report, Errno> {
     })
 }
 
-/// What is written, another each time.
+/// Returns a pattern to write, different for each flight.
 fn next_pattern() -> u64 {
     static TURN: Tally = Tally::new();
     TURN.add(1);
@@ -200,27 +203,29 @@ fn next_pattern() -> u64 {
 }
 
 impl Report {
-    /// Whether this device can show that it had not ended everything.
+    /// Returns whether this device can show that operations were still in flight.
     fn can_tell_early(&self, kind: Kind) -> bool {
         match kind {
             Kind::Plain | Kind::Failing => false,
             Kind::Slow => true,
-            // Unless the machine is slower.
+            // On a slow machine, the device may have completed operations already.
             Kind::Late => self.seen.is_some_and(|seen| seen.early),
         }
     }
 
     fn was_early(&self, kind: Kind) -> bool {
         self.seen.is_some_and(|seen| match kind {
-            // At least the last: the device takes one after the other.
+            // At least the last operation is in flight, because the device executes one
+            // at a time.
             Kind::Slow => seen.untouched && seen.ended < OPERATIONS as u64,
-            // null_blk moves the bytes at once, and only tells late.
+            // null_blk transfers the bytes immediately, and only its completion is
+            // late.
             _ => seen.ended == 0,
         })
     }
 
-    /// The first thing that is wrong, by its place in a flight's names;
-    /// [`RIGHT`] if nothing is.
+    /// Returns the index of the first failed check in a flight's names, or [`RIGHT`] if
+    /// all passed.
     pub(super) fn wrong(&self, kind: Kind) -> usize {
         let right = [
             true,
@@ -237,5 +242,5 @@ impl Report {
     }
 }
 
-/// As many as there are names.
+/// The number of names.
 pub(super) const RIGHT: usize = 9;

@@ -1,7 +1,8 @@
-//! A scope whose waits are interrupted again and again, with operations in
-//! flight. A child is it: to be stopped and continued interrupts a wait where
-//! there is no signal handler, if the kernel does not restart the wait, and a
-//! kernel's first process cannot be stopped.
+//! Checks of a scope whose waits are interrupted repeatedly, with operations in flight.
+//!
+//! The scope runs in a child process. Stopping and continuing a process interrupts a
+//! wait without a signal handler, unless the kernel restarts the wait. The first
+//! process of a kernel cannot be stopped.
 
 use linux_aio::{Errno, IdleContext, ScopeSlot, WaitOptions, scope_with_context};
 
@@ -12,8 +13,8 @@ use crate::check::Check;
 use crate::nr;
 use crate::os;
 
-/// How a child ends that could not begin; else what was wrong, as
-/// `fly::Report` numbers it.
+/// The exit status of a child that could not begin. Otherwise the status is the result
+/// of `fly::Report::wrong`.
 const NOT_BEGUN: usize = 40;
 
 pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
@@ -26,9 +27,9 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
         fly(drive, &end).map_or(NOT_BEGUN, |report| report.wrong(drive.kind))
     });
     if let Some(child) = check.needs("interrupted scope: child", child) {
-        // It says when it is about to wait.
+        // The child writes a byte when it is about to wait.
         let _ = os::read(reader, &mut [0]);
-        // As long as the device takes, or longer.
+        // These rounds take at least as long as the device does.
         for _ in 0..80 {
             os::sleep(20);
             for signal in [nr::SIGSTOP, nr::SIGCONT] {
@@ -46,8 +47,8 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     }
 }
 
-/// The scope's own wait tells of the interruption, and the scope is left; its
-/// end is interrupted as well, and goes on to wait.
+/// Runs a scope whose own wait reports the interruption, and leaves it. The end of the
+/// scope is interrupted as well, and resumes waiting.
 fn scope_interrupted(flight: &mut Flight<'_>, mut drained: IdleContext, ready: i32) -> Ended {
     let mut slots = ScopeSlot::array::<OPERATIONS>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
@@ -57,7 +58,7 @@ fn scope_interrupted(flight: &mut Flight<'_>, mut drained: IdleContext, ready: i
         begun?;
         match s.wait_with(OPERATIONS, WaitOptions::new()) {
             Err(Errno::INTR) => Ok(()),
-            // What had come until then.
+            // The wait returned the operations completed until the interruption.
             Ok(done) if done < OPERATIONS => Ok(()),
             Ok(_) => Err(Errno::ALREADY),
             Err(errno) => Err(errno),

@@ -1,7 +1,7 @@
-//! The owners of the safe layers, gone with operations in flight.
+//! Checks that drop the owners of the safe layers with operations in flight.
 //!
-//! A scope that is left by a panic is not among them: this program aborts at a
-//! panic. A host proves that, in `tests/scope.rs`
+//! A scope that is left by a panic is not among them, because this program aborts on a
+//! panic. Tests on the host cover it, in `tests/scope.rs`
 //! (`a_panic_waits_for_the_reads`, `a_panic_leaves_nothing_in_flight`).
 
 use core::future::Future as _;
@@ -30,14 +30,14 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     fly::gone(check, drive, &QUEUE, &queue_dropped);
     fly::gone(check, drive, &RETURN, &scope_returns);
     fly::gone(check, drive, &REACTOR, &reactor_dropped);
-    // On one kernel or two it is enough to see these.
+    // One or two kernels suffice for these checks.
     if drive.kind == Kind::Slow {
         fly::gone(check, drive, &EARLY, &scope_returns_early);
         fly::gone(check, drive, &FUTURES, &futures_dropped);
     }
 }
 
-/// The flight's operations, with buffers that they own.
+/// Returns the operations of the flight, with buffers that they own.
 fn owned<'q>(flight: &'q Flight<'_>) -> impl Iterator<Item = Op<'q, Owned>> {
     let (file, counter) = (&flight.drive.file, &flight.watch.counter);
     let (into, from) = (flight.into.start(), flight.from.start());
@@ -45,9 +45,8 @@ fn owned<'q>(flight: &'q Flight<'_>) -> impl Iterator<Item = Op<'q, Owned>> {
         let read = number < DEPTH;
         let at = (number & (DEPTH - 1)) * BLOCK;
         let start = if read { into } else { from }.wrapping_add(at);
-        // SAFETY: blocks that do not overlap, of a flight that looks at them
-        // and gives them back when the owner and its context are gone; none of
-        // the owners here is leaked.
+        // SAFETY: the blocks do not overlap. The flight reads and frees them only after
+        // the owner and its context are gone, and no owner here is leaked.
         let block = unsafe { Owned::of(start, BLOCK, read) };
         if read {
             let read = Read::new(file, block).offset(at as u64);
@@ -73,7 +72,7 @@ fn queue_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     Ok(None)
 }
 
-/// Begins the flight's operations in a scope that borrows its memory.
+/// Begins the operations of the flight in a scope that borrows its memory.
 pub(super) fn begin<'s>(
     s: &'s Scope<'s, '_>,
     drive: &'s Drive<'_>,
@@ -113,7 +112,7 @@ fn scope_returns(flight: &mut Flight<'_>, mut drained: IdleContext) -> Ended {
     Ok(Some(drained))
 }
 
-/// By `?`, as a program does that finds something wrong.
+/// Leaves the scope by `?`, as a program does after an error.
 fn scope_returns_early(flight: &mut Flight<'_>, mut drained: IdleContext) -> Ended {
     let mut slots = ScopeSlot::array::<{ OPERATIONS + 1 }>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
@@ -130,15 +129,15 @@ fn scope_returns_early(flight: &mut Flight<'_>, mut drained: IdleContext) -> End
     }
 }
 
-/// The operations as futures, each of which is dropped when it has begun: the
-/// operation goes on, and the reactor has its buffer.
+/// Begins the operations as futures and drops each future at once. The operation
+/// continues, and the reactor keeps its buffer.
 fn begin_and_forget<'r>(reactor: &Reactor<'r, Owned>, flight: &'r Flight<'_>) -> Result<(), Errno> {
     dropped();
     let task = &mut Task::from_waker(Waker::noop());
     let mut ended = 0;
     for op in owned(flight) {
         let running = pin!(reactor.push(op));
-        // A device may be done with the first before the last has begun.
+        // A device may complete the first operation before the last has begun.
         if let Poll::Ready(done) = running.poll(task) {
             done.result?;
             ended += 1;
@@ -162,7 +161,8 @@ fn reactor_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     Ok(None)
 }
 
-/// The reactor lives on, and lets each buffer go when its operation has ended.
+/// Checks that a reactor that continues to exist drops each buffer when its operation
+/// has completed.
 fn futures_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
     let mut slots = ReactorSlot::array::<OPERATIONS>();
     let reactor = Reactor::with_context(drained, &mut slots);

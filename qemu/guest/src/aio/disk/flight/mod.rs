@@ -1,6 +1,8 @@
-//! Operations in flight when their owner goes: the promise that everything in
-//! this project rests on. When io_destroy returns, the device is done with
-//! every buffer; and so it is when an owner of a safe layer is gone.
+//! Checks with operations in flight when their owner is dropped.
+//!
+//! They verify the invariant on which this project is built: when io_destroy returns,
+//! the device no longer accesses any buffer. The same holds after an owner of a safe
+//! layer is dropped.
 
 use linux_aio::abi::IocbFlags;
 use linux_aio::opcode::Pread;
@@ -24,16 +26,16 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     owner_gone(check, drive);
 }
 
-/// By io_destroy, by what a [`Context`]'s owner may do instead, and by what
-/// the owners of the safe layers may.
+/// Checks io_destroy, the other ways to end a [`Context`], and the owners of the safe
+/// layers.
 pub(super) fn owner_gone(check: &mut Check, drive: &Drive<'_>) {
     fly::gone(check, drive, &DESTROY, &context_destroyed);
     fly::gone(check, drive, &DROP, &context_dropped);
-    // Of a disk that is fast, there is nothing to see but that it goes well.
+    // On a fast disk only the results can be checked, not that an owner waits.
     if drive.kind != Kind::Plain {
         layers::run(check, drive);
     }
-    // A wait on a device that is only late is over too soon.
+    // On a device that only completes late, a wait is too short to be interrupted.
     if drive.kind == Kind::Slow {
         interrupted::run(check, drive);
     }
@@ -57,8 +59,8 @@ fn context_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
 }
 
 fn submit_both(flight: &Flight<'_>, context: &Context) -> Result<(), Errno> {
-    // SAFETY: the memory is looked at when the context is gone; before that
-    // only as the flight does, to see that it is early.
+    // SAFETY: the flight's memory is used only after the context is gone. Before that,
+    // only the observer reads it, to detect that operations are in flight.
     unsafe {
         submit(flight, context, Way::Read)?;
         submit(flight, context, Way::Write)?;
@@ -67,10 +69,10 @@ fn submit_both(flight: &Flight<'_>, context: &Context) -> Result<(), Errno> {
     Ok(())
 }
 
-/// An operation for each of [`DEPTH`] blocks, counted when it has ended.
+/// Submits an operation for each of [`DEPTH`] blocks, each counted on completion.
 ///
 /// # Safety
-/// The flight's memory is the kernel's until all have ended.
+/// The flight's memory is not used otherwise until all operations have completed.
 unsafe fn submit(flight: &Flight<'_>, context: &Context, way: Way) -> Result<(), Errno> {
     let (offset, memory) = match way {
         Way::Read => (0, flight.into.start()),
@@ -91,12 +93,13 @@ unsafe fn submit(flight: &Flight<'_>, context: &Context, way: Way) -> Result<(),
             )
         }
     });
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the flight's memory is not used otherwise until
+    // all operations have completed, and the iocbs point only into it.
     unsafe { context.submit_all(&mut iocbs.each_mut()) }.map_err(|error| error.errno)
 }
 
-/// A device that takes 100 ms is seen to take them. (null_blk moves the bytes at
-/// once, and only tells late.)
+/// Checks that a device with a latency of 100 ms takes that long. (null_blk transfers
+/// the bytes immediately, and only its completion is late.)
 fn late(check: &mut Check, drive: &Drive<'_>) {
     let Some(context) = check.needs("late context", Context::new(8)) else {
         return;
@@ -107,7 +110,7 @@ fn late(check: &mut Check, drive: &Drive<'_>) {
     page.bytes_mut().fill(UNTOUCHED);
     let mut read = Pread::new(&drive.file, page.start(), BLOCK).build();
     let begin = Moment::now();
-    // SAFETY: the page is looked at when the event has come.
+    // SAFETY: the page stays valid, and is used only after the event has arrived.
     let taken = unsafe { context.submit(&mut [&mut read]) };
     check.equal("late submit", taken, Ok(1));
     let mut events = [Event::EMPTY; 2];
@@ -131,7 +134,7 @@ fn late(check: &mut Check, drive: &Drive<'_>) {
     let took = begin.elapsed();
     let begin = Moment::now();
     check.equal("late Context::destroy", context.destroy(), Ok(()));
-    // Else a destroy that waited for nothing would look the same.
+    // Otherwise a destroy that did not wait could not be distinguished.
     if begin.elapsed() >= took {
         check.skip(
             "late device is slower than an idle destroy",

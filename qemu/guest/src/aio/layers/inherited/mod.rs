@@ -1,11 +1,12 @@
-//! What a forked child inherits, in every state, beside a context of its own
-//! that has the same name.
+//! Checks of a forked child that inherits a queue, scope or reactor in every state, and
+//! has its own context with the same identifier.
 //!
-//! The child makes its context first. The ring of its parent's is not in the
-//! child's memory, so the kernel puts the new one there as a rule: whatever the
-//! inherited owner did to its context would be done to the child's. An event in
-//! the child's ring must still be there afterwards, and a poll still be in
-//! flight.
+//! The child creates its context first. The parent's ring is not mapped in the child,
+//! so the kernel usually places the new ring at the same address. A system call that
+//! the inherited owner made on its context would then reach the child's context.
+//!
+//! Invariant: after the child has used or dropped the inherited owner, the event in the
+//! ring of its own context is still there, and its poll is still in flight.
 
 use linux_aio::opcode::{self, PollMask};
 use linux_aio::{AioContext, Context, Errno, Iocb};
@@ -19,29 +20,30 @@ mod queue;
 mod reactor;
 mod scope;
 
-/// How a child ends that found everything right, or everything but that its
-/// context got another name. Else the number of the first thing that was wrong.
+/// The exit status of a child in which every check passed; [`ELSEWHERE`] if only its
+/// context got another identifier. Otherwise the status is the number of the first
+/// check that failed.
 const RIGHT: usize = 60;
 const ELSEWHERE: usize = 61;
 const NOT_SET_UP: usize = 62;
 const NO_FILTER: usize = 63;
-/// Its own context is not as it was.
+/// The child's own context was changed.
 const HARMED: usize = 59;
-/// Not a child's: it was killed, or its parent's operations were harmed.
+/// Not an exit status: the child was killed, or the parent's operations were harmed.
 const KILLED: usize = 64;
 const PARENT: usize = 65;
 
-/// As many operations as there may be in one state.
+/// The largest number of operations in one state.
 const MOST: usize = 5;
 
-/// What there is when the process forks.
+/// The operations of an owner at the time of the fork.
 #[derive(Clone, Copy)]
 struct State {
-    /// Operations that have ended, and were not looked at.
+    /// The number of operations that have completed but were not taken.
     ended: usize,
-    /// Whether a poll is in flight.
+    /// A poll is in flight.
     waits: bool,
-    /// Whether a read is staged.
+    /// A read is staged.
     staged: bool,
 }
 
@@ -57,17 +59,17 @@ impl State {
         })
     }
 
-    /// How many the kernel was given.
+    /// Returns the number of submitted operations.
     fn submitted(self) -> usize {
         self.ended + usize::from(self.waits)
     }
 }
 
-/// What was wrong in which state, or in how many states the child's context had
-/// the name of its parent's.
+/// The number of states in which the child's context had the identifier of the
+/// parent's, or the first failing state with the number of its failed check.
 type Found = Result<usize, (usize, usize)>;
 
-/// A child's context, with an event in its ring and a poll in flight.
+/// A child's own context, with an event in its ring and a poll in flight.
 struct Own {
     context: Context,
     polls: [Iocb; 2],
@@ -86,14 +88,15 @@ impl Own {
         })
     }
 
-    /// Where it is to stay, as the kernel has the polls' addresses.
+    /// Submits the polls. The value must not be moved afterwards, because the kernel
+    /// has the addresses of the polls.
     fn begin(&mut self) -> bool {
         let [ready, waits] = &mut self.polls;
-        // SAFETY: no buffers.
+        // SAFETY: polls have no buffers.
         unsafe { self.context.submit(&mut [ready, waits]) == Ok(2) }
     }
 
-    /// Everything is as it was begun.
+    /// Returns whether the event and the poll of [`begin`](Own::begin) are still there.
     fn is_unharmed(&mut self) -> bool {
         let event = self.context.ring().pop();
         let event = event.map(|event| event.map(|event| event.data));
@@ -106,7 +109,7 @@ impl Own {
             && self.context.check() == Ok(())
     }
 
-    /// How a child ends that has found nothing else wrong.
+    /// Returns the exit status of a child that found nothing else wrong.
     fn verdict(&mut self) -> usize {
         match (self.is_unharmed(), self.has_same_name) {
             (false, _) => HARMED,
@@ -116,8 +119,8 @@ impl Own {
     }
 }
 
-/// What a child does with what it inherits: the number of the first thing that
-/// is wrong, or [`RIGHT`].
+/// Runs `act` in a child beside its own context. Returns the number of the first check
+/// that failed, or [`RIGHT`].
 fn beside_own(things: &Things, name: AioContext, act: impl FnOnce() -> usize) -> usize {
     let Ok(mut own) = Own::new(things, name) else {
         return NOT_SET_UP;
@@ -131,17 +134,17 @@ fn beside_own(things: &Things, name: AioContext, act: impl FnOnce() -> usize) ->
     }
 }
 
-/// From 1 on.
+/// Returns the number, from 1 on, of the first check that failed, or [`RIGHT`].
 fn first_wrong(all: &[bool]) -> usize {
     all.iter()
         .position(|&right| !right)
         .map_or(RIGHT, |at| at + 1)
 }
 
-/// Children that run beside each other, as their contexts' ends take long; and
-/// what the earlier ones found.
+/// Children that run concurrently, because destroying their contexts takes long, and
+/// the result of the earlier ones.
 struct Children {
-    /// Of which state, and who.
+    /// The number of the state and the process ID of each child.
     running: [(usize, usize); 8],
     count: usize,
     found: Found,
@@ -175,19 +178,19 @@ impl Children {
                 Ok(status) if status == RIGHT << 8 => self.found = self.found.map(|same| same + 1),
                 Ok(status) if status == ELSEWHERE << 8 => {}
                 Ok(status) if status & 0xff == 0 => self.wrong(state, status >> 8),
-                // Killed.
+                // A signal killed the child.
                 _ => self.wrong(state, KILLED),
             }
         }
         self.count = 0;
     }
 
-    /// The first thing that is wrong is kept.
+    /// Records a failure, unless an earlier one is recorded.
     fn wrong(&mut self, state: usize, what: usize) {
         self.found = self.found.and(Err((state, what)));
     }
 
-    /// Whether the parent's own are as they were.
+    /// Records a failure if the parent's operations were harmed.
     fn parent(&mut self, state: usize, right: bool) {
         if !right {
             self.wrong(state, PARENT);
@@ -213,7 +216,7 @@ pub(super) fn run(check: &mut Check, things: &Things) {
         "inherited reactors' name",
         found,
     );
-    // Kernels before 4.14 cannot wipe a page for a child.
+    // Kernels before 4.14 cannot wipe a page in a child (MADV_WIPEONFORK).
     let name = "inherited by process id";
     let status = os::in_child(|| {
         if os::refuse_advice(os::WIPE_ON_FORK, Errno::INVAL).is_err() {
@@ -234,7 +237,7 @@ pub(super) fn run(check: &mut Check, things: &Things) {
 }
 
 fn report(check: &mut Check, name: &str, same_name: &str, found: Found) {
-    // The state, and then what was wrong.
+    // The number of the state, and then that of the failed check.
     let wrong = found.map_or_else(|(state, wrong)| 0x1_0000 | state << 8 | wrong, |_| 0);
     check.equal(name, wrong, 0);
     match found {

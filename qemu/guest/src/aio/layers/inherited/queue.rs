@@ -1,4 +1,4 @@
-//! Queues that a forked child inherits.
+//! Checks of queues that a forked child inherits.
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
@@ -10,7 +10,7 @@ use super::{Children, Found, MOST, NOT_SET_UP, State, beside_own, first_wrong};
 use crate::aio::owned::{Owned, dropped};
 use crate::os;
 
-/// What a state's queue holds.
+/// The tickets of the operations in a state.
 struct Tickets {
     ended: [Option<Ticket>; 3],
     poll: Option<Ticket>,
@@ -31,8 +31,9 @@ pub(super) fn run(things: &Things) -> Found {
             return Err((number, NOT_SET_UP));
         };
         for act in [uses, drains, drops] {
-            // SAFETY: the child's copy of it, which ends with the child; its
-            // parent's is another.
+            // SAFETY: the closure runs only in a child, on its copy of the memory, once
+            // in each child. The child does not use `queue` itself, and the parent's
+            // value lies in other memory.
             let copy = || unsafe { core::ptr::read(&raw const queue) };
             let child = os::spawn(|| {
                 beside_own(things, name, || {
@@ -62,7 +63,7 @@ fn fill<'q>(
         poll: None,
         staged: None,
     };
-    // Reads of a file in memory end within the call.
+    // Reads of a memory file complete during the system call.
     for (number, ticket) in tickets.ended.iter_mut().take(state.ended).enumerate() {
         *ticket = Some(queue.push(read(things, number)?).map_err(full)?);
     }
@@ -77,11 +78,11 @@ fn fill<'q>(
     Ok(tickets)
 }
 
-/// Each call is refused where there is anything to be done, and nothing is lost
-/// but what is the kernel's.
+/// Checks each method of an inherited queue. A method with work to do is refused, and
+/// only the buffers of submitted operations are leaked.
 fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
     let has_submitted = state.submitted() > 0;
-    // What was staged, refused.
+    // The staged operation, refused.
     let is_back = |done: &Option<Completion<Owned>>| match done {
         Some(done) => {
             state.staged
@@ -101,7 +102,7 @@ fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
         Ok(count) => !state.staged && count == 0,
     };
     let cancelled = tickets.poll.map(|poll| queue.cancel(poll));
-    // With nothing submitted, the refusal is what it waits for.
+    // With nothing submitted, the wait returns the refusal.
     let waited = match queue.wait() {
         Err(errno) => has_submitted && errno == Errno::INVAL,
         Ok(done) => !has_submitted && is_back(&done),
@@ -132,7 +133,8 @@ fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
         back,
         drained,
         in_flight == state.submitted(),
-        // What is in flight is the parent's, and leaked here.
+        // The operations in flight belong to the parent, so their buffers are leaked in
+        // the child.
         dropped() == u32::from(state.staged),
     ])
 }
@@ -140,7 +142,7 @@ fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
 fn drains(queue: Queue<'_, Owned>, state: State, _: &Tickets) -> usize {
     let drained = queue.into_idle_context().map(drop);
     first_wrong(&[
-        // With nothing in flight there is nothing that could be refused.
+        // With nothing in flight there is nothing to refuse.
         state.submitted() == 0 || drained == Err(Errno::INVAL),
         dropped() == u32::from(state.staged),
     ])
@@ -151,7 +153,7 @@ fn drops(queue: Queue<'_, Owned>, state: State, _: &Tickets) -> usize {
     first_wrong(&[dropped() == u32::from(state.staged)])
 }
 
-/// Whether everything of the parent's comes, and in order.
+/// Returns whether all operations of the parent complete, in order.
 fn is_whole(queue: &mut Queue<'_, Owned>, state: State, tickets: &Tickets) -> bool {
     let mut right = queue.in_flight() == state.submitted();
     for (number, ticket) in tickets.ended.iter().flatten().enumerate() {

@@ -1,4 +1,4 @@
-//! Reactors that a forked child inherits.
+//! Checks of reactors that a forked child inherits.
 
 use core::pin::pin;
 
@@ -13,8 +13,8 @@ use super::{Children, Found, MOST, NOT_SET_UP, State, beside_own, first_wrong};
 use crate::aio::owned::{Owned, dropped};
 use crate::os;
 
-/// Where no page is `marked`, it is not certain that a process is a copy, and what
-/// is in flight stays so.
+/// Runs the checks. Without a `marked` page, a process cannot detect with certainty
+/// that it is a copy, and operations in flight stay pending in the child.
 pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
     let Ok(mut drained) = IdleContext::new(MOST as u32) else {
@@ -36,8 +36,8 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
                 let child = os::spawn(|| {
                     beside_own(things, name, || {
                         dropped();
-                        // SAFETY: the child ends without a look at its copies;
-                        // the parent's are others.
+                        // SAFETY: the child exits without using its copies of `reactor`
+                        // and `tasks` again; the parent's values lie in other memory.
                         unsafe { ends(&reactor, tasks, state, uses.then_some(marked)) }
                     })
                 });
@@ -58,8 +58,9 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
 
 type Futures<'p, 'a, 'r> = Tasks<'p, OpFuture<'a, 'r, Owned, Local>>;
 
-/// Tasks that poll the pipe, to which a byte comes; one that polls what nothing
-/// comes to, and one that reads and is only staged. Returns how many are begun.
+/// Begins the operations of a state: polls of the pipe, which then receives a byte; a
+/// poll of an eventfd that is never signalled; and a staged read. Returns the number of
+/// operations begun.
 fn begin<'a, 'r>(
     reactor: &'a Reactor<'r, Owned>,
     mut tasks: Futures<'_, 'a, 'r>,
@@ -86,12 +87,12 @@ fn begin<'a, 'r>(
     Ok(reactor.in_flight())
 }
 
-/// What a child does with a reactor: it turns it, polls all tasks and drops them,
-/// if it is `used` at all, and drops it. What was in flight has ended, if the
-/// process is `marked` as a copy.
+/// Checks an inherited reactor in a child. If `used` is set, the child turns the
+/// reactor, polls all tasks and drops them. Then it drops the reactor. If the process
+/// is `marked` as a copy, the operations in flight complete with an error.
 ///
 /// # Safety
-/// Neither the reactor nor a future is used or dropped afterwards.
+/// The caller uses or drops neither the reactor nor a future afterwards.
 unsafe fn ends<'r>(
     reactor: &Reactor<'r, Owned>,
     mut tasks: Futures<'_, '_, 'r>,
@@ -120,13 +121,14 @@ unsafe fn ends<'r>(
         ];
         left = 0;
     }
-    // SAFETY: by the caller's promise this is the one that is dropped.
+    // SAFETY: the caller promises not to use or drop the reactor afterwards, so this
+    // copy is the only one that is dropped.
     drop(unsafe { core::ptr::read(reactor) });
     let [turned, staged, unknown] = right;
     first_wrong(&[turned, staged, unknown, dropped() == left])
 }
 
-/// Whether everything of the parent's comes.
+/// Returns whether all operations of the parent complete.
 fn all_come(reactor: &Reactor<'_, Owned>, mut tasks: Futures<'_, '_, '_>, state: State) -> bool {
     let come = state.ended + usize::from(state.staged);
     let mut right = reactor.turn() == Ok(come);

@@ -1,4 +1,4 @@
-//! Scopes that a forked child is in.
+//! Checks of scopes in which a child is forked.
 
 use linux_aio::opcode::PollMask;
 use linux_aio::rt::exit;
@@ -8,8 +8,9 @@ use super::super::{PIECE, Things, full, named, offset, piece};
 use super::{Children, Found, MOST, NOT_SET_UP, Own, RIGHT, State, first_wrong};
 use crate::os;
 
-/// Where no page is `marked`, it is not certain that a process is a copy: a scope
-/// with anything in flight cannot be left there, and the process is aborted.
+/// Runs the checks. Without a `marked` page, a process cannot detect with certainty
+/// that it is a copy: leaving a scope with operations in flight would then abort the
+/// process, so those states are skipped.
 pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
     let Ok(mut drained) = IdleContext::new(MOST as u32) else {
@@ -28,8 +29,8 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
     children.end()
 }
 
-/// A child is forked inside a scope, and leaves it: at once, or when it has
-/// waited for everything in it.
+/// Forks a child inside a scope. The child leaves the scope immediately, or after it
+/// has waited for every operation if `waits` is set.
 fn scoped(
     things: &Things,
     state: State,
@@ -76,7 +77,7 @@ fn scoped(
             poll.is_none_or(|poll| poll.wait().result == unknown),
             staged.is_none_or(|read| read.wait().result == Err(Errno::INVAL)),
             s.in_flight() == 0,
-            // Begun by the child.
+            // A read that the child begins.
             s.read(&things.file, late, 0)
                 .is_ok_and(|read| read.wait().result == Err(Errno::INVAL)),
         ];
@@ -89,7 +90,7 @@ fn scoped(
             let right = right && (!state.staged || bytes[MOST - 1] == *piece(4));
             (Ok(child), right)
         }
-        // The child, which has left the scope.
+        // This is the child, after it has left the scope.
         Ok((None, RIGHT)) => exit(own.as_mut().map_or(NOT_SET_UP, Own::verdict) as i32),
         Ok((None, wrong)) => exit(wrong as i32),
         Err(errno) => (Err(errno), true),
