@@ -1,4 +1,4 @@
-//! Tells the linker that `aio` is everything.
+//! Links `aio` without libc, as a static program.
 
 include!("link.rs");
 

@@ -1,15 +1,14 @@
-// What the build scripts of programs without libc tell the linker. Each
-// `include!`s this file: a build script cannot depend on another's code
-// without a package between them.
+// Linker arguments for programs without libc. Their build scripts `include!` this file:
+// build scripts cannot share code otherwise without a package for it.
 
-/// The program is everything: no start files, no libraries, no dynamic loader,
-/// a fixed address; and nothing in it that nobody reads. `folder` is the one of
-/// this file, from the package's.
+/// Links a self-contained program: no start files, no libraries, no dynamic loader, a
+/// fixed address, and no unused sections. `folder` is the folder of this file, relative
+/// to the package.
 ///
-/// rustc links through a C compiler (natively), or calls a linker itself (in
-/// cross builds, `rust-lld`). Both understand the same three words; the
-/// others would stop one of the two. Which one it is, rustc decides by the
-/// linker's file name, and so does this.
+/// rustc links through a C compiler (natively), or calls a linker directly (in cross
+/// builds, `rust-lld`). Both accept the same three arguments; each of the others would
+/// be an error for one of the two. rustc distinguishes them by the linker's file name,
+/// and so does this function.
 fn link_static(folder: &str) {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
@@ -17,20 +16,20 @@ fn link_static(folder: &str) {
     println!("cargo::rerun-if-changed={folder}/link.ld");
 
     let script = std::env::current_dir().unwrap().join(folder).join("link.ld");
-    // For the linker itself.
+    // Arguments for the linker itself.
     let inner = [
-        // The default on MIPS is another name.
+        // The default entry symbol on MIPS has another name.
         "--entry=_start".to_owned(),
-        // Code and constants share pages: fewer paddings.
+        // Code and constants share pages, which needs less padding.
         "-znoseparate-code".to_owned(),
         "--build-id=none".to_owned(),
         "--no-eh-frame-hdr".to_owned(),
-        // Nobody would make relocated data read-only: nothing relocates it.
+        // No relocations are applied at run time, so no data is made read-only after
+        // them.
         "-znorelro".to_owned(),
         format!("--script={}", script.display()),
     ];
-    // rustc asks for a position-independent executable first; the last word
-    // counts.
+    // rustc requests a position-independent executable first; the last argument counts.
     let mut words = ["-nostdlib", "-static", "-no-pie"]
         .map(str::to_owned)
         .to_vec();
@@ -45,8 +44,8 @@ fn link_static(folder: &str) {
     }
 }
 
-/// Whether the linker is one such as `rust-lld`, and no C compiler. It can be
-/// named by Cargo's configuration or by a flag of rustc.
+/// Returns whether the linker is a plain one, such as `rust-lld`, and not a C compiler.
+/// Cargo's configuration or a rustc flag can name it.
 fn bare_linker() -> bool {
     let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let flag = |name: &str| {

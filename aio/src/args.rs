@@ -1,4 +1,5 @@
-//! The command line: flags of one subcommand, with a hint for a wrong one.
+//! Parsing of the command line: the flags of a subcommand, with a suggestion for a
+//! mistyped one.
 
 use core::fmt;
 
@@ -11,12 +12,12 @@ use crate::print::{Text, complain};
 /// An argument as the user gave it.
 pub(crate) type Bytes = &'static [u8];
 
-/// The arguments that are left.
+/// An iterator over the remaining arguments.
 #[derive(Clone)]
 pub(crate) struct Arguments(Strings);
 
 impl Arguments {
-    /// Those after the program's name.
+    /// Creates an iterator over the arguments after the program's name.
     pub(crate) fn new(process: Process) -> Arguments {
         let mut strings = process.args();
         strings.next();
@@ -32,11 +33,11 @@ impl Iterator for Arguments {
     }
 }
 
-/// What one subcommand takes.
+/// The flags and the help text of one subcommand.
 pub(crate) struct Grammar {
-    /// `copy`; empty for the tool itself.
+    /// The subcommand's name, such as `copy`; empty for the tool itself.
     pub(crate) command: &'static str,
-    /// Without the two dashes; true for one that takes a value.
+    /// The flags without the two dashes; `true` for a flag that takes a value.
     pub(crate) flags: &'static [(&'static str, bool)],
     pub(crate) help: &'static str,
 }
@@ -44,17 +45,17 @@ pub(crate) struct Grammar {
 /// Exit status of a wrong command line.
 pub(crate) const USAGE: i32 = 2;
 
-/// What the command line comes to when it cannot be followed.
+/// The reason why a command does not run.
 pub(crate) enum Done {
-    /// The help was asked for.
+    /// Help was requested.
     Help,
-    /// It was wrong, and that was said.
+    /// The command line is invalid, and the error has been printed.
     Wrong,
 }
 
 impl Grammar {
-    /// For a command that takes one flag without a value, and nothing else:
-    /// whether the flag was given.
+    /// Parses the arguments of a command that takes a single flag without a value and
+    /// nothing else, and returns whether the flag was given.
     pub(crate) fn parse_switch(
         &self,
         arguments: &mut dyn Iterator<Item = Bytes>,
@@ -71,12 +72,12 @@ impl Grammar {
         Ok(given)
     }
 
-    /// Complains of an argument that the command has no use for.
+    /// Reports an argument that the command does not accept.
     pub(crate) fn unexpected(&self, argument: Bytes) -> Done {
         self.wrong(format_args!("unexpected argument '{}'", Shown(argument)))
     }
 
-    /// Hands each flag to `flag` and each other argument to `other`.
+    /// Passes each flag to `flag` and each other argument to `other`.
     pub(crate) fn parse(
         &self,
         arguments: &mut dyn Iterator<Item = Bytes>,
@@ -139,7 +140,7 @@ impl Grammar {
         }
     }
 
-    /// Says what is wrong and where the help is.
+    /// Prints the error, with a reference to the help.
     pub(crate) fn wrong(&self, what: fmt::Arguments<'_>) -> Done {
         let space = if self.command.is_empty() { "" } else { " " };
         let command = self.command;
@@ -150,7 +151,7 @@ impl Grammar {
     }
 }
 
-/// Whether a message ends in a question mark, after which no semicolon goes.
+/// Returns whether a message ends in a question mark, which no semicolon may follow.
 fn ends_as_question(message: fmt::Arguments<'_>) -> bool {
     struct Last(u8);
     impl fmt::Write for Last {
@@ -166,7 +167,7 @@ fn ends_as_question(message: fmt::Arguments<'_>) -> bool {
     last.0 == b'?'
 }
 
-/// The name that a mistyped one was meant to be, if one is near.
+/// Returns the name closest to a mistyped one, if any is close enough.
 pub(crate) fn nearest<'a>(typed: &[u8], names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut best = None;
     for name in names {
@@ -183,8 +184,8 @@ pub(crate) fn nearest<'a>(typed: &[u8], names: impl Iterator<Item = &'a str>) ->
     best.map(|(_, name)| name)
 }
 
-/// How many letters to add, drop or change (Levenshtein). Long words are all
-/// equally far.
+/// Returns the number of bytes to add, drop or change (Levenshtein distance). All long
+/// words have the same, maximal distance.
 fn distance(a: &[u8], b: &[u8]) -> usize {
     const MOST: usize = 16;
     if a.len() >= MOST || b.len() >= MOST {
@@ -205,7 +206,7 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     row[b.len()]
 }
 
-/// A whole number with an optional unit: K, M or G, times 1024 each.
+/// Parses a whole number with an optional unit: K, M or G, for 1024, 1024² and 1024³.
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
     let (digits, shift) = match text.split_last()? {
         (b'K' | b'k', digits) => (digits, 10),

@@ -1,9 +1,9 @@
-//! Why AIO does not work here, as far as a program can find out.
+//! Diagnosis of why AIO does not work, as far as a program can find out.
 //!
-//! io_setup's error number does not tell alone: a kernel without AIO, a
-//! seccomp filter and an emulator all answer ENOSYS. `/proc` tells them apart:
-//! `fs.aio-max-nr` exists exactly where the kernel has AIO, and the process's
-//! own status says whether a filter is installed.
+//! The error number of io_setup(2) is not enough: a kernel without AIO, a seccomp
+//! filter and an emulator all return ENOSYS. `/proc` distinguishes them:
+//! `fs.aio-max-nr` exists exactly where the kernel has AIO, and the status of the
+//! process contains whether a filter is installed.
 
 use core::fmt;
 
@@ -11,25 +11,25 @@ use linux_aio::Errno;
 
 use crate::proc::{self, Limit};
 
-/// Who it is that says no.
+/// The cause of a failed io_setup(2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// This kernel was built without AIO.
     Kernel,
     /// A seccomp filter or another sandbox.
     Sandbox,
-    /// Something that stands in for the kernel: QEMU user mode, gVisor.
+    /// A replacement for the kernel, such as QEMU user mode or gVisor.
     Emulator,
     /// `fs.aio-max-nr` is used up.
     Limit,
-    /// Memory.
+    /// Not enough memory.
     Memory,
-    /// It cannot be told apart from here.
+    /// The cause cannot be determined.
     Unknown,
 }
 
 impl Cause {
-    /// The word for it in JSON.
+    /// Returns the word for the cause in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Cause::Kernel => "kernel",
@@ -42,18 +42,18 @@ impl Cause {
     }
 }
 
-/// What stood in the way of a context.
+/// The reason why a context could not be created.
 pub(crate) struct Diagnosis {
     pub(crate) errno: Errno,
     pub(crate) cause: Cause,
-    /// Events asked for.
+    /// The number of events requested.
     asked: u32,
     limit: Option<Limit>,
     seccomp: Option<u64>,
 }
 
 impl Diagnosis {
-    /// Looks for the cause of io_setup's answer to `asked` events.
+    /// Determines why io_setup(2) for `asked` events failed with `errno`.
     pub(crate) fn find(errno: Errno, asked: u32) -> Diagnosis {
         let limit = Limit::now();
         let seccomp = proc::seccomp();

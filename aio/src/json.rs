@@ -1,14 +1,14 @@
-//! A JSON document, written as it comes.
+//! A writer for JSON documents, without a buffer for the document.
 //!
-//! Not serde: without a heap its serialisers need the whole document in one
-//! buffer, and the list that `aio who` prints has no bound. Everything that is
-//! needed is objects, arrays, strings and whole numbers.
+//! serde is not used: without a heap its serialisers need the whole document in one
+//! buffer, and the list that `aio who` prints has no bound. Only objects, arrays,
+//! strings, booleans and whole numbers are needed.
 
 use core::fmt::{self, Write};
 
 use crate::path::is_bidirectional;
 
-/// Writes values, and the commas between them.
+/// A writer of values and of the commas between them.
 pub(crate) struct Json<'a, W: Write> {
     out: &'a mut W,
     first: bool,
@@ -26,14 +26,14 @@ impl<'a, W: Write> Json<'a, W> {
         Ok(())
     }
 
-    /// The name of the next value.
+    /// Writes the name of the next value.
     fn key(&mut self, key: &str) -> fmt::Result {
         self.comma()?;
         self.escaped(key.as_bytes())?;
         self.out.write_char(':')
     }
 
-    /// `{`, or `"key":{`. In an array the key is empty.
+    /// Writes `{`, or `"key":{`. In an array the key is empty.
     pub(crate) fn open(&mut self, key: &str, bracket: char) -> fmt::Result {
         if key.is_empty() {
             self.comma()?;
@@ -49,7 +49,7 @@ impl<'a, W: Write> Json<'a, W> {
         self.out.write_char(bracket)
     }
 
-    /// A whole number, or null.
+    /// Writes a whole number, or null.
     pub(crate) fn number(&mut self, key: &str, value: Option<u64>) -> fmt::Result {
         self.key(key)?;
         match value {
@@ -58,7 +58,7 @@ impl<'a, W: Write> Json<'a, W> {
         }
     }
 
-    /// A string, or null. Bytes that are no UTF-8 become U+FFFD.
+    /// Writes a string, or null. Invalid UTF-8 becomes U+FFFD.
     pub(crate) fn string(&mut self, key: &str, value: Option<&[u8]>) -> fmt::Result {
         self.key(key)?;
         match value {

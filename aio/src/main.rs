@@ -1,9 +1,9 @@
 //! `aio`: Linux native AIO at the command line.
 //!
-//! One static binary with no libc: the library's feature `rt` starts it, its
-//! calls reach the kernel, and there is no heap. `copy` copies a file through
-//! AIO, `probe` tells whether AIO works here and why not, `who` tells which
-//! processes hold contexts.
+//! A static binary without libc and without a heap: the library's `rt` feature provides
+//! the entry point, and the library's functions make the system calls. `copy` copies
+//! files, `probe` reports whether AIO works on this system and, if not, why, and `who`
+//! lists the processes that hold AIO contexts.
 #![no_std]
 #![no_main]
 
@@ -28,9 +28,11 @@ linux_aio::rt::start!(main);
 linux_aio::rt::memory_functions!();
 linux_aio::rt::unwind_symbols!();
 
-/// No panic is meant to be reachable. The library's handler would tell where
-/// it happened, for a tenth of the binary and with the build machine's paths
-/// in it.
+/// Reports an internal error and exits with status 101.
+///
+/// No panic is meant to be reachable. The library's handler would also print the
+/// location, but it would take a tenth of the binary and embed paths of the build
+/// machine.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     let _ = os::write_all(
@@ -59,7 +61,7 @@ Flags:
 ",
 };
 
-/// The commands, with what each takes and what runs it.
+/// A command: its grammar and the function that runs it.
 type Command = (Grammar, fn(Arguments) -> Result<i32, Done>);
 
 const COMMANDS: [Command; 3] = [

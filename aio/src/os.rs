@@ -1,7 +1,7 @@
-//! The system calls beyond AIO that the tool needs, one thin function each.
+//! The system calls beyond AIO that the tool needs, with one thin function for each.
 //!
-//! Numbers and structures come from `linux-raw-sys`; only calls that every
-//! Linux architecture has are used, so that a new one needs no line here.
+//! Numbers and structures come from `linux-raw-sys`; only system calls that every Linux
+//! architecture has are used, so that a new architecture needs no change here.
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -37,7 +37,7 @@ type Result<T> = core::result::Result<T, Errno>;
 /// An open file, closed when dropped.
 pub(crate) struct File(i32);
 
-/// The directory that a relative name starts from.
+/// The directory to which a name is relative.
 #[derive(Clone, Copy)]
 pub(crate) struct At(i32);
 
@@ -60,19 +60,18 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is this value's own, and it is used no more.
-        // What close(2) answers is too late for anyone: what had to reach the
-        // disk was synced before.
+        // SAFETY: this value owns the descriptor, which is not used again. The result
+        // of close(2) is ignored: data that must reach the disk was synced before.
         let _ = unsafe { syscall1(k::__NR_close as usize, self.0 as usize) };
     }
 }
 
-/// Of an open file, with the alignment that O_DIRECT wants of it.
+/// Returns the status of an open file, with the alignment that O_DIRECT requires.
 pub(crate) fn stat_file(file: &File) -> Result<Stat> {
     stat_descriptor(file.raw())
 }
 
-/// Of a descriptor that is not this program's own.
+/// Returns the status of a descriptor that this program does not own.
 pub(crate) fn stat_descriptor(fd: i32) -> Result<Stat> {
     let mask = k::STATX_BASIC_STATS | k::STATX_DIOALIGN;
     statx(At(fd), c"", mask, k::AT_EMPTY_PATH)
@@ -80,8 +79,8 @@ pub(crate) fn stat_descriptor(fd: i32) -> Result<Stat> {
 
 fn statx(at: At, path: &CStr, mask: u32, flags: u32) -> Result<Stat> {
     let mut stat = MaybeUninit::<Stat>::zeroed();
-    // SAFETY: `path` ends in a zero byte, `stat` has the kernel's size, and
-    // both live through the call.
+    // SAFETY: `path` ends in a zero byte, `stat` has the size that the kernel writes,
+    // and both live through the call.
     Errno::check(unsafe {
         syscall5(
             k::__NR_statx as usize,
@@ -92,8 +91,8 @@ fn statx(at: At, path: &CStr, mask: u32, flags: u32) -> Result<Stat> {
             stat.as_mut_ptr().expose_provenance(),
         )
     })?;
-    // SAFETY: the kernel filled it, and zero bytes are valid for what an older
-    // one left out: it is all integers.
+    // SAFETY: the kernel has filled the structure, and zero bytes are valid for fields
+    // that an older kernel left out: all fields are integers.
     Ok(unsafe { stat.assume_init() })
 }
 
@@ -103,7 +102,7 @@ pub(crate) fn fchmod(file: &File, mode: u32) -> Result<()> {
         .map(drop)
 }
 
-/// Gives the file to this user and group.
+/// Sets the user and group that own the file.
 pub(crate) fn fchown(file: &File, user: u32, group: u32) -> Result<()> {
     // SAFETY: the empty name ends in a zero byte.
     Errno::check(unsafe {
@@ -124,8 +123,8 @@ pub(crate) fn fsync(file: &File) -> Result<()> {
     Errno::check(unsafe { syscall1(k::__NR_fsync as usize, file.0 as usize) }).map(drop)
 }
 
-/// Switches O_DIRECT on or off for an open file. The other flags that this
-/// could change (O_APPEND, O_NONBLOCK) mean nothing to the files copied here.
+/// Switches O_DIRECT on or off for an open file. The other flags that this changes
+/// (O_APPEND, O_NONBLOCK) have no effect on the files copied here.
 pub(crate) fn set_direct(file: &File, direct: bool) -> Result<()> {
     let flags = if direct {
         O_DIRECT | k::O_LARGEFILE
@@ -161,7 +160,7 @@ pub(crate) fn read(file: &File, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
-/// Directory entries, as many as fit; 0 bytes at the end.
+/// Reads as many directory entries as fit, and returns their bytes; 0 at the end.
 pub(crate) fn read_directory(file: &File, buffer: &mut [u64]) -> Result<usize> {
     // SAFETY: the kernel writes at most the buffer's bytes into it, and its
     // entries are aligned to eight.
@@ -175,8 +174,7 @@ pub(crate) fn read_directory(file: &File, buffer: &mut [u64]) -> Result<usize> {
     })
 }
 
-/// Zeroed memory of whole pages, given back when dropped. There is no heap: what a
-/// run needs it asks for.
+/// Zeroed memory of whole pages, unmapped when dropped. It takes the place of a heap.
 pub(crate) struct Memory {
     address: *mut u8,
     bytes: usize,
@@ -192,7 +190,7 @@ impl Memory {
         self.address
     }
 
-    /// Stays until the process ends.
+    /// Returns the memory, which stays mapped until the process exits.
     pub(crate) fn leak(self) -> *mut u8 {
         let address = self.address;
         core::mem::forget(self);
@@ -202,7 +200,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: this value's own mapping; who uses it lives shorter.
+        // SAFETY: this value owns the mapping, and its users are dropped before it.
         let _ = unsafe {
             syscall2(
                 k::__NR_munmap as usize,
@@ -228,11 +226,10 @@ fn map(bytes: usize) -> Result<*mut u8> {
         0,
     ];
     let [a, b, c, d, e, f] = arguments;
-    // SAFETY: the kernel picks addresses that nothing else uses; the array
-    // lives through the call.
+    // SAFETY: the kernel chooses unused addresses; the array lives through the call.
     let address = Errno::check(unsafe {
         if cfg!(target_arch = "s390x") {
-            // The one 64-bit ABI whose mmap takes its arguments from memory.
+            // s390x is the one 64-bit ABI whose mmap takes its arguments from memory.
             syscall1(NUMBER as usize, arguments.as_ptr().expose_provenance())
         } else {
             syscall6(NUMBER as usize, a, b, c, d, e, f)
@@ -241,9 +238,9 @@ fn map(bytes: usize) -> Result<*mut u8> {
     Ok(core::ptr::with_exposed_provenance_mut(address))
 }
 
-/// Whether the descriptor is a terminal: only one has settings to tell.
+/// Returns whether the descriptor is a terminal: only terminals have settings to read.
 pub(crate) fn is_terminal(fd: i32) -> bool {
-    // More than any architecture's `struct termios`.
+    // Larger than `struct termios` on any architecture.
     let mut settings = [0_u64; 16];
     // SAFETY: TCGETS writes one `struct termios`, which fits.
     Errno::check(unsafe {
@@ -257,7 +254,7 @@ pub(crate) fn is_terminal(fd: i32) -> bool {
     .is_ok()
 }
 
-/// Bytes of a block device.
+/// Returns the size of a block device in bytes.
 pub(crate) fn device_size(file: &File) -> Result<u64> {
     let mut size = 0_u64;
     // SAFETY: BLKGETSIZE64 writes 64 bits.
@@ -272,8 +269,8 @@ pub(crate) fn device_size(file: &File) -> Result<u64> {
     Ok(size)
 }
 
-/// What chattr(1) sets of a file and statx(2) does not show: written at once,
-/// journaled, without access times, without copy on write, and more of the kind.
+/// Returns the attributes that chattr(1) sets and statx(2) does not report: synchronous
+/// writes, journaled data, no access times, no copy on write, and similar ones.
 pub(crate) fn more_attributes(file: &File) -> u32 {
     const OF_USERS: u32 = k::FS_SECRM_FL
         | k::FS_UNRM_FL
@@ -284,7 +281,7 @@ pub(crate) fn more_attributes(file: &File) -> u32 {
         | k::FS_NOTAIL_FL
         | k::FS_NOCOW_FL;
     let mut flags = 0_u64;
-    // SAFETY: the kernel writes an `int`, whatever the number says.
+    // SAFETY: the kernel writes an `int`, although the request number encodes a `long`.
     let told = Errno::check(unsafe {
         syscall3(
             k::__NR_ioctl as usize,
@@ -297,7 +294,7 @@ pub(crate) fn more_attributes(file: &File) -> u32 {
     told.map_or(0, |_| first_half & OF_USERS)
 }
 
-/// An anonymous file in memory.
+/// Creates an anonymous file in memory.
 pub(crate) fn memory_file(name: &CStr) -> Result<File> {
     // SAFETY: `name` ends in a zero byte and lives through the call.
     File::from_result(unsafe {
@@ -309,7 +306,7 @@ pub(crate) fn memory_file(name: &CStr) -> Result<File> {
     })
 }
 
-/// The two ends of a pipe: read here, write there.
+/// Creates a pipe, and returns its read end and its write end.
 pub(crate) fn pipe() -> Result<(File, File)> {
     let mut ends = [-1_i32; 2];
     // SAFETY: the kernel writes two descriptors.

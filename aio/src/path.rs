@@ -1,14 +1,14 @@
-//! File names without a heap: bytes, ended by a zero, in a fixed buffer.
+//! File names without a heap: zero-terminated bytes in a fixed buffer.
 
 use core::ffi::CStr;
 use core::fmt::{self, Write as _};
 
 use linux_aio::Errno;
 
-/// PATH_MAX: the kernel takes no longer name, its zero byte included.
+/// PATH_MAX: the longest name that the kernel accepts, including its zero byte.
 const MOST: usize = 4096;
 
-/// A file name as the kernel takes it.
+/// A zero-terminated file name, as system calls expect it.
 #[derive(Clone)]
 pub(crate) struct Path {
     bytes: [u8; MOST],
@@ -16,9 +16,11 @@ pub(crate) struct Path {
 }
 
 impl Path {
+    /// Creates a path from the bytes of a name.
+    ///
     /// # Errors
-    /// ENAMETOOLONG as the kernel would say it; ENOENT for a name with a zero
-    /// byte inside, which no file can have.
+    /// ENAMETOOLONG for a name that the kernel would refuse so; ENOENT for a name with
+    /// a zero byte inside, which no file can have.
     pub(crate) fn new(name: &[u8]) -> Result<Path, Errno> {
         let mut path = Path {
             bytes: [0; MOST],
@@ -28,7 +30,7 @@ impl Path {
         Ok(path)
     }
 
-    /// Appends bytes as they are.
+    /// Appends bytes without a separator.
     pub(crate) fn push(&mut self, name: &[u8]) -> Result<(), Errno> {
         if name.contains(&0) {
             return Err(Errno::NOENT);
@@ -63,11 +65,12 @@ impl Path {
     }
 
     pub(crate) fn as_c(&self) -> &CStr {
-        // SAFETY: `push` keeps zero bytes out and one after the name in.
+        // SAFETY: `push` refuses zero bytes in the name and never writes the buffer's
+        // last byte, so the first zero byte is the one after the name.
         unsafe { CStr::from_bytes_with_nul_unchecked(&self.bytes[..=self.length]) }
     }
 
-    /// The directory, and the name in it, which is empty after a final slash.
+    /// Returns the directory and the name in it, which is empty after a final slash.
     pub(crate) fn split(&self) -> (&[u8], &[u8]) {
         let bytes = self.as_bytes();
         match bytes.iter().rposition(|&byte| byte == b'/') {
@@ -78,15 +81,15 @@ impl Path {
     }
 }
 
-/// Whether a character changes the direction in which others are shown, so that a
-/// text reads as another.
+/// Returns whether a character changes the direction in which others are displayed, so
+/// that a text reads as another.
 pub(crate) fn is_bidirectional(character: char) -> bool {
     matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2066}'..='\u{2069}')
 }
 
-/// Bytes that somebody else chose, shown on one line: no control character
-/// reaches the terminal, and none that changes the direction of writing.
+/// Untrusted bytes, displayed on one line: no control character reaches the terminal,
+/// and none that changes the direction of writing.
 pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {

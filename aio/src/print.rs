@@ -1,4 +1,4 @@
-//! Writing to the terminal, to pipes and to files, with `core::fmt`.
+//! Buffered output to terminals, pipes and files, with `core::fmt`.
 
 use core::fmt::{self, Write};
 
@@ -6,7 +6,7 @@ use linux_aio::Errno;
 
 use crate::os;
 
-/// A descriptor with a buffer in front. What fails is told by [`end`](Out::end).
+/// A buffered writer to a descriptor. [`end`](Out::end) returns the first error.
 pub(crate) struct Out {
     fd: i32,
     buffer: [u8; 1024],
@@ -31,7 +31,7 @@ impl Out {
         self.filled = 0;
     }
 
-    /// Writes what is left, and tells the first error of all.
+    /// Writes the rest of the buffer, and returns the first error of all writes.
     pub(crate) fn end(mut self) -> Result<(), Errno> {
         self.flush();
         self.failed.map_or(Ok(()), Err)
@@ -51,8 +51,10 @@ impl Write for Out {
     }
 }
 
-/// Writes to standard output through `body`, and gives the exit status: 1 if
-/// it could not all be written, for then a script must not believe it.
+/// Writes to standard output through `body`, and returns the exit status.
+///
+/// The status is 1 if not all output could be written, so that a script detects
+/// incomplete output.
 pub(crate) fn stdout(body: impl FnOnce(&mut Out) -> fmt::Result) -> i32 {
     let mut out = Out::new(os::STDOUT);
     let formatted = body(&mut out);
@@ -66,16 +68,18 @@ pub(crate) fn stdout(body: impl FnOnce(&mut Out) -> fmt::Result) -> i32 {
     }
 }
 
-/// One line on standard error, begun with the tool's name.
+/// Prints one line on standard error, prefixed with the tool's name.
 pub(crate) fn complain(message: fmt::Arguments<'_>) {
     let mut out = Out::new(os::STDERR);
     let _ = writeln!(out, "aio: {message}");
-    // There is nowhere left to tell it.
+    // An error on standard error cannot be reported anywhere else.
     let _ = out.end();
 }
 
-/// A text as it is. `str`'s own way to be shown pads and cuts, which costs a
-/// kilobyte of code as soon as one place uses it.
+/// A text that is displayed without padding and truncation.
+///
+/// `Display` of `str` supports both, which adds a kilobyte of code as soon as it is
+/// used once.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Text<'_> {
@@ -84,7 +88,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A number of bytes, in the unit that suits it: `1.5 MiB`.
+/// A number of bytes, displayed in a suitable unit: `1.5 MiB`.
 pub(crate) struct Bytes(pub(crate) u64);
 
 impl fmt::Display for Bytes {

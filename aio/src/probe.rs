@@ -1,4 +1,4 @@
-//! `aio probe`: does AIO work here, and if not, why.
+//! `aio probe`: reports whether AIO works on this system and, if not, why.
 
 use core::fmt::{self, Write};
 use core::time::Duration;
@@ -31,24 +31,24 @@ Exit status: 0 if AIO works; 1 if it does not; 2 for a wrong command line.
 ",
 };
 
-/// Events to ask a context for: a common queue depth.
+/// The number of events to request for the context: a common queue depth.
 const ASKED: u32 = 128;
 
-/// How one operation was answered; `None` if it could not be tried.
+/// The result of one operation; `None` if it could not be tried.
 type Answer = Option<Result<(), Errno>>;
 
-/// What a context here can do.
+/// The abilities of a context on this system.
 struct Abilities {
-    /// The ring's real size, where it can be read.
+    /// The actual size of the ring, if it can be read.
     slots: Option<u32>,
-    /// Completions are read without a system call.
+    /// True if completions are read without a system call.
     mapped: bool,
     opcodes: [(&'static str, Answer); 7],
 }
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<i32, Done> {
     let json = GRAMMAR.parse_switch(&mut arguments)?;
-    // Before the probe holds a context itself.
+    // The limit is read before the probe holds a context itself.
     let limit = Limit::now();
     let found = match Context::new(ASKED) {
         Ok(context) => Ok(try_out(context)),
@@ -65,15 +65,15 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<i32, Done> {
     Ok(if found.is_err() { 1 } else { status })
 }
 
-/// Tries every opcode on descriptors that nobody else sees.
+/// Tries every opcode on descriptors that no other process uses.
 fn try_out(mut context: Context) -> Abilities {
     let ring = context.ring();
     let (slots, mapped) = (ring.slots(), ring.is_mapped());
 
     let file = os::memory_file(c"aio-probe");
     let pipe = os::pipe();
-    // Static, and leaked with the process: should an operation never end, the
-    // kernel may still write here.
+    // The buffer is leaked until the process exits: if an operation never completes,
+    // the kernel may still write to it.
     let buffer = os::Memory::new(4096).map(os::Memory::leak);
     let vector = buffer.map(|buffer| abi::IoVec {
         base: buffer.cast(),
@@ -93,7 +93,7 @@ fn try_out(mut context: Context) -> Abilities {
         ))
     };
     let poll = pipe.as_ref().map_err(|&errno| errno).map(|(out, into)| {
-        // Something to read, so that the poll ends at once.
+        // One byte to read, so that the poll completes at once.
         let _ = os::write_all(into.raw(), b"x");
         Poll::new(out.raw(), PollMask::IN).build()
     });
@@ -125,10 +125,10 @@ fn try_out(mut context: Context) -> Abilities {
     }
 }
 
-/// Submits one operation and waits for its end, but not for ever.
+/// Submits one operation and waits for its completion, for 2 seconds at most.
 fn one(context: &mut Context, iocb: &mut Iocb) -> Result<(), Errno> {
-    // SAFETY: the buffer and the vector are never freed while the process
-    // lives; see `try_out`.
+    // SAFETY: `try_out` leaks the buffer, so it is never freed while the process lives.
+    // The vector lives through the call, in which the kernel copies it.
     let taken = unsafe { context.submit(&mut [iocb]) }?;
     if taken == 0 {
         return Err(Errno::AGAIN);
@@ -249,7 +249,7 @@ fn tell_json(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result 
     json.close('}')
 }
 
-/// Letters of the longest of these names.
+/// The length of the longest of these names.
 const WIDEST: usize = "io_pgetevents_time64".len();
 
 fn numbers() -> [(&'static str, Option<u32>); 7] {
@@ -264,9 +264,10 @@ fn numbers() -> [(&'static str, Option<u32>); 7] {
     ]
 }
 
-/// A name of uname(2), up to its zero byte.
+/// Returns a name from uname(2), up to its zero byte.
 fn text(characters: &[core::ffi::c_char]) -> &[u8] {
-    // SAFETY: C's characters are bytes, whatever their sign.
+    // SAFETY: `c_char` has the size and alignment of `u8`, whether signed or not, and
+    // the slice has this many of them.
     let bytes =
         unsafe { core::slice::from_raw_parts(characters.as_ptr().cast::<u8>(), characters.len()) };
     bytes.split(|&byte| byte == 0).next().unwrap_or(bytes)

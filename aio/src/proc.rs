@@ -1,4 +1,4 @@
-//! Small facts from `/proc`.
+//! Small values from `/proc`.
 
 use core::ffi::CStr;
 
@@ -6,7 +6,7 @@ use linux_aio::Errno;
 
 use crate::os::{self, At, CWD};
 
-/// Reads a file that fits into the buffer; cut off if it does not.
+/// Reads a file into the buffer. A file that does not fit is truncated.
 pub(crate) fn read<'a>(at: At, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
     let file = os::open(at, path, os::O_RDONLY | os::O_NOCTTY, 0)?;
     let mut filled = 0;
@@ -19,8 +19,8 @@ pub(crate) fn read<'a>(at: At, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a 
     Ok(&buffer[..filled])
 }
 
-/// The system's bound on AIO: how many events all contexts have asked for, and
-/// how many they may.
+/// The system-wide AIO limit: the number of events that all contexts have requested,
+/// and the maximum.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
     pub(crate) used: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// `None` where the kernel has no AIO, or `/proc` is hidden.
+    /// Returns the current limit; `None` if the kernel has no AIO or `/proc` is hidden.
     pub(crate) fn now() -> Option<Limit> {
         let number = |path| {
             let mut buffer = [0; 32];
@@ -42,8 +42,8 @@ impl Limit {
     }
 }
 
-/// The process's seccomp mode: 0 none, 1 strict, 2 a filter. `None` if the
-/// kernel does not tell.
+/// Returns the seccomp mode of the process: 0 none, 1 strict, 2 a filter. `None` if the
+/// kernel does not report it.
 pub(crate) fn seccomp() -> Option<u64> {
     let mut buffer = [0; 4096];
     let status = read(CWD, c"/proc/self/status", &mut buffer).ok()?;

@@ -1,7 +1,7 @@
-//! `aio who`: the processes that hold AIO contexts.
+//! `aio who`: lists the processes that hold AIO contexts.
 //!
-//! The kernel maps each context's ring into its process under the name
-//! `/[aio]`, so `/proc/*/maps` shows them all.
+//! The kernel maps the ring of each context into its process under the name `/[aio]`,
+//! so `/proc/*/maps` lists all rings.
 
 use core::fmt::{self, Write};
 
@@ -80,7 +80,8 @@ struct Total {
     processes: u64,
     rings: u64,
     bytes: u64,
-    /// Processes that belong to somebody else.
+    /// The number of processes that could not be read, because they belong to another
+    /// user.
     unread: u64,
     failed: Option<Errno>,
 }
@@ -90,7 +91,7 @@ fn list_text(directory: &File, total: &mut Total, out: &mut Out) -> fmt::Result 
         if total.processes == 1 {
             out.write_str("       PID  RINGS       SIZE  COMMAND\n")?;
         }
-        // Rings are whole pages.
+        // Rings occupy whole pages.
         let (id, rings, size) = (holder.id, holder.rings, holder.bytes >> 10);
         writeln!(
             out,
@@ -144,8 +145,8 @@ fn list_json(directory: &File, total: &mut Total, out: &mut Out) -> fmt::Result 
     json.close('}')
 }
 
-/// Calls `show` for each process that holds a ring, in the order of `/proc`,
-/// which is that of the process ids.
+/// Calls `show` for each process that holds a ring, in the order of `/proc`, which is
+/// the order of process ids.
 fn each_holder(
     directory: &File,
     total: &mut Total,
@@ -184,14 +185,15 @@ fn each_holder(
                     )?;
                 }
                 Err(Errno::ACCES | Errno::PERM) => total.unread += 1,
-                // It has ended meanwhile.
+                // The process has exited meanwhile.
                 Err(_) => {}
             }
         }
     }
 }
 
-/// Rings, their bytes and the command's name of one process.
+/// Returns the number of rings of one process, their bytes, and the name of its
+/// command.
 fn look<'a>(proc: At, id: &[u8], buffer: &'a mut [u8; 64]) -> Result<(u64, u64, &'a [u8]), Errno> {
     let mut path = Path::new(id)?;
     path.join(b"maps")?;
@@ -213,15 +215,15 @@ fn look<'a>(proc: At, id: &[u8], buffer: &'a mut [u8; 64]) -> Result<(u64, u64, 
     Ok((rings, bytes, command.trim_ascii_end()))
 }
 
-/// The size of the mapping if the line shows a ring:
+/// Returns the size of the mapping if the line describes a ring:
 /// `7f0c5a2e4000-7f0c5a2e5000 rw-s 00000000 00:10 4711   /[aio] (deleted)`.
 fn ring_size(line: &[u8]) -> Option<u64> {
     let mut fields = line
         .split(|&byte| byte == b' ')
         .filter(|field| !field.is_empty());
     let range = fields.next()?;
-    // Rights and offset; then the device: the kernel's own file systems have
-    // the major number 0, so that a user's file named `/[aio]` is no ring.
+    // Permissions and offset precede the device. Internal kernel file systems have the
+    // major number 0, so that a user's file named `/[aio]` is not mistaken for a ring.
     let device = fields.nth(2)?;
     let name = fields.nth(1)?;
     if name != b"/[aio]" || !device.starts_with(b"00:") {
@@ -238,8 +240,10 @@ fn hex(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The names among the records of getdents64: inode and offset (8 bytes each),
-/// the record's length (2), a type (1), the name, ended by a zero byte.
+/// An iterator over the names in the records of getdents64(2).
+///
+/// A record consists of inode and offset (8 bytes each), the record's length (2), a
+/// type (1), and the name, terminated by a zero byte.
 struct Entries<'a> {
     records: &'a [u64],
     filled: usize,
@@ -256,7 +260,8 @@ impl<'a> Entries<'a> {
     }
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        // SAFETY: the same memory, seen as the bytes that it is made of.
+        // SAFETY: the slice's memory, of which no more than its size is used; every
+        // byte of a `u64` is a valid `u8`.
         let bytes = unsafe {
             core::slice::from_raw_parts(
                 self.records.as_ptr().cast::<u8>(),
@@ -271,14 +276,16 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// The lines of a file. One that is longer than the buffer is cut off: names
-/// come last in a line, and a ring's is short.
+/// A reader of the lines of a file.
+///
+/// A line that is longer than the buffer is truncated: names come last in a line, and
+/// the name of a ring is short.
 struct Lines<'a> {
     file: &'a File,
     buffer: [u8; 4096],
     start: usize,
     end: usize,
-    /// The line's beginning was handed out already.
+    /// True if the beginning of the current line has already been returned.
     cut: bool,
 }
 

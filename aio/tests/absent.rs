@@ -1,7 +1,7 @@
-//! AIO made absent by a seccomp filter, or used up by others: everything says
-//! so, and nothing crashes.
+//! Tests where AIO is blocked by a seccomp filter, or used up by other processes: every
+//! command reports it, and none crashes.
 //!
-//! One test after the other: the limit is the whole system's.
+//! The tests run one after the other, because the limit is system-wide.
 
 mod common;
 
@@ -55,7 +55,7 @@ fn a_sandbox_says_enosys_or_eperm() {
             "{shown}"
         );
         assert_eq!(refused_copy(errno), format!("aio: copy: {why}\n"));
-        // Who holds contexts does not depend on holding one.
+        // `aio who` does not need a context itself.
         let output = without_aio(&mut aio(&["who"]), errno).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
@@ -63,10 +63,11 @@ fn a_sandbox_says_enosys_or_eperm() {
     used_up();
 }
 
-/// Takes what is left of the limit, and looks.
+/// Uses up the rest of the limit, and checks the output of the commands.
 fn used_up() {
     let most = limit("aio-max-nr");
-    // Another program may come in between; take what there is.
+    // Another program may create contexts meanwhile, so several attempts take what is
+    // left.
     let held: Vec<Held> = (0..5)
         .map_while(|_| Held::new(most.saturating_sub(limit("aio-nr"))))
         .collect();

@@ -1,6 +1,6 @@
-//! `aio copy` as root where another user owns the names: what that user swaps while
-//! it runs is not followed, not replaced and not opened. Each attack is tried a
-//! thousand times.
+//! Tests of `aio copy` as root where another user owns the names: files that this user
+//! swaps while the tool runs are neither followed, nor replaced, nor opened. Each
+//! attack is tried a thousand times.
 
 mod common;
 
@@ -16,10 +16,12 @@ use common::*;
 const RUNS: u32 = 1000;
 const NOBODY: u32 = 65_534;
 
-/// Whether a copy from the one to the other succeeded.
+/// A function that copies from the first path to the second, and returns whether it
+/// succeeded.
 type Copy = fn(&Path, &Path) -> bool;
 
-/// Root's directory with what is attacked, and the attacker's, in memory.
+/// The directory of root, which contains the attacked files, and the attacker's
+/// directory, both in memory.
 struct Scene {
     root: Directory,
     attacker: PathBuf,
@@ -54,13 +56,14 @@ impl Scene {
     }
 }
 
-/// A process of the attacker's, which exchanges two names for ever.
+/// A process of the attacker that exchanges two names until it is killed.
 struct Attacker(libc::pid_t);
 
 impl Attacker {
     fn exchanges(one: &Path, other: &Path) -> Attacker {
         let [one, other] = [one, other].map(|path| CString::new(path.to_str().unwrap()).unwrap());
-        // SAFETY: the child only makes system calls.
+        // SAFETY: the child only makes system calls, which are async-signal-safe after
+        // a fork.
         unsafe {
             let child = libc::fork();
             if child == 0 {
@@ -75,7 +78,8 @@ impl Attacker {
                         other.as_ptr(),
                         libc::RENAME_EXCHANGE,
                     );
-                    // So that some runs find the same twice, and some do not.
+                    // The pause makes some runs find the same file twice, and others
+                    // not.
                     let pause = libc::timespec {
                         tv_sec: 0,
                         tv_nsec: 1_000,
@@ -91,7 +95,8 @@ impl Attacker {
 
 impl Drop for Attacker {
     fn drop(&mut self) {
-        // SAFETY: the child is ours and not waited for yet.
+        // SAFETY: the child of this process has not been waited for, so its process id
+        // is valid.
         unsafe {
             libc::kill(self.0, libc::SIGKILL);
             libc::waitpid(self.0, std::ptr::null_mut(), 0);
@@ -99,13 +104,13 @@ impl Drop for Attacker {
     }
 }
 
-/// Runs the copy, and fails if it does not end. Whether it succeeded.
+/// Runs the copy, and returns whether it succeeded. Panics if it does not exit.
 #[track_caller]
 fn ends(source: &Path, target: &Path) -> bool {
     succeeds(copy(&[], source, target))
 }
 
-/// The same by cp, with which this one is compared.
+/// Does the same with cp, for comparison.
 #[track_caller]
 fn ends_by_cp(source: &Path, target: &Path) -> bool {
     let mut command = Command::new("cp");
@@ -137,7 +142,8 @@ fn may_attack() -> bool {
     is_root()
 }
 
-/// Of so many runs, some met either state: else the attack was none.
+/// Asserts that some runs succeeded and some failed: otherwise the attack had no
+/// effect.
 #[track_caller]
 fn was_one(by: &str, succeeded: u32) {
     println!("{by}: {succeeded} of {RUNS} copied");
@@ -186,15 +192,15 @@ fn no_device_is_replaced() {
             assert!(kind.is_char_device(), "by {by}");
             assert_eq!(names(&scene.ours()), ["null"], "by {by}");
         }
-        // cp writes to the device where the link leads to it.
+        // cp writes to the device when the link leads to it.
         if by == "aio" {
             was_one(by, succeeded);
         }
     }
 }
 
-/// Nor is a file of ours written that a link of theirs led to when it was not
-/// looked at.
+/// Tests that a file that was exchanged for the target at the end is restored, and that
+/// no draft is left.
 #[test]
 fn what_is_swapped_at_the_end_comes_back() {
     if !may_attack() {
@@ -214,7 +220,8 @@ fn what_is_swapped_at_the_end_comes_back() {
     assert!(succeeded > 0);
 }
 
-/// Opening a device does something, and opening a pipe waits.
+/// Tests that only examined files are opened: opening a device has side effects, and
+/// opening a pipe waits.
 #[test]
 fn only_what_was_looked_at_is_opened() {
     if !may_attack() {
@@ -226,7 +233,7 @@ fn only_what_was_looked_at_is_opened() {
     let name = CString::new(pipe.to_str().unwrap()).unwrap();
     // SAFETY: the name ends in a zero byte.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    // A writer waits until somebody opens it for reading.
+    // The writer waits until the pipe is opened for reading.
     let watched = scene.root.path().join("watched");
     fs::hard_link(&pipe, &watched).unwrap();
     let writer = std::thread::spawn({
@@ -249,7 +256,7 @@ fn only_what_was_looked_at_is_opened() {
     was_one("aio", succeeded);
 }
 
-/// Names that somebody else has taken are no obstacle.
+/// Tests that names taken by another user do not prevent creating a draft.
 #[test]
 fn no_name_of_a_draft_can_be_taken() {
     if !may_attack() {

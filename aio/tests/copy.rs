@@ -1,4 +1,4 @@
-//! `aio copy` as a user runs it, when all goes well.
+//! Tests of successful runs of `aio copy`.
 
 mod common;
 
@@ -78,8 +78,9 @@ fn around_the_page_cache() {
     }
 }
 
-/// Large enough for its last part to be copied while the context is destroyed; data
-/// lies around where that part begins, and where the aligned part ends.
+/// Tests a file large enough for its last part to be copied while the context is
+/// destroyed. Its data surrounds the beginning of that part and the end of the aligned
+/// part.
 #[test]
 fn a_big_sparse_file_around_the_page_cache() {
     const MIB: u64 = 1 << 20;
@@ -114,7 +115,8 @@ fn a_big_sparse_file_around_the_page_cache() {
     }
 }
 
-/// By a thread, or in place where there can be none.
+/// Tests that a thread destroys the context, or the main thread where no other can be
+/// started.
 #[test]
 fn the_context_is_destroyed_once() {
     if !have(&["strace"]) {
@@ -132,7 +134,7 @@ fn the_context_is_destroyed_once() {
         quiet(&traced.args([at("a"), at("b")]).output().unwrap());
         assert_eq!(fs::read(at("b")).unwrap(), bytes(300_000));
         let trace = fs::read_to_string(at("trace")).unwrap();
-        // Who called.
+        // The ids of the threads that made the system call.
         let callers = |name: &str| {
             let lines = trace.lines().filter(|line| line.contains(name));
             let threads = lines.map(|line| line.split_whitespace().next().unwrap());
@@ -141,13 +143,13 @@ fn the_context_is_destroyed_once() {
         let (cloned, destroyed) = (callers("clone("), callers("io_destroy("));
         let status = fs::read_to_string("/proc/self/status").unwrap();
         if !status.contains("Seccomp:\t0") {
-            // In a sandbox there is no thread.
+            // In a sandbox no thread is started.
             assert!(cloned.is_empty() && destroyed.len() == 1, "{trace}");
             continue;
         }
         assert_eq!(cloned.len(), 1, "{trace}");
         match refusal {
-            // The exit may come before it, and does the same.
+            // The exit may precede `io_destroy`, and destroys the context itself.
             None => assert!(destroyed.len() < 2 && destroyed != cloned, "{trace}"),
             Some(_) => assert_eq!(destroyed, cloned, "{trace}"),
         }
@@ -175,7 +177,7 @@ fn where_direct_is_refused_it_says_so_and_copies() {
     fs::write(&source, bytes(100_001)).unwrap();
     let mount = directory.path().join("mount");
     fs::create_dir(&mount).unwrap();
-    // ramfs has no way around its pages.
+    // ramfs does not support O_DIRECT.
     let output = Command::new("unshare")
         .args(["-m", "sh", "-ec"])
         .arg(r#"mount -t ramfs none "$2/mount"; "$1" copy --direct "$2/a" "$2/mount/b"; cmp "$2/a" "$2/mount/b""#)
@@ -217,7 +219,7 @@ fn into_a_directory_and_through_links() {
         .current_dir(directory.path())
         .output();
     quiet(&output.unwrap());
-    // After `--`, a name may begin with a dash.
+    // After `--`, a name can begin with a dash.
     let output = aio(&["copy", "--", "a", "-x"])
         .current_dir(directory.path())
         .output();
@@ -242,8 +244,8 @@ fn a_name_as_long_as_can_be() {
 fn files_without_a_size_are_read_to_their_end() {
     let directory = directory();
     let target = directory.path().join("b");
-    // One that is read in pieces, one that AIO cannot read, one whose size is
-    // a lie.
+    // A file that is read in pieces, one that AIO cannot read, and one whose size is
+    // wrong.
     let environment = format!("/proc/{}/environ", std::process::id());
     for source in [
         "/proc/kallsyms",
@@ -292,10 +294,10 @@ fn whole_blocks_move_through_io_submit_alone() {
                 ["io_submit(", "mmap(", "ioctl(", "fcntl(", "+++"]
                     .iter()
                     .any(|known| call.starts_with(known))
-                    // The process's own state, from /proc, and its end.
+                    // Reads of the status of the process in /proc, up to the end of that file.
                     || call.starts_with("read(")
                         && (line.contains("\"Name:\\taio\\n") || line.ends_with(" = 0"))
-                    // What is behind the last aligned block.
+                    // The data after the last aligned block.
                     || direct && call.starts_with("copy_file_range("),
                 "{line}"
             );
@@ -303,7 +305,7 @@ fn whole_blocks_move_through_io_submit_alone() {
             moved[1] += line.matches("aio_lio_opcode=IOCB_CMD_PWRITE").count() as u64;
         }
         assert!(moved[0] >= 15 && moved[1] >= 15, "{moved:?}\n{trace}");
-        // Both files, switched over and back.
+        // O_DIRECT is switched on and off for both files.
         let switched = if direct { 2 } else { 0 };
         assert_eq!(trace.matches("O_DIRECT").count(), switched, "{trace}");
         assert_eq!(trace.matches("F_SETFL").count(), 2 * switched, "{trace}");
@@ -333,7 +335,7 @@ fn memory_does_not_grow_with_the_file() {
     assert_eq!(fs::metadata(&target).unwrap().len(), 256 << 20);
 }
 
-/// A file of 5 MiB and some bytes, of which the given parts are data.
+/// Creates a file of 5 MiB and some bytes, of which the given parts are data.
 fn sparse(path: &Path, parts: &[(u64, usize)]) -> u64 {
     let file = fs::File::create(path).unwrap();
     let length = (5 << 20) + 77;
@@ -371,7 +373,8 @@ fn holes_stay_holes() {
             let same = fs::read(&source).unwrap() == fs::read(&target).unwrap();
             assert!(same, "{flags:?} {layout:?}");
             assert_eq!(fs::metadata(&target).unwrap().len(), length);
-            // Blocks of 512 bytes; around the cache, a block more for each part.
+            // In blocks of 512 bytes. With O_DIRECT, each part may take one more block of the
+            // file system.
             let (is, was) = (stored(&target), stored(&source));
             let most = was + 8 * (1 + layout.len() as u64);
             assert!(is <= most, "{flags:?} {layout:?}: {is} of {was}");
@@ -462,7 +465,7 @@ fn progress_on_a_terminal_and_in_no_pipe() {
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     fs::write(&source, bytes(32 << 20)).unwrap();
-    // Slow enough to be drawn.
+    // The copy is slow enough for progress to be drawn.
     let flags = ["--block", "512", "--depth", "1"];
     quiet(&copy(&flags, &source, &target).output().unwrap());
 
@@ -473,7 +476,7 @@ fn progress_on_a_terminal_and_in_no_pipe() {
         .unwrap();
     let mut seen = Vec::new();
     let mut buffer = [0; 1024];
-    // The read fails when the last holder of the other side is gone.
+    // The read fails when the last descriptor of the other side is closed.
     while let Ok(read @ 1..) = here.read(&mut buffer) {
         seen.extend_from_slice(&buffer[..read]);
     }
@@ -501,9 +504,10 @@ fn progress_on_a_terminal_and_in_no_pipe() {
     );
 }
 
-/// A terminal's two sides: ours, and the one that the tool gets.
+/// Opens a pseudoterminal, and returns the side of the test and the side for the tool.
 fn terminal() -> (fs::File, OwnedFd) {
-    // SAFETY: plain calls; the descriptors are fresh and ours.
+    // SAFETY: the descriptors are new and owned by nothing else; `ptsname` returns a
+    // zero-terminated name.
     unsafe {
         let here = OwnedFd::from_raw_fd(libc::posix_openpt(libc::O_RDWR | libc::O_CLOEXEC));
         assert_eq!(libc::grantpt(here.as_raw_fd()), 0);
@@ -515,15 +519,15 @@ fn terminal() -> (fs::File, OwnedFd) {
     }
 }
 
-/// Who has a lease on the source gets the time to give it back.
+/// Tests that the copy waits until the holder of a lease on the source releases it.
 #[test]
 fn a_lease_is_waited_for() {
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     fs::write(&source, "data").unwrap();
     let holder = fs::File::options().write(true).open(&source).unwrap();
-    // SAFETY: no memory is passed. The signal that asks for the lease would end the
-    // process.
+    // SAFETY: no memory is passed. The signal is ignored because the kernel sends it to
+    // request the lease's release, and it would end the process.
     let lease = unsafe {
         libc::signal(libc::SIGIO, libc::SIG_IGN);
         libc::fcntl(holder.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)

@@ -1,5 +1,5 @@
-//! `aio copy` when something stands in its way: one line that names the file,
-//! status 1, DST as it was, nothing left behind.
+//! Tests of failing copies: `aio copy` prints one line that names the file, exits with
+//! status 1, and leaves DST unchanged and no other file behind.
 
 mod common;
 
@@ -104,7 +104,8 @@ fn control_characters_of_names_stay_off_the_terminal() {
         &output,
         "aio: copy: no?such?[31mfile: no such file or directory (ENOENT)",
     );
-    // Those of eight bits, DEL, and those that turn the direction.
+    // The control characters beyond ASCII, DEL, and those that change the direction of
+    // writing.
     let output = aio(&["copy", "a\u{9b}b\u{7f}c\u{202e}d\u{2066}e", "b"])
         .output()
         .unwrap();
@@ -114,8 +115,8 @@ fn control_characters_of_names_stay_off_the_terminal() {
     );
 }
 
-/// Runs a script with a small file system mounted at `$2/mount`, in a mount
-/// namespace of its own.
+/// Runs a script with a small file system mounted at `$2/mount`, in a new mount
+/// namespace.
 fn on_a_small_disk(directory: &Path, script: &str) -> std::process::Output {
     fs::create_dir(directory.join("mount")).unwrap();
     Command::new("unshare")
@@ -160,7 +161,8 @@ fn files_that_are_not_ours() {
     if !is_root() {
         return skip("changing the user needs root");
     }
-    // Not below the build directory, which the other user may not enter.
+    // The directory is not below the build directory, which the other user may not
+    // enter.
     let directory = Directory::new_in(&std::env::temp_dir());
     let at = |name: &str| directory.path().join(name);
     let tool_of_all = at("aio");
@@ -178,7 +180,7 @@ fn files_that_are_not_ours() {
     for (source, target, about) in [
         ("secret", "theirs/b", "secret"),
         ("open", "b", "b"),
-        // The directory would let it be replaced; its mode says otherwise.
+        // The directory permits replacing the file, but its mode forbids writing.
         ("open", "theirs/kept", "theirs/kept"),
     ] {
         let output = Command::new(&tool_of_all)
@@ -193,7 +195,7 @@ fn files_that_are_not_ours() {
     assert_eq!(names(&at("theirs")), ["kept"]);
     assert_eq!(fs::read_to_string(at("theirs/kept")).unwrap(), "k");
 
-    // A directory whose names may not be read takes a file all the same.
+    // A file can be created in a directory whose names may not be read.
     fs::set_permissions(at("theirs"), fs::Permissions::from_mode(0o733)).unwrap();
     let output = Command::new(&tool_of_all)
         .args(["copy", "open", "theirs/new"])
@@ -220,8 +222,7 @@ const ENDING: [i32; 10] = [
     libc::SIGVTALRM,
 ];
 
-/// Starts a copy that takes long enough to be disturbed, and waits until it
-/// writes.
+/// Starts a copy that takes long enough to be interrupted, and waits until it writes.
 fn start_slowly(directory: &Path, unnamed: bool) -> Running {
     let file = fs::File::create(directory.join("a")).unwrap();
     file.set_len(1 << 40).unwrap();
@@ -247,7 +248,7 @@ fn start_slowly(directory: &Path, unnamed: bool) -> Running {
     child
 }
 
-/// A copy that would go on for hours. It does not outlive its test.
+/// A copy that would run for hours. It is killed with its test.
 struct Running(std::process::Child);
 
 impl Running {
@@ -255,7 +256,7 @@ impl Running {
         self.0.id()
     }
 
-    /// Waits for the end, and takes what was said.
+    /// Waits for the exit, and returns the status and the output on standard error.
     fn end(mut self) -> (ExitStatus, String) {
         wait_until(|| self.0.try_wait().unwrap().is_some());
         let mut said = String::new();
@@ -277,7 +278,8 @@ fn a_signal_leaves_nothing_behind() {
     for (signal, unnamed) in ENDING.into_iter().flat_map(|s| [(s, true), (s, false)]) {
         ends_by(signal, unnamed);
     }
-    // Where the file system has files without a name, not even this one does.
+    // Where the file system supports unnamed files, not even SIGKILL leaves a file
+    // behind.
     ends_by(libc::SIGKILL, true);
 }
 
@@ -286,7 +288,7 @@ fn ends_by(signal: i32, unnamed: bool) {
     let child = start_slowly(directory.path(), unnamed);
     let drafts = names(directory.path()).len() - 2;
     assert_eq!(drafts, usize::from(!unnamed));
-    // SAFETY: the child is ours and not waited for yet.
+    // SAFETY: the child has not been waited for, so its process id is valid.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
     let (status, said) = child.end();
     assert_eq!(status.signal(), Some(signal), "{status:?}");
@@ -296,7 +298,8 @@ fn ends_by(signal: i32, unnamed: bool) {
     assert_eq!(fs::read_to_string(target).unwrap(), "old");
 }
 
-/// When the copy has its name, it has succeeded.
+/// Tests that a signal after the rename does not change the result: the copy has
+/// succeeded.
 #[test]
 fn a_late_signal_changes_nothing() {
     for unnamed in [true, false] {
@@ -312,7 +315,8 @@ fn a_late_signal_changes_nothing() {
             while fs::metadata(&target).is_err() && child.try_wait().unwrap().is_none() {
                 std::hint::spin_loop();
             }
-            // SAFETY: the child is ours; it has not been waited for, or is no more.
+            // SAFETY: `libc::kill` accesses no memory of this process. The process id
+            // is that of the child, which either has not been waited for or has exited.
             unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
             assert_eq!(child.wait().unwrap().code(), Some(0));
             assert_eq!(fs::read_to_string(&target).unwrap(), "data");
@@ -320,10 +324,10 @@ fn a_late_signal_changes_nothing() {
     }
 }
 
-/// A source that has nothing for now is waited for, and a signal ends that.
+/// Tests that a copy waits for a source without data, and that a signal ends the wait.
 #[test]
 fn a_source_that_waits_can_be_interrupted() {
-    // Reads of it wait for the kernel's next message.
+    // Reads of this file wait for the next kernel message.
     let source = Path::new("/proc/kmsg");
     if !is_root() || fs::File::open(source).is_err() {
         return skip("the kernel's log may not be read");
@@ -341,14 +345,14 @@ fn a_source_that_waits_can_be_interrupted() {
             .take(2)
             .map(|ticks| ticks.parse::<u32>().unwrap());
         assert!(ticks.sum::<u32>() < 10, "{stat}");
-        // SAFETY: the child is ours and not waited for yet.
+        // SAFETY: the child has not been waited for, so its process id is valid.
         unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
         assert_eq!(child.end().0.signal(), Some(libc::SIGTERM));
         assert!(names(directory.path()).is_empty());
     }
 }
 
-/// Nobody reads what it has to say, so that it waits there.
+/// Tests a signal while the tool waits to write a message to a full pipe.
 #[test]
 fn a_full_pipe_does_not_keep_signals_off() {
     if !can_mount() {
@@ -357,7 +361,7 @@ fn a_full_pipe_does_not_keep_signals_off() {
     let directory = directory();
     fs::write(directory.path().join("a"), bytes(1000)).unwrap();
     fs::create_dir(directory.path().join("m")).unwrap();
-    // ramfs refuses O_DIRECT, which is told.
+    // ramfs refuses O_DIRECT, which the tool reports.
     let script = r#"mount -t ramfs none "$2/m"; cd "$2"; exec "$1" copy --direct a m/b"#;
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-ec", script, "sh"]);
@@ -372,7 +376,7 @@ fn a_full_pipe_does_not_keep_signals_off() {
     wait_until(|| fs::read_to_string(&comm).is_ok_and(|name| name == "aio\n"));
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert!(child.try_wait().unwrap().is_none());
-    // SAFETY: the child is ours and not waited for yet.
+    // SAFETY: the child has not been waited for, so its process id is valid.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     wait_until(|| child.try_wait().unwrap().is_some());
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
@@ -394,7 +398,7 @@ fn an_ignored_signal_is_ignored() {
     }
     let child = command.spawn().unwrap();
     wait_until(|| draft_of(child.id()).is_some());
-    // SAFETY: the child is ours and not waited for yet.
+    // SAFETY: the child has not been waited for, so its process id is valid.
     unsafe { libc::kill(child.id() as i32, libc::SIGHUP) };
     assert!(child.wait_with_output().unwrap().status.success());
     assert!(fs::read(&source).unwrap() == fs::read(&target).unwrap());
@@ -428,7 +432,7 @@ fn a_limit_on_file_sizes() {
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     fs::write(&source, bytes(200_000)).unwrap();
-    // The limit lies inside a block: a short write comes before the error.
+    // The limit lies inside a block, so a short write precedes the error.
     for block in ["64K", "512", "1M"] {
         let mut command = copy(&["--block", block], &source, &target);
         // SAFETY: a system call between fork and exec, and no allocation.

@@ -1,5 +1,5 @@
-//! File systems in user space, which may stop answering and refuse what others do
-//! not. Those of networks do the same.
+//! Tests of `aio copy` on file systems in user space, which may stop responding and
+//! refuse operations that others support. Network file systems do the same.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 
-/// A mounted file system whose files are those of another directory.
+/// A mounted file system that mirrors another directory.
 struct Mount {
     directory: Directory,
     server: Child,
@@ -44,8 +44,8 @@ impl Mount {
         send(&self.server, signal);
     }
 
-    /// Returns when each thread has stopped: a question that one has taken cannot be
-    /// taken back.
+    /// Stops the server. Returns when each of its threads has stopped: until then, a
+    /// thread could still respond to a request that it has taken.
     fn stop(&self) {
         self.signal(libc::SIGSTOP);
         let threads = format!("/proc/{}/task", self.server.id());
@@ -72,11 +72,12 @@ impl Drop for Mount {
 }
 
 fn send(child: &Child, signal: i32) {
-    // SAFETY: the child is ours and not waited for yet.
+    // SAFETY: the child of this process has not been waited for, so its process id is
+    // valid.
     unsafe { libc::kill(child.id() as libc::pid_t, signal) };
 }
 
-/// How it ends, within seconds.
+/// Waits for the exit of the child, for 20 seconds at most, and returns its status.
 #[track_caller]
 fn ends(child: &mut Child) -> ExitStatus {
     let begin = Instant::now();
@@ -92,7 +93,7 @@ fn ends(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// Source, target and the target's directory; one of them does not answer.
+/// Returns pairs of source and target. In each pair, one of them does not respond.
 fn ways(mount: &Mount) -> [(PathBuf, PathBuf); 2] {
     [
         (mount.at("mounted/a"), mount.at("b")),
@@ -127,8 +128,10 @@ fn a_signal_ends_what_does_not_get_an_answer() {
     }
 }
 
-/// In the middle of a copy. The exit of any program sends the file system requests that
-/// may wait for its answer, so here the server continues at last.
+/// Tests a signal in the middle of a copy.
+///
+/// The exit of any program sends requests to the file system and may wait for the
+/// response, so the server is continued at the end.
 #[test]
 fn a_signal_ends_what_gets_no_answer_any_more() {
     let mut ended = 0;
@@ -173,7 +176,7 @@ fn a_refused_chmod_is_a_warning() {
     assert!(output.status.success(), "{output:?}");
     assert!(stderr(&output).contains("EPERM"), "{output:?}");
     assert_eq!(fs::read_to_string(&target).unwrap(), "data");
-    // An old file is written as it is.
+    // An existing file is written in place.
     fs::write(mount.at("a"), "other").unwrap();
     quiet(&copy(&[], &mount.at("a"), &target).output().unwrap());
     assert_eq!(fs::read_to_string(&target).unwrap(), "other");

@@ -1,4 +1,5 @@
-//! `aio copy` in directories of others, under odd parents and sandboxes.
+//! Tests of `aio copy` in directories of other users, under unusual parent processes,
+//! and in sandboxes.
 
 mod common;
 
@@ -8,14 +9,14 @@ use std::process::{Command, Output};
 
 use common::*;
 
-/// Runs a script in a directory of its own, with the tool as `./aio` there; `NOBODY`
-/// runs a command as another user.
+/// Runs a script in a new directory that contains the tool as `./aio`. `NOBODY` in the
+/// script runs a command as another user.
 fn script(text: &str) -> Output {
     let directory = Directory::new_in(&std::env::temp_dir());
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::copy(tool(), directory.path().join("aio")).unwrap();
     let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
-    // Until the tool has looked at its target, and has a draft.
+    // Waits until the tool has examined its target and created a draft.
     let looked =
         "looked() { until ls -l /proc/$!/fd 2>/dev/null | grep -q deleted; do sleep .05; done; }";
     Command::new("sh")
@@ -32,7 +33,7 @@ fn says(text: &str, said: &str) {
     assert_eq!(stdout(&output), said, "{}", stderr(&output));
 }
 
-/// A directory's access list for new files would let its owner read the copy.
+/// Tests that the default access list of a directory does not grant access to the copy.
 #[test]
 fn a_replaced_file_gets_no_access_list() {
     if !is_root() || !have(&["setfacl"]) {
@@ -47,7 +48,7 @@ fn a_replaced_file_gets_no_access_list() {
         $NOBODY cat theirs/shadow 2>/dev/null; cat theirs/shadow",
         "0:0 640\nsecret\n",
     );
-    // Nor does one that is to have the source's permissions.
+    // Nor does a copy with `--preserve=mode`, whose source has none, get an access list.
     says(
         "mkdir d; setfacl -d -m u:65534:rw d; echo s >m; chmod 640 m
         ./aio copy --preserve=mode m d/m; getfacl -c d/m | grep -c ^user:nobody
@@ -57,7 +58,8 @@ fn a_replaced_file_gets_no_access_list() {
     );
 }
 
-/// The number of a file that is gone is soon another's.
+/// Tests that a new file that reuses the inode number of a removed one is not mistaken
+/// for it.
 #[test]
 fn another_file_of_the_same_number_is_another() {
     if !is_root() {
@@ -72,7 +74,7 @@ fn another_file_of_the_same_number_is_another() {
         stat -c '%u %a' st/x; cat st/x; ls -A st",
         "1\n1 600\ntheirs\nx\n",
     );
-    // Nor is one replaced that got another name meanwhile.
+    // A file that got another name meanwhile is not replaced.
     says(
         "echo o >x; mkfifo p; ./aio copy - x <p 2>/dev/null & exec 7>p; looked
         ln x y; echo n >&7; exec 7>&-; wait $!; echo $?; cat x y; ls",
@@ -80,7 +82,8 @@ fn another_file_of_the_same_number_is_another() {
     );
 }
 
-/// Where a draft has a name, signals are held back, and nothing may wait for ever.
+/// Tests that signals, which are blocked where a draft has a name, still end a copy
+/// that waits for its source.
 #[test]
 fn a_source_that_waits_ends_where_drafts_have_names() {
     let directory = directory();
@@ -95,7 +98,8 @@ fn a_source_that_waits_ends_where_drafts_have_names() {
         let mut child = without_unnamed(&mut command).spawn().unwrap();
         wait_until(|| !names(directory.path()).is_empty());
         std::thread::sleep(std::time::Duration::from_millis(200));
-        // SAFETY: the child is ours and not waited for yet.
+        // SAFETY: the child of this process has not been waited for, so its process id
+        // is valid.
         unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
         wait_until(|| child.try_wait().unwrap().is_some());
         drop(writer);
@@ -115,7 +119,7 @@ fn memory_does_not_grow_with_the_number_of_files() {
             "0\n60\n",
         );
     }
-    // Nor does the time with its square.
+    // The time does not grow with the square of the number of files.
     let begin = std::time::Instant::now();
     says("mkdir d; ./aio copy $(seq 10000) d 2>&1 | wc -l", "10000\n");
     assert!(begin.elapsed() < std::time::Duration::from_secs(20));
@@ -164,8 +168,8 @@ fn streams_have_no_attributes_and_no_directory() {
     );
 }
 
-/// Of bytes that are no characters; and of characters that do not end where a
-/// draft's name is cut.
+/// Tests names of invalid UTF-8, and of characters that extend beyond the point where a
+/// draft's name is truncated.
 #[test]
 fn long_names_of_any_bytes() {
     says(

@@ -1,5 +1,6 @@
-//! `aio copy` beside coreutils' cp: every kind of source to every kind of target,
-//! each way, on a disk and in memory. What is there afterwards is the same.
+//! Comparison of `aio copy` with cp from coreutils: every kind of source to every kind
+//! of target, with each engine, on a disk and in memory. The resulting files must be
+//! the same.
 
 mod common;
 
@@ -41,7 +42,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Makes the source, and tells its name.
+/// Creates the source, and returns its name.
 fn make_source(at: &Path, kind: &str) -> &'static str {
     let path = at.join("s");
     match kind {
@@ -70,7 +71,7 @@ fn make_source(at: &Path, kind: &str) -> &'static str {
     "s"
 }
 
-/// Makes what is there before, and tells the name to copy to.
+/// Creates the target's previous state, and returns the name to copy to.
 fn make_target(at: &Path, kind: &str) -> &'static str {
     let path = at.join("t");
     match kind {
@@ -102,7 +103,7 @@ fn make_target(at: &Path, kind: &str) -> &'static str {
     "t"
 }
 
-/// All files of a directory and of those in it: what a user sees of each.
+/// Describes all files in a directory and its subdirectories, as visible to a user.
 fn seen(at: &Path) -> Vec<String> {
     let mut all = Vec::new();
     for name in names(at) {
@@ -141,7 +142,8 @@ fn blocks(at: &Path) -> u64 {
     names(at).iter().map(of).sum()
 }
 
-/// One cell: what differs.
+/// Runs one cell of the matrix, and returns the difference between `aio copy` and cp,
+/// if any.
 fn cell(place: &Path, source: &str, target: &str, flags: &[&str]) -> Option<String> {
     let directory = Directory::new_in(place);
     let run = |name: &str, mut command: Command| {
@@ -162,7 +164,8 @@ fn cell(place: &Path, source: &str, target: &str, flags: &[&str]) -> Option<Stri
     if (ours.0, &ours.1) != (cp.0, &cp.1) {
         return Some(format!("{ours:?}\nbut cp: {cp:?}"));
     }
-    // Of 512 bytes; file systems store a little more for one way or the other.
+    // Blocks of 512 bytes. File systems store slightly different amounts for different
+    // ways of writing.
     if ours.2.abs_diff(cp.2) > 64 {
         return Some(format!("{} blocks, but cp: {}", ours.2, cp.2));
     }

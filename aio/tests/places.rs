@@ -1,5 +1,5 @@
-//! Where `aio copy` writes: what a new file gets, what an old one keeps, and names
-//! that lead elsewhere.
+//! Tests of the targets of `aio copy`: the attributes that a new file gets, those that
+//! an old one keeps, and names that lead elsewhere.
 
 mod common;
 
@@ -105,7 +105,8 @@ fn an_old_file_keeps_its_owner() {
     assert_eq!(fs::read_to_string(at("b")).unwrap(), "data");
 }
 
-/// What cannot be kept otherwise: the file itself is written, as cp does.
+/// Tests that the file itself is written, as by cp, if its attributes could not be kept
+/// otherwise.
 #[test]
 fn other_names_and_attributes_stay() {
     let directory = directory();
@@ -136,7 +137,8 @@ fn other_names_and_attributes_stay() {
     assert_eq!(fs::read_to_string(at("d")).unwrap(), "data");
 }
 
-/// Whoever made the link would choose where root's file is.
+/// Tests that a dangling link is refused: the owner of the link would choose where
+/// root's file goes.
 #[test]
 fn a_link_to_nothing_is_not_written_through() {
     let directory = directory();
@@ -158,7 +160,7 @@ fn a_link_to_nothing_is_not_written_through() {
     assert_eq!(names(directory.path()), ["a", "d", "link"]);
 }
 
-/// Runs the tool with an open file of the test's as its descriptor 9.
+/// Runs the tool with an open file of the test as its descriptor 9.
 fn copy_to_descriptor(source: &Path, file: &fs::File) -> Output {
     let mut command = copy(&[], source, Path::new("/proc/self/fd/9"));
     let fd = file.as_raw_fd();
@@ -166,7 +168,7 @@ fn copy_to_descriptor(source: &Path, file: &fs::File) -> Output {
     unsafe {
         command.pre_exec(move || {
             libc::dup2(fd, 9);
-            // It may have been that one already, to be closed.
+            // If `fd` is 9 already, it is still close-on-exec.
             libc::fcntl(9, libc::F_SETFD, 0);
             Ok(())
         });
@@ -200,12 +202,14 @@ fn an_open_file_is_written_through_and_no_other() {
     quiet(&copy_to_descriptor(&at("a"), &deleted));
     assert_eq!(content(&mut deleted), "data");
 
-    // SAFETY: the name ends in a zero byte; the descriptor is fresh and ours.
+    // SAFETY: the name ends in a zero byte; the descriptor is new and owned by nothing
+    // else.
     let mut memory = unsafe { fs::File::from_raw_fd(libc::memfd_create(c"disk".as_ptr(), 0)) };
     quiet(&copy_to_descriptor(&at("a"), &memory));
     assert_eq!(content(&mut memory), "data");
 
-    // One that has a name is the same file afterwards, for those who have it open.
+    // A file that has a name is still the same file afterwards, so open descriptors
+    // refer to it.
     let mut named = open("named");
     quiet(&copy_to_descriptor(&at("a"), &named));
     assert_eq!(content(&mut named), "data");
@@ -243,7 +247,7 @@ fn closed_standard_descriptors_stay_out_of_it() {
     }
 }
 
-/// The same where the tool has something to say in the middle, and where it fails.
+/// Tests the same if the tool prints a message in the middle, and if it fails.
 #[test]
 fn messages_do_not_go_into_the_copy() {
     if !can_mount() {
@@ -252,7 +256,7 @@ fn messages_do_not_go_into_the_copy() {
     let directory = directory();
     fs::write(directory.path().join("a"), "data").unwrap();
     fs::create_dir(directory.path().join("m")).unwrap();
-    // ramfs has no way around its pages.
+    // ramfs does not support O_DIRECT.
     let script = r#"mount -t ramfs none "$2/m"; cd "$2"
         for all in "" "0<&-" "1>&-" "2>&-" "0<&- 1>&-" "0<&- 2>&-" "1>&- 2>&-" "0<&- 1>&- 2>&-"; do
             rm -f m/b
@@ -268,8 +272,8 @@ fn messages_do_not_go_into_the_copy() {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Runs a script in a mount namespace of its own, in a directory with a file `a`;
-/// `$1` is the tool.
+/// Runs a script in a new mount namespace, in a directory with a file `a`. `$1` is the
+/// tool.
 fn mounted(script: &str) -> Output {
     let directory = Directory::new_in(&std::env::temp_dir());
     set_mode(directory.path(), 0o755);
@@ -289,8 +293,8 @@ fn what_a_rename_cannot_replace_is_written() {
     if !can_mount() || !is_root() {
         return skip("nothing can be mounted");
     }
-    // Another's file in a directory where only owners may rename; a file that is
-    // mounted on.
+    // The targets are another user's file in a directory where only owners may rename,
+    // and a file with a mount on it.
     let output = mounted(
         "umask 0; mkdir t; mount -t tmpfs -o mode=1777 none t
         echo something longer >t/theirs; chown 65534:65534 t/theirs
@@ -342,7 +346,7 @@ fn block_devices() {
     let size = 3 << 20;
     let (before, data) = (bytes(size), bytes(size - 70_000));
     fs::write(at("disk"), &before).unwrap();
-    // What is a hole in it is zeros on the device.
+    // Holes of the source become zeros on the device.
     fs::write(at("a"), &data).unwrap();
     let sparse = fs::File::options().write(true).open(at("a")).unwrap();
     sparse.set_len(1 << 20).unwrap();
@@ -367,7 +371,7 @@ fn block_devices() {
     assert_eq!(names(directory.path()), ["a", "disk"]);
 }
 
-/// What chattr(1) has set and a new file would not have.
+/// Tests that attributes set by chattr(1), which a new file would not have, are kept.
 #[test]
 fn an_old_file_keeps_what_no_attribute_of_statx_shows() {
     if !have(&["chattr", "lsattr"]) {
@@ -381,7 +385,7 @@ fn an_old_file_keeps_what_no_attribute_of_statx_shows() {
         let mut chattr = Command::new("chattr");
         let set = chattr.arg(format!("+{attribute}")).arg(at("b")).output();
         if !set.unwrap().status.success() {
-            // Another file system's, or only root's.
+            // The file system does not support the attribute, or only root may set it.
             continue;
         }
         quiet(&copy(&[], &at("a"), &at("b")).output().unwrap());
@@ -394,7 +398,7 @@ fn an_old_file_keeps_what_no_attribute_of_statx_shows() {
     }
 }
 
-/// The program that runs goes on with the old file.
+/// Tests that a running program is replaced. Its process continues with the old file.
 #[test]
 fn a_running_program_is_replaced() {
     let directory = directory();

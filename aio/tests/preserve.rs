@@ -1,4 +1,4 @@
-//! `aio copy --preserve`, beside cp's.
+//! Tests of `aio copy --preserve`, in comparison with cp.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::*;
 
-/// A file with all that can be kept.
+/// Creates a file with all attributes that can be kept.
 fn make(path: &Path) {
     fs::write(path, "data").unwrap();
     if is_root() {
@@ -23,7 +23,7 @@ fn make(path: &Path) {
         .unwrap();
 }
 
-/// User, group, permissions, time of the last change.
+/// Returns the user, the group, the permissions and the time of last modification.
 fn seen(path: &Path) -> (u32, u32, u32, i64, i64) {
     let file = fs::metadata(path).unwrap();
     let mode = file.mode() & 0o7777;
@@ -122,7 +122,7 @@ fn attributes_of_read_only_files_and_long_ones() {
     if !have(&["setfattr", "getfattr"]) {
         return;
     }
-    // In memory, where an attribute may be longer than a block.
+    // The directory is in memory, where an attribute may be longer than a block.
     let directory = Directory::new_in(Path::new("/dev/shm"));
     let run = |text: &str| {
         let mut command = Command::new("sh");

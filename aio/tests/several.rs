@@ -1,4 +1,4 @@
-//! `aio copy` with several sources, and with standard input and output.
+//! Tests of `aio copy` with several sources, and with standard input and output.
 
 mod common;
 
@@ -55,7 +55,7 @@ fn one_that_fails_does_not_stop_the_others() {
     );
     assert_eq!(fs::read_to_string(at("d/a")).unwrap(), "a");
 
-    // The last has to be a directory.
+    // The last name must be that of a directory.
     fs::write(at("b"), "b").unwrap();
     for target in ["b", "new"] {
         let output = in_directory(directory.path(), &["a", "b", target]);
@@ -98,24 +98,24 @@ fn standard_input_and_output() {
         assert!(run("-", "-") == data);
         assert!(run("-", "b").is_empty());
         assert!(fs::read(at("b")).unwrap() == data);
-        // As a file that this process makes.
+        // The copy has the mode of a file that this process creates.
         fs::write(at("c"), "").unwrap();
         let mode = |name: &str| fs::metadata(at(name)).unwrap().mode();
         assert_eq!(mode("b"), mode("c"));
         fs::remove_file(at("c")).unwrap();
         fs::remove_file(at("b")).unwrap();
     }
-    // A file of that name is another thing.
+    // A file named `-` can be given as `./-`.
     quiet(&in_directory(directory.path(), &["a", "./-"]));
     assert_eq!(names(directory.path()), ["-", "a"]);
 }
 
-/// Who has the other end of a socket can make reads and writes not wait.
+/// The process at the other end of a stream may have set O_NONBLOCK on it.
 #[test]
 fn streams_that_do_not_wait_by_themselves() {
     let data = bytes(500_000);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    // Of the open file, which the tool shares.
+    // This sets a flag of the open file description, which the tool shares.
     theirs.set_nonblocking(true).unwrap();
     let both = || Stdio::from(OwnedFd::from(theirs.try_clone().unwrap()));
     let mut child = aio(&["copy", "-", "-"])
@@ -135,7 +135,7 @@ fn streams_that_do_not_wait_by_themselves() {
         })
     };
     let (mut copied, mut ours) = (Vec::new(), ours);
-    // Late, so that there is no room for a while.
+    // Reading begins late, so that the socket buffer is full for a while.
     std::thread::sleep(Duration::from_millis(300));
     ours.read_to_end(&mut copied).unwrap();
     feed.join().unwrap();

@@ -1,4 +1,4 @@
-//! `aio probe`, `aio who`, the command line, and the binary itself.
+//! Tests of `aio probe`, `aio who`, the command line, and the binary itself.
 
 mod common;
 
@@ -49,7 +49,7 @@ fn probe_tells_what_works() {
     }
 }
 
-/// The contexts of this process belong to one test at a time.
+/// The lock under which one test at a time holds contexts in this process.
 static HOLDING: Mutex<()> = Mutex::new(());
 
 #[test]
@@ -100,8 +100,8 @@ fn who_finds_the_holders() {
 #[test]
 fn who_is_not_fooled_by_long_maps_or_names() {
     let _alone = HOLDING.lock();
-    // Many mappings, so that lines cross the reading buffer's end, and a
-    // command name that would break JSON.
+    // Many mappings make lines cross the end of the read buffer. The command name
+    // contains characters that JSON must escape.
     let directory = directory();
     let file = fs::File::create(directory.path().join("x".repeat(200))).unwrap();
     file.set_len(4096).unwrap();
@@ -111,7 +111,8 @@ fn who_is_not_fooled_by_long_maps_or_names() {
         if number % 25 == 0 {
             held.push(Held::new(1).expect("the limit is used up"));
         }
-        // SAFETY: fresh mappings that nobody uses.
+        // SAFETY: the mappings are new, at addresses that the kernel chooses, and
+        // nothing else uses them.
         unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -126,7 +127,7 @@ fn who_is_not_fooled_by_long_maps_or_names() {
     let name = c"a\"\\\x01\n\x7f\xc2\x9b\xe2\x80\xae\xff";
     // SAFETY: the name ends in a zero byte and is shorter than 16.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-    // The file is that of the main thread, which this one may not be. Another test
+    // The file is that of the main thread, which this thread may not be. Another test
     // reads it.
     let before = fs::read("/proc/self/comm").unwrap();
     fs::write("/proc/self/comm", name.to_bytes()).unwrap();
@@ -144,7 +145,7 @@ fn who_is_not_fooled_by_long_maps_or_names() {
         .unwrap();
     let command = "a\"\\\u{1}\n\u{7f}\u{9b}\u{202e}\u{fffd}";
     assert_eq!(mine["command"], command);
-    // Nor is it one that a terminal obeys.
+    // Nor does the output contain characters that a terminal interprets.
     let obeyed = ['\u{7f}', '\u{9b}', '\u{202e}'];
     assert!(!text.contains(obeyed), "{text:?}");
     assert_eq!(mine["rings"], maps.matches("/[aio]").count());
@@ -310,7 +311,7 @@ fn one_static_binary_with_nothing_in_it() {
     );
 }
 
-/// The manual page and the help tell of the same flags.
+/// Tests that the manual page and the help list the same flags.
 #[test]
 fn the_manual_page_has_every_flag() {
     let page = include_str!("../aio.1");

@@ -1,4 +1,4 @@
-//! Data that goes through AIO, reads and writes in flight together.
+//! Copying through AIO, with reads and writes in flight together.
 
 use linux_aio::Context;
 
@@ -10,23 +10,25 @@ use super::{Failure, Job, Named, Options, Part, Way, What};
 use crate::os::{self, Memory};
 use crate::proc;
 
-/// Bytes at the end of a big file that are copied without AIO: the kernel takes
-/// tens of milliseconds to destroy a context (two grace periods of RCU), and an exit
-/// waits for that, so it is done meanwhile.
+/// The number of bytes at the end of a large file that are copied without AIO.
+///
+/// The kernel takes tens of milliseconds to destroy a context (two RCU grace periods),
+/// and an exit waits for that. The context is destroyed while the last bytes are
+/// copied.
 const LAST: u64 = 24 << 20;
 
 pub(super) struct ByAio {
-    /// `None` when all that goes through it is done.
+    /// `None` after all AIO operations have completed.
     context: Option<Context>,
     depth: u32,
-    /// What operations in flight use: dropped after the context, which waits for
-    /// them.
+    /// The memory that operations in flight use. It is dropped after the context, whose
+    /// destruction waits for them.
     memory: Option<[Memory; 2]>,
 }
 
 impl ByAio {
     pub(super) fn new(options: &Options, size: u64) -> Result<ByAio, Failure<'static>> {
-        // No more slots than the file has blocks, and one to find its end.
+        // One slot for each block of the file, and one to find its end, suffice.
         let blocks = size / options.block as u64 + 1;
         let depth = blocks.min(options.depth.into()) as u32;
         let context = Context::new(depth).map_err(|errno| Failure {
@@ -52,7 +54,7 @@ impl ByAio {
             let real;
             (align, real) =
                 go_direct(options, job.source, job.stat, job.target).about(options.target)?;
-            // Blocks for holes would not be holes.
+            // Allocated blocks would not be holes.
             let whole = job
                 .next(0)
                 .is_ok_and(|part| part.is_some_and(|part| part.is_whole()));
@@ -79,7 +81,8 @@ impl ByAio {
         })
     }
 
-    /// Returns where the file ended, and how many bytes were copied.
+    /// Copies through the page cache. Returns the offset where the file ended and the
+    /// number of bytes copied.
     fn through_the_cache(
         &mut self,
         job: &Job<'_>,
@@ -95,8 +98,9 @@ impl ByAio {
         Ok((end, done))
     }
 
-    /// The same, with O_DIRECT as far as the files are aligned: first through AIO,
-    /// then, while the context is destroyed, without.
+    /// Copies with O_DIRECT as far as the files are aligned: first through AIO, then,
+    /// while the context is destroyed, without AIO. Returns the same values as
+    /// `through_the_cache`.
     fn around_the_cache(
         &mut self,
         job: &Job<'_>,
@@ -109,7 +113,8 @@ impl ByAio {
         } else {
             LAST
         };
-        // Of a power of two, as every alignment is.
+        // `first` is a multiple of `align`, because `limit` and the subtrahend are. Every
+        // alignment is a power of two.
         let first = limit - last.next_multiple_of(align as u64);
         let block = job.options.block.next_multiple_of(align);
         let mut pipeline = self.pipeline(job, block, progress)?;
@@ -118,7 +123,7 @@ impl ByAio {
         })?;
         let (done, reached) = (pipeline.done(), pipeline.reached());
         let refusal = pipeline.refusal();
-        // Nothing is in flight any more.
+        // No operation is in flight any more.
         self.end();
         if let Some((side, errno)) = refusal {
             say_refused(side.name(job.options), errno);
@@ -130,7 +135,7 @@ impl ByAio {
                 mover.part(from, to)
             })?;
         }
-        // What is left is not aligned.
+        // The rest is not aligned.
         os::set_direct(job.source, false).map_err(|errno| Stop::At(Side::Source, errno))?;
         os::set_direct(job.target, false).map_err(|errno| Stop::At(Side::Target, errno))?;
         mover.through_the_cache()?;
@@ -168,21 +173,23 @@ impl ByAio {
         Ok(pipeline)
     }
 
-    /// All that goes through AIO has ended.
+    /// Destroys the context, after all AIO operations have completed.
     fn end(&mut self) {
         let Some(context) = self.context.take() else {
             return;
         };
-        // A sandbox that does not know of threads may kill for one.
+        // A sandbox that does not allow threads may kill the process for creating one.
         if proc::seccomp() == Some(0) {
             os::destroy_beside(context);
         }
     }
 }
 
-/// Calls `copy` for each part with data, whole blocks of `align`; it returns where
-/// the part ended. Returns where they end: at the second place, unless the file ended
-/// before or a hole does.
+/// Calls `copy` for each part with data, in whole blocks of `align`. `copy` returns the
+/// offset where the part ended.
+///
+/// Returns the offset where the parts end: `limit`, unless the file ended earlier or no
+/// aligned data follows.
 fn aligned_parts(
     job: &Job<'_>,
     [mut at, limit]: [u64; 2],
@@ -191,11 +198,11 @@ fn aligned_parts(
 ) -> Result<u64, Stop> {
     let step = align as u64;
     while at < limit {
-        // If only a hole follows, or what is not aligned, that is for later.
+        // A hole that reaches the end and unaligned data are left to the caller.
         let Some(part) = job.next(at)?.filter(|part| part.from < limit) else {
             break;
         };
-        // Some bytes of a hole, where it begins or ends amid a block.
+        // Where a hole begins or ends within a block, some of its bytes are copied.
         let from = part.from - part.from % step;
         let to = part
             .to

@@ -1,4 +1,4 @@
-//! The way around the page cache: which file allows it, with what alignment.
+//! O_DIRECT: whether each file allows it, and the alignment that it requires.
 
 use linux_aio::Errno;
 use linux_raw_sys::general::STATX_DIOALIGN;
@@ -8,9 +8,10 @@ use crate::os::{self, File, Stat};
 use crate::path::Shown;
 use crate::print::complain;
 
-/// Opens both files' way around the page cache, as far as they allow it, and
-/// gives the alignment that they ask for; `None` if both refuse. The second
-/// value tells whether the source took it, so that its size is a true one.
+/// Switches on O_DIRECT for both files, as far as they allow it.
+///
+/// Returns the alignment that they require; `None` if both refuse. The second value is
+/// true if the source accepted O_DIRECT, so that its size is reliable.
 pub(super) fn go_direct(
     options: &Options,
     source: &File,
@@ -38,9 +39,10 @@ pub(super) fn go_direct(
     Ok((align, source_took))
 }
 
-/// Gives the draft its blocks and its size beforehand: a direct write that
-/// makes a file longer waits for those before it, so that nothing would be in
-/// flight together. Tells whether the file system can.
+/// Allocates the blocks of the draft and sets its size, before data is written.
+///
+/// A direct write that extends a file waits for the writes before it, so that no two
+/// writes would be in flight together. Returns whether the file system supports it.
 pub(super) fn allocate(file: &File, size: u64) -> Result<bool, Errno> {
     if size == 0 {
         return Ok(false);
@@ -52,8 +54,9 @@ pub(super) fn allocate(file: &File, size: u64) -> Result<bool, Errno> {
     }
 }
 
-/// What offsets and lengths must be multiples of. A kernel that does not tell
-/// (before 6.1) is given 4096, which serves every disk.
+/// Returns the alignment of offsets and lengths for O_DIRECT; `None` if the file does
+/// not support it. If the kernel does not report the alignment (before 6.1), it is
+/// 4096, which suits every disk.
 fn alignment(stat: &Stat) -> Option<usize> {
     if stat.stx_mask & STATX_DIOALIGN == 0 {
         return Some(4096);

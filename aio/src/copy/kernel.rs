@@ -1,5 +1,5 @@
-//! Data that the kernel moves from file to file, or, where it cannot, that is read
-//! and written.
+//! Copying with copy_file_range(2), or with reads and writes where the kernel cannot
+//! move the data itself.
 
 use linux_aio::Errno;
 
@@ -9,17 +9,18 @@ use super::progress::Progress;
 use super::{Failure, Job, Way};
 use crate::os::{self, Memory};
 
-/// Bytes moved at a time, after which the disk begins to write them: it is the
-/// slower one, and is done sooner if it does not wait for the end.
+/// The number of bytes moved at a time, after which their writeback is started. The
+/// disk is the slower part, and finishes sooner if writeback does not begin only at the
+/// end.
 const STEP: usize = 8 << 20;
-/// Bytes read and written at a time.
+/// The number of bytes read and written at a time.
 const BUFFER: usize = 1 << 20;
 
 /// Copies the file.
 pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failure<'static>> {
     let mut mover = Mover::new(job, progress, 0);
     if job.zeros {
-        // Zeros are found by reading.
+        // Finding zeros requires reading the data.
         mover.by_hand = Some(buffer().map_err(|stop| stop.explain(job.options))?);
     }
     let copy = &mut |part: Part| mover.part(part.from, part.to.unwrap_or(u64::MAX));
@@ -38,15 +39,15 @@ pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failur
 pub(super) struct Mover<'a> {
     job: &'a Job<'a>,
     progress: &'a mut Progress,
-    /// The buffer to read and write with, where copy_file_range(2) cannot.
+    /// The buffer for reads and writes, if copy_file_range(2) cannot be used.
     by_hand: Option<Memory>,
-    /// With O_DIRECT: what offsets and lengths are multiples of. Else 1.
+    /// With O_DIRECT, the alignment of offsets and lengths. Otherwise 1.
     align: usize,
     done: u64,
 }
 
 impl<'a> Mover<'a> {
-    /// `done`: bytes that were copied before.
+    /// Creates a mover. `done` is the number of bytes that were copied before.
     pub(super) fn new(job: &'a Job<'a>, progress: &'a mut Progress, done: u64) -> Mover<'a> {
         Mover {
             job,
@@ -57,28 +58,28 @@ impl<'a> Mover<'a> {
         }
     }
 
-    /// Bytes that were copied.
+    /// Returns the number of bytes copied.
     pub(super) fn done(&self) -> u64 {
         self.done
     }
 
-    /// Copies around the page cache from now on: both files are open so. Where the
-    /// file ends amid a block, what is before that block is copied.
+    /// Switches to copying around the page cache. O_DIRECT must be set on both files.
+    /// If the file ends within a block, the data before that block is copied.
     pub(super) fn direct(&mut self, align: usize) -> Result<(), Stop> {
         self.by_hand = Some(buffer()?);
         self.align = align;
         Ok(())
     }
 
-    /// Copies through the page cache again.
+    /// Switches back to copying through the page cache.
     pub(super) fn through_the_cache(&mut self) -> Result<(), Stop> {
         self.by_hand = self.job.zeros.then(buffer).transpose()?;
         self.align = 1;
         Ok(())
     }
 
-    /// Copies from `from` to `to`, or to the end of the file if that is before, and
-    /// returns where it ended.
+    /// Copies from `from` to `to`, or to the end of the file if that comes first, and
+    /// returns the offset where the copy ended.
     pub(super) fn part(&mut self, from: u64, to: u64) -> Result<u64, Stop> {
         let (mut at, mut begun) = (from, from);
         while at < to {
@@ -88,15 +89,15 @@ impl<'a> Mover<'a> {
             let length = (to - at).min(STEP as u64) as usize;
             let moved = match &self.by_hand {
                 None => match os::copy_range(self.job.source, self.job.target, at, length) {
-                    // Files of /proc have size 0, and some file systems return 0 before
-                    // the end: a read decides.
+                    // Files in /proc have size 0, and some file systems return 0 before
+                    // the end. A read determines whether this is the end.
                     Ok(0) if at == 0 || at < self.job.size => {
                         self.by_hand = Some(buffer()?);
                         continue;
                     }
                     Ok(moved) => moved,
                     Err(Errno::INTR) => continue,
-                    // A read or a write will show which file the error is about.
+                    // A read or a write determines which file the error concerns.
                     Err(_) => {
                         self.by_hand = Some(buffer()?);
                         continue;
@@ -118,18 +119,20 @@ impl<'a> Mover<'a> {
         Ok(at)
     }
 
-    /// Reads and writes once; 0 at the end of the file.
+    /// Reads once and writes the data. Returns the number of bytes; 0 at the end of the
+    /// file.
     fn step(&self, buffer: *mut u8, at: u64, length: usize) -> Result<usize, Stop> {
         self.job.signals.wait_ready(self.job.source.raw(), false)?;
         let read = again(Side::Source, || {
             // SAFETY: `length` is at most BUFFER, the buffer's size, and `self` owns
-            // the buffer.
+            // the buffer, to which no reference exists now.
             unsafe { os::read_at(self.job.source.raw(), buffer, length, at) }
         })?;
         let read = read - read % self.align;
         let mut written = 0;
         while written < read {
-            // SAFETY: so many bytes have been read into the buffer.
+            // SAFETY: `read` bytes have been read into the buffer, and `written` is
+            // less.
             let rest = unsafe { core::slice::from_raw_parts(buffer.add(written), read - written) };
             let zeros = if self.job.zeros { zeros(rest) } else { 0 };
             if zeros > 0 {
@@ -142,14 +145,14 @@ impl<'a> Mover<'a> {
                 rest.len()
             };
             let more = again(Side::Target, || {
-                // SAFETY: `written + length` is at most `read`, and so many bytes
-                // have been read into the buffer.
+                // SAFETY: `written + length` is at most `read`, the number of bytes
+                // that have been read into the buffer.
                 unsafe {
                     let rest = buffer.add(written);
                     os::write_at(self.job.target.raw(), rest, length, at + written as u64)
                 }
             })?;
-            // With O_DIRECT, a ragged rest is written once more.
+            // With O_DIRECT, an unaligned rest is written again.
             let more = more - more % self.align;
             if more == 0 {
                 return Err(Stop::At(Side::Target, Errno::IO));
@@ -160,10 +163,10 @@ impl<'a> Mover<'a> {
     }
 }
 
-/// What a file system keeps a hole of.
+/// The granularity of holes: the block size of most file systems.
 const BLOCK: usize = 4096;
 
-/// Bytes of whole blocks of zeros at the beginning.
+/// Returns the number of bytes in the blocks of zeros at the beginning.
 fn zeros(bytes: &[u8]) -> usize {
     let blocks = bytes.chunks(BLOCK);
     blocks
@@ -172,7 +175,7 @@ fn zeros(bytes: &[u8]) -> usize {
         .sum()
 }
 
-/// Bytes before the first block of zeros.
+/// Returns the number of bytes before the first block of zeros.
 fn data(bytes: &[u8]) -> usize {
     let blocks = bytes.chunks(BLOCK);
     blocks
@@ -189,7 +192,8 @@ fn buffer() -> Result<Memory, Stop> {
     Memory::new(BUFFER).map_err(Stop::Memory)
 }
 
-/// A signal that ends nothing is no reason to stop.
+/// Repeats the call while it fails with EINTR: a signal that does not end the process
+/// must not stop the copy.
 fn again(side: Side, mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Stop> {
     loop {
         match call() {

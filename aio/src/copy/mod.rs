@@ -1,10 +1,10 @@
-//! `aio copy`: files, each whole or not at all.
+//! `aio copy`: copies files, each whole or not at all.
 //!
-//! The order keeps both files whole. What can be refused is refused before anything
-//! is written (`target.rs`). The data goes into a draft (`output.rs`), moved by the
-//! kernel (`kernel.rs`) or through AIO (`by_aio.rs`). The draft takes the target's
-//! name after an fsync. Names are resolved once; after that, descriptors stand for
-//! files and directories.
+//! The order of the steps keeps both files whole. All refusals precede the first write
+//! (`target.rs`). The data goes into a draft (`output.rs`), moved by the kernel
+//! (`kernel.rs`) or through AIO (`by_aio.rs`). The draft takes the target's name after
+//! an fsync. Names are resolved once; after that, descriptors stand for files and
+//! directories.
 
 mod by_aio;
 mod direct;
@@ -43,7 +43,7 @@ use progress::Progress;
 use signals::Signals;
 use target::Target;
 
-/// What went wrong, and with which file.
+/// An error and the name of the file that it concerns.
 struct Failure<'a> {
     name: &'a [u8],
     what: What,
@@ -53,7 +53,7 @@ enum What {
     Errno(Errno),
     Text(&'static str),
     Context(Errno, u32),
-    /// A signal asks the process to end; nothing is said.
+    /// A signal that ends the process; no message is printed.
     Signal,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Failure<'_> {
     }
 }
 
-/// Says which file an error is about.
+/// A result whose error can be attributed to a file.
 trait Named<T> {
     fn about(self, name: &[u8]) -> Result<T, Failure<'_>>;
 }
@@ -129,8 +129,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<i32, Done> {
                 status = 1;
             }
         }
-        // `signals` is dropped here: one that arrived ends the process now, when
-        // nothing half-written is left.
+        // `signals` is dropped here: a pending signal ends the process now, when no
+        // incomplete file is left.
     })?;
     Ok(status)
 }
@@ -146,14 +146,14 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
         stat.stx_size
     };
 
-    // Refuses what must not be replaced, and touches nothing.
+    // Refuses targets that must not be replaced, without changing anything.
     let target = Target::find(options, &stat)?;
     let mut by_aio = match options.engine {
         Engine::Aio => Some(ByAio::new(options, size)?),
         Engine::Kernel => None,
     };
     let output = Output::open(target, &stat, signals).about(options.target)?;
-    // A device has none, and keeps what it had where nothing is written.
+    // A device has no holes: where nothing is written, it keeps its old data.
     let holes = options.sparse != Sparse::Never
         && kind(&os::stat_file(&output.file).about(options.target)?) == S_IFREG;
     let job = Job {
@@ -184,7 +184,7 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     Ok(())
 }
 
-/// Gives the copy its name, after everything is on the disk.
+/// Gives the copy its name, after all its data is on the disk.
 fn finish(
     options: &Options,
     output: Output,
@@ -192,7 +192,7 @@ fn finish(
 ) -> Result<(), Failure<'static>> {
     if output.is_draft() {
         signals.hold();
-        // The last moment to go back.
+        // After this point the copy can no longer be abandoned.
         if signals.arrived() {
             return Err(Stop::Signal.explain(options));
         }
@@ -200,14 +200,14 @@ fn finish(
     output.publish().about(options.target)
 }
 
-/// What is copied, from where to where.
+/// The source, the target and the parameters of one copy.
 struct Job<'a> {
     options: &'a Options,
     source: &'a File,
-    /// As it was at the beginning.
+    /// The status of the source at the beginning.
     stat: &'a Stat,
     size: u64,
-    /// Holes of the source become holes of the target; so do zeros.
+    /// True if holes of the source become holes of the target; then the same for zeros.
     holes: bool,
     zeros: bool,
     target: &'a File,
@@ -215,7 +215,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The next part that is to be copied; `None` if only a hole follows.
+    /// Returns the next part to copy; `None` if only a hole follows.
     fn next(&self, from: u64) -> Result<Option<Part>, Stop> {
         if self.holes {
             Part::next(self.source, from, self.size)
@@ -224,8 +224,8 @@ impl Job<'_> {
         }
     }
 
-    /// Calls `copy` for each part from `at` on; it returns where the part ended.
-    /// Returns where the file ended.
+    /// Calls `copy` for each part from `at` on, which returns the offset where the part
+    /// ended. Returns the offset where the file ended.
     fn each(
         &self,
         mut at: u64,
@@ -233,7 +233,7 @@ impl Job<'_> {
     ) -> Result<u64, Stop> {
         loop {
             let Some(part) = self.next(at)? else {
-                // A hole to the end, wherever that is by now.
+                // Only a hole follows, up to the current end of the file.
                 let end = os::stat_file(self.source).map(|now| now.stx_size);
                 let end = end.map_err(|errno| Stop::At(Side::Source, errno))?;
                 if end < self.size {
@@ -250,7 +250,7 @@ impl Job<'_> {
         }
     }
 
-    /// The end of a file whose last bytes may be zeros that were passed over.
+    /// Sets the size of a target whose last bytes may be zeros that were not written.
     fn cut(&self, end: u64) -> Result<(), Stop> {
         if !self.zeros {
             return Ok(());
@@ -258,9 +258,11 @@ impl Job<'_> {
         os::truncate(self.target, end).map_err(|errno| Stop::At(Side::Target, errno))
     }
 
-    /// Whether the file ended where it did. An early end may be how it is (files of
-    /// /sys tell a whole page as their size), unless the size has changed, or was
-    /// true and is the target's already.
+    /// Checks that the end of the file is plausible.
+    ///
+    /// An end before the size is valid for some files (those in /sys report a whole
+    /// page as their size). It is an error if the size has changed, or if the size was
+    /// reliable and the target has been allocated with it.
     fn check_end(&self, end: u64, allocated: bool) -> Result<(), Stop> {
         let changed =
             || os::stat_file(self.source).is_ok_and(|now| now.stx_size != self.stat.stx_size);
@@ -271,7 +273,7 @@ impl Job<'_> {
     }
 }
 
-/// What moved the data, for `--verbose`.
+/// The mechanism that moved the data, and the number of bytes, for `--verbose`.
 #[derive(Clone, Copy)]
 struct Way {
     bytes: u64,
@@ -295,14 +297,14 @@ fn kind(stat: &Stat) -> u32 {
 
 fn open_source(name: &[u8]) -> Result<(File, Stat), What> {
     let path = Path::new(name)?;
-    // Looked at before it is opened: opening a tape rewinds it, a named pipe waits
-    // for its writer.
+    // The file is examined before it is opened: opening a tape rewinds it, and opening
+    // a named pipe waits for its writer.
     let held = os::open(CWD, path.as_c(), os::O_PATH, 0)?;
     let looked_at = os::stat_file(&held)?;
     check_source(&looked_at)?;
     let flags = os::O_RDONLY | os::O_NOCTTY;
     let file = match os::open_held(&held, flags) {
-        // Without /proc, by its name once more.
+        // Without /proc, the file is opened by its name again.
         Err(Errno::NOENT) => os::open(CWD, path.as_c(), flags | os::O_NONBLOCK, 0)?,
         other => other?,
     };

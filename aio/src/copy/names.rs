@@ -1,12 +1,12 @@
-//! Which names in a directory the copies of this run have taken.
+//! The set of names in a directory that the copies of this run have taken.
 
 use linux_aio::Errno;
 
 use super::target::last_name;
 use crate::os::Memory;
 
-/// Of each, a number that is made of its bytes: two names with one number do not
-/// occur, or else the second copy is refused.
+/// A set of names, each stored as a hash of its bytes. If two names have the same hash,
+/// which practically does not occur, the second copy is refused.
 pub(super) struct Names {
     memory: Memory,
     filled: usize,
@@ -14,6 +14,8 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Creates an empty set for `room` names.
+    ///
     /// # Errors
     /// ENOMEM.
     pub(super) fn new(room: usize) -> Result<Names, Errno> {
@@ -25,7 +27,8 @@ impl Names {
     }
 
     pub(super) fn has(&self, path: &[u8]) -> bool {
-        // SAFETY: zeroed memory of so many numbers and more.
+        // SAFETY: the memory is zeroed, page-aligned, and holds at least `filled`
+        // numbers.
         let all = unsafe {
             core::slice::from_raw_parts(self.memory.address().cast::<u64>(), self.filled)
         };
@@ -35,14 +38,15 @@ impl Names {
     pub(super) fn add(&mut self, path: &[u8]) {
         if self.filled < self.room {
             let numbers = self.memory.address().cast::<u64>();
-            // SAFETY: within the memory, which is aligned to a page.
+            // SAFETY: `filled` is less than `room`, so the number is within the memory,
+            // which is page-aligned.
             unsafe { numbers.add(self.filled).write(number(last_name(path))) };
             self.filled += 1;
         }
     }
 }
 
-/// FNV-1a.
+/// Returns the FNV-1a hash of a name.
 fn number(name: &[u8]) -> u64 {
     name.iter().fold(0xcbf2_9ce4_8422_2325, |number, &byte| {
         (number ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)

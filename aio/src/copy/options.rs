@@ -64,24 +64,24 @@ Exit status: 0; 1 if a copy failed; 2 for a wrong command line.
 ",
 };
 
-/// The largest depth: that many events are fs.aio-max-nr of a default system.
+/// The largest depth: the default of fs.aio-max-nr.
 const MOST_DEPTH: u64 = 65_536;
-/// The kernel moves less than 2 GiB at a time.
+/// The largest block: the kernel moves less than 2 GiB at a time.
 const MOST_BLOCK: u64 = 1 << 30;
 
-/// What moves the data.
+/// The mechanism that moves the data.
 #[derive(Clone, Copy)]
 pub(super) enum Engine {
     Aio,
     Kernel,
 }
 
-/// Where the target has holes.
+/// The places where the target has holes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sparse {
-    /// Where the source has.
+    /// Where the source has holes.
     Auto,
-    /// And where there are zeros.
+    /// Where the source has holes or blocks of zeros.
     Always,
     Never,
 }
@@ -96,11 +96,12 @@ pub(super) struct Options {
     pub(super) verbose: bool,
     pub(super) source: Bytes,
     pub(super) target: Bytes,
-    /// DST has to be a directory.
+    /// True if DST must be a directory.
     pub(super) into: bool,
 }
 
-/// The options, with DST, and how many sources there are.
+/// Parses the command line, and returns the options, with DST, and the number of
+/// sources.
 pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> {
     let (mut depth, mut block, mut direct) = (16, 256 << 10, false);
     let (mut engine, mut by_aio, mut sparse, mut verbose) = (None, false, Sparse::Auto, false);
@@ -185,7 +186,7 @@ pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> 
     Ok((options, sources))
 }
 
-/// Hands on the names, which [`parse`] has found to be right, DST at the end.
+/// Calls `name` for each name, DST last. [`parse`] must have accepted the arguments.
 pub(super) fn each_name(mut arguments: Arguments, name: &mut dyn FnMut(Bytes)) -> Result<(), Done> {
     GRAMMAR.parse(&mut arguments, &mut |_, _| Ok(()), &mut |argument| {
         name(argument);

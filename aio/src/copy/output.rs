@@ -1,4 +1,4 @@
-//! What is written: a draft, which takes the target's name when all is well; or
+//! The file that is written: a draft, which takes the target's name after success, or
 //! the target itself.
 
 use linux_aio::Errno;
@@ -11,11 +11,10 @@ use crate::os::{self, File, Rename, Stat};
 use crate::path::{Path, Shown};
 use crate::print::complain;
 
-/// The permissions of a file. Those to run as its owner or group are not copied,
-/// wherever they come from.
+/// The permission bits that are copied. Set-user-ID and set-group-ID are never copied.
 const PERMISSIONS: u32 = 0o777;
-/// So many bytes of the target's name are in the draft's, which has 19 more: some
-/// file systems take no longer names.
+/// The maximal number of bytes of the target's name in the draft's name, which has 19
+/// more: some file systems do not accept longer names.
 const MOST_SHOWN: usize = 120;
 
 pub(super) struct Output {
@@ -23,20 +22,21 @@ pub(super) struct Output {
     draft: Option<Draft>,
 }
 
-/// A file that shall take a name. Dropped before it is published, it goes away.
+/// A file that takes the target's name when it is published. If it is dropped before
+/// that, it is removed.
 struct Draft {
     target: Name,
-    /// What has that name, if the copy is to replace it. Held, so that no other
-    /// file gets its number.
+    /// The file that has the target's name, if the copy replaces it. It is held so that
+    /// no other file gets its inode number.
     old: Option<Held>,
-    /// The draft's own name in the target's directory. Where the file system can,
-    /// it has none, and vanishes with the process however that ends.
+    /// The name of the draft in the target's directory. `None` where the file system
+    /// supports unnamed files: such a draft vanishes with the process in any case.
     own: Option<Path>,
 }
 
 impl Output {
-    /// Opens the draft, or the target itself. Signals that end the process are held
-    /// back if the draft has a name.
+    /// Opens the draft, or the target itself. Signals that end the process are blocked
+    /// if the draft has a name.
     pub(super) fn open(
         target: Target,
         source: &Stat,
@@ -64,12 +64,13 @@ impl Output {
         }
     }
 
-    /// Whether an end in the middle leaves the target as it was.
+    /// Returns whether the output is a draft, so that an aborted copy leaves the target
+    /// unchanged.
     pub(super) fn is_draft(&self) -> bool {
         self.draft.is_some()
     }
 
-    /// Gives the draft the target's name, and makes the name last.
+    /// Gives the draft the target's name, and syncs the directory.
     pub(super) fn publish(mut self) -> Result<(), What> {
         let Some(draft) = &mut self.draft else {
             return Ok(());
@@ -80,10 +81,10 @@ impl Output {
         }
         draft.own = None;
         let flags = os::O_RDONLY | os::O_DIRECTORY;
-        // Files may be made in a directory that may not be read.
+        // A directory may permit creating files in it but not reading it.
         if let Ok(directory) = os::open(draft.target.directory.at(), c".", flags, 0) {
             match os::fsync(&directory) {
-                // Not every file system can.
+                // Not every file system can sync a directory.
                 Err(Errno::INVAL | Errno::NOTTY | Errno::OPNOTSUPP) => {}
                 other => return Ok(other?),
             }
@@ -101,8 +102,8 @@ fn in_place(held: &Held) -> Result<Output, Errno> {
     Ok(Output { file, draft: None })
 }
 
-/// Opens a file by its name once more; what has the name by now stays as it is if it
-/// is another.
+/// Opens a file by its name again. If another file has the name by now, that file is
+/// not changed.
 fn open_again(held: &Held, flags: u32) -> Result<File, Errno> {
     let name = held.name.as_ref().ok_or(Errno::NOENT)?;
     let flags = flags | os::O_NONBLOCK;
@@ -117,8 +118,8 @@ fn open_again(held: &Held, flags: u32) -> Result<File, Errno> {
     Ok(file)
 }
 
-/// A draft that has all that the old file had but its content; `None` where it
-/// cannot have it, or cannot take the old one's place.
+/// Creates a draft that has everything of the old file except its content. Returns
+/// `None` if that is impossible, or if the draft could not replace the old file.
 fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Output>, Errno> {
     let (old, directory) = (&held.stat, os::stat_file(&name.directory)?);
     let fixed = u64::from(STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
@@ -130,11 +131,12 @@ fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Ou
         Err(Errno::ACCES | Errno::PERM | Errno::ROFS) => return Ok(None),
         Err(errno) => return Err(errno),
     };
-    // A directory's access list for new files is wider than the permissions are.
+    // A directory's access list for new files may grant more than the permissions do.
     if os::has_attributes(&output.file) {
         return Ok(None);
     }
-    // A running program cannot be opened for writing, nor every file for reading.
+    // A running program cannot be opened for writing, and some files cannot be opened
+    // for reading.
     let flags = os::O_NOCTTY | os::O_NONBLOCK;
     let looked_at = os::open_held(&held.file, os::O_RDONLY | flags)
         .or_else(|_| os::open_held(&held.file, os::O_WRONLY | flags));
@@ -159,12 +161,12 @@ fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Ou
     Ok(Some(output))
 }
 
-/// Creates a draft, with permissions as every new file gets them.
+/// Creates a draft, whose permissions are subject to the umask as for every new file.
 fn create(target: Name, permissions: u32, signals: &mut Signals) -> Result<Output, Errno> {
     let old = None;
     let at = target.directory.at();
     match os::open(at, c".", os::O_TMPFILE | os::O_RDWR, permissions) {
-        // Before Linux 6.10 a user needs /proc to give it a name.
+        // Before Linux 6.10 an unprivileged user needs /proc to give it a name.
         Ok(file) if os::is_in_proc(&file) => {
             let own = None;
             return Ok(Output {
@@ -214,7 +216,7 @@ fn draft_name(target: &Path) -> Result<Path, Errno> {
 }
 
 impl Draft {
-    /// Takes a name that was free; EEXIST if it no longer is.
+    /// Gives the draft a name that was free; EEXIST if it no longer is.
     fn take_free(&self, file: &File) -> Result<(), Errno> {
         let (at, name) = (self.target.directory.at(), self.target.name.as_c());
         let Some(own) = &self.own else {
@@ -235,7 +237,7 @@ impl Draft {
         }
     }
 
-    /// Takes the old file's name, if that is the old file's still.
+    /// Gives the draft the name of the old file, if the old file still has it.
     fn replace(&mut self, file: &File, old: &Held) -> Result<(), What> {
         const CHANGED: What = What::Text("became another file while it was copied to");
         let (at, name) = (self.target.directory.at(), self.target.name.as_c());
@@ -252,7 +254,8 @@ impl Draft {
         };
         let own = self.own.insert(own).as_c();
         let is_old = |name| os::stat_name(at, name).is_ok_and(|stat| is_same(&stat, &old.stat));
-        // It may have got another name meanwhile, which would be another file then.
+        // The old file may have got another name meanwhile, which would no longer share
+        // its content.
         if os::stat_file(&old.file)?.stx_nlink > 1 {
             return Err(CHANGED);
         }
@@ -270,7 +273,8 @@ impl Draft {
             Ok(()) => {
                 let back = os::rename(at, own, name, Rename::Exchange);
                 if back.is_err() {
-                    // What has that name now is not ours to remove.
+                    // The file that has the draft's name now is a foreign file, which
+                    // must not be removed.
                     self.own = None;
                 }
                 Err(CHANGED)

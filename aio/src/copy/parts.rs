@@ -1,4 +1,4 @@
-//! What of a file is data, and not a hole.
+//! The parts of a file that are data rather than holes.
 
 use linux_aio::Errno;
 
@@ -9,25 +9,26 @@ use crate::os::{self, File, Seek};
 #[derive(Clone, Copy)]
 pub(super) struct Part {
     pub(super) from: u64,
-    /// Where a hole follows; `None` if the file goes on to its end, wherever that
-    /// is by then.
+    /// The offset of the hole that follows; `None` if the part extends to the end of
+    /// the file, wherever that is when it is reached.
     pub(super) to: Option<u64>,
 }
 
 impl Part {
-    /// Whether it is all of the file.
+    /// Returns whether the part is the whole file.
     pub(super) fn is_whole(self) -> bool {
         self.from == 0 && self.to.is_none()
     }
 
-    /// The first data from `from` on, of a file that was `size` long; `None` if
-    /// only a hole follows.
+    /// Returns the first data from `from` on, in a file that was `size` bytes long;
+    /// `None` if only a hole follows.
     pub(super) fn next(source: &File, from: u64, size: u64) -> Result<Option<Part>, Stop> {
         let from = match os::seek(source, from, Seek::Data) {
             Ok(from) => from,
-            // Nothing follows, or nothing but a hole.
+            // Only a hole follows.
             Err(Errno::NXIO) if from < size => return Ok(None),
-            // What cannot tell of holes has none.
+            // At the end of the file, and where holes cannot be found, the rest is one
+            // part.
             Err(Errno::NXIO | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::SPIPE) => {
                 return Ok(Some(Part { from, to: None }));
             }

@@ -1,9 +1,9 @@
-//! Blocks on their way: each slot reads one, writes it, and takes the next.
+//! The copy pipeline: each slot reads a block, writes it, and takes the next one.
 //!
-//! A slot's number travels as the operation's user data. The end of the file
-//! is where a read gives nothing, not what its size was: files grow and shrink
-//! while they are copied, and those of `/proc` have no size at all. Beyond the
-//! size known, one slot at a time probes for the end.
+//! The user data of an operation is the index of its slot. The end of the file is where
+//! a read returns 0 bytes, not the size from statx(2): files grow and shrink while they
+//! are copied, and files in `/proc` have no size. Beyond the known size, one slot at a
+//! time probes for the end.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -16,27 +16,27 @@ use super::signals::Signals;
 use super::slot::{Slot, Step};
 use crate::os::{self, File, Memory};
 
-/// Which of the two files.
+/// One of the two files of a copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Source,
     Target,
 }
 
-/// Why the copy ended early.
+/// The reason why a copy ended early.
 pub(super) enum Stop {
     At(Side, Errno),
     Context(Errno),
     Memory(Errno),
-    /// The file lost what had been copied already.
+    /// The file lost data that had already been copied.
     Shrunk,
     Signal,
 }
 
-/// Bytes after which the disk begins to write what is in the page cache.
+/// The number of bytes after which writeback of the page cache is started.
 const EARLY: u64 = 8 << 20;
 
-/// Operations submitted, and events taken, with one call.
+/// The maximal number of operations submitted, and of events taken, per call.
 const BATCH: usize = 64;
 
 pub(super) struct Pipeline<'a> {
@@ -45,27 +45,28 @@ pub(super) struct Pipeline<'a> {
     source: i32,
     target: i32,
     slots: &'a mut [Slot],
-    /// A block for each slot, one after the other.
+    /// One block for each slot, contiguously.
     buffers: *mut u8,
     block: usize,
     /// The next byte that no slot has taken.
     next: u64,
-    /// Where to stop: the end of the file, as soon as it is found.
+    /// The offset to stop at: the end of the file, once it is known.
     end: u64,
-    /// The source reaches at least this far.
+    /// The known size: the source is at least this long.
     size: u64,
-    /// Some slot is beyond `size`.
+    /// True while a slot reads beyond `size`.
     probing_end: bool,
-    /// One past the last byte written, and past those that the disk has begun with.
+    /// The end of the last byte written; then the end of the range whose writeback has
+    /// been started.
     reached: u64,
     begun: u64,
     done: u64,
-    /// With O_DIRECT: what offsets and lengths are multiples of. Else 1.
+    /// With O_DIRECT, the alignment of offsets and lengths. Otherwise 1.
     align: usize,
     refused: Option<(Side, Errno)>,
-    /// A block of zeros is not written: it is a hole.
+    /// If true, a block of zeros is not written and becomes a hole.
     pub(super) zeros: bool,
-    /// AIO cannot read this source (most of `/proc`); preadv(2) can.
+    /// True if AIO cannot read the source (most of `/proc`), so that preadv(2) does.
     plain: bool,
     in_flight: usize,
     signals: &'a Signals,
@@ -73,14 +74,15 @@ pub(super) struct Pipeline<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// The memory that [`new`](Pipeline::new) wants: a block for each slot, and the
+    /// Allocates the memory for [`new`](Pipeline::new): a block for each slot, and the
     /// slots.
     ///
     /// # Errors
     /// ENOMEM.
     pub(super) fn memory(depth: usize, block: usize) -> Result<[Memory; 2], Errno> {
         let bytes = depth.checked_mul(block).ok_or(Errno::NOMEM)?;
-        // Pages, so any alignment that O_DIRECT wants; touched only when used.
+        // Whole pages satisfy the alignment that O_DIRECT requires; untouched pages
+        // take no memory.
         Ok([Memory::new(bytes)?, Memory::new(depth * size_of::<Slot>())?])
     }
 
@@ -102,7 +104,8 @@ impl<'a> Pipeline<'a> {
         let buffers = memory[0].address();
         let memory = memory[1].address().cast::<Slot>();
         for index in 0..depth {
-            // SAFETY: the memory is large enough, aligned to a page, ours.
+            // SAFETY: `memory` returned this mapping, which is page-aligned and holds
+            // `depth` slots; nothing else accesses it while it is borrowed.
             unsafe {
                 memory.add(index).write(Slot {
                     iocb: Iocb::default(),
@@ -115,8 +118,8 @@ impl<'a> Pipeline<'a> {
                 });
             }
         }
-        // SAFETY: `depth` slots have just been written there; nobody else
-        // knows of them, and the memory outlives them.
+        // SAFETY: `depth` slots have just been written there. No other reference to
+        // them exists, and the memory is borrowed for `'a`.
         let slots = unsafe { core::slice::from_raw_parts_mut(memory, depth) };
         let (submitter, ring) = context.split();
         Pipeline {
@@ -144,9 +147,9 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Copies from `from` to `to`, and returns where it ended: earlier if the file
-    /// ends there or refuses O_DIRECT. `align` is O_DIRECT's alignment of offsets and
-    /// lengths; 1 without O_DIRECT.
+    /// Copies from `from` to `to`, and returns the offset where the copy ended: before
+    /// `to` if the file ends there or refuses O_DIRECT. `align` is the alignment of
+    /// offsets and lengths for O_DIRECT; 1 without O_DIRECT.
     pub(super) fn part(&mut self, from: u64, to: u64, align: usize) -> Result<u64, Stop> {
         self.align = align;
         self.next = from;
@@ -155,30 +158,31 @@ impl<'a> Pipeline<'a> {
         Ok(self.end)
     }
 
-    /// One past the last byte written.
+    /// Returns the offset after the last byte written.
     pub(super) fn reached(&self) -> u64 {
         self.reached
     }
 
-    /// Bytes written.
+    /// Returns the number of bytes written.
     pub(super) fn done(&self) -> u64 {
         self.done
     }
 
-    /// Which file refused O_DIRECT when it came to it, though it had let
-    /// itself be opened so.
+    /// Returns the file that accepted O_DIRECT when it was set but refused an operation
+    /// with it.
     pub(super) fn refusal(&self) -> Option<(Side, Errno)> {
         self.refused
     }
 
-    /// Copies from `from` to the end of the file, wherever that is by then, and
-    /// tells where it was.
-    /// Every direct write has ended: one beside a buffered write to the same
-    /// page could lose it.
+    /// Copies from `from` to the end of the file, wherever that is when it is reached,
+    /// and returns its offset.
+    ///
+    /// All direct writes must have completed: a direct write concurrent with a buffered
+    /// write to the same page could lose the latter.
     pub(super) fn buffered(&mut self, from: u64) -> Result<u64, Stop> {
         self.part(from, u64::MAX, 1)?;
-        // Every block before `end` was full. Something after it can only have
-        // been there before.
+        // Every block before `end` was full. Data written after `end` can only come
+        // from a source that was longer before.
         if self.reached > self.end {
             return Err(Stop::Shrunk);
         }
@@ -198,9 +202,8 @@ impl<'a> Pipeline<'a> {
             if self.signals.arrived() {
                 return Err(Stop::Signal);
             }
-            // With nothing in flight the kernel was out of something: a
-            // moment, and again. Else it is signals and progress that want us
-            // back.
+            // With nothing in flight, the kernel lacked a resource: submit again after
+            // a short pause. Otherwise the timeout is for signals and progress.
             let pause = if self.in_flight == 0 { 1 } else { 100 };
             let wait = WaitOptions::new().timeout(Duration::from_millis(pause));
             if self.in_flight > 0 || self.slots.iter().any(|slot| slot.step.is_ready()) {
@@ -223,17 +226,17 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Whether another block may be begun now.
+    /// Returns whether another block can be started now.
     fn has_more(&self) -> bool {
         self.next < self.end && !(self.probing_end && self.reaches_out(self.next))
     }
 
-    /// Whether a block that begins here ends beyond what is known to be there.
+    /// Returns whether a block at `offset` ends beyond the known size.
     fn reaches_out(&self, offset: u64) -> bool {
         offset.saturating_add(self.block as u64) > self.size
     }
 
-    /// Gives every idle slot a block to read.
+    /// Assigns a block to read to every idle slot.
     fn take_blocks(&mut self) {
         for index in 0..self.slots.len() {
             if self.slots[index].step != Step::Idle {
@@ -245,7 +248,7 @@ impl<'a> Pipeline<'a> {
             let offset = self.next;
             let wanted = (self.end - offset).min(self.block as u64);
             self.next += wanted;
-            // Up to a known end there is nothing to feel for.
+            // Up to a known end no probing is necessary.
             let probes_end = self.end == u64::MAX && self.reaches_out(offset);
             self.probing_end |= probes_end;
             let slot = &mut self.slots[index];
@@ -258,8 +261,8 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Submits what is ready, in batches. What the kernel has no room for
-    /// stays ready.
+    /// Submits the ready operations, in batches. Operations that the kernel does not
+    /// accept stay ready.
     fn submit(&mut self) -> Result<(), Stop> {
         loop {
             self.read_plainly()?;
@@ -268,7 +271,8 @@ impl<'a> Pipeline<'a> {
             let mut count = 0;
             for (index, slot) in self.slots.iter_mut().enumerate() {
                 if count < BATCH && slot.step.is_ready() {
-                    // SAFETY: the slot's own block of the buffers, in range.
+                    // SAFETY: `index` is less than the number of slots, and the buffers
+                    // hold one block for each.
                     let buffer = unsafe { self.buffers.add(index * self.block) };
                     slot.iocb = slot.operation(self.source, self.target, buffer);
                     slot.iocb.data = index as u64;
@@ -280,12 +284,12 @@ impl<'a> Pipeline<'a> {
             if count == 0 {
                 return Ok(());
             }
-            // SAFETY: the first `count` have been written.
+            // SAFETY: the first `count` elements have been written.
             let batch = unsafe {
                 core::slice::from_raw_parts_mut(batch.as_mut_ptr().cast::<&mut Iocb>(), count)
             };
-            // SAFETY: each operation has a block of the buffers to itself until
-            // its event is taken, and the buffers outlive the context.
+            // SAFETY: each operation has exclusive use of its slot's block until its
+            // event is taken, and the buffers outlive the context.
             let result = unsafe { self.submitter.submit(batch) };
             let taken = result.unwrap_or(0);
             self.in_flight += taken;
@@ -295,15 +299,15 @@ impl<'a> Pipeline<'a> {
             }
             match result {
                 Ok(0) | Err(Errno::AGAIN) => return Ok(()),
-                // If not all, the next round begins with the one that was
-                // refused and so gets its error.
+                // After a partial submission, the next round begins with the refused
+                // operation and so gets its error.
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => self.settle(chosen[0], Err(errno))?,
             }
         }
     }
 
-    /// Does the reads of a source that AIO cannot read.
+    /// Reads synchronously from a source that AIO cannot read.
     fn read_plainly(&mut self) -> Result<(), Stop> {
         if !self.plain {
             return Ok(());
@@ -313,8 +317,8 @@ impl<'a> Pipeline<'a> {
                 let slot = &self.slots[index];
                 let (length, offset) =
                     (slot.wanted - slot.filled, slot.offset + slot.filled as u64);
-                // SAFETY: the rest of the slot's own block, which no operation
-                // in flight uses.
+                // SAFETY: the range is the rest of the slot's block, which no operation
+                // in flight uses: the slot is in `Step::Read`.
                 let result = unsafe {
                     let buffer = self.buffers.add(index * self.block + slot.filled);
                     os::read_at(self.source, buffer, length, offset)
@@ -325,9 +329,9 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Takes what an operation came to, and decides the slot's next step.
+    /// Handles the result of an operation, and sets the slot's next step.
     fn settle(&mut self, index: usize, result: Result<usize, Errno>) -> Result<(), Stop> {
-        // The kernel gives back what was submitted, and nothing else.
+        // The kernel returns only user data that was submitted.
         let Some(slot) = self.slots.get_mut(index) else {
             return Err(Stop::Context(Errno::BADMSG));
         };
@@ -340,8 +344,8 @@ impl<'a> Pipeline<'a> {
                     if slot.filled == slot.wanted {
                         self.has_read(index);
                     } else if more == 0 || ragged != 0 {
-                        // The end. With O_DIRECT, its ragged rest is left to
-                        // the page cache.
+                        // This is the end of the file. With O_DIRECT, the unaligned
+                        // rest is left to the page cache.
                         slot.filled -= ragged;
                         self.end = self.end.min(slot.offset + slot.filled as u64);
                         self.has_read(index);
@@ -361,7 +365,7 @@ impl<'a> Pipeline<'a> {
             },
             Step::Write | Step::Writing => match result {
                 Ok(more) => {
-                    // With O_DIRECT, a ragged rest is written once more.
+                    // With O_DIRECT, an unaligned rest is written again.
                     let more = more - more % self.align;
                     if more == 0 {
                         return Err(Stop::At(Side::Target, Errno::IO));
@@ -386,10 +390,11 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// The slot has read what there is.
+    /// Handles the end of a slot's read: the block is full, or the file has ended.
     fn has_read(&mut self, index: usize) {
         let slot = &mut self.slots[index];
-        // SAFETY: so many bytes of the slot's own block have been read.
+        // SAFETY: `slot.filled` bytes of the slot's block have been read, and no
+        // operation in flight uses the block.
         let bytes = unsafe {
             let block = self.buffers.add(index * self.block);
             core::slice::from_raw_parts(block, slot.filled)
@@ -404,8 +409,8 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// A file that let itself be opened with O_DIRECT refuses to be used so:
-    /// this block and all after it are left to the page cache.
+    /// Handles a file that accepted O_DIRECT but refuses an operation with it: this
+    /// block and all after it are left to the page cache.
     fn give_up_direct(&mut self, index: usize, side: Side, errno: Errno) {
         let slot = &mut self.slots[index];
         slot.step = Step::Idle;

@@ -1,4 +1,4 @@
-//! What the copy is to have of its source besides the data (`--preserve`).
+//! Metadata of the source that the copy keeps (`--preserve`).
 
 use core::ffi::CStr;
 
@@ -18,7 +18,7 @@ pub(super) struct Preserve {
 }
 
 impl Preserve {
-    /// From a list as cp has it; `None` for another word.
+    /// Parses a list in cp's format; `None` for an unknown word.
     pub(super) fn parse(list: &[u8]) -> Option<Preserve> {
         let mut preserve = Preserve::default();
         for word in list.split(|&byte| byte == b',') {
@@ -43,7 +43,7 @@ impl Preserve {
         Some(preserve)
     }
 
-    /// Sets the chosen attributes of the target. A refusal is reported and does not
+    /// Sets the selected metadata of the target. A failure is reported, and does not
     /// fail the copy.
     pub(super) fn apply(self, options: &Options, source: &File, stat: &Stat, target: &File) {
         let told = |what: &'static str, result: Result<(), Errno>| {
@@ -71,21 +71,22 @@ impl Preserve {
             told("access list", access_list(source, target));
             told("mode", os::fchmod(target, permissions));
         }
-        // At last, as all before may change them.
+        // The times come last, because all other changes may modify them.
         if self.timestamps {
             told("times", os::set_times(target, stat));
         }
     }
 }
 
-/// The longest list of names, and the longest value, that the kernel takes.
+/// The longest list of names, and the longest value, that the kernel accepts.
 const MOST: usize = 64 << 10;
 
-/// Those that users give; others are about privileges. All are tried; the first
-/// error is told.
+/// Copies the extended attributes in the `user` namespace; others concern privileges.
+/// All are tried, and the first error is returned.
 fn attributes(source: &File, target: &File) -> Result<(), Errno> {
     let memory = Memory::new(2 * MOST)?;
-    // SAFETY: as many zeroed bytes, which nobody else knows of.
+    // SAFETY: the mapping has `2 * MOST` zeroed bytes, it outlives the slice, and no
+    // other reference to them exists.
     let memory = unsafe { core::slice::from_raw_parts_mut(memory.address(), 2 * MOST) };
     let (names, value) = memory.split_at_mut(MOST);
     let names = match os::attributes(source, names) {
@@ -99,7 +100,7 @@ fn attributes(source: &File, target: &File) -> Result<(), Errno> {
         };
         if name.to_bytes().starts_with(b"user.") {
             let set = match os::attribute(source, name, value) {
-                // It went away meanwhile.
+                // The attribute was removed meanwhile.
                 Err(Errno::NODATA) => Ok(()),
                 other => other.and_then(|value| set_attribute(target, name, value)),
             };
@@ -109,7 +110,9 @@ fn attributes(source: &File, target: &File) -> Result<(), Errno> {
     all
 }
 
-/// The permissions of a file that is written decide on this, not how it was opened.
+/// Sets an attribute of the target, even if its permissions forbid writing.
+///
+/// The permissions of the file are checked, not the mode in which it was opened.
 fn set_attribute(target: &File, name: &CStr, value: &[u8]) -> Result<(), Errno> {
     match os::set_attribute(target, name, value) {
         Err(Errno::ACCES) => {
@@ -123,12 +126,16 @@ fn set_attribute(target: &File, name: &CStr, value: &[u8]) -> Result<(), Errno> 
     }
 }
 
-/// Before the permissions, as these are the mask of a list.
+/// Copies the access list.
+///
+/// This must precede setting the permissions, because their group bits are the mask of
+/// a list.
 fn access_list(source: &File, target: &File) -> Result<(), Errno> {
     const NAME: &CStr = c"system.posix_acl_access";
     let mut value = [0; 4096];
     match os::attribute(source, NAME, &mut value) {
-        // What the target has from its directory, or had, is not the source's.
+        // The source has no access list, so one that the target has, from its directory
+        // or from before, is removed.
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => {
             match os::remove_attribute(target, NAME) {
                 Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),

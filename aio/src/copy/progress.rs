@@ -1,11 +1,11 @@
-//! How far the copy is, on a terminal and nowhere else.
+//! The progress line, which is shown only on a terminal.
 
 use core::fmt::{self, Write};
 
 use crate::os;
 use crate::print::{Bytes, Out};
 
-/// Milliseconds between two drawings.
+/// The minimal time between two updates, in milliseconds.
 const PERIOD: u64 = 100;
 
 pub(super) struct Progress {
@@ -28,7 +28,8 @@ impl Progress {
         }
     }
 
-    /// `done` bytes are written; draws if it is time.
+    /// Records that `done` bytes are written, and updates the line if the period has
+    /// passed.
     pub(super) fn at(&mut self, done: u64) {
         self.done = done;
         if !self.shown {
@@ -41,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// The last word, which stays on the terminal.
+    /// Draws the final state, which stays on the terminal.
     pub(super) fn end(mut self) {
         if self.shown {
             self.size = self.done;
@@ -57,7 +58,8 @@ impl Progress {
         let (done, size) = (self.done, self.size);
         write!(out, "\r\x1b[K{}", Bytes(done))?;
         if size > 0 {
-            // In whole hundredths of the size, or in parts of a small one.
+            // The percentage is computed from a hundredth of the size, which cannot
+            // overflow, and from the size itself if it is small.
             let percent = match size / 100 {
                 0 => done * 100 / size,
                 hundredth => done / hundredth,
@@ -66,20 +68,20 @@ impl Progress {
             write!(out, " of {}, {percent} %", Bytes(size))?;
         }
         let elapsed = (now - self.started).max(1);
-        // Exact while it does not overflow, at 16 PiB.
+        // Exact up to the overflow at 16 PiB.
         let rate = match done.checked_mul(1000) {
             Some(product) => product / elapsed,
             None => (done / elapsed).saturating_mul(1000),
         };
         write!(out, ", {}/s", Bytes(rate))?;
-        // A terminal that has gone away is no reason to stop.
+        // A closed terminal must not stop the copy.
         let _ = out.end();
         Ok(())
     }
 }
 
 impl Drop for Progress {
-    /// After a failure, the line is cleared for the message.
+    /// Clears the line after a failure, before the error message.
     fn drop(&mut self) {
         if self.shown && self.drawn != self.started {
             let _ = os::write_all(os::STDERR, b"\r\x1b[K");

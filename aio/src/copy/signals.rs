@@ -1,9 +1,9 @@
-//! Signals that end the process, held back while a half-written file with a name
-//! lies about.
+//! Signals that end the process, blocked while an incomplete file has a name.
 //!
-//! They are blocked, not handled: the loop looks whether one has arrived,
-//! cleans up, and lets it through, so that the process dies by it as the
-//! sender expects. Where nothing would be left behind they are not held at all.
+//! The signals are blocked, not handled. The copy loop polls for a pending signal,
+//! removes the file, and unblocks the signal, so that the signal ends the process as
+//! the sender expects. If no file would be left behind, the signals are not blocked at
+//! all.
 
 use linux_aio::SigSet;
 use linux_raw_sys::general as k;
@@ -11,8 +11,8 @@ use linux_raw_sys::general as k;
 use super::pipeline::Stop;
 use crate::os::{self, Mask};
 
-/// Those that do not end a process. (One that tells of an error in this program
-/// ends it although it is blocked.)
+/// The signals that do not end a process. (A signal for an error in this program, such
+/// as SIGSEGV, ends it although it is blocked.)
 const OTHERS: [u32; 9] = [
     k::SIGCHLD,
     k::SIGCONT,
@@ -25,14 +25,14 @@ const OTHERS: [u32; 9] = [
     k::SIGWINCH,
 ];
 
-/// Ending signals are let through when this is dropped.
+/// A set of blocked signals, which are unblocked on drop.
 pub(super) struct Signals {
     held: SigSet,
 }
 
 impl Signals {
-    /// Holds none but SIGXFSZ: a write beyond `ulimit -f` shall fail with EFBIG
-    /// and not kill.
+    /// Blocks SIGXFSZ only: a write beyond `ulimit -f` then fails with EFBIG instead of
+    /// killing the process.
     pub(super) fn new() -> Signals {
         os::mask_signals(Mask::Block, &SigSet::empty().with(k::SIGXFSZ));
         Signals {
@@ -40,12 +40,12 @@ impl Signals {
         }
     }
 
-    /// Holds back all that end a process.
+    /// Blocks all signals that end a process.
     pub(super) fn hold(&mut self) {
         let blocked = os::blocked_signals();
         for signal in 1..=(SigSet::BYTES * 8) as u32 {
-            // What is ignored, as under nohup, or blocked by the parent, shall stay
-            // without effect; held, it would show up as arrived.
+            // A signal that is ignored, as under nohup, or blocked by the parent must
+            // stay without effect. If it were blocked here, it would count as pending.
             let ends = !OTHERS.contains(&signal) && !blocked.contains(signal);
             if ends && !os::is_ignored(signal) {
                 self.held = self.held.with(signal);
@@ -54,14 +54,14 @@ impl Signals {
         os::mask_signals(Mask::Block, &self.held);
     }
 
-    /// Lets them through after all.
+    /// Unblocks the signals.
     pub(super) fn release(&mut self) {
         os::mask_signals(Mask::Unblock, &self.held);
         self.held = SigSet::empty();
     }
 
-    /// While signals are held, waits until a descriptor can be read or written, so
-    /// that the call itself does not: nothing would end that.
+    /// While signals are blocked, waits until a descriptor can be read or written. The
+    /// read or write itself must not wait: no signal would interrupt it.
     pub(super) fn wait_ready(&self, fd: i32, to_write: bool) -> Result<(), Stop> {
         while self.held != SigSet::empty() && !os::wait_ready(fd, to_write) {
             if self.arrived() {
@@ -71,15 +71,15 @@ impl Signals {
         Ok(())
     }
 
-    /// Whether one of those that are held waits to end the process.
+    /// Returns whether a blocked signal is pending.
     pub(super) fn arrived(&self) -> bool {
         let pending = os::pending_signals();
         let mut signals = 1..=(SigSet::BYTES * 8) as u32;
         signals.any(|signal| self.held.contains(signal) && pending.contains(signal))
     }
 
-    /// Holds them for good: what was to be done is done, and the process is about
-    /// to end with its own status.
+    /// Keeps the signals blocked: the copy is complete, and the process is about to
+    /// exit with its own status.
     pub(super) fn keep(self) {
         core::mem::forget(self);
     }

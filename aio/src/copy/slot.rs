@@ -1,9 +1,9 @@
-//! One block on its way: what a slot does next, and the operation for it.
+//! The state of one block in the pipeline: its next step, and the operation for it.
 
 use linux_aio::Iocb;
 use linux_aio::opcode::{Pread, Pwrite};
 
-/// Where a slot is. In `Read` and `Write` its operation is to be submitted.
+/// The state of a slot. In `Read` and `Write` its operation is ready to be submitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Idle,
@@ -16,18 +16,18 @@ pub(super) enum Step {
 pub(super) struct Slot {
     pub(super) iocb: Iocb,
     pub(super) step: Step,
-    /// Where the block lies in both files.
+    /// The offset of the block in both files.
     pub(super) offset: u64,
-    /// Bytes to read, read, and written.
+    /// The number of bytes to read; then the numbers of bytes read and written so far.
     pub(super) wanted: usize,
     pub(super) filled: usize,
     pub(super) written: usize,
-    /// Its block may reach beyond the end.
+    /// True if the block may reach beyond the end of the file.
     pub(super) probes_end: bool,
 }
 
 impl Step {
-    /// To be submitted.
+    /// Returns whether an operation is ready to be submitted.
     pub(super) fn is_ready(self) -> bool {
         matches!(self, Step::Read | Step::Write)
     }
@@ -42,7 +42,7 @@ impl Step {
 }
 
 impl Slot {
-    /// What is next for this slot, for what is left of its block.
+    /// Builds the operation for the next step, on the rest of the block.
     pub(super) fn operation(&self, source: i32, target: i32, buffer: *mut u8) -> Iocb {
         if self.step == Step::Read {
             let offset = self.offset + self.filled as u64;

@@ -1,4 +1,5 @@
-//! Standard input and output, which have no offsets: read and written in order.
+//! Copying from standard input or to standard output. They have no offsets, so the data
+//! is read and written sequentially.
 
 use linux_aio::Errno;
 use linux_raw_sys::general::{S_IFDIR, S_IFREG};
@@ -14,7 +15,7 @@ use crate::os::{self, CWD, Memory};
 use crate::path::Path;
 
 const STDIN: i32 = 0;
-/// Bytes read at a time; what a pipe holds.
+/// The number of bytes read at a time: the capacity of a pipe.
 const BUFFER: usize = 64 << 10;
 
 pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>> {
@@ -24,10 +25,11 @@ pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failu
     };
     let stat = match &opened {
         Some((_, stat)) => *stat,
-        // Of no file: what it becomes has the permissions of a new one.
+        // Standard input has no file permissions to copy: the copy gets the permissions
+        // of a new file.
         None => {
             let mut stat = os::stat_descriptor(STDIN).about(options.source)?;
-            // Whatever it is, the copy is a new file.
+            // The type of standard input does not matter.
             stat.stx_mode = 0o666;
             stat
         }
@@ -40,7 +42,7 @@ pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failu
     let output = match options.target {
         b"-" if options.into => return Err(What::Errno(Errno::NOTDIR)).about(options.target),
         b"-" => {
-            // What is written would be read again.
+            // The data written would be read again.
             let stdout = os::stat_descriptor(os::STDOUT).about(options.target)?;
             if kind(&stdout) == S_IFREG && is_same(&stdout, &stat) {
                 return Err(What::Text("the same file as SRC")).about(options.target);
@@ -48,7 +50,7 @@ pub(super) fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failu
             None
         }
         name => {
-            // Standard input has no name that a copy in a directory could take.
+            // Standard input has no name for a copy in a directory.
             if opened.is_none() && is_directory(name) {
                 return Err(What::Errno(Errno::ISDIR)).about(name);
             }
@@ -80,10 +82,11 @@ fn is_directory(name: &[u8]) -> bool {
         .is_ok_and(|stat| kind(&stat) == S_IFDIR)
 }
 
-/// Copies to the end, and returns the number of bytes.
+/// Copies to the end of the input, and returns the number of bytes.
 fn all(from: i32, to: i32, signals: &Signals) -> Result<u64, Stop> {
     let memory = Memory::new(BUFFER).map_err(Stop::Memory)?;
-    // SAFETY: as many zeroed bytes, which nobody else knows of.
+    // SAFETY: the mapping has BUFFER zeroed bytes, `memory` outlives the slice, and no
+    // other reference to them exists.
     let buffer = unsafe { core::slice::from_raw_parts_mut(memory.address(), BUFFER) };
     let mut bytes = 0;
     loop {
@@ -103,7 +106,7 @@ fn all(from: i32, to: i32, signals: &Signals) -> Result<u64, Stop> {
     }
 }
 
-/// Repeats the call until the descriptor is ready: the other process may have set
+/// Repeats the call until the descriptor is ready: another process may have set
 /// O_NONBLOCK.
 fn ready(
     fd: i32,

@@ -1,5 +1,5 @@
-//! Where the copy shall be. The name is resolved once, and descriptors hold the
-//! result: later changes of names or links have no effect.
+//! The target of a copy. Its name is resolved once, and descriptors hold the result:
+//! later changes of names or links have no effect.
 
 use linux_aio::Errno;
 use linux_raw_sys::general::{
@@ -11,34 +11,37 @@ use super::{Failure, Named, Options, What, is_same, kind};
 use crate::os::{self, At, CWD, File, Follow, Stat};
 use crate::path::Path;
 
-/// Where the copy shall be.
+/// The target of a copy.
 pub(super) struct Target {
-    /// What is there now.
+    /// The file that exists there now.
     pub(super) held: Option<Held>,
-    /// The name that the copy takes when it is whole. Without one, what is there is
-    /// written as it is: a block device, or a file of which more would be lost than
-    /// what is in it.
+    /// The name that the copy takes when it is whole. `None` if the existing file is
+    /// written in place: a block device, or a file of which a replacement would lose
+    /// more than the content.
     pub(super) name: Option<Name>,
 }
 
-/// A name in a directory that is held: that may be renamed meanwhile.
+/// A name in a directory that a descriptor holds, as the directory may be renamed
+/// meanwhile.
 pub(super) struct Name {
     pub(super) directory: File,
     pub(super) name: Path,
 }
 
-/// A file that is not open for anything.
+/// A file that an O_PATH descriptor holds.
 pub(super) struct Held {
     pub(super) file: File,
     pub(super) stat: Stat,
-    /// The way to it led through names alone, not from `/proc` to an open file.
+    /// True if it was found through names only, not through a link in `/proc` to an
+    /// open file.
     by_name: bool,
-    /// Where there is no `/proc` to open it by.
+    /// The name to open it by, if there is no `/proc`.
     pub(super) name: Option<Name>,
 }
 
 impl Target {
-    /// Finds it, and refuses what must not be written. Nothing is changed.
+    /// Resolves the target's name, and refuses files that must not be written. Changes
+    /// nothing.
     pub(super) fn find(options: &Options, source: &Stat) -> Result<Target, Failure<'static>> {
         find(options, source).about(options.target)
     }
@@ -51,7 +54,8 @@ fn find(options: &Options, source: &Stat) -> Result<Target, What> {
     }
     match look(CWD, &path)? {
         Some(found) if kind(&found.stat) == S_IFDIR => {
-            // In it, under the source's own name.
+            // The copy goes into the directory, under the last part of the source's
+            // name.
             let name = Path::new(last_name(options.source))?;
             let found_in = look(found.file.at(), &name)?;
             at_name(found.file.at(), &name, found_in, source)
@@ -61,7 +65,7 @@ fn find(options: &Options, source: &Stat) -> Result<Target, What> {
     }
 }
 
-/// The last part of a path, without slashes after it.
+/// Returns the last part of a path, without trailing slashes.
 pub(super) fn last_name(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&byte| byte != b'/');
     let path = &path[..end.map_or(0, |end| end + 1)];
@@ -69,7 +73,7 @@ pub(super) fn last_name(path: &[u8]) -> &[u8] {
     &path[begin.map_or(0, |slash| slash + 1)..]
 }
 
-/// The directory that a path names a file in, and the name.
+/// Opens the parent directory of a path, and returns it with the name in it.
 fn parent(at: At, path: &Path) -> Result<Name, Errno> {
     let (directory, name) = path.split();
     if name.is_empty() {
@@ -81,7 +85,8 @@ fn parent(at: At, path: &Path) -> Result<Name, Errno> {
     Ok(Name { directory, name })
 }
 
-/// What becomes of what was found under a name.
+/// Decides whether a file that was found under a name is replaced or written in place,
+/// and refuses invalid targets.
 fn at_name(at: At, path: &Path, found: Option<Held>, source: &Stat) -> Result<Target, What> {
     let Some(mut held) = found else {
         return Ok(Target {
@@ -106,13 +111,15 @@ fn at_name(at: At, path: &Path, found: Option<Held>, source: &Stat) -> Result<Ta
         S_IFDIR => return Err(What::Errno(Errno::ISDIR)),
         _ => return Err(What::Text("neither a regular file nor a block device")),
     }
-    // A rename would not ask; the user who made it read-only did mean it.
+    // A rename does not check the permissions of the old file, but a read-only file
+    // must not be replaced.
     os::may_write(&held.file)?;
     let attribute = |bit: u32| stat.stx_attributes & u64::from(bit) != 0;
     if attribute(STATX_ATTR_IMMUTABLE) || attribute(STATX_ATTR_APPEND) {
         return Err(What::Errno(Errno::PERM));
     }
-    // Other names of it, a mount on it, access lists and the like stay.
+    // Other names of the file, a mount on it, access lists and similar attributes are
+    // kept.
     let alone = held.by_name && stat.stx_nlink == 1;
     let marked = [
         STATX_ATTR_MOUNT_ROOT,
@@ -130,7 +137,7 @@ fn at_name(at: At, path: &Path, found: Option<Held>, source: &Stat) -> Result<Ta
     })
 }
 
-/// Holds what is under a name, links followed.
+/// Holds the file under a name, following links.
 fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
     let held = |file: File, by_name| {
         let stat = os::stat_file(&file)?;
@@ -145,7 +152,8 @@ fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
         Ok(file) => held(file, true),
         Err(Errno::NOENT) => absent(at, path),
         Err(Errno::LOOP) => {
-            // The last name may be one like others, in a directory by way of /proc.
+            // The last part may be an ordinary name in a directory that was reached
+            // through /proc.
             let inner = parent(at, path)?;
             match os::hold(inner.directory.at(), inner.name.as_c(), Follow::Named) {
                 Ok(file) => held(file, true),
@@ -154,11 +162,11 @@ fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
                 Err(errno) => Err(errno.into()),
             }
         }
-        // Some sandboxes say EPERM of a call that they do not know.
+        // Some sandboxes return EPERM for unknown system calls.
         Err(Errno::NOSYS | Errno::PERM) => match os::open(at, path.as_c(), os::O_PATH, 0) {
             Ok(file) => {
-                // It cannot be asked about the way; a file that is there under
-                // this name needs none.
+                // Without openat2(2), links in /proc on the way cannot be detected. A
+                // file that the name itself denotes was not reached through a link.
                 let own = os::stat_name(at, path.as_c())?;
                 let stat = os::stat_file(&file)?;
                 held(file, is_same(&own, &stat))
@@ -170,8 +178,8 @@ fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
     }
 }
 
-/// Distinguishes an absent file from a dangling link, which is refused: its owner
-/// would choose where the copy is.
+/// Distinguishes an absent file from a dangling link, which is refused: its owner would
+/// choose where the copy goes.
 fn absent(at: At, path: &Path) -> Result<Option<Held>, What> {
     match os::stat_name(at, path.as_c()) {
         Err(Errno::NOENT) => Ok(None),
@@ -183,8 +191,7 @@ fn absent(at: At, path: &Path) -> Result<Option<Held>, What> {
     }
 }
 
-/// The name that the held file itself has; `None` if it has none that can be
-/// trusted.
+/// Returns the name of the held file itself; `None` if it has none that can be trusted.
 fn name_of(at: At, path: &Path, held: &Held) -> Result<Option<Name>, Errno> {
     let is_it = |at: At, name: &Path| {
         os::stat_name(at, name.as_c()).is_ok_and(|stat| is_same(&stat, &held.stat))
@@ -192,7 +199,7 @@ fn name_of(at: At, path: &Path, held: &Held) -> Result<Option<Name>, Errno> {
     let name = if is_it(at, path) {
         parent(at, path)?
     } else {
-        // Through links: what the kernel calls it, which is free of them.
+        // The path led through links. The name from the kernel is free of them.
         let mut buffer = [0; 4096];
         let Ok(full) = os::read_link(CWD, os::proc_name(&held.file)?.as_c(), &mut buffer) else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What a file has besides its data: extended attributes and times.
+//! Extended attributes and times of files.
 
 use core::ffi::CStr;
 
@@ -8,10 +8,10 @@ use linux_raw_sys::general as k;
 
 use super::{File, Result, Stat};
 
-/// The names of a file's attributes, each ended by a zero byte.
+/// Reads the names of a file's extended attributes, each terminated by a zero byte.
 ///
 /// # Errors
-/// ERANGE where they do not fit; EOPNOTSUPP of a file system without any.
+/// ERANGE if they do not fit; EOPNOTSUPP if the file system has no attributes.
 pub(crate) fn attributes<'a>(file: &File, names: &'a mut [u8]) -> Result<&'a [u8]> {
     // SAFETY: the kernel writes at most the buffer's length into it.
     let length = Errno::check(unsafe {
@@ -25,8 +25,10 @@ pub(crate) fn attributes<'a>(file: &File, names: &'a mut [u8]) -> Result<&'a [u8
     Ok(&names[..length])
 }
 
+/// Reads the value of an extended attribute.
+///
 /// # Errors
-/// ENODATA if the file has none of that name; ERANGE where it does not fit.
+/// ENODATA if the file has no attribute of that name; ERANGE if the value does not fit.
 pub(crate) fn attribute<'a>(file: &File, name: &CStr, value: &'a mut [u8]) -> Result<&'a [u8]> {
     // SAFETY: the name ends in a zero byte; the kernel writes at most the buffer's
     // length into it.
@@ -43,7 +45,8 @@ pub(crate) fn attribute<'a>(file: &File, name: &CStr, value: &'a mut [u8]) -> Re
 }
 
 pub(crate) fn set_attribute(file: &File, name: &CStr, value: &[u8]) -> Result<()> {
-    // SAFETY: the name ends in a zero byte; the kernel reads the value alone.
+    // SAFETY: the name ends in a zero byte; the kernel reads no more than the value's
+    // length.
     Errno::check(unsafe {
         syscall5(
             k::__NR_fsetxattr as usize,
@@ -57,8 +60,10 @@ pub(crate) fn set_attribute(file: &File, name: &CStr, value: &[u8]) -> Result<()
     .map(drop)
 }
 
+/// Removes an extended attribute.
+///
 /// # Errors
-/// ENODATA if the file has none of that name.
+/// ENODATA if the file has no attribute of that name.
 pub(crate) fn remove_attribute(file: &File, name: &CStr) -> Result<()> {
     // SAFETY: the name ends in a zero byte.
     Errno::check(unsafe {
@@ -71,7 +76,7 @@ pub(crate) fn remove_attribute(file: &File, name: &CStr) -> Result<()> {
     .map(drop)
 }
 
-/// Gives the file the times of last access and change that another has.
+/// Sets the file's times of last access and modification to those in `like`.
 pub(crate) fn set_times(file: &File, like: &Stat) -> Result<()> {
     #[cfg(any(target_pointer_width = "64", target_arch = "x86_64"))]
     const NUMBER: u32 = k::__NR_utimensat;
@@ -84,8 +89,8 @@ pub(crate) fn set_times(file: &File, like: &Stat) -> Result<()> {
         changed.tv_sec,
         i64::from(changed.tv_nsec),
     ];
-    // SAFETY: the kernel reads two times of two 64-bit numbers each; without a name
-    // it is the file itself.
+    // SAFETY: the kernel reads two times of two 64-bit numbers each; a null name
+    // selects the descriptor's file.
     Errno::check(unsafe {
         syscall4(
             NUMBER as usize,

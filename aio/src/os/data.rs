@@ -1,4 +1,4 @@
-//! The data of files: where it lies, and ways to move it besides AIO.
+//! The data of files: finding it, and moving it without AIO.
 
 use linux_aio::Errno;
 use linux_aio::abi::IoVec;
@@ -7,8 +7,8 @@ use linux_raw_sys::general as k;
 
 use super::{File, Result};
 
-/// A number of 64 bits as 32-bit ABIs pass it: two words, in the order of the
-/// machine's bytes.
+/// Splits a 64-bit number as 32-bit ABIs pass it: in two words, ordered by the byte
+/// order of the machine.
 fn words(number: u64) -> [usize; 2] {
     let (low, high) = (number as u32 as usize, (number >> 32) as usize);
     if cfg!(target_endian = "little") {
@@ -18,12 +18,14 @@ fn words(number: u64) -> [usize; 2] {
     }
 }
 
-/// x32's calls take a number of 64 bits in one register, and the library passes 32
-/// of each: these take offsets below 4 GiB there.
+/// True on x32, whose system calls take a 64-bit number in one register. The library
+/// passes 32 bits of each register, so offsets must be below 4 GiB there.
 const X32: bool = cfg!(all(target_arch = "x86_64", target_pointer_width = "32"));
 
+/// Checks that a 64-bit number can be passed to a system call.
+///
 /// # Errors
-/// EOVERFLOW for what cannot be passed.
+/// EOVERFLOW for a number that cannot be passed.
 fn passed(number: u64) -> Result<()> {
     if X32 && number > u64::from(u32::MAX) {
         return Err(Errno::OVERFLOW);
@@ -31,7 +33,7 @@ fn passed(number: u64) -> Result<()> {
     Ok(())
 }
 
-/// Gives the file blocks on the disk, and this size.
+/// Allocates disk blocks for the file, and sets its size.
 pub(crate) fn allocate(file: &File, size: u64) -> Result<()> {
     passed(size)?;
     let [a, b, c, d] = if usize::BITS == 32 && !X32 {
@@ -45,13 +47,13 @@ pub(crate) fn allocate(file: &File, size: u64) -> Result<()> {
         .map(drop)
 }
 
-/// Gives the file this size; what is beyond its end now is a hole.
+/// Sets the size of the file. The part beyond the old end becomes a hole.
 pub(crate) fn truncate(file: &File, size: u64) -> Result<()> {
     #[cfg(any(target_pointer_width = "64", target_arch = "x86_64"))]
     const NUMBER: u32 = k::__NR_ftruncate;
     #[cfg(not(any(target_pointer_width = "64", target_arch = "x86_64")))]
     const NUMBER: u32 = k::__NR_ftruncate64;
-    // Some ABIs begin a pair of words with an even register.
+    // Some ABIs require a pair of words to begin in an even register.
     const EVEN: bool = cfg!(any(
         target_arch = "arm",
         target_arch = "mips",
@@ -70,17 +72,17 @@ pub(crate) fn truncate(file: &File, size: u64) -> Result<()> {
     Errno::check(unsafe { syscall4(NUMBER as usize, file.raw() as usize, a, b, c) }).map(drop)
 }
 
-/// What [`seek`] looks for.
+/// The target of [`seek`].
 #[derive(Clone, Copy)]
 pub(crate) enum Seek {
     Data = k::SEEK_DATA as isize,
     Hole = k::SEEK_HOLE as isize,
 }
 
-/// The first byte from `offset` on that is in a hole, or is not.
+/// Returns the offset of the first byte from `offset` on that is data, or in a hole.
 ///
 /// # Errors
-/// ENXIO at the end of the file, and where only a hole follows; ENOSYS on x32.
+/// ENXIO at the end of the file, and if only a hole follows; ENOSYS on x32.
 pub(crate) fn seek(file: &File, offset: u64, what: Seek) -> Result<u64> {
     #[cfg(target_pointer_width = "64")]
     {
@@ -116,7 +118,7 @@ pub(crate) fn seek(file: &File, offset: u64, what: Seek) -> Result<u64> {
     }
 }
 
-/// Lets the kernel move data from one file to the same place in the other.
+/// Copies data from one file to the same offset in the other, in the kernel.
 pub(crate) fn copy_range(from: &File, to: &File, offset: u64, length: usize) -> Result<usize> {
     let (mut read_at, mut write_at) = (offset, offset);
     // SAFETY: the kernel reads and writes two numbers of 64 bits.
@@ -133,8 +135,10 @@ pub(crate) fn copy_range(from: &File, to: &File, offset: u64, length: usize) -> 
     })
 }
 
-/// Lets the disk begin with what was written. A hint: nothing waits, nothing is
-/// promised, and where a 32-bit ABI passes it in words of its own it is left out.
+/// Starts writing back a range of the page cache to the disk.
+///
+/// This is a hint: it neither waits nor guarantees anything. It is left out on 32-bit
+/// ABIs, which pass the arguments in various ways.
 pub(crate) fn begin_writing(fd: i32, offset: u64, length: u64) {
     #[cfg(target_pointer_width = "64")]
     {
@@ -152,28 +156,29 @@ pub(crate) fn begin_writing(fd: i32, offset: u64, length: u64) {
     let _ = (fd, offset, length);
 }
 
-/// Reads what comes next.
+/// Reads from the current position.
 pub(crate) fn read_from(fd: i32, buffer: &mut [u8]) -> Result<usize> {
     let (memory, length) = (buffer.as_mut_ptr().expose_provenance(), buffer.len());
     // SAFETY: the kernel writes at most the buffer's length into it.
     Errno::check(unsafe { syscall3(k::__NR_read as usize, fd as usize, memory, length) })
 }
 
-/// Writes what comes next, or the first part of it.
+/// Writes all or the first part of the bytes at the current position.
 pub(crate) fn write_to(fd: i32, bytes: &[u8]) -> Result<usize> {
     let (memory, length) = (bytes.as_ptr().expose_provenance(), bytes.len());
-    // SAFETY: the kernel reads no more than the bytes.
+    // SAFETY: the kernel reads at most the slice's length from it.
     Errno::check(unsafe { syscall3(k::__NR_write as usize, fd as usize, memory, length) })
 }
 
-/// Waits until a descriptor can be read, or written; for a tenth of a second at the
-/// most, and false if it then cannot.
+/// Waits until a descriptor can be read or written, for a tenth of a second at most.
+///
+/// Returns false if it still cannot, and if a signal interrupts the wait.
 pub(crate) fn wait_ready(fd: i32, to_write: bool) -> bool {
     #[cfg(not(target_arch = "riscv32"))]
     type Word = linux_aio::abi::Long;
     #[cfg(not(target_arch = "riscv32"))]
     const NUMBER: u32 = k::__NR_ppoll;
-    // The one ABI that never had times of 32 bits.
+    // riscv32 is the one ABI that never had 32-bit times.
     #[cfg(target_arch = "riscv32")]
     type Word = i64;
     #[cfg(target_arch = "riscv32")]
@@ -184,8 +189,8 @@ pub(crate) fn wait_ready(fd: i32, to_write: bool) -> bool {
         events: if to_write { k::POLLOUT } else { k::POLLIN } as i16,
         revents: 0,
     };
-    // SAFETY: the kernel reads and writes a time and an entry; there is
-    // no set of signals.
+    // SAFETY: the kernel reads and writes one time and one entry, which live through
+    // the call; no signal set is passed.
     let count = unsafe {
         syscall5(
             NUMBER as usize,
@@ -196,29 +201,35 @@ pub(crate) fn wait_ready(fd: i32, to_write: bool) -> bool {
             0,
         )
     };
-    // What cannot be polled does not wait.
+    // A descriptor that cannot be polled never blocks.
     Errno::check(count) != Ok(0) && Errno::check(count) != Err(Errno::INTR)
 }
 
 /// Reads at an offset, for the files that AIO cannot read.
 ///
 /// # Safety
-/// `length` bytes at `buffer` may be written and nobody else uses them.
+/// `length` bytes at `buffer` must be valid for writes, and nothing else may access
+/// them during the call.
 pub(crate) unsafe fn read_at(
     fd: i32,
     buffer: *mut u8,
     length: usize,
     offset: u64,
 ) -> Result<usize> {
-    // SAFETY: by the caller's promise.
+    // SAFETY: the caller guarantees that `length` bytes at `buffer` are valid for writes
+    // and not accessed otherwise, as preadv(2) requires.
     unsafe { positioned(k::__NR_preadv, fd, buffer, length, offset) }
 }
 
-/// preadv(2) or pwritev(2) with one buffer. They take the offset in two words on
-/// every architecture, pread64 and pwrite64 in one or two, at a place that differs.
+/// Calls preadv(2) or pwritev(2) with one buffer.
+///
+/// These take the offset in two words on every architecture. pread64 and pwrite64 take
+/// it in one or two words, in registers that differ.
 ///
 /// # Safety
-/// `length` bytes at `buffer` may be written, or read.
+/// `length` bytes at `buffer` must be valid for writes if `number` is preadv(2), and
+/// for reads if it is pwritev(2). Nothing else may access them conflictingly during the
+/// call.
 unsafe fn positioned(
     number: u32,
     fd: i32,
@@ -232,8 +243,8 @@ unsafe fn positioned(
         len: length,
     };
     let high = (offset >> 32) as usize * usize::from(usize::BITS == 32 && !X32);
-    // SAFETY: the vector lives through the call; for the memory that it names, the
-    // caller promises.
+    // SAFETY: the vector lives through the call. It names exactly the `length` bytes at
+    // `buffer` that, by the function's contract, the kernel may write or read.
     Errno::check(unsafe {
         syscall5(
             number as usize,
@@ -249,13 +260,15 @@ unsafe fn positioned(
 /// Writes at an offset.
 ///
 /// # Safety
-/// `length` bytes at `buffer` may be read.
+/// `length` bytes at `buffer` must be valid for reads, and nothing may write to them
+/// during the call.
 pub(crate) unsafe fn write_at(
     fd: i32,
     buffer: *mut u8,
     length: usize,
     offset: u64,
 ) -> Result<usize> {
-    // SAFETY: by the caller's promise.
+    // SAFETY: the caller guarantees that `length` bytes at `buffer` are valid for reads
+    // and not written to meanwhile, as pwritev(2) requires.
     unsafe { positioned(k::__NR_pwritev, fd, buffer, length, offset) }
 }

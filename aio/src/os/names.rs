@@ -1,4 +1,4 @@
-//! Names of files: what is under one, and what gets one.
+//! File names: opening, examining, renaming, linking and removing.
 
 use core::ffi::CStr;
 
@@ -10,7 +10,7 @@ use super::{At, CWD, File, Result, Stat, statx};
 use crate::path::Path;
 
 pub(crate) fn open(at: At, path: &CStr, flags: u32, mode: u32) -> Result<File> {
-    // Without O_LARGEFILE a 32-bit program is refused files over 2 GiB.
+    // Without O_LARGEFILE a 32-bit program cannot open files over 2 GiB.
     let flags = flags | k::O_CLOEXEC | k::O_LARGEFILE;
     // SAFETY: `path` ends in a zero byte and lives through the call.
     File::from_result(unsafe {
@@ -24,33 +24,33 @@ pub(crate) fn open(at: At, path: &CStr, flags: u32, mode: u32) -> Result<File> {
     })
 }
 
-/// Of the name itself: a symbolic link is not followed.
+/// Returns the status of the name itself: a symbolic link is not followed.
 pub(crate) fn stat_name(at: At, path: &CStr) -> Result<Stat> {
     statx(at, path, k::STATX_BASIC_STATS, k::AT_SYMLINK_NOFOLLOW)
 }
 
-/// Which links a name may lead through.
+/// The links that the resolution of a name may follow.
 #[derive(Clone, Copy)]
 pub(crate) enum Follow {
-    /// All but those of `/proc` that lead to what need not have a name.
+    /// All but the magic links in `/proc`, whose targets need not have a name.
     Named = k::RESOLVE_NO_MAGICLINKS as isize,
     None = k::RESOLVE_NO_SYMLINKS as isize,
 }
 
-/// Holds what is under a name, without opening it for anything: a device is not
-/// touched, a pipe not waited for.
+/// Opens a file with O_PATH only: opening neither touches a device nor waits for the
+/// other end of a pipe.
 ///
 /// # Errors
-/// ELOOP where the way leads through a link that `follow` leaves out. ENOSYS
-/// before Linux 5.6.
+/// ELOOP if the name leads through a link that `follow` excludes; ENOSYS before Linux
+/// 5.6.
 pub(crate) fn hold(at: At, path: &CStr, follow: Follow) -> Result<File> {
     let how = k::open_how {
         flags: u64::from(k::O_PATH | k::O_CLOEXEC),
         mode: 0,
         resolve: follow as u64,
     };
-    // SAFETY: `path` ends in a zero byte; the kernel reads the structure, of the
-    // size that it is told.
+    // SAFETY: `path` ends in a zero byte; the kernel reads the structure, whose size is
+    // passed.
     File::from_result(unsafe {
         syscall4(
             k::__NR_openat2 as usize,
@@ -62,29 +62,30 @@ pub(crate) fn hold(at: At, path: &CStr, follow: Follow) -> Result<File> {
     })
 }
 
-/// The name under which `/proc` has an open file, whatever has become of the name
-/// that it was opened by.
+/// Returns the name of an open file in `/proc`, which is valid even if the name that it
+/// was opened by no longer is.
 pub(crate) fn proc_name(file: &File) -> Result<Path> {
     let mut name = Path::new(b"/proc/self/fd/")?;
     name.push_number(file.raw() as u32)?;
     Ok(name)
 }
 
-/// Whether `/proc` is there, by which an open file can be named.
+/// Returns whether the open file has a name in `/proc`, that is, whether `/proc` is
+/// mounted.
 pub(crate) fn is_in_proc(file: &File) -> bool {
     proc_name(file).is_ok_and(|name| stat_name(CWD, name.as_c()).is_ok())
 }
 
-/// Opens a file that is held: that one and no other.
+/// Opens exactly the file that an O_PATH descriptor holds.
 ///
 /// # Errors
-/// Those of open(2); ENOENT without `/proc`.
+/// The errors of open(2); ENOENT without `/proc`.
 pub(crate) fn open_held(held: &File, flags: u32) -> Result<File> {
     open(CWD, proc_name(held)?.as_c(), flags, 0)
 }
 
-/// Whether a file has extended attributes (access lists are some) besides the
-/// label that every file has under SELinux; true where that cannot be told.
+/// Returns whether a file has extended attributes (which include access lists) besides
+/// the label that every file has under SELinux; true if that is unknown.
 pub(crate) fn has_attributes(held: &File) -> bool {
     let mut names = [0_u8; 1024];
     let Ok(path) = proc_name(held) else {
@@ -108,12 +109,12 @@ pub(crate) fn has_attributes(held: &File) -> bool {
     }
 }
 
-/// What becomes of a name that is taken already.
+/// The treatment of a new name that already exists.
 #[derive(Clone, Copy)]
 pub(crate) enum Rename {
-    /// It stays: the error EEXIST.
+    /// The name stays, and the rename fails with EEXIST.
     Refuse = k::RENAME_NOREPLACE as isize,
-    /// Each of the two files gets the other's name.
+    /// The two files exchange their names.
     Exchange = k::RENAME_EXCHANGE as isize,
     Replace = 0,
 }
@@ -134,12 +135,12 @@ pub(crate) fn rename(at: At, from: &CStr, to: &CStr, taken: Rename) -> Result<()
     .map(drop)
 }
 
-/// Gives a file that has no name (`O_TMPFILE`) this one.
+/// Links an unnamed file (`O_TMPFILE`) into a directory.
 ///
 /// # Errors
-/// EEXIST where the name is taken.
+/// EEXIST if the name exists.
 pub(crate) fn link(file: &File, at: At, name: &CStr) -> Result<()> {
-    // By the descriptor only the privileged may, by /proc everyone.
+    // Linking by the descriptor requires privileges; linking by /proc does not.
     match link_from(file.at(), c"", at, name, k::AT_EMPTY_PATH) {
         Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
             link_from(CWD, proc_name(file)?.as_c(), at, name, k::AT_SYMLINK_FOLLOW)
@@ -151,7 +152,7 @@ pub(crate) fn link(file: &File, at: At, name: &CStr) -> Result<()> {
 /// Gives a file a second name in the same directory.
 ///
 /// # Errors
-/// EEXIST where the name is taken; EPERM where a file has one name.
+/// EEXIST if the name exists; EPERM if the file system has no hard links.
 pub(crate) fn link_name(at: At, old: &CStr, new: &CStr) -> Result<()> {
     link_from(at, old, at, new, 0)
 }
@@ -185,12 +186,13 @@ pub(crate) fn random() -> u64 {
     });
     match filled {
         Ok(8) => random,
-        // So early that the kernel has none yet, nobody else is there.
+        // The kernel has no random numbers yet only early in the boot, when no other
+        // user runs.
         _ => super::milliseconds() << 22 ^ u64::from(super::process_id()),
     }
 }
 
-/// Whether the caller may write a file that is held.
+/// Checks that the process may write to a file that an O_PATH descriptor holds.
 pub(crate) fn may_write(held: &File) -> Result<()> {
     const W_OK: usize = 2;
     // SAFETY: the empty name ends in a zero byte.
@@ -203,11 +205,11 @@ pub(crate) fn may_write(held: &File) -> Result<()> {
             (k::AT_EMPTY_PATH | k::AT_EACCESS) as usize,
         )
     });
-    // Some sandboxes say EPERM of a call that they do not know.
+    // Some sandboxes return EPERM for unknown system calls.
     if !matches!(answer, Err(Errno::NOSYS | Errno::PERM)) {
         return answer.map(drop);
     }
-    // Before Linux 5.8.
+    // Linux before 5.8 has no faccessat2(2).
     let name = proc_name(held)?;
     // SAFETY: the name ends in a zero byte and lives through the call.
     Errno::check(unsafe {
@@ -221,7 +223,7 @@ pub(crate) fn may_write(held: &File) -> Result<()> {
     .map(drop)
 }
 
-/// What the symbolic link says; not ended by a zero byte.
+/// Reads the target of a symbolic link, which is not zero-terminated.
 pub(crate) fn read_link<'a>(at: At, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
     // SAFETY: the kernel writes at most the buffer's length into it.
     let length = Errno::check(unsafe {

@@ -1,4 +1,4 @@
-//! The process itself: its id, its signals, the machine's names and clock.
+//! The process id, the signal mask, and the system's names and clock.
 
 use core::mem::MaybeUninit;
 
@@ -14,7 +14,7 @@ pub(crate) fn process_id() -> u32 {
     unsafe { syscall0(k::__NR_getpid as usize) as u32 }
 }
 
-/// Kernel release, machine and the rest of uname(2).
+/// Returns the kernel release, the machine and the other names of uname(2).
 pub(crate) fn names() -> Result<Names> {
     let mut names = MaybeUninit::<Names>::zeroed();
     // SAFETY: the kernel writes one `struct new_utsname`.
@@ -24,14 +24,15 @@ pub(crate) fn names() -> Result<Names> {
             names.as_mut_ptr().expose_provenance(),
         )
     })?;
-    // SAFETY: arrays of characters, zeroed and then filled.
+    // SAFETY: the structure consists of character arrays, for which zeros are valid,
+    // and the kernel has filled it.
     Ok(unsafe { names.assume_init() })
 }
 
-/// Milliseconds of the clock that nobody sets.
+/// Returns the milliseconds of the monotonic clock.
 pub(crate) fn milliseconds() -> u64 {
-    // Two of the kernel's `long`, in the old call of 32-bit ABIs too; seconds
-    // since boot fit in 32 bits.
+    // The structure has two kernel `long`s, also in the old system call of 32-bit ABIs;
+    // seconds since boot fit in 32 bits.
     let mut time: [linux_aio::abi::Long; 2] = [0; 2];
     // SAFETY: the kernel writes one `struct timespec`.
     let _ = unsafe {
@@ -44,7 +45,7 @@ pub(crate) fn milliseconds() -> u64 {
     time[0] as u64 * 1000 + time[1] as u64 / 1_000_000
 }
 
-/// How [`mask_signals`] changes the set of blocked signals.
+/// The change that [`mask_signals`] makes to the set of blocked signals.
 #[derive(Clone, Copy)]
 pub(crate) enum Mask {
     Block = k::SIG_BLOCK as isize,
@@ -53,7 +54,7 @@ pub(crate) enum Mask {
 }
 
 pub(crate) fn mask_signals(how: Mask, set: &SigSet) {
-    // SAFETY: the kernel reads the set, of the size that it is told.
+    // SAFETY: the kernel reads the set, whose size is passed.
     let _ = unsafe {
         syscall4(
             k::__NR_rt_sigprocmask as usize,
@@ -65,10 +66,10 @@ pub(crate) fn mask_signals(how: Mask, set: &SigSet) {
     };
 }
 
-/// Those that are blocked.
+/// Returns the blocked signals.
 pub(crate) fn blocked_signals() -> SigSet {
     let mut set = SigSet::empty();
-    // SAFETY: nothing is set; the kernel writes a set, of the size that it is told.
+    // SAFETY: no new set is passed; the kernel writes one set, whose size is passed.
     let _ = unsafe {
         syscall4(
             k::__NR_rt_sigprocmask as usize,
@@ -81,10 +82,10 @@ pub(crate) fn blocked_signals() -> SigSet {
     set
 }
 
-/// The blocked signals that have arrived.
+/// Returns the blocked signals that are pending.
 pub(crate) fn pending_signals() -> SigSet {
     let mut set = SigSet::empty();
-    // SAFETY: the kernel writes a set, of the size that it is told.
+    // SAFETY: the kernel writes one set, whose size is passed.
     let _ = unsafe {
         syscall2(
             k::__NR_rt_sigpending as usize,
@@ -95,12 +96,12 @@ pub(crate) fn pending_signals() -> SigSet {
     set
 }
 
-/// Whether the process was started with the signal ignored, as nohup does.
+/// Returns whether the process was started with the signal ignored, as by nohup.
 pub(crate) fn is_ignored(signal: u32) -> bool {
     const SIG_IGN: usize = 1;
     // The handler is the first word of the structure.
     let mut action = [0_usize; 16];
-    // SAFETY: nothing is set; the kernel writes one structure, which fits.
+    // SAFETY: no new action is passed; the kernel writes one structure, which fits.
     let _ = unsafe {
         syscall4(
             k::__NR_rt_sigaction as usize,

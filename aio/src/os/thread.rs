@@ -1,27 +1,31 @@
-//! A second thread, for the one call that takes tens of milliseconds and that
-//! nothing waits for.
+//! A second thread for `io_destroy`, which takes tens of milliseconds and whose result
+//! is not needed.
 
 use linux_aio::{Context, SigSet};
 use linux_raw_sys::general as k;
 
 use super::{Mask, blocked_signals, mask_signals};
 
-/// Destroys a context that has nothing in flight, beside what the caller does next
-/// where that is possible. Until it is destroyed the process does not end.
+/// Destroys a context that has nothing in flight, in parallel where a thread can be
+/// started.
+///
+/// The process does not exit until the context is destroyed.
 pub(crate) fn destroy_beside(context: Context) {
     let before = blocked_signals();
-    // The thread is to take none of them: held ones would end the process there.
+    // The new thread must receive no signal: one that only this thread blocks later would
+    // end the process there.
     mask_signals(Mask::Block, &SigSet::full());
     let raw = context.into_raw();
     let started = start(raw.0);
     mask_signals(Mask::Set, &before);
     if !started {
-        // SAFETY: it was this function's own just now, and no thread has it.
+        // SAFETY: `raw` comes from `into_raw` above, and no thread was started that
+        // would destroy it.
         drop(unsafe { Context::from_raw(raw) });
     }
 }
 
-/// Shares all that a thread shares.
+/// The clone(2) flags of a thread that shares everything.
 #[cfg(any(
     target_arch = "x86_64",
     target_arch = "aarch64",
@@ -34,14 +38,14 @@ const FLAGS: u32 = k::CLONE_VM
     | k::CLONE_THREAD
     | k::CLONE_SYSVSEM;
 
-/// Starts a thread that makes two calls, `io_destroy` and `exit`, and uses no
-/// memory, so that it needs no stack of its own. Returns whether it started.
+/// Starts a thread that makes two system calls, `io_destroy` and `exit`. It uses no
+/// memory, and so needs no stack. Returns whether it started.
 #[cfg(target_arch = "x86_64")]
 fn start(context: usize) -> bool {
     let answer: isize;
-    // SAFETY: what runs in the thread is here: it reads and writes registers alone,
-    // and no signal comes to it. The calls change rax, rcx and r11; the operand
-    // keeps rdi to that of this thread.
+    // SAFETY: the new thread executes only the instructions here. It accesses registers
+    // only, and all its signals are blocked. The system call changes rax, rcx and r11,
+    // which are outputs. The new thread alone overwrites rdi.
     unsafe {
         core::arch::asm!(
             "syscall",
@@ -75,7 +79,9 @@ fn start(context: usize) -> bool {
 #[cfg(target_arch = "aarch64")]
 fn start(context: usize) -> bool {
     let answer: isize;
-    // SAFETY: as on x86_64.
+    // SAFETY: the new thread executes only the instructions here. It accesses registers
+    // only, and all its signals are blocked. The system call changes x0, which is an
+    // output. The new thread alone overwrites x8.
     unsafe {
         core::arch::asm!(
             "svc 0",
@@ -106,7 +112,9 @@ fn start(context: usize) -> bool {
 #[cfg(target_arch = "riscv64")]
 fn start(context: usize) -> bool {
     let answer: isize;
-    // SAFETY: as on x86_64.
+    // SAFETY: the new thread executes only the instructions here. It accesses registers
+    // only, and all its signals are blocked. The system call changes a0, which is an
+    // output. The new thread alone overwrites a7.
     unsafe {
         core::arch::asm!(
             "ecall",

@@ -1,5 +1,5 @@
-//! What the tests of the tool share: the tool itself, built as users build it,
-//! and ways to run it in trouble.
+//! Support for the tests of the tool: a build of the tool with the release profile, and
+//! functions that run it under injected faults.
 #![allow(dead_code, reason = "no test file needs all of it")]
 
 use std::io::{Error, Result};
@@ -19,8 +19,8 @@ mod skip;
 #[allow(unused_imports, reason = "no test file needs all of it")]
 pub(crate) use skip::{have, skip};
 
-/// The tool, built with the profile that is released, once; or another build, that
-/// the environment's `AIO` names.
+/// Returns the path of the tool, which is built once with the release profile, or of
+/// the build that the environment variable `AIO` names.
 pub(crate) fn tool() -> &'static Path {
     static TOOL: OnceLock<PathBuf> = OnceLock::new();
     TOOL.get_or_init(|| {
@@ -40,14 +40,14 @@ pub(crate) fn tool() -> &'static Path {
     })
 }
 
-/// A command that runs the tool.
+/// Returns a command that runs the tool.
 pub(crate) fn aio(arguments: &[&str]) -> Command {
     let mut command = Command::new(tool());
     command.args(arguments);
     command
 }
 
-/// A directory of a test's own, removed when dropped.
+/// A temporary directory for one test, removed when dropped.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -70,12 +70,12 @@ impl Drop for Directory {
     }
 }
 
-/// A directory on a disk, where O_DIRECT means something.
+/// Creates a directory on a disk, where O_DIRECT has an effect.
 pub(crate) fn directory() -> Directory {
     Directory::new_in(Path::new(env!("CARGO_TARGET_TMPDIR")))
 }
 
-/// Bytes that differ from block to block.
+/// Returns bytes that differ from block to block.
 pub(crate) fn bytes(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -89,7 +89,7 @@ pub(crate) fn bytes(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// `aio copy` with more arguments before the names.
+/// Returns a command that runs `aio copy` with flags before the names.
 pub(crate) fn copy(flags: &[&str], source: &Path, target: &Path) -> Command {
     let mut command = aio(&["copy"]);
     command.args(flags).arg(source).arg(target);
@@ -104,7 +104,7 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Asserts success without a word.
+/// Asserts success without any output.
 #[track_caller]
 pub(crate) fn quiet(output: &Output) {
     assert!(output.status.success(), "{output:?}");
@@ -120,7 +120,7 @@ pub(crate) fn fails(output: &Output, line: &str) {
     assert_eq!(stdout(output), "");
 }
 
-/// The names in a directory, sorted.
+/// Returns the names in a directory, sorted.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(directory)
         .unwrap()
@@ -130,7 +130,7 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Waits until `done`, but not for ever.
+/// Waits until `done` returns true, and panics after a time limit.
 #[track_caller]
 pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -145,7 +145,7 @@ pub(crate) fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Whether a file system can be mounted, where nobody else sees it.
+/// Returns whether a file system can be mounted in a private mount namespace.
 pub(crate) fn can_mount() -> bool {
     let mount = ["-m", "mount", "-t", "tmpfs", "none", "/mnt"];
     Command::new("unshare")
@@ -154,7 +154,7 @@ pub(crate) fn can_mount() -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Whether files in [`directory`] let the page cache be gone around.
+/// Returns whether files in [`directory`] support O_DIRECT.
 pub(crate) fn direct_works() -> bool {
     let directory = directory();
     let mut options = std::fs::OpenOptions::new();
@@ -165,7 +165,7 @@ pub(crate) fn direct_works() -> bool {
     options.open(directory.path().join("a")).is_ok()
 }
 
-/// What the tool has of the file that it writes and that has no name yet.
+/// Returns the metadata of the unnamed draft that the tool writes, if it is open.
 pub(crate) fn draft_of(child: u32) -> Option<std::fs::Metadata> {
     let files = std::fs::read_dir(format!("/proc/{child}/fd")).ok()?;
     let paths = files.filter_map(|entry| Some(entry.ok()?.path()));
@@ -177,15 +177,15 @@ pub(crate) fn draft_of(child: u32) -> Option<std::fs::Metadata> {
     std::fs::metadata(draft).ok()
 }
 
-/// Lets every AIO call of the command answer `errno`, by a seccomp filter.
+/// Makes every AIO system call of the command fail with `errno`, by a seccomp filter.
 pub(crate) fn without_aio(command: &mut Command, errno: i32) -> &mut Command {
     // SAFETY: between fork and exec only system calls are made, and nothing
     // is allocated.
     unsafe { command.pre_exec(move || install_filter(errno)) }
 }
 
-/// Lets the command's file systems have no files without a name (O_TMPFILE), as
-/// those of a network.
+/// Makes unnamed files (O_TMPFILE) unavailable to the command, as on network file
+/// systems.
 pub(crate) fn without_unnamed(command: &mut Command) -> &mut Command {
     const OFFSET_OF_FLAGS: u32 = 16 + 2 * 8 + if cfg!(target_endian = "big") { 4 } else { 0 };
     let flag = libc::O_TMPFILE as u32 & !(libc::O_DIRECTORY as u32);
@@ -202,11 +202,12 @@ pub(crate) fn without_unnamed(command: &mut Command) -> &mut Command {
         ),
         statement(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    // SAFETY: as in `without_aio`.
+    // SAFETY: between fork and exec only system calls are made, and nothing is
+    // allocated: `clone` copies an array.
     unsafe { command.pre_exec(move || install(&mut program.clone())) }
 }
 
-/// Kills the command for a thread.
+/// Kills the command if it creates a thread.
 pub(crate) fn without_threads(command: &mut Command) -> &mut Command {
     let program = [
         statement(LOAD, 0, 0, 0),
@@ -214,7 +215,8 @@ pub(crate) fn without_threads(command: &mut Command) -> &mut Command {
         statement(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
         statement(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    // SAFETY: as in `without_aio`.
+    // SAFETY: between fork and exec only system calls are made, and nothing is
+    // allocated: `clone` copies an array.
     unsafe { command.pre_exec(move || install(&mut program.clone())) }
 }
 
@@ -222,8 +224,8 @@ const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
 const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
-/// A statement of a filter, with how many are passed over if its condition holds,
-/// and if not.
+/// Returns a statement of a filter. `jt` and `jf` are the numbers of statements to skip
+/// if its condition holds and if it does not.
 fn statement(code: u32, jt: usize, jf: usize, k: u32) -> libc::sock_filter {
     libc::sock_filter {
         code: code as u16,
@@ -234,7 +236,7 @@ fn statement(code: u32, jt: usize, jf: usize, k: u32) -> libc::sock_filter {
 }
 
 fn install_filter(errno: i32) -> Result<()> {
-    // By the library's numbers: libc does not have them all.
+    // The numbers come from the library, because libc does not have them all.
     const CALLS: [Option<u32>; 6] = [
         nr::IO_SETUP,
         nr::IO_DESTROY,
@@ -248,7 +250,7 @@ fn install_filter(errno: i32) -> Result<()> {
     let mut program = [allow; CALLS.len() + 3];
     program[0] = statement(LOAD, 0, 0, 0); // the number
     for (place, call) in CALLS.into_iter().enumerate() {
-        // Over the calls that follow and the `allow`.
+        // The jump skips the following system calls and the `allow`.
         program[1 + place] = statement(EQUAL, CALLS.len() - place, 0, call.unwrap_or(u32::MAX));
     }
     program[CALLS.len() + 2] = statement(RETURN, 0, 0, refuse);
@@ -271,11 +273,11 @@ fn install(program: &mut [libc::sock_filter]) -> Result<()> {
     Ok(())
 }
 
-/// A kernel context of this process, given back when dropped.
+/// A kernel context of this process, destroyed when dropped.
 pub(crate) struct Held(usize);
 
 impl Held {
-    /// `None` if the limit does not allow it.
+    /// Creates a context; `None` if the limit does not allow it.
     pub(crate) fn new(events: u32) -> Option<Held> {
         let mut context = 0_usize;
         // SAFETY: the kernel writes one word.
@@ -286,7 +288,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // SAFETY: the context is this value's own, and nothing is in flight.
+        // SAFETY: this value owns the context, and no operation is in flight.
         unsafe { libc::syscall(libc::SYS_io_destroy, self.0) };
     }
 }
