@@ -123,9 +123,9 @@ pub use context::destroy_all;
 pub use context::{
     Context, ContextPool, DrainError, IdleContext, SubmitError, Submitter, WaitOptions,
 };
-pub use engine::{RawSlot, Slot, Ticket};
+pub use engine::Ticket;
 pub use fd::{Fd, OwnsFd};
-pub use queue::Queue;
+pub use queue::{Queue, Slot};
 pub use ring::Ring;
 #[cfg(feature = "alloc")]
 pub use scope::scope_with_capacity;

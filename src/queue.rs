@@ -20,9 +20,24 @@ use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::SubmitError;
 use crate::context::WaitOptions;
-use crate::engine::{ContextBackend, Engine, OpState, Slot, SlotOffset, Ticket};
+use crate::engine::{ContextBackend, Engine, OpState, SlotOffset, Ticket, slot_type};
 use crate::op::Op;
+use crate::ring::Polled;
 use crate::sys::errno::Errno;
+
+slot_type! {
+    /// The storage of one operation of a [`Queue`], with space for its buffer `B` and for
+    /// data `T` that the caller chooses.
+    ///
+    /// Dropping a slot does not drop what is in it: if the queue was leaked, the kernel
+    /// may still be writing to the buffer.
+    ///
+    /// ```
+    /// let slots = linux_aio::Slot::<Box<[u8]>>::array::<64>();
+    /// assert_eq!(slots.len(), 64);
+    /// ```
+    Slot<B, T = ()> = (Option<B>, T), ();
+}
 
 /// A queue of asynchronous operations that own their buffers.
 ///
@@ -140,12 +155,12 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
 
     /// Creates a queue in these slots on an existing context. It uses no more slots
     /// than the number of operations the context was set up for.
-    pub fn with_context(drained: IdleContext, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {
-        let capacity = drained.capacity();
+    pub fn with_context(context: IdleContext, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {
+        let capacity = context.capacity();
         let len = slots.len().min(capacity);
         Queue {
             capacity: capacity as u32,
-            engine: Engine::new(&mut slots[..len], drained.into_backend()),
+            engine: Engine::new(Slot::raw(&mut slots[..len]), context.into_backend()),
         }
     }
 
@@ -203,14 +218,15 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
     #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
-        let ended = match self.engine.pop() {
-            Some(ended) => ended,
-            None => {
+        let completed = match self.engine.pop() {
+            Polled::Found(completed) => Some(completed),
+            Polled::Empty => None,
+            Polled::NeedsSyscall => {
                 self.engine.poll_via_syscall()?;
-                self.engine.slots.take_done()
+                self.engine.slots.pop_completed()
             }
         };
-        Ok(ended.map(|(at, res)| self.complete(at, res)))
+        Ok(completed.map(|(at, res)| self.complete(at, res)))
     }
 
     /// Waits for a completion without a timeout. Signals do not end the wait. Returns
@@ -224,19 +240,19 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// As [`Context::wait`], except EINTR. No completion is lost by an error.
     #[inline(always)]
     pub fn wait(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
-        let ended = match self.engine.pop() {
-            Some(Some(ended)) => Some(ended),
-            Some(None) if self.in_flight() + self.staged() == 0 => None,
+        let completed = match self.engine.pop() {
+            Polled::Found(completed) => Some(completed),
+            Polled::Empty if self.in_flight() + self.staged() == 0 => None,
             _ => {
                 // SAFETY: every staged operation was staged by `push`: its iocb
                 // describes only the buffer in its slot, which is inaccessible until
                 // the operation has completed, and its descriptor is borrowed for `'q`
                 // or owned by the slot.
                 unsafe { self.engine.wait_for_one() }?;
-                self.engine.slots.take_done()
+                self.engine.slots.pop_completed()
             }
         };
-        Ok(ended.map(|(at, res)| self.complete(at, res)))
+        Ok(completed.map(|(at, res)| self.complete(at, res)))
     }
 
     /// Submits the staged operations, and waits until [`pop`](Queue::pop) can return at

@@ -1,4 +1,4 @@
-//! Tells the linker that the program is everything.
+//! Sets the linker arguments of a program without the standard library.
 
 include!("../../aio/link.rs");
 

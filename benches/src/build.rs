@@ -1,4 +1,4 @@
-//! What is measured, built.
+//! Builds the measured programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,9 +8,9 @@ use crate::subject::Subject;
 
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
-/// The programs, and where they are.
+/// The built programs and their paths.
 pub(crate) struct Built {
-    /// The workspace.
+    /// The workspace's directory.
     pub(crate) home: PathBuf,
     /// Cargo's target directory.
     pub(crate) target: PathBuf,
@@ -45,7 +45,7 @@ impl Built {
         run(&mut cargo).map(drop)
     }
 
-    /// A program without its symbols, in bytes.
+    /// Returns the size of a program without its symbols, in bytes.
     pub(crate) fn stripped(&self, program: &str) -> Result<u64> {
         let to = self.target.join("stripped");
         run(Command::new("strip")
@@ -57,8 +57,8 @@ impl Built {
         size.map_err(|error| error.to_string())
     }
 
-    /// Functions and their bytes of machine code, as `nm` has them of an
-    /// archive.
+    /// Returns the functions of an archive with their machine code sizes in bytes, as
+    /// `nm` prints them.
     pub(crate) fn functions(&self, archive: &str) -> Result<Vec<(String, u64)>> {
         let mut nm = Command::new("nm");
         nm.args(["--demangle", "--print-size", "--defined-only", "--quiet"]);
@@ -76,7 +76,8 @@ impl Built {
         Ok(functions)
     }
 
-    /// How long a package takes to build from nothing, and how many it needs.
+    /// Builds a package from nothing. Returns the time, and the number of packages
+    /// built.
     pub(crate) fn cold(&self, package: &str) -> Result<(Duration, usize)> {
         let target = self.target.join("cold");
         let _ = std::fs::remove_dir_all(&target);
@@ -106,7 +107,7 @@ impl Built {
     }
 }
 
-/// What a command prints, or what it says to its failure.
+/// Runs a command and returns its output, or its error output if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
     let name = format!("{command:?}");
     let output = command

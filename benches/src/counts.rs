@@ -6,15 +6,15 @@ use std::sync::Mutex;
 use crate::build::{Built, Result};
 use crate::subject::Case;
 
-/// Who can make a call.
+/// The baselines that can make a single call.
 pub(crate) const CALLERS: &[&str] = &[
     "loop", "trap", "sys", "context", "libaio", "capi", "glibc", "sc", "nc", "syscalls",
 ];
 
-/// Who can reap, and look whether there is something to reap.
+/// The baselines that can reap, and poll for a completion.
 pub(crate) const REAPERS: &[&str] = &["hand", "ring", "uring", "context", "libaio", "capi"];
 
-/// Who can read.
+/// The baselines that can read.
 pub(crate) const READERS: &[&str] = &[
     "hand",
     "context",
@@ -27,7 +27,7 @@ pub(crate) const READERS: &[&str] = &[
     "uring",
 ];
 
-/// Ours: what a gate can be about.
+/// The cases of this library, which can have a ceiling.
 const OURS: &[&str] = &[
     "sys",
     "context",
@@ -64,12 +64,13 @@ fn cases() -> Vec<Case<'static>> {
     );
     add("reap", REAPERS, &[1, 8, 64]);
     add("read", READERS, &[1, 32]);
-    // There is no typed destruction of nothing.
+    // The typed layer cannot destroy an invalid context.
     cases.retain(|case| (case.group, case.rival) != ("destroy", "context"));
     cases
 }
 
-/// Instructions an operation, by the names of the cases: of ours, or of all.
+/// Returns the instructions for each operation, by case name: of this library's cases,
+/// or of all.
 pub(crate) fn count(built: &Built, ours_alone: bool) -> Result<BTreeMap<String, f64>> {
     let mut cases = cases();
     cases.retain(|case| !ours_alone || OURS.contains(&case.rival));
@@ -80,7 +81,7 @@ pub(crate) fn count(built: &Built, ours_alone: bool) -> Result<BTreeMap<String, 
             let Some(case) = cases.lock().map_err(|_| "a thread died")?.pop() else {
                 return Ok(());
             };
-            // What is reaped comes so many at a time.
+            // Completions are reaped in batches.
             let count = if case.group == "reap" { 4096 } else { 640 };
             let instructions = built.subject.instructions(case, count)?;
             let mut counts = counts.lock().map_err(|_| "a thread died")?;

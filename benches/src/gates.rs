@@ -1,4 +1,4 @@
-//! Ceilings for what does not vary: instructions and bytes.
+//! Upper limits for the figures that do not vary: instructions and bytes.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::counts;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ceilings {
-    /// An operation, in user space.
+    /// Instructions for each operation, in user space.
     instructions: BTreeMap<String, f64>,
-    /// Of programs without symbols, and of functions.
+    /// Bytes of stripped programs, and of functions.
     bytes: BTreeMap<String, f64>,
 }
 
-/// Bytes of what is to be small.
+/// Returns the sizes in bytes of the programs and functions that have a ceiling.
 pub(crate) fn sizes(built: &Built) -> Result<BTreeMap<String, f64>> {
     let mut sizes = BTreeMap::new();
     sizes.insert(
@@ -32,7 +32,8 @@ pub(crate) fn sizes(built: &Built) -> Result<BTreeMap<String, f64>> {
     Ok(sizes)
 }
 
-/// Fails if anything is over its ceiling, has none, or is not there.
+/// Returns an error if a figure exceeds its ceiling or has none, or if a ceiling has no
+/// figure.
 pub(crate) fn check(built: &Built) -> Result<()> {
     let path = built.home.join("benches/ceilings.toml");
     let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;

@@ -1,10 +1,10 @@
-//! What the machine says it is, and how busy.
+//! The description and the load of the machine.
 
 use std::process::Command;
 
 use crate::build::run;
 
-/// A line on the processor, the kernel and the compiler.
+/// Returns a line on the processor, the kernel and the compiler.
 pub(crate) fn machine() -> String {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
@@ -32,7 +32,7 @@ pub(crate) fn machine() -> String {
     )
 }
 
-/// Of the last minute: how many programs wanted a processor.
+/// Returns the load average of the last minute.
 pub(crate) fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let first = text.split(' ').next().and_then(|first| first.parse().ok());

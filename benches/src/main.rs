@@ -1,6 +1,6 @@
-//! `cargo bench-report`: measures everything and writes `docs/performance.md`;
-//! `cargo bench-report --gates` holds instruction counts and sizes to their
-//! ceilings.
+//! The measuring program. `cargo bench-report` measures everything and writes
+//! `docs/performance.md`. `cargo bench-report --gates` compares instruction counts and
+//! sizes with their ceilings.
 
 mod build;
 mod counts;

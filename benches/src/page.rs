@@ -1,10 +1,10 @@
-//! [`Page`]: Markdown with tables and plots, as it grows.
+//! [`Page`]: a Markdown page under construction, with tables and plots.
 
 use std::path::Path;
 
 use crate::build::Result;
 
-/// The page, and its plots by their names.
+/// The page, and its plots by name.
 #[derive(Default)]
 pub(crate) struct Page {
     text: String,
@@ -16,13 +16,13 @@ impl Page {
         self.text += &format!("## {heading}\n\n");
     }
 
-    /// A paragraph.
+    /// Appends a paragraph.
     pub(crate) fn say(&mut self, text: &str) {
         self.text += text.trim_end();
         self.text += "\n\n";
     }
 
-    /// Numbers, right-aligned behind the first column.
+    /// Appends a table of numbers, right-aligned behind the first column.
     pub(crate) fn table(&mut self, heads: &[&str], rows: &[Vec<String>]) {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let heads: Vec<String> = heads.iter().map(|&head| head.to_owned()).collect();
@@ -37,13 +37,13 @@ impl Page {
         self.text += "\n";
     }
 
-    /// A plot, and the same in words for who does not see it.
+    /// Appends a plot, with a text alternative.
     pub(crate) fn plot(&mut self, name: &str, words: &str, svg: String) {
         self.text += &format!("![{words}](performance/{name}.svg)\n\n");
         self.plots.push((name.to_owned(), svg));
     }
 
-    /// What another page holds, behind this.
+    /// Appends another page.
     pub(crate) fn append(&mut self, page: Page) {
         self.text += &page.text;
         self.plots.extend(page.plots);

@@ -1,4 +1,4 @@
-//! The page: goals first, then a table each.
+//! The page: goals first, then one table for each measurement.
 
 use crate::build::{Built, Result};
 use crate::machine::{load, machine};
@@ -7,16 +7,16 @@ use crate::stats::median;
 use crate::tables::{Bench, MORE};
 use crate::{counts, gates};
 
-/// What was made faster, kept by hand: the past cannot be measured again.
+/// The past improvements, a hand-written page: the past cannot be measured again.
 const IMPROVEMENTS: &str = include_str!("../improvements.md");
 
-/// Measures one thing and tells of it.
+/// A measurement that adds its results to the page.
 type Part<'b> = fn(&mut Bench<'b>) -> Result<()>;
 
 /// Measures everything and writes `docs/performance.md`.
 pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     let begin = std::time::Instant::now();
-    // SAFETY: it changes nothing but when the scheduler runs this process.
+    // SAFETY: the call only affects how this process is scheduled.
     let nice = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -5) } == 0;
     let before = load();
     let mut bench = new(built, quick);
@@ -77,7 +77,7 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     Ok(())
 }
 
-/// Measures copies alone, and prints what there is to say of them.
+/// Measures copies alone, and prints the results.
 pub(crate) fn print_copies(built: &Built, quick: bool) -> Result<()> {
     let mut bench = new(built, quick);
     bench.copies()?;
@@ -97,7 +97,7 @@ fn new(built: &Built, quick: bool) -> Bench<'_> {
     }
 }
 
-/// Bytes of machine code, and seconds of compiling.
+/// Measures the bytes of machine code and the seconds of compiling.
 fn sizes(bench: &mut Bench<'_>) -> Result<()> {
     let built = bench.built;
     bench.page.heading("Size");
@@ -122,7 +122,7 @@ fn sizes(bench: &mut Bench<'_>) -> Result<()> {
     let rows: Vec<Vec<String>> = functions
         .iter()
         .filter(|(name, _)| name.starts_with("linux_aio::") || name.starts_with('<'))
-        // Not what the standard library's traits ask for.
+        // Not the implementations of standard library traits.
         .filter(|(name, _)| name.contains("linux_aio::") && !name.contains("core::"))
         .map(|(name, size)| vec![format!("`{name}`"), size.to_string()])
         .collect();

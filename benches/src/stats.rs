@@ -1,15 +1,15 @@
-//! Medians of runs that took turns.
+//! Medians of interleaved runs.
 
 use crate::build::Result;
 use crate::subject::{Case, Sample, Subject};
 
-/// One rival's runs.
+/// The runs of one baseline.
 pub(crate) struct Runs {
     pub(crate) rival: String,
     pub(crate) samples: Vec<Sample>,
 }
 
-/// A ratio, and how far it can be trusted.
+/// A ratio and its confidence interval.
 pub(crate) struct Sure {
     pub(crate) median: f64,
     pub(crate) least: f64,
@@ -26,14 +26,14 @@ impl std::fmt::Display for Sure {
     }
 }
 
-/// What is compared.
+/// The figure that is compared.
 pub(crate) type Figure = fn(&Sample) -> f64;
 
-/// Processor time an operation.
+/// Processor time for each operation.
 pub(crate) const CPU: Figure = |sample| sample.cpu / sample.count;
-/// Time an operation.
+/// Time for each operation.
 pub(crate) const WALL: Figure = |sample| sample.wall / sample.count;
-/// Operations a second.
+/// Operations in one second.
 pub(crate) const RATE: Figure = |sample| sample.count * 1e9 / sample.wall;
 
 impl Runs {
@@ -48,17 +48,18 @@ impl Runs {
             .fold(f64::INFINITY, f64::min)
     }
 
-    /// The median of the ratios to the other's run of the same turn.
+    /// Returns the median of the ratios to the run of `other` in the same turn.
     pub(crate) fn ratio(&self, other: &Runs, figure: Figure) -> f64 {
         median(self.ratios(other, figure))
     }
 
-    /// The same, and between which two of the ratios the true median lies, 19
-    /// times of 20.
+    /// Returns the same, with the two ratios between which the true median lies with a
+    /// confidence of 95 % (19 times of 20).
     pub(crate) fn sure_ratio(&self, other: &Runs, figure: Figure) -> Sure {
         let mut ratios = self.ratios(other, figure);
         ratios.sort_unstable_by(f64::total_cmp);
-        // So many of them are above the median as of so many coins show heads.
+        // The number of ratios above the true median follows a binomial distribution,
+        // as heads in coin tosses do.
         let len = ratios.len() as f64;
         let out = (len / 2.0 - 0.98 * len.sqrt()).floor().max(1.0) as usize - 1;
         Sure {
@@ -75,17 +76,17 @@ impl Runs {
             .collect()
     }
 
-    /// The largest over the smallest.
+    /// Returns the largest figure divided by the smallest.
     pub(crate) fn spread(&self, figure: Figure) -> f64 {
         let figures = || self.samples.iter().map(figure);
         figures().fold(0.0, f64::max) / figures().fold(f64::INFINITY, f64::min)
     }
 }
 
-/// Every rival in turn, `turns` times, each time another first, and every second
-/// time the other way round: what one leaves behind (a disk that owes or is owed
-/// time) is not always the same one's, nor always for the same. One that cannot
-/// is left out, and told.
+/// Runs every baseline in each of `turns` turns. Each turn begins with another
+/// baseline, and every second turn runs in reverse order: the after-effects of one run
+/// (such as a disk with deferred work) do not always affect the same baseline. A
+/// baseline that is not available is left out, and reported.
 pub(crate) fn in_turn(
     subject: &Subject,
     case: Case<'_>,

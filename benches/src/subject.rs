@@ -1,4 +1,4 @@
-//! [`Subject`]: the program that does one case, run by the clock or by
+//! [`Subject`]: the program that performs a single case, measured by the clock or by
 //! callgrind.
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::build::{Result, run};
 
-/// One case: the group, who does it, how many at a time, and more words.
+/// One case: the group, the baseline, the batch size, and further arguments.
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) group: &'a str,
@@ -19,7 +19,7 @@ pub(crate) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// As the ceilings name it.
+    /// Returns the name of the case in the ceilings file.
     pub(crate) fn name(&self) -> String {
         let size = match self.size {
             0 => String::new(),
@@ -29,7 +29,7 @@ impl Case<'_> {
     }
 }
 
-/// What the clocks said: nanoseconds.
+/// The times of a run, in nanoseconds.
 #[derive(Clone, Copy, Deserialize)]
 pub(crate) struct Sample {
     pub(crate) count: f64,
@@ -50,7 +50,7 @@ impl Subject {
         Subject { program, capi }
     }
 
-    /// Whether there is a drop-in to be measured.
+    /// Returns whether the drop-in library is available for measurement.
     pub(crate) fn has_capi(&self) -> bool {
         self.capi.is_some()
     }
@@ -67,7 +67,7 @@ impl Subject {
         command.arg(case.size.to_string()).args(case.more);
     }
 
-    /// Does the case by the clock.
+    /// Measures the case by the clock.
     pub(crate) fn time(&self, case: Case<'_>, count: u64) -> Result<Sample> {
         let mut command = Command::new(&self.program);
         self.arguments(&mut command, case, count);
@@ -75,8 +75,8 @@ impl Subject {
         serde_json::from_str(&line).map_err(|error| format!("{}: {error}", case.name()))
     }
 
-    /// Instructions in user space, an operation: the difference between
-    /// `count` operations and twice as many, so that it is exact.
+    /// Returns the instructions in user space for each operation: the difference
+    /// between `count` operations and twice as many, so that it is exact.
     pub(crate) fn instructions(&self, case: Case<'_>, count: u64) -> Result<f64> {
         let once = self.collected(case, count)?;
         let twice = self.collected(case, 2 * count)?;
@@ -101,7 +101,7 @@ impl Subject {
     }
 }
 
-/// What callgrind says, which it does on standard error.
+/// Returns the output of callgrind, which it prints on standard error.
 fn collect(command: &mut Command) -> Result<String> {
     let output = command
         .output()
@@ -113,8 +113,8 @@ fn collect(command: &mut Command) -> Result<String> {
     Ok(said)
 }
 
-/// Once more, for a minute, while other processes have used up `fs.aio-max-nr`,
-/// which is the whole machine's.
+/// Retries for a minute, while other processes have used up `fs.aio-max-nr`, which is a
+/// limit of the whole machine.
 fn patiently(mut attempt: impl FnMut() -> Result<String>) -> Result<String> {
     for _ in 0..60 {
         match attempt() {

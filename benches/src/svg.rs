@@ -1,5 +1,5 @@
-//! Plots as SVG, for a light page and a dark one: what carries no data takes
-//! its colour from the reader's scheme.
+//! Plots as SVG, for a light page and a dark one: elements without data use the colours
+//! of the reader's scheme.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ text{font:13px system-ui,sans-serif;fill:#24292f}.small{font-size:11px;fill:#576
 @media (prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}.grid{stroke:#3d444d}}\
 </style>";
 
-/// An axis: where a value is, of `length`, and its marks.
+/// An axis: it maps values to positions within `length`, and has tick marks.
 struct Axis {
     log: bool,
     least: f64,
@@ -42,7 +42,7 @@ impl Axis {
         }
     }
 
-    /// Of the values as they are, not from zero.
+    /// Limits the axis to the range of the values, without zero.
     fn tight(mut self, values: impl Iterator<Item = f64> + Clone) -> Axis {
         self.least = values.clone().fold(f64::INFINITY, f64::min);
         self.most = values.fold(f64::MIN_POSITIVE, f64::max);
@@ -63,7 +63,7 @@ impl Axis {
             let mut marks = steps(self.least, self.most);
             marks.retain(|mark| (self.least..=self.most).contains(mark));
             if marks.len() > 10 {
-                // Decades alone.
+                // Powers of ten only.
                 marks.retain(|mark| (mark.log10() - mark.log10().round()).abs() < 1e-9);
             }
             return marks;
@@ -82,14 +82,14 @@ impl Axis {
     }
 }
 
-/// One, two and five of each power of ten from below `least` to above `most`.
+/// Returns one, two and five of each power of ten from below `least` to above `most`.
 fn steps(least: f64, most: f64) -> Vec<f64> {
     let powers = least.log10().floor() as i32..=most.log10().ceil() as i32;
     let steps = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(power)));
     steps.collect()
 }
 
-/// A number as briefly as it can be told.
+/// Formats a number briefly.
 pub(crate) fn brief(number: f64) -> String {
     match number.abs() {
         0.0 => "0".to_owned(),
@@ -116,7 +116,7 @@ fn open(height: f64, title: &str) -> String {
     )
 }
 
-/// A bar a row; ours are in the first colour.
+/// Draws a bar for each row; this library's bars are in the first colour.
 pub(crate) fn bars(title: &str, rows: &[(String, f64, bool)], log: bool) -> String {
     let (left, top, step) = (150.0, 36.0, 24.0);
     let foot = top + step * rows.len() as f64;
@@ -152,10 +152,10 @@ pub(crate) fn bars(title: &str, rows: &[(String, f64, bool)], log: bool) -> Stri
     svg + "</svg>\n"
 }
 
-/// A line of one rival: its name and its points.
+/// The line of one baseline: its name and its points.
 pub(crate) type Line = (String, Vec<(f64, f64)>);
 
-/// Lines over a logarithmic axis of depths; `y` is logarithmic too.
+/// Draws lines over a logarithmic axis of depths; `y` is logarithmic too.
 pub(crate) fn lines(title: &str, x_name: &str, lines: &[Line]) -> String {
     let (left, top, height, right) = (60.0, 40.0, 260.0, 130.0);
     let points = lines.iter().flat_map(|(_, points)| points.iter().copied());

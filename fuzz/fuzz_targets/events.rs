@@ -1,5 +1,5 @@
-//! A kernel that lies ends nothing that it does not have:
-//! `cargo +nightly fuzz run events`.
+//! Fuzz target: a kernel with invalid answers completes no operation that is not in
+//! flight: `cargo +nightly fuzz run events`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| model::adversarial::events::run(data));

@@ -1,14 +1,14 @@
-//! linux-aio held against models of the kernel.
+//! The linux-aio library, tested against models of the kernel.
 //!
-//! The library's own files are mounted here, so what is checked is the very
-//! lines that ship. One of them is not: in place of the system calls stands
-//! [`sys`], which leads to the kernel, or to one in plain Rust.
+//! The library's source files are mounted here as modules, so the code under test is
+//! the code that is released. Only the system call wrappers are replaced: [`sys`]
+//! routes each system call to the kernel or to a kernel model in plain Rust.
 //!
-//! - [`checker`]: the ring's protocol, and operations in slots, under every
-//!   order of events and every memory order that loom knows.
-//! - [`stateful`]: random plays of operations, on the model of the kernel and on the
-//!   real one, each step compared with a specification.
-//! - [`adversarial`]: rings and events that no kernel makes, for the fuzz targets.
+//! - [`checker`]: the ring protocol, and operations in slots, under every order of
+//!   events and every memory order that loom explores.
+//! - [`stateful`]: random scenarios of operations, on the kernel model and on the real
+//!   kernel. Each step is compared with a specification.
+//! - [`adversarial`]: rings and events that no kernel produces, for the fuzz targets.
 
 extern crate alloc;
 extern crate std;
@@ -49,9 +49,9 @@ pub use completion::{Completion, Full};
 pub use context::{
     Context, ContextPool, DrainError, IdleContext, SubmitError, Submitter, WaitOptions, destroy_all,
 };
-pub use engine::{RawSlot, Slot, Ticket};
+pub use engine::Ticket;
 pub use fd::{Fd, OwnsFd};
-pub use queue::Queue;
+pub use queue::{Queue, Slot};
 pub use ring::Ring;
 #[cfg(feature = "alloc")]
 pub use scope::scope_with_capacity;

@@ -1,20 +1,20 @@
-//! Memory straight from the kernel: pages that a ring can be in.
+//! Page-aligned memory mapped from the kernel, which can hold a ring.
 
 use core::ptr::NonNull;
 
-/// Readable and writable pages, zero at first.
+/// Readable and writable pages, initially zero.
 pub struct Pages {
     start: NonNull<u8>,
     bytes: usize,
 }
 
 impl Pages {
-    /// At least so many bytes, anywhere.
+    /// Maps at least `bytes` bytes at any address.
     pub fn new(bytes: usize) -> Pages {
         Pages::map(core::ptr::null_mut(), bytes, 0)
     }
 
-    /// At least so many bytes, at this address, where nothing is.
+    /// Maps at least `bytes` bytes at `address`, where nothing may be mapped yet.
     pub fn at(address: usize, bytes: usize) -> Pages {
         let address = core::ptr::with_exposed_provenance_mut(address);
         Pages::map(address, bytes, libc::MAP_FIXED_NOREPLACE)
@@ -22,7 +22,8 @@ impl Pages {
 
     fn map(address: *mut libc::c_void, bytes: usize, flags: i32) -> Pages {
         let bytes = bytes.next_multiple_of(page());
-        // SAFETY: fresh memory, nobody's.
+        // SAFETY: the mapping is new and replaces no other: the address is either
+        // chosen by the kernel or given with MAP_FIXED_NOREPLACE.
         let start = unsafe {
             libc::mmap(
                 address,
@@ -45,12 +46,12 @@ impl Pages {
         }
     }
 
-    /// Where they are.
+    /// Returns the address of the first byte.
     pub fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes, a multiple of the page size.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -58,13 +59,13 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: mapped by `map`, and nobody's any more.
+        // SAFETY: mapped by `map`, and no reference to it remains.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }
 
-/// Bytes of a page.
+/// Returns the size of a page in bytes.
 pub fn page() -> usize {
-    // SAFETY: a question.
+    // SAFETY: `sysconf` has no preconditions.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }

@@ -1,5 +1,5 @@
-//! The seam: the six calls in front of two kernels. A context that the model
-//! has made is the model's; all else goes to the real one.
+//! The six system calls, routed to one of two kernels. A context created by the kernel
+//! model is served by the model; every other context is served by the real kernel.
 
 #[path = "../../src/sys/abi.rs"]
 pub mod abi;
@@ -9,7 +9,7 @@ pub mod errno;
 pub mod getevents;
 #[path = "../../src/sys/nr.rs"]
 pub mod nr;
-/// The library's own.
+/// The library's system call wrappers.
 #[path = "../../src/sys/calls.rs"]
 pub mod real;
 #[path = "../../src/sys/sigset.rs"]
@@ -23,58 +23,60 @@ use crate::fake_kernel::{self, Time};
 use crate::sys::abi::{AioContext, Event, Iocb, OldTimespec, SigsetArg, Timespec};
 use crate::sys::errno::Errno;
 
-/// In less than this nothing need happen.
+/// The timeout below which no operation need complete in the model.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// As the library's own. The model makes the context if this thread has one.
+/// Creates a context: in the kernel model if this thread has installed one, otherwise
+/// in the real kernel.
 ///
 /// # Safety
-/// As the library's own.
+/// The conditions of [`real::io_setup`] apply.
 pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errno> {
     match fake_kernel::with_next(|kernel| kernel.setup(nr_events)) {
-        // SAFETY: the caller's `ctxp`.
+        // SAFETY: `ctxp` is valid for writes, by the contract of this function.
         Some(made) => made.map(|name| unsafe { ctxp.write(name) }),
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is that of `real::io_setup`.
         None => unsafe { real::io_setup(nr_events, ctxp) },
     }
 }
 
-/// As the library's own.
+/// Destroys a context.
 ///
 /// # Safety
-/// As the library's own.
+/// The conditions of [`real::io_destroy`] apply.
 pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
     match fake_kernel::with(ctx, |kernel| kernel.destroy(ctx)) {
         Some(answer) => answer,
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is that of `real::io_destroy`.
         None => unsafe { real::io_destroy(ctx) },
     }
 }
 
-/// As the library's own.
+/// Submits operations.
 ///
 /// # Safety
-/// As the library's own.
+/// The conditions of [`real::io_submit`] apply.
 pub unsafe fn io_submit(
     ctx: AioContext,
     nr: isize,
     iocbpp: *const *mut Iocb,
 ) -> Result<usize, Errno> {
     let model = fake_kernel::with(ctx, |kernel| {
-        // SAFETY: the caller's array, of so many pointers to iocbs.
+        // SAFETY: `iocbpp` is an array of `nr` pointers to valid iocbs, by the contract
+        // of this function.
         unsafe { kernel.submit(ctx, core::slice::from_raw_parts(iocbpp, nr as usize)) }
     });
     match model {
         Some(answer) => answer,
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is that of `real::io_submit`.
         None => unsafe { real::io_submit(ctx, nr, iocbpp) },
     }
 }
 
-/// As the library's own.
+/// Requests the cancellation of an operation.
 ///
 /// # Safety
-/// As the library's own.
+/// The conditions of [`real::io_cancel`] apply.
 pub unsafe fn io_cancel(
     ctx: AioContext,
     iocb: *const Iocb,
@@ -82,15 +84,15 @@ pub unsafe fn io_cancel(
 ) -> Result<(), Errno> {
     match fake_kernel::with(ctx, |kernel| kernel.cancel(ctx, iocb)) {
         Some(answer) => answer,
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is that of `real::io_cancel`.
         None => unsafe { real::io_cancel(ctx, iocb, result) },
     }
 }
 
-/// As the library's own.
+/// Waits for events and takes them.
 ///
 /// # Safety
-/// As the library's own.
+/// The conditions of [`real::io_getevents`] apply.
 pub unsafe fn io_getevents(
     ctx: AioContext,
     min_nr: isize,
@@ -98,22 +100,23 @@ pub unsafe fn io_getevents(
     events: *mut Event,
     timeout: *const OldTimespec,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller's time, or null.
+    // SAFETY: `timeout` is null or valid for reads, by the contract of this function.
     let time =
         unsafe { timeout.as_ref() }.map(|time| Duration::new(time.sec as u64, time.nsec as u32));
-    // SAFETY: the caller's array.
+    // SAFETY: `events` has space for `nr` events, by the contract of this function.
     match unsafe { getevents(ctx, min_nr, nr, events, time) } {
         Some(answer) => answer,
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is that of `real::io_getevents`.
         None => unsafe { real::io_getevents(ctx, min_nr, nr, events, timeout) },
     }
 }
 
-/// As the library's own. The model has no signal masks: what it is told of
-/// signals says whether one comes.
+/// Waits for events and takes them, with a signal mask. The kernel model has no signal
+/// masks: [`Faults::signal`](fake_kernel::Faults::signal) decides whether a signal
+/// arrives.
 ///
 /// # Safety
-/// As the library's own.
+/// The conditions of [`real::io_pgetevents`] apply.
 pub unsafe fn io_pgetevents(
     ctx: AioContext,
     min_nr: isize,
@@ -122,21 +125,21 @@ pub unsafe fn io_pgetevents(
     timeout: *const OldTimespec,
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller's time, or null.
+    // SAFETY: `timeout` is null or valid for reads, by the contract of this function.
     let time =
         unsafe { timeout.as_ref() }.map(|time| Duration::new(time.sec as u64, time.nsec as u32));
-    // SAFETY: the caller's array.
+    // SAFETY: `events` has space for `nr` events, by the contract of this function.
     match unsafe { getevents(ctx, min_nr, nr, events, time) } {
         Some(answer) => answer,
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is that of `real::io_pgetevents`.
         None => unsafe { real::io_pgetevents(ctx, min_nr, nr, events, timeout, sigmask) },
     }
 }
 
-/// As the library's own.
+/// Waits for events and takes them, with a signal mask and a 64-bit timeout.
 ///
 /// # Safety
-/// As the library's own.
+/// The conditions of [`real::io_pgetevents_time64`] apply.
 pub unsafe fn io_pgetevents_time64(
     ctx: AioContext,
     min_nr: isize,
@@ -145,22 +148,22 @@ pub unsafe fn io_pgetevents_time64(
     timeout: *const Timespec,
     sigmask: *const SigsetArg,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller's time, or null.
+    // SAFETY: `timeout` is null or valid for reads, by the contract of this function.
     let time =
         unsafe { timeout.as_ref() }.map(|time| Duration::new(time.sec as u64, time.nsec as u32));
-    // SAFETY: the caller's array.
+    // SAFETY: `events` has space for `nr` events, by the contract of this function.
     match unsafe { getevents(ctx, min_nr, nr, events, time) } {
         Some(answer) => answer,
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is that of `real::io_pgetevents_time64`.
         None => unsafe { real::io_pgetevents_time64(ctx, min_nr, nr, events, timeout, sigmask) },
     }
 }
 
-/// The model's answer, if the context is one of its own. `time`: none for ever,
-/// else this long.
+/// Calls the kernel model, if it created the context; otherwise returns `None`. A
+/// `time` of `None` waits without a limit.
 ///
 /// # Safety
-/// `events` may be written, `nr` of them.
+/// `events` is valid for writes of `nr` events.
 unsafe fn getevents(
     ctx: AioContext,
     min_nr: isize,
@@ -176,7 +179,8 @@ unsafe fn getevents(
             Some(_) => Time::While,
         };
         let room = match nr {
-            // SAFETY: the caller's array of so many events.
+            // SAFETY: `events` is valid for `nr` events, by the contract of this
+            // function.
             1.. => unsafe { core::slice::from_raw_parts_mut(events, nr as usize) },
             _ => &mut [],
         };

@@ -1,5 +1,5 @@
-//! The ring and the slots under loom. Each test tells how many executions there
-//! are.
+//! Tests of the ring and of the slots under loom. Each test prints the number of
+//! executions.
 #![cfg(feature = "checker")]
 
 use model::checker::explore;

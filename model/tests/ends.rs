@@ -1,5 +1,5 @@
-//! Single cases that random scenarios meet too seldom to rely on: how much one
-//! call does, and how often the kernel is called for it.
+//! Single cases that random scenarios meet too rarely to rely on: the effect of one
+//! call, and the number of system calls that it makes.
 #![cfg(feature = "properties")]
 
 use std::future::Future;
@@ -14,7 +14,8 @@ use model::opcode::PollMask;
 use model::reactor::{Reactor, ReactorSlot};
 use model::{AioContext, Errno, Fd, Queue, ScopeSlot, Slot, WaitOptions, scope};
 
-/// A kernel with a ring of at least 64 slots; `opaque`: that cannot be read.
+/// Installs a kernel model with a ring of at least 64 slots, which cannot be read if
+/// `opaque` is set.
 fn install(opaque: bool) {
     let mut kernel = Kernel::new([vec![0; 8192], vec![0; 8192]], 2, 64, 5);
     kernel.opaque = opaque;
@@ -22,7 +23,7 @@ fn install(opaque: bool) {
 }
 
 fn fd(number: i32) -> Fd<'static> {
-    // SAFETY: the model's stay open, and −1 is none.
+    // SAFETY: the model's descriptors stay open, and −1 is no descriptor.
     unsafe { Fd::borrow_raw(number) }
 }
 
@@ -34,7 +35,7 @@ fn with<T>(call: impl FnOnce(&mut Kernel, AioContext) -> T) -> T {
     called.expect("a kernel")
 }
 
-/// Calls of the kernel during this: to submit, to cancel, to wait.
+/// Returns the numbers of system calls made by `during`: to submit, to cancel, to wait.
 fn calls(during: impl FnOnce()) -> [u64; 3] {
     let before = with(|kernel, _| kernel.calls);
     during();
@@ -51,7 +52,7 @@ impl Wake for Count {
     }
 }
 
-/// More operations than one look takes from a ring that cannot be read.
+/// More operations than a single poll takes from a ring that cannot be read.
 #[test]
 fn one_turn_wakes_all_that_have_completed() {
     for (opaque, count) in [(false, 20), (false, 40), (true, 20), (true, 40)] {
@@ -80,8 +81,7 @@ fn one_turn_wakes_all_that_have_completed() {
     }
 }
 
-/// An operation that is refused is enough for a wait, beside a poll that
-/// nothing ends.
+/// A refused operation completes a wait, although a poll in flight never completes.
 #[test]
 fn a_refusal_ends_a_wait() {
     install(false);
@@ -101,7 +101,7 @@ fn a_refusal_ends_a_wait() {
     fake_kernel::uninstall();
 }
 
-/// The same where the refusal is met by the poll of another future.
+/// The same, where the poll of another future meets the refusal.
 #[test]
 fn what_another_poll_has_found_ends_a_wait() {
     install(false);
@@ -119,14 +119,14 @@ fn what_another_poll_has_found_ends_a_wait() {
     );
     assert!(endless.as_mut().poll(noop).is_pending());
     with(|kernel, ctx| kernel.complete_all(ctx));
-    // It looks at the ring for its own operation, and finds the other's.
+    // It polls the ring for its own operation, and finds the event of the other one.
     assert!(endless.as_mut().poll(noop).is_pending());
     assert_eq!(reactor.wait(WaitOptions::new()), Ok(1));
     assert_eq!(woken.0.load(Relaxed), 1);
     fake_kernel::uninstall();
 }
 
-/// A drain waits once for all that is in flight, and not at all for nothing.
+/// A drain waits once for all operations in flight, and not at all for none.
 #[test]
 fn a_drain_waits_once() {
     install(false);
@@ -139,8 +139,8 @@ fn a_drain_waits_once() {
     queue
         .push(op::Poll::new(fd(POLLED), PollMask::IN))
         .expect("a slot");
-    // To submit, to cancel, and to wait: once to learn whether the context is
-    // there.
+    // One system call to submit, one to cancel, and two to wait: one of them verifies
+    // that the context exists.
     assert_eq!(calls(|| queue.drain().expect("a drain")), [1, 1, 2]);
     let mut results = Vec::new();
     while let Some(done) = queue.pop().expect("a ring") {
@@ -151,8 +151,8 @@ fn a_drain_waits_once() {
     fake_kernel::uninstall();
 }
 
-/// What has completed is waited for without a call; the first of several waits
-/// with one.
+/// Waiting for a completed operation makes no system call; the first of several waits
+/// makes one.
 #[test]
 fn a_wait_for_one_calls_at_most_once() {
     install(false);
@@ -174,8 +174,8 @@ fn a_wait_for_one_calls_at_most_once() {
     fake_kernel::uninstall();
 }
 
-/// A context that is destroyed with operations done, waiting for their results
-/// and in flight: each has its own result, once.
+/// A context is destroyed while operations are done, have events in the ring and are in
+/// flight. Each has the right result, once.
 #[test]
 fn a_forced_end_tells_what_had_completed_from_what_had_not() {
     for opaque in [false, true] {
@@ -190,7 +190,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
             let ended = s.fsync(fd(DIRECT)).expect("a slot");
             let polls = [0, 1].map(|n| s.poll(fd(POLLED + n), PollMask::IN).expect("a slot"));
             s.submit();
-            // In the ring, where nobody has looked.
+            // Completed, with its event still in the ring.
             with(|kernel, ctx| kernel.complete(ctx, 0, Verdict::Whole));
             with(|kernel, _| {
                 kernel.faults = Faults {
@@ -200,7 +200,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
             });
             let [first, second] = polls;
             let mut results = vec![first.wait().result];
-            // An opaque ring's event is lost with it.
+            // The event in an opaque ring is lost with the ring.
             let late = ended.wait().result;
             assert_eq!(
                 late,
@@ -213,7 +213,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
             let [one, two] = done;
             results.extend([two.wait().result, second.wait().result, one.wait().result]);
             assert_eq!(s.in_flight(), 0);
-            // Six slots are free again, and the context is gone.
+            // Six slots are free again, and the context was destroyed.
             let refused: Vec<_> = (0..6)
                 .map(|_| s.fsync(fd(DIRECT)).expect("a slot"))
                 .collect();
@@ -228,7 +228,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
     }
 }
 
-/// Done operations are taken in any order, the last first, while others end.
+/// Done operations are taken in any order, the last first, while others complete.
 #[test]
 fn done_operations_are_taken_in_any_order() {
     let orders = [
@@ -253,7 +253,7 @@ fn done_operations_are_taken_in_any_order() {
                     let taken = all[at].take().expect("there");
                     assert_eq!(taken.wait().result, Ok(0));
                     if number == more_after {
-                        // One more is done, behind what is left.
+                        // One more is done, behind the remaining ones.
                         more = s.fsync(fd(-1)).ok();
                         s.submit();
                     }

@@ -1,6 +1,5 @@
-//! Tasks that wait for a slot of a reactor get one in the order in which they
-//! came, whatever the executor's order is, as long as they are polled when they
-//! are woken.
+//! Tasks that wait for a slot of a reactor get one in the order in which they came,
+//! whatever order the executor uses, as long as they are polled when they are woken.
 #![cfg(feature = "properties")]
 
 use std::future::Future;
@@ -14,7 +13,7 @@ use model::op::Fsync;
 use model::reactor::{Local, OpFuture, Reactor, ReactorSlot};
 use model::{AioContext, Fd};
 
-/// A waker that notes whether, and after which others, it was woken.
+/// A waker that records that it was woken, and its position in the order of wake-ups.
 #[derive(Default)]
 struct Flag(AtomicBool, AtomicUsize);
 
@@ -28,14 +27,14 @@ impl Wake for Flag {
 
 type Future1<'a, 'r> = OpFuture<'a, 'r, (), Local, ()>;
 
-/// One operation after the other, for ever.
+/// A task that performs one operation after the other, forever.
 struct Looping<'a, 'r> {
     reactor: &'a Reactor<'r, ()>,
     future: Pin<Box<Future1<'a, 'r>>>,
     flag: Arc<Flag>,
     rounds: u32,
-    /// While it waits for a slot: how many operations each other task has begun
-    /// since.
+    /// The number of operations that each other task has begun since this one began to
+    /// wait for a slot. `None` while it does not wait.
     waits: Option<Vec<u32>>,
     begun: u32,
 }
@@ -52,7 +51,7 @@ impl<'a, 'r> Looping<'a, 'r> {
         }
     }
 
-    /// Polls it, if it was woken, until it is pending.
+    /// Polls the task until it is pending, if it was woken.
     fn poll(&mut self) {
         if !self.flag.0.swap(false, Relaxed) {
             return;
@@ -68,9 +67,9 @@ impl<'a, 'r> Looping<'a, 'r> {
     }
 }
 
-/// The kernel's number for a descriptor of the model's.
+/// Borrows a descriptor of the kernel model.
 fn fd(number: i32) -> Fd<'static> {
-    // SAFETY: the model's stay open.
+    // SAFETY: the model's descriptors stay open.
     unsafe { Fd::borrow_raw(number) }
 }
 
@@ -100,15 +99,14 @@ fn complete_all() {
     fake_kernel::with_next(|kernel| kernel.complete_all(ctx));
 }
 
-/// In which order an executor polls the tasks that were woken, before it turns
-/// the reactor.
+/// The order in which an executor polls woken tasks before it turns the reactor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Order {
     Forwards,
     Backwards,
-    /// Beginning with another one each time.
+    /// Beginning with a different task each time.
     Round,
-    /// In which they were woken.
+    /// The order in which they were woken.
     Woken,
 }
 
@@ -142,7 +140,7 @@ fn loop_tasks(order: Order, slots: usize, tasks: usize, batched: bool) {
             looping[at].poll();
             if looping[at].begun > begun {
                 looping[at].waits = None;
-                // One that was woken has its slot, and is polled in a moment.
+                // A woken task has its slot, and is polled next.
                 let waiting = looping.iter_mut();
                 let waiting = waiting.filter(|task| !task.flag.0.load(Relaxed));
                 for other in waiting.filter_map(|task| task.waits.as_mut()) {
@@ -168,7 +166,8 @@ fn loop_tasks(order: Order, slots: usize, tasks: usize, batched: bool) {
         );
     }
     let least = looping.iter().map(|task| task.rounds).min().unwrap();
-    // A round of all takes so many turns, and one that begins while it waits.
+    // A round of all tasks takes this many turns, and one more that begins while a task
+    // waits.
     let turns = tasks.div_ceil(slots) as u32 + 1;
     assert!(
         least >= 60 / turns,
@@ -179,7 +178,7 @@ fn loop_tasks(order: Order, slots: usize, tasks: usize, batched: bool) {
     fake_kernel::uninstall();
 }
 
-/// Which of the woken tasks is polled next.
+/// Returns the woken task to be polled next.
 fn next(looping: &[Looping<'_, '_>], order: Order, turn: usize) -> Option<usize> {
     let count = looping.len();
     let woken = (0..count).filter(|&at| looping[at].flag.0.load(Relaxed));
@@ -191,8 +190,8 @@ fn next(looping: &[Looping<'_, '_>], order: Order, turn: usize) -> Option<usize>
     })
 }
 
-/// A slot taken, a number of waiters that are called or not and then leaked, and
-/// one that is polled: it has the slot within three turns for each of them.
+/// One slot is taken. Several waiters, called or not, are leaked, and one is polled: it
+/// gets the slot within three turns for each of them.
 #[test]
 fn leaked_waiters_pass_their_slot_on() {
     for leaked in 1..5 {
@@ -228,8 +227,8 @@ fn leaked_waiters_pass_their_slot_on() {
     }
 }
 
-/// Who was called for a slot and is dropped passes it on at once: with an
-/// eventfd that is never readable for it, nobody would turn the reactor.
+/// A waiter that was called for a slot and is dropped calls the next one at once: the
+/// eventfd never becomes readable for it, so the reactor would not be turned.
 #[test]
 fn a_called_waiter_that_is_dropped_calls_the_next() {
     install(3);
@@ -242,7 +241,7 @@ fn a_called_waiter_that_is_dropped_calls_the_next() {
     let mut third = Looping::new(&reactor);
     third.poll();
     complete_all();
-    // Its end calls the second.
+    // Its completion calls the second.
     assert_eq!(poll(&mut first, Waker::noop()), Some(0));
     drop(second);
     assert!(third.flag.0.load(Relaxed), "the slot is nobody's");
@@ -253,7 +252,7 @@ fn a_called_waiter_that_is_dropped_calls_the_next() {
     fake_kernel::uninstall();
 }
 
-/// One that comes while others wait for the free slot waits behind them.
+/// A task that comes while others wait for the free slot waits behind them.
 #[test]
 fn one_that_comes_later_is_served_later() {
     install(3);
@@ -265,7 +264,7 @@ fn one_that_comes_later_is_served_later() {
     second.poll();
     complete_all();
     assert_eq!(poll(&mut first, Waker::noop()), Some(0));
-    // The slot is free, and the second's.
+    // The slot is free, and reserved for the second task.
     let mut late = Box::pin(sync(&reactor, BUFFERED));
     assert_eq!(poll(&mut late, Waker::noop()), None);
     assert_eq!(reactor.in_flight(), 0);

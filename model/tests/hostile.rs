@@ -1,6 +1,7 @@
-//! The fuzz targets' programs, with chance in place of a fuzzer.
+//! The programs of the fuzz targets, with random bytes in place of a fuzzer.
 
-/// xorshift64: bytes by which a program goes far before it meets zeros.
+/// Generates bytes with xorshift64, so that a program performs many steps before its
+/// input is used up.
 fn bytes(state: &mut u64) -> Vec<u8> {
     let mut next = || {
         *state ^= *state << 13;

@@ -1,4 +1,4 @@
-//! Random plays: on the model of the kernel, and on the real one.
+//! Random scenarios for the queue, on the kernel model and on the real kernel.
 #![cfg(feature = "properties")]
 
 mod support;

@@ -6,7 +6,8 @@ mod support;
 use model::stateful::reactor::{perform, plan};
 use support::perform_all;
 
-/// The panics of futures that are polled after their end are wanted, and many.
+/// Silences the panic messages of futures polled after their completion: these panics
+/// are expected and frequent.
 fn silence() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

@@ -13,7 +13,7 @@
 
 use crate::context::Context;
 use crate::context::WaitOptions;
-use crate::ring::{BatchReader, RingMap};
+use crate::ring::{BatchReader, Polled, RingMap};
 use crate::sys;
 use crate::sys::abi::{AioContext, Event, Iocb};
 use crate::sys::errno::Errno;
@@ -33,10 +33,13 @@ pub(crate) unsafe trait Backend: Sized {
     /// accepted, the promise of [`Context::submit`] holds.
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno>;
 
+    /// Takes the next of the events that an earlier [`poll`](Backend::poll) has found.
+    fn poll_found(&mut self) -> Polled;
+
     /// Takes the next event from memory, without a system call: first from those that
-    /// an earlier call has found, then, if `look` is set, from those that are in the
-    /// ring now.
-    fn poll(&mut self, look: bool) -> Polled;
+    /// an earlier call has found, then from those that are in the ring now. After
+    /// [`NeedsSyscall`](Polled::NeedsSyscall), call [`pop`](Backend::pop).
+    fn poll(&mut self) -> Polled;
 
     /// Takes one event by system call where necessary. Returns `None` if there is none.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
@@ -76,34 +79,24 @@ pub(crate) unsafe trait Backend: Sized {
     fn make_room(&mut self) -> bool;
 }
 
-/// The result of [`Backend::poll`].
-pub(crate) enum Polled {
-    Event(Event),
-    /// There is no event; without `look`, none that was found before.
-    Empty,
-    /// The ring cannot be read in memory, or the address space has no mark, or is not
-    /// that of the context. Call [`pop`](Backend::pop).
-    NeedsSyscall,
-}
-
 /// A context, and the position of its only reader in the ring.
 pub(crate) struct ContextBackend {
     context: Context,
     /// The reader of the ring, which is mapped as long as the context exists.
-    run: BatchReader<RingMap>,
+    reader: BatchReader<RingMap>,
 }
 
-// SAFETY: `Context` is `Send`. `run` points only into the ring of that context, which
+// SAFETY: `Context` is `Send`. `reader` points only into the ring of that context, which
 // is a mapping of the process, and is used only through `&mut self`.
 unsafe impl Send for ContextBackend {}
-// SAFETY: `&ContextBackend` offers only system calls, and reads nothing through `run`.
+// SAFETY: `&ContextBackend` offers only system calls, and reads nothing through `reader`.
 unsafe impl Sync for ContextBackend {}
 
 impl ContextBackend {
     #[inline]
     pub(crate) fn new(mut context: Context) -> ContextBackend {
-        let run = ContextBackend::find(&mut context);
-        ContextBackend { context, run }
+        let reader = ContextBackend::find(&mut context);
+        ContextBackend { context, reader }
     }
 
     /// Creates a reader at the head of the ring. A ring that cannot be read from there
@@ -150,9 +143,9 @@ impl ContextBackend {
         if !self.context.is_own() {
             return Err(Errno::INVAL);
         }
-        self.run.publish(self.context.map());
+        self.reader.publish(self.context.map());
         let taken = take(&mut self.context);
-        self.run = ContextBackend::find_own(&mut self.context);
+        self.reader = ContextBackend::find_own(&mut self.context);
         taken
     }
 }
@@ -172,29 +165,35 @@ unsafe impl Backend for ContextBackend {
     }
 
     #[inline(always)]
-    fn poll(&mut self, look: bool) -> Polled {
-        if !look && self.run.is_empty() {
+    fn poll_found(&mut self) -> Polled {
+        if self.reader.is_empty() {
             return Polled::Empty;
         }
         if !self.context.is_marked() {
             return Polled::NeedsSyscall;
         }
-        // SAFETY: `run` belongs to `self.context`, as they change together. The context
-        // belongs to this process (it is marked), so its ring is mapped. It is
+        // SAFETY: `reader` belongs to `self.context`, as they change together. The
+        // context belongs to this process (it is marked), so its ring is mapped. It is
         // exclusively borrowed, so nothing else reads the ring.
-        if let Some(event) = unsafe { self.run.next(self.context.map()) } {
-            return Polled::Event(event);
+        match unsafe { self.reader.next(self.context.map()) } {
+            Some(event) => Polled::Found(event),
+            None => Polled::Empty,
         }
-        if !look {
-            return Polled::Empty;
+    }
+
+    #[inline(always)]
+    fn poll(&mut self) -> Polled {
+        if !self.context.is_marked() {
+            return Polled::NeedsSyscall;
         }
-        // SAFETY: `run` belongs to `self.context`, whose ring is mapped (the context is
-        // marked) and has no other reader (it is exclusively borrowed).
-        match unsafe { self.run.look(self.context.map()) } {
-            Some(Some(event)) => Polled::Event(event),
-            Some(None) => Polled::Empty,
-            None => Polled::NeedsSyscall,
+        // SAFETY: `reader` belongs to `self.context`, whose ring is mapped (the context
+        // is marked) and has no other reader (it is exclusively borrowed).
+        if let Some(event) = unsafe { self.reader.next(self.context.map()) } {
+            return Polled::Found(event);
         }
+        // SAFETY: `reader` belongs to `self.context`, whose ring is mapped (the context
+        // is marked) and has no other reader (it is exclusively borrowed).
+        unsafe { self.reader.poll(self.context.map()) }
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
@@ -239,14 +238,14 @@ unsafe impl Backend for ContextBackend {
             self,
             ContextBackend {
                 context: Context::dead(),
-                run: BatchReader::at(&RingMap::NONE, 0),
+                reader: BatchReader::at(&RingMap::NONE, 0),
             },
         )
     }
 
     fn make_room(&mut self) -> bool {
         // This does nothing in a forked child: the ring is not mapped there.
-        self.context.is_own() && self.run.publish(self.context.map())
+        self.context.is_own() && self.reader.publish(self.context.map())
     }
 }
 

@@ -8,16 +8,16 @@
 //! lists.
 //!
 //! ```text
-//!            stage            batch, submitted            ended (an event)
+//!            stage            batch, submitted          take_event
 //!    free ──────────▶ staged ──────────────────▶ in flight ──────────────┐
-//!     ▲               │    ▲ │                   end (abandon)           │
+//!     ▲               │    ▲ │              leave_flight (abandon)       │
 //!     │               │    └─┘ batch, refused                            │
 //!     │               │        (those not taken)                         │
 //!     │               │ unstage, unstage_first                           │
 //!     │               ▼                                                  │
 //!     └──────────── unlisted ◀───────────────────────────────────────────┘
 //!         release     │    ▲
-//!      push_completed │    │ take_done, take_result
+//!      push_completed │    │ pop_completed, take_result
 //!                     ▼    │
 //!                   completed
 //!                     │
@@ -40,7 +40,7 @@
 //!   (`unstage_first`, `release`). [`Engine::flush`]: `unstage_first`, then
 //!   `push_completed` with the error. EAGAIN while something is in flight leaves it
 //!   staged.
-//! - **Destroyed context, or forked child** ([`Engine::abandon`]): `end`, then
+//! - **Destroyed context, or forked child** ([`Engine::abandon`]): `leave_flight`, then
 //!   `push_completed` with [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) for everything
 //!   in flight.
 //!
@@ -72,28 +72,30 @@
 //! slot, no operation and no other task's wake-up.
 
 mod backend;
+mod drain;
+mod offset;
 mod slot;
 mod storage;
+mod submit;
 mod table;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
-use core::mem::MaybeUninit;
-use core::ptr::null;
 use core::time::Duration;
 
-pub(crate) use backend::{Backend, ContextBackend, Polled};
-#[allow(unreachable_pub, reason = "see there")]
-pub use slot::Extra;
-pub use slot::{RawSlot, Slot, Ticket};
+pub(crate) use backend::{Backend, ContextBackend};
+pub(crate) use offset::{OpState, SlotOffset};
+pub(crate) use slot::{Extra, RawSlot, slot_type};
 use storage::OwnedSlots;
-pub(crate) use table::{OpState, Released, SlotOffset, Slots};
+pub(crate) use table::{Released, Slots};
+pub use ticket::Ticket;
 
 use crate::context::IdleContext;
-use crate::context::SubmitError;
 use crate::context::WaitOptions;
-use crate::sys::abi::{Event, IOCB_CMD_POLL};
+use crate::ring::Polled;
+use crate::sys::abi::Event;
 use crate::sys::errno::Errno;
 
 /// The maximum number of operations in one io_submit, and of events in one wait.
@@ -101,14 +103,6 @@ pub(crate) const BATCH: usize = 32;
 
 /// The time after which a submission is tried again that the kernel had no room for.
 const ROOM: Duration = Duration::from_millis(1);
-
-/// The time to wait for the event of a poll that is completing. A kernel thread, which
-/// may be busy, delivers it.
-const EVENT: Duration = Duration::from_millis(100);
-
-/// The number of such waits that may return without an event, by a signal or by
-/// timeout. It bounds them even if a timer sends signals without end.
-const ATTEMPTS: u32 = 100;
 
 /// Operations in slots, and the kernel context that runs them.
 ///
@@ -149,133 +143,13 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         })
     }
 
-    /// Submits the staged operations in order, until all are taken or the kernel
-    /// refuses one. The refused operation and all behind it stay staged.
-    ///
-    /// # Safety
-    /// For each staged operation, the memory that its iocb describes stays valid and is
-    /// not accessed in conflict with the operation until the operation has completed.
-    /// Either the payload in the slot owns that memory, or the caller guarantees it
-    /// otherwise.
-    #[inline]
-    pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
-        let staged = self.slots.staged();
-        if staged == 0 {
-            return Ok(0);
-        }
-        // SAFETY: this function requires the promise of `Engine::submit`. It covers
-        // every staged operation, and no other is submitted.
-        match unsafe { self.submit_batch() } {
-            Ok(_) if self.slots.staged() == 0 => Ok(staged),
-            // SAFETY: this function requires the promise of `Engine::submit`. It covers
-            // every staged operation, and no other is submitted.
-            first => unsafe { self.submit_rest(first) },
-        }
-    }
-
-    /// Continues after a first system call that did not take everything. It is rare, so
-    /// it stays out of line.
-    ///
-    /// # Safety
-    /// As [`Engine::submit`].
-    #[cold]
-    unsafe fn submit_rest(&mut self, first: Result<u32, Errno>) -> Result<usize, SubmitError> {
-        let (mut submitted, mut last) = (0, first);
-        loop {
-            let errno = match last {
-                // This is not known to happen; without the error it would be an endless
-                // loop.
-                Ok(0) => Errno::AGAIN,
-                Ok(taken) => {
-                    submitted += taken as usize;
-                    if self.slots.staged() == 0 {
-                        return Ok(submitted);
-                    }
-                    // SAFETY: this function requires the promise of `Engine::submit`.
-                    // It covers every staged operation, and no other is submitted.
-                    last = unsafe { self.submit_batch() };
-                    continue;
-                }
-                // Events that were taken may not have been published to the kernel yet;
-                // that makes room.
-                Err(Errno::AGAIN) if self.backend.make_room() => {
-                    // SAFETY: this function requires the promise of `Engine::submit`.
-                    // It covers every staged operation, and no other is submitted.
-                    last = unsafe { self.submit_batch() };
-                    continue;
-                }
-                Err(errno) => errno,
-            };
-            return Err(SubmitError { submitted, errno });
-        }
-    }
-
-    /// Submits the first [`BATCH`] staged operations with one system call. Returns the
-    /// number taken as a `u32`, so that the result fits into a register.
-    ///
-    /// # Safety
-    /// As [`Engine::submit`].
+    /// Takes the next completed operation from memory: its slot, which is out of flight
+    /// and in no list, and its result. After [`NeedsSyscall`](Polled::NeedsSyscall) the
+    /// next one may be in the completed list, or found by
+    /// [`poll_via_syscall`](Engine::poll_via_syscall).
     #[inline(always)]
-    unsafe fn submit_batch(&mut self) -> Result<u32, Errno> {
-        let mut places = [const { MaybeUninit::uninit() }; BATCH];
-        let batch = self.slots.batch(&mut places);
-        // SAFETY: `batch` returns pointers to iocbs in the slots, which are exclusively
-        // borrowed. The operations were staged, so the promise of `Engine::submit`
-        // covers the memory that they describe.
-        let result = unsafe { self.backend.submit(batch.iocbs) };
-        // An unchecked error is less than any count, so one comparison covers both.
-        if Errno::uncheck_count(result) >= batch.iocbs.len() as i32 {
-            self.slots.submitted(&batch);
-            return Ok(batch.iocbs.len() as u32);
-        }
-        let taken = result.unwrap_or(0);
-        self.slots.refused(&batch, taken);
-        result.map(|_| taken as u32)
-    }
-
-    /// Submits the staged operations. An operation that the kernel refuses is completed
-    /// with the error as its result. It stops early only if the kernel has no room
-    /// while something is in flight, whose completion makes room.
-    ///
-    /// # Safety
-    /// As [`Engine::submit`].
-    #[inline]
-    pub(crate) unsafe fn flush(&mut self) {
-        if self.slots.staged() > 0 {
-            // SAFETY: this function requires the promise of `Engine::submit`. It covers
-            // every staged operation, and no other is submitted.
-            unsafe { self.flush_staged() };
-        }
-    }
-
-    /// Submits as [`flush`](Engine::flush) does, with at least one operation staged.
-    ///
-    /// # Safety
-    /// As [`Engine::submit`].
-    unsafe fn flush_staged(&mut self) {
-        // SAFETY: this function requires the promise of `Engine::submit`. It covers
-        // every staged operation, and no other is submitted.
-        while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
-            if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
-                break;
-            }
-            self.complete_found();
-            if let Some(at) = self.slots.unstage_first() {
-                self.complete(at, negated(errno));
-            }
-        }
-    }
-
-    /// Takes the next event from memory. Returns:
-    ///
-    /// - `Some(Some((slot, result)))`: an operation has completed. Its slot is out of
-    ///   flight and in no list.
-    /// - `Some(None)`: no operation has completed.
-    /// - `None`: the next one may be in the completed list, or found by
-    ///   [`poll_via_syscall`](Engine::poll_via_syscall).
-    #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<Option<(SlotOffset, i64)>> {
-        self.pop_after(|slots| slots.done() > 0)
+    pub(crate) fn pop(&mut self) -> Polled<(SlotOffset, i64)> {
+        self.pop_after(|slots| slots.completed() > 0)
     }
 
     /// Moves an operation to the completed list if one has completed, where the ring
@@ -284,11 +158,11 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     #[cold]
     #[inline(never)]
     pub(crate) fn poll_via_syscall(&mut self) -> Result<(), Errno> {
-        while self.slots.done() == 0 && self.slots.in_flight() > 0 {
+        while self.slots.completed() == 0 && self.slots.in_flight() > 0 {
             let Some(event) = self.backend.pop()? else {
                 break;
             };
-            if let Some((at, result)) = self.ended(&event) {
+            if let Some((at, result)) = self.operation_of(&event) {
                 self.complete(at, result);
             }
         }
@@ -305,7 +179,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     pub(crate) unsafe fn wait_for_one(&mut self) -> Result<(), Errno> {
         loop {
             self.poll_via_syscall()?;
-            if self.slots.done() > 0 {
+            if self.slots.completed() > 0 {
                 return Ok(());
             }
             // SAFETY: this function requires the promise of `Engine::submit`. It covers
@@ -359,50 +233,53 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
             // has a time limit, and the submission is tried again after it.
             let forever = wait.is_forever();
             let slice = if forever { wait.timeout(ROOM) } else { wait };
-            let done = self.wait(min_nr, slice)?;
+            let completed = self.wait(min_nr, slice)?;
             // SAFETY: this function requires the promise of `Engine::submit`. It covers
             // every staged operation, and no other is submitted.
             unsafe { self.flush() };
-            if !forever || done >= min_nr {
-                return Ok(self.slots.done());
+            if !forever || completed >= min_nr {
+                return Ok(self.slots.completed());
             }
         }
     }
 
-    /// Takes the next event as [`pop`](Engine::pop) does. `done_first` returns whether
+    /// Takes the next event as [`pop`](Engine::pop) does. `completed_first` returns whether
     /// the completed list takes precedence over events that have not been found yet.
     #[inline(always)]
     fn pop_after(
         &mut self,
-        done_first: impl FnOnce(&Slots<'s, P, X>) -> bool,
-    ) -> Option<Option<(SlotOffset, i64)>> {
+        completed_first: impl FnOnce(&Slots<'s, P, X>) -> bool,
+    ) -> Polled<(SlotOffset, i64)> {
         // Events that were found earlier precede every operation in the completed list:
         // all of them are taken before an operation enters the list. Events found later
         // come after it.
-        let event = match self.backend.poll(false) {
-            Polled::Event(event) => event,
-            Polled::NeedsSyscall => return None,
+        let event = match self.backend.poll_found() {
+            Polled::Found(event) => event,
+            Polled::NeedsSyscall => return Polled::NeedsSyscall,
             Polled::Empty => {
-                if done_first(&self.slots) {
-                    return None;
+                if completed_first(&self.slots) {
+                    return Polled::NeedsSyscall;
                 }
                 if self.slots.in_flight() == 0 {
-                    return Some(None);
+                    return Polled::Empty;
                 }
-                match self.backend.poll(true) {
-                    Polled::Event(event) => event,
-                    Polled::NeedsSyscall => return None,
-                    Polled::Empty => return Some(None),
+                match self.backend.poll() {
+                    Polled::Found(event) => event,
+                    Polled::NeedsSyscall => return Polled::NeedsSyscall,
+                    Polled::Empty => return Polled::Empty,
                 }
             }
         };
-        // Behind a foreign event there may be others.
-        self.ended(&event).map(Some)
+        match self.operation_of(&event) {
+            Some(completed) => Polled::Found(completed),
+            // Behind a foreign event there may be others.
+            None => Polled::NeedsSyscall,
+        }
     }
 
     #[inline(always)]
-    fn ended(&mut self, event: &Event) -> Option<(SlotOffset, i64)> {
-        let at = self.slots.ended(event)?;
+    fn operation_of(&mut self, event: &Event) -> Option<(SlotOffset, i64)> {
+        let at = self.slots.take_event(event)?;
         Some((at, event.res))
     }
 
@@ -411,34 +288,33 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     /// that are in flight or completed, and to [`BATCH`] more than are completed
     /// already. Returns the number of completed operations.
     pub(crate) fn wait(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let (taken, all) = self.gather();
+        let Gathered { any, all } = self.gather();
         let missing = min_nr
-            .saturating_sub(self.slots.done())
+            .saturating_sub(self.slots.completed())
             .min(self.slots.in_flight())
             .min(BATCH);
-        let enough = taken && missing == 0;
+        let enough = any && missing == 0;
         if self.slots.in_flight() > 0 && !(all && (enough || wait.is_poll())) {
             match self.wait_by_call(missing, wait) {
                 // The events already taken are returned; the next wait returns the
                 // error again.
-                Err(errno) if !taken => return Err(errno),
+                Err(errno) if !any => return Err(errno),
                 _ => {}
             }
         }
-        Ok(self.slots.done())
+        Ok(self.slots.completed())
     }
 
-    /// Completes every operation whose event can be read from memory. Returns whether
-    /// there was any, and whether no event is left.
-    fn gather(&mut self) -> (bool, bool) {
-        let mut taken = false;
+    /// Completes every operation whose event can be read from memory.
+    fn gather(&mut self) -> Gathered {
+        let mut any = false;
         loop {
             match self.pop_after(|_| false) {
-                Some(Some((at, result))) => self.complete(at, result),
-                Some(None) => return (taken, true),
-                None => return (taken, false),
+                Polled::Found((at, result)) => self.complete(at, result),
+                Polled::Empty => return Gathered { any, all: true },
+                Polled::NeedsSyscall => return Gathered { any, all: false },
             }
-            taken = true;
+            any = true;
         }
     }
 
@@ -453,11 +329,11 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         min_nr: usize,
         wait: WaitOptions<'_>,
     ) -> Result<bool, Errno> {
-        match self.gather() {
-            (true, _) => Ok(true),
-            (false, true) if min_nr == 0 => Ok(false),
-            (false, _) => Ok(self.wait_by_call(min_nr, wait)? > 0),
+        let Gathered { any, all } = self.gather();
+        if any || (all && min_nr == 0) {
+            return Ok(any);
         }
+        Ok(self.wait_by_call(min_nr, wait)? > 0)
     }
 
     /// Waits by system call. It is a separate function so that polling the ring does
@@ -467,7 +343,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         let mut events = [Event::EMPTY; BATCH];
         let count = self.backend.wait(missing, &mut events, wait)?;
         for event in events.iter().take(count) {
-            if let Some((at, result)) = self.ended(event) {
+            if let Some((at, result)) = self.operation_of(event) {
                 self.complete(at, result);
             }
         }
@@ -477,8 +353,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     /// Completes the operations whose events have been found. It is called before an
     /// operation is completed without submission, because the found events precede it.
     fn complete_found(&mut self) {
-        while let Polled::Event(event) = self.backend.poll(false) {
-            if let Some((at, result)) = self.ended(&event) {
+        while let Polled::Found(event) = self.backend.poll_found() {
+            if let Some((at, result)) = self.operation_of(&event) {
                 self.complete(at, result);
             }
         }
@@ -492,150 +368,6 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
             core::mem::forget(self.slots.release(at));
         } else {
             self.slots.push_completed(at, result);
-        }
-    }
-
-    /// Cancels an operation. A staged one is completed with ECANCELED.
-    pub(crate) fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
-        match self.slots.find(ticket) {
-            Some(OpState::InFlight(at)) => {
-                let iocb = core::ptr::from_ref(self.slots.iocb(at));
-                self.backend.cancel(iocb)
-            }
-            Some(OpState::Staged(at)) => {
-                // This comes first: the tag of an operation that is in no list and not
-                // yet completed equals that of one in flight.
-                self.complete_found();
-                self.slots.unstage(at);
-                self.complete(at, negated(Errno::CANCELED));
-                Ok(())
-            }
-            Some(OpState::Done(_)) | None => Err(Errno::INVAL),
-        }
-    }
-
-    /// Waits until nothing is in flight. Signals do not end the wait. Polls are
-    /// cancelled, since they may never complete. Where io_cancel fails (a sandbox,
-    /// gVisor), it waits for everything else and then destroys the context, which
-    /// completes the polls. Their result is
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
-    ///
-    /// # Errors
-    /// Those of the wait or of io_destroy; the remaining operations are still in
-    /// flight. EINVAL in a forked child.
-    pub(crate) fn drain(&mut self) -> Result<(), Errno> {
-        if self.slots.in_flight() == 0 {
-            return Ok(());
-        }
-        self.backend.check()?;
-        let refusal = self.cancel_polls();
-        while self.slots.in_flight() > 0 {
-            if refusal.is_some() && self.only_polls_in_flight() {
-                return self.end_polls(refusal == Some(Errno::INVAL));
-            }
-            let waited = match refusal {
-                None => {
-                    let wanted = self.slots.done() + self.slots.in_flight();
-                    self.wait(wanted, WaitOptions::new()).map(drop)
-                }
-                Some(_) => self.take_events(1, WaitOptions::new()).map(drop),
-            };
-            match waited {
-                Ok(()) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(())
-    }
-
-    /// Cancels the polls in flight. Returns an error of io_cancel, if there was one;
-    /// EINVAL only if there was no other.
-    fn cancel_polls(&mut self) -> Option<Errno> {
-        let (mut last, mut refusal) = (None, None);
-        while let Some(at) = self.slots.in_flight_after(last) {
-            if self.slots.iocb(at).opcode == IOCB_CMD_POLL {
-                let iocb = core::ptr::from_ref(self.slots.iocb(at));
-                if let Err(errno) = self.backend.cancel(iocb) {
-                    if errno != Errno::INVAL || refusal.is_none() {
-                        refusal = Some(errno);
-                    }
-                }
-            }
-            last = Some(at);
-        }
-        refusal
-    }
-
-    fn only_polls_in_flight(&mut self) -> bool {
-        let mut last = None;
-        while let Some(at) = self.slots.in_flight_after(last) {
-            if self.slots.iocb(at).opcode != IOCB_CMD_POLL {
-                return false;
-            }
-            last = Some(at);
-        }
-        true
-    }
-
-    /// Completes polls that could not be cancelled, by destroying the context.
-    ///
-    /// `completing` means that io_cancel returned EINVAL: the polls are completing, so
-    /// it waits for their events first. The wait is short if EINVAL did not come from
-    /// the kernel.
-    #[cold]
-    fn end_polls(&mut self, completing: bool) -> Result<(), Errno> {
-        let mut attempts = if completing { ATTEMPTS } else { 0 };
-        while attempts > 0 {
-            let wanted = self.slots.done() + self.slots.in_flight();
-            let before = self.slots.in_flight();
-            match self.wait(wanted, WaitOptions::new().timeout(EVENT)) {
-                Ok(_) if self.slots.in_flight() == 0 => return Ok(()),
-                // A signal came after some of the events, or before any.
-                Ok(_) if self.slots.in_flight() < before => {}
-                Err(Errno::INTR) => attempts -= 1,
-                // The kernel reads the iocb before it returns EINVAL; a sandbox does
-                // not.
-                Ok(_) if self.backend.cancel(null()) == Err(Errno::FAULT) => attempts -= 1,
-                Ok(_) | Err(_) => break,
-            }
-        }
-        self.destroy()
-    }
-
-    /// Destroys the context. The outcome of operations that have not completed before
-    /// is unknown. After an error the kernel may still use the buffers.
-    pub(crate) fn destroy(&mut self) -> Result<(), Errno> {
-        self.take_all();
-        self.backend.destroy()?;
-        self.abandon();
-        Ok(())
-    }
-
-    /// Takes all events that are there, including those behind foreign events.
-    #[cold]
-    fn take_all(&mut self) {
-        loop {
-            match self.backend.poll(true) {
-                Polled::Event(event) => {
-                    if let Some((at, result)) = self.ended(&event) {
-                        self.complete(at, result);
-                    }
-                }
-                Polled::Empty => return,
-                Polled::NeedsSyscall => break,
-            }
-        }
-        while let Ok(1..) = self.wait_by_call(0, WaitOptions::poll()) {}
-    }
-
-    /// Completes every operation in flight with an unknown outcome, because no event
-    /// will come: the context was destroyed, or inherited by a forked child.
-    pub(crate) fn abandon(&mut self) {
-        let mut last = None;
-        while let Some(at) = self.slots.in_flight_after(last) {
-            self.slots.end(at);
-            self.complete(at, negated(Errno::OUTCOME_UNKNOWN));
-            last = Some(at);
         }
     }
 }
@@ -676,6 +408,14 @@ impl<P, X: Extra, K: Backend> Drop for Engine<'_, P, X, K> {
         }
         self.slots.clear(completed);
     }
+}
+
+/// The result of [`Engine::gather`].
+struct Gathered {
+    /// An operation has completed.
+    any: bool,
+    /// No event is left.
+    all: bool,
 }
 
 pub(crate) fn negated(errno: Errno) -> i64 {

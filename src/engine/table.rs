@@ -15,11 +15,11 @@
 //!
 //!   the completed list: in order of completion
 //!
-//!     first_done           last_done
-//!         │                    │
-//!         ▼                    ▼
-//!       done ────▶ done ────▶ done ────▶ END
-//!      ╰──── `done` is their number
+//!     first_completed             last_completed
+//!         │                             │
+//!         ▼                             ▼
+//!     completed ─▶ completed ─▶ completed ─▶ END
+//!      ╰──── `completed` is their number
 //!
 //!   in no list, only counted: in flight (`in_flight`), notified (`notified`)
 //!   in no list, not counted:  between two states, within one function
@@ -35,16 +35,16 @@
 //!   [`END`](SlotOffset::END).
 //! - If nothing is staged, `first_staged` equals `first_free`, and `last_staged` is
 //!   meaningless. If no slot is free, `first_free` is `END`.
-//! - The completed list consists of `done` slots with the flag of completed ones. If it
-//!   is empty, `first_done` and `last_done` are meaningless.
+//! - The completed list consists of `completed` slots with the flag of completed ones.
+//!   If it is empty, `first_completed` and `last_completed` are meaningless.
 //! - A slot in flight has no flag and a meaningless `next`. It leaves that state only
-//!   by [`ended`](Slots::ended), whose event equals its tag, or by [`end`](Slots::end).
-//!   A slot between two states has no flag either, so no event is processed while there
+//!   by [`take_event`](Slots::take_event), whose event equals its tag, or by
+//!   [`leave_flight`](Slots::leave_flight). A slot between two states has no flag either, so no event is processed while there
 //!   is one: between [`batch`](Slots::batch) and [`submitted`](Slots::submitted) or
 //!   [`refused`](Slots::refused), and from leaving a list or the in-flight state to
 //!   [`push_completed`](Slots::push_completed) or [`release`](Slots::release).
-//! - `staged + in_flight + done + notified`, and the free slots, add up to `len` whenever
-//!   no slot is between two states.
+//! - `staged + in_flight + completed + notified`, and the free slots, add up to `len`
+//!   whenever no slot is between two states.
 //! - A payload is initialised from [`stage`](Slots::stage) to
 //!   [`release`](Slots::release); `extra` is [`Extra::NEW`] in a free slot.
 //! - Every [`SlotOffset`] is that of a slot of this array, or `END`: an index from a
@@ -54,36 +54,11 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use super::slot::{Extra, OwnerId, RawSlot, Ticket};
+use super::offset::{MOST_BYTES, OpState, SlotOffset};
+use super::slot::{Extra, RawSlot};
 use super::tag::{MOST, Tag};
+use super::ticket::{OwnerId, Ticket};
 use crate::sys::abi::{Event, Iocb};
-
-/// The position of a slot in the array, in bytes from its start. Only an array that has
-/// the slot creates one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotOffset(u32);
-
-/// The limit of the offsets in bytes: every slot begins below it.
-const MOST_BYTES: usize = 1 << 31;
-
-impl SlotOffset {
-    /// The end of a list, which is no slot.
-    pub(super) const END: SlotOffset = SlotOffset(u32::MAX);
-
-    /// Returns whether this is the offset of a slot, and not the end of a list.
-    #[inline(always)]
-    fn is_slot(self) -> bool {
-        self.0 < MOST_BYTES as u32
-    }
-}
-
-/// The state and the slot of a ticket's operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OpState {
-    Staged(SlotOffset),
-    InFlight(SlotOffset),
-    Done(SlotOffset),
-}
 
 /// A batch of operations to be submitted with one system call.
 pub(crate) struct Batch<'b> {
@@ -112,9 +87,9 @@ pub(crate) struct Slots<'s, P, X> {
     staged: u32,
     first_free: SlotOffset,
     in_flight: u32,
-    first_done: SlotOffset,
-    last_done: SlotOffset,
-    done: u32,
+    first_completed: SlotOffset,
+    last_completed: SlotOffset,
+    completed: u32,
     /// The number of operations that are completed and notified, and in no list.
     notified: u32,
     array: PhantomData<&'s mut [RawSlot<P, X>]>,
@@ -167,9 +142,9 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             staged: 0,
             first_free: first,
             in_flight: 0,
-            first_done: SlotOffset::END,
-            last_done: SlotOffset::END,
-            done: 0,
+            first_completed: SlotOffset::END,
+            last_completed: SlotOffset::END,
+            completed: 0,
             notified: 0,
             array: PhantomData,
         }
@@ -187,13 +162,13 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.staged as usize
     }
 
-    pub(crate) fn done(&self) -> usize {
-        self.done as usize
+    pub(crate) fn completed(&self) -> usize {
+        self.completed as usize
     }
 
     /// Returns the number of free slots.
     pub(crate) fn free(&self) -> usize {
-        (self.len - self.staged - self.in_flight - self.done - self.notified) as usize
+        (self.len - self.staged - self.in_flight - self.completed - self.notified) as usize
     }
 
     #[inline]
@@ -322,19 +297,19 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// Takes the operation of this event out of flight, and returns its slot. Returns
     /// `None` for a foreign event, which matches no slot.
     #[inline]
-    pub(crate) fn ended(&mut self, event: &Event) -> Option<SlotOffset> {
+    pub(crate) fn take_event(&mut self, event: &Event) -> Option<SlotOffset> {
         let tag = Tag(event.data);
         let at = self.at(tag)?;
         if self.slot(at).tag() != tag {
             return None;
         }
-        self.end(at);
+        self.leave_flight(at);
         Some(at)
     }
 
     /// Takes the operation in this slot out of flight.
     #[inline]
-    pub(crate) fn end(&mut self, _at: SlotOffset) {
+    pub(crate) fn leave_flight(&mut self, _at: SlotOffset) {
         self.in_flight -= 1;
     }
 
@@ -343,22 +318,22 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     pub(crate) fn push_completed(&mut self, at: SlotOffset, result: i64) {
         let slot = self.slot(at);
         slot.result = result;
-        slot.change(Tag::done);
+        slot.change(Tag::completed);
         slot.next = SlotOffset::END;
-        if self.done == 0 {
-            self.first_done = at;
+        if self.completed == 0 {
+            self.first_completed = at;
         } else {
-            self.slot(self.last_done).next = at;
+            self.slot(self.last_completed).next = at;
         }
-        self.last_done = at;
-        self.done += 1;
+        self.last_completed = at;
+        self.completed += 1;
     }
 
     /// Removes the first operation from the completed list, in order of completion.
     /// Returns its slot and its result.
     #[inline(always)]
-    pub(crate) fn take_done(&mut self) -> Option<(SlotOffset, i64)> {
-        let at = self.pop_completed_list()?;
+    pub(crate) fn pop_completed(&mut self) -> Option<(SlotOffset, i64)> {
+        let at = self.unlink_first_completed()?;
         Some((at, self.unlink_completed(at)))
     }
 
@@ -369,33 +344,33 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             self.notified -= 1;
             return self.unlink_completed(at);
         }
-        let (first, before) = self.unlink(self.first_done, at);
-        self.first_done = first;
-        if self.last_done == at {
-            self.last_done = before;
+        let (first, before) = self.unlink(self.first_completed, at);
+        self.first_completed = first;
+        if self.last_completed == at {
+            self.last_completed = before;
         }
-        self.done -= 1;
+        self.completed -= 1;
         self.unlink_completed(at)
     }
 
     /// Removes the first operation from the completed list and marks it as notified.
     /// The caller notifies its waiter, which [takes](Slots::take_result) the result.
-    /// Until then its state is [`OpState::Done`].
+    /// Until then its state is [`OpState::Completed`].
     pub(crate) fn notify_next(&mut self) -> Option<SlotOffset> {
-        let at = self.pop_completed_list()?;
+        let at = self.unlink_first_completed()?;
         self.slot(at).change(Tag::notified);
         self.notified += 1;
         Some(at)
     }
 
     #[inline(always)]
-    fn pop_completed_list(&mut self) -> Option<SlotOffset> {
-        if self.done == 0 {
+    fn unlink_first_completed(&mut self) -> Option<SlotOffset> {
+        if self.completed == 0 {
             return None;
         }
-        let at = self.first_done;
-        self.first_done = self.slot(at).next;
-        self.done -= 1;
+        let at = self.first_completed;
+        self.first_completed = self.slot(at).next;
+        self.completed -= 1;
         Some(at)
     }
 
@@ -465,7 +440,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         if slot.wraps != ticket.wraps || self.owner != ticket.owner {
             return None;
         }
-        ticket.tag.place(slot.tag(), at)
+        ticket.tag.state(slot.tag(), at)
     }
 
     pub(crate) fn iocb(&mut self, at: SlotOffset) -> &Iocb {
@@ -501,7 +476,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// A destructor that panics does not keep the others from running.
     #[inline]
     pub(crate) fn clear(&mut self, completed: bool) {
-        if self.staged + self.in_flight + self.done + self.notified > 0 {
+        if self.staged + self.in_flight + self.completed + self.notified > 0 {
             self.clear_all(completed);
         }
     }
@@ -553,7 +528,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         if let Some(at) = self.unstage_first() {
             return Some(listed(at));
         }
-        if let Some((at, _)) = self.take_done() {
+        if let Some((at, _)) = self.pop_completed() {
             return Some(listed(at));
         }
         if self.notified + self.in_flight == 0 {
@@ -563,7 +538,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         *last = Some(slot);
         let in_flight = self.slot(slot).tag().is_in_flight();
         if in_flight {
-            self.end(slot);
+            self.leave_flight(slot);
         } else {
             // Notified; its future was leaked.
             self.take_result(slot);
@@ -579,105 +554,4 @@ struct Unlisted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::opcode::Fsync;
-
-    extern crate std;
-
-    /// Stages an operation and unstages it.
-    fn pass(slots: &mut Slots<'_, (), ()>) -> Ticket {
-        let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
-        assert_eq!(slots.find(ticket), Some(OpState::Staged(SlotOffset(0))));
-        let at = slots.unstage_first().unwrap();
-        assert_eq!(slots.release(at).ticket, ticket);
-        assert_eq!(slots.find(ticket), None);
-        ticket
-    }
-
-    /// An index from an event or a ticket is not trusted.
-    #[test]
-    fn no_tag_is_of_a_slot_that_is_not_there() {
-        let mut array = [RawSlot::<(), ()>::NEW, RawSlot::NEW];
-        let slots = Slots::new(&mut array);
-        assert!(slots.at(Tag(1)).is_some());
-        for index in [2_u32, 3, u32::MAX] {
-            assert_eq!(slots.at(Tag(index.into())), None);
-        }
-    }
-
-    #[test]
-    fn a_generation_that_comes_round_is_of_another_lap() {
-        let mut array = [RawSlot::NEW];
-        let mut slots = Slots::new(&mut array);
-        let first = pass(&mut slots);
-        // The next generation is the last one before the wrap.
-        slots.slot(SlotOffset(0)).change(Tag::of_last_generation);
-        let last = pass(&mut slots);
-        assert_eq!((last.tag, last.wraps), (Tag(0), first.wraps));
-        let again = pass(&mut slots);
-        assert_eq!((again.tag, again.wraps), (first.tag, first.wraps + 1));
-        assert_eq!(slots.find(first), None);
-    }
-
-    #[test]
-    fn a_generation_comes_round_with_an_operation_in_flight() {
-        let mut array = [RawSlot::NEW];
-        let mut slots = Slots::new(&mut array);
-        pass(&mut slots);
-        slots.slot(SlotOffset(0)).change(Tag::of_last_generation);
-        let laps = slots.slot(SlotOffset(0)).wraps;
-        let mut last: Option<Event> = None;
-        for _ in 0..3 {
-            let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
-            let mut places = [MaybeUninit::uninit(); 1];
-            let batch = slots.batch(&mut places);
-            slots.submitted(&batch);
-            assert_eq!(slots.find(ticket), Some(OpState::InFlight(SlotOffset(0))));
-            if let Some(last) = last {
-                assert_eq!(slots.ended(&last), None, "it has ended already");
-            }
-            let event = Event {
-                data: slots.iocb(SlotOffset(0)).data,
-                res: 7,
-                ..Event::EMPTY
-            };
-            last = Some(event);
-            let at = slots.ended(&event).unwrap();
-            slots.push_completed(at, event.res);
-            assert_eq!(slots.find(ticket), Some(OpState::Done(at)));
-            assert_eq!(slots.take_done(), Some((at, 7)));
-            assert_eq!(slots.release(at).ticket, ticket);
-            assert_eq!(slots.find(ticket), None);
-        }
-        assert_eq!(slots.slot(SlotOffset(0)).wraps, laps + 1);
-    }
-
-    #[test]
-    fn a_ticket_of_another_owner_never_matches() {
-        let (mut one, mut two) = ([RawSlot::NEW], [RawSlot::NEW]);
-        let (mut one, mut two) = (Slots::new(&mut one), Slots::new(&mut two));
-        let ticket = one.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
-        let other = two.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
-        assert_ne!(ticket, other);
-        assert_eq!((one.find(other), two.find(ticket)), (None, None));
-    }
-
-    #[test]
-    fn a_ticket_never_matches_in_a_slot_that_was_moved() {
-        let mut array = [RawSlot::NEW, RawSlot::NEW];
-        let mut slots = Slots::new(&mut array);
-        let old: std::vec::Vec<_> = (0..4).map(|_| pass(&mut slots)).collect();
-        array.swap(0, 1);
-        let mut slots = Slots::new(&mut array);
-        for _ in 0..8 {
-            let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
-            assert!(
-                old.iter()
-                    .all(|&old| old != ticket && slots.find(old).is_none())
-            );
-            let at = slots.unstage_first().unwrap();
-            slots.release(at);
-        }
-    }
-}
+mod tests;

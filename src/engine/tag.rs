@@ -13,7 +13,7 @@
 //!    FREE       1  1  0  0  0   no operation
 //!    STAGED     0  1  0  0  0   not submitted yet
 //!    (no flag)  0  0  0  0  0   in flight, or between two states
-//!    DONE       0  0  0  1  0   completed, in the completed list
+//!    COMPLETED       0  0  0  1  0   completed, in the completed list
 //!    NOTIFIED   0  0  0  0  1   completed, its waiter notified, in no list
 //! ```
 //!
@@ -38,14 +38,14 @@
 //! - Each transition of an operation that is neither refused nor cancelled, nor waits
 //!   in the completed list, is one addition of a number that fits into an instruction.
 
-use super::table::{OpState, SlotOffset};
+use super::offset::{OpState, SlotOffset};
 
 /// The flags of a free slot. Its payload and its iocb are meaningless.
 const FREE: u64 = 0b11 << 30;
 /// The flag of an operation that is staged.
 const STAGED: u64 = 1 << 30;
 /// The flag of an operation that has completed and is in the completed list.
-const DONE: u64 = 1 << 28;
+const COMPLETED: u64 = 1 << 28;
 /// The flag of an operation that has completed and whose waiter was notified. It is not
 /// in the completed list.
 const NOTIFIED: u64 = 1 << 27;
@@ -118,36 +118,36 @@ impl Tag {
     }
 
     /// Returns the completed tag. `self` has no flag.
-    pub(super) fn done(self) -> Tag {
-        Tag(self.0 | DONE)
+    pub(super) fn completed(self) -> Tag {
+        Tag(self.0 | COMPLETED)
     }
 
     /// Returns the notified tag. `self` is completed.
     pub(super) fn notified(self) -> Tag {
-        Tag(self.0 ^ (DONE | NOTIFIED))
+        Tag(self.0 ^ (COMPLETED | NOTIFIED))
     }
 
     /// Returns the tag without a flag. `self` is completed or notified.
     pub(super) fn taken(self) -> Tag {
-        Tag(self.0 & !(DONE | NOTIFIED))
+        Tag(self.0 & !(COMPLETED | NOTIFIED))
     }
 
     pub(super) fn is_notified(self) -> bool {
-        self.0 & (FREE | DONE | NOTIFIED) == NOTIFIED
+        self.0 & (FREE | COMPLETED | NOTIFIED) == NOTIFIED
     }
 
     pub(super) fn is_in_flight(self) -> bool {
-        self.0 & (FREE | DONE | NOTIFIED) == 0
+        self.0 & (FREE | COMPLETED | NOTIFIED) == 0
     }
 
     /// Returns the state of the operation that `self` identifies, given the present tag
     /// `now` of its slot. Returns `None` if the slot no longer holds it.
     #[inline(always)]
-    pub(super) fn place(self, now: Tag, at: SlotOffset) -> Option<OpState> {
+    pub(super) fn state(self, now: Tag, at: SlotOffset) -> Option<OpState> {
         match now.0 ^ self.0 {
             0 => Some(OpState::InFlight(at)),
             STAGED => Some(OpState::Staged(at)),
-            DONE | NOTIFIED => Some(OpState::Done(at)),
+            COMPLETED | NOTIFIED => Some(OpState::Completed(at)),
             _ => None,
         }
     }

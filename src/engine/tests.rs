@@ -57,12 +57,15 @@ unsafe impl Backend for Fake {
         Ok(iocbs.len())
     }
 
-    fn poll(&mut self, look: bool) -> Polled {
-        match (self.unreadable, look) {
-            (_, false) => Polled::Empty,
-            (true, true) => Polled::NeedsSyscall,
-            (false, true) => self.events.pop_front().map_or(Polled::Empty, Polled::Event),
+    fn poll_found(&mut self) -> Polled {
+        Polled::Empty
+    }
+
+    fn poll(&mut self) -> Polled {
+        if self.unreadable {
+            return Polled::NeedsSyscall;
         }
+        self.events.pop_front().map_or(Polled::Empty, Polled::Found)
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
@@ -146,7 +149,7 @@ fn in_flight(slots: &mut Slots, polls: bool, kernel: Fake) -> Engine<'_, (), (),
 /// Takes the results of all completed operations.
 fn results(engine: &mut Engine<'_, (), (), Fake>) -> Vec<i64> {
     let mut results = Vec::new();
-    while let Some((at, result)) = engine.slots.take_done() {
+    while let Some((at, result)) = engine.slots.pop_completed() {
         engine.slots.release(at);
         results.push(result);
     }
@@ -212,12 +215,15 @@ fn a_ring_that_cannot_be_read_is_looked_at_by_call() {
     };
     let mut engine = in_flight(&mut slots, false, kernel);
     assert_eq!(engine.poll_via_syscall(), Ok(()));
-    assert_eq!(engine.slots.done(), 0);
+    assert_eq!(engine.slots.completed(), 0);
     engine.backend.complete(2);
     // The events are behind a foreign one.
     engine.backend.events.push_front(Event::EMPTY);
     assert_eq!(engine.poll_via_syscall(), Ok(()));
-    assert_eq!((engine.slots.done(), engine.backend.events.len()), (1, 1));
+    assert_eq!(
+        (engine.slots.completed(), engine.backend.events.len()),
+        (1, 1)
+    );
 }
 
 /// A minimum of 0 would be a busy loop.
@@ -284,7 +290,7 @@ fn what_has_ended_before_a_forced_end_has_its_result() {
 fn polls_that_are_completing_are_waited_for_in_turn() {
     // There is one event in each wait, and there are more events than the waits without
     // an event that are allowed.
-    let count = ATTEMPTS as usize + 50;
+    let count = drain::ATTEMPTS as usize + 50;
     let mut slots = slots(count);
     let mut engine = polls(&mut slots, &[Errno::INVAL]);
     engine.backend.completes = 1;
@@ -300,7 +306,7 @@ fn polls_that_never_complete_are_waited_for_so_often() {
         let mut engine = polls(&mut slots, &[Errno::INVAL]);
         engine.backend.refuses_wait = refuses_wait;
         assert_eq!(engine.drain(), Ok(()));
-        assert_eq!(engine.backend.waits, vec![3; ATTEMPTS as usize]);
+        assert_eq!(engine.backend.waits, vec![3; drain::ATTEMPTS as usize]);
         assert!(engine.backend.destroyed);
         assert_eq!(results(&mut engine), [UNKNOWN; 3]);
     }

@@ -3,7 +3,7 @@
 //! The kernel signals the reactor's eventfd when an operation completes. For other work
 //! the reactor signals it, since an executor that turns only when the eventfd is
 //! readable would otherwise sleep for ever
-//! ([`Inside::asks_for_turn`](super::Inside::asks_for_turn)).
+//! ([`Inside::signals_turn`](super::Inside::signals_turn)).
 //!
 //! An iocb has one eventfd. Where that is the reactor's, the reactor signals the
 //! operation's own eventfd when it finds the completion.
@@ -11,10 +11,21 @@
 //! The caller may have passed any descriptor. Nothing is written to one that is
 //! not an anonymous kernel file.
 
+#[cfg(feature = "std")]
+use core::ptr::{null, null_mut};
+#[cfg(feature = "std")]
+use core::time::Duration;
+
 use crate::arch::{ABI, stubs};
+#[cfg(feature = "std")]
+use crate::context::{Limit, WaitOptions};
 use crate::direct_io::{STATX_TYPE, Statx};
 use crate::fd::Fd;
+#[cfg(feature = "std")]
+use crate::sys::abi::SigSet;
 use crate::sys::errno::Errno;
+#[cfg(feature = "std")]
+use crate::sys::getevents::old_timespec;
 
 /// The eventfds to be signalled, outside the lock.
 #[derive(Default)]
@@ -66,4 +77,72 @@ fn signal(eventfd: i32) {
 /// write would change.
 pub(super) fn is_anonymous(fd: i32) -> bool {
     Statx::of(fd, STATX_TYPE).is_ok_and(|found| found.is_untyped())
+}
+
+/// Waits with ppoll(2) until the eventfd is readable, or as long as `wait` allows.
+///
+/// # Errors
+/// Those of ppoll: EINTR. ENOSYS on riscv32, and where the kernel has no 32-bit time.
+/// EBADF if the descriptor is not open.
+#[cfg(feature = "std")]
+pub(super) fn wait_readable(eventfd: Fd<'_>, wait: WaitOptions<'_>) -> Result<bool, Errno> {
+    /// The kernel's `struct pollfd`.
+    #[repr(C)]
+    struct PollFd {
+        fd: i32,
+        events: u16,
+        revents: u16,
+    }
+    const POLLIN: u16 = 1;
+    const POLLNVAL: u16 = 0x20;
+
+    let ppoll = ABI.base.ppoll.ok_or(Errno::NOSYS)?;
+    let mut time = match wait.limit {
+        Limit::Never => None,
+        Limit::Now => Some(Duration::ZERO),
+        Limit::After(time) => Some(time),
+    }
+    .map(old_timespec);
+    let mut polled = PollFd {
+        fd: eventfd.as_raw(),
+        events: POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one `pollfd`, a local variable, is read and written. The time, to which the
+    // kernel writes, is a local variable or null; the mask is borrowed by `wait` or null.
+    Errno::check(unsafe {
+        stubs::syscall5(
+            ppoll as usize,
+            (&raw mut polled).expose_provenance(),
+            1,
+            time.as_mut()
+                .map_or(null_mut(), core::ptr::from_mut)
+                .expose_provenance(),
+            wait.sigmask
+                .map_or(null(), core::ptr::from_ref)
+                .expose_provenance(),
+            SigSet::BYTES,
+        )
+    })?;
+    match polled.revents {
+        0 => Ok(false),
+        POLLNVAL => Err(Errno::BADF),
+        _ => Ok(true),
+    }
+}
+
+/// Resets an eventfd's counter if it is not zero. The caller holds the reactor's lock,
+/// so that no other thread resets it between the check and the read.
+#[cfg(feature = "std")]
+pub(super) fn reset(eventfd: Fd<'_>) {
+    use std::io::Read;
+    use std::os::fd::FromRawFd;
+
+    if is_anonymous(eventfd.as_raw()) && wait_readable(eventfd, WaitOptions::poll()) == Ok(true) {
+        // SAFETY: the descriptor is open, as `eventfd` borrows it. The file is never
+        // dropped, so it does not close it.
+        let file = unsafe { std::fs::File::from_raw_fd(eventfd.as_raw()) };
+        // An error is ignored: what is not readable need not be reset.
+        let _ = core::mem::ManuallyDrop::new(file).read(&mut [0; 8]);
+    }
 }

@@ -15,7 +15,7 @@ use super::{Awaited, Inside, Reactor};
 use crate::buffer::IoBuf;
 use crate::completion::{Completion, result};
 use crate::engine::{Backend, OpState, Released, Ticket};
-use crate::sys::abi::{IOCB_CMD_POLL, Iocb};
+use crate::sys::abi::Iocb;
 
 /// An operation of a [`Reactor`], as a future.
 ///
@@ -50,7 +50,7 @@ enum State<B, T> {
     Begun(Ticket),
     /// Completed, with a result that has not been returned yet.
     Done(Ticket, i64, MaybeUninit<Payload<B, T>>),
-    Over,
+    Returned,
 }
 
 // SAFETY: the waiter is accessed under the reactor's lock alone. The buffer and the
@@ -105,7 +105,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
                             deferred.drop[0] = awaited.waker.replace(waker);
                         }
                     }
-                    Some(OpState::Done(at)) => {
+                    Some(OpState::Completed(at)) => {
                         let result = inside.engine.slots.take_result(at);
                         let ended = inside.engine.slots.release(at);
                         *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
@@ -117,7 +117,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
                 },
                 _ => {}
             }
-            signals.reactor = inside.asks_for_turn(false);
+            signals.reactor = inside.signals_turn(false);
         });
         // User code follows; the state of the operation is up to date.
         deferred.drop[2] = waker;
@@ -127,9 +127,9 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
             State::Done(ticket, res, payload) => {
                 let (ticket, res) = (*ticket, *res);
                 let payload = core::mem::replace(payload, MaybeUninit::uninit());
-                this.state = State::Over;
+                this.state = State::Returned;
                 // SAFETY: the payload was written when the slot was released. It is
-                // read only here: the state is `Over` now.
+                // read only here: the state is `Returned` now.
                 let (buffer, data) = unsafe { payload.assume_init() };
                 Poll::Ready(Completion {
                     ticket,
@@ -138,7 +138,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
                     data,
                 })
             }
-            State::Over => panic!("a future of a reactor was polled after it was ready"),
+            State::Returned => panic!("a future of a reactor was polled after it was ready"),
             State::Ready(..) | State::Begun(_) => Poll::Pending,
         }
     }
@@ -198,23 +198,23 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     /// The next `turn` notifies the futures of other completed operations, and also
     /// reports an error.
     fn find_after_poll(&mut self, ticket: Ticket) -> Option<OpState> {
-        let place = self.engine.slots.find(ticket);
-        if let Some(OpState::InFlight(_)) = place {
-            let looked = self.engine.wait(0, crate::WaitOptions::poll());
-            if looked.is_err() && self.engine.backend.is_copy() {
+        let state = self.engine.slots.find(ticket);
+        if let Some(OpState::InFlight(_)) = state {
+            let polled = self.engine.wait(0, crate::WaitOptions::poll());
+            if polled.is_err() && self.engine.backend.is_copy() {
                 // In a forked child no event will ever arrive.
                 self.engine.abandon();
             }
             return self.engine.slots.find(ticket);
         }
-        place
+        state
     }
 
     /// Takes the result of a completed operation and the contents of its slot, and
     /// frees the slot.
-    fn take_done(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
+    fn take_completed(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
         match self.engine.slots.find(ticket) {
-            Some(OpState::Done(at)) => {
+            Some(OpState::Completed(at)) => {
                 let res = self.engine.slots.take_result(at);
                 Some((res, self.engine.slots.release(at)))
             }
@@ -225,18 +225,15 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     /// Detaches the operation from its future.
     ///
     /// Returns the remaining values, to be dropped outside the lock.
-    fn detach(&mut self, ticket: Ticket) -> Left<B, T> {
+    fn detach(&mut self, ticket: Ticket) -> Remains<B, T> {
         match self.engine.slots.find(ticket) {
             Some(OpState::InFlight(at)) => {
                 let awaited = self.engine.slots.extra(at);
                 awaited.dropped = true;
                 let waker = awaited.waker.take();
-                if self.engine.slots.iocb(at).opcode == IOCB_CMD_POLL {
-                    // The kernel refuses to cancel a poll that has just completed. Its
-                    // event arrives in either case.
-                    let _ = self.engine.cancel(ticket);
-                }
-                Left::Waker(waker)
+                // The event of a poll arrives in either case.
+                let _ = self.engine.cancel_if_poll(at);
+                Remains::Waker(waker)
             }
             Some(OpState::Staged(at)) => {
                 self.engine.slots.unstage(at);
@@ -244,19 +241,19 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
                 // The operation was not submitted, so its eventfd must not be
                 // signalled.
                 ended.extra.own_eventfd = None;
-                Left::Ended(ended)
+                Remains::Ended(ended)
             }
-            Some(OpState::Done(_)) => match self.take_done(ticket) {
-                Some((_, ended)) => Left::Ended(ended),
-                None => Left::Waker(None),
+            Some(OpState::Completed(_)) => match self.take_completed(ticket) {
+                Some((_, ended)) => Remains::Ended(ended),
+                None => Remains::Waker(None),
             },
-            None => Left::Waker(None),
+            None => Remains::Waker(None),
         }
     }
 }
 
 /// The remaining values of an operation whose future was dropped.
-enum Left<B, T> {
+enum Remains<B, T> {
     Waker(Option<Waker>),
     Ended(Ended<B, T>),
 }
@@ -268,8 +265,8 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for OpFuture<'_, '_, B, L, T> {
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         // Dropped last, also if something before it panics.
         let mut _payload = None;
-        match core::mem::replace(&mut self.state, State::Over) {
-            State::Over => {}
+        match core::mem::replace(&mut self.state, State::Returned) {
+            State::Returned => {}
             // SAFETY: the payload was written when the slot was released, and was not
             // returned since.
             State::Done(_, _, left) => _payload = Some(unsafe { left.assume_init() }),
@@ -283,20 +280,20 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for OpFuture<'_, '_, B, L, T> {
                     deferred.drop[0] = unsafe { inside.waiters.leave(waiter) };
                     // A slot that this future had a claim to goes to the next waiter.
                     deferred.wake = inside.call();
-                    signals.reactor = inside.asks_for_turn(false);
+                    signals.reactor = inside.signals_turn(false);
                 });
             }
             State::Begun(ticket) => reactor.with(|inside| {
                 match inside.detach(ticket) {
-                    Left::Waker(waker) => deferred.drop[0] = waker,
-                    Left::Ended(ended) => {
+                    Remains::Waker(waker) => deferred.drop[0] = waker,
+                    Remains::Ended(ended) => {
                         _payload = Some(ended.payload);
                         deferred.drop[0] = ended.extra.waker;
                         signals.own = ended.extra.own_eventfd;
                     }
                 }
                 deferred.wake = inside.call();
-                signals.reactor = inside.asks_for_turn(false);
+                signals.reactor = inside.signals_turn(false);
             }),
         }
         signals.send(reactor.eventfd);
@@ -310,7 +307,7 @@ impl<B: IoBuf + 'static, L: Lock, T> fmt::Debug for OpFuture<'_, '_, B, L, T> {
             State::Ready(..) => "ready",
             State::Begun(_) => "begun",
             State::Done(..) => "done",
-            State::Over => "over",
+            State::Returned => "returned",
         };
         f.debug_struct("OpFuture")
             .field("state", &state)

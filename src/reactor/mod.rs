@@ -4,7 +4,8 @@
 //! sync and poll. They are woken when a call polls the completion ring:
 //!
 //! - An executor that has nothing else to wait for calls [`Reactor::wait`], which
-//!   blocks in the kernel until an operation has completed.
+//!   blocks in the kernel until an operation has completed. With a reactor that several
+//!   threads share, it calls `Reactor::wait_eventfd` (feature `std`).
 //! - An executor that waits for other events too calls [`Reactor::turn`] whenever the
 //!   eventfd passed to [`Reactor::eventfd`] is readable.
 //!
@@ -38,7 +39,7 @@ use crate::buffer::{IoBuf, IoBufMut};
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::WaitOptions;
-use crate::engine::{ContextBackend, Engine, Extra, RawSlot};
+use crate::engine::{ContextBackend, Engine, Extra, slot_type};
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
 use crate::opcode::{PollMask, RawFd};
@@ -52,7 +53,7 @@ pub use lock::{Local, Lock};
 use waiters::Waiters;
 
 /// The task that waits for an operation.
-pub struct Awaited {
+pub(crate) struct Awaited {
     waker: Option<Waker>,
     /// The future was dropped.
     dropped: bool,
@@ -68,8 +69,14 @@ impl Extra for Awaited {
     };
 }
 
-/// The slot of an operation of a [`Reactor`].
-pub type ReactorSlot<B, T = ()> = RawSlot<(Option<B>, T), Awaited>;
+slot_type! {
+    /// The storage of one operation of a [`Reactor`], with space for its buffer `B` and for
+    /// data `T` that the caller chooses.
+    ///
+    /// Dropping a slot does not drop what is in it: if the reactor was leaked, the kernel
+    /// may still be writing to the buffer.
+    ReactorSlot<B, T = ()> = (Option<B>, T), Awaited;
+}
 
 /// A context, its operations, and the futures that wait for them.
 ///
@@ -128,7 +135,7 @@ struct Inside<'r, B, T> {
     batched: bool,
     has_eventfd: bool,
     /// The reactor has signalled its eventfd since the last turn.
-    asked: bool,
+    signalled: bool,
 }
 
 // SAFETY: the waiters that the reactor links are accessed under the lock alone. None is
@@ -172,12 +179,12 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// It uses as many slots as the context was set up for.
     pub fn with_context(
-        drained: IdleContext,
+        context: IdleContext,
         slots: &'r mut [ReactorSlot<B, T>],
     ) -> Reactor<'r, B, L, T> {
-        let capacity = drained.capacity();
+        let capacity = context.capacity();
         let len = slots.len().min(capacity);
-        let engine = Engine::new(&mut slots[..len], drained.into_backend());
+        let engine = Engine::new(ReactorSlot::raw(&mut slots[..len]), context.into_backend());
         Reactor::from_engine(engine, capacity as u32)
     }
 
@@ -194,7 +201,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
                 waiters: Waiters::new(len),
                 batched: false,
                 has_eventfd: false,
-                asked: false,
+                signalled: false,
             }),
             eventfd: None,
             #[cfg(feature = "alloc")]
@@ -328,13 +335,13 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// It takes one operation at a time out of the completed list, so that a panic
     /// leaves the others there.
     fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let (looked, left) = self.with(|inside| {
-            inside.asked = false;
+        let (polled, left) = self.with(|inside| {
+            inside.signalled = false;
             inside.waiters.pass_on();
-            let looked = inside.look(min_nr, wait);
-            (looked, inside.engine.slots.done())
+            let polled = inside.poll(min_nr, wait);
+            (polled, inside.engine.slots.completed())
         });
-        let mut news = Notification {
+        let mut notification = Notification {
             reactor: self,
             left,
             count: 0,
@@ -346,19 +353,19 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             while more {
                 // A panic in between leaves `more` unchanged.
                 panics.catch(|| {
-                    while news.act() {}
+                    while notification.notify_next() {}
                     more = false;
                 });
             }
-            let count = news.end();
+            let count = notification.finish();
             panics.resume();
-            looked.map(|()| count)
+            polled.map(|()| count)
         }
         #[cfg(not(feature = "std"))]
         {
-            while news.act() {}
-            let count = news.end();
-            looked.map(|()| count)
+            while notification.notify_next() {}
+            let count = notification.finish();
+            polled.map(|()| count)
         }
     }
 }
@@ -375,7 +382,7 @@ struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
 
 impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     /// Runs one notification. Returns `false` if there is none left.
-    fn act(&mut self) -> bool {
+    fn notify_next(&mut self) -> bool {
         let (left, count) = (&mut self.left, &mut self.count);
         let (notice, own) = self.reactor.with(|inside| inside.notice(left, count));
         Signals {
@@ -398,7 +405,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     }
 
     /// Returns the number of notified operations. The destructor signals the eventfd.
-    fn end(self) -> usize {
+    fn finish(self) -> usize {
         self.count
     }
 }
@@ -408,7 +415,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
         let signals = Signals {
             reactor: self.reactor.with(|inside| {
                 // Some operations are not notified yet because of a panic.
-                inside.asks_for_turn(self.left > 0)
+                inside.signals_turn(self.left > 0)
             }),
             own: None,
         };
@@ -469,6 +476,58 @@ impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
     }
 }
 
+#[cfg(feature = "std")]
+impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
+    /// Waits for the reactor's [eventfd](Reactor::eventfd), resets it, polls for
+    /// completions and wakes their futures. Other threads use the reactor meanwhile: the
+    /// lock is free during the wait.
+    ///
+    /// `wait` configures the waiting. Returns the number of operations that completed. It
+    /// is 0 after the timeout, and also when another thread has found the completions
+    /// first or has signalled the eventfd. Unlike [`wait`](Reactor::wait) it waits even if
+    /// nothing is in flight, because another thread may begin an operation.
+    ///
+    /// A task that another thread wakes does not end the wait of its executor. Either one
+    /// thread does nothing but wait, or the wakers of the executors signal the eventfd.
+    ///
+    /// # Errors
+    /// - EINVAL: the reactor has no eventfd.
+    /// - EINTR: a signal handler has run. No completion is lost by it.
+    /// - ENOSYS: the ABI has no `ppoll(2)` with the time of io_getevents (riscv32, and
+    ///   kernels without 32-bit time).
+    /// - Those of [`turn`](Reactor::turn).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::reactor::{Reactor, Shared};
+    /// use linux_aio::{Errno, WaitOptions};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// /// Runs a reactor for the executors of other threads until `stop` is set and the
+    /// /// eventfd is signalled.
+    /// fn drive(reactor: &Reactor<'_, Vec<u8>, Shared>, stop: &AtomicBool) -> Result<(), Errno> {
+    ///     while !stop.load(Ordering::Acquire) {
+    ///         match reactor.wait_eventfd(WaitOptions::new()) {
+    ///             Ok(_) | Err(Errno::INTR) => {}
+    ///             Err(errno) => return Err(errno),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn wait_eventfd(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        let eventfd = self.eventfd.ok_or(Errno::INVAL)?;
+        let completed = self.turn()?;
+        if completed > 0 {
+            return Ok(completed);
+        }
+        if eventfd::wait_readable(eventfd, wait)? {
+            self.with(|_| eventfd::reset(eventfd));
+        }
+        self.turn()
+    }
+}
+
 impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     fn flush(&mut self) {
         // SAFETY: operations are staged only from futures of `Reactor::push`, so each
@@ -481,13 +540,13 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
 
     /// Submits the staged operations, waits for `min_nr` completions besides those
     /// already known, and takes all available ones.
-    fn look(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
+    fn poll(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
         self.flush();
         // Does not wait where a refusal or another future's poll has found a completion
         // already, or where a claim to a slot must be passed on.
-        let known = self.engine.slots.done();
-        let news = known > 0 || self.waiters.needs_turn();
-        let wait = if news { WaitOptions::poll() } else { wait };
+        let known = self.engine.slots.completed();
+        let ready = known > 0 || self.waiters.needs_turn();
+        let wait = if ready { WaitOptions::poll() } else { wait };
         // SAFETY: as in `flush`, every staged operation came from `Reactor::push`. Its
         // buffer is in its slot until it has completed, and its descriptor is borrowed
         // for `'r` or owned by the slot.
@@ -555,13 +614,13 @@ impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
     /// the poll that begins it, or it was staged before. In the second case a turn has
     /// been requested already. That turn notifies the operation's future, even if the
     /// poll of another future is what submits it.
-    fn asks_for_turn(&mut self, unnotified: bool) -> bool {
-        if self.asked || !self.has_eventfd {
+    fn signals_turn(&mut self, unnotified: bool) -> bool {
+        if self.signalled || !self.has_eventfd {
             return false;
         }
         let staged = self.engine.slots.staged() > 0;
-        self.asked = unnotified || staged || self.waiters.needs_turn();
-        self.asked
+        self.signalled = unnotified || staged || self.waiters.needs_turn();
+        self.signalled
     }
 }
 

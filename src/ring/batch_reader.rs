@@ -11,9 +11,9 @@
 //! - The ring's own head is read once, at the start. The tail is compared with the
 //!   number of slots before it is used.
 
-use core::sync::atomic::Ordering;
-
-use super::reader::{Index, Memory, behind};
+use super::index::{kernel_tail, own_head, publish_head};
+use super::reader::{Memory, behind};
+use crate::ring::Polled;
 use crate::sys::abi::Event;
 
 /// A reader's position in a ring, and the events that the last poll found and that have
@@ -33,26 +33,26 @@ pub(crate) struct BatchReader<M: Memory> {
     /// The index after the last of them, below the number of slots.
     head: u32,
     /// The value last stored in the ring's head.
-    told: u32,
+    published: u32,
 }
 
 impl<M: Memory> BatchReader<M> {
     /// Creates a reader at the ring's head. Returns `None` if the head is not below the
     /// number of slots.
     pub(crate) fn new(ring: &M) -> Option<BatchReader<M>> {
-        let head = ring.head().load(Ordering::Relaxed);
+        let head = own_head(ring.head());
         (head < ring.slots()).then(|| BatchReader::at(ring, head))
     }
 
     /// Creates a reader at `head` that has found no events. `head` is below the number
     /// of slots, or 0.
     pub(crate) fn at(ring: &M, head: u32) -> BatchReader<M> {
-        let place = ring.place(head);
+        let location = ring.location(head);
         BatchReader {
-            next: place,
-            end: place,
+            next: location,
+            end: location,
             head,
-            told: head,
+            published: head,
         }
     }
 
@@ -81,40 +81,38 @@ impl<M: Memory> BatchReader<M> {
     }
 
     /// Polls for more events, where [`next`](BatchReader::next) has none, and takes the
-    /// first. The outer `None` means that there is no ring, or that its tail is out of
-    /// range.
+    /// first. It needs a system call if there is no ring, or if the tail is out of range.
     ///
     /// # Safety
     /// As [`next`](BatchReader::next).
     #[inline(always)]
-    pub(crate) unsafe fn look(&mut self, ring: &M) -> Option<Option<Event>> {
-        // Acquire: the events before `tail`, and the data that the kernel wrote into
-        // the buffers of their operations, are visible.
-        let tail = ring.tail().load(Ordering::Acquire);
+    pub(crate) unsafe fn poll(&mut self, ring: &M) -> Polled<Event> {
+        let tail = kernel_tail(ring.tail());
         if tail == self.head {
-            self.tell(ring);
-            return Some(None);
+            self.publish_own(ring);
+            return Polled::Empty;
         }
         let next = behind(ring, self.head);
         if tail != next {
             if !self.find(ring, tail) {
-                return None;
+                return Polled::NeedsSyscall;
             }
             // SAFETY: the caller makes the promise of `next`: this is the reader's own
             // ring, mapped, and without another reader.
-            return Some(unsafe { self.next(ring) });
+            return match unsafe { self.next(ring) } {
+                Some(event) => Polled::Found(event),
+                None => Polled::Empty,
+            };
         }
         // The path for a single event, the common case when events arrive one at a
         // time.
         // SAFETY: `head` is below `slots`, and the kernel does not write this slot
         // before the head is stored.
-        let event = unsafe { ring.event(ring.place(self.head)) };
+        let event = unsafe { ring.event(ring.location(self.head)) };
         self.head = next;
-        self.told = next;
-        // Release: the event above has been read before the kernel may write to the
-        // slot again.
-        ring.head().store(next, Ordering::Release);
-        Some(Some(event))
+        self.published = next;
+        publish_head(ring.head(), next);
+        Polled::Found(event)
     }
 
     /// Records the events before `tail`, up to the end of the ring, because locations
@@ -125,13 +123,13 @@ impl<M: Memory> BatchReader<M> {
             return false;
         }
         // The events recorded below are not taken yet, so the head is stored first.
-        self.tell(ring);
-        self.next = ring.place(self.head);
+        self.publish_own(ring);
+        self.next = ring.location(self.head);
         if self.head < tail {
-            self.end = ring.place(tail);
+            self.end = ring.location(tail);
             self.head = tail;
         } else {
-            self.end = ring.place(ring.slots());
+            self.end = ring.location(ring.slots());
             self.head = 0;
         }
         true
@@ -144,20 +142,18 @@ impl<M: Memory> BatchReader<M> {
             self.head = ring.index(self.next);
             self.end = self.next;
         }
-        self.tell(ring)
+        self.publish_own(ring)
     }
 
     /// Stores the head only if it has changed, because the kernel's processor shares
     /// this cache line. Returns whether it has changed.
     #[inline(always)]
-    fn tell(&mut self, ring: &M) -> bool {
-        let is_news = self.told != self.head;
-        if is_news {
-            self.told = self.head;
-            // Release: all taken events have been read before the kernel may write to
-            // their slots again.
-            ring.head().store(self.head, Ordering::Release);
+    fn publish_own(&mut self, ring: &M) -> bool {
+        let changed = self.published != self.head;
+        if changed {
+            self.published = self.head;
+            publish_head(ring.head(), self.head);
         }
-        is_news
+        changed
     }
 }

@@ -10,6 +10,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 
+use super::Polled;
 use super::reader::{self, Memory};
 use crate::pages::{MADV_DONTFORK, MADV_NORMAL, madvise};
 use crate::sys::abi::{AioContext, Event, RingHeader};
@@ -78,13 +79,12 @@ impl RingMap {
         (self.slots > 0).then_some(self.slots)
     }
 
-    /// Takes one event. The outer `None` means that there is no ring, or that its
-    /// indices are out of range.
+    /// Takes one event.
     ///
     /// # Safety
     /// The ring, if there is one, is mapped, and no other code reads it.
     #[inline]
-    pub(crate) unsafe fn take_one(self) -> Option<Option<Event>> {
+    pub(crate) unsafe fn take_one(self) -> Polled<Event> {
         // SAFETY: the caller promises that the ring is mapped and that no other code
         // reads it, which is what the protocol requires.
         unsafe { reader::take_one(&self) }
@@ -136,37 +136,37 @@ unsafe impl Memory for RingMap {
         // `first + count` is at most `slots`, that the kernel does not write these
         // slots now, and that `to` has space for as many events.
         unsafe {
-            core::ptr::copy_nonoverlapping(self.place(first), to, count as usize);
+            core::ptr::copy_nonoverlapping(self.location(first), to, count as usize);
         }
     }
 
     #[inline(always)]
-    fn place(&self, index: u32) -> *const Event {
+    fn location(&self, index: u32) -> *const Event {
         let first = self.header.as_ptr().wrapping_add(1).cast::<Event>();
         first.wrapping_add(index as usize)
     }
 
-    fn index(&self, place: *const Event) -> u32 {
-        ((place.addr() - self.place(0).addr()) / size_of::<Event>()) as u32
+    fn index(&self, location: *const Event) -> u32 {
+        ((location.addr() - self.location(0).addr()) / size_of::<Event>()) as u32
     }
 
     #[inline(always)]
-    fn after(&self, place: *const Event) -> *const Event {
-        place.wrapping_add(1)
+    fn after(&self, location: *const Event) -> *const Event {
+        location.wrapping_add(1)
     }
 
     /// Copies field by field: the fields stay in registers, and unused ones are not
     /// read.
     #[inline(always)]
-    unsafe fn event(&self, place: *const Event) -> Event {
-        // SAFETY: the caller promises that `place` is a slot of this ring, which is
+    unsafe fn event(&self, location: *const Event) -> Event {
+        // SAFETY: the caller promises that `location` is that of a slot of this ring, which is
         // within the mapping, and that the kernel does not write it now.
         unsafe {
             Event {
-                data: (*place).data,
-                obj: (*place).obj,
-                res: (*place).res,
-                res2: (*place).res2,
+                data: (*location).data,
+                obj: (*location).obj,
+                res: (*location).res,
+                res2: (*location).res2,
             }
         }
     }

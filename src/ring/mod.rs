@@ -2,6 +2,7 @@
 //! system call.
 //!
 //! - `map` locates and validates that memory.
+//! - `index` has the memory orderings.
 //! - `reader` implements the protocol.
 //! - `batch_reader` implements it for an owner that stores the head once for many
 //!   events.
@@ -19,6 +20,7 @@ use crate::sys::errno::Errno;
 use crate::sys::getevents::wait_for_events;
 
 mod batch_reader;
+mod index;
 mod map;
 mod peek;
 mod reader;
@@ -26,6 +28,17 @@ mod reader;
 pub(crate) use batch_reader::BatchReader;
 pub(crate) use map::RingMap;
 pub use peek::ring_is_empty;
+
+/// The result of polling a ring in user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Polled<T = Event> {
+    Found(T),
+    /// There is none.
+    Empty,
+    /// The ring cannot be read in user space: it is not mapped, its indices are out of
+    /// range, or this is another address space.
+    NeedsSyscall,
+}
 
 /// The reaping end of a [`Context`](crate::Context), which is the ring's only reader
 /// while it exists.
@@ -105,8 +118,10 @@ impl Ring<'_> {
             // so the ring is mapped. `Ring` is not `Clone` and borrows the context
             // exclusively, and `self` is exclusively borrowed, so there is no other
             // reader.
-            if let Some(event) = unsafe { self.map.take_one() } {
-                return Ok(event);
+            match unsafe { self.map.take_one() } {
+                Polled::Found(event) => return Ok(Some(event)),
+                Polled::Empty => return Ok(None),
+                Polled::NeedsSyscall => {}
             }
         }
         let mut event = Event::EMPTY;

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::AtomicU32;
 
-use super::reader::looks_empty;
+use super::index;
 use crate::sys::abi::{AioContext, RingHeader};
 
 /// Returns whether a context's ring holds no event, without a system call.
@@ -50,7 +50,7 @@ pub unsafe fn ring_is_empty(ctx: AioContext) -> bool {
     // changes; all users access the indices atomically.
     unsafe {
         (*header).magic == RingHeader::MAGIC
-            && looks_empty(
+            && index::is_empty(
                 AtomicU32::from_ptr(&raw mut (*header).head),
                 AtomicU32::from_ptr(&raw mut (*header).tail),
             )

@@ -1,38 +1,15 @@
 //! The protocol for reading the ring, independent of the memory that holds it.
 //!
-//! The kernel (`fs/aio.c`) writes an event, then a write barrier, then `tail`. The
-//! reader loads `tail` with acquire, copies the events, and stores `head` with release.
-//! Both are indices below `nr`, wrapped by comparison (`nr` is not a power of two). The
-//! ring is empty if `head == tail`.
-//!
-//! All orderings of the protocol are in this file and in `batch_reader`, nowhere else,
-//! so that a model checker can run these functions against a producer that behaves as
-//! the kernel does.
+//! The reader loads `tail`, copies the events before it, and stores `head`. Both are
+//! indices below `nr`, wrapped by comparison (`nr` is not a power of two). The ring is
+//! empty if `head == tail`. The memory orderings are in `index`.
 //!
 //! Invariants: only the reader stores `head`, only the kernel stores `tail`, and the
 //! kernel does not write the slots from `head` up to `tail`.
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
+use super::index::{Index, kernel_tail, own_head, publish_head};
+use crate::ring::Polled;
 use crate::sys::abi::Event;
-
-/// An index shared by the kernel and the reader.
-pub(crate) trait Index {
-    fn load(&self, order: Ordering) -> u32;
-    fn store(&self, value: u32, order: Ordering);
-}
-
-impl Index for AtomicU32 {
-    #[inline(always)]
-    fn load(&self, order: Ordering) -> u32 {
-        AtomicU32::load(self, order)
-    }
-
-    #[inline(always)]
-    fn store(&self, value: u32, order: Ordering) {
-        AtomicU32::store(self, value, order);
-    }
-}
 
 /// The memory of a ring.
 ///
@@ -62,19 +39,19 @@ pub(crate) unsafe trait Memory {
 
     /// Returns the location of the slot with this index; with `slots`, the end of the
     /// ring.
-    fn place(&self, index: u32) -> Self::Location;
+    fn location(&self, index: u32) -> Self::Location;
 
     /// Returns the index of a slot.
-    fn index(&self, place: Self::Location) -> u32;
+    fn index(&self, location: Self::Location) -> u32;
 
     /// Returns the location after this one, which may be the end of the ring.
-    fn after(&self, place: Self::Location) -> Self::Location;
+    fn after(&self, location: Self::Location) -> Self::Location;
 
     /// Returns the event in a slot.
     ///
     /// # Safety
-    /// `place` is a slot of this ring, and the kernel does not write it now.
-    unsafe fn event(&self, place: Self::Location) -> Event;
+    /// `location` is that of a slot of this ring, and the kernel does not write it now.
+    unsafe fn event(&self, location: Self::Location) -> Event;
 }
 
 /// The range of indices of the available events.
@@ -84,39 +61,22 @@ struct Ready {
     tail: u32,
 }
 
-/// Returns the range of the available events. The inner `None` means that there are
-/// none, the outer one that there is no ring or that its indices are out of range.
+/// Returns the range of the available events.
 #[inline(always)]
-fn ready(ring: &impl Memory) -> Option<Option<Ready>> {
-    // Relaxed: only the reader writes `head`, and this is the only one.
-    let head = ring.head().load(Ordering::Relaxed);
-    // Acquire: the events before `tail`, and the data that the kernel wrote into the
-    // buffers of their operations, are visible.
-    let tail = ring.tail().load(Ordering::Acquire);
+fn ready(ring: &impl Memory) -> Polled<Ready> {
+    let head = own_head(ring.head());
+    let tail = kernel_tail(ring.tail());
     let slots = ring.slots();
     if head >= slots {
-        return None;
+        return Polled::NeedsSyscall;
     }
     if head == tail {
-        return Some(None);
+        return Polled::Empty;
     }
     if tail >= slots {
-        return None;
+        return Polled::NeedsSyscall;
     }
-    Some(Some(Ready { head, tail }))
-}
-
-/// Returns whether a ring that other threads may be reading holds no event.
-///
-/// `true` applies to the moment when `tail` was read; the one exception is a whole
-/// round of the ring between the two loads.
-#[inline(always)]
-pub(crate) fn looks_empty(head: &impl Index, tail: &impl Index) -> bool {
-    // Acquire, and first: `head` only follows `tail`, so a thread that reads a `head`
-    // reads a `tail` that is not behind it. No event is read, so `tail` needs no
-    // ordering.
-    let head = head.load(Ordering::Acquire);
-    head == tail.load(Ordering::Relaxed)
+    Polled::Found(Ready { head, tail })
 }
 
 /// Returns the index after this one, wrapped at the end of the ring.
@@ -129,24 +89,22 @@ pub(super) fn behind(ring: &impl Memory, index: u32) -> u32 {
     }
 }
 
-/// Takes one event. The outer `None` means that there is no ring, or that its indices
-/// are out of range.
+/// Takes one event.
 ///
 /// # Safety
 /// The memory of the ring is mapped, and no other code reads the ring.
 #[inline]
-pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
-    let Some(Ready { head, .. }) = ready(ring)? else {
-        return Some(None);
+pub(crate) unsafe fn take_one(ring: &impl Memory) -> Polled<Event> {
+    let head = match ready(ring) {
+        Polled::Found(Ready { head, .. }) => head,
+        Polled::Empty => return Polled::Empty,
+        Polled::NeedsSyscall => return Polled::NeedsSyscall,
     };
     // SAFETY: `head` is below `slots`, and the kernel does not write this slot before
     // the head is stored.
-    let event = unsafe { ring.event(ring.place(head)) };
-    let next = behind(ring, head);
-    // Release: the copy above is done before the kernel may write to the slot
-    // again.
-    ring.head().store(next, Ordering::Release);
-    Some(Some(event))
+    let event = unsafe { ring.event(ring.location(head)) };
+    publish_head(ring.head(), behind(ring, head));
+    Polled::Found(event)
 }
 
 /// Takes up to `events.len()` events and returns their number. `None` means that there
@@ -156,8 +114,10 @@ pub(crate) unsafe fn take_one(ring: &impl Memory) -> Option<Option<Event>> {
 /// The memory of the ring is mapped, and no other code reads the ring.
 #[inline]
 pub(crate) unsafe fn take(ring: &impl Memory, events: &mut [Event]) -> Option<usize> {
-    let Some(Ready { mut head, tail }) = ready(ring)? else {
-        return Some(0);
+    let (mut head, tail) = match ready(ring) {
+        Polled::Found(Ready { head, tail }) => (head, tail),
+        Polled::Empty => return Some(0),
+        Polled::NeedsSyscall => return None,
     };
     let mut taken = 0;
     // In at most two runs: up to the end of the ring, then from its start.
@@ -175,9 +135,7 @@ pub(crate) unsafe fn take(ring: &impl Memory, events: &mut [Event]) -> Option<us
         }
     }
     if taken != 0 {
-        // Release: the copies above are done before the kernel may write to
-        // these slots again.
-        ring.head().store(head, Ordering::Release);
+        publish_head(ring.head(), head);
     }
     Some(taken)
 }

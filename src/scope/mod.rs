@@ -11,7 +11,7 @@ use crate::completion::Full;
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::WaitOptions;
-use crate::engine::{Backend, ContextBackend, Engine, Extra, RawSlot};
+use crate::engine::{Backend, ContextBackend, Engine, Extra, slot_type};
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
 use crate::opcode::PollMask;
@@ -22,7 +22,7 @@ mod operation;
 pub use operation::ScopedOp;
 
 /// The state of an operation's [`ScopedOp`]: `true` if it was dropped.
-pub struct Detached(bool);
+pub(crate) struct Detached(bool);
 
 impl Extra for Detached {
     const NEW: Detached = Detached(false);
@@ -32,10 +32,12 @@ impl Extra for Detached {
     }
 }
 
-/// The slot of an operation in a [`scope()`].
-///
-/// It holds nothing with a destructor: buffers and data stay in the [`ScopedOp`].
-pub type ScopeSlot = RawSlot<(), Detached>;
+slot_type! {
+    /// The storage of one operation of a [`scope()`].
+    ///
+    /// It holds nothing with a destructor: buffers and data stay in the [`ScopedOp`].
+    ScopeSlot = (), Detached;
+}
 
 type ScopeEngine = Engine<'static, (), Detached, ContextBackend>;
 
@@ -156,18 +158,18 @@ where
     // because `f` gets a shared reference.
     let slots: &'static mut [ScopeSlot] = unsafe { &mut *slots };
     let scope = Scope {
-        engine: RefCell::new(Engine::new(slots, context.lend())),
+        engine: RefCell::new(Engine::new(ScopeSlot::raw(slots), context.lend())),
         scope: PhantomData,
         env: PhantomData,
     };
-    let mut end = End {
+    let mut guard = ScopeGuard {
         scope: &scope,
         context,
         returned: false,
     };
     let value = f(&scope);
-    end.returned = true;
-    drop(end);
+    guard.returned = true;
+    drop(guard);
     value
 }
 
@@ -200,7 +202,7 @@ impl<'scope> Scope<'scope, '_> {
         if self.engine.borrow().slots.is_full() {
             // Operations whose `ScopedOp` was dropped free their slots when they have
             // completed.
-            self.tend();
+            self.reap();
             if self.engine.borrow().slots.is_full() {
                 return Err(Full(op));
             }
@@ -311,7 +313,7 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     /// Takes the available completions, without waiting.
-    fn tend(&self) {
+    fn reap(&self) {
         self.submit();
         // The error recurs in a call that returns errors.
         let _ = self.engine.borrow_mut().wait(0, WaitOptions::poll());
@@ -340,7 +342,7 @@ impl fmt::Debug for Scope<'_, '_> {
 }
 
 /// A guard that ends the scope when it is dropped, also during unwinding.
-struct End<'a, 'scope, 'env> {
+struct ScopeGuard<'a, 'scope, 'env> {
     scope: &'a Scope<'scope, 'env>,
     context: &'a mut IdleContext,
     /// Set if `f` returned without a panic. Operations that were begun are submitted
@@ -348,7 +350,7 @@ struct End<'a, 'scope, 'env> {
     returned: bool,
 }
 
-impl Drop for End<'_, '_, '_> {
+impl Drop for ScopeGuard<'_, '_, '_> {
     fn drop(&mut self) {
         let mut engine = self.scope.engine.borrow_mut();
         loop {
@@ -356,7 +358,7 @@ impl Drop for End<'_, '_, '_> {
                 flush(&mut engine);
             }
             if engine.drain().is_err() {
-                end_by_force(&mut engine);
+                force_completion(&mut engine);
             }
             // Operations that the kernel did not accept for lack of free entries are
             // submitted now.
@@ -370,7 +372,7 @@ impl Drop for End<'_, '_, '_> {
 
 /// Ends every operation in flight, or aborts the process: the borrows must not end
 /// before the operations.
-fn end_by_force(engine: &mut ScopeEngine) {
+fn force_completion(engine: &mut ScopeEngine) {
     if engine.backend.is_copy() {
         // In a forked child, the kernel writes to the parent's memory, not here.
         engine.abandon();

@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 
-use super::{Detached, ScopeEngine, end_by_force, flush};
+use super::{Detached, ScopeEngine, flush, force_completion};
 use crate::completion::{Completion, result};
 use crate::context::WaitOptions;
 use crate::engine::{OpState, SlotOffset, Ticket};
@@ -61,9 +61,9 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
                 };
             }
             let mut engine = self.engine.borrow_mut();
-            let wanted = engine.slots.done() + 1;
+            let wanted = engine.slots.completed() + 1;
             flush(&mut engine);
-            if engine.slots.done() >= wanted {
+            if engine.slots.completed() >= wanted {
                 // The kernel has refused an operation, so no wait is needed.
                 continue;
             }
@@ -73,7 +73,7 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
             // completed. The scope does not end before that.
             match unsafe { engine.submit_and_wait(wanted, WaitOptions::new()) } {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => end_by_force(&mut engine),
+                Err(_) => force_completion(&mut engine),
             }
         }
     }
@@ -88,7 +88,7 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
         // The error recurs in a call that returns errors.
         let _ = engine.wait(0, WaitOptions::poll());
         match self.ticket {
-            Some(ticket) => matches!(engine.slots.find(ticket), Some(OpState::Done(_))),
+            Some(ticket) => matches!(engine.slots.find(ticket), Some(OpState::Completed(_))),
             None => true,
         }
     }
@@ -108,7 +108,7 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
             return Some(Err(Errno::AGAIN));
         };
         let mut engine = self.engine.borrow_mut();
-        let Some(OpState::Done(at)) = engine.slots.find(ticket) else {
+        let Some(OpState::Completed(at)) = engine.slots.find(ticket) else {
             return None;
         };
         Some(result(finish(&mut engine, at)))
@@ -135,8 +135,8 @@ impl<B, T> Drop for ScopedOp<'_, B, T> {
             return;
         }
         let mut engine = self.engine.borrow_mut();
-        let place = self.ticket.and_then(|ticket| engine.slots.find(ticket));
-        if let Some(OpState::Staged(at) | OpState::InFlight(at)) = place {
+        let state = self.ticket.and_then(|ticket| engine.slots.find(ticket));
+        if let Some(OpState::Staged(at) | OpState::InFlight(at)) = state {
             *engine.slots.extra(at) = Detached(true);
         }
     }

@@ -58,6 +58,11 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "tests/queue.rs, tests/fork.rs, model/tests/properties.rs",
     ),
     ("src/engine/mod.rs", ENGINE),
+    (
+        "src/engine/slot.rs",
+        "tests/queue.rs, tests/scope.rs, tests/reactor.rs",
+    ),
+    ("src/engine/submit.rs", ENGINE),
     ("src/engine/table.rs", ENGINE),
     (
         "src/fd.rs",
@@ -79,7 +84,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ),
     (
         "src/reactor/eventfd.rs",
-        "tests/reactor.rs, tests/user_code/panics.rs",
+        "tests/reactor.rs, tests/shared.rs, tests/user_code/panics.rs",
     ),
     (
         "src/reactor/lock.rs",
@@ -171,7 +176,7 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
          tests/user_code/reactor.rs::the_buffer_of_a_staged_future_is_dropped_with_it",
     ),
     (
-        "End",
+        "ScopeGuard",
         "waits until no operation of the scope is in flight. If that is impossible, the process \
          is aborted. No user code.",
         "tests/scope.rs::a_panic_waits_for_the_reads, \
@@ -393,7 +398,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
-        "Notification::act",
+        "Notification::notify_next",
         "wake()",
         "After the lock was released; the operation is notified already. A panic leaves the others \
          in the completed list, and the turn goes on with them.",
@@ -402,7 +407,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
-        "Notification::act",
+        "Notification::notify_next",
         "drop(",
         "After the lock was released; the slot is free already.",
         "tests/user_code/reactor.rs::the_data_of_a_dropped_future_is_dropped_at_completion",
@@ -438,7 +443,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     (
         "src/scope/mod.rs",
         "scope_with_context",
-        "drop(end)",
+        "drop(guard)",
         "No user code: the end of the scope.",
         "",
     ),

@@ -20,8 +20,7 @@ fn start_of(fd: i32) -> Result<(), Errno> {
     let mut buffer = [0; 64];
     let context = Context::new(1)?;
     let mut read = Pread::new(fd, buffer.as_mut_ptr(), buffer.len()).build();
-    // SAFETY: `destroy` waits for the read, and the buffer is looked at behind
-    // it.
+    // SAFETY: `destroy` waits for the read, and the buffer is accessed only after it.
     unsafe { context.submit(&mut [&mut read]) }?;
     let mut event = [Event::EMPTY];
     let taken = context

@@ -1,4 +1,4 @@
-//! A context as a reactor, and the end of contexts.
+//! A context as a reactor, and the destruction of contexts.
 
 use super::{Bench, MORE, times};
 use crate::build::Result;
@@ -7,7 +7,7 @@ use crate::subject::Case;
 use crate::svg::{brief, lines};
 
 impl Bench<'_> {
-    /// One ring as a reactor.
+    /// Measures one ring as a reactor.
     pub(crate) fn sockets(&mut self) -> Result<()> {
         self.page.heading("A thousand sockets");
         self.page.say(
@@ -41,7 +41,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The end of contexts.
+    /// Measures the destruction of contexts.
     pub(crate) fn teardown(&mut self) -> Result<()> {
         self.page.heading("The end of contexts");
         self.page.say(
@@ -94,8 +94,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Milliseconds, by so many runs that it does not matter where in a grace
-    /// period one begins.
+    /// Returns the time in milliseconds, over enough runs that their position within an
+    /// RCU grace period does not matter.
     fn end(&self, rival: &str, size: usize) -> Result<f64> {
         let case = Case {
             group: "teardown",

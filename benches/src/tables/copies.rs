@@ -10,13 +10,13 @@ use super::{Bench, MORE, times};
 use crate::build::{Result, run};
 use crate::stats::median;
 
-/// A command by its name in the table.
+/// A name in the table, and the command.
 type Way = (&'static str, Vec<String>);
 
 const MIB: u64 = 1 << 20;
 
 impl Bench<'_> {
-    /// Files of several kinds.
+    /// Measures copies of several kinds of files.
     pub(crate) fn copies(&mut self) -> Result<()> {
         self.page.heading("Copies");
         self.page.say(
@@ -49,7 +49,8 @@ impl Bench<'_> {
                     .arg(from)
                     .status();
                 if cold {
-                    // Without root it stays; the table then shows twice the same.
+                    // Without root the cache is kept; the table then shows the same
+                    // case twice.
                     let _ = std::fs::write("/proc/sys/vm/drop_caches", "1");
                 } else if !warm.is_ok_and(|status| status.success()) {
                     return Err(format!("{} cannot be read", from.display()));
@@ -104,7 +105,7 @@ impl Bench<'_> {
             ),
             ("io_uring", uring("uring")),
         ];
-        // Not of what is smaller than a sector.
+        // Not for files smaller than a sector.
         if File::open(from.as_str())
             .and_then(|file| file.metadata())
             .is_ok_and(|file| file.len() > MIB)
@@ -122,10 +123,10 @@ impl Bench<'_> {
     }
 }
 
-/// What brings a file into the page cache.
+/// The shell command that reads a file into the page cache.
 const WARM: &str = "exec cat \"$1\" >/dev/null";
 
-/// A MiB of data in every sixteen.
+/// Creates a file with a MiB of data in every sixteen.
 fn sparse(path: &Path) -> std::io::Result<()> {
     let file = File::create(path)?;
     file.set_len(1024 * MIB)?;

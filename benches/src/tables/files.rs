@@ -10,7 +10,7 @@ use crate::subject::{Case, Sample};
 use crate::svg::{brief, lines};
 
 impl Bench<'_> {
-    /// Operations in flight on a file.
+    /// Measures operations in flight on a file.
     pub(crate) fn disk(&mut self) -> Result<()> {
         let file = self.built.target.join("bench-file");
         self.make(&file)?;
@@ -188,7 +188,7 @@ fn detail(runs: &Runs) -> Vec<String> {
     [throughput, latency(runs).into()].concat()
 }
 
-/// Three percentiles, in microseconds.
+/// Returns three percentiles, in microseconds.
 fn latency(runs: &Runs) -> [String; 3] {
     let figures: [Figure; 3] = [
         |sample: &Sample| sample.p50,

@@ -1,4 +1,4 @@
-//! What the layer adds: a call, a completion, an operation.
+//! The cost that the layer adds to a system call, a completion and an operation.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::subject::Case;
 use crate::svg::{bars, brief};
 
 impl Bench<'_> {
-    /// A call: what it adds to the trap.
+    /// Measures what is added to a single system call.
     pub(crate) fn calls(&mut self) -> Result<()> {
         self.page.heading("A call");
         self.page.say(
@@ -99,7 +99,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Taking what is there.
+    /// Measures taking completions that are available.
     pub(crate) fn reaping(&mut self) -> Result<()> {
         self.page.heading("Reaping");
         self.page.say(
@@ -223,7 +223,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What an operation costs beside the kernel's work.
+    /// Measures the cost of an operation in addition to the kernel's work.
     pub(crate) fn reading(&mut self) -> Result<()> {
         self.page.heading("An operation, whole");
         self.page.say(

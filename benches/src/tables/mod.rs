@@ -1,4 +1,4 @@
-//! What is measured, a table each.
+//! The measurements, a table each.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ mod copies;
 mod files;
 mod layer;
 
-/// Everything that a table is made of.
+/// The input and the results of all tables.
 pub(crate) struct Bench<'b> {
     pub(crate) built: &'b Built,
     pub(crate) page: Page,
-    /// Instructions by the names of cases.
+    /// Instructions by case name.
     pub(crate) counts: BTreeMap<String, f64>,
-    /// Turns, and by how much less work a quick run does.
+    /// The number of turns, and the factor by which a quick run does less work.
     pub(crate) turns: usize,
     pub(crate) less: u64,
-    /// Largest over smallest of each rival's runs.
+    /// The largest figure divided by the smallest, for the runs of each baseline.
     pub(crate) spreads: Vec<f64>,
-    /// A goal, what it came to, and whether it is met.
+    /// Each goal, the measured value, and whether the goal is met.
     pub(crate) goals: Vec<(String, String, bool)>,
 }
 
-/// How many times the turns, where a goal is a matter of a few percent.
+/// The factor for the number of turns where a goal is a matter of a few percent.
 pub(crate) const MORE: usize = 5;
 
-/// Where there is nothing to tell.
+/// The table cell for a missing value.
 const NOTHING: &str = "–";
 
 fn ours(rival: &str) -> bool {

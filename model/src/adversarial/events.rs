@@ -1,5 +1,5 @@
-//! A kernel that lies: events of operations that it does not have, counts that
-//! are not, refusals of everything.
+//! A kernel with invalid answers: events of operations that were never submitted, false
+//! counts, and errors from every system call.
 
 use core::cell::{Cell, RefCell};
 use core::mem::MaybeUninit;
@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use super::Source;
 use crate::context::WaitOptions;
-use crate::engine::{Backend, Engine, Polled, RawSlot, Ticket};
+use crate::engine::{Backend, Engine, RawSlot, Ticket};
+use crate::ring::Polled;
 use crate::sys::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
 use crate::sys::errno::Errno;
 
@@ -22,14 +23,14 @@ impl Drop for Counted {
     }
 }
 
-/// What the kernel was given, and what came of it.
+/// The operations submitted to the kernel, and their state.
 struct Known<'d> {
     source: Source<'d>,
-    /// The words of all operations that it ever had.
+    /// The `data` words of all operations that were ever submitted.
     given: Vec<u64>,
-    /// Of those that it has.
+    /// The `data` words of the operations that are in flight.
     has: Vec<u64>,
-    /// It has refused to end: nothing is known of what it has.
+    /// True if `destroy` was refused: the state of the operations in flight is unknown.
     kept: bool,
 }
 
@@ -43,7 +44,7 @@ impl Known<'_> {
         [Errno::INVAL, Errno::AGAIN, Errno::BADF, Errno::INTR][self.source.below(4)]
     }
 
-    /// Any event.
+    /// Returns an arbitrary event.
     fn event(&mut self) -> Event {
         let like = match (self.source.below(4), self.given.len(), self.has.len()) {
             (0, ..) => self.source.long(),
@@ -57,7 +58,7 @@ impl Known<'_> {
             2 => u64::from(self.source.byte()),
             _ => like,
         };
-        // That it is the right one by chance is no lie.
+        // An event that matches an operation in flight completes it.
         if let Some(at) = self.has.iter().position(|&word| word == data) {
             self.has.remove(at);
         }
@@ -70,7 +71,8 @@ impl Known<'_> {
     }
 }
 
-// SAFETY: it is none, but there is no memory behind the buffers either.
+// SAFETY: the contract of `Backend` is broken on purpose. No operation has memory
+// behind its buffer, so no memory is accessed.
 unsafe impl Backend for Liar<'_, '_> {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         if self.dead {
@@ -82,7 +84,7 @@ unsafe impl Backend for Liar<'_, '_> {
         }
         let taken = known.source.below(iocbs.len() + 1);
         for &iocb in &iocbs[..taken] {
-            // SAFETY: the caller's pointers.
+            // SAFETY: the pointers are valid, by the contract of `Backend::submit`.
             let word = unsafe { (*iocb).data };
             assert!(!known.given.contains(&word), "a word was used again");
             known.given.push(word);
@@ -91,20 +93,27 @@ unsafe impl Backend for Liar<'_, '_> {
         Ok(taken)
     }
 
-    fn poll(&mut self, look: bool) -> Polled {
+    fn poll_found(&mut self) -> Polled {
         let known = &mut *self.known.borrow_mut();
         if self.dead || known.source.is_empty() {
-            return if look {
-                Polled::NeedsSyscall
-            } else {
-                Polled::Empty
-            };
+            return Polled::Empty;
+        }
+        match known.source.below(8) {
+            0 => Polled::NeedsSyscall,
+            1..=4 => Polled::Empty,
+            _ => Polled::Found(known.event()),
+        }
+    }
+
+    fn poll(&mut self) -> Polled {
+        let known = &mut *self.known.borrow_mut();
+        if self.dead || known.source.is_empty() {
+            return Polled::NeedsSyscall;
         }
         match known.source.below(8) {
             0 => Polled::NeedsSyscall,
             1 => Polled::Empty,
-            2..=4 if !look => Polled::Empty,
-            _ => Polled::Event(known.event()),
+            _ => Polled::Found(known.event()),
         }
     }
 
@@ -147,7 +156,7 @@ unsafe impl Backend for Liar<'_, '_> {
                 for event in &mut events[..count] {
                     *event = known.event();
                 }
-                // More than there is room for.
+                // More than the array has space for.
                 let all = count == events.len() && kind == 1;
                 Ok(if all { usize::MAX } else { count })
             }
@@ -195,9 +204,9 @@ unsafe impl Backend for Liar<'_, '_> {
     }
 }
 
-/// Does with operations what the bytes say, over a kernel that does the same.
-/// Only what it has can end, and each buffer is given up once, or never if the
-/// kernel may have it for ever.
+/// Performs the steps encoded in `data`, over a kernel whose answers are read from the
+/// same bytes. Only operations in flight complete. Each buffer is dropped once, or
+/// never if the kernel may hold it forever.
 pub fn run(data: &[u8]) {
     let known = RefCell::new(Known {
         source: Source { bytes: data },
@@ -205,7 +214,7 @@ pub fn run(data: &[u8]) {
         has: Vec::new(),
         kept: false,
     });
-    let mut array = RawSlot::<Option<Counted>>::array::<SLOTS>();
+    let mut array = [const { RawSlot::<Option<Counted>>::NEW }; SLOTS];
     let mut engine = Engine::new(
         &mut array,
         Liar {
@@ -236,19 +245,20 @@ pub fn run(data: &[u8]) {
                 tickets.push(engine.slots.stage(&iocb, buffer, ()));
             }
             2 => {
-                // SAFETY: there is no memory.
+                // SAFETY: the operations have no memory that the kernel could access.
                 let _ = unsafe { engine.submit() };
             }
             3 => {
-                // SAFETY: there is no memory.
+                // SAFETY: the operations have no memory that the kernel could access.
                 unsafe { engine.flush() };
             }
             4 | 5 => {
                 let done = match engine.pop() {
-                    Some(done) => done,
-                    None => {
+                    Polled::Found(completed) => Some(completed),
+                    Polled::Empty => None,
+                    Polled::NeedsSyscall => {
                         let _ = engine.poll_via_syscall();
-                        engine.slots.take_done()
+                        engine.slots.pop_completed()
                     }
                 };
                 if let Some((index, _)) = done {
@@ -275,7 +285,7 @@ pub fn run(data: &[u8]) {
         );
     }
     drop(engine);
-    // Of what it has kept, nothing is dropped; of all else, everything is.
+    // Buffers that the kernel may still hold are leaked; all others are dropped.
     let known = known.borrow();
     let leaked = buffers.iter().filter(|drops| drops.get() == 0).count();
     let kept = if known.kept { known.has.len() } else { 0 };

@@ -1,10 +1,10 @@
-//! Rings and events that no kernel makes: what the fuzz targets run, and a test
-//! with chance in place of a fuzzer.
+//! Rings and events that no kernel produces: the programs of the fuzz targets, also run
+//! by a test with random bytes in place of a fuzzer.
 
 pub mod events;
 pub mod ring;
 
-/// The fuzzer's bytes, one after the other; zero when they are used up.
+/// The fuzzer's bytes, consumed one after the other. Yields zeros after the last one.
 struct Source<'d> {
     bytes: &'d [u8],
 }
@@ -32,7 +32,7 @@ impl Source<'_> {
         u64::from(self.word()) << 32 | u64::from(self.word())
     }
 
-    /// Below `end`, which is not zero.
+    /// Returns a number below `end`, which is not zero.
     fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end
     }

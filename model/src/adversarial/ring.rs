@@ -1,24 +1,24 @@
-//! A ring of anybody's making, before and while it is read.
+//! A ring with arbitrary contents, before and while it is read.
 //!
-//! It ends where its pages do, and nothing is mapped behind: to read on is to
-//! die. What is read is compared with a reader that looks at one slot at a time.
+//! The ring ends at a page boundary, and nothing is mapped behind it: a read beyond the
+//! end faults. The result is compared with a reader that takes one slot at a time.
 
 use super::Source;
 use crate::memory::{Pages, page};
-use crate::ring::{BatchReader, RingMap};
+use crate::ring::{BatchReader, Polled, RingMap};
 use crate::sys::abi::{AioContext, Event, RingHeader};
 use crate::{Context, Errno, Ring, WaitOptions};
 
-/// Below everything that the kernel places by itself, with nothing behind it.
+/// An address below all that the kernel chooses, with nothing mapped behind it.
 const ADDRESS: usize = 0x2000_0000;
 
-/// Words of the header, in order.
+/// The number of words in the header.
 const WORDS: usize = size_of::<RingHeader>() / size_of::<u32>();
 const NR: usize = 1;
 const HEAD: usize = 2;
 const TAIL: usize = 3;
 
-/// Makes a ring of the bytes and reads it as they say.
+/// Builds a ring from the bytes and reads it as they specify.
 pub fn run(data: &[u8]) {
     let source = &mut Source { bytes: data };
     let memory = Memory {
@@ -48,8 +48,9 @@ pub fn run(data: &[u8]) {
 
     let fits = memory.is_a_ring();
     let nr = memory.get(NR);
-    // SAFETY: no context, but as much of one as the kernel can be asked about;
-    // nobody else has it.
+    // SAFETY: the pages begin with readable memory of a header's size and are used by
+    // this thread alone. The kernel has no such context and refuses every system call
+    // on it.
     let mut context = unsafe { Context::from_raw(AioContext(memory.name())) };
     let map = *context.map();
     let mut ring = context.ring();
@@ -60,7 +61,7 @@ pub fn run(data: &[u8]) {
         }
         step(source, &memory, &map, &mut ring);
     }
-    // The kernel knows none of that name.
+    // The kernel has no context of that address to destroy.
     let _ = context.into_raw();
 }
 
@@ -77,7 +78,7 @@ fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring
     match source.below(8) {
         0 => memory.set(HEAD, memory.index(source)),
         1 => memory.set(TAIL, memory.index(source)),
-        // The rest of the header was read once, and is nothing to a reader.
+        // The remaining header words were read once, and later changes have no effect.
         2 => {
             let at = source.below(WORDS);
             let word = source.word();
@@ -90,7 +91,8 @@ fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring
             let number = source.long();
             memory.set_event(slot, event(number));
         }
-        // An owner, who may have found more than he takes.
+        // An owner of the context, whose batch reader may have found more events than
+        // it takes.
         7 => {
             let room = 1 + source.below(130);
             check(memory, ring, room, |_| take_of_run(map, room));
@@ -115,25 +117,27 @@ fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring
     }
 }
 
-/// Takes as an owner does, who has the error from a call then.
+/// Takes events as an owner of the context does. EINVAL stands for the error that an
+/// owner would get from a system call.
 fn take_of_run(map: &RingMap, room: usize) -> Result<Vec<Event>, Errno> {
     let mut run = BatchReader::new(map).ok_or(Errno::INVAL)?;
     let mut taken = Vec::new();
     while taken.len() < room {
-        // SAFETY: the memory is there, and this thread's.
+        // SAFETY: the pages are mapped, and this thread alone reads the ring.
         let found = unsafe { run.next(map) };
-        // SAFETY: as above.
-        let looked = found.map_or_else(|| unsafe { run.look(map) }, |event| Some(Some(event)));
-        match looked.ok_or(Errno::INVAL)? {
-            Some(event) => taken.push(event),
-            None => break,
+        // SAFETY: the pages are mapped, and this thread alone reads the ring.
+        let polled = found.map_or_else(|| unsafe { run.poll(map) }, Polled::Found);
+        match polled {
+            Polled::Found(event) => taken.push(event),
+            Polled::Empty => break,
+            Polled::NeedsSyscall => return Err(Errno::INVAL),
         }
     }
     run.publish(map);
     Ok(taken)
 }
 
-/// Holds what `take` gives against what there is, up to `room` events.
+/// Compares the events that `take` returns with those in the ring, up to `room` events.
 fn check(
     memory: &Memory,
     ring: &mut Ring<'_>,
@@ -144,7 +148,7 @@ fn check(
     let slots = ring.slots();
     let taken = take(ring);
     let Some(slots) = slots.filter(|&slots| head < slots && tail < slots) else {
-        // The kernel was asked, which knows better.
+        // The ring is corrupted, so the system call was made, which returned an error.
         assert!(taken.is_err(), "{taken:?} with head {head} and tail {tail}");
         assert_eq!((memory.get(HEAD), memory.get(TAIL)), (head, tail));
         return;
@@ -167,7 +171,7 @@ impl Memory {
         self.pages.start().expose_provenance()
     }
 
-    /// Slots that fit.
+    /// Returns the number of slots that fit.
     fn most(&self) -> usize {
         (self.pages.bytes() - size_of::<RingHeader>()) / size_of::<Event>()
     }
@@ -183,7 +187,7 @@ impl Memory {
     }
 
     fn set(&self, at: usize, word: u32) {
-        // SAFETY: as above.
+        // SAFETY: within the pages, which this thread alone uses.
         unsafe { self.word(at).write_volatile(word) };
     }
 
@@ -198,16 +202,17 @@ impl Memory {
     }
 
     fn event(&self, slot: usize) -> Event {
-        // SAFETY: as above.
+        // SAFETY: within the pages, which this thread alone uses.
         unsafe { self.slot(slot).read_volatile() }
     }
 
     fn set_event(&self, slot: usize, event: Event) {
-        // SAFETY: as above.
+        // SAFETY: within the pages, which this thread alone uses.
         unsafe { self.slot(slot).write_volatile(event) };
     }
 
-    /// A number that could be an index or the number of slots, or nearly.
+    /// Returns a number that may be a valid index, the number of slots, or close to
+    /// either.
     fn index(&self, source: &mut Source<'_>) -> u32 {
         let most = self.most() as u32;
         match source.below(8) {
@@ -221,10 +226,10 @@ impl Memory {
         }
     }
 
-    /// Whether the header tells a ring that is all there.
+    /// Returns whether the header describes a ring that is mapped completely.
     fn is_a_ring(&self) -> bool {
         let [_, nr, _, _, magic, _, incompatible, length] = self.header();
-        // What is mapped is mapped by pages.
+        // Memory is mapped in whole pages.
         let bytes = size_of::<RingHeader>() + nr as usize * size_of::<Event>();
         magic == RingHeader::MAGIC
             && incompatible == 0

@@ -1,5 +1,6 @@
-//! A ring that is never empty: one event is in it, another comes, and only then
-//! is one taken. Who looks from outside, whenever, must not find it empty.
+//! A program whose ring is never empty while it is observed: the ring holds one event,
+//! a second is added, and only then is one taken. A thread that does not own the ring
+//! must not find it empty at any time.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -14,7 +15,7 @@ fn event(data: u64) -> Event {
     }
 }
 
-/// One run: a ring of `nr` slots, begun at `start`.
+/// Runs the program once, with a ring of `nr` slots whose indices begin at `start`.
 pub fn run(nr: u32, start: u32) {
     let ring = Arc::new(Ring::new(nr, start));
     assert!(ring.looks_empty());

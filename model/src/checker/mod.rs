@@ -1,14 +1,17 @@
-//! The model checker: loom runs a small program under every order in which its
-//! threads can take turns and every value that its atomics can show, and finds
-//! memory that two threads reach with nothing between them.
+//! The model checker: loom runs a small program under every order in which its threads
+//! can be scheduled and with every value that its atomic loads can return. It detects
+//! memory that two threads access without synchronization.
 //!
-//! The reader's side is the library's own, `ring/reader.rs` and `ring/run.rs`;
-//! the memory orders that they ask for are the ones checked. The kernel's side is [`Ring`], written
-//! after `fs/aio.c`.
+//! The reader's side is the library's code, `ring/index.rs`, `ring/reader.rs` and
+//! `ring/batch_reader.rs`, with the memory orders used there. The kernel's side is
+//! [`Ring`], modelled after `fs/aio.c`.
 
 #[allow(clippy::duplicate_mod, reason = "likewise")]
 #[path = "../../../src/ring/batch_reader.rs"]
 mod batch_reader;
+#[allow(clippy::duplicate_mod, reason = "likewise")]
+#[path = "../../../src/ring/index.rs"]
+mod index;
 #[allow(
     clippy::duplicate_mod,
     reason = "it is private in the library's `ring`"
@@ -26,11 +29,10 @@ pub use ring::Ring;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Runs `program` under every order, or every one with at most `preemptions`
-/// switches away from a thread that could have gone on, and tells how many
-/// there were.
+/// Runs `program` under every order, or under every order with at most `preemptions`
+/// switches away from a runnable thread. Returns the number of executions.
 pub fn explore(preemptions: Option<usize>, program: impl Fn() + Send + Sync + 'static) -> usize {
-    // Not loom's: it is no part of the program.
+    // Not a loom atomic: it is no part of the program.
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
     let mut builder = loom::model::Builder::new();

@@ -1,5 +1,5 @@
-//! Programs over the engine: operations in slots, pushed, submitted, cancelled
-//! and dropped, while a thread of the kernel's for each is at its buffer.
+//! Programs over the engine: operations in slots are pushed, submitted, cancelled and
+//! dropped, while one kernel thread for each operation accesses its buffer.
 
 use core::mem::MaybeUninit;
 
@@ -12,38 +12,39 @@ use loom::thread::{self, JoinHandle};
 use super::Ring;
 use super::batch_reader::BatchReader;
 use crate::context::WaitOptions;
-use crate::engine::{Backend, Engine, Polled, RawSlot, Ticket};
+use crate::engine::{Backend, Engine, RawSlot, Ticket};
+use crate::ring::Polled;
 use crate::sys::abi::{Event, IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
 use crate::sys::errno::Errno;
 
-/// What a buffer's memory holds when the kernel has read into it.
+/// The content of a buffer's memory after the kernel has read into it.
 const READ: u64 = 0xa10;
 /// The result of a poll that was not cancelled.
 const READY: i64 = 1;
-/// In a buffer's memory when its owner has dropped it.
+/// The content of a buffer's memory after its owner has dropped it.
 const DROPPED: u64 = 0xdead;
 
-/// The memory of a buffer; it outlives the buffer, so that whoever comes too
-/// late is seen and not undefined. (Its counter is not loom's: a leaked buffer
-/// is no fault where it has to be leaked.)
+/// The memory of a buffer. It outlives the buffer, so that a late access is detected
+/// and is not undefined behaviour. Its reference count is not one of loom's, which
+/// would report leaks: a leaked buffer is correct where it has to be leaked.
 struct Cell(UnsafeCell<u64>);
 
-// SAFETY: loom sees to it that no two threads are there at once.
+// SAFETY: loom reports every pair of conflicting accesses.
 unsafe impl Sync for Cell {}
 
 impl Cell {
     fn read(&self) -> u64 {
-        // SAFETY: as above.
+        // SAFETY: loom reports a conflicting access by another thread.
         self.0.with(|word| unsafe { *word })
     }
 
     fn write(&self, value: u64) {
-        // SAFETY: as above.
+        // SAFETY: loom reports a conflicting access by another thread.
         self.0.with_mut(|word| unsafe { *word = value });
     }
 }
 
-/// A buffer. Dropping it writes to its memory: nobody may be there then.
+/// A buffer. Dropping it writes to its memory, which no other thread may access then.
 pub struct Buffer(Arc<Cell>);
 
 impl Drop for Buffer {
@@ -53,29 +54,29 @@ impl Drop for Buffer {
     }
 }
 
-/// The kernel of one context: a thread for each operation that it was given.
+/// The kernel side of one context: a thread for each submitted operation.
 struct Model {
     shared: loom::sync::Arc<Shared>,
     run: BatchReader<Ring>,
     threads: Vec<JoinHandle<()>>,
-    /// Whether what is polled becomes ready.
+    /// True if the polled descriptor becomes ready.
     ready: bool,
-    /// It is another process's.
+    /// True if the context belongs to another process.
     foreign: bool,
 }
 
 struct Shared {
     ring: Ring,
-    /// Polls that nobody has ended, with the iocbs' addresses as their buffers.
+    /// Polls without an event, with the addresses of their iocbs as their buffers.
     polls: Mutex<Vec<Iocb>>,
-    /// Counts events, for those who wait for one.
+    /// The number of events, for threads that wait for one.
     ended: Mutex<usize>,
     wake: Condvar,
 }
 
 impl Shared {
-    /// The poll that was submitted at this address, if nobody has ended it:
-    /// whoever gets it makes its event.
+    /// Removes and returns the poll that was submitted at this address, if it has no
+    /// event yet. The caller adds its event.
     fn end_poll(&self, address: usize) -> Option<Iocb> {
         let mut polls = self.polls.lock().unwrap();
         let found = polls.iter().position(|poll| poll.buf == address as u64)?;
@@ -117,7 +118,8 @@ impl Model {
     }
 }
 
-// SAFETY: the event comes after the write, and `destroy` waits for all threads.
+// SAFETY: an event is added after the write to the buffer, and `destroy` waits for all
+// threads.
 unsafe impl Backend for Model {
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         for (taken, &iocb) in iocbs.iter().enumerate() {
@@ -128,7 +130,7 @@ unsafe impl Backend for Model {
                     Err(Errno::AGAIN)
                 };
             }
-            // SAFETY: the caller's pointers.
+            // SAFETY: the pointers are valid, by the contract of `Backend::submit`.
             let copy = unsafe { *iocb };
             if copy.opcode == IOCB_CMD_POLL {
                 let address = iocb.addr();
@@ -146,7 +148,7 @@ unsafe impl Backend for Model {
             } else {
                 self.spawn(move |shared| {
                     let cell = core::ptr::with_exposed_provenance::<Cell>(copy.buf as usize);
-                    // SAFETY: the program keeps the memory to its end.
+                    // SAFETY: the program keeps the memory until it ends.
                     unsafe { (*cell).write(READ) };
                     shared.complete(copy.data, 0);
                 });
@@ -155,20 +157,20 @@ unsafe impl Backend for Model {
         Ok(iocbs.len())
     }
 
-    fn poll(&mut self, look: bool) -> Polled {
-        // SAFETY: the one reader.
-        if let Some(event) = unsafe { self.run.next(&self.shared.ring) } {
-            return Polled::Event(event);
+    fn poll_found(&mut self) -> Polled {
+        // SAFETY: this thread is the only reader of the ring.
+        match unsafe { self.run.next(&self.shared.ring) } {
+            Some(event) => Polled::Found(event),
+            None => Polled::Empty,
         }
-        if !look {
-            return Polled::Empty;
+    }
+
+    fn poll(&mut self) -> Polled {
+        if let found @ Polled::Found(_) = self.poll_found() {
+            return found;
         }
-        // SAFETY: as above.
-        match unsafe { self.run.look(&self.shared.ring) } {
-            Some(Some(event)) => Polled::Event(event),
-            Some(None) => Polled::Empty,
-            None => Polled::NeedsSyscall,
-        }
+        // SAFETY: this thread is the only reader of the ring.
+        unsafe { self.run.poll(&self.shared.ring) }
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
@@ -191,7 +193,8 @@ unsafe impl Backend for Model {
         let mut taken = 0;
         self.make_room();
         loop {
-            // A count from before the look: one that comes later wakes.
+            // The count is read before the ring: a later event changes it and wakes
+            // this thread.
             let before = *self.shared.ended.lock().unwrap();
             taken += self.shared.ring.take(&mut events[taken..]);
             if taken >= min_nr {
@@ -236,39 +239,40 @@ unsafe impl Backend for Model {
     }
 }
 
-/// The poll among the operations, which is cancelled.
+/// The kind of poll among the operations. It is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// There is none.
+    /// No poll.
     None,
-    /// Nothing else would end it.
+    /// A poll that completes only when it is cancelled.
     Idle,
-    /// It becomes ready, before the cancelling or after it.
+    /// A poll whose descriptor becomes ready, before the cancellation or after it.
     Ready,
 }
 
-/// What becomes of the operations.
+/// The way in which the operations are completed.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// Each is looked for until it has come, without waiting.
+    /// Polls for each completion, without waiting.
     Pop,
-    /// They are waited for.
+    /// Waits for the completions.
     Wait,
-    /// The engine is dropped with them in flight, after a look.
+    /// Drops the engine with operations in flight, after one poll.
     Drop,
-    /// A forked child drops its copy: nothing is known of the buffers there.
+    /// Drops the engine's copy in a forked child, where the state of the buffers is
+    /// unknown.
     Foreign,
 }
 
-/// `reads` reads and a poll, if wanted, over a ring with room for `room` of them:
-/// the poll is cancelled, all of them end as `end` says.
-/// Each gives one completion, its buffer whole, or is dropped after the kernel
-/// has let go of it.
+/// Runs `reads` reads and a poll, if there is one, over a ring that accepts `room` of
+/// them. The poll is cancelled, and all operations are completed as `end` defines. Each
+/// operation yields one completion with its buffer intact, or its buffer is dropped
+/// after the operation has completed in the kernel.
 pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     let memory: Vec<Arc<Cell>> = (0..reads)
         .map(|_| Arc::new(Cell(UnsafeCell::new(0))))
         .collect();
-    let mut array = RawSlot::<Option<Buffer>>::array::<3>();
+    let mut array = [const { RawSlot::<Option<Buffer>>::NEW }; 3];
     let mut engine = Engine::new(&mut array, Model::new(room + 1));
     let tickets: Vec<Ticket> = memory.iter().map(|cell| read(&mut engine, cell)).collect();
     engine.backend.ready = poll == Poll::Ready;
@@ -293,7 +297,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
                     refused = submit(&mut engine);
                 }
             }
-            assert_eq!(engine.pop(), Some(None));
+            assert_eq!(engine.pop(), Polled::Empty);
             assert_eq!((engine.slots.in_flight(), engine.slots.staged()), (0, 0));
         }
         End::Drop => {
@@ -309,7 +313,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     for thread in threads {
         thread.join().unwrap();
     }
-    // The kernel's threads have ended, one way or the other.
+    // All kernel threads have finished.
     let leaked = matches!(end, End::Foreign);
     for (cell, ticket) in memory.iter().zip(&tickets) {
         let word = cell.read();
@@ -330,7 +334,7 @@ fn read(engine: &mut Engine<'_, Option<Buffer>, (), Model>, cell: &Arc<Cell>) ->
     engine.slots.stage(&iocb, buffer, ())
 }
 
-/// Whether the ring had no room for all.
+/// Submits, and returns whether the ring had no space for all operations.
 fn submit(engine: &mut Engine<'_, Option<Buffer>, (), Model>) -> bool {
     // SAFETY: the buffers' memory outlives the program's threads.
     match unsafe { engine.submit() } {
@@ -342,7 +346,7 @@ fn submit(engine: &mut Engine<'_, Option<Buffer>, (), Model>) -> bool {
     }
 }
 
-/// Takes a completion, if one is there or is waited for.
+/// Takes a completion if one is there; waits for it if `wait` is set.
 fn look(
     engine: &mut Engine<'_, Option<Buffer>, (), Model>,
     wait: bool,
@@ -353,8 +357,9 @@ fn look(
         assert!(engine.wait(1, WaitOptions::new()).unwrap() > 0);
     }
     let ended = match engine.pop() {
-        Some(ended) => ended,
-        None => engine.slots.take_done(),
+        Polled::Found(completed) => Some(completed),
+        Polled::Empty => None,
+        Polled::NeedsSyscall => engine.slots.pop_completed(),
     };
     match ended {
         Some((index, res)) => {
@@ -363,7 +368,7 @@ fn look(
                 Some(buffer) => {
                     assert_eq!(buffer.0.read(), READ, "the event came before the bytes");
                 }
-                // Ready, or cancelled, and never both.
+                // Either ready or cancelled, never both.
                 None => assert_eq!(Some(res == 0), cancelled.map(|c| c.is_ok())),
             }
             assert!(!over.contains(&released.ticket), "a completion came twice");

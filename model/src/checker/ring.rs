@@ -1,5 +1,5 @@
-//! [`Ring`]: a ring in loom's memory, the library's reader on one side and the
-//! kernel on the other.
+//! [`Ring`]: a ring in loom's memory, with the library's reader on one side and the
+//! kernel's writer on the other.
 
 use core::sync::atomic::Ordering;
 
@@ -8,20 +8,23 @@ use loom::sync::Mutex;
 use loom::sync::atomic::AtomicU32;
 
 use super::batch_reader::BatchReader;
-use super::reader::{self, Index, Memory};
+use super::index::{self, Index};
+use super::reader::{self, Memory};
+use crate::ring::Polled;
 use crate::sys::abi::Event;
 
-/// What the kernel knows of a ring besides, under its `completion_lock`.
+/// The kernel's state for a ring beside the ring itself, protected by
+/// `completion_lock`.
 struct Completion {
     tail: u32,
-    /// Events that were put into the ring, and whose slots have not been found
-    /// free again.
+    /// The number of events added to the ring whose slots have not yet been found free
+    /// again.
     completed: u32,
-    /// Slots that no operation has a claim on.
+    /// The number of slots that no operation has claimed.
     available: u32,
 }
 
-/// A ring, and the kernel's side of it.
+/// A ring and the kernel's side of it.
 pub struct Ring {
     slots: Vec<UnsafeCell<Event>>,
     head: AtomicU32,
@@ -39,7 +42,7 @@ impl Index for AtomicU32 {
     }
 }
 
-// SAFETY: the number of slots stays, and those alone are read.
+// SAFETY: the number of slots never changes, and only those slots are read.
 unsafe impl Memory for Ring {
     type Index = AtomicU32;
     type Location = u32;
@@ -59,32 +62,34 @@ unsafe impl Memory for Ring {
     unsafe fn copy(&self, first: u32, count: u32, to: *mut Event) {
         for place in 0..count {
             let slot = &self.slots[(first + place) as usize];
-            // SAFETY: the caller's; loom sees to it that nobody writes there.
+            // SAFETY: `to` is valid for writes, by the contract of `copy`; loom
+            // verifies that no thread writes to the slot.
             slot.with(|event| unsafe { to.add(place as usize).write(*event) });
         }
     }
 
-    fn place(&self, index: u32) -> u32 {
+    fn location(&self, index: u32) -> u32 {
         index
     }
 
-    fn index(&self, place: u32) -> u32 {
-        place
+    fn index(&self, location: u32) -> u32 {
+        location
     }
 
-    fn after(&self, place: u32) -> u32 {
-        place + 1
+    fn after(&self, location: u32) -> u32 {
+        location + 1
     }
 
-    unsafe fn event(&self, place: u32) -> Event {
-        let slot = &self.slots[place as usize];
-        // SAFETY: as for `copy`.
+    unsafe fn event(&self, location: u32) -> Event {
+        let slot = &self.slots[location as usize];
+        // SAFETY: loom verifies that no thread writes to the slot.
         slot.with(|event| unsafe { *event })
     }
 }
 
 impl Ring {
-    /// An empty ring of `nr` slots, begun at `start` as if it had been used.
+    /// Creates an empty ring of `nr` slots whose indices begin at `start`, as if it had
+    /// been used before.
     pub fn new(nr: u32, start: u32) -> Ring {
         Ring {
             slots: (0..nr).map(|_| UnsafeCell::new(Event::EMPTY)).collect(),
@@ -98,45 +103,45 @@ impl Ring {
         }
     }
 
-    /// The library's reader.
+    /// Takes one event with the library's reader.
     pub fn take_one(&self) -> Option<Event> {
-        // SAFETY: one thread of each program here reads.
-        unsafe { reader::take_one(self) }.expect("indices in range")
+        // SAFETY: each program has a single reader thread.
+        in_range(unsafe { reader::take_one(self) })
     }
 
-    /// The library's reader.
+    /// Takes events with the library's reader.
     pub fn take(&self, events: &mut [Event]) -> usize {
-        // SAFETY: as above.
+        // SAFETY: each program has a single reader thread.
         unsafe { reader::take(self, events) }.expect("indices in range")
     }
 
-    /// The library's reader, who is late to tell of what he took.
+    /// Returns the library's batch reader, which publishes the head after a batch.
     pub(super) fn run(&self) -> BatchReader<Ring> {
         BatchReader::new(self).expect("a head in range")
     }
 
-    /// The next event of a run of this ring's.
+    /// Takes the next event with a batch reader of this ring.
     pub(super) fn take_of(&self, run: &mut BatchReader<Ring>) -> Option<Event> {
-        // SAFETY: as above.
+        // SAFETY: each program has a single reader thread.
         let found = unsafe { run.next(self) };
-        // SAFETY: as above.
-        found.or_else(|| unsafe { run.look(self) }.expect("a tail in range"))
+        // SAFETY: each program has a single reader thread.
+        found.or_else(|| in_range(unsafe { run.poll(self) }))
     }
 
-    /// Who owns nothing, and looks.
+    /// Returns whether the ring appears empty to a thread that does not own it.
     pub fn looks_empty(&self) -> bool {
-        reader::looks_empty(&self.head, &self.tail)
+        index::is_empty(&self.head, &self.tail)
     }
 
-    /// Whether two events are there: for the one reader.
+    /// Returns whether the ring holds two events. Only the reader thread may call it.
     pub fn has_two(&self) -> bool {
         let head = self.head.load(Ordering::Relaxed);
         let tail = self.tail.load(Ordering::Acquire);
         (head + 2) % self.slots() == tail
     }
 
-    /// `get_reqs_available`: an operation's claim on a slot. None is left only
-    /// when every slot is claimed or holds an event that was not taken.
+    /// Claims a slot for an operation (`get_reqs_available`). Fails only if every slot
+    /// is claimed or holds an event that has not been taken.
     pub fn claim(&self) -> bool {
         let mut completion = self.completion.lock().unwrap();
         if completion.available == 0 && completion.completed > 0 {
@@ -148,12 +153,12 @@ impl Ring {
         claimed
     }
 
-    /// `aio_complete`: the event of an operation that has a claim.
+    /// Adds the event of an operation that has a claim (`aio_complete`).
     pub fn complete(&self, event: Event) {
         let mut completion = self.completion.lock().unwrap();
         let tail = completion.tail;
-        // SAFETY: the kernel writes under its lock; loom sees to it that no
-        // reader is there.
+        // SAFETY: the kernel writes under its lock; loom verifies that no thread reads
+        // the slot.
         self.slots[tail as usize].with_mut(|slot| unsafe { slot.write(event) });
         completion.tail = if tail + 1 == self.slots() {
             0
@@ -168,11 +173,11 @@ impl Ring {
         }
     }
 
-    /// `refill_reqs_available`: slots of events that the reader has taken.
+    /// Frees the slots of events that the reader has taken (`refill_reqs_available`).
     fn refill(&self, completion: &mut Completion) {
-        // Acquire: a plain load in the kernel. What it decides is whether a
-        // slot is written again, and no processor shows a store before the
-        // branch that it hangs on; loom knows no such order.
+        // Acquire: a plain load in the kernel. The value decides whether a slot is
+        // written again. No processor makes a store visible before the branch that it
+        // depends on (a control dependency); loom does not model that order.
         let head = self.head.load(Ordering::Acquire) % self.slots();
         let tail = completion.tail;
         let in_ring = if head <= tail {
@@ -183,5 +188,14 @@ impl Ring {
         let free = completion.completed.saturating_sub(in_ring);
         completion.completed -= free;
         completion.available += free;
+    }
+}
+
+/// Returns the event, if there is one. The model's indices are always in range.
+fn in_range(polled: Polled) -> Option<Event> {
+    match polled {
+        Polled::Found(event) => Some(event),
+        Polled::Empty => None,
+        Polled::NeedsSyscall => panic!("an index is out of range"),
     }
 }

@@ -1,5 +1,5 @@
-//! Programs over the ring alone: kernel threads that complete operations while
-//! one reader takes the events.
+//! Programs over the ring alone: kernel threads complete operations while one reader
+//! takes the events.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -8,21 +8,22 @@ use super::Ring;
 use super::batch_reader::BatchReader;
 use crate::sys::abi::Event;
 
-/// How the reader takes events.
+/// The way in which the reader takes events.
 #[derive(Clone, Copy, Debug)]
 pub enum Take {
-    /// `take_one`.
+    /// Takes single events with `take_one`.
     One,
-    /// `take`, into so many places.
+    /// Takes into an array of this many events, with `take`.
     Some(usize),
-    /// By a run, which is told of after each, or never.
+    /// Takes with a batch reader. If set, the head is published after each event;
+    /// otherwise never.
     Run(bool),
 }
 
-/// `producers` threads complete `each` operations in a ring of `nr` slots that
-/// begins at `start`; an operation for which there is no room is given up after
-/// a second try. The reader looks `looks` times meanwhile. Every event comes
-/// once and whole, those of one thread in order.
+/// Runs `producers` threads that complete `each` operations in a ring of `nr` slots
+/// whose indices begin at `start`. An operation for which the ring has no space is
+/// given up after a second attempt. The reader polls `looks` times meanwhile. Every
+/// event arrives once and intact, and the events of one thread arrive in order.
 pub fn run(nr: u32, start: u32, producers: u64, each: i64, take: Take, looks: usize) {
     let ring = Arc::new(Ring::new(nr, start));
     let threads: Vec<_> = (0..producers)

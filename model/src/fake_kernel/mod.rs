@@ -1,8 +1,9 @@
-//! A kernel in plain Rust, after `fs/aio.c`: contexts with a ring in memory, the
-//! count of the room in it, operations that end in any order, and files.
+//! A kernel model in plain Rust, after `fs/aio.c`: contexts with a ring in memory and
+//! the count of its free slots, operations that complete in any order, and files.
 //!
-//! It is the thread's own, and nothing happens in it by itself: operations end
-//! when the play says so, or while somebody waits for them.
+//! Each thread has a kernel model for itself, and nothing in it runs concurrently:
+//! operations complete when the scenario says so, or during a system call that waits
+//! for them.
 
 mod ring;
 mod run;
@@ -15,43 +16,43 @@ use ring::KernelRing;
 use run::Running;
 pub use run::{BUFFERED, DIRECT, POLLED, Verdict};
 
-/// How long a waiter will wait.
+/// The timeout of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// Not at all.
+    /// No wait.
     None,
-    /// A moment, in which anything or nothing may happen.
+    /// A short time, in which operations may or may not complete.
     Moment,
-    /// A while, in which what can end does.
+    /// A longer time, in which every operation completes that can.
     While,
-    /// Until there are events.
+    /// No limit.
     ForEver,
 }
 
-/// What the next calls will meet.
+/// The faults that the next system calls meet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Operations that are taken before the room is up; no limit but the
-    /// ring's without.
+    /// The number of operations that are accepted before submission fails with EAGAIN.
+    /// `None`: the ring sets the only limit.
     pub room: Option<usize>,
-    /// Operations that one call takes, at the most.
+    /// The greatest number of operations that one system call accepts.
     pub short: Option<usize>,
-    /// A signal comes when the next waiter would have to wait.
+    /// True if a signal arrives when the next system call would have to wait.
     pub signal: bool,
-    /// Every io_cancel is refused.
+    /// The error of every io_cancel.
     pub cancel: Option<Errno>,
-    /// Every wait is refused, after so many that were not.
+    /// The error of every wait, after this many successful ones.
     pub wait: Option<(u32, Errno)>,
 }
 
-/// An event as it went into the ring.
+/// An event as it was added to the ring.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// As the event has it.
+    /// The `data` of the event.
     pub data: u64,
-    /// Likewise.
+    /// The `res` of the event.
     pub res: i64,
-    /// Nobody submitted it.
+    /// True if the event belongs to no submitted operation.
     pub is_foreign: bool,
 }
 
@@ -63,7 +64,7 @@ struct Context {
     log: Vec<Ended>,
 }
 
-/// What is known of a context that was destroyed.
+/// The record of a destroyed context.
 struct Gone {
     name: AioContext,
     given: Vec<Iocb>,
@@ -71,59 +72,60 @@ struct Gone {
     taken: usize,
 }
 
-/// The kernel of one thread.
+/// The kernel model of one thread.
 pub struct Kernel {
     contexts: Vec<Context>,
     gone: Vec<Gone>,
-    /// The files, by number: the first [`BUFFERED`], the second [`DIRECT`].
+    /// The files by number: the first is [`BUFFERED`], the second [`DIRECT`].
     pub files: [Vec<u8>; 2],
-    /// What the pollable descriptors say.
+    /// The readiness of each pollable descriptor.
     pub ready: Vec<bool>,
-    /// See there.
+    /// The faults that the next system calls meet.
     pub faults: Faults,
-    /// Slots of a ring, at least, and for an operation that was asked for.
+    /// The least number of slots of a ring. A ring has at least one slot more than the
+    /// requested number of operations.
     ring_slots: u32,
-    /// Rings cannot be read without the kernel.
+    /// True if rings cannot be read without a system call.
     pub opaque: bool,
-    /// Other descriptors of the same files, by number, while they are open.
+    /// Duplicated descriptors of the same files, by number, while they are open.
     duplicates: Vec<Option<i32>>,
-    /// System calls there were: to submit, to cancel, to wait.
+    /// The numbers of system calls so far: to submit, to cancel, to wait.
     pub calls: [u64; 3],
     chance: u64,
     owner: i32,
 }
 
-/// The first number of other descriptors.
+/// The number of the first duplicated descriptor.
 const DUPLICATES: i32 = 10_000;
 
 thread_local! {
     static KERNEL: RefCell<Option<Kernel>> = const { RefCell::new(None) };
 }
 
-/// From now on this thread's contexts are made by this kernel.
+/// Installs a kernel model, which serves this thread's contexts from now on.
 pub fn install(kernel: Kernel) {
     KERNEL.set(Some(kernel));
 }
 
-/// The real one again.
+/// Removes the kernel model: this thread uses the real kernel again.
 pub fn uninstall() {
     KERNEL.set(None);
 }
 
-/// The thread's kernel, if it has one.
+/// Calls `call` with the thread's kernel model, if it has one.
 pub fn with_next<T>(call: impl FnOnce(&mut Kernel) -> T) -> Option<T> {
     KERNEL.with_borrow_mut(|kernel| kernel.as_mut().map(call))
 }
 
-/// The thread's kernel, if it knows this context. EINVAL is its own to say in
-/// a forked child.
+/// Calls `call` with the thread's kernel model, if it has this context. In a forked
+/// child the result is EINVAL instead.
 pub(crate) fn with<T>(
     ctx: AioContext,
     call: impl FnOnce(&mut Kernel) -> Result<T, Errno>,
 ) -> Option<Result<T, Errno>> {
     with_next(|kernel| {
         kernel.contexts.iter().any(|c| c.name == ctx).then(|| {
-            // SAFETY: a question.
+            // SAFETY: `getpid` has no preconditions.
             if unsafe { libc::getpid() } == kernel.owner {
                 call(kernel)
             } else {
@@ -134,11 +136,11 @@ pub(crate) fn with<T>(
     .flatten()
 }
 
-/// Whether any operation of the thread's kernel may touch this memory: a child's
-/// copy, none.
+/// Returns whether an operation in the thread's kernel model may access this memory. In
+/// a forked child no operation does.
 pub fn is_held(start: *const u8, len: usize) -> bool {
     with_next(|kernel| {
-        // SAFETY: a question.
+        // SAFETY: `getpid` has no preconditions.
         if unsafe { libc::getpid() } != kernel.owner {
             return false;
         }
@@ -149,8 +151,8 @@ pub fn is_held(start: *const u8, len: usize) -> bool {
 }
 
 impl Kernel {
-    /// With these files, so many descriptors to poll, rings of `ring_slots`
-    /// unless more is asked for, and `chance` for all that is open.
+    /// Creates a kernel model with these files, `polled` descriptors to poll and rings
+    /// of at least `ring_slots` slots. `chance` seeds every choice that is left open.
     pub fn new(files: [Vec<u8>; 2], polled: usize, ring_slots: u32, chance: u64) -> Kernel {
         Kernel {
             contexts: Vec::new(),
@@ -163,7 +165,7 @@ impl Kernel {
             duplicates: Vec::new(),
             calls: [0; 3],
             chance: chance | 1,
-            // SAFETY: a question.
+            // SAFETY: `getpid` has no preconditions.
             owner: unsafe { libc::getpid() },
         }
     }
@@ -173,7 +175,7 @@ impl Kernel {
         found.ok_or(Errno::INVAL)
     }
 
-    /// A number below `end`.
+    /// Returns a pseudo-random number below `end`.
     fn any(&mut self, end: usize) -> usize {
         // xorshift64
         self.chance ^= self.chance << 13;
@@ -186,7 +188,7 @@ impl Kernel {
         if nr_events == 0 || nr_events > 1 << 22 {
             return Err(Errno::INVAL);
         }
-        // The kernel makes the ring as large as it likes, but never too small.
+        // The kernel may make the ring larger than requested, but never smaller.
         let ring = KernelRing::new(self.ring_slots.max(nr_events + 1), self.opaque);
         let name = ring.name();
         self.gone.retain(|gone| gone.name != name);
@@ -200,10 +202,10 @@ impl Kernel {
         Ok(name)
     }
 
-    /// Cancels the polls, waits for the rest, and the context is gone.
+    /// Cancels the polls, waits for the other operations, and destroys the context.
     ///
     /// # Errors
-    /// EINVAL: there is none of that name.
+    /// EINVAL: no such context.
     pub fn destroy(&mut self, ctx: AioContext) -> Result<(), Errno> {
         let at = self.contexts.iter().position(|c| c.name == ctx);
         let mut context = self.contexts.remove(at.ok_or(Errno::INVAL)?);
@@ -221,7 +223,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Whether it has the context, alive.
+    /// Returns whether the context exists and has not been destroyed.
     pub fn has(&self, ctx: AioContext) -> bool {
         self.contexts.iter().any(|c| c.name == ctx)
     }
@@ -230,8 +232,11 @@ impl Kernel {
         self.gone.iter().find(|gone| gone.name == ctx)
     }
 
+    /// Submits operations.
+    ///
     /// # Safety
-    /// As `io_submit(2)`.
+    /// The conditions of `io_submit(2)` apply: each iocb is valid, and its memory stays
+    /// valid until the operation has completed.
     pub(crate) unsafe fn submit(
         &mut self,
         ctx: AioContext,
@@ -240,7 +245,7 @@ impl Kernel {
         self.calls[0] += 1;
         let most = self.faults.short.unwrap_or(usize::MAX).max(1);
         for (taken, &iocb) in iocbs.iter().take(most).enumerate() {
-            // SAFETY: the caller's.
+            // SAFETY: `iocb` is valid, by the contract of this function.
             if let Err(errno) = unsafe { self.submit_one(ctx, iocb) } {
                 return if taken > 0 { Ok(taken) } else { Err(errno) };
             }
@@ -248,22 +253,25 @@ impl Kernel {
         Ok(iocbs.len().min(most))
     }
 
+    /// Submits one operation.
+    ///
     /// # Safety
-    /// As `io_submit(2)`.
+    /// The conditions of `io_submit(2)` apply, as for `submit`.
     unsafe fn submit_one(&mut self, ctx: AioContext, iocb: *mut Iocb) -> Result<(), Errno> {
-        // SAFETY: the caller's.
+        // SAFETY: `iocb` is valid for reads, by the contract of this function.
         let copy = unsafe { *iocb };
         if copy.reserved2 != 0 {
             return Err(Errno::INVAL);
         }
-        // Room first; the file is looked at then.
+        // The slot is claimed before the file is examined.
         if self.faults.room == Some(0) || !self.context(ctx)?.ring.claim() {
             return Err(Errno::AGAIN);
         }
         match self.begin(iocb, copy) {
             Ok(operation) => {
                 self.faults.room = self.faults.room.map(|room| room - 1);
-                // SAFETY: the kernel writes the key.
+                // SAFETY: `iocb` is valid for writes, by the contract of this function:
+                // the kernel writes the key.
                 unsafe { (*iocb).key = 0 };
                 let at_once = operation.ends_at_once();
                 let context = self.context(ctx)?;
@@ -282,20 +290,20 @@ impl Kernel {
         }
     }
 
-    /// Another descriptor of the same file.
+    /// Duplicates a descriptor: the new one refers to the same file.
     pub fn duplicate(&mut self, fd: i32) -> i32 {
         self.duplicates.push(Some(fd));
         DUPLICATES + self.duplicates.len() as i32 - 1
     }
 
-    /// Closes one.
+    /// Closes a duplicated descriptor.
     pub fn close(&mut self, fd: i32) {
         if let Some(open) = self.duplicates.get_mut((fd - DUPLICATES) as usize) {
             *open = None;
         }
     }
 
-    /// The file's first descriptor.
+    /// Returns the first descriptor of the file, or `None` if `fd` is closed.
     fn original(&self, fd: i32) -> Option<i32> {
         match fd.checked_sub(DUPLICATES) {
             Some(at @ 0..) => *self.duplicates.get(at as usize)?,
@@ -313,8 +321,7 @@ impl Kernel {
             return Err(Errno::BADF);
         }
         match copy.opcode {
-            // What is polled here has no fsync, and is neither read nor
-            // written.
+            // Pollable descriptors support no fsync, no read and no write here.
             IOCB_CMD_POLL if is_polled => {}
             IOCB_CMD_POLL => return Err(Errno::INVAL),
             _ if is_polled => return Err(Errno::INVAL),
@@ -376,7 +383,7 @@ impl Kernel {
                 return Ok(count);
             }
             if !self.pass(ctx) {
-                // The real one would not come back.
+                // The real kernel would wait forever.
                 return match time {
                     Time::ForEver => Err(Errno::DEADLK),
                     _ => Ok(count),
@@ -385,7 +392,7 @@ impl Kernel {
         }
     }
 
-    /// Time passes: one operation ends, if any can.
+    /// Lets time pass: completes one operation, and returns whether one could complete.
     fn pass(&mut self, ctx: AioContext) -> bool {
         let start = self.any(1 << 16);
         let Ok(context) = self.context(ctx) else {
@@ -401,7 +408,8 @@ impl Kernel {
         self.end(ctx, at, Verdict::Whole).is_ok()
     }
 
-    /// Ends one that can end; `pick` says which, `verdict` how.
+    /// Completes one of the operations that can complete: `pick` selects it, and
+    /// `verdict` defines its result. Returns whether one could complete.
     pub fn complete(&mut self, ctx: AioContext, pick: usize, verdict: Verdict) -> bool {
         let ready = self.ready.clone();
         let Ok(context) = self.context(ctx) else {
@@ -429,31 +437,31 @@ impl Kernel {
         Ok(())
     }
 
-    /// Ends all that can end.
+    /// Completes all operations that can complete.
     pub fn complete_all(&mut self, ctx: AioContext) {
         while self.complete(ctx, 0, Verdict::Whole) {}
     }
 
-    /// How many operations can end now.
+    /// Returns the number of operations that can complete now.
     pub fn ending(&self, ctx: AioContext) -> usize {
         let context = self.contexts.iter().find(|c| c.name == ctx);
         let running = context.iter().flat_map(|c| &c.running);
         running.filter(|o| o.can_end(&self.ready)).count()
     }
 
-    /// How many operations run.
+    /// Returns the number of operations in flight.
     pub fn running(&self, ctx: AioContext) -> usize {
         let context = self.contexts.iter().find(|c| c.name == ctx);
         context.map_or(0, |c| c.running.len())
     }
 
-    /// An event of somebody else's, if the ring has room for it.
+    /// Adds a foreign event, if the ring has space for it.
     pub fn add_foreign(&mut self, ctx: AioContext, event: Event) {
         let Ok(context) = self.context(ctx) else {
             return;
         };
-        // One slot stays for operations: what is refused for want of room can be
-        // told apart then.
+        // One slot stays free for operations: this distinguishes a submission that is
+        // refused for lack of space.
         if context.ring.room() > 1 && context.ring.claim() {
             context.ring.complete(event);
             context.log.push(Ended {
@@ -464,7 +472,7 @@ impl Kernel {
         }
     }
 
-    /// The operations that a context has been given, from the `from`th on.
+    /// Returns the operations submitted to a context, from index `from` on.
     pub fn given(&self, ctx: AioContext, from: usize) -> Vec<Iocb> {
         let alive = self.contexts.iter().find(|c| c.name == ctx);
         let given = alive.map(|c| &c.taken);
@@ -472,7 +480,7 @@ impl Kernel {
         given.map_or(Vec::new(), |given| given[from..].to_vec())
     }
 
-    /// What went into a context's ring, from the `from`th event on.
+    /// Returns the events added to a context's ring, from index `from` on.
     pub fn ended(&self, ctx: AioContext, from: usize) -> Vec<Ended> {
         let alive = self.contexts.iter().find(|c| c.name == ctx);
         let log = alive.map(|c| &c.log);
@@ -480,7 +488,7 @@ impl Kernel {
         log.map_or(Vec::new(), |log| log[from..].to_vec())
     }
 
-    /// How many of those events have been taken out again.
+    /// Returns the number of those events that have been taken.
     pub fn taken(&self, ctx: AioContext) -> usize {
         match self.contexts.iter().find(|c| c.name == ctx) {
             Some(alive) => alive.log.len() - alive.ring.len(),
@@ -488,7 +496,7 @@ impl Kernel {
         }
     }
 
-    /// The `data` of the operations that were cancelled and have not ended.
+    /// Returns the `data` of the operations that were cancelled and have not completed.
     pub fn cancelled(&self, ctx: AioContext) -> Vec<u64> {
         let context = self.contexts.iter().find(|c| c.name == ctx);
         let running = context.iter().flat_map(|c| &c.running);
@@ -496,14 +504,14 @@ impl Kernel {
         cancelled.map(Running::data).collect()
     }
 
-    /// How many operations the context could be given, if the ring's head were
-    /// `late` events further.
+    /// Returns the number of operations that the context would accept if the ring's
+    /// head were `late` events further.
     pub fn room(&mut self, ctx: AioContext, late: usize) -> usize {
         let room = self.context(ctx).map_or(0, |c| c.ring.room() + late);
         room.min(self.faults.room.unwrap_or(usize::MAX))
     }
 
-    /// The name of the context made last.
+    /// Returns the handle of the context created last.
     pub fn newest(&self) -> Option<AioContext> {
         self.contexts.last().map(|context| context.name)
     }

@@ -1,4 +1,4 @@
-//! A context's ring, as the kernel sees it.
+//! The kernel's side of a context's ring.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,7 +27,7 @@ impl KernelRing {
             incompat_features: 0,
             header_length: size_of::<RingHeader>() as u32,
         };
-        // SAFETY: fresh pages, large enough.
+        // SAFETY: the pages are newly mapped and large enough.
         unsafe { pages.start().cast::<RingHeader>().write(header) };
         KernelRing {
             pages,
@@ -47,17 +47,18 @@ impl KernelRing {
     }
 
     fn head(&self) -> &AtomicU32 {
-        // SAFETY: in the pages, and only ever accessed atomically.
+        // SAFETY: within the pages, and only ever accessed atomically.
         unsafe { AtomicU32::from_ptr(&raw mut (*self.header()).head) }
     }
 
     fn slot(&self, index: u32) -> *mut Event {
         assert!(index < self.nr);
-        // SAFETY: within the pages.
+        // SAFETY: the index is below the number of slots, so the slot is within the
+        // pages.
         unsafe { self.header().add(1).cast::<Event>().add(index as usize) }
     }
 
-    /// Events that have not been taken.
+    /// Returns the number of events that have not been taken.
     pub(super) fn len(&self) -> usize {
         let head = self.head().load(Ordering::Acquire) % self.nr;
         (if head <= self.tail {
@@ -67,14 +68,14 @@ impl KernelRing {
         }) as usize
     }
 
-    /// `refill_reqs_available`
+    /// Frees the slots of events that have been taken (`refill_reqs_available`).
     fn refill(&mut self) {
         let free = self.completed.saturating_sub(self.len() as u32);
         self.completed -= free;
         self.available += free;
     }
 
-    /// `get_reqs_available`: a claim on a slot, for an operation.
+    /// Claims a slot for an operation (`get_reqs_available`).
     pub(super) fn claim(&mut self) -> bool {
         if self.available == 0 && self.completed > 0 {
             self.refill();
@@ -84,27 +85,27 @@ impl KernelRing {
         claimed
     }
 
-    /// Claims that could be had now.
+    /// Returns the number of claims that would succeed now.
     pub(super) fn room(&mut self) -> usize {
         self.refill();
         self.available as usize
     }
 
-    /// The operation will not be.
+    /// Returns the claim of an operation that is not started.
     pub(super) fn unclaim(&mut self) {
         self.available += 1;
     }
 
-    /// `aio_complete`: the event of an operation with a claim.
+    /// Adds the event of an operation that has a claim (`aio_complete`).
     pub(super) fn complete(&mut self, event: Event) {
-        // SAFETY: a slot that no event is in, by the claim.
+        // SAFETY: within the pages; the claim guarantees that the slot holds no event.
         unsafe { self.slot(self.tail).write(event) };
         self.tail = if self.tail + 1 == self.nr {
             0
         } else {
             self.tail + 1
         };
-        // SAFETY: in the pages, and only ever accessed atomically.
+        // SAFETY: within the pages, and only ever accessed atomically.
         let tail = unsafe { AtomicU32::from_ptr(&raw mut (*self.header()).tail) };
         tail.store(self.tail, Ordering::Release);
         self.completed += 1;
@@ -113,12 +114,12 @@ impl KernelRing {
         }
     }
 
-    /// `aio_read_events_ring`: the kernel's own reader.
+    /// Takes events as the kernel does (`aio_read_events_ring`).
     pub(super) fn read(&mut self, events: &mut [Event]) -> usize {
         let mut head = self.head().load(Ordering::Relaxed) % self.nr;
         let mut count = 0;
         while head != self.tail && count < events.len() {
-            // SAFETY: an event is there.
+            // SAFETY: within the pages; a slot between head and tail holds an event.
             events[count] = unsafe { self.slot(head).read() };
             count += 1;
             head = (head + 1) % self.nr;

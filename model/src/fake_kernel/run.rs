@@ -1,4 +1,4 @@
-//! One operation in the kernel's hands.
+//! One operation in flight.
 
 use super::Kernel;
 use crate::sys::abi::{
@@ -9,30 +9,30 @@ use crate::sys::errno::Errno;
 
 /// The descriptor of the file whose I/O runs inside io_submit.
 pub const BUFFERED: i32 = 1000;
-/// The descriptor of the file whose I/O does not.
+/// The descriptor of the file whose I/O runs after io_submit has returned.
 pub const DIRECT: i32 = 1001;
-/// The first of those that are polled.
+/// The first of the pollable descriptors.
 pub const POLLED: i32 = 2000;
 
 /// POLLIN
 const READABLE: i64 = 1;
-/// What a read in flight has left in its buffer so far.
+/// The content of the buffer of a direct read in flight.
 const UNFINISHED: u8 = 0xee;
 
-/// How an operation ends.
+/// The result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As it should.
+    /// The correct result.
     Whole,
-    /// The device fails (EIO), if it is a read of a device.
+    /// A device error (EIO), if the operation reads from the device.
     Broken,
 }
 
 pub(super) struct Running {
     iocb: Iocb,
-    /// Where the iocb was.
+    /// The address of the submitted iocb.
     obj: usize,
-    /// The memory, in pieces: copied at submission.
+    /// The memory as address and length pairs, copied at submission.
     pieces: Vec<(usize, usize)>,
     pub(super) cancelled: bool,
 }
@@ -44,7 +44,8 @@ impl Running {
             IOCB_CMD_PREAD | IOCB_CMD_PWRITE => vec![(buf, nbytes)],
             IOCB_CMD_PREADV | IOCB_CMD_PWRITEV => {
                 let array = core::ptr::with_exposed_provenance::<IoVec>(buf);
-                // SAFETY: the submitter's array of so many pieces.
+                // SAFETY: the iocb points to an array of `nbytes` vectors, by the
+                // contract of io_submit.
                 let array = unsafe { core::slice::from_raw_parts(array, nbytes) };
                 array.iter().map(|v| (v.base.addr(), v.len)).collect()
             }
@@ -58,10 +59,11 @@ impl Running {
             cancelled: false,
         };
         if running.is_read() && copy.fildes as i32 == DIRECT {
-            // The device has begun.
+            // The device has begun to write to the buffer.
             for &(start, len) in &running.pieces {
                 let start = core::ptr::with_exposed_provenance_mut::<u8>(start);
-                // SAFETY: the submitter's buffer.
+                // SAFETY: the buffer is valid until the operation has completed, by the
+                // contract of io_submit.
                 unsafe { start.write_bytes(UNFINISHED, len) };
             }
         }
@@ -98,7 +100,7 @@ impl Running {
         self.pieces.iter().any(overlaps)
     }
 
-    /// Does what was asked for. The event.
+    /// Performs the operation and returns its event.
     pub(super) fn run(self, kernel: &mut Kernel, verdict: Verdict) -> Event {
         let file = usize::from(self.iocb.fildes as i32 == DIRECT);
         let res = match self.iocb.opcode {
@@ -127,7 +129,8 @@ impl Running {
         for &(start, len) in &self.pieces {
             let len = len.min(file.len().saturating_sub(at));
             let memory = core::ptr::with_exposed_provenance_mut::<u8>(start);
-            // SAFETY: the submitter's buffer, until the event.
+            // SAFETY: the buffer is valid until the operation has completed, by the
+            // contract of io_submit.
             let memory = unsafe { core::slice::from_raw_parts_mut(memory, len) };
             let place = &mut file[at.min(end)..][..len];
             if self.is_read() {
@@ -142,9 +145,9 @@ impl Running {
     }
 }
 
-/// Adds one to an eventfd, which is a real one.
+/// Adds one to an eventfd, which is a real descriptor.
 fn signal(eventfd: i32) {
     let one = 1_u64.to_ne_bytes();
-    // SAFETY: eight bytes, which are there.
+    // SAFETY: `one` is valid for reads of eight bytes.
     unsafe { libc::write(eventfd, one.as_ptr().cast(), one.len()) };
 }

@@ -1,4 +1,4 @@
-//! Memory that tells what was done to it.
+//! Memory that records how it was used.
 
 use core::cell::RefCell;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -7,12 +7,12 @@ use super::BLOCK;
 use crate::buffer::{IoBuf, IoBufMut, Vectored};
 use crate::fake_kernel;
 
-/// In every buffer before it is read into.
+/// The content of every buffer before it is read into.
 pub(super) const FRESH: u8 = 0xa5;
-/// Round every buffer.
+/// The content of the guards around every buffer.
 const GUARD: u8 = 0xc3;
 const GUARDS: usize = 64;
-/// In every buffer after its drop.
+/// The content of every buffer after its drop.
 const DEAD: u8 = 0xdd;
 
 /// Memory with guards before and behind.
@@ -28,7 +28,7 @@ impl Block {
 
     fn new(len: usize) -> Block {
         let layout = Block::layout(len);
-        // SAFETY: not of size zero; all that is read is written here or later.
+        // SAFETY: not of size zero; all bytes are written before they are read.
         unsafe {
             let base = alloc(layout);
             if base.is_null() {
@@ -45,7 +45,7 @@ impl Block {
         self.base.wrapping_add(BLOCK)
     }
 
-    /// Whether nobody wrote beside it.
+    /// Returns whether the guards are unmodified.
     fn guarded(&self) -> bool {
         // SAFETY: both were written by `new`.
         let (before, behind) = unsafe {
@@ -58,12 +58,14 @@ impl Block {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: written by `new`; whoever has the block has the bytes.
+        // SAFETY: written by `new`; a reference to the block grants access to its
+        // bytes.
         unsafe { core::slice::from_raw_parts(self.start(), self.len) }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above.
+        // SAFETY: written by `new`; the exclusive reference to the block grants access
+        // to its bytes.
         unsafe { core::slice::from_raw_parts_mut(self.start(), self.len) }
     }
 }
@@ -75,11 +77,11 @@ impl Drop for Block {
     }
 }
 
-/// What became of a play's buffers.
+/// The record of a scenario's buffers.
 #[derive(Default)]
 struct Registry {
     drops: Vec<u32>,
-    /// Memory of dropped buffers, kept so that who still writes there is seen.
+    /// The memory of dropped buffers, kept so that late writes are detected.
     dead: Vec<Block>,
     faults: Vec<String>,
 }
@@ -88,33 +90,33 @@ thread_local! {
     static REGISTRY: RefCell<Registry> = RefCell::default();
 }
 
-/// A play begins.
+/// Begins a scenario.
 pub(super) fn begin() {
     REGISTRY.take();
 }
 
-/// How often each of these buffers was dropped.
+/// Returns how often each of these buffers was dropped.
 pub(super) fn drops(of: &[usize]) -> Vec<u32> {
     REGISTRY.with_borrow(|registry| of.iter().map(|&id| registry.drops[id]).collect())
 }
 
-/// All drops there were.
+/// Returns the number of all drops.
 pub(super) fn all_drops() -> u32 {
     REGISTRY.with_borrow(|registry| registry.drops.iter().sum())
 }
 
-/// The most drops that any had.
+/// Returns the greatest number of drops of any buffer.
 pub(super) fn most_drops() -> u32 {
     REGISTRY.with_borrow(|registry| registry.drops.iter().copied().max().unwrap_or(0))
 }
 
-/// What went wrong with buffers so far.
+/// Returns the faults found in buffers so far.
 pub(super) fn faults() -> Vec<String> {
     REGISTRY.with_borrow(|registry| registry.faults.clone())
 }
 
-/// Whether nobody wrote to a buffer after its drop. How many bytes were looked
-/// at.
+/// Verifies that no buffer was written to after its drop. Returns the number of bytes
+/// compared.
 pub(super) fn check_buffers() -> Result<u64, String> {
     REGISTRY.with_borrow(|registry| {
         let mut count = 0;
@@ -131,7 +133,7 @@ pub(super) fn check_buffers() -> Result<u64, String> {
 /// A buffer whose drops are counted.
 pub(super) struct Tracked {
     id: usize,
-    /// `None` when it is dropped.
+    /// `None` after the buffer was dropped.
     block: Option<Block>,
 }
 
@@ -170,7 +172,7 @@ impl Drop for Tracked {
             registry.drops[self.id] += 1;
             if registry.drops[self.id] > 1 {
                 registry.faults.push("a buffer was dropped twice".into());
-                // The first has taken the memory.
+                // The first drop has taken the memory.
                 core::mem::forget(block);
                 return;
             }
@@ -190,24 +192,24 @@ impl Drop for Tracked {
     }
 }
 
-// SAFETY: on the heap, and owned.
+// SAFETY: the memory is on the heap, and owned.
 unsafe impl IoBuf for Tracked {
     fn region(&mut self) -> (*mut u8, usize) {
         let block = self.block.as_ref();
         block.map_or((core::ptr::null_mut(), 0), |b| (b.start(), b.len))
     }
 }
-// SAFETY: as above; any byte will do.
+// SAFETY: the memory is on the heap and owned, and any byte value is valid.
 unsafe impl IoBufMut for Tracked {}
 
-/// A play's kind of buffer.
+/// The kind of buffer of a scenario.
 pub(super) trait Held: IoBufMut + Sized + 'static {
-    /// The lengths of its parts, for so many bytes in all.
+    /// Returns the lengths of its parts, for `total` bytes in all.
     fn lengths(total: usize) -> Vec<usize>;
     fn new(parts: Vec<Tracked>) -> Self;
     fn parts(&self) -> &[Tracked];
 
-    /// Its bytes, one part after the other.
+    /// Returns its bytes, one part after the other.
     fn content(&self) -> Vec<u8> {
         self.parts()
             .iter()
@@ -233,7 +235,7 @@ impl Held for Tracked {
 
 impl Held for Vectored<Tracked> {
     fn lengths(total: usize) -> Vec<usize> {
-        // Direct I/O wants whole sectors.
+        // Direct I/O requires whole sectors.
         match total.checked_sub(1024) {
             Some(rest @ 1..) => vec![1024, rest],
             _ => vec![total],

@@ -1,9 +1,9 @@
 //! A forked child.
 
-/// Runs `body` in a child, and tells what it says went wrong.
+/// Runs `body` in a child process, and returns its error.
 pub(super) fn in_child(body: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    // SAFETY: the child has this thread alone, the allocator works there, and
-    // it ends by _exit.
+    // SAFETY: the child has this thread alone, the allocator works there, and it ends
+    // by _exit.
     unsafe {
         match libc::fork() {
             -1 => Err(format!("fork: {}", std::io::Error::last_os_error())),
@@ -30,11 +30,11 @@ pub(super) fn in_child(body: impl FnOnce() -> Result<(), String>) -> Result<(), 
     }
 }
 
-/// Forks; whether this is the child, which ends by [`leave`]. The parent has
-/// waited for it.
+/// Forks. Returns true in the child, which ends with [`leave`]. The parent returns
+/// false after it has waited for the child.
 pub(super) fn split() -> Result<bool, String> {
-    // SAFETY: the child has this thread alone, the allocator works there, and
-    // it ends by _exit.
+    // SAFETY: the child has this thread alone, the allocator works there, and it ends
+    // by _exit.
     unsafe {
         match libc::fork() {
             -1 => Err(format!("fork: {}", std::io::Error::last_os_error())),
@@ -52,9 +52,10 @@ pub(super) fn split() -> Result<bool, String> {
     }
 }
 
-/// A child ends, and tells its parent what went wrong.
+/// Ends the child, and reports its error to the parent.
 pub(super) fn leave(outcome: Result<(), String>) -> ! {
-    // SAFETY: nothing of the parent's is to be done here.
+    // SAFETY: `message` is valid for reads of its length. `_exit` runs no exit handlers
+    // and no destructors of the parent's state.
     unsafe {
         if let Err(message) = outcome {
             let message = message + "\n";

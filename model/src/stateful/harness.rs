@@ -1,4 +1,4 @@
-//! Where a play is performed.
+//! The harness in which a scenario is performed.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,29 +13,29 @@ use crate::fake_kernel::{self, Ended, Faults, Kernel};
 use crate::sys::abi::{AioContext, Event};
 use crate::{Errno, Fd, IdleContext, Iocb};
 
-/// A kernel, and what there is to read, write and poll.
+/// A kernel, with the files and descriptors to read, write and poll.
 pub enum Harness {
-    /// Plain Rust, of this thread.
+    /// The kernel model of this thread.
     Model,
-    /// The real one.
+    /// The real kernel.
     Real(Real),
 }
 
-/// Files and descriptors of the real kernel's.
+/// Files and descriptors of the real kernel.
 pub struct Real {
     path: PathBuf,
-    /// The buffered and the direct one, each with a second descriptor to look
-    /// at it without AIO.
+    /// The buffered and the direct file, each with a second descriptor for access
+    /// without AIO.
     files: [(File, File); 2],
     polled: Vec<OwnedFd>,
     pool: Option<IdleContext>,
 }
 
 impl Real {
-    /// Files in this folder, which must be on a disk with direct I/O.
+    /// Creates the files in this folder, which must be on a disk with direct I/O.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The errors of the file system.
     pub fn new(folder: &Path) -> io::Result<Real> {
         let path = folder.join(format!("play-{}", std::process::id()));
         let open = |number: usize, flags: i32| {
@@ -72,7 +72,7 @@ impl Drop for Real {
 }
 
 pub(super) fn event_counter() -> OwnedFd {
-    // SAFETY: a fresh descriptor, or −1, which the assertion catches.
+    // SAFETY: a new descriptor, or −1, which the assertion catches.
     unsafe {
         let fd = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
         assert!(fd >= 0, "{}", io::Error::last_os_error());
@@ -80,7 +80,8 @@ pub(super) fn event_counter() -> OwnedFd {
     }
 }
 
-/// No two files, and no two blocks of one, have the same bytes.
+/// Returns the initial content of a file. No two files, and no two blocks of one, have
+/// the same bytes.
 pub(super) fn content(file: usize) -> Vec<u8> {
     (0..BLOCKS * BLOCK)
         .map(|at| (at / 251 * 7 + at % 251 + 101 * file) as u8)
@@ -88,7 +89,7 @@ pub(super) fn content(file: usize) -> Vec<u8> {
 }
 
 impl Harness {
-    /// Makes all fresh. The files' content.
+    /// Resets the harness, and returns the files' content.
     pub(super) fn begin(&mut self, plan: &Plan) -> [Vec<u8>; 2] {
         let files = [content(0), content(1)];
         match self {
@@ -106,7 +107,7 @@ impl Harness {
         files
     }
 
-    /// The play is over. What the files hold now.
+    /// Ends a scenario, and returns the files' content.
     pub(super) fn end(&mut self) -> [Vec<u8>; 2] {
         match self {
             Harness::Model => {
@@ -132,7 +133,7 @@ impl Harness {
         matches!(self, Harness::Model)
     }
 
-    /// The descriptor of a file: the direct one is the second.
+    /// Returns the descriptor of a file: the direct one is the second.
     pub(super) fn file(&self, number: usize) -> Fd<'static> {
         borrow(match self {
             Harness::Model => [fake_kernel::BUFFERED, fake_kernel::DIRECT][number],
@@ -140,7 +141,7 @@ impl Harness {
         })
     }
 
-    /// The descriptor of something to poll.
+    /// Returns a pollable descriptor.
     pub(super) fn polled(&self, number: usize) -> Fd<'static> {
         borrow(match self {
             Harness::Model => fake_kernel::POLLED + number as i32,
@@ -148,7 +149,7 @@ impl Harness {
         })
     }
 
-    /// Data that owns another descriptor of the same file.
+    /// Creates data that owns another descriptor of the same file.
     pub(super) fn data(&self, fd: Fd<'_>) -> Data {
         match self {
             Harness::Model => Data::new(fd.as_raw()),
@@ -156,7 +157,7 @@ impl Harness {
         }
     }
 
-    /// What no descriptor has as its number.
+    /// Returns a number that no descriptor has.
     pub(super) fn none(&self) -> Fd<'static> {
         borrow(-1)
     }
@@ -169,13 +170,14 @@ impl Harness {
             Harness::Real(real) => {
                 let one = 1_u64.to_ne_bytes();
                 let fd = real.polled[number].as_raw_fd();
-                // SAFETY: eight bytes, which is what such a descriptor takes.
+                // SAFETY: `one` is valid for reads of eight bytes, which is the size an
+                // eventfd accepts.
                 assert_eq!(unsafe { libc::write(fd, one.as_ptr().cast(), 8) }, 8);
             }
         }
     }
 
-    /// A context: a used one, where that is dear.
+    /// Returns a context: a reused one on the real kernel, where creation is expensive.
     pub(super) fn context(&mut self, slots: usize) -> Result<IdleContext, Errno> {
         match self {
             Harness::Model => IdleContext::new(slots as u32),
@@ -192,20 +194,21 @@ impl Harness {
         }
     }
 
-    /// What the next call will meet; the real kernel is as it is.
+    /// Sets the faults of the next system call, on the kernel model only.
     pub(super) fn faults(&self, faults: Faults) {
         if self.is_model() {
             fake_kernel::with_next(|kernel| kernel.faults = faults);
         }
     }
 
-    /// How many operations the context could be given, by a queue that has taken
-    /// so many events, whether it has told of them or not.
+    /// Returns the number of operations that the context would accept from a queue that
+    /// has taken `taken` events, including those for which it has not yet published the
+    /// head.
     pub(super) fn room(&self, ctx: AioContext, taken: usize) -> usize {
         let late = taken.saturating_sub(self.taken(ctx));
         match self {
             Harness::Model => fake_kernel::with_next(|kernel| kernel.room(ctx, late)).unwrap_or(0),
-            // A ring has twice what was asked for.
+            // The real ring has twice the requested slots.
             Harness::Real(_) => usize::MAX,
         }
     }
@@ -220,12 +223,12 @@ impl Harness {
         fake_kernel::with_next(|kernel| kernel.given(ctx, from)).unwrap_or_default()
     }
 
-    /// The words of the polls in flight that are cancelled.
+    /// Returns the `data` words of the polls in flight that are cancelled.
     pub(super) fn cancelled(&self, ctx: AioContext) -> Vec<u64> {
         fake_kernel::with_next(|kernel| kernel.cancelled(ctx)).unwrap_or_default()
     }
 
-    /// Whether the model has destroyed the context.
+    /// Returns whether the model has destroyed the context.
     pub(super) fn is_gone(&self, ctx: AioContext) -> bool {
         fake_kernel::with_next(|kernel| !kernel.has(ctx)).unwrap_or(false)
     }
@@ -252,21 +255,22 @@ impl Harness {
         fake_kernel::with_next(|kernel| kernel.add_foreign(ctx, event));
     }
 
-    /// What a leaked context is doing still comes to its end.
+    /// Completes the operations of a leaked context by destroying it in the model.
     pub(super) fn destroy(&self, ctx: AioContext) {
         fake_kernel::with_next(|kernel| kernel.destroy(ctx).ok());
     }
 }
 
-/// A descriptor of a harness's.
+/// Borrows a descriptor of a harness.
 fn borrow(number: i32) -> Fd<'static> {
-    // SAFETY: the model's stay as they are. The real ones are closed when
-    // the next play begins, or the harness ends; each play ends its queues before.
-    // −1 is no descriptor.
+    // SAFETY: the model's descriptors stay open. The real ones are closed when the next
+    // scenario begins or the harness is dropped, and each scenario ends its queues
+    // before. −1 is no descriptor.
     unsafe { Fd::borrow_raw(number) }
 }
 
-/// Other programs may have all of `fs.aio-max-nr` for a moment.
+/// Creates a context, and retries for a while if other programs use all of
+/// `fs.aio-max-nr`.
 fn new_context() -> Result<IdleContext, Errno> {
     let begin = Instant::now();
     loop {

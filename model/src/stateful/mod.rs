@@ -1,7 +1,7 @@
-//! Plays: random sequences of what a program can do with a [`Queue`], performed
-//! on the model of the kernel or on the real one. After each step the queue is
-//! compared with a specification that knows nothing of slots, lists or rings;
-//! at the end every byte of every buffer and file is.
+//! Scenarios: random sequences of the actions of a program that uses a [`Queue`],
+//! performed on the kernel model or on the real kernel. After each step the queue is
+//! compared with a specification without slots, lists or rings. At the end every byte
+//! of every buffer and file is compared.
 //!
 //! [`Queue`]: crate::Queue
 
@@ -24,129 +24,129 @@ pub use perform::perform;
 pub use refuse::Refuse;
 pub use user::Inject;
 
-/// Blocks of a file.
+/// The number of blocks of a file.
 const BLOCKS: usize = 12;
-/// Bytes of one.
+/// The number of bytes of a block.
 const BLOCK: usize = 4096;
-/// Descriptors to poll.
+/// The number of pollable descriptors.
 const POLLED: usize = 3;
-/// Slots of a queue, at the most.
+/// The greatest number of slots of a queue.
 const MOST_SLOTS: usize = 12;
 
-/// One step.
+/// A step of a scenario.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Push a read or a write of the file that is open for direct I/O or of the
-    /// other.
+    /// Pushes a read or a write of the file that is open for direct I/O or of the other
+    /// file.
     Transfer {
-        /// Not a read.
+        /// True for a write.
         write: bool,
-        /// Which file.
+        /// True for the file that is open for direct I/O.
         direct: bool,
-        /// Where.
+        /// The number of the block.
         block: u8,
-        /// To behind the next block.
+        /// True if the transfer includes the next block.
         two: bool,
-        /// This far into the block, if that is allowed.
+        /// The offset into the block, where an offset is allowed.
         skew: u16,
-        /// The data owns the descriptor.
+        /// True if the data owns the descriptor.
         owned: bool,
     },
-    /// Push an fsync or an fdsync.
+    /// Pushes an fsync or an fdsync.
     Sync {
-        /// Which file.
+        /// True for the file that is open for direct I/O.
         direct: bool,
-        /// fdsync.
+        /// True for fdsync.
         data: bool,
-        /// The data owns the descriptor.
+        /// True if the data owns the descriptor.
         owned: bool,
     },
-    /// Push a poll of a descriptor.
+    /// Pushes a poll of a descriptor.
     Poll {
-        /// Which.
+        /// The number of the descriptor.
         which: u8,
-        /// The data owns it.
+        /// True if the data owns the descriptor.
         owned: bool,
     },
-    /// Push what a kernel will refuse: with EINVAL or with EBADF.
+    /// Pushes an operation that a kernel refuses, with EINVAL or with EBADF.
     Refused {
-        /// EINVAL.
+        /// True for EINVAL.
         invalid: bool,
     },
-    /// Submit; see [`Faults`](crate::fake_kernel::Faults).
+    /// Submits; see [`Faults`](crate::fake_kernel::Faults).
     Submit {
-        /// See there.
+        /// The number of operations accepted before EAGAIN.
         room: Option<u8>,
-        /// See there.
+        /// The greatest number of operations that one system call accepts.
         short: Option<u8>,
     },
-    /// Take so many completions, if they are there.
+    /// Takes up to this many completions, without waiting.
     Pop(u8),
-    /// Wait.
+    /// Waits.
     Wait {
-        /// For so many.
+        /// The number of completions to wait for.
         min: u8,
-        /// So long: not at all, a moment, for ever (if that will end).
+        /// The timeout: none, a short time, or forever (if the wait ends).
         patience: u8,
-        /// What is refused.
+        /// The refusals during the wait.
         refuse: Refuse,
     },
-    /// Take one completion, and wait for it if that will end.
+    /// Takes one completion, and waits for it if that wait ends.
     One(Refuse),
-    /// Cancel one of all operations there ever were, counted from the last.
+    /// Cancels one of all operations so far, counted from the last.
     Cancel(u8, Refuse),
-    /// Unstage.
+    /// Unstages an operation.
     Unstage,
-    /// A descriptor becomes readable.
+    /// Makes a descriptor readable.
     Ready(u8),
-    /// One of the operations in flight ends.
+    /// Completes one of the operations in flight.
     Complete {
-        /// Which.
+        /// The selection among the operations.
         pick: u8,
-        /// With EIO, if it is a direct read.
+        /// True for EIO, if it is a direct read.
         broken: bool,
     },
-    /// An event of nobody's is in the ring: like that of an operation, with this
-    /// added to its word.
+    /// Adds a foreign event to the ring: a copy of an operation's event, with `add`
+    /// added to its `data` word.
     ForeignEvent {
-        /// Like whose.
+        /// The selection of the operation.
         pick: u8,
-        /// Added.
+        /// The number added to the word.
         add: u64,
     },
-    /// Drain.
+    /// Drains the queue.
     Drain(Refuse),
-    /// A forked child drops its copy.
+    /// Drops the copy in a forked child.
     Fork,
-    /// Drain into a context, and make another queue on it.
+    /// Drains the queue into a context, and makes another queue on it.
     Renew(Refuse),
-    /// Drop the queue, and make another.
+    /// Drops the queue, and makes another.
     Drop,
-    /// Leak the queue, and make another in the same slots.
+    /// Leaks the queue, and makes another in the same slots.
     Forget,
 }
 
-/// A play.
+/// A scenario.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Slots of the queue.
+    /// The number of slots of the queue.
     pub slots: usize,
-    /// Slots of the kernel's ring, at the least.
+    /// The least number of slots of the kernel's ring.
     pub ring: u32,
-    /// Each operation's memory is in pieces.
+    /// True if each operation's memory is in several parts.
     pub vectored: bool,
-    /// All that is left open.
+    /// The seed of all choices left open.
     pub chance: u64,
     /// The steps.
     pub steps: Vec<Step>,
 }
 
-/// What happened in plays.
+/// The counters of scenarios.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
-    /// Plays.
+    /// Scenarios performed.
     pub plays: u64,
-    /// Steps.
+    /// Steps performed.
     pub steps: u64,
     /// Operations pushed.
     pub operations: u64,
@@ -154,7 +154,7 @@ pub struct Totals {
     pub cancelled: u64,
     /// Bytes of buffers and files compared.
     pub bytes: u64,
-    /// Children.
+    /// Forked children.
     pub forks: u64,
     /// Queues that were dropped or leaked with operations in them.
     pub ends: u64,
@@ -172,8 +172,8 @@ impl core::ops::AddAssign for Totals {
     }
 }
 
-/// Plays of up to so many steps; those that end a queue or fork are `rare`
-/// times rarer than they could be.
+/// Generates scenarios of up to `steps` steps. Those that end a queue or fork are
+/// `rare` times less frequent than they could be.
 pub fn plan(steps: usize, rare: u32) -> impl Strategy<Value = Plan> {
     let common = 120 * rare;
     let transfer = (
@@ -228,13 +228,13 @@ pub fn plan(steps: usize, rare: u32) -> impl Strategy<Value = Plan> {
         })
 }
 
-/// No limit, most of the time.
+/// Generates a limit: none in most cases.
 fn few() -> impl Strategy<Value = Option<u8>> {
     prop_oneof![3 => Just(None), 1 => (0_u8..5).prop_map(Some)]
 }
 
-/// What makes an event a is_foreign's: another generation, a flag of a slot's
-/// word, another slot, anything.
+/// Generates the number that makes an event foreign: another generation, a flag of a
+/// slot's word, another slot, or any number.
 fn added() -> impl Strategy<Value = u64> {
     prop_oneof![
         Just(0),

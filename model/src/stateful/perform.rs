@@ -1,4 +1,5 @@
-//! The performance: one step after the other, and what must be so after each.
+//! The execution of a scenario: its steps one after the other, and the checks after
+//! each.
 
 use super::buffer::{self, Held, Tracked};
 use super::harness::Harness;
@@ -14,10 +15,10 @@ use crate::opcode::PollMask;
 use crate::sys::abi::AioContext;
 use crate::{Errno, Queue, Slot};
 
-/// Performs a play, and tells what was done, or what was wrong.
+/// Runs a scenario, and returns its counters.
 ///
 /// # Errors
-/// What was wrong, and at which step.
+/// The failed check, and the step at which it failed.
 pub fn perform(plan: &Plan, harness: &mut Harness) -> Result<Totals, String> {
     if plan.vectored {
         Stage::<Vectored<Tracked>>::play(plan, harness)
@@ -26,7 +27,7 @@ pub fn perform(plan: &Plan, harness: &mut Harness) -> Result<Totals, String> {
     }
 }
 
-/// How a queue ends before the play does.
+/// The way in which a queue ends before the scenario does.
 enum End {
     Renew(Refuse),
     Drop,
@@ -120,7 +121,7 @@ impl<'w, B: Held> Stage<'w, B> {
                         _ => Refuse::default(),
                     };
                     let context = queue.into_idle_context();
-                    // All that was staged was submitted, or refused.
+                    // All staged operations were submitted, or refused.
                     let staged = self.it.staged.len();
                     self.it.leave(self.harness, self.ctx, staged)?;
                     self.it.end_all()?;
@@ -151,7 +152,7 @@ impl<'w, B: Held> Stage<'w, B> {
         }
     }
 
-    /// Does a step. Whether it ends the queue.
+    /// Runs a step. Returns how the queue ends, if the step ends it.
     fn step(&mut self, queue: &mut Queue<'_, B, Data>, step: &Step) -> Outcome<Option<End>> {
         self.harness.faults(Faults::default());
         self.it.limited = false;
@@ -187,7 +188,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 self.push(queue, op, known)?;
             }
             Step::Refused { invalid } => {
-                // What is polled here has no fsync.
+                // The pollable descriptors do not support fsync.
                 let (fd, errno) = if invalid {
                     (self.harness.polled(0), Errno::INVAL)
                 } else {
@@ -255,14 +256,14 @@ impl<'w, B: Held> Stage<'w, B> {
             }
             Step::Fork => self.fork(queue)?,
             Step::Renew(refuse) => return Ok(Some(End::Renew(self.refuse(refuse)))),
-            // The real kernel's would never end, and neither would its polls.
+            // On the real kernel, a leaked context and its polls would never end.
             Step::Forget if modelled => return Ok(Some(End::Forget)),
             Step::Drop | Step::Forget => return Ok(Some(End::Drop)),
         }
         Ok(None)
     }
 
-    /// What the next call meets; the real kernel refuses nothing.
+    /// Sets the refusals of the next call. The real kernel refuses nothing.
     fn refuse(&mut self, refuse: Refuse) -> Refuse {
         if !self.harness.is_model() {
             return Refuse::default();
@@ -272,7 +273,7 @@ impl<'w, B: Held> Stage<'w, B> {
         refuse
     }
 
-    /// The queue against the specification.
+    /// Compares the queue with the specification.
     fn compare(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         let it = &self.it;
         same!(queue.staged(), it.staged.len(), "staged");
@@ -300,7 +301,7 @@ impl<'w, B: Held> Stage<'w, B> {
         Ok(())
     }
 
-    /// Everything has ended: every byte, and every buffer once.
+    /// Verifies every byte and every buffer after all operations have completed.
     fn epilogue(mut self, files: &[Vec<u8>; 2]) -> Result<Totals, String> {
         for at in 0..self.it.operations.len() {
             let operation = &self.it.operations[at];

@@ -1,25 +1,25 @@
-//! What the kernel refuses while a step runs.
+//! The system calls that the kernel refuses while a step runs.
 
 use proptest::prelude::*;
 
 use crate::Errno;
 use crate::fake_kernel::Faults;
 
-/// Which calls of the next step the kernel refuses, and how.
+/// The calls of the next step that the kernel refuses, and the errors.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Refuse {
-    /// Room for so many operations only (EAGAIN).
+    /// The number of operations that the kernel accepts before EAGAIN.
     pub room: Option<u8>,
-    /// io_cancel: EINVAL, ENOSYS or EPERM.
+    /// The error of io_cancel: EINVAL, ENOSYS or EPERM.
     pub cancel: Option<u8>,
-    /// io_getevents and io_pgetevents: ENOSYS or EPERM.
+    /// The error of io_getevents and io_pgetevents: ENOSYS or EPERM.
     pub wait: Option<u8>,
-    /// A signal comes.
+    /// True if a signal arrives.
     pub signal: bool,
 }
 
 impl Refuse {
-    /// What the kernel is told.
+    /// Returns the corresponding faults of the kernel model.
     pub(super) fn faults(self) -> Faults {
         let errnos = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
         Faults {
@@ -32,7 +32,7 @@ impl Refuse {
     }
 }
 
-/// Nothing, most of the time.
+/// Generates refusals: none in most cases.
 pub(super) fn refuse() -> impl Strategy<Value = Refuse> {
     let rarely = |most: u8| prop_oneof![9 => Just(None), 1 => (0..most).prop_map(Some)];
     (rarely(4), rarely(3), rarely(2), prop::bool::weighted(0.1)).prop_map(

@@ -1,4 +1,4 @@
-//! What a queue ought to be: a list of operations and where each is.
+//! The specification of a queue: a list of operations and the state of each.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,7 +12,7 @@ use crate::{Completion, Errno, Ticket};
 
 pub(super) type Outcome<T = ()> = Result<T, String>;
 
-/// Fails with a message unless the condition holds.
+/// Returns an error with a message unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
         if !$condition {
@@ -22,7 +22,7 @@ macro_rules! ensure {
 }
 pub(super) use ensure;
 
-/// Fails unless both are equal.
+/// Returns an error unless both values are equal.
 macro_rules! same {
     ($left:expr, $right:expr, $($message:tt)+) => {{
         let (left, right) = (&$left, &$right);
@@ -36,9 +36,9 @@ pub(super) use same;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Staged,
-    /// In flight, or ended and not given back.
+    /// In flight, or completed and not returned.
     Out,
-    /// Given back, or gone with its queue.
+    /// Returned, or ended with its queue.
     Over,
     /// In a queue that was leaked.
     Leaked,
@@ -65,28 +65,28 @@ pub(super) enum What {
 pub(super) struct Operation {
     pub(super) ticket: Ticket,
     pub(super) what: What,
-    /// Its memory, by the numbers of the parts.
+    /// The numbers of the parts of its memory.
     pub(super) parts: Vec<usize>,
-    /// What owns its descriptor, or is only sent along.
+    /// The number of its data, which owns its descriptor or is only sent along.
     pub(super) data: usize,
     /// The number of the descriptor.
     pub(super) fd: i32,
-    /// Bytes of it.
+    /// The number of bytes.
     pub(super) len: usize,
     pub(super) place: Place,
-    /// A poll that was told to end.
+    /// True for a poll that was cancelled.
     pub(super) cancelled: bool,
-    /// It was not submitted, and never will be, for one of these reasons; none:
-    /// it was, or may be.
+    /// The possible errors of an operation that was not submitted and never will be.
+    /// Empty: it was submitted, or may be.
     pub(super) never: Vec<Errno>,
-    /// In flight when its context was destroyed.
+    /// True if it was in flight when its context was destroyed.
     pub(super) unknown: bool,
-    /// What the event says, if the model has made it.
+    /// The result in its event, if the model has made one.
     pub(super) res: Option<i64>,
 }
 
 impl Operation {
-    /// How often each part of its memory, and its data, was dropped.
+    /// Returns how often each part of its memory, and its data, was dropped.
     pub(super) fn drops(&self) -> Vec<u32> {
         let data = core::iter::once(self.data);
         let all: Vec<usize> = self.parts.iter().copied().chain(data).collect();
@@ -98,34 +98,35 @@ impl Operation {
 pub(super) struct Specification {
     pub(super) operations: Vec<Operation>,
     pub(super) staged: VecDeque<usize>,
-    /// Of those out, how many the queue has looked at.
+    /// The number of operations out whose completions the queue has taken from the
+    /// ring.
     pub(super) done: usize,
-    /// Which, in order: only the model tells.
+    /// The order of the done operations, known on the kernel model only.
     pub(super) order: Order,
-    /// The context was destroyed.
+    /// True if the context was destroyed.
     pub(super) dead: bool,
-    /// The kernel has not as much room as its ring.
+    /// True if the kernel accepts fewer operations than its ring has space for.
     pub(super) limited: bool,
-    /// The words of what the model was given and has not ended yet.
+    /// The `data` words of the operations submitted to the model that have not completed.
     words: HashMap<u64, usize>,
-    /// How much of the model's log has been read: of what it was given, of what
-    /// it ended.
+    /// The lengths of the parts of the model's log that have been read: of submitted
+    /// operations, and of events.
     given: usize,
     ended: usize,
-    /// Events that the queue has taken, up to the last one of an operation of
-    /// its own. The model learns of them later.
+    /// The number of events that the queue has taken, up to the last one that belongs
+    /// to an operation. The queue publishes the ring's head later.
     pub(super) taken: usize,
-    /// What the files should hold.
+    /// The expected content of the files.
     pub(super) files: [Vec<u8>; 2],
     pub(super) ready: [bool; super::POLLED],
     pub(super) bytes: u64,
 }
 
-/// The done operations: groups, of which each was done before the next.
+/// The done operations, as groups: each group was done before the next one.
 #[derive(Default)]
 pub(super) struct Order(VecDeque<Group>);
 
-/// Operations that one call has found to be done.
+/// Operations found to be done by a single call.
 #[derive(Default)]
 struct Group {
     /// In the order of their events.
@@ -147,12 +148,12 @@ impl Order {
         }
     }
 
-    /// Done after all others.
+    /// Adds an operation that was done after all others.
     pub(super) fn push_last(&mut self, at: usize) {
         self.push(&[at], &[], &[]);
     }
 
-    /// Takes this one out; `false`: it is not among those that may be next.
+    /// Removes an operation. Returns `false` if it is not among those that may be next.
     pub(super) fn take(&mut self, at: usize) -> bool {
         let Some(group) = self.0.front_mut() else {
             return false;
@@ -183,16 +184,16 @@ impl Order {
     }
 }
 
-/// What a call has changed.
+/// The effect of a call.
 pub(super) struct Change {
-    /// So many have been found to have ended.
+    /// The number of operations found to have completed.
     pub(super) ended: usize,
-    /// Others' events were about.
+    /// True if there were foreign events.
     pub(super) foreign: bool,
 }
 
 impl Specification {
-    /// No operations yet, and these files.
+    /// Creates a specification without operations, and with these files.
     pub(super) fn new(files: [Vec<u8>; 2]) -> Specification {
         Specification {
             files,
@@ -208,8 +209,8 @@ impl Specification {
         self.out().count() - self.done
     }
 
-    /// Whether an operation that is not over is at these bytes, in a way that
-    /// another that reads or writes them could meet.
+    /// Returns whether an operation that has not been settled accesses these bytes, in
+    /// a way that conflicts with another operation that reads or writes them.
     pub(super) fn is_busy(&self, file: usize, start: usize, end: usize, write: bool) -> bool {
         self.operations.iter().any(|operation| {
             let (its, at, writes) = match &operation.what {
@@ -222,7 +223,8 @@ impl Specification {
         })
     }
 
-    /// Polls that nothing will end, of those in flight; or of those staged.
+    /// Returns the number of polls that nothing will complete, of those staged or of
+    /// those out.
     pub(super) fn stuck(&self, staged: bool) -> usize {
         let stuck = |operation: &Operation| match operation.what {
             What::Poll(which) => {
@@ -240,15 +242,15 @@ impl Specification {
         operations.filter(|&operation| stuck(operation)).count()
     }
 
-    /// Another queue, on this context.
+    /// Resets the state for another queue, on this context.
     pub(super) fn renew(&mut self) {
         self.words.clear();
         (self.given, self.ended, self.taken) = (0, 0, 0);
         self.dead = false;
     }
 
-    /// The same context goes on with another queue: others' events behind the
-    /// last of ours may be there still.
+    /// Continues the same context with another queue: foreign events behind the last
+    /// event of an operation may still be in the ring.
     pub(super) fn go_on(&mut self, harness: &Harness, ctx: AioContext) -> Outcome {
         self.look(harness, ctx)?;
         self.words.clear();
@@ -258,7 +260,7 @@ impl Specification {
         Ok(())
     }
 
-    /// `count` of the staged operations were taken.
+    /// Records that the first `count` staged operations were submitted.
     pub(super) fn submitted(&mut self, count: usize) {
         for _ in 0..count {
             if let Some(at) = self.staged.pop_front() {
@@ -267,8 +269,8 @@ impl Specification {
         }
     }
 
-    /// The first `count` of the staged operations are staged no more: each was
-    /// submitted, or else refused, and is done. Which were refused.
+    /// Removes the first `count` staged operations: each was submitted, or else
+    /// refused, and is done. Returns the refused ones.
     pub(super) fn leave(
         &mut self,
         harness: &Harness,
@@ -307,8 +309,8 @@ impl Specification {
         Ok(refused)
     }
 
-    /// Learns what a call has done to the queue, which has so many operations
-    /// staged and in flight now.
+    /// Updates the state after a call to the queue, which now has these numbers of
+    /// operations staged and in flight.
     pub(super) fn learn(
         &mut self,
         harness: &Harness,
@@ -349,7 +351,7 @@ impl Specification {
         })
     }
 
-    /// Which polls in flight are cancelled.
+    /// Records which polls in flight are cancelled.
     fn cancelled(&mut self, harness: &Harness, ctx: AioContext) {
         for word in harness.cancelled(ctx) {
             if let Some(&at) = self.words.get(&word) {
@@ -358,9 +360,9 @@ impl Specification {
         }
     }
 
-    /// The context was destroyed: the operations that had ended before, in
-    /// order; those of which the outcome is unknown; whether others' events were
-    /// about.
+    /// Records that the context was destroyed. Returns the operations that had
+    /// completed before, in order; those whose outcome is unknown; and whether there
+    /// were foreign events.
     fn die(
         &mut self,
         harness: &Harness,
@@ -379,8 +381,8 @@ impl Specification {
         Ok((ended, unknown, foreign))
     }
 
-    /// Compares what the model was given with what ought to have been given, in
-    /// order, and reads what it has ended.
+    /// Compares the operations submitted to the model with the expected ones, in order,
+    /// and reads the model's events.
     pub(super) fn given(
         &mut self,
         harness: &Harness,
@@ -415,7 +417,7 @@ impl Specification {
         self.look(harness, ctx)
     }
 
-    /// Reads what the model has ended.
+    /// Reads the model's events.
     pub(super) fn look(&mut self, harness: &Harness, ctx: AioContext) -> Outcome {
         let ended = harness.ended(ctx, self.ended);
         self.ended += ended.len();
@@ -428,8 +430,8 @@ impl Specification {
         Ok(())
     }
 
-    /// The queue has taken so many more events of operations that are out: which,
-    /// in order, and whether others' events were about.
+    /// Records that the queue has taken the events of `count` more operations. Returns
+    /// these operations in order, and whether there were foreign events.
     pub(super) fn take(
         &mut self,
         harness: &Harness,
@@ -450,7 +452,7 @@ impl Specification {
             self.taken += last + 1;
         }
         let told = harness.taken(ctx);
-        // Of others' events behind them, the model may have learned already.
+        // The head may have been published beyond foreign events behind them.
         let known = harness.ended(ctx, self.taken.min(told));
         let ahead = told.saturating_sub(self.taken);
         ensure!(
@@ -464,21 +466,23 @@ impl Specification {
         Ok((found.collect(), foreign))
     }
 
-    /// Others' events in the model's ring before that.
+    /// Returns the number of foreign events in the model's ring before the next event
+    /// of an operation.
     pub(super) fn foreign_next(&self, harness: &Harness, ctx: AioContext) -> usize {
         let events = harness.ended(ctx, self.taken);
         events.iter().take_while(|event| event.is_foreign).count()
     }
 
-    /// The next of ours in the model's ring that the queue has not taken.
+    /// Returns the next operation in the model's ring whose event the queue has not
+    /// taken.
     pub(super) fn next_in_ring(&self, harness: &Harness, ctx: AioContext) -> Option<usize> {
         let mut events = harness.ended(ctx, self.taken).into_iter();
         let next = events.find(|event| !event.is_foreign)?;
         self.words.get(&next.data).copied()
     }
 
-    /// A word like an operation's that none in flight has, and none will have:
-    /// an old one, or one of no slot.
+    /// Returns a `data` word similar to that of an operation, which no operation in
+    /// flight has or will have: of an old operation, or of no slot.
     pub(super) fn strange(
         &self,
         harness: &Harness,
@@ -497,7 +501,7 @@ impl Specification {
         (old || of_no_slot).then_some(word)
     }
 
-    /// Holds a completion against the operation. It is over.
+    /// Compares a completion with its operation, and settles the operation.
     pub(super) fn over<B: Held>(&mut self, completion: &Completion<B, Data>) -> Outcome<usize> {
         let found = self
             .out()
@@ -522,8 +526,8 @@ impl Specification {
         Ok(at)
     }
 
-    /// Its buffer came back, and so much of it has been read into; `None`:
-    /// nobody knows.
+    /// Compares the buffer of a completion: `read` bytes of it have been read into;
+    /// `None` means an unknown number.
     pub(super) fn buffer<B: Held>(
         &mut self,
         at: usize,
@@ -596,7 +600,7 @@ impl Specification {
         Ok(())
     }
 
-    /// An operation is over, one way or another.
+    /// Marks an operation as settled.
     pub(super) fn settle(&mut self, at: usize, wrote: bool) {
         let operation = &mut self.operations[at];
         operation.place = Place::Over;
@@ -605,8 +609,8 @@ impl Specification {
         }
     }
 
-    /// The queue is gone, and the kernel has ended what it had: every buffer was
-    /// dropped once.
+    /// Verifies, after the queue has ended and its operations have completed, that
+    /// every buffer was dropped once.
     pub(super) fn end_all(&mut self) -> Outcome {
         self.staged.clear();
         self.order.clear();
@@ -626,7 +630,7 @@ impl Specification {
         Ok(())
     }
 
-    /// The queue is leaked. No buffer was or will be dropped.
+    /// Records that the queue is leaked. No buffer was or will be dropped.
     pub(super) fn leak_all(&mut self) {
         self.staged.clear();
         self.order.clear();

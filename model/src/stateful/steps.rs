@@ -1,4 +1,4 @@
-//! What each step is: done by the queue, and by the specification.
+//! The steps, as performed by the queue and by the specification.
 
 use core::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::fd::OwnsFd;
 use crate::op::{Op, Read, Write};
 use crate::{Completion, Errno, Fd, Queue, WaitOptions};
 
-/// What is known of an operation before it is pushed.
+/// The expected values of an operation before it is pushed.
 pub(super) struct Known {
     what: What,
     fd: i32,
@@ -23,7 +23,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Of one without memory; `owned`: its descriptor is the data's.
+    /// Describes an operation without memory. `owned`: the data owns its descriptor.
     pub(super) fn new(what: What, fd: Fd<'_>, data: &Data, owned: bool) -> Known {
         Known {
             what,
@@ -48,7 +48,7 @@ impl<B: Held> Stage<'_, B> {
         else {
             return Ok(());
         };
-        // A read may begin at the file's end, and go beyond it.
+        // A read may begin at the file's end, and extend beyond it.
         let block = usize::from(block) % if write { BLOCKS } else { BLOCKS + 1 };
         let skew = if direct { 0 } else { usize::from(skew) % BLOCK };
         let at = block * BLOCK + skew;
@@ -138,7 +138,7 @@ impl<B: Held> Stage<'_, B> {
     }
 
     pub(super) fn submit(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
-        // Others' events that come next may have been taken, too.
+        // Foreign events that come next may have been taken, too.
         let least = self.harness.room(self.ctx, self.it.taken);
         let foreign = self.it.foreign_next(self.harness, self.ctx);
         let most = self.harness.room(self.ctx, self.it.taken + foreign);
@@ -154,8 +154,8 @@ impl<B: Held> Stage<'_, B> {
         Ok(())
     }
 
-    /// The operations that go where there is room for so many, and what is said
-    /// of them.
+    /// Returns the operations that are submitted if the kernel has space for `room`,
+    /// and the expected result.
     fn right_submission(&self, room: usize) -> (Vec<usize>, Result<usize, (usize, Errno)>) {
         let mut expected = Vec::new();
         for &at in &self.it.staged {
@@ -202,7 +202,8 @@ impl<B: Held> Stage<'_, B> {
         self.dropped(got)
     }
 
-    /// One of those that were done came, as it should.
+    /// Verifies that one of the done operations was returned, with the expected
+    /// completion.
     fn came(&mut self, completion: Option<Completion<B, Data>>) -> Outcome {
         let Some(completion) = completion else {
             return Ok(());
@@ -222,7 +223,7 @@ impl<B: Held> Stage<'_, B> {
         Ok(())
     }
 
-    /// `Queue::wait`: signals do not end it.
+    /// Calls `Queue::wait`: signals do not end it.
     pub(super) fn one(&mut self, queue: &mut Queue<'_, B, Data>, refuse: Refuse) -> Outcome {
         let all = self.it.done + self.it.in_flight() + self.it.staged.len();
         let stuck = self.it.stuck(false) + self.it.stuck(true);
@@ -258,7 +259,8 @@ impl<B: Held> Stage<'_, B> {
         patience: u8,
         refuse: Refuse,
     ) -> Outcome {
-        // What will end, if nothing else is submitted; or all of it will.
+        // The operations that will complete if nothing else is submitted. Without stuck
+        // polls, all of them will.
         let ending = self.it.done + self.it.in_flight() - self.it.stuck(false);
         let ends = min <= ending || self.it.stuck(false) + self.it.stuck(true) == 0;
         let (wait, for_ever) = match patience {
@@ -282,7 +284,8 @@ impl<B: Held> Stage<'_, B> {
         })
     }
 
-    /// Polls that never end, and room for nothing else, would keep a wait busy.
+    /// Lifts the limit on operations if there are polls that never complete: with both,
+    /// a wait would never end.
     fn spare_room(&self, refuse: Refuse) {
         if self.it.stuck(false) + self.it.stuck(true) > 0 {
             let room = None;
@@ -314,8 +317,8 @@ impl<B: Held> Stage<'_, B> {
         Ok(())
     }
 
-    /// A wait told this of how many are done. `enough` is told whether others'
-    /// events came.
+    /// Checks the result of a wait: the number of done operations. `enough` receives
+    /// whether there were foreign events.
     fn harvested(
         &mut self,
         queue: &Queue<'_, B, Data>,
@@ -362,7 +365,7 @@ impl<B: Held> Stage<'_, B> {
                 operation.never = vec![Errno::CANCELED];
                 self.it.staged.retain(|&staged| staged != at);
                 self.it.done += 1;
-                // What was found before comes first.
+                // The operations found before come first.
                 self.learn(queue)?;
                 if self.harness.is_model() {
                     self.it.order.push_last(at);
@@ -373,7 +376,7 @@ impl<B: Held> Stage<'_, B> {
                     _ if !operation.never.is_empty() || operation.unknown => (false, false),
                     _ if operation.cancelled => (false, false),
                     What::Poll(_) if operation.res.is_some() => (false, false),
-                    // It may be ending now.
+                    // It may be completing now.
                     What::Poll(which) if self.it.ready[which] => (true, self.harness.is_model()),
                     What::Poll(_) => (true, true),
                     _ => (false, false),
@@ -412,7 +415,7 @@ impl<B: Held> Stage<'_, B> {
         }
     }
 
-    /// A child drops its copy, and the parent knows nothing of it.
+    /// Drops the copy in a child, which has no effect on the parent.
     pub(super) fn fork(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         self.totals.forks += 1;
         let in_flight = self.it.in_flight();
@@ -420,7 +423,8 @@ impl<B: Held> Stage<'_, B> {
         let staged: u32 = self.it.staged.iter().copied().map(count).sum();
         let done: u32 = self.it.order.iter().map(count).sum();
         let out: u32 = self.it.out().map(count).sum();
-        // What is done, the model knows; of the real kernel's, only how many.
+        // The kernel model lists the done operations; of the real kernel, only their
+        // number is known.
         let (least, most) = match in_flight {
             0 => (staged + out, staged + out),
             _ if self.harness.is_model() || self.it.done == 0 => (staged + done, staged + done),
@@ -435,7 +439,8 @@ impl<B: Held> Stage<'_, B> {
             };
             same!(drained, right, "drain in a child");
             let before = buffer::all_drops();
-            // SAFETY: the child's own copy, which its parent does not see.
+            // SAFETY: the child has a separate copy of the queue, which is not used
+            // again.
             drop(unsafe { core::ptr::read(queue) });
             let drops = buffer::all_drops() - before;
             ensure!((least..=most).contains(&drops), "a child dropped {drops}");

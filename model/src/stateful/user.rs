@@ -1,5 +1,5 @@
-//! User code: wakers, buffers, data and locks that verify where they are called
-//! from, call back into the reactor, and panic.
+//! User code: wakers, buffers, data and locks that verify where they are called from,
+//! call back into the reactor, and panic.
 
 use core::cell::{Cell, RefCell};
 use core::task::{RawWaker, RawWakerVTable, Waker};
@@ -12,44 +12,44 @@ use crate::fake_kernel;
 use crate::fd::OwnsFd;
 use crate::reactor::Lock;
 
-/// What a piece of user code does when the library calls it.
+/// The action of user code when the library calls it.
 #[derive(Clone, Copy, Debug)]
 pub enum Inject {
-    /// Nothing else.
+    /// No action.
     Nothing,
-    /// It turns the reactor.
+    /// Turns the reactor.
     Turn,
-    /// It asks how many operations are in flight.
+    /// Reads the number of operations in flight.
     Count,
-    /// It begins an operation.
+    /// Begins an operation.
     Begin,
-    /// It polls one of the other futures.
+    /// Polls one of the other futures.
     Poll(u8),
-    /// It drops one of the other futures.
+    /// Drops one of the other futures.
     Drop(u8),
-    /// It panics.
+    /// Panics.
     Panic,
 }
 
 /// The payload of an injected panic.
 struct Injected;
 
-/// Where user code gets back into the scenario.
+/// The entry points by which user code calls back into the scenario.
 pub(super) trait Enter {
-    /// Does what is not `Nothing` or `Panic`.
+    /// Performs an action other than `Nothing` and `Panic`.
     fn enter(&self, inject: Inject);
 
-    /// A waker has been woken.
+    /// Handles the wake-up of a waker.
     fn woken(&self, waker: usize);
 }
 
 #[derive(Default)]
 struct State {
-    /// How often the watched lock is held.
+    /// The number of times that the watched lock is held.
     held: Cell<u32>,
-    /// Calls of user code.
+    /// The number of calls of user code.
     calls: Cell<u64>,
-    /// What the next calls do, the last first.
+    /// The actions of the next calls, in reverse order.
     injections: RefCell<Vec<Inject>>,
     injected: Cell<u64>,
     faults: RefCell<Vec<String>>,
@@ -58,7 +58,7 @@ struct State {
     stage: Cell<Option<*const dyn Enter>>,
 }
 
-/// One waker and all its clones.
+/// The state of one waker and all its clones.
 #[derive(Clone, Copy, Default)]
 struct WakerState {
     wakes: u32,
@@ -69,7 +69,7 @@ thread_local! {
     static STATE: State = State::default();
 }
 
-/// A scenario begins, with these injections.
+/// Begins a scenario with these injections.
 pub(super) fn begin(injections: &[Inject]) {
     STATE.with(|state| {
         state.held.set(0);
@@ -83,15 +83,17 @@ pub(super) fn begin(injections: &[Inject]) {
     });
 }
 
-/// User code gets back into this while the guard lives.
+/// A guard: while it lives, user code calls back into the scenario.
 pub(super) struct Entered(());
 
 impl Entered {
+    /// Sets the scenario into which user code calls back.
+    ///
     /// # Safety
     /// The scenario outlives the guard.
     pub(super) unsafe fn new(stage: &dyn Enter) -> Entered {
-        // SAFETY: only the lifetime is made longer, and the guard ends before
-        // the scenario does, by the caller's promise.
+        // SAFETY: only the lifetime is extended. The guard is dropped before the
+        // scenario, by the contract of this function, and its drop removes the pointer.
         let stage: *const (dyn Enter + 'static) = unsafe { core::mem::transmute(stage) };
         STATE.with(|state| state.stage.set(Some(stage)));
         Entered(())
@@ -112,22 +114,22 @@ pub(super) fn faults() -> Vec<String> {
     STATE.with(|state| state.faults.borrow().clone())
 }
 
-/// How many injections there were, of those that are not `Nothing`.
+/// Returns the number of injections other than `Nothing`.
 pub(super) fn injected() -> u64 {
     STATE.with(|state| state.injected.get())
 }
 
-/// How often the library has called user code.
+/// Returns the number of calls of user code by the library.
 pub(super) fn calls() -> u64 {
     STATE.with(|state| state.calls.get())
 }
 
-/// From now on user code does nothing else.
+/// Removes the remaining injections: from now on user code performs no action.
 pub(super) fn calm() {
     STATE.with(|state| state.injections.borrow_mut().clear());
 }
 
-/// The library has called user code.
+/// Counts a call of user code by the library, and performs the next injection.
 fn called(what: &str) {
     let inject = STATE.with(|state| {
         state.calls.set(state.calls.get() + 1);
@@ -150,7 +152,7 @@ fn called(what: &str) {
         Inject::Panic if std::thread::panicking() => {}
         Inject::Panic => {
             STATE.with(|state| state.injected.set(state.injected.get() + 1));
-            // Not by `panic!`, which prints.
+            // Not `panic!`, which prints a message.
             resume_unwind(Box::new(Injected));
         }
         inject => {
@@ -163,12 +165,13 @@ fn called(what: &str) {
     }
 }
 
-/// Panics, as injected.
+/// Panics as an injection does.
 pub(super) fn panic() -> ! {
     resume_unwind(Box::new(Injected))
 }
 
-/// Runs what may panic by an injection: `None` if it has. Any other panic goes on.
+/// Runs code that may panic by an injection, and returns `None` if it has. Any other
+/// panic is propagated.
 pub(super) fn injectable<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(value) => Some(value),
@@ -177,10 +180,10 @@ pub(super) fn injectable<T>(run: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// A lock that is known to be held.
+/// A lock that records whether it is held.
 pub(super) struct Watched<L>(L);
 
-// SAFETY: as the lock within.
+// SAFETY: every method forwards to the lock inside, which keeps the contract.
 unsafe impl<L: Lock> Lock for Watched<L> {
     const NEW: Watched<L> = Watched(L::NEW);
 
@@ -193,7 +196,7 @@ unsafe impl<L: Lock> Lock for Watched<L> {
             })
         };
         if held(1) > 1 {
-            // To go on would be undefined, or wait for ever.
+            // Continuing would be undefined behaviour or a deadlock.
             eprintln!("the reactor's lock was taken twice");
             std::process::abort();
         }
@@ -234,7 +237,8 @@ fn drop_waker(data: *const ()) {
     called("a waker's drop");
 }
 
-/// A fresh waker, and its number. Its own drop is not counted: forget it.
+/// Creates a waker and returns it with its number. The original is never dropped: only
+/// the drops of its clones are counted.
 pub(super) fn waker() -> (core::mem::ManuallyDrop<Waker>, usize) {
     let number = STATE.with(|state| {
         let mut wakers = state.wakers.borrow_mut();
@@ -242,8 +246,8 @@ pub(super) fn waker() -> (core::mem::ManuallyDrop<Waker>, usize) {
         wakers.len() - 1
     });
     let data = core::ptr::without_provenance(number);
-    // SAFETY: the functions keep the contract: all state is this thread's, and
-    // the wakers stay in it.
+    // SAFETY: the functions keep the contract of a waker: all state belongs to this
+    // thread, and the wakers never leave it.
     let waker = unsafe { Waker::new(data, &VTABLE) };
     (core::mem::ManuallyDrop::new(waker), number)
 }
@@ -252,7 +256,7 @@ pub(super) fn is_woken(waker: usize) -> bool {
     STATE.with(|state| state.wakers.borrow()[waker].wakes > 0)
 }
 
-/// How many clones of a waker exist.
+/// Returns the number of existing clones of a waker.
 pub(super) fn clones(waker: usize) -> u32 {
     STATE.with(|state| state.wakers.borrow()[waker].clones)
 }
@@ -280,17 +284,18 @@ impl Drop for Guarded {
     }
 }
 
-// SAFETY: as of the buffer within.
+// SAFETY: the region is that of the buffer inside, whose implementation keeps the
+// contract.
 unsafe impl IoBuf for Guarded {
     fn region(&mut self) -> (*mut u8, usize) {
         called("a buffer's region");
         self.0.region()
     }
 }
-// SAFETY: likewise.
+// SAFETY: the buffer inside accepts any byte values.
 unsafe impl IoBufMut for Guarded {}
 
-/// A buffer that is borrowed, with a destructor.
+/// A borrowed buffer with a destructor.
 pub(super) struct Borrowed<'b> {
     memory: &'b mut [u8],
     counted: Tracked,
@@ -319,26 +324,26 @@ impl Drop for Borrowed<'_> {
     }
 }
 
-// SAFETY: exclusive for as long as the reference lives.
+// SAFETY: access is exclusive for as long as the reference lives.
 unsafe impl IoBuf for Borrowed<'_> {
     fn region(&mut self) -> (*mut u8, usize) {
         called("a buffer's region");
         (self.memory.as_mut_ptr(), self.memory.len())
     }
 }
-// SAFETY: likewise.
+// SAFETY: the memory is of type `u8`, for which any byte value is valid.
 unsafe impl IoBufMut for Borrowed<'_> {}
 
 /// Data with a destructor, which owns a descriptor.
 pub(super) struct Data {
     counted: Tracked,
     fd: i32,
-    /// The model's have none.
+    /// The owned descriptor on the real kernel; `None` on the kernel model.
     _real: Option<OwnedFd>,
 }
 
 impl Data {
-    /// Owns another descriptor of the same file.
+    /// Creates data that owns a duplicate of a descriptor in the kernel model.
     pub(super) fn new(fd: i32) -> Data {
         let duplicate = fake_kernel::with_next(|kernel| kernel.duplicate(fd));
         Data {
@@ -348,10 +353,10 @@ impl Data {
         }
     }
 
-    /// Owns another descriptor of the same file, of the real kernel's; none,
-    /// if that is none.
+    /// Creates data that owns a duplicate of a descriptor of the real kernel, or no
+    /// descriptor if `fd` is invalid.
     pub(super) fn real(fd: i32) -> Data {
-        // SAFETY: a fresh descriptor, if it is one.
+        // SAFETY: the duplicate is a new descriptor if it is not negative.
         let real = unsafe {
             let duplicate = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3);
             (duplicate >= 0).then(|| OwnedFd::from_raw_fd(duplicate))
@@ -375,7 +380,7 @@ impl Drop for Data {
     }
 }
 
-// SAFETY: the model's descriptor is closed when this is dropped.
+// SAFETY: the descriptor stays open until this is dropped.
 unsafe impl OwnsFd for Data {
     fn raw_fd(&self) -> i32 {
         called("an owner's raw_fd");

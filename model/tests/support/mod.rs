@@ -1,4 +1,4 @@
-//! Random plans, performed.
+//! Performs random plans.
 
 use std::cell::RefCell;
 use std::ops::AddAssign;
@@ -6,10 +6,9 @@ use std::ops::AddAssign;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-/// Performs so many plans, or as many as PROPTEST_CASES says, and returns the
-/// sum of what they counted. A fault is shrunk to the shortest plan that still
-/// shows it. The plan that is being performed is written to the file that
-/// MODEL_TRACE names, for those that never end.
+/// Performs `PROPTEST_CASES` plans, or a default number, and returns the sum of their
+/// counters. A failure is shrunk to the shortest plan that still fails. The current
+/// plan is written to the file named by `MODEL_TRACE`, for plans that never end.
 pub(crate) fn perform_all<
     P: Clone + core::fmt::Debug,
     T: Default + AddAssign + core::fmt::Debug,

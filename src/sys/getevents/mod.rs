@@ -43,6 +43,8 @@ mod typed;
 
 pub use crate::ring::ring_is_empty;
 use call::Call;
+#[cfg(feature = "std")]
+pub(crate) use time::old_timespec;
 use time::{narrowed, widened};
 pub(crate) use typed::get_events as wait_for_events;
 

@@ -38,7 +38,7 @@ pub(super) fn timespec(time: Duration) -> Timespec {
 /// Returns the duration with seconds of a `long`, or the longest time if it does not
 /// fit.
 #[inline]
-pub(super) fn old_timespec(time: Duration) -> OldTimespec {
+pub(crate) fn old_timespec(time: Duration) -> OldTimespec {
     OldTimespec {
         sec: time.as_secs().try_into().unwrap_or(Long::MAX),
         nsec: time.subsec_nanos() as Long,

@@ -1,4 +1,4 @@
-//! One call at a time: what a layer adds to the trap.
+//! One system call at a time: the cost that a layer adds to it.
 
 use std::hint::black_box;
 use std::ptr::null_mut;
@@ -11,36 +11,36 @@ use crate::meter::Meter;
 use crate::ready::Ready;
 use crate::trap;
 
-/// `io_destroy(0)`: EINVAL, and nothing done.
+/// Measures `io_destroy(0)`, which returns EINVAL and has no effect.
 pub(crate) fn destroy(rival: &str, meter: &mut Meter) -> Option<()> {
     let none = || black_box(0_usize);
     let refused = -libc::EINVAL as isize;
     let number = libc::SYS_io_destroy;
     match rival {
-        // What the loop costs by itself.
+        // The cost of the loop itself.
         "loop" => meter.repeat(|| none() == 0),
-        // SAFETY: for each: zero is no context.
+        // SAFETY: zero is no context, so the call has no effect.
         "trap" => meter.repeat(|| unsafe { trap::io_destroy(none()) } == refused),
         "sys" => meter.repeat(|| {
-            // SAFETY: see above.
+            // SAFETY: zero is no context, so the call has no effect.
             let answer = unsafe { sys::io_destroy(AioContext(none())) };
             answer == Err(Errno::INVAL)
         }),
         "libaio" => {
             let libaio = LibAio::open()?;
-            // SAFETY: see above.
+            // SAFETY: zero is no context, so the call has no effect.
             meter.repeat(|| unsafe { (libaio.destroy)(none()) } == refused as i32);
         }
-        // SAFETY: see above.
+        // SAFETY: zero is no context, so the call has no effect.
         "glibc" => meter.repeat(|| unsafe { libc::syscall(number, none()) } == -1),
         "sc" => meter.repeat(|| {
-            // SAFETY: see above.
+            // SAFETY: zero is no context, so the call has no effect.
             unsafe { sc::syscall1(sc::nr::IO_DESTROY, none()) as isize == refused }
         }),
-        // SAFETY: see above.
+        // SAFETY: zero is no context, so the call has no effect.
         "nc" => meter.repeat(|| unsafe { nc::io_destroy(none()) } == Err(nc::EINVAL)),
         "syscalls" => meter.repeat(|| {
-            // SAFETY: see above.
+            // SAFETY: zero is no context, so the call has no effect.
             let answer = unsafe { syscalls::syscall1(syscalls::Sysno::io_destroy, none()) };
             answer == Err(syscalls::Errno::EINVAL)
         }),
@@ -49,7 +49,7 @@ pub(crate) fn destroy(rival: &str, meter: &mut Meter) -> Option<()> {
     Some(())
 }
 
-/// `io_submit` of nothing.
+/// Measures `io_submit` of no operations.
 pub(crate) fn submit(rival: &str, meter: &mut Meter) -> Option<()> {
     let ready = Ready::new();
     let ctx = || black_box(ready.ctx.0);
@@ -57,34 +57,34 @@ pub(crate) fn submit(rival: &str, meter: &mut Meter) -> Option<()> {
     let number = libc::SYS_io_submit;
     match rival {
         "loop" => meter.repeat(|| ctx() != 0),
-        // SAFETY: for each: nothing is submitted.
+        // SAFETY: no operation is submitted.
         "trap" => meter.repeat(|| unsafe { trap::io_submit(ctx(), 0, iocbs) } == 0),
         "sys" => meter.repeat(|| {
-            // SAFETY: see above.
+            // SAFETY: no operation is submitted.
             let answer = unsafe { sys::io_submit(AioContext(ctx()), 0, iocbs) };
             answer == Ok(0)
         }),
         "context" => {
             let context = ready.context();
-            // SAFETY: see above.
+            // SAFETY: no operation is submitted.
             meter.repeat(|| unsafe { black_box(&context).submit(&mut []) } == Ok(0));
         }
         "libaio" => {
             let libaio = LibAio::open()?;
-            // SAFETY: see above.
+            // SAFETY: no operation is submitted.
             meter.repeat(|| unsafe { (libaio.submit)(ctx(), 0, iocbs) } == 0);
         }
-        // SAFETY: see above.
+        // SAFETY: no operation is submitted.
         "glibc" => meter.repeat(|| unsafe { libc::syscall(number, ctx(), 0, iocbs) } == 0),
         "sc" => meter.repeat(|| {
-            // SAFETY: see above.
+            // SAFETY: no operation is submitted.
             unsafe { sc::syscall3(sc::nr::IO_SUBMIT, ctx(), 0, iocbs as usize) == 0 }
         }),
-        // SAFETY: see above.
+        // SAFETY: no operation is submitted.
         "nc" => meter.repeat(|| unsafe { nc::io_submit(ctx(), &[]) } == Ok(0)),
         "syscalls" => meter.repeat(|| {
             let number = syscalls::Sysno::io_submit;
-            // SAFETY: see above.
+            // SAFETY: no operation is submitted.
             unsafe { syscalls::syscall3(number, ctx(), 0, iocbs as usize) == Ok(0) }
         }),
         _ => return None,
@@ -92,7 +92,7 @@ pub(crate) fn submit(rival: &str, meter: &mut Meter) -> Option<()> {
     Some(())
 }
 
-/// `io_getevents` of up to one event, without waiting, while there is none.
+/// Measures `io_getevents` of up to one event, without waiting, while there is none.
 pub(crate) fn getevents(rival: &str, meter: &mut Meter) -> Option<()> {
     let ready = Ready::new();
     let taken = call(rival, &ready, meter.count, |calls| meter.time(calls))?;
@@ -100,8 +100,8 @@ pub(crate) fn getevents(rival: &str, meter: &mut Meter) -> Option<()> {
     Some(())
 }
 
-/// Calls `io_getevents` so many times for up to one event, inside of `time`.
-/// How many events came.
+/// Calls `io_getevents` `count` times for up to one event, inside `time`. Returns the
+/// number of events.
 pub(crate) fn call(
     rival: &str,
     ready: &Ready,
@@ -113,18 +113,18 @@ pub(crate) fn call(
     let mut room = [Event::EMPTY];
     let events = room.as_mut_ptr();
     let number = libc::SYS_io_getevents;
-    // SAFETY: for each: `events` has room for one, `now` is a time, and nobody
-    // reads the ring meanwhile.
+    // The facts for each SAFETY comment below: `events` has space for one event, `now`
+    // is a valid timeout, and no other code reads the ring meanwhile.
     let taken = match rival {
         "loop" => time(&mut || sum(count, || ctx() as u64 & 1)),
         "trap" => time(&mut || {
-            // SAFETY: see above.
+            // SAFETY: `events` has space for one event, and `now` is a valid timeout.
             sum(count, || unsafe {
                 trap::io_getevents(ctx(), 0, 1, events, now) as u64
             })
         }),
         "sys" => time(&mut || {
-            // SAFETY: see above.
+            // SAFETY: `events` has space for one event, and `now` is a valid timeout.
             sum(count, || unsafe {
                 sys::io_getevents(AioContext(ctx()), 0, 1, events, now).map_or(0, |n| n as u64)
             })
@@ -142,20 +142,21 @@ pub(crate) fn call(
         "libaio" => {
             let libaio = LibAio::open()?;
             time(&mut || {
-                // SAFETY: see above.
+                // SAFETY: `events` has space for one event, and `now` is a valid
+                // timeout.
                 sum(count, || unsafe {
                     (libaio.getevents)(ctx(), 0, 1, events, now) as u64
                 })
             })
         }
         "glibc" => time(&mut || {
-            // SAFETY: see above.
+            // SAFETY: `events` has space for one event, and `now` is a valid timeout.
             sum(count, || unsafe {
                 libc::syscall(number, ctx(), 0_usize, 1_usize, events, now) as u64
             })
         }),
         "sc" => time(&mut || {
-            // SAFETY: see above.
+            // SAFETY: `events` has space for one event, and `now` is a valid timeout.
             sum(count, || unsafe {
                 let number = sc::nr::IO_GETEVENTS;
                 sc::syscall5(number, ctx(), 0, 1, events as usize, now as usize) as u64
@@ -165,14 +166,14 @@ pub(crate) fn call(
             let mut room = [nc::io_event_t::default()];
             let now = nc::timespec_t::default();
             time(&mut || {
-                // SAFETY: see above.
+                // SAFETY: `room` has space for one event, and `now` is a valid timeout.
                 sum(count, || unsafe {
                     nc::io_getevents(ctx(), 0, &mut room, Some(&now)).map_or(0, |n| n as u64)
                 })
             })
         }
         "syscalls" => time(&mut || {
-            // SAFETY: see above.
+            // SAFETY: `events` has space for one event, and `now` is a valid timeout.
             sum(count, || unsafe {
                 let number = syscalls::Sysno::io_getevents;
                 let taken = syscalls::syscall5(number, ctx(), 0, 1, events as usize, now as usize);
@@ -184,7 +185,7 @@ pub(crate) fn call(
     Some(taken)
 }
 
-/// No time at all.
+/// A timeout of zero.
 struct Now(OldTimespec);
 static NOW: Now = Now(OldTimespec { sec: 0, nsec: 0 });
 

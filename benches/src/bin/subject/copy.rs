@@ -10,10 +10,10 @@ use io_uring::{IoUring, opcode, squeue};
 
 use crate::meter::Meter;
 
-/// As many and as large as those of `aio copy`.
+/// The number of blocks in flight, the same as for `aio copy`.
 const DEPTH: usize = 32;
 
-/// One block on its way.
+/// A block in flight.
 #[derive(Clone, Copy)]
 struct Block {
     offset: u64,
@@ -21,8 +21,8 @@ struct Block {
     written: bool,
 }
 
-/// Copies `from` to `to` once, and syncs it: `block` bytes at a time, with
-/// direct I/O if `rival` says so. The file is a whole number of pages.
+/// Copies `from` to `to` once, and syncs it: `block` bytes at a time, with direct I/O
+/// if `rival` says so. The file is a whole number of pages.
 pub(crate) fn copy(
     rival: &str,
     block: usize,
@@ -70,7 +70,8 @@ pub(crate) fn copy(
                     len,
                     written: false,
                 });
-                // SAFETY: the memory is never freed, and this block's own.
+                // SAFETY: the memory is never freed, and no other operation uses this
+                // block's part of it.
                 unsafe { ring.submission().push(&entry(at, begun)) }.ok()?;
                 next += u64::from(len);
             }
@@ -88,7 +89,8 @@ pub(crate) fn copy(
                 }
                 block.written = true;
                 *state = Some(block);
-                // SAFETY: as above.
+                // SAFETY: the memory is never freed, and no other operation uses this
+                // block's part of it.
                 unsafe { ring.submission().push(&entry(at, block)) }.ok()?;
             }
         }

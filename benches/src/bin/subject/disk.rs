@@ -1,4 +1,4 @@
-//! Reads of a file, `depth` of them in flight all the time.
+//! Reads of a file, with `depth` of them in flight all the time.
 
 use std::alloc::Layout;
 use std::fs::{File, OpenOptions};
@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::meter::Meter;
 use crate::rivals::{Buffer, ByContext, ByHand, ByLibAio, ByLibAioEach, ByQueue, ByUring, Rival};
 
-/// How the file is read.
+/// The pattern in which the file is read.
 struct Pattern {
     len: usize,
     direct: bool,
@@ -29,7 +29,7 @@ fn pattern(name: &str) -> Option<Pattern> {
     })
 }
 
-/// `meter.count` reads of the file at `path`.
+/// Performs `meter.count` reads of the file at `path`.
 pub(crate) fn disk(
     rival: &str,
     depth: usize,

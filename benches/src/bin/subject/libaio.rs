@@ -1,4 +1,4 @@
-//! libaio by its shared object: Debian's, or one named by `LIBAIO`.
+//! libaio as a shared object: Debian's, or one named by `LIBAIO`.
 
 use std::ffi::{c_int, c_long};
 
@@ -10,7 +10,7 @@ type Submit = unsafe extern "C" fn(usize, c_long, *mut *mut Iocb) -> c_int;
 type GetEvents =
     unsafe extern "C" fn(usize, c_long, c_long, *mut Event, *const OldTimespec) -> c_int;
 
-/// Its functions. They return negated error numbers.
+/// The functions of libaio. They return negated error numbers.
 pub(crate) struct LibAio {
     pub(crate) setup: Symbol<unsafe extern "C" fn(c_int, *mut usize) -> c_int>,
     pub(crate) destroy: Symbol<unsafe extern "C" fn(usize) -> c_int>,
@@ -20,7 +20,8 @@ pub(crate) struct LibAio {
 }
 
 impl LibAio {
-    /// `None`, and why on standard error: there is none here.
+    /// Opens the library. Returns `None` if there is none, and prints the reason on
+    /// standard error.
     pub(crate) fn open() -> Option<LibAio> {
         let named = std::env::var("LIBAIO").ok();
         let names = match &named {
@@ -34,8 +35,8 @@ impl LibAio {
             library.inspect_err(|error| eprintln!("{error}")).ok()
         };
         let library = names.iter().find_map(open)?;
-        // SAFETY: the types are those of libaio.h; an iocb, an event and a
-        // timespec are the kernel's.
+        // SAFETY: the types are those of libaio.h; iocbs, events and timespecs have the
+        // kernel's layout.
         unsafe {
             Some(LibAio {
                 setup: library.get(b"io_setup\0").ok()?,
@@ -49,7 +50,7 @@ impl LibAio {
 
     pub(crate) fn context(&self, nr: usize) -> usize {
         let mut ctx = 0;
-        // SAFETY: a context of our own.
+        // SAFETY: `ctx` is valid for writes.
         let result = unsafe { (self.setup)(nr as c_int, &raw mut ctx) };
         assert_eq!(result, 0);
         ctx

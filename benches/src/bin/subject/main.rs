@@ -1,4 +1,4 @@
-//! One case, so many times: what callgrind counts, and a clock measures.
+//! Performs one case a number of times, under callgrind or measured by the clock.
 //!
 //!     subject GROUP RIVAL COUNT [SIZE] [FILE]...
 //!

@@ -1,10 +1,10 @@
-//! [`Meter`]: how often a case does its work, and what that took.
+//! [`Meter`]: the number of operations of a case, and their measured times.
 
 use std::time::{Duration, Instant};
 
-/// Counts and clocks of one case.
+/// The counts and times of one case.
 pub(crate) struct Meter {
-    /// Operations to do.
+    /// The number of operations to perform.
     pub(crate) count: u64,
     wall: Duration,
     cpu: Duration,
@@ -21,7 +21,7 @@ impl Meter {
         }
     }
 
-    /// Does a part of the work, under both clocks and under callgrind's eye.
+    /// Performs a part of the work, measured by both clocks and by callgrind.
     pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let (cpu, wall) = (cpu_time(), Instant::now());
         let value = measured(work);
@@ -30,21 +30,21 @@ impl Meter {
         value
     }
 
-    /// The whole loop of a call, which tells whether its answer was the one
-    /// expected: every caller has to look at it.
+    /// Measures the whole loop of a call, which returns whether it had the expected
+    /// result: every caller has to check it.
     pub(crate) fn repeat(&mut self, mut call: impl FnMut() -> bool) {
         let count = self.count;
         let right = self.time(|| (0..count).all(|_| call()));
         assert!(right);
     }
 
-    /// How long one operation took from its submission to its completion.
+    /// Records the time of one operation, from its submission to its completion.
     pub(crate) fn latency(&mut self, time: Duration) {
         self.latencies
             .push(time.as_nanos().try_into().unwrap_or(u32::MAX));
     }
 
-    /// One line of JSON: times in nanoseconds.
+    /// Prints one line of JSON, with times in nanoseconds.
     pub(crate) fn print(mut self) {
         self.latencies.sort_unstable();
         let last = self.latencies.len().saturating_sub(1);
@@ -64,19 +64,20 @@ impl Meter {
     }
 }
 
-/// What callgrind is told to count, by this name.
+/// The function that callgrind is configured, by this name, to measure.
 #[inline(never)]
 fn measured<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Of the process and its threads, in user space and in the kernel.
+/// Returns the processor time of the process and its threads, in user space and in the
+/// kernel.
 fn cpu_time() -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `time` is ours to be written.
+    // SAFETY: `time` is valid for writes.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -1,4 +1,4 @@
-//! [`Ready`]: completions that are there at once, as many as one likes.
+//! [`Ready`]: completions that are available at once, in any number up to a limit.
 
 use std::io::PipeWriter;
 use std::os::fd::AsRawFd;
@@ -6,13 +6,13 @@ use std::os::fd::AsRawFd;
 use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{AioContext, Context, Iocb, sys};
 
-/// The most at a time.
+/// The greatest number of completions at a time.
 pub(crate) const MOST: usize = 4096;
 
-/// A context, and polls that are ready when they are submitted: the end of a
-/// pipe that nobody reads.
+/// A context with polls that are ready when they are submitted: they watch the writing
+/// end of a pipe that is never read.
 pub(crate) struct Ready {
-    /// Leaked with the process: nothing here measures its end.
+    /// Destroyed only when the process ends, which is not measured.
     pub(crate) ctx: AioContext,
     iocbs: Vec<Iocb>,
     pointers: Vec<*mut Iocb>,
@@ -23,7 +23,7 @@ impl Ready {
     pub(crate) fn new() -> Ready {
         let pipe = std::io::pipe().unwrap();
         let mut ctx = AioContext::NONE;
-        // SAFETY: a context of our own.
+        // SAFETY: `ctx` is valid for writes.
         unsafe { sys::io_setup(MOST as u32, &raw mut ctx) }.unwrap();
         let poll = Poll::new(pipe.1.as_raw_fd(), PollMask::OUT);
         let mut iocbs = vec![poll.build(); MOST];
@@ -39,14 +39,15 @@ impl Ready {
     /// Puts `count` completions into the ring.
     pub(crate) fn complete(&mut self, count: usize) {
         assert!(count <= self.iocbs.len());
-        // SAFETY: a poll has no buffer.
+        // SAFETY: each pointer refers to a valid iocb, and a poll has no buffer.
         let taken = unsafe { sys::io_submit(self.ctx, count as isize, self.pointers.as_ptr()) };
         assert_eq!(taken, Ok(count));
     }
 
-    /// The same context, owned by the typed layer.
+    /// Returns the same context, owned by the typed layer.
     pub(crate) fn context(&self) -> std::mem::ManuallyDrop<Context> {
-        // SAFETY: alive, and nobody else reads its ring or destroys it.
+        // SAFETY: the context exists; no other code reads its ring or destroys it
+        // meanwhile.
         std::mem::ManuallyDrop::new(unsafe { Context::from_raw(self.ctx) })
     }
 }

@@ -1,5 +1,4 @@
-//! Taking `batch` completions that are there: from the ring in memory, or by a
-//! call.
+//! Taking `batch` available completions: from the ring in memory, or by a system call.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +12,7 @@ use crate::libaio::LibAio;
 use crate::meter::Meter;
 use crate::ready::{MOST, Ready};
 
-/// The ring by hand.
+/// A hand-written ring reader.
 #[derive(Clone, Copy)]
 pub(crate) struct Hand {
     header: *mut RingHeader,
@@ -21,18 +20,21 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
+    /// Creates a reader of the context's ring.
+    ///
     /// # Safety
-    /// The context is alive as long as this, and nobody else reads its ring.
+    /// The context exists as long as the reader, and no other code reads its ring.
     pub(crate) unsafe fn new(ctx: AioContext) -> Hand {
         let header = ctx.0 as *mut RingHeader;
-        // SAFETY: the kernel has mapped its ring there.
+        // SAFETY: the context exists, so the kernel has mapped its ring there.
         let nr = unsafe { (*header).nr };
         Hand { header, nr }
     }
 
     #[inline(always)]
     fn indices(&self) -> (&AtomicU32, &AtomicU32) {
-        // SAFETY: mapped, by the promise of `new`.
+        // SAFETY: the ring is mapped as long as the context exists, by the contract of
+        // `new`.
         unsafe {
             (
                 AtomicU32::from_ptr(&raw mut (*self.header).head),
@@ -41,13 +43,13 @@ impl Hand {
         }
     }
 
-    /// Takes all of them, and looks at none.
+    /// Takes all events without reading any.
     fn skip(self) {
         let (head, tail) = self.indices();
         head.store(tail.load(Ordering::Acquire), Ordering::Release);
     }
 
-    /// One event. A number that makes no sense would be believed.
+    /// Takes one event. Does not validate the ring.
     #[inline(always)]
     pub(crate) fn pop(self) -> Option<Event> {
         let (head, tail) = self.indices();
@@ -55,7 +57,7 @@ impl Hand {
         if at == tail.load(Ordering::Acquire) {
             return None;
         }
-        // SAFETY: between head and tail, where the events follow the header.
+        // SAFETY: the slot is between head and tail, and the events follow the header.
         let event = unsafe { self.header.add(1).cast::<Event>().add(at as usize).read() };
         at += 1;
         head.store(if at == self.nr { 0 } else { at }, Ordering::Release);
@@ -63,7 +65,7 @@ impl Hand {
     }
 }
 
-/// `meter.count` completions, up to `batch` at a time.
+/// Takes `meter.count` completions, up to `batch` at a time.
 pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
     if rival == "uring" {
         return uring(batch, meter);
@@ -71,7 +73,7 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
     let mut ready = Ready::new();
     let mut context = ready.context();
     let mut ring = context.ring();
-    // SAFETY: `ring` is not used where this is.
+    // SAFETY: `ring` is not used while this reader is.
     let hand = unsafe { Hand::new(ready.ctx) };
     let libaio = LibAio::open();
     let mut room = [Event::EMPTY; 64];
@@ -80,7 +82,7 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
     for _ in 0..meter.count / MOST as u64 {
         ready.complete(MOST);
         let taken = match (rival, batch) {
-            // What measuring itself costs.
+            // The cost of the measurement itself.
             ("nothing", _) => meter.time(|| {
                 hand.skip();
                 MOST as u64
@@ -127,8 +129,8 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
                 meter.time(|| {
                     let mut taken = 0;
                     while taken < MOST as u64 {
-                        // SAFETY: there is room for so many, and the ring is
-                        // not read by anyone else.
+                        // SAFETY: `events` has space for `nr` events, and no other code
+                        // reads the ring.
                         let call =
                             || unsafe { (libaio.getevents)(ctx, 0, nr, events, &raw const now) };
                         taken += black_box(call()) as u64;
@@ -155,8 +157,7 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
     Some(())
 }
 
-/// A look at an empty ring; `nothing` is the loop that the others have around
-/// it.
+/// Polls an empty ring; `nothing` is the loop that the other cases have around it.
 pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
     let ready = Ready::new();
     let mut context = ready.context();
@@ -173,7 +174,7 @@ pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
             meter.repeat(|| black_box(&mut ring).pop() == Ok(None));
         }
         "hand" => {
-            // SAFETY: nobody reads the ring besides.
+            // SAFETY: no other code reads the ring.
             let hand = unsafe { Hand::new(ready.ctx) };
             meter.repeat(|| black_box(&hand).pop().is_none());
         }
@@ -191,12 +192,12 @@ pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
     Some(())
 }
 
-/// io_uring's completions, of operations that do nothing.
+/// Measures io_uring completions of operations that do nothing.
 fn uring(batch: usize, meter: &mut Meter) -> Option<()> {
     let mut ring = IoUring::new(MOST as u32).ok()?;
     for _ in 0..meter.count / MOST as u64 {
         let nop = io_uring::opcode::Nop::new().build();
-        // SAFETY: no operation has a buffer.
+        // SAFETY: the operations have no buffers.
         unsafe { ring.submission().push_multiple(&vec![nop; MOST]) }.ok()?;
         ring.submit_and_wait(MOST).ok()?;
         let taken = meter.time(|| {

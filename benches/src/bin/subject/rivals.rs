@@ -1,4 +1,4 @@
-//! [`Rival`]: reads in flight, by each of the ways there are.
+//! [`Rival`]: reads in flight, by each of the baselines.
 
 use std::mem::MaybeUninit;
 
@@ -12,17 +12,17 @@ use crate::reap::Hand;
 
 pub(crate) type Buffer = &'static mut [u8];
 
-/// Reads that were staged go to the kernel with the next submission.
+/// A baseline: staged reads are submitted to the kernel with the next submission.
 pub(crate) trait Rival<'fd> {
     fn stage(&mut self, fd: Fd<'fd>, offset: u64, buffer: Buffer);
 
     fn submit(&mut self);
 
-    /// Waits for one at least, and gives each buffer back, which is full.
+    /// Waits for at least one read, and passes on each buffer, which is full.
     fn take(&mut self, each: &mut dyn FnMut(Buffer));
 }
 
-/// Places of operations, as those need who have iocbs.
+/// Slots of operations, for the baselines that have iocbs.
 struct Places {
     iocbs: Box<[Iocb]>,
     held: Box<[MaybeUninit<Buffer>]>,
@@ -50,7 +50,8 @@ impl Places {
 
     fn end(&mut self, event: &Event) -> Buffer {
         let at = event.data as usize;
-        // SAFETY: staged with this number, and its one event takes it out.
+        // SAFETY: initialized when it was staged, and moved out only once, by its
+        // single event.
         let buffer = unsafe { self.held[at].assume_init_read() };
         assert_eq!(event.res, buffer.len() as i64);
         self.free.push(at);
@@ -58,7 +59,7 @@ impl Places {
     }
 }
 
-/// Raw calls, and the ring read by hand.
+/// Raw system calls, and a hand-written ring reader.
 pub(crate) struct ByHand {
     ctx: AioContext,
     ring: Hand,
@@ -68,11 +69,12 @@ pub(crate) struct ByHand {
 impl ByHand {
     pub(crate) fn new(depth: usize) -> ByHand {
         let mut ctx = AioContext::NONE;
-        // SAFETY: a context of our own.
+        // SAFETY: `ctx` is valid for writes.
         unsafe { sys::io_setup(depth as u32, &raw mut ctx) }.unwrap();
         ByHand {
             ctx,
-            // SAFETY: as above, and nobody else reads its ring.
+            // SAFETY: the context exists as long as the reader, and no other code reads
+            // its ring.
             ring: unsafe { Hand::new(ctx) },
             places: Places::new(depth),
         }
@@ -86,7 +88,7 @@ impl Rival<'_> for ByHand {
 
     fn submit(&mut self) {
         let staged = &mut self.places.staged;
-        // SAFETY: the buffers are held until their events have come.
+        // SAFETY: the buffers are held until their events have been taken.
         let taken = unsafe { sys::io_submit(self.ctx, staged.len() as isize, staged.as_ptr()) };
         assert_eq!(taken, Ok(staged.len()));
         staged.clear();
@@ -101,7 +103,7 @@ impl Rival<'_> for ByHand {
         if taken == 0 {
             let mut event = Event::EMPTY;
             let forever = std::ptr::null();
-            // SAFETY: there is room for one event.
+            // SAFETY: there is space for one event.
             let taken = unsafe { sys::io_getevents(self.ctx, 1, 1, &raw mut event, forever) };
             assert_eq!(taken, Ok(1));
             each(self.places.end(&event));
@@ -133,10 +135,11 @@ impl Rival<'_> for ByContext {
 
     fn submit(&mut self) {
         let staged = &mut self.places.staged;
-        // SAFETY: `&mut Iocb` is a pointer, and each leads to another iocb.
+        // SAFETY: `&mut Iocb` has the layout of a pointer, and each refers to a
+        // different iocb.
         let iocbs =
             unsafe { &mut *(staged.as_mut_slice() as *mut [*mut Iocb] as *mut [&mut Iocb]) };
-        // SAFETY: the buffers are held until their events have come.
+        // SAFETY: the buffers are held until their events have been taken.
         unsafe { self.context.submit_all(iocbs) }.unwrap();
         staged.clear();
     }
@@ -184,7 +187,7 @@ impl<'fd> Rival<'fd> for ByQueue<'fd> {
     }
 }
 
-/// libaio, its events taken as many as there are.
+/// libaio, which takes as many events as are available.
 pub(crate) struct ByLibAio {
     libaio: LibAio,
     ctx: usize,
@@ -211,7 +214,7 @@ impl Rival<'_> for ByLibAio {
 
     fn submit(&mut self) {
         let staged = &mut self.places.staged;
-        // SAFETY: the buffers are held until their events have come.
+        // SAFETY: the buffers are held until their events have been taken.
         let taken =
             unsafe { (self.libaio.submit)(self.ctx, staged.len() as i64, staged.as_mut_ptr()) };
         assert_eq!(taken as usize, staged.len());
@@ -221,7 +224,7 @@ impl Rival<'_> for ByLibAio {
     fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
         let (room, events) = (self.events.len() as i64, self.events.as_mut_ptr());
         let forever = std::ptr::null();
-        // SAFETY: there is room for so many events.
+        // SAFETY: `events` has space for `room` events.
         let taken = unsafe { (self.libaio.getevents)(self.ctx, 1, room, events, forever) };
         assert!(taken > 0);
         for event in &self.events[..taken as usize] {
@@ -230,7 +233,7 @@ impl Rival<'_> for ByLibAio {
     }
 }
 
-/// The same, and every operation is submitted by itself, as soon as there is a
+/// The same, with a separate submission for every operation, as soon as there is a
 /// buffer for it.
 pub(crate) struct ByLibAioEach(ByLibAio);
 
@@ -253,7 +256,7 @@ impl Rival<'_> for ByLibAioEach {
     }
 }
 
-/// io_uring, by the crate of that name.
+/// io_uring, with the crate of that name.
 pub(crate) struct ByUring {
     ring: IoUring,
     held: Box<[MaybeUninit<Buffer>]>,
@@ -276,7 +279,7 @@ impl Rival<'_> for ByUring {
         let fd = io_uring::types::Fd(fd.as_raw());
         let read = io_uring::opcode::Read::new(fd, buffer.as_mut_ptr(), buffer.len() as u32);
         let read = read.offset(offset).build().user_data(at as u64);
-        // SAFETY: the buffers are held until their completions have come.
+        // SAFETY: the buffers are held until their completions have been taken.
         unsafe { self.ring.submission().push(&read) }.unwrap();
         self.held[at].write(buffer);
     }
@@ -290,8 +293,8 @@ impl Rival<'_> for ByUring {
         while taken == 0 {
             for done in self.ring.completion() {
                 let at = done.user_data() as usize;
-                // SAFETY: staged with this number, and its one completion
-                // takes it out.
+                // SAFETY: initialized when it was staged, and moved out only once, by
+                // its single completion.
                 let buffer = unsafe { self.held[at].assume_init_read() };
                 assert_eq!(done.result(), buffer.len() as i32);
                 self.free.push(at);

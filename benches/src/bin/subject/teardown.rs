@@ -1,11 +1,11 @@
-//! The end of contexts that are idle.
+//! The destruction of idle contexts.
 
 use linux_aio::{Context, ContextPool, Queue, Slot, destroy_all};
 
 use crate::libaio::LibAio;
 use crate::meter::Meter;
 
-/// `meter.count` times, `many` contexts are ended.
+/// Destroys `many` contexts, `meter.count` times.
 pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()> {
     let contexts = || -> Vec<Context> { (0..many).map(|_| Context::new(8).unwrap()).collect() };
     let libaio = LibAio::open();
@@ -24,7 +24,7 @@ pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()
             "libaio" => {
                 let libaio = libaio.as_ref()?;
                 let contexts: Vec<_> = (0..many).map(|_| libaio.context(8)).collect();
-                // SAFETY: contexts of our own.
+                // SAFETY: the contexts were created here and are destroyed once.
                 let end = |ctx| assert_eq!(unsafe { (libaio.destroy)(ctx) }, 0);
                 meter.time(|| contexts.into_iter().for_each(end));
             }
@@ -34,11 +34,11 @@ pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()
                     .collect();
                 meter.time(|| drop(rings));
             }
-            // Never ended, but drained and used again.
+            // Not destroyed, but drained and reused.
             "pool" => {
                 let mut pool = ContextPool::<64>::new();
                 for context in contexts() {
-                    // SAFETY: new.
+                    // SAFETY: a new context has no operations in flight.
                     let drained = unsafe { context.drain(0, 8) }.unwrap();
                     assert!(pool.put(drained).is_none());
                 }

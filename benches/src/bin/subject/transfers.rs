@@ -1,5 +1,6 @@
-//! Buffered reads of 512 bytes, `DEPTH` at a time: submit all, take all. They
-//! end inside the submission, so the instructions are the same every time.
+//! Buffered reads of 512 bytes, `DEPTH` at a time: all are submitted, then all are
+//! taken. They complete inside the submission, so the number of instructions is the
+//! same every time.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -22,7 +23,7 @@ use crate::reap::Hand;
 
 const LEN: usize = 512;
 
-/// `meter.count` reads.
+/// Performs `meter.count` reads.
 pub(crate) fn read(rival: &str, depth: usize, meter: &mut Meter) -> Option<()> {
     match depth {
         1 => read_at::<1>(rival, meter),
@@ -54,8 +55,8 @@ fn read_at<const DEPTH: usize>(rival: &str, meter: &mut Meter) -> Option<()> {
 
 type Buffers = Vec<&'static mut [u8]>;
 
-/// As a C programmer would write it: raw calls, the ring read by hand, and the
-/// buffers in an array by the number of their operation.
+/// Reads as a C program would: raw system calls, a hand-written ring reader, and the
+/// buffers in an array indexed by operation.
 fn hand<const DEPTH: usize>(
     rounds: u64,
     fd: Fd<'_>,
@@ -64,9 +65,9 @@ fn hand<const DEPTH: usize>(
 ) -> i64 {
     let mut held = [const { MaybeUninit::<&'static mut [u8]>::uninit() }; DEPTH];
     let mut ctx = AioContext(0);
-    // SAFETY: a context of our own.
+    // SAFETY: `ctx` is valid for writes.
     unsafe { sys::io_setup(DEPTH as u32, &mut ctx) }.unwrap();
-    // SAFETY: as above, and nobody else reads its ring.
+    // SAFETY: the context exists as long as `ring`, and no other code reads its ring.
     let ring = unsafe { Hand::new(ctx) };
     let mut iocbs = [Iocb::EMPTY; DEPTH];
     let mut pointers = iocbs.each_mut().map(|iocb| iocb as *mut Iocb);
@@ -78,14 +79,14 @@ fn hand<const DEPTH: usize>(
             while let Some(buffer) = buffers.pop() {
                 let (start, len) = (buffer.as_mut_ptr(), buffer.len());
                 let iocb = Pread::new(fd, start, len).build();
-                // SAFETY: there are as many buffers as iocbs, and none is in
-                // flight.
+                // SAFETY: there are as many buffers as iocbs, so `at` is in range, and
+                // none is in flight.
                 unsafe { pointers[at].write(iocb.user_data(at as u64)) };
                 held[at].write(buffer);
                 at += 1;
             }
-            // SAFETY: the memory is ours, and all is taken before it is looked
-            // at.
+            // SAFETY: the buffers are held until all events have been taken, and are
+            // not accessed before.
             let taken = unsafe { sys::io_submit(ctx, DEPTH as isize, pointers.as_mut_ptr()) };
             assert_eq!(taken, Ok(DEPTH));
             let mut left = DEPTH;
@@ -96,7 +97,8 @@ fn hand<const DEPTH: usize>(
                 };
                 assert!(event.res >= 0);
                 sum += event.res;
-                // SAFETY: written above, and its one event takes it out.
+                // SAFETY: initialized above, and moved out only once, by its single
+                // event.
                 buffers.push(unsafe { held[event.data as usize].assume_init_read() });
                 left -= 1;
             }
@@ -170,7 +172,7 @@ fn context<const DEPTH: usize>(
                 **iocb = read.build().user_data(at as u64);
                 *held = Some(buffer);
             }
-            // SAFETY: the buffers are held until their events have come.
+            // SAFETY: the buffers are held until their events have been taken.
             unsafe { submitter.submit_all(&mut iocbs) }.unwrap();
             for event in ring.wait(DEPTH, &mut events).unwrap() {
                 sum += event.result().unwrap() as i64;
@@ -208,7 +210,7 @@ fn scope<const DEPTH: usize>(
     })
 }
 
-/// A future for each read, and an executor that polls them all.
+/// Reads with a future for each read, and an executor that polls them all.
 fn reactor<const DEPTH: usize>(
     rounds: u64,
     fd: Fd<'_>,
@@ -268,24 +270,26 @@ fn libaio<const DEPTH: usize>(
         for _ in 0..rounds {
             let mut at = 0;
             while let Some(buffer) = buffers.pop() {
-                // As libaio.h's io_prep_pread, in line.
+                // As `io_prep_pread` of libaio.h, inlined.
                 let iocb = Pread::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len()).build();
-                // SAFETY: as many as there are buffers, and none in flight.
+                // SAFETY: there are as many iocbs as buffers, so `at` is in range, and
+                // none is in flight.
                 unsafe { pointers[at].write(iocb.user_data(at as u64)) };
                 held[at].write(buffer);
                 at += 1;
             }
             let nr = DEPTH as i64;
-            // SAFETY: the buffers are held until their events have come.
+            // SAFETY: the buffers are held until their events have been taken.
             let taken = unsafe { (libaio.submit)(ctx, nr, pointers.as_mut_ptr()) };
             assert_eq!(taken, DEPTH as i32);
-            // SAFETY: there is room for so many.
+            // SAFETY: `events` has space for `nr` events.
             let taken = unsafe { (libaio.getevents)(ctx, nr, nr, events.as_mut_ptr(), forever) };
             assert_eq!(taken, DEPTH as i32);
             for event in &events {
                 assert!(event.res >= 0);
                 sum += event.res;
-                // SAFETY: written above, and its one event takes it out.
+                // SAFETY: initialized above, and moved out only once, by its single
+                // event.
                 buffers.push(unsafe { held[event.data as usize].assume_init_read() });
             }
         }
@@ -309,8 +313,7 @@ fn uring<const DEPTH: usize>(
             while let Some(buffer) = buffers.pop() {
                 let fd = io_uring::types::Fd(fd.as_raw());
                 let read = io_uring::opcode::Read::new(fd, buffer.as_mut_ptr(), LEN as u32);
-                // SAFETY: the buffers are held until their completions have
-                // come.
+                // SAFETY: the buffers are held until their completions have been taken.
                 unsafe { submission.push(&read.build().user_data(at as u64)) }.unwrap();
                 held[at].write(buffer);
                 at += 1;
@@ -320,7 +323,8 @@ fn uring<const DEPTH: usize>(
             for done in ring.completion() {
                 assert!(done.result() >= 0);
                 sum += i64::from(done.result());
-                // SAFETY: written above, and its one completion takes it out.
+                // SAFETY: initialized above, and moved out only once, by its single
+                // completion.
                 buffers
                     .push(unsafe { held[black_box(done.user_data()) as usize].assume_init_read() });
             }

@@ -1,17 +1,18 @@
-//! Random scenarios for a [`Reactor`](crate::reactor::Reactor), on the kernel
-//! model: futures are begun, polled, dropped and leaked in any order, while user
-//! code (wakers, destructors, owners of descriptors) verifies that the lock is
-//! free when it runs, calls back, and panics.
+//! Random scenarios for a [`Reactor`](crate::reactor::Reactor), on the kernel model:
+//! futures are begun, polled, dropped and leaked in any order, while user code (wakers,
+//! destructors, owners of descriptors) verifies that the lock is free when it runs,
+//! calls back, and panics.
 //!
-//! What must hold:
-//! - user code never runs under the lock;
-//! - each buffer and each owner of a descriptor is dropped once, and not while
-//!   the kernel has it, or stays leaked where its future or its reactor was;
-//! - each future that is polled when it is woken completes, with its own buffer
-//!   and the right result, whatever panicked: see [`settle`];
-//! - tasks that wait for a slot get it in the order in which they came;
-//! - no slot is lost: in the end as many operations can begin as there are slots
-//!   that leaked futures do not hold.
+//! Invariants:
+//! - User code never runs under the lock.
+//! - Each buffer and each owner of a descriptor is dropped once, and not while its
+//!   operation is in flight, or stays leaked where its future or its reactor was
+//!   leaked.
+//! - Each future that is polled when it is woken completes, with its own buffer and the
+//!   right result, whatever panicked: see [`settle`].
+//! - Tasks that wait for a slot get it in the order in which they came.
+//! - No slot is lost: in the end as many operations can begin as there are slots that
+//!   leaked futures do not hold.
 
 mod settle;
 mod stage;
@@ -26,44 +27,44 @@ use crate::fake_kernel::{BUFFERED, DIRECT, POLLED as FIRST_POLLED};
 use super::user::Inject;
 pub use stage::perform;
 
-/// Slots of a reactor, at the most.
+/// The greatest number of slots of a reactor.
 const MOST_SLOTS: usize = 5;
 
-/// An operation.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
-    /// Read a block of the file that is open for direct I/O or of the other,
-    /// whose reads are done when they are submitted.
+    /// Reads a block of the file that is open for direct I/O or of the other file,
+    /// whose reads complete during submission.
     Read {
-        /// Which file.
+        /// True for the file that is open for direct I/O.
         direct: bool,
-        /// Which block.
+        /// The block's number.
         block: u8,
     },
-    /// Sync a file.
+    /// Syncs a file.
     Sync {
-        /// fdatasync.
+        /// True for fdatasync.
         data: bool,
     },
-    /// Poll a descriptor.
+    /// Polls a descriptor.
     Poll(u8),
-    /// What the kernel refuses (EBADF).
+    /// An operation that the kernel refuses (EBADF).
     Refused,
 }
 
 /// An operation, and how it is begun.
 #[derive(Clone, Copy, Debug)]
 pub struct Begin {
-    /// Which.
+    /// The kind of operation.
     pub what: What,
-    /// The data owns the descriptor.
+    /// True if the data owns the descriptor.
     pub owned: bool,
-    /// It signals an eventfd of its own.
+    /// True if the operation signals a separate eventfd.
     pub resfd: bool,
 }
 
 impl What {
-    /// The model's descriptor for it.
+    /// Returns the kernel model's descriptor for the operation.
     pub(super) fn descriptor(self) -> i32 {
         match self {
             What::Read { direct: true, .. } => DIRECT,
@@ -74,43 +75,45 @@ impl What {
     }
 }
 
-/// One step.
+/// A step of a scenario.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Make a future, and poll it so often.
+    /// Creates a future and polls it this many times.
     Begin(Begin, u8),
-    /// Poll a future.
+    /// Polls a future.
     Poll(u8),
-    /// Drop one.
+    /// Drops a future.
     Drop(u8),
-    /// Leak one.
+    /// Leaks a future.
     Leak(u8),
-    /// Turn the reactor.
+    /// Turns the reactor.
     Turn,
-    /// WaitOptions, where the reactor can; else turn.
+    /// Waits, if the reactor supports it; turns it otherwise.
     Wait,
-    /// Operations end: so many, beginning with this one.
+    /// Completes operations: the selection of `Kernel::complete`, and the number of
+    /// operations.
     Complete(u8, u8),
-    /// A descriptor becomes readable.
+    /// Makes a descriptor readable.
     Ready(u8),
-    /// Poll what was woken, until all futures have completed.
+    /// Polls woken tasks until all futures have completed.
     Settle,
-    /// A forked child ends its copy.
+    /// Drops the copy in a forked child.
     Fork,
-    /// The reactor ends, and another takes the slots.
+    /// Ends the reactor; another one takes the slots.
     End(End),
 }
 
-/// How a reactor ends.
+/// The way in which a reactor ends.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// It is dropped, its futures before.
+    /// Dropped after its futures.
     Drop,
-    /// The same, with `into_idle_context`.
+    /// Turned into an idle context with `into_idle_context`, after its futures are
+    /// dropped.
     Drain,
-    /// It is leaked, and its futures dropped before or leaked.
+    /// Leaked, after its futures are dropped or leaked.
     Leak {
-        /// Leaked.
+        /// True if the futures are leaked.
         futures: bool,
     },
 }
@@ -118,10 +121,9 @@ pub enum End {
 /// The lock of a reactor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
-    /// [`Local`](crate::reactor::Local), which cannot be watched, and which can
-    /// wait.
+    /// [`Local`](crate::reactor::Local), not watched. Its reactor can wait.
     Local,
-    /// The same, watched.
+    /// [`Local`](crate::reactor::Local), watched.
     Watched,
     /// A mutex, watched.
     Shared,
@@ -130,25 +132,25 @@ pub enum Lock {
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Slots.
+    /// The number of slots.
     pub slots: usize,
-    /// Its lock.
+    /// The reactor's lock.
     pub lock: Lock,
-    /// Operations are submitted in batches.
+    /// True if operations are submitted in batches.
     pub batched: bool,
-    /// It has an eventfd: none, a borrowed one, one of its own.
+    /// The reactor's eventfd: none (0), a borrowed one (1), an owned one (otherwise).
     pub eventfd: u8,
-    /// The ring cannot be read.
+    /// True if the ring cannot be read without a system call.
     pub opaque: bool,
-    /// All that is left open.
+    /// The seed of all choices left open.
     pub chance: u64,
-    /// What user code does, call by call.
+    /// The actions of user code, call by call.
     pub injections: Vec<Inject>,
     /// The steps, and what is refused while they run.
     pub steps: Vec<(Step, Refuse)>,
 }
 
-/// What happened in scenarios.
+/// The counters of scenarios.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "counters, named")]
 pub struct Totals {
@@ -191,7 +193,8 @@ pub(super) fn begin() -> impl Strategy<Value = Begin> {
     })
 }
 
-/// Scenarios of up to so many steps. `wild`: user code calls back and panics.
+/// Generates scenarios of up to `steps` steps. If `wild` is set, user code calls back
+/// and panics.
 pub fn plan(steps: usize, wild: bool) -> impl Strategy<Value = Plan> {
     let step = prop_oneof![
         12 => (begin(), 0_u8..3).prop_map(|(begin, polls)| Step::Begin(begin, polls)),
@@ -236,7 +239,7 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
-/// What so many calls of user code do, at the most.
+/// Generates the actions of up to `most` calls of user code.
 pub(super) fn injections(most: usize) -> impl Strategy<Value = Vec<Inject>> {
     let inject = prop_oneof![
         8 => Just(Inject::Nothing),

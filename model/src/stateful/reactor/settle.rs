@@ -1,6 +1,6 @@
-//! An executor that polls nothing but what was woken, and turns the reactor
-//! only when its eventfd is readable, if it has one. Whatever happened before,
-//! it brings every future to its end: so no wake-up was lost.
+//! An executor that polls only woken tasks, and turns the reactor only when its eventfd
+//! is readable, if it has one. It brings every future to completion, whatever happened
+//! before: so no wake-up was lost.
 
 use super::super::POLLED;
 use super::super::specification::{Outcome, ensure, same};
@@ -9,7 +9,7 @@ use super::stage::{Kind, Stage, verify};
 use super::tasks::Place;
 use super::{Begin, What};
 
-/// Turns in which nothing happens, but that pass an unused claim on. With as many
+/// The number of turns without a completion that pass an unused claim on. With as many
 /// leaked waiters as there are, each needs three.
 const TURNS: usize = 3;
 
@@ -41,7 +41,8 @@ impl<L: Kind> Stage<'_, '_, L> {
         Err("no end of turns".into())
     }
 
-    /// Whether the eventfd asked for it, or something came of it.
+    /// Turns the reactor if its eventfd is readable. Returns whether it was readable;
+    /// without an eventfd, always turns and returns whether the turn had an effect.
     fn turn_if_asked(&self) -> Outcome<bool> {
         let Some(eventfd) = self.eventfd else {
             let answer = injectable(|| self.reactor.turn());
@@ -73,10 +74,10 @@ impl<L: Kind> Stage<'_, '_, L> {
         progress
     }
 
-    /// As many operations can begin as there are slots that no leaked future
-    /// holds; after [`settle`](Stage::settle).
+    /// Verifies that as many operations can begin as there are slots that no leaked
+    /// future holds. Called after [`settle`](Stage::settle).
     pub(super) fn capacity(&self) -> Outcome {
-        // What dropped futures have left.
+        // Operations left by dropped futures.
         self.kernel(|kernel| kernel.complete_all(self.ctx));
         while self.turn_if_asked()? {}
         same!(self.reactor.in_flight(), 0, "in flight when all have ended");
@@ -106,9 +107,9 @@ impl<L: Kind> Stage<'_, '_, L> {
     }
 }
 
-/// Takes what an eventfd has; whether it had anything.
+/// Reads an eventfd's count, and returns whether there was one.
 fn take(eventfd: i32) -> bool {
     let mut count = [0_u8; 8];
-    // SAFETY: eight bytes, which are there.
+    // SAFETY: `count` is valid for writes of eight bytes.
     unsafe { libc::read(eventfd, count.as_mut_ptr().cast(), count.len()) == 8 }
 }

@@ -1,5 +1,4 @@
-//! The performance of a scenario: reactors, one after the other, in the same
-//! slots.
+//! The execution of a scenario: reactors, one after the other, in the same slots.
 
 use core::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -21,9 +20,9 @@ use crate::{Errno, Fd, IdleContext, WaitOptions};
 pub(super) type Watcher<'r, L> = Reactor<'r, Guarded, L, Data>;
 type Slots = [ReactorSlot<Guarded, Data>];
 
-/// What differs between the locks.
+/// The differences between the locks.
 pub(super) trait Kind: reactor::Lock + Sized + 'static {
-    /// Waits, where the reactor can.
+    /// Waits, if the reactor supports it.
     fn wait(reactor: &Watcher<'_, Self>, wait: WaitOptions<'_>) -> Option<Result<usize, Errno>>;
 }
 
@@ -39,23 +38,23 @@ impl<L: reactor::Lock + 'static> Kind for Watched<L> {
     }
 }
 
-/// What outlives a reactor.
+/// The state that outlives a reactor.
 pub(super) struct Scenario<'p> {
     plan: &'p Plan,
     pub(super) files: [Vec<u8>; 2],
     pub(super) operations: RefCell<Vec<Operation>>,
     pub(super) totals: Cell<Totals>,
-    /// The reactor's eventfd, and that of operations.
+    /// The reactor's eventfd, followed by the eventfd of operations.
     eventfd: OwnedFd,
     pub(super) own: OwnedFd,
-    /// This is a forked child.
+    /// True in a forked child.
     pub(super) child: Cell<bool>,
 }
 
-/// Performs a scenario.
+/// Runs a scenario.
 ///
 /// # Errors
-/// What was wrong, and at which step.
+/// The failed check, and the step at which it failed.
 pub fn perform(plan: &Plan) -> Result<Totals, String> {
     buffer::begin();
     user::begin(&plan.injections);
@@ -164,14 +163,15 @@ impl Scenario<'_> {
         self.all_ended()
     }
 
-    /// A reactor in the slots. What they held is dropped before, and may panic.
+    /// Creates a reactor in the slots. Their old contents are dropped before, which may
+    /// panic.
     fn owner<'r, L: Kind>(&self, slots: &'r mut Slots) -> Outcome<Watcher<'r, L>> {
         let capacity = slots.len() as u32;
         let mut emptied = false;
         while !emptied {
             let drained = IdleContext::new(capacity).map_err(|errno| format!("{errno}"))?;
-            // The same, on a context that is not used: it may panic, and no
-            // reactor exists then.
+            // The same, on a context that is not used: it may panic, and no reactor
+            // exists then.
             let made = injectable(|| drop(Watcher::<L>::with_context(drained, &mut *slots)));
             emptied = made.is_some();
         }
@@ -182,13 +182,13 @@ impl Scenario<'_> {
         }
         Ok(match self.plan.eventfd {
             0 => reactor,
-            // SAFETY: open for as long as the scenario lasts.
+            // SAFETY: the eventfd stays open for as long as the scenario lasts.
             1 => reactor.eventfd(unsafe { Fd::borrow_raw(self.eventfd.as_raw_fd()) }),
             _ => reactor.eventfd_owned(self.eventfd.try_clone().map_err(|e| e.to_string())?),
         })
     }
 
-    /// The slots hold no waker of an owner that was leaked.
+    /// Verifies that the slots hold no waker of an owner that was leaked.
     fn released_wakers(&self, before: usize) -> Outcome {
         for (at, operation) in self.operations.borrow()[..before].iter().enumerate() {
             if operation.keeps_waker {
@@ -202,7 +202,8 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// The reactor is gone: each buffer was dropped once, or leaked as it should.
+    /// Verifies, after the reactor has ended, that each buffer was dropped once or
+    /// leaked as expected.
     fn ended(&self, first: usize, forgotten: bool) -> Outcome {
         for operation in &mut self.operations.borrow_mut()[first..] {
             operation.drops = match operation.fate {
@@ -214,7 +215,7 @@ impl Scenario<'_> {
                 Fate::Leaked { begun: false } => (0, 0),
                 Fate::Lost => (0, 1),
             };
-            // What is in a slot now is dropped with the next owner.
+            // The contents of a slot are dropped with the next owner.
             operation.keeps_waker = matches!(operation.fate, Fate::Leaked { begun: false });
         }
         self.all_ended()
@@ -235,14 +236,14 @@ impl Scenario<'_> {
     }
 }
 
-/// No fault was found by those that cannot tell of it.
+/// Verifies that no fault was recorded by code that cannot return an error.
 pub(super) fn verify() -> Outcome {
     let faults = [buffer::faults(), user::faults()].concat();
     ensure!(faults.is_empty(), "{faults:?}");
     Ok(())
 }
 
-/// A reactor on the stage.
+/// A reactor under test.
 pub(super) struct Stage<'a, 'r, L: Kind> {
     pub(super) scenario: &'a Scenario<'a>,
     pub(super) reactor: &'a Watcher<'r, L>,
@@ -251,9 +252,9 @@ pub(super) struct Stage<'a, 'r, L: Kind> {
     pub(super) slots: usize,
     pub(super) tasks: RefCell<Vec<Task<'a, 'r, L>>>,
     pub(super) arrivals: Cell<u64>,
-    /// Injections before the step.
+    /// The number of injections before the step.
     pub(super) before: Cell<u64>,
-    /// Slots that leaked futures hold for ever.
+    /// The number of slots that leaked futures hold forever.
     pub(super) occupied: Cell<usize>,
     pub(super) refuse: Cell<Refuse>,
 }
@@ -297,7 +298,7 @@ impl<L: Kind> Stage<'_, '_, L> {
         fake_kernel::with_next(|kernel| kernel.ready[which] = true);
     }
 
-    /// From now on the kernel refuses this.
+    /// Sets the calls that the kernel refuses from now on.
     pub(super) fn refuse(&self, refuse: Refuse) {
         let faults = refuse.faults();
         fake_kernel::with_next(|kernel| kernel.faults = faults);
@@ -332,8 +333,8 @@ impl<L: Kind> Stage<'_, '_, L> {
         }
     }
 
-    /// What a turn or a wait answered; `None`: it panicked. `idle`: before it,
-    /// nothing ran in the kernel.
+    /// Checks the result of a turn or a wait; `None` means that it panicked. `idle` is
+    /// set if no operation was in flight in the kernel before it.
     fn turned(&self, answer: Option<Result<usize, Errno>>, idle: bool) -> Outcome {
         let refuse = self.refuse.get();
         match answer {
@@ -342,7 +343,8 @@ impl<L: Kind> Stage<'_, '_, L> {
             Some(Ok(_)) if idle && self.is_calm() => {
                 for task in &*self.tasks.borrow() {
                     let told = task.place != Place::Begun || task.wants_poll() || task.is_gone();
-                    // What it had staged was submitted, and runs now.
+                    // The operations that it had staged were submitted and are in
+                    // flight now.
                     let runs = self.kernel(|kernel| kernel.running(self.ctx)) > 0;
                     ensure!(
                         told || runs,
@@ -356,13 +358,12 @@ impl<L: Kind> Stage<'_, '_, L> {
         Ok(())
     }
 
-    /// No user code has done anything in this step.
+    /// Returns whether no user code has acted in this step.
     pub(super) fn is_calm(&self) -> bool {
         self.before.get() == user::injected()
     }
 
-    /// A forked child ends its copy, in which nothing of the parent's is in
-    /// flight.
+    /// Drops the copy in a forked child, where no operation of the parent is in flight.
     fn fork(&self) -> Outcome {
         self.scenario.count(|totals| totals.forks += 1);
         in_child(|| {
@@ -384,8 +385,8 @@ impl<L: Kind> Stage<'_, '_, L> {
                     !waited || self.tasks.borrow()[index].leaked || drops.iter().all(|&n| n == 1);
                 ensure!(right, "a child has not dropped what was not submitted");
             }
-            // SAFETY: the child's own copy, which its parent does not see; its
-            // futures are gone.
+            // SAFETY: the child has a separate copy of the reactor, which is not used
+            // again; its futures have been dropped.
             drop(unsafe { core::ptr::read(self.reactor) });
             let drops = buffer::most_drops();
             ensure!(drops <= 1, "a child has dropped a buffer {drops} times");
@@ -431,7 +432,7 @@ impl<L: Kind> user::Enter for Stage<'_, '_, L> {
     }
 }
 
-/// The bytes of a block.
+/// Returns the bytes of a block.
 pub(super) fn block(bytes: &[u8], block: usize) -> &[u8] {
     &bytes[block * BLOCK..][..BLOCK]
 }

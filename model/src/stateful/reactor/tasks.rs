@@ -1,5 +1,5 @@
-//! Futures: begun, polled, dropped and leaked; and the order in which they get
-//! their slots.
+//! Futures: begun, polled, dropped and leaked; and the order in which they get their
+//! slots.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -16,15 +16,15 @@ use crate::opcode::PollMask;
 use crate::reactor::OpFuture;
 use crate::{Errno, Fd};
 
-/// What becomes of an operation.
+/// The fate of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Its future is there.
+    /// Its future exists.
     Live,
     Resolved,
     /// Its future was dropped.
     Dropped,
-    /// Its future was leaked; `begun`: the operation is in a slot.
+    /// Its future was leaked.
     Leaked {
         begun: bool,
     },
@@ -34,43 +34,44 @@ pub(super) enum Fate {
 
 pub(super) struct Operation {
     pub(super) what: What,
-    /// Its buffer and its data.
+    /// The numbers of its buffer and its data.
     pub(super) owned: Vec<usize>,
     pub(super) fate: Fate,
-    /// The kernel may have had no room for it.
+    /// True if the kernel may have had no space for it.
     pub(super) limited: bool,
-    /// What its future was polled with.
+    /// The wakers with which its future was polled.
     pub(super) wakers: Vec<usize>,
     pub(super) keeps_waker: bool,
-    /// How often each is dropped, at the least and at the most.
+    /// The least and the greatest number of drops of its buffer and data.
     pub(super) drops: (u32, u32),
 }
 
-/// Where a future is.
+/// The state of a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Not polled.
     New,
-    /// It waits for a slot.
+    /// Waiting for a slot.
     Waiting,
     /// Its operation has begun.
     Begun,
-    /// The result is here.
+    /// The result is available.
     Done,
     Over,
 }
 
 pub(super) struct Task<'a, 'r, L: Kind> {
     pub(super) operation: usize,
-    /// `None`: it is gone, or is being polled.
+    /// `None` after the future was dropped, and while it is polled.
     pub(super) future: Option<Pin<Box<OpFuture<'a, 'r, Guarded, L, Data>>>>,
     pub(super) place: Place,
     pub(super) leaked: bool,
-    /// What it was last polled with.
+    /// The waker of the last poll.
     waker: Option<usize>,
-    /// Its last poll panicked: nobody knows which waker it has.
+    /// True if the last poll panicked, so that it is unknown which waker the future
+    /// holds.
     unsure: bool,
-    /// When it began to wait for a slot.
+    /// The time at which it began to wait for a slot.
     arrival: u64,
 }
 
@@ -79,24 +80,24 @@ impl<L: Kind> Task<'_, '_, L> {
         self.waker.is_some_and(user::is_woken)
     }
 
-    /// An executor polls it now.
+    /// Returns whether an executor would poll it now.
     pub(super) fn wants_poll(&self) -> bool {
         self.future.is_some() && (self.waker.is_none() || self.unsure || self.is_woken())
     }
 
-    /// Completed, dropped or leaked.
+    /// Returns whether it has completed, was dropped or was leaked.
     pub(super) fn is_gone(&self) -> bool {
         self.leaked || self.place == Place::Over
     }
 
-    /// It waits for a slot, and has not been woken for one.
+    /// Returns whether it waits for a slot and has not been woken for one.
     fn waits(&self) -> bool {
         self.place == Place::Waiting && !self.is_woken() && !self.unsure
     }
 }
 
 impl<'r, L: Kind> Stage<'_, 'r, L> {
-    /// Does something with one of the futures that are there.
+    /// Calls `run` with one of the existing futures.
     pub(super) fn pick(&self, pick: u8, run: impl FnOnce(&Self, usize)) {
         let there: Vec<usize> = {
             let tasks = self.tasks.borrow();
@@ -108,7 +109,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
         }
     }
 
-    /// A new future. `None`: user code panicked.
+    /// Creates a future. Returns `None` if user code panicked.
     pub(super) fn begin(&self, begin: Begin) -> Option<usize> {
         let buffer = matches!(begin.what, What::Read { .. }).then(|| Guarded::new(BLOCK));
         let data = Data::new(begin.what.descriptor());
@@ -146,7 +147,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
     }
 
     fn op(&self, begin: Begin, buffer: Option<Guarded>, data: Data) -> Op<'r, Guarded, Data> {
-        // SAFETY: the model's own stay open; −1 is no descriptor; the eventfd
+        // SAFETY: the model's descriptors stay open; −1 is no descriptor; the eventfd
         // is open for as long as the scenario lasts.
         let (fd, own) = unsafe {
             let own = self.scenario.own.as_raw_fd();
@@ -304,9 +305,9 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
         core::mem::forget(future);
     }
 
-    /// The reactor ends: its futures are dropped, or leaked.
+    /// Drops or leaks the futures of a reactor that ends.
     pub(super) fn leave(&self, leak: bool) {
-        // Destructors may begin others.
+        // Destructors may begin other futures.
         let mut index = 0;
         while index < self.tasks.borrow().len() {
             if leak {
@@ -318,8 +319,8 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
         }
     }
 
-    /// A waker was woken: if its task waits for a slot, those that came before
-    /// it have been woken.
+    /// Verifies, when a waker is woken whose task waits for a slot, that the tasks that
+    /// came before it have been woken.
     pub(super) fn called(&self, waker: usize) {
         let arrival = {
             let tasks = self.tasks.borrow();
@@ -332,9 +333,9 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
         }
     }
 
-    /// None that came before this arrival (zero: it comes now) still waits
-    /// without having been woken. (Where user code has called back, woken tasks
-    /// and called ones are not the same at every moment.)
+    /// Verifies that no task that came before this arrival (zero: it comes now) still
+    /// waits without having been woken. The check is skipped if user code has called
+    /// back: woken tasks and called ones are then not the same at every moment.
     fn in_order(&self, arrival: u64, what: &str) {
         if !self.is_calm() {
             return;
@@ -350,12 +351,13 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
     }
 }
 
-/// The result of a future in a forked child.
+/// Returns whether this may be the result of a future in a forked child.
 fn is_inherited(result: Result<usize, Errno>) -> bool {
     matches!(result, Err(Errno::INVAL | Errno::OUTCOME_UNKNOWN))
 }
 
-/// Where a future is, as its `Debug` says; `panicked`: polled, with a panic.
+/// Returns the state of a future according to its `Debug` output. `panicked` is set if
+/// its poll has panicked.
 fn place<L: Kind>(future: &OpFuture<'_, '_, Guarded, L, Data>, panicked: bool) -> Place {
     let text = format!("{future:?}");
     if text.contains("\"ready\"") {

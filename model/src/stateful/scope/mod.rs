@@ -1,15 +1,15 @@
-//! Random scenarios for [`scope`](crate::scope()), on the kernel model:
-//! operations are started, waited for, cancelled, dropped and leaked in any
-//! order, under refusals of every call, with user code that calls back and
-//! panics; scopes return, panic, or end in a forked child.
+//! Random scenarios for [`scope`](crate::scope()), on the kernel model: operations are
+//! started, waited for, cancelled, dropped and leaked in any order, while any system
+//! call may be refused and user code calls back and panics. Scopes return, panic, or
+//! end in a forked child.
 //!
-//! What must hold:
-//! - a scope ends only when no operation uses its memory any more, and when it
-//!   returns everything that was started has run;
-//! - each operation has the right result and bytes;
-//! - the context can be used again, or was destroyed because a call that ends
-//!   operations was refused;
-//! - no buffer is dropped twice, and none that a wait has returned is leaked.
+//! Invariants:
+//! - A scope ends only when no operation uses its memory any more. When it returns,
+//!   every started operation has run.
+//! - Each operation has the right result and bytes.
+//! - The context can be reused, or was destroyed because a system call that completes
+//!   operations was refused.
+//! - No buffer is dropped twice, and none that a wait has returned is leaked.
 
 mod operations;
 mod stage;
@@ -22,65 +22,66 @@ use super::user::Inject;
 
 pub use stage::perform;
 
-/// Slots of a scope, at the most.
+/// The greatest number of slots of a scope.
 const MOST_SLOTS: usize = 5;
 
-/// One step.
+/// A step of a scenario.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Start an operation.
+    /// Starts an operation.
     Start(Begin),
-    /// Submit.
+    /// Submits the staged operations.
     Submit,
-    /// Wait for so many; for ever, where that ends.
+    /// Waits for this many completions; without a timeout if that wait ends.
     WaitWith(u8),
-    /// Wait for one of the operations, if it ends.
+    /// Waits for one of the operations, if it completes.
     Wait(u8),
-    /// Ask whether one has completed.
+    /// Calls `is_finished` on an operation.
     IsFinished(u8),
-    /// Cancel one.
+    /// Cancels an operation.
     Cancel(u8),
-    /// Drop one.
+    /// Drops an operation.
     Drop(u8),
-    /// Leak one.
+    /// Leaks an operation.
     Leak(u8),
-    /// Operations complete: so many, beginning with this one.
+    /// Completes operations: the selection of `Kernel::complete`, and the number of
+    /// operations.
     Complete(u8, u8),
-    /// A descriptor becomes readable.
+    /// Makes a descriptor readable.
     Ready(u8),
-    /// A forked child goes on to the scope's end.
+    /// Forks; the child continues to the scope's end.
     Fork,
 }
 
-/// One scope.
+/// The part of a scenario that runs in one scope.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// The steps, and what is refused while they run.
     pub steps: Vec<(Step, Refuse)>,
-    /// It panics in the end.
+    /// True if the scope panics at its end.
     pub panics: bool,
-    /// What is refused while it ends.
+    /// The calls that are refused while the scope ends.
     pub end: Refuse,
-    /// Operations are dropped before it ends.
+    /// True if operations are dropped before the scope ends.
     pub tidy: bool,
 }
 
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Slots.
+    /// The number of slots.
     pub slots: usize,
-    /// The ring cannot be read.
+    /// True if the ring cannot be read without a system call.
     pub opaque: bool,
-    /// All that is left open.
+    /// The seed of all choices left open.
     pub chance: u64,
-    /// What user code does, call by call.
+    /// The actions of user code, call by call.
     pub injections: Vec<Inject>,
     /// The scopes, on one context.
     pub parts: Vec<Part>,
 }
 
-/// What happened in scenarios.
+/// The counters of scenarios.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "counters, named")]
 pub struct Totals {
@@ -107,8 +108,8 @@ impl core::ops::AddAssign for Totals {
     }
 }
 
-/// Scenarios whose scopes have up to so many steps. `wild`: user code calls back
-/// and panics.
+/// Generates scenarios whose scopes have up to `steps` steps. If `wild` is set, user
+/// code calls back and panics.
 pub fn plan(steps: usize, wild: bool) -> impl Strategy<Value = Plan> {
     let step = prop_oneof![
         12 => begin().prop_map(Step::Start),

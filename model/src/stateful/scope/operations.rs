@@ -1,4 +1,4 @@
-//! The operations of a scope: what is started, and what must come of it.
+//! The operations of a scope, and their expected results.
 
 use super::super::reactor::{Begin, What};
 use super::super::user::{self, Borrowed, Data, injectable};
@@ -12,31 +12,31 @@ use crate::{Errno, Fd};
 
 pub(super) type Owned<'scope> = ScopedOp<'scope, Borrowed<'scope>, Data>;
 
-/// What is known of an operation.
+/// The expected state of an operation.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub(super) what: What,
-    /// Its buffer and its data.
+    /// The numbers of its buffer and its data.
     pub(super) owned: Vec<usize>,
-    /// Which of the scope's buffers.
+    /// The index of its buffer among those of the scope.
     pub(super) memory: Option<usize>,
-    /// The kernel may have had no room for it.
+    /// True if the kernel may have had no space for it.
     pub(super) limited: bool,
-    /// It was asked to end early.
+    /// True if its cancellation was requested.
     pub(super) cancelled: bool,
-    /// A forked child may have met it.
+    /// The result, if it was waited for. A forked child may have waited for it.
     pub(super) result: Option<Result<usize, Errno>>,
-    /// How often its buffer and its data may be dropped.
+    /// The least and the greatest number of drops of its buffer and data.
     pub(super) drops: (u32, u32),
 }
 
-/// An operation that was started, while the program has it.
+/// A started operation, while the program holds it.
 pub(super) struct Started<'scope> {
     pub(super) operation: usize,
     pub(super) pending: Option<Owned<'scope>>,
-    /// It holds its slot until it is waited for, or for ever.
+    /// True if it holds its slot: until it is waited for, or forever.
     pub(super) holds: bool,
-    /// It is certain that it has one: user code may have taken the last.
+    /// True if it certainly has a slot: user code may have taken the last one.
     has_slot: bool,
 }
 
@@ -61,7 +61,7 @@ impl<'scope> Stage<'scope, '_> {
                 limited: self.refuse.get().room.is_some(),
                 cancelled: false,
                 result: None,
-                // Until it has been started.
+                // Valid until the operation has been started.
                 drops: (0, 1),
             });
             operations.len() - 1
@@ -107,14 +107,15 @@ impl<'scope> Stage<'scope, '_> {
         }
     }
 
-    /// Slots that started operations hold, or may hold.
+    /// Returns the number of slots that started operations hold (`certain`), or may
+    /// hold.
     fn held(&self, certain: bool) -> usize {
         let started = self.started.borrow();
         let holds = |s: &&Started<'_>| s.holds && (s.has_slot || !certain);
         started.iter().filter(holds).count()
     }
 
-    /// Takes one of those that are there.
+    /// Removes and returns one of the pending operations.
     pub(super) fn pick(&self, pick: u8) -> Option<(usize, usize, Owned<'scope>)> {
         let mut started = self.started.borrow_mut();
         let there: Vec<usize> = (0..started.len())
@@ -179,10 +180,10 @@ impl<'scope> Stage<'scope, '_> {
         injectable(|| drop(finished));
     }
 
-    /// Drops a pending operation: it goes on by itself.
+    /// Drops a pending operation, which continues in the kernel.
     pub(super) fn drop(&self, at: usize, operation: usize, pending: Owned<'scope>) {
         self.started.borrow_mut()[at].holds = false;
-        // Dropped if it has completed, else leaked.
+        // Its buffer is dropped if it has completed, and leaked otherwise.
         self.operations.borrow_mut()[operation].drops = (0, 1);
         self.detached.set(self.detached.get() + 1);
         injectable(|| drop(pending));
@@ -190,7 +191,7 @@ impl<'scope> Stage<'scope, '_> {
 }
 
 fn op(begin: Begin, buffer: Option<Borrowed<'_>>, data: Data) -> Op<'_, Borrowed<'_>, Data> {
-    // SAFETY: the model's own stay open; −1 is no descriptor.
+    // SAFETY: the model's descriptors stay open; −1 is no descriptor.
     let fd = unsafe { Fd::borrow_raw(begin.what.descriptor()) };
     match (begin.what, buffer, begin.owned) {
         (What::Read { block, .. }, Some(buffer), owned) => {

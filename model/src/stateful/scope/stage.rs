@@ -1,4 +1,4 @@
-//! The performance of a scenario: scopes, one after the other, on one context.
+//! The execution of a scenario: scopes, one after the other, on one context.
 
 use core::cell::{Cell, RefCell};
 
@@ -14,7 +14,7 @@ use crate::fake_kernel::{self, Kernel, Verdict};
 use crate::sys::abi::AioContext;
 use crate::{Errno, IdleContext, Scope, ScopeSlot, WaitOptions, scope_with_context};
 
-/// Counters that many change.
+/// Counters with shared access.
 #[derive(Default)]
 pub(super) struct Counters(Cell<Totals>);
 
@@ -26,10 +26,10 @@ impl Counters {
     }
 }
 
-/// Performs a scenario.
+/// Runs a scenario.
 ///
 /// # Errors
-/// What was wrong, and at which step.
+/// The failed check, and the step at which it failed.
 pub fn perform(plan: &Plan) -> Result<Totals, String> {
     buffer::begin();
     user::begin(&plan.injections);
@@ -56,7 +56,7 @@ fn run(plan: &Plan, files: &[Vec<u8>; 2], totals: &Counters) -> Outcome {
         let ctx = ctx.unwrap_or(AioContext::NONE);
         let told = |fault| format!("scope {number}: {fault}");
         perform_one(part, on, &mut slots, files, totals, ctx).map_err(told)?;
-        // One that was destroyed serves for another scope, sometimes.
+        // A destroyed context is sometimes used for another scope.
         if fake_kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true) && part.tidy {
             context = None;
         }
@@ -66,7 +66,7 @@ fn run(plan: &Plan, files: &[Vec<u8>; 2], totals: &Counters) -> Outcome {
     buffer::check_buffers().map(drop)
 }
 
-/// One scope.
+/// Runs one scope.
 fn perform_one(
     part: &Part,
     context: &mut IdleContext,
@@ -112,7 +112,7 @@ fn perform_one(
             let outcome = stage.steps(part);
             stage.set_refuse(part.end);
             drop(entered);
-            // What is left of them goes on by itself.
+            // The remaining operations are detached.
             injectable(|| drop(stage));
             if part.panics && outcome.is_ok() {
                 totals.count(|totals| totals.panics += 1);
@@ -158,7 +158,7 @@ fn perform_one(
     verdict
 }
 
-/// The context is as good as new.
+/// Verifies that the context is idle, as a new one is.
 fn idle(ctx: AioContext) -> Outcome {
     let found = fake_kernel::with_next(|kernel| {
         let untaken = kernel.ended(ctx, 0).len() - kernel.taken(ctx);
@@ -168,7 +168,7 @@ fn idle(ctx: AioContext) -> Outcome {
     Ok(())
 }
 
-/// Everything that was started was given to the kernel, or was refused.
+/// Verifies that every started operation was submitted or refused.
 fn all_given(operations: &[Operation], ctx: AioContext, before: usize) -> Outcome {
     let given = fake_kernel::with_next(|kernel| kernel.given(ctx, before).len()).unwrap_or(0);
     let must = |operation: &&Operation| {
@@ -185,7 +185,7 @@ fn all_given(operations: &[Operation], ctx: AioContext, before: usize) -> Outcom
     Ok(())
 }
 
-/// What there is when a scope has ended.
+/// The state after a scope has ended.
 struct After<'a> {
     files: &'a [Vec<u8>; 2],
     memory: &'a [Vec<u8>],
@@ -209,7 +209,7 @@ impl After<'_> {
             };
             let at_block = usize::from(block) % BLOCKS * BLOCK;
             let right = &self.files[usize::from(direct)][at_block..][..BLOCK];
-            // It has run, whether somebody waited for it or not.
+            // The operation has run, whether it was waited for or not.
             let ran = match operation.result {
                 Some(result) => result.is_ok(),
                 None => self.returned && !self.gone && !operation.limited && !operation.cancelled,
@@ -223,7 +223,7 @@ impl After<'_> {
     }
 }
 
-/// A scope on the stage.
+/// A scope under test.
 pub(super) struct Stage<'scope, 'a> {
     pub(super) scope: &'scope Scope<'scope, 'a>,
     pub(super) ctx: AioContext,
@@ -232,7 +232,7 @@ pub(super) struct Stage<'scope, 'a> {
     pub(super) memory: RefCell<Vec<(usize, &'scope mut [u8])>>,
     pub(super) operations: &'a RefCell<Vec<Operation>>,
     pub(super) started: RefCell<Vec<Started<'scope>>>,
-    /// Dropped ones, which may hold their slots still.
+    /// The number of dropped operations, which may still hold their slots.
     pub(super) detached: Cell<usize>,
     pub(super) totals: &'a Counters,
     pub(super) refuse: Cell<Refuse>,
@@ -321,14 +321,15 @@ impl Stage<'_, '_> {
         Ok(())
     }
 
-    /// A child waits for what it has inherited: without waiting.
+    /// Waits, in a child, for the inherited operations, which returns at once.
     fn finish_all(&self) {
         while let Some((at, operation, pending)) = self.pick(0) {
             self.finish(at, operation, pending);
         }
     }
 
-    /// Whether waiting for it ends: not for a poll that nothing ends.
+    /// Returns whether waiting for it ends. It does not for a poll that nothing
+    /// completes.
     fn ends(&self, operation: usize) -> bool {
         let operation = &self.operations.borrow()[operation];
         match operation.what {
@@ -338,7 +339,7 @@ impl Stage<'_, '_> {
     }
 
     fn wait_with(&self, min: usize) -> Outcome {
-        // Those that never end would be waited for.
+        // Operations that never complete would be waited for.
         let ends = {
             let started = self.started.borrow();
             let operations = started.iter().map(|started| started.operation);
@@ -363,7 +364,7 @@ impl Stage<'_, '_> {
         Ok(())
     }
 
-    /// Room in the kernel, if polls that never end would keep it.
+    /// Makes space in the kernel, if polls that never complete would occupy it.
     fn make_room(&self) {
         let operations = 0..self.operations.borrow().len();
         if operations

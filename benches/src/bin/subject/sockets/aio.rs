@@ -1,4 +1,4 @@
-//! Polls of a context's, by hand and by the queue.
+//! Polls with a context, by a hand-written loop and by the queue.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use linux_aio::{Context, Event, Iocb, Queue, Slot, opcode, sys};
 
 use super::{SOCKETS, Watch};
 
-/// Polls that are submitted again, at the next look, when their byte was read.
+/// Polls that are submitted again, at the next call, after their byte was read.
 pub(super) struct ByContext {
     context: Context,
     iocbs: Vec<Iocb>,
@@ -48,7 +48,8 @@ impl Watch for ByContext {
             let mut pointers = &pointers[..some.len()];
             while !pointers.is_empty() {
                 let (ctx, nr) = (self.context.as_raw(), pointers.len() as isize);
-                // SAFETY: a poll has no buffer.
+                // SAFETY: each pointer refers to a valid iocb, and a poll has no
+                // buffer.
                 let taken = unsafe { sys::io_submit(ctx, nr, pointers.as_ptr()) };
                 pointers = &pointers[taken.unwrap()..];
             }
@@ -62,14 +63,14 @@ impl Watch for ByContext {
     }
 }
 
-/// The same by the safe layer. The socket's index is the operation's data.
+/// The same with the safe layer. The socket's index is the operation's data.
 pub(super) struct ByQueue<'s> {
     queue: Queue<'s, Number, usize>,
     sockets: &'s [UnixStream],
     again: Vec<usize>,
 }
 
-/// No memory, as polls have none.
+/// The buffer type of polls, which have no memory.
 pub(super) type Number = &'static mut [u8];
 
 impl ByQueue<'_> {

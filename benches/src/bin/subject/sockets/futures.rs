@@ -12,7 +12,7 @@ use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
 use super::aio::Number;
 use super::{SOCKETS, Watch};
 
-/// The least executor that polls none but who was woken.
+/// A minimal executor that polls only woken tasks.
 pub(super) struct ByReactor<'s> {
     reactor: &'s Reactor<'s, Number>,
     tasks: Vec<Pin<Box<OpFuture<'s, 's, Number, Local>>>>,
@@ -22,7 +22,7 @@ pub(super) struct ByReactor<'s> {
     turn: Vec<usize>,
 }
 
-/// A task's waker.
+/// The waker of a task.
 struct Task {
     at: usize,
     woken: Arc<Mutex<Vec<usize>>>,
@@ -68,7 +68,7 @@ impl Watch for ByReactor<'_> {
                 };
                 assert!(done.result.unwrap() > 0);
                 any = true;
-                // The next poll begins when the byte was read: at the next look.
+                // The next poll begins after the byte was read, at the next call.
                 let next = self.reactor.poll(&self.sockets[at], PollMask::IN);
                 self.tasks[at].as_mut().set(next);
                 self.woken.lock().unwrap().push(at);

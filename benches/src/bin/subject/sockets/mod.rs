@@ -14,19 +14,20 @@ use rivals::{ByEpoll, ByUring};
 
 const SOCKETS: usize = 1000;
 
-/// Reports which sockets are readable, at least one of them, and goes on
-/// watching those.
+/// Reports which sockets are readable, at least one of them, and continues to watch
+/// those.
 trait Watch {
     fn ready(&mut self, each: &mut dyn FnMut(usize));
 }
 
-/// `meter.count` bytes, of which `at_once` come between two looks.
+/// Receives `meter.count` bytes, of which `at_once` arrive between two calls.
 pub(crate) fn sockets(rival: &str, at_once: usize, meter: &mut Meter) -> Option<()> {
     let limit = libc::rlimit {
         rlim_cur: 4096,
         rlim_max: 4096,
     };
-    // SAFETY: `limit` is only read. Where it is refused, a socket will be.
+    // SAFETY: `limit` is only read. If the limit is refused, a socket will be refused
+    // too.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     let pairs: Result<Vec<_>, _> = (0..SOCKETS).map(|_| UnixStream::pair()).collect();
     let (ours, theirs): (Vec<_>, Vec<_>) = pairs.ok()?.into_iter().unzip();
@@ -50,17 +51,18 @@ fn run(
 ) {
     let (rounds, mut at) = (meter.count / at_once as u64, 0);
     let mut readable = Vec::new();
-    // All of it: who wakes a watcher pays for a part of the watching.
+    // The writes are measured too: waking a watcher is part of the cost of watching.
     meter.time(|| {
         for _ in 0..rounds {
             for _ in 0..at_once {
                 theirs[at].write_all(&[1]).unwrap();
-                // Prime to a thousand: each in its turn, and no two neighbours.
+                // Coprime to a thousand: each socket in its turn, and no two
+                // neighbours.
                 at = (at + 387) % SOCKETS;
             }
             let mut left = at_once;
             while left > 0 {
-                // The bytes are read before they are watched for again.
+                // The bytes are read before the sockets are watched again.
                 watch.ready(&mut |socket| readable.push(socket));
                 for socket in readable.drain(..) {
                     let mut byte = [0; 8];

@@ -1,4 +1,4 @@
-//! epoll, and polls of io_uring's.
+//! Baselines: epoll, and io_uring polls.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -7,7 +7,7 @@ use io_uring::IoUring;
 
 use super::{SOCKETS, Watch};
 
-/// Level-triggered: what is not read is told again.
+/// Level-triggered: a socket that was not read is reported again.
 pub(super) struct ByEpoll {
     epoll: i32,
     events: Vec<libc::epoll_event>,
@@ -15,7 +15,7 @@ pub(super) struct ByEpoll {
 
 impl ByEpoll {
     pub(super) fn new(sockets: &[UnixStream]) -> ByEpoll {
-        // SAFETY: a descriptor of our own.
+        // SAFETY: `epoll_create1` takes no pointers.
         let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         for (at, socket) in sockets.iter().enumerate() {
             let mut event = libc::epoll_event {
@@ -37,7 +37,7 @@ impl ByEpoll {
 impl Watch for ByEpoll {
     fn ready(&mut self, each: &mut dyn FnMut(usize)) {
         let (events, room) = (self.events.as_mut_ptr(), self.events.len() as i32);
-        // SAFETY: there is room for so many events.
+        // SAFETY: `events` has space for `room` events.
         let count = unsafe { libc::epoll_wait(self.epoll, events, room, -1) };
         assert!(count > 0);
         for event in &self.events[..count as usize] {
@@ -46,7 +46,7 @@ impl Watch for ByEpoll {
     }
 }
 
-/// Polls, submitted again with the same call that waits.
+/// Polls, submitted again with the system call that waits.
 pub(super) struct ByUring<'s> {
     ring: IoUring,
     sockets: &'s [UnixStream],

@@ -1,0 +1,126 @@
+//! Submission of the staged operations, in batches.
+
+use core::mem::MaybeUninit;
+
+use super::{BATCH, Backend, Engine, Extra, negated};
+use crate::context::SubmitError;
+use crate::sys::errno::Errno;
+
+impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
+    /// Submits the staged operations in order, until all are taken or the kernel
+    /// refuses one. The refused operation and all behind it stay staged.
+    ///
+    /// # Safety
+    /// For each staged operation, the memory that its iocb describes stays valid and is
+    /// not accessed in conflict with the operation until the operation has completed.
+    /// Either the payload in the slot owns that memory, or the caller guarantees it
+    /// otherwise.
+    #[inline]
+    pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
+        let staged = self.slots.staged();
+        if staged == 0 {
+            return Ok(0);
+        }
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
+        match unsafe { self.submit_batch() } {
+            Ok(_) if self.slots.staged() == 0 => Ok(staged),
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
+            first => unsafe { self.submit_rest(first) },
+        }
+    }
+
+    /// Continues after a first system call that did not take everything. It is rare, so
+    /// it stays out of line.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[cold]
+    unsafe fn submit_rest(&mut self, first: Result<u32, Errno>) -> Result<usize, SubmitError> {
+        let (mut submitted, mut last) = (0, first);
+        loop {
+            let errno = match last {
+                // This is not known to happen; without the error it would be an endless
+                // loop.
+                Ok(0) => Errno::AGAIN,
+                Ok(taken) => {
+                    submitted += taken as usize;
+                    if self.slots.staged() == 0 {
+                        return Ok(submitted);
+                    }
+                    // SAFETY: this function requires the promise of `Engine::submit`.
+                    // It covers every staged operation, and no other is submitted.
+                    last = unsafe { self.submit_batch() };
+                    continue;
+                }
+                // Events that were taken may not have been published to the kernel yet;
+                // that makes room.
+                Err(Errno::AGAIN) if self.backend.make_room() => {
+                    // SAFETY: this function requires the promise of `Engine::submit`.
+                    // It covers every staged operation, and no other is submitted.
+                    last = unsafe { self.submit_batch() };
+                    continue;
+                }
+                Err(errno) => errno,
+            };
+            return Err(SubmitError { submitted, errno });
+        }
+    }
+
+    /// Submits the first [`BATCH`] staged operations with one system call. Returns the
+    /// number taken as a `u32`, so that the result fits into a register.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[inline(always)]
+    unsafe fn submit_batch(&mut self) -> Result<u32, Errno> {
+        let mut places = [const { MaybeUninit::uninit() }; BATCH];
+        let batch = self.slots.batch(&mut places);
+        // SAFETY: `batch` returns pointers to iocbs in the slots, which are exclusively
+        // borrowed. The operations were staged, so the promise of `Engine::submit`
+        // covers the memory that they describe.
+        let result = unsafe { self.backend.submit(batch.iocbs) };
+        // An unchecked error is less than any count, so one comparison covers both.
+        if Errno::uncheck_count(result) >= batch.iocbs.len() as i32 {
+            self.slots.submitted(&batch);
+            return Ok(batch.iocbs.len() as u32);
+        }
+        let taken = result.unwrap_or(0);
+        self.slots.refused(&batch, taken);
+        result.map(|_| taken as u32)
+    }
+
+    /// Submits the staged operations. An operation that the kernel refuses is completed
+    /// with the error as its result. It stops early only if the kernel has no room
+    /// while something is in flight, whose completion makes room.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[inline]
+    pub(crate) unsafe fn flush(&mut self) {
+        if self.slots.staged() > 0 {
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
+            unsafe { self.flush_staged() };
+        }
+    }
+
+    /// Submits as [`flush`](Engine::flush) does, with at least one operation staged.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    unsafe fn flush_staged(&mut self) {
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
+        while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
+            if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
+                break;
+            }
+            self.complete_found();
+            if let Some(at) = self.slots.unstage_first() {
+                self.complete(at, negated(errno));
+            }
+        }
+    }
+}

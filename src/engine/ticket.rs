@@ -1,0 +1,58 @@
+//! [`Ticket`], which identifies an operation, and [`OwnerId`], which identifies the owner
+//! of its slot.
+//!
+//! Two operations never have equal tickets: a ticket contains the index and the generation
+//! of the slot (with `wraps`, its high part), and the id of the owner. The exceptions are
+//! listed at [`OwnerId::next`].
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::tag::Tag;
+
+/// Identifies one operation of one queue. No other operation has an equal ticket:
+/// neither a later one in the same slot, nor one of another queue, even in slots
+/// that were moved there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    pub(super) tag: Tag,
+    pub(super) wraps: u32,
+    pub(super) owner: OwnerId,
+}
+
+impl Ticket {
+    /// The ticket of no operation.
+    pub(crate) const NONE: Ticket = Ticket {
+        tag: Tag::NONE,
+        wraps: 0,
+        owner: OwnerId(0),
+    };
+}
+
+/// Identifies one owner of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct OwnerId(u32);
+
+impl OwnerId {
+    /// Returns an id that no other owner has.
+    ///
+    /// The counter wraps after 2^32 owners. Two tickets are then equal only if their
+    /// slots have the same index and generation as well. On m68k the same is true if
+    /// two threads create owners at the same moment.
+    pub(super) fn next() -> OwnerId {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        #[cfg(all(target_has_atomic = "32", not(target_arch = "m68k")))]
+        let next = NEXT.fetch_add(1, Relaxed);
+        // The MC68000 has no atomic add instruction, and a program without libc has no
+        // function to replace it. Memory safety does not depend on it.
+        #[cfg(target_arch = "m68k")]
+        let next = {
+            let next = NEXT.load(Relaxed);
+            NEXT.store(next.wrapping_add(1), Relaxed);
+            next
+        };
+        // This is a target without Linux, where no queue can be created.
+        #[cfg(not(target_has_atomic = "32"))]
+        let next = NEXT.load(Relaxed);
+        OwnerId(next)
+    }
+}
