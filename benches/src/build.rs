@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::command::{Result, run};
 use crate::subject::Subject;
-
-pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// The built programs and their paths.
 pub(crate) struct Built {
@@ -105,17 +104,4 @@ impl Built {
         names.dedup();
         Ok((time, names.len() - 1))
     }
-}
-
-/// Runs a command and returns its output, or its error output if it fails.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let name = format!("{command:?}");
-    let output = command
-        .output()
-        .map_err(|error| format!("{name}: {error}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{name}: {}\n{said}", output.status));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::build::{Built, Result};
+use crate::build::Built;
+use crate::command::Result;
 use crate::subject::Case;
 
 /// The baselines that can make a single call.

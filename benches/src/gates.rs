@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::build::{Built, Result};
+use crate::build::Built;
+use crate::command::Result;
 use crate::counts;
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::build::run;
+use crate::command::run;
 
 /// Returns a line on the processor, the kernel and the compiler.
 pub(crate) fn machine() -> String {

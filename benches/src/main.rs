@@ -3,6 +3,7 @@
 //! sizes with their ceilings.
 
 mod build;
+mod command;
 mod counts;
 mod gates;
 mod machine;

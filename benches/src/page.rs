@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::build::Result;
+use crate::command::Result;
 
 /// The page, and its plots by name.
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! The page: goals first, then one table for each measurement.
 
-use crate::build::{Built, Result};
+use crate::build::Built;
+use crate::command::Result;
 use crate::machine::{load, machine};
 use crate::page::Page;
 use crate::stats::median;

@@ -1,6 +1,6 @@
 //! Medians of interleaved runs.
 
-use crate::build::Result;
+use crate::command::Result;
 use crate::subject::{Case, Sample, Subject};
 
 /// The runs of one baseline.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::build::{Result, run};
+use crate::command::{Result, run};
 
 /// One case: the group, the baseline, the batch size, and further arguments.
 #[derive(Clone, Copy)]

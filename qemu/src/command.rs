@@ -1,7 +1,9 @@
 //! Running other programs: output, time limits, and complete reports of failures.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
@@ -102,6 +104,18 @@ fn wait(child: &mut Child, mut stop: impl FnMut(Duration) -> bool) -> Result<Opt
         }
         sleep(Duration::from_millis(5));
     }
+}
+
+/// Writes an executable script, unless it is there already.
+pub(crate) fn write_script(path: &Path, script: &str) -> Result<()> {
+    if !fs::read_to_string(path).is_ok_and(|old| old == script) {
+        // The file is replaced atomically: another process may be running it.
+        let new = path.with_extension(std::process::id().to_string());
+        fs::write(&new, script)?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
+        fs::rename(new, path)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn package(
         // The first variable is cargo's test hook: it names the sources without a
         // change in the toolchain's folder. This path is outside of every workspace.
         // Within one, cargo would not reuse the `core` that was built for another (see
-        // `tests/mutants.d/run-group`).
+        // `tests/mutants.d/judge-group`).
         .env(
             "__CARGO_TESTS_ONLY_SRC_ROOT",
             format!("/proc/self/root{}", rust.library.display()),

@@ -9,9 +9,9 @@ use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cache::Cache;
+use crate::conformance::{self, BootOptions, Job};
 use crate::cross::Effort;
 use crate::report::{self, Outcome, Recorded, Results, Status, Verb};
-use crate::run::{self, BootOptions, Job};
 use crate::rust_src::RustSrc;
 use crate::targets::{Table, Target};
 use crate::uml::{self, Uml};
@@ -193,7 +193,7 @@ fn side_by_side(
         while let Some((index, job)) = next() {
             let kernel = job.kernel.map_or("", |kernel| kernel.name.as_str());
             bar.set_message(format!("{} {kernel}", job.target.triple));
-            let outcome = run::job(cache, rust, *job, boot);
+            let outcome = conformance::job(cache, rust, *job, boot);
             bar.inc(1);
             bar.suspend(|| match json {
                 true => eprintln!("{}", outcome.show()),

@@ -12,6 +12,7 @@ mod boot;
 mod cache;
 mod clock;
 mod command;
+mod conformance;
 mod cross;
 mod debian;
 mod disk;
@@ -29,7 +30,6 @@ mod machine;
 mod modules;
 mod readme;
 mod report;
-mod run;
 mod rust_src;
 mod targets;
 mod test_report;
@@ -39,9 +39,9 @@ mod uml;
 mod workplace;
 
 use cache::Cache;
+use conformance::BootOptions;
 use image::Image;
 use report::{Results, Verb};
-use run::BootOptions;
 use rust_src::RustSrc;
 use targets::{Table, Target};
 

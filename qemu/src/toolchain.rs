@@ -2,14 +2,13 @@
 //! GNU linker. All come from Debian, and are unpacked in the cache.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::cache::Cache;
-use crate::command::output;
+use crate::command::{output, write_script};
 use crate::debian::Suite;
 use crate::m68k;
 use crate::rust_src::RustSrc;
@@ -115,15 +114,4 @@ fn gnu(cache: &Cache, prefix: &str) -> Result<PathBuf> {
     let wrapper = folder.join("ld");
     write_script(&wrapper, &script).with_context(|| wrapper.display().to_string())?;
     Ok(wrapper)
-}
-
-pub(crate) fn write_script(path: &Path, script: &str) -> Result<()> {
-    if !fs::read_to_string(path).is_ok_and(|old| old == script) {
-        // The file is replaced atomically: another process may be running it.
-        let new = path.with_extension(std::process::id().to_string());
-        fs::write(&new, script)?;
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
-        fs::rename(new, path)?;
-    }
-    Ok(())
 }

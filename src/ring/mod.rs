@@ -32,9 +32,9 @@ pub use peek::ring_is_empty;
 /// The result of polling a ring in user space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Polled<T = Event> {
-    Found(T),
     /// There is none.
     Empty,
+    Found(T),
     /// The ring cannot be read in user space: it is not mapped, its indices are out of
     /// range, or this is another address space.
     NeedsSyscall,

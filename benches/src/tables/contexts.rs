@@ -1,7 +1,7 @@
 //! A context as a reactor, and the destruction of contexts.
 
 use super::{Bench, MORE, times};
-use crate::build::Result;
+use crate::command::Result;
 use crate::stats::{CPU, WALL, find, in_turn};
 use crate::subject::Case;
 use crate::svg::{brief, lines};

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::{Bench, MORE, times};
-use crate::build::{Result, run};
+use crate::command::{Result, run};
 use crate::stats::median;
 
 /// A name in the table, and the command.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Bench, MORE, times};
-use crate::build::{Result, run};
+use crate::command::{Result, run};
 use crate::stats::{CPU, Figure, RATE, Runs, find};
 use crate::subject::{Case, Sample};
 use crate::svg::{brief, lines};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Bench, MORE, NOTHING, ours, times};
-use crate::build::Result;
+use crate::command::Result;
 use crate::counts::{CALLERS, READERS, REAPERS};
 use crate::stats::{CPU, find};
 use crate::subject::Case;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::build::{Built, Result};
+use crate::build::Built;
+use crate::command::Result;
 use crate::page::Page;
 use crate::stats::{CPU, Runs, in_turn};
 use crate::subject::Case;

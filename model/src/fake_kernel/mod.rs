@@ -5,16 +5,16 @@
 //! operations complete when the scenario says so, or during a system call that waits
 //! for them.
 
+mod operation;
 mod ring;
-mod run;
 
 use core::cell::RefCell;
 
 use crate::sys::abi::{AioContext, Event, IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, Iocb};
 use crate::sys::errno::Errno;
+use operation::Running;
+pub use operation::{BUFFERED, DIRECT, POLLED, Verdict};
 use ring::KernelRing;
-use run::Running;
-pub use run::{BUFFERED, DIRECT, POLLED, Verdict};
 
 /// The timeout of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

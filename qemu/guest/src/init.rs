@@ -42,11 +42,6 @@ const COPIES: [(&str, Copying); 3] = [
     ("found", copies::found),
 ];
 
-/// Returns whether this is a kernel's first process.
-pub(crate) fn is_first() -> bool {
-    os::getpid() == Ok(1)
-}
-
 /// Prints the release and the machine of the kernel.
 pub(crate) fn tell_kernel() {
     if let Ok(names) = os::uname() {

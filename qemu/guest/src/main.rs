@@ -58,7 +58,7 @@ mod threads;
 linux_aio::entry!(main);
 
 fn main(process: Process) -> i32 {
-    if init::is_first() {
+    if os::is_first_process() {
         init::run(process);
     }
     let check = &mut check::Check::new();

@@ -204,7 +204,7 @@ fn offsets(check: &mut Check, file: i32) {
     let end = os::seek(file, -3, nr::SEEK_END);
     check.equal("stub offset seek from the end", end, Ok(FAR + 10));
 
-    if cfg!(target_arch = "sparc") && !crate::init::is_first() {
+    if cfg!(target_arch = "sparc") && !os::is_first_process() {
         check.skip(
             "stub offset of vectors",
             "QEMU's sparc32plus drops the high half",

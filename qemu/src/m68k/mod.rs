@@ -20,9 +20,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::cache::{Cache, hash};
-use crate::command::output;
+use crate::command::{output, write_script};
 use crate::debian::Suite;
-use crate::toolchain::write_script;
 
 mod ir;
 

@@ -119,7 +119,7 @@ fn counted(check: &mut Check) {
 fn all(check: &mut Check, most: u32) {
     const PARTS: u32 = 16;
     let name = "limit all of aio-max-nr";
-    if !crate::init::is_first() {
+    if !os::is_first_process() {
         check.skip(name, "other processes would have none");
         return;
     }

@@ -14,6 +14,11 @@ pub(crate) fn getpid() -> Result<usize> {
     Errno::check(unsafe { syscall0(nr::__NR_getpid as usize) })
 }
 
+/// Returns whether this is a kernel's first process.
+pub(crate) fn is_first_process() -> bool {
+    getpid() == Ok(1)
+}
+
 pub(crate) fn gettid() -> Result<usize> {
     // SAFETY: gettid touches no memory.
     Errno::check(unsafe { syscall0(nr::__NR_gettid as usize) })

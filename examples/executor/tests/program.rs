@@ -118,7 +118,7 @@ fn what_is_wrong_is_said() {
 /// Runs the example under QEMU's user mode, which has no AIO.
 #[test]
 fn no_aio_is_said() {
-    let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/run"));
+    let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/user-mode"));
     emulated.args([std::env::consts::ARCH, EXECUTOR, EXECUTOR]);
     let (status, out, errors) = run(&mut emulated);
     assert_eq!((status, &*out), (Some(1), ""), "{errors}");
