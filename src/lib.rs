@@ -398,6 +398,7 @@ as_long(&reactor, &file);
 ```
 "#
 )]
+#[doc(hidden)]
 pub mod misuse {}
 
 /// The README's examples, compiled and run as documentation tests.

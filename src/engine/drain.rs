@@ -2,8 +2,8 @@
 //! [`drain`](Engine::drain), and the destruction of the context.
 //!
 //! # Polls
-//! Only a poll can be cancelled, and only a poll may never complete. So whoever ends
-//! operations cancels those in flight that are polls
+//! Only a poll can be cancelled, and only a poll may never complete. So a function that
+//! ends operations cancels those in flight that are polls
 //! ([`cancel_if_poll`](Engine::cancel_if_poll)) and waits for the rest. Where the kernel
 //! refuses to cancel, the destruction of the context ends the polls.
 

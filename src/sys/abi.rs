@@ -13,7 +13,7 @@ use bitflags::bitflags;
 use crate::arch::target;
 use crate::sys::errno::Errno;
 
-pub use crate::sys::sigset::{PaddedSigsetArg, SigSet, SigsetArg};
+pub use crate::sys::sigset::{SigSet, SigsetArg};
 
 /// The kernel's identifier of a context: the address of its ring.
 ///

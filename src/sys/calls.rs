@@ -216,7 +216,7 @@ pub unsafe fn io_getevents(
 /// handler ran: otherwise the kernel restarts the system call with the whole `timeout`
 /// again, with a mask or without. EINVAL is also returned for a wrong length of the
 /// mask, and by some 64-bit kernels to 32-bit programs
-/// ([`PaddedSigsetArg`](crate::sys::abi::PaddedSigsetArg)).
+/// ([`SigsetArg`](crate::sys::abi::SigsetArg)).
 ///
 /// # Safety
 /// As [`io_getevents`], and `sigmask` is null or points at an argument whose mask is

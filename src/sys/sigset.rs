@@ -83,9 +83,9 @@ impl core::fmt::Debug for SigSet {
 /// The last argument of io_pgetevents: the address and the length of the mask.
 ///
 /// It has two fields of the kernel's `long`. On 32-bit ABIs two words follow, which
-/// must be zero: some 64-bit kernels read a 32-bit program's structure with a 64-bit
-/// pointer (see [`PaddedSigsetArg`]). They then read a length of zero instead of
-/// unrelated memory behind the structure.
+/// must be zero: 64-bit kernels from 4.18 until commit 97eba80fcca7 of 2019 read a 32-bit
+/// program's structure with a 64-bit pointer. They then read a length of zero instead of
+/// unrelated memory behind the structure, and return EINVAL.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 #[doc(alias = "__aio_sigset")]
@@ -105,7 +105,7 @@ impl SigsetArg {
 
     /// Creates the argument for a mask at an address that the kernel checks (EFAULT).
     /// Null leaves the thread's mask unchanged.
-    pub fn from_ptr(mask: *const SigSet) -> SigsetArg {
+    pub(crate) fn from_ptr(mask: *const SigSet) -> SigsetArg {
         SigsetArg {
             sigmask: mask.expose_provenance() as Long,
             sigsetsize: SigSet::BYTES as Long,
@@ -121,21 +121,16 @@ impl SigsetArg {
 /// correct layout with EINVAL.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct PaddedSigsetArg {
+pub(crate) struct PaddedSigsetArg {
     sigmask: u64,
     sigsetsize: u32,
     zero: u32,
 }
 
 impl PaddedSigsetArg {
-    /// Creates the argument for a mask, which must live until the system call returns.
-    pub fn new(mask: Option<&SigSet>) -> PaddedSigsetArg {
-        PaddedSigsetArg::from_ptr(mask.map_or(core::ptr::null(), core::ptr::from_ref))
-    }
-
     /// Creates the argument for a mask at an address that the kernel checks (EFAULT).
     /// Null leaves the thread's mask unchanged.
-    pub fn from_ptr(mask: *const SigSet) -> PaddedSigsetArg {
+    pub(crate) fn from_ptr(mask: *const SigSet) -> PaddedSigsetArg {
         PaddedSigsetArg {
             sigmask: mask.expose_provenance() as u64,
             sigsetsize: SigSet::BYTES as u32,

@@ -8,10 +8,9 @@
 use core::ptr::null;
 
 use crate::sys;
-use crate::sys::abi::{
-    AioContext, Event, OldTimespec, PaddedSigsetArg, SigSet, SigsetArg, Timespec,
-};
+use crate::sys::abi::{AioContext, Event, OldTimespec, SigSet, SigsetArg, Timespec};
 use crate::sys::errno::Errno;
+use crate::sys::sigset::PaddedSigsetArg;
 
 /// The arguments of a wait for events, except the time.
 ///
