@@ -396,6 +396,25 @@ fn as_long<'r>(reactor: &Reactor<'r, Box<[u8]>>, file: &'r File) {
 }
 as_long(&reactor, &file);
 ```
+A future that owns a share of a reactor without a lock goes to another thread:
+```compile_fail,E0277
+# use linux_aio::{op::Read, reactor::{Local, Reactor}};
+# use std::{fs::File, sync::Arc};
+type Alone = Reactor<'static, Vec<u8>, Local, Arc<File>>;
+let file = Arc::new(File::open("/dev/null").unwrap());
+let reactor = Arc::new(Alone::with_capacity(1).unwrap());
+let read = reactor.push_arc(Read::owned(file, vec![0; 4]));
+std::thread::spawn(move || drop(read));
+```
+A future that owns a share of a reactor borrows a descriptor, and outlives it:
+```compile_fail,E0597
+# use linux_aio::{op::Read, reactor::{Reactor, Shared}};
+# use std::{fs::File, sync::Arc};
+let reactor = Arc::new(Reactor::<'static, Vec<u8>, Shared>::with_capacity(1).unwrap());
+let file = File::open("/dev/null").unwrap();
+let read = reactor.push_arc(Read::new(&file, vec![0; 4]));
+std::thread::spawn(move || drop(read));
+```
 "#
 )]
 #[doc(hidden)]

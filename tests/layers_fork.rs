@@ -218,7 +218,7 @@ fn an_inherited_scope_is_left_at_once() {
     }
 }
 
-type Future<'a, 'r> = Pin<Box<OpFuture<'a, 'r, Bytes, linux_aio::reactor::Local>>>;
+type Future<'a, 'r> = Pin<Box<OpFuture<&'a Reactor<'r, Bytes>>>>;
 
 fn poll(future: &mut Future<'_, '_>) -> Option<Result<usize, Errno>> {
     let task = &mut Task::from_waker(Waker::noop());

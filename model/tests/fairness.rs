@@ -25,7 +25,7 @@ impl Wake for Flag {
     }
 }
 
-type Future1<'a, 'r> = OpFuture<'a, 'r, (), Local, ()>;
+type Future1<'a, 'r> = OpFuture<&'a Reactor<'r, (), Local>>;
 
 /// A task that performs one operation after the other, forever.
 struct Looping<'a, 'r> {

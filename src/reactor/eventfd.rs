@@ -3,7 +3,7 @@
 //! The kernel signals the reactor's eventfd when an operation completes. For other work
 //! the reactor signals it, since an executor that turns only when the eventfd is
 //! readable would otherwise sleep for ever
-//! ([`Inside::signals_turn`](super::Inside::signals_turn)).
+//! ([`Inner::signals_turn`](super::Inner::signals_turn)).
 //!
 //! An iocb has one eventfd. Where that is the reactor's, the reactor signals the
 //! operation's own eventfd when it finds the completion.

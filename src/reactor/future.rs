@@ -5,16 +5,17 @@ use core::future::Future;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::ptr::NonNull;
-use core::task::{Context as Task, Poll, Waker};
+use core::task::{Context as Task, Poll};
 
+#[cfg(doc)]
+use super::Reactor;
 use super::deferred::Deferred;
 use super::eventfd::Signals;
-use super::lock::Lock;
+use super::handle::Handle;
+use super::inner::{Payload, Remains, State};
 use super::waiters::Waiter;
-use super::{Awaited, Inside, Reactor};
-use crate::buffer::IoBuf;
 use crate::completion::{Completion, result};
-use crate::engine::{Backend, OpState, Released, Ticket};
+use crate::engine::OpState;
 use crate::sys::abi::Iocb;
 
 /// An operation of a [`Reactor`], as a future.
@@ -28,100 +29,86 @@ use crate::sys::abi::Iocb;
 /// # Panics
 /// Polling panics once the future has returned its output.
 #[must_use = "futures do nothing unless polled"]
-pub struct OpFuture<'a, 'r, B: IoBuf + 'static, L: Lock, T = ()> {
-    reactor: &'a Reactor<'r, B, L, T>,
-    state: State<B, T>,
+pub struct OpFuture<R: Handle> {
+    state: State<R::Buffer, R::Data>,
     waiter: Waiter,
-}
-
-/// The buffer and the data of an operation.
-type Payload<B, T> = (Option<B>, T);
-
-/// The contents of a released slot.
-type Ended<B, T> = Released<Payload<B, T>, Awaited>;
-
-/// The state of the operation.
-///
-/// It has no destructor, so assigning it runs no user code.
-enum State<B, T> {
-    /// Not begun. The second field is the operation's own eventfd, if the reactor
-    /// signals it.
-    Ready(Iocb, Option<i32>, MaybeUninit<Payload<B, T>>),
-    Begun(Ticket),
-    /// Completed, with a result that has not been returned yet.
-    Done(Ticket, i64, MaybeUninit<Payload<B, T>>),
-    Returned,
+    /// Dropped last: it may be the last owner of the reactor.
+    reactor: R,
 }
 
 // SAFETY: the waiter is accessed under the reactor's lock alone. The buffer and the
-// data are `Send`. The reactor is `Sync` under these bounds, so a reference to it may
-// be sent.
-unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Send for OpFuture<'_, '_, B, L, T> {}
+// data are `Send`. The handle is `Send` only if threads may share the reactor.
+unsafe impl<R: Handle + Send> Send for OpFuture<R>
+where
+    R::Buffer: Send,
+    R::Data: Send,
+{
+}
 
-impl<'a, 'r, B: IoBuf + 'static, L: Lock, T> OpFuture<'a, 'r, B, L, T> {
+impl<R: Handle> OpFuture<R> {
     pub(super) fn new(
-        reactor: &'a Reactor<'r, B, L, T>,
+        reactor: R,
         iocb: Iocb,
         own_eventfd: Option<i32>,
-        payload: MaybeUninit<Payload<B, T>>,
-    ) -> OpFuture<'a, 'r, B, L, T> {
+        payload: MaybeUninit<Payload<R::Buffer, R::Data>>,
+    ) -> OpFuture<R> {
         OpFuture {
-            reactor,
             state: State::Ready(iocb, own_eventfd, payload),
             waiter: Waiter::new(),
+            reactor,
         }
     }
 }
 
-impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
-    type Output = Completion<B, T>;
+impl<R: Handle> Future for OpFuture<R> {
+    type Output = Completion<R::Buffer, R::Data>;
 
-    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Completion<B, T>> {
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         // SAFETY: the waiter, which must stay pinned, is not moved. The other fields do
         // not need pinning.
         let this = unsafe { self.get_unchecked_mut() };
         let waiter = NonNull::from(&this.waiter);
         // Cloned outside the lock, because this is the executor's code.
         let mut waker = Some(task.waker().clone());
-        let (reactor, state) = (this.reactor, &mut this.state);
+        let (reactor, state) = (&this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
-        reactor.with(|inside| {
-            inside.waiters.count_poll();
+        reactor.with(|inner| {
+            inner.waiters.count_poll();
             // A batched operation is not submitted here, so it cannot have completed.
             let mut staged = false;
             if let State::Ready(..) = state {
                 // SAFETY: the waiter belongs to this future, which is pinned. It is in
                 // the lists of this reactor alone, and the future's destructor removes
                 // it from them.
-                deferred.drop[0] = unsafe { inside.begin(state, waiter, &mut waker) };
-                staged = inside.batched;
+                deferred.drop[0] = unsafe { inner.begin(state, waiter, &mut waker) };
+                staged = inner.batched;
             }
             match *state {
-                State::Begun(ticket) if !staged => match inside.find_after_poll(ticket) {
+                State::Begun(ticket) if !staged => match inner.find_after_poll(ticket) {
                     Some(OpState::Staged(at) | OpState::InFlight(at)) => {
                         // An operation that has just begun has its waker already.
                         if let Some(waker) = waker.take() {
-                            let awaited = inside.engine.slots.extra(at);
+                            let awaited = inner.engine.slots.extra(at);
                             deferred.drop[0] = awaited.waker.replace(waker);
                         }
                     }
                     Some(OpState::Completed(at)) => {
-                        let result = inside.engine.slots.take_result(at);
-                        let ended = inside.engine.slots.release(at);
+                        let result = inner.engine.slots.take_result(at);
+                        let ended = inner.engine.slots.release(at);
                         *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
                         signals.own = ended.extra.own_eventfd;
                         deferred.drop[1] = ended.extra.waker;
-                        deferred.wake = inside.call();
+                        deferred.wake = inner.call();
                     }
                     None => {}
                 },
                 _ => {}
             }
-            signals.reactor = inside.signals_turn(false);
+            signals.reactor = inner.signals_turn(false);
         });
         // User code follows; the state of the operation is up to date.
         deferred.drop[2] = waker;
-        signals.send(reactor.eventfd);
+        signals.send(reactor.eventfd());
         deferred.run();
         match &mut this.state {
             State::Done(ticket, res, payload) => {
@@ -144,124 +131,10 @@ impl<B: IoBuf + 'static, L: Lock, T> Future for OpFuture<'_, '_, B, L, T> {
     }
 }
 
-impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
-    /// Takes a slot and begins the operation, or enters the list of waiters.
-    ///
-    /// Returns the waker that was replaced.
-    ///
-    /// # Safety
-    /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
-    /// until it has left them, or for ever.
-    unsafe fn begin(
-        &mut self,
-        state: &mut State<B, T>,
-        waiter: NonNull<Waiter>,
-        waker: &mut Option<Waker>,
-    ) -> Option<Waker> {
-        let State::Ready(iocb, own_eventfd, payload) = state else {
-            return None;
-        };
-        let old = if self.waiters.is_empty() && !self.engine.slots.is_full() {
-            None
-        } else {
-            let free = self.engine.slots.free();
-            // SAFETY: the `# Safety` section requires that `waiter` is in no other
-            // lists and stays alive and in place, which is the condition of `Waiters`.
-            match unsafe { self.waiters.arrive(waiter, free) } {
-                (true, old) => old,
-                (false, _) => {
-                    let waker = waker.take()?;
-                    // SAFETY: the `# Safety` section requires that `waiter` is in no
-                    // other lists and stays alive and in place, which is the condition
-                    // of `Waiters`.
-                    return unsafe { self.waiters.enter(waiter, waker) };
-                }
-            }
-        };
-        let awaited = Awaited {
-            waker: waker.take(),
-            dropped: false,
-            own_eventfd: *own_eventfd,
-        };
-        let payload = core::mem::replace(payload, MaybeUninit::uninit());
-        let ticket = self.engine.slots.stage(iocb, payload, awaited);
-        // This comes before anything else: the payload is in the slot now.
-        *state = State::Begun(ticket);
-        if !self.batched {
-            self.flush();
-        }
-        old
-    }
-
-    /// Finds an operation, and polls for completions first if it is in flight.
-    ///
-    /// The next `turn` notifies the futures of other completed operations, and also
-    /// reports an error.
-    fn find_after_poll(&mut self, ticket: Ticket) -> Option<OpState> {
-        let state = self.engine.slots.find(ticket);
-        if let Some(OpState::InFlight(_)) = state {
-            let polled = self.engine.wait(0, crate::WaitOptions::poll());
-            if polled.is_err() && self.engine.backend.is_copy() {
-                // In a forked child no event will ever arrive.
-                self.engine.abandon();
-            }
-            return self.engine.slots.find(ticket);
-        }
-        state
-    }
-
-    /// Takes the result of a completed operation and the contents of its slot, and
-    /// frees the slot.
-    fn take_completed(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
-        match self.engine.slots.find(ticket) {
-            Some(OpState::Completed(at)) => {
-                let res = self.engine.slots.take_result(at);
-                Some((res, self.engine.slots.release(at)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Detaches the operation from its future.
-    ///
-    /// Returns the remaining values, to be dropped outside the lock.
-    fn detach(&mut self, ticket: Ticket) -> Remains<B, T> {
-        match self.engine.slots.find(ticket) {
-            Some(OpState::InFlight(at)) => {
-                let awaited = self.engine.slots.extra(at);
-                awaited.dropped = true;
-                let waker = awaited.waker.take();
-                // The event of a poll arrives in either case.
-                let _ = self.engine.cancel_if_poll(at);
-                Remains::Waker(waker)
-            }
-            Some(OpState::Staged(at)) => {
-                self.engine.slots.unstage(at);
-                let mut ended = self.engine.slots.release(at);
-                // The operation was not submitted, so its eventfd must not be
-                // signalled.
-                ended.extra.own_eventfd = None;
-                Remains::Ended(ended)
-            }
-            Some(OpState::Completed(_)) => match self.take_completed(ticket) {
-                Some((_, ended)) => Remains::Ended(ended),
-                None => Remains::Waker(None),
-            },
-            None => Remains::Waker(None),
-        }
-    }
-}
-
-/// The remaining values of an operation whose future was dropped.
-enum Remains<B, T> {
-    Waker(Option<Waker>),
-    Ended(Ended<B, T>),
-}
-
-impl<B: IoBuf + 'static, L: Lock, T> Drop for OpFuture<'_, '_, B, L, T> {
+impl<R: Handle> Drop for OpFuture<R> {
     fn drop(&mut self) {
         let waiter = NonNull::from(&self.waiter);
-        let reactor = self.reactor;
+        let reactor = &self.reactor;
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         // Dropped last, also if something before it panics.
         let mut _payload = None;
@@ -274,17 +147,17 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for OpFuture<'_, '_, B, L, T> {
                 // SAFETY: the payload was written when the future was created, and was
                 // not moved to a slot.
                 _payload = Some(unsafe { left.assume_init() });
-                reactor.with(|inside| {
+                reactor.with(|inner| {
                     // SAFETY: the waiter belongs to this future, is pinned with it and
                     // is still alive. This is its last use.
-                    deferred.drop[0] = unsafe { inside.waiters.leave(waiter) };
+                    deferred.drop[0] = unsafe { inner.waiters.leave(waiter) };
                     // A slot that this future had a claim to goes to the next waiter.
-                    deferred.wake = inside.call();
-                    signals.reactor = inside.signals_turn(false);
+                    deferred.wake = inner.call();
+                    signals.reactor = inner.signals_turn(false);
                 });
             }
-            State::Begun(ticket) => reactor.with(|inside| {
-                match inside.detach(ticket) {
+            State::Begun(ticket) => reactor.with(|inner| {
+                match inner.detach(ticket) {
                     Remains::Waker(waker) => deferred.drop[0] = waker,
                     Remains::Ended(ended) => {
                         _payload = Some(ended.payload);
@@ -292,16 +165,16 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for OpFuture<'_, '_, B, L, T> {
                         signals.own = ended.extra.own_eventfd;
                     }
                 }
-                deferred.wake = inside.call();
-                signals.reactor = inside.signals_turn(false);
+                deferred.wake = inner.call();
+                signals.reactor = inner.signals_turn(false);
             }),
         }
-        signals.send(reactor.eventfd);
+        signals.send(reactor.eventfd());
         deferred.run();
     }
 }
 
-impl<B: IoBuf + 'static, L: Lock, T> fmt::Debug for OpFuture<'_, '_, B, L, T> {
+impl<R: Handle> fmt::Debug for OpFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Ready(..) => "ready",

@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 ///
 /// The critical sections are short, except for buffered file I/O, which the kernel
 /// performs within `io_submit`. The reactor never nests its calls of
-/// [`with`](Lock::with). No user code runs inside: no waker and no destructor.
+/// [`with`](Lock::with). No user code runs inner: no waker and no destructor.
 ///
 /// # Safety
 /// - While one `f` runs, no other thread runs one under the same lock. The writes of
@@ -52,7 +52,7 @@ unsafe impl Lock for Shared {
     const NEW: Shared = Shared(std::sync::Mutex::new(()));
 
     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
-        // No user code runs inside, so poisoning carries no information.
+        // No user code runs inner, so poisoning carries no information.
         let _held = self
             .0
             .lock()

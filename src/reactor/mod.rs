@@ -27,47 +27,35 @@
 mod deferred;
 mod eventfd;
 mod future;
+mod handle;
+mod inner;
 mod lock;
 mod waiters;
 
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::task::Waker;
+use core::mem::MaybeUninit;
 
 use crate::buffer::{IoBuf, IoBufMut};
 #[cfg(doc)]
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::WaitOptions;
-use crate::engine::{ContextBackend, Engine, Extra, slot_type};
+use crate::engine::{ContextBackend, Engine, slot_type};
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
 use crate::opcode::{PollMask, RawFd};
+use crate::sys::abi::Iocb;
 use crate::sys::errno::Errno;
 
 use eventfd::Signals;
 pub use future::OpFuture;
+pub use handle::Handle;
+use inner::{Awaited, Inner, Notice, Payload};
 #[cfg(feature = "std")]
 pub use lock::Shared;
 pub use lock::{Local, Lock};
 use waiters::Waiters;
-
-/// The task that waits for an operation.
-pub(crate) struct Awaited {
-    waker: Option<Waker>,
-    /// The future was dropped.
-    dropped: bool,
-    /// The operation's own eventfd, if the reactor signals it.
-    own_eventfd: Option<i32>,
-}
-
-impl Extra for Awaited {
-    const NEW: Awaited = Awaited {
-        waker: None,
-        dropped: false,
-        own_eventfd: None,
-    };
-}
 
 slot_type! {
     /// The storage of one operation of a [`Reactor`], with space for its buffer `B` and for
@@ -119,39 +107,20 @@ pub struct Reactor<'r, B: IoBuf + 'static, L: Lock = Local, T = ()> {
     lock: L,
     /// The cell makes the reactor invariant in `'r`: a shared reference cannot
     /// shorten it and accept a descriptor that is closed too early.
-    inside: UnsafeCell<Inside<'r, B, T>>,
+    inner: UnsafeCell<Inner<'r, B, T>>,
     eventfd: Option<Fd<'r>>,
     /// The owners of the owned eventfds.
     #[cfg(feature = "alloc")]
     _eventfd_owner: Option<alloc::boxed::Box<dyn crate::fd::OwnsFd + Send + Sync>>,
 }
 
-struct Inside<'r, B, T> {
-    engine: Engine<'r, (Option<B>, T), Awaited, ContextBackend>,
-    /// The number of operations that the context was set up for, which may exceed the
-    /// number of slots.
-    capacity: u32,
-    waiters: Waiters,
-    batched: bool,
-    has_eventfd: bool,
-    /// The reactor has signalled its eventfd since the last turn.
-    signalled: bool,
-}
-
 // SAFETY: the waiters that the reactor links are accessed under the lock alone. None is
 // polled any more when the reactor can be moved, because each future borrows it. The
 // lock, the buffers and the data are `Send`.
 unsafe impl<B: IoBuf + Send + 'static, L: Lock + Send, T: Send> Send for Reactor<'_, B, L, T> {}
-// SAFETY: `inside` is accessed under the lock alone, which excludes other threads.
+// SAFETY: `inner` is accessed under the lock alone, which excludes other threads.
 // Buffers and data are moved in and out, and never shared.
 unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Sync for Reactor<'_, B, L, T> {}
-
-/// User code to be run outside the lock.
-enum Notice<B, T> {
-    Wake(Waker),
-    Drop(Option<B>, T, Option<Waker>),
-    Nothing,
-}
 
 impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Creates a reactor in these slots, with a new context for as many operations.
@@ -195,7 +164,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         let len = engine.slots.len();
         Reactor {
             lock: L::NEW,
-            inside: UnsafeCell::new(Inside {
+            inner: UnsafeCell::new(Inner {
                 engine,
                 capacity,
                 waiters: Waiters::new(len),
@@ -221,7 +190,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     #[must_use]
     pub fn eventfd(mut self, eventfd: impl Into<Fd<'r>>) -> Reactor<'r, B, L, T> {
         self.eventfd = Some(eventfd.into());
-        self.inside.get_mut().has_eventfd = true;
+        self.inner.get_mut().has_eventfd = true;
         self
     }
 
@@ -252,7 +221,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// of each batch.
     #[must_use]
     pub fn batched(mut self) -> Reactor<'r, B, L, T> {
-        self.inside.get_mut().batched = true;
+        self.inner.get_mut().batched = true;
         self
     }
 
@@ -261,8 +230,72 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// The operation begins when the future is first polled and a slot is free.
     ///
     /// If the kernel refuses the operation, the error is its result.
-    pub fn push(&self, op: impl Into<Op<'r, B, T>>) -> OpFuture<'_, 'r, B, L, T> {
-        let mut op = op.into();
+    pub fn push(&self, op: impl Into<Op<'r, B, T>>) -> OpFuture<&Self> {
+        let (iocb, own, payload) = self.prepare(op.into());
+        OpFuture::new(self, iocb, own, payload)
+    }
+
+    /// Converts an operation into a future that owns a share of the reactor.
+    ///
+    /// With a `Reactor<'static, …>` the future is `'static`: it can be stored beside the
+    /// reactor and spawned.
+    ///
+    /// Otherwise as [`push`](Reactor::push). The last owner of the reactor destroys its
+    /// context, which blocks.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::{OpFuture, Reactor, Shared};
+    /// use linux_aio::{Errno, WaitOptions};
+    /// use std::fs::File;
+    /// use std::sync::Arc;
+    ///
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// type Shares = Reactor<'static, Vec<u8>, Shared, Arc<File>>;
+    ///
+    /// /// A file and the read in flight, without a lifetime.
+    /// struct Reader {
+    ///     file: Arc<File>,
+    ///     reactor: Arc<Shares>,
+    ///     read: Option<OpFuture<Arc<Shares>>>,
+    /// }
+    ///
+    /// let reactor = Arc::new(Shares::with_capacity(64)?);
+    /// let file = Arc::new(File::open("/proc/self/exe").unwrap());
+    /// let read = reactor.push_arc(Read::owned(file.clone(), vec![0; 4]));
+    /// let reader = Reader { file, reactor, read: Some(read) };
+    /// # drop(reader);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    pub fn push_arc(
+        self: &alloc::sync::Arc<Self>,
+        op: impl Into<Op<'r, B, T>>,
+    ) -> OpFuture<alloc::sync::Arc<Self>> {
+        let (iocb, own, payload) = self.prepare(op.into());
+        OpFuture::new(self.clone(), iocb, own, payload)
+    }
+
+    /// Converts an operation into a future that owns a share of the reactor, for one
+    /// thread.
+    ///
+    /// Otherwise as `push_arc`.
+    #[cfg(feature = "alloc")]
+    pub fn push_rc(
+        self: &alloc::rc::Rc<Self>,
+        op: impl Into<Op<'r, B, T>>,
+    ) -> OpFuture<alloc::rc::Rc<Self>> {
+        let (iocb, own, payload) = self.prepare(op.into());
+        OpFuture::new(self.clone(), iocb, own, payload)
+    }
+
+    /// Returns the iocb of an operation, its own eventfd if the reactor signals it, and
+    /// its payload.
+    fn prepare(&self, mut op: Op<'r, B, T>) -> Prepared<B, T> {
         let mut own = None;
         if let Some(eventfd) = self.eventfd {
             own = op.signals().map(|RawFd(own)| own);
@@ -275,7 +308,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             }
         }
         let (iocb, payload) = op.prepare();
-        OpFuture::new(self, iocb, own, payload)
+        (iocb, own, payload)
     }
 
     /// Submits the staged operations, polls for completions and wakes their futures.
@@ -290,8 +323,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 
     /// Returns the number of operations whose completions have not been found yet.
     pub fn in_flight(&self) -> usize {
-        self.with(|inside| {
-            let slots = &inside.engine.slots;
+        self.with(|inner| {
+            let slots = &inner.engine.slots;
             slots.in_flight() + slots.staged()
         })
     }
@@ -311,21 +344,21 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Panics if a destructor of a buffer, of data or of the eventfd's owner panics.
     /// The context is destroyed then.
     pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
-        let inside = self.inside.get_mut();
-        let drained = inside.engine.drain();
-        let idle = drained.and_then(|()| inside.engine.idle(inside.capacity));
+        let inner = self.inner.get_mut();
+        let drained = inner.engine.drain();
+        let idle = drained.and_then(|()| inner.engine.idle(inner.capacity));
         // This runs user code while `idle` is a local variable: a panic would leak the
         // return value (rust-lang/rust#47949).
         drop(self);
         idle
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut Inside<'r, B, T>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut Inner<'r, B, T>) -> R) -> R {
         self.lock.with(|| {
             // SAFETY: the lock excludes other threads. No closure that is passed here
             // runs user code, so this thread does not nest calls either: the reference
             // is unique.
-            f(unsafe { &mut *self.inside.get() })
+            f(unsafe { &mut *self.inner.get() })
         })
     }
 
@@ -335,11 +368,11 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// It takes one operation at a time out of the completed list, so that a panic
     /// leaves the others there.
     fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let (polled, left) = self.with(|inside| {
-            inside.signalled = false;
-            inside.waiters.pass_on();
-            let polled = inside.poll(min_nr, wait);
-            (polled, inside.engine.slots.completed())
+        let (polled, left) = self.with(|inner| {
+            inner.signalled = false;
+            inner.waiters.pass_on();
+            let polled = inner.poll(min_nr, wait);
+            (polled, inner.engine.slots.completed())
         });
         let mut notification = Notification {
             reactor: self,
@@ -370,6 +403,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     }
 }
 
+/// An operation that is ready to be staged: its iocb, its own eventfd, its payload.
+type Prepared<B, T> = (Iocb, Option<i32>, MaybeUninit<Payload<B, T>>);
+
 /// The notifications of one turn.
 struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
     reactor: &'a Reactor<'r, B, L, T>,
@@ -384,7 +420,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     /// Runs one notification. Returns `false` if there is none left.
     fn notify_next(&mut self) -> bool {
         let (left, count) = (&mut self.left, &mut self.count);
-        let (notice, own) = self.reactor.with(|inside| inside.notice(left, count));
+        let (notice, own) = self.reactor.with(|inner| inner.notice(left, count));
         Signals {
             reactor: false,
             own,
@@ -413,9 +449,9 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
 impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
     fn drop(&mut self) {
         let signals = Signals {
-            reactor: self.reactor.with(|inside| {
+            reactor: self.reactor.with(|inner| {
                 // Some operations are not notified yet because of a panic.
-                inside.signals_turn(self.left > 0)
+                inner.signals_turn(self.left > 0)
             }),
             own: None,
         };
@@ -428,7 +464,7 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     ///
     /// For flags, priorities, data and owned descriptors, use [`push`](Reactor::push)
     /// with a [`Read`].
-    pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<'_, 'r, B, L>
+    pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self>
     where
         B: IoBufMut,
     {
@@ -439,23 +475,23 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     ///
     /// For flags, priorities, data and owned descriptors, use [`push`](Reactor::push)
     /// with a [`Write`].
-    pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<'_, 'r, B, L> {
+    pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self> {
         self.push(Write::new(fd, buffer).offset(offset))
     }
 
     /// Syncs a file's data and metadata. It covers the writes that have completed.
-    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<'_, 'r, B, L> {
+    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self> {
         self.push(Fsync::new(fd))
     }
 
     /// Syncs a file's data. It covers the writes that have completed.
-    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<'_, 'r, B, L> {
+    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self> {
         self.push(Fdsync::new(fd))
     }
 
     /// Waits until a descriptor is ready. [`PollMask::from_result`] converts the result
     /// into the set of ready events.
-    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<'_, 'r, B, L> {
+    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<&Self> {
         self.push(Poll::new(fd, mask))
     }
 }
@@ -525,102 +561,6 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
             self.with(|_| eventfd::reset(eventfd));
         }
         self.turn()
-    }
-}
-
-impl<B: IoBuf + 'static, T> Inside<'_, B, T> {
-    fn flush(&mut self) {
-        // SAFETY: operations are staged only from futures of `Reactor::push`, so each
-        // iocb describes the region of an `IoBuf`. The buffer is in the slot,
-        // inaccessible, until the operation has completed. If the reactor is leaked,
-        // the buffer lives for ever (`'static`). The descriptor is borrowed for `'r`,
-        // or owned by the data in the slot.
-        unsafe { self.engine.flush() };
-    }
-
-    /// Submits the staged operations, waits for `min_nr` completions besides those
-    /// already known, and takes all available ones.
-    fn poll(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
-        self.flush();
-        // Does not wait where a refusal or another future's poll has found a completion
-        // already, or where a claim to a slot must be passed on.
-        let known = self.engine.slots.completed();
-        let ready = known > 0 || self.waiters.needs_turn();
-        let wait = if ready { WaitOptions::poll() } else { wait };
-        // SAFETY: as in `flush`, every staged operation came from `Reactor::push`. Its
-        // buffer is in its slot until it has completed, and its descriptor is borrowed
-        // for `'r` or owned by the slot.
-        unsafe { self.engine.submit_and_wait(known + min_nr, wait) }?;
-        // Foreign events may precede the last event of this reactor.
-        while self.engine.slots.in_flight() > 0 {
-            if !self.engine.take_events(0, WaitOptions::poll())? {
-                break;
-            }
-        }
-        // The completions may have freed entries for operations that the kernel did not
-        // accept before.
-        self.flush();
-        Ok(())
-    }
-
-    /// Takes the next notification, and an operation's own eventfd to be signalled.
-    ///
-    /// `left` counts the completed operations that this turn notifies.
-    fn notice(
-        &mut self,
-        left: &mut usize,
-        count: &mut usize,
-    ) -> (Option<Notice<B, T>>, Option<i32>) {
-        if let Some(waker) = self.call() {
-            return (Some(Notice::Wake(waker)), None);
-        }
-        if *left == 0 {
-            return (None, None);
-        }
-        let Some(at) = self.engine.slots.notify_next() else {
-            *left = 0;
-            return (None, None);
-        };
-        *left -= 1;
-        *count += 1;
-        let awaited = self.engine.slots.extra(at);
-        let own = awaited.own_eventfd.take();
-        if awaited.dropped {
-            self.engine.slots.take_result(at);
-            let ended = self.engine.slots.release(at);
-            let (buffer, data) = ended.payload;
-            return (Some(Notice::Drop(buffer, data, ended.extra.waker)), own);
-        }
-        let notice = awaited.waker.take().map_or(Notice::Nothing, Notice::Wake);
-        (Some(notice), own)
-    }
-
-    /// Returns the waker of the next task that waits for a slot, if one is free for it.
-    fn call(&mut self) -> Option<Waker> {
-        if self.waiters.is_empty() {
-            return None;
-        }
-        let free = self.engine.slots.free();
-        self.waiters.call(free)
-    }
-
-    /// Returns whether the reactor must signal its eventfd because no completion may
-    /// ever do so.
-    ///
-    /// That is the case for `unnotified` completed operations, for a staged operation
-    /// and for an unused claim to a slot.
-    ///
-    /// The kernel signals no eventfd for a refusal either. An operation is refused in
-    /// the poll that begins it, or it was staged before. In the second case a turn has
-    /// been requested already. That turn notifies the operation's future, even if the
-    /// poll of another future is what submits it.
-    fn signals_turn(&mut self, unnotified: bool) -> bool {
-        if self.signalled || !self.has_eventfd {
-            return false;
-        }
-        let staged = self.engine.slots.staged() > 0;
-        self.signalled = unnotified || staged || self.waiters.needs_turn();
-        self.signalled
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn content(block: u32) -> &'static [u8] {
     &content[SIZE * block as usize..][..SIZE]
 }
 
-pub(crate) type Future<L> = OpFuture<'static, 'static, Bytes, L, Data>;
+pub(crate) type Future<L> = OpFuture<&'static linux_aio::reactor::Reactor<'static, Bytes, L, Data>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -90,6 +90,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "src/reactor/lock.rs",
         "tests/user_code/reactor.rs::a_lock_calls_the_reactor",
     ),
+    ("src/reactor/inner.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/mod.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/future.rs", "tests/reactor.rs, tests/user_code"),
     (
@@ -384,6 +385,20 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
+        "Reactor::push_arc",
+        "op.into()",
+        "Before anything else, and outside the lock.",
+        "tests/user_code/reactor.rs::an_operation_is_converted",
+    ),
+    (
+        "src/reactor/mod.rs",
+        "Reactor::push_rc",
+        "op.into()",
+        "Before anything else, and outside the lock.",
+        "tests/user_code/reactor.rs::an_operation_is_converted",
+    ),
+    (
+        "src/reactor/mod.rs",
         "Reactor::into_idle_context",
         "drop(self)",
         "The reactor is owned, and nothing is in flight. A panic destroys the context.",
@@ -414,7 +429,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/future.rs",
-        "Future for OpFuture<'_, '_, B, L, T>::poll",
+        "Future for OpFuture<R>::poll",
         "clone()",
         "Before anything else, and outside the lock.",
         "tests/user_code/reactor.rs::a_waker_is_cloned",

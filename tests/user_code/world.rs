@@ -21,7 +21,7 @@ use crate::support::{TempFile, eventfd, pipe};
 
 pub(crate) type Watcher<L> = Reactor<'static, Memory, Watched<L>, Load>;
 pub(crate) type Place = ReactorSlot<Memory, Load>;
-pub(crate) type Future<L> = Pin<Box<OpFuture<'static, 'static, Memory, Watched<L>, Load>>>;
+pub(crate) type Future<L> = Pin<Box<OpFuture<&'static Reactor<'static, Memory, Watched<L>, Load>>>>;
 
 /// A task of the executor. It awaits one operation.
 pub(crate) struct Entry<L: Lock + 'static> {

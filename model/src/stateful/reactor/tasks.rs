@@ -13,7 +13,7 @@ use super::{Begin, What};
 use crate::completion::Completion;
 use crate::op::{self, Op};
 use crate::opcode::PollMask;
-use crate::reactor::OpFuture;
+use crate::reactor::{OpFuture, Reactor};
 use crate::{Errno, Fd};
 
 /// The fate of an operation.
@@ -63,7 +63,7 @@ pub(super) enum Place {
 pub(super) struct Task<'a, 'r, L: Kind> {
     pub(super) operation: usize,
     /// `None` after the future was dropped, and while it is polled.
-    pub(super) future: Option<Pin<Box<OpFuture<'a, 'r, Guarded, L, Data>>>>,
+    pub(super) future: Option<Pin<Box<OpFuture<&'a Reactor<'r, Guarded, L, Data>>>>>,
     pub(super) place: Place,
     pub(super) leaked: bool,
     /// The waker of the last poll.
@@ -358,7 +358,7 @@ fn is_inherited(result: Result<usize, Errno>) -> bool {
 
 /// Returns the state of a future according to its `Debug` output. `panicked` is set if
 /// its poll has panicked.
-fn place<L: Kind>(future: &OpFuture<'_, '_, Guarded, L, Data>, panicked: bool) -> Place {
+fn place<L: Kind>(future: &OpFuture<&Reactor<'_, Guarded, L, Data>>, panicked: bool) -> Place {
     let text = format!("{future:?}");
     if text.contains("\"ready\"") {
         if panicked { Place::New } else { Place::Waiting }

@@ -15,7 +15,7 @@ use super::{SOCKETS, Watch};
 /// A minimal executor that polls only woken tasks.
 pub(super) struct ByReactor<'s> {
     reactor: &'s Reactor<'s, Number>,
-    tasks: Vec<Pin<Box<OpFuture<'s, 's, Number, Local>>>>,
+    tasks: Vec<Pin<Box<OpFuture<&'s Reactor<'s, Number>>>>>,
     sockets: &'s [UnixStream],
     wakers: Vec<Waker>,
     woken: Arc<Mutex<Vec<usize>>>,

@@ -50,7 +50,7 @@ fn read<'a, 'r>(
     reactor: &'a Reactor<'r, Owned>,
     things: &'r Things,
     number: usize,
-) -> Result<OpFuture<'a, 'r, Owned, Local>, Errno> {
+) -> Result<OpFuture<&'a Reactor<'r, Owned>>, Errno> {
     Ok(reactor.read(&things.file, owned()?, offset(number)))
 }
 

@@ -56,7 +56,7 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
     children.end()
 }
 
-type Futures<'p, 'a, 'r> = Tasks<'p, OpFuture<'a, 'r, Owned, Local>>;
+type Futures<'p, 'a, 'r> = Tasks<'p, OpFuture<&'a Reactor<'r, Owned>>>;
 
 /// Begins the operations of a state: polls of the pipe, which then receives a byte; a
 /// poll of an eventfd that is never signalled; and a staged read. Returns the number of

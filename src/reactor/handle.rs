@@ -1,0 +1,60 @@
+//! [`Handle`]: how a future holds its reactor.
+
+use super::inner::Inner;
+use super::{Lock, Reactor};
+use crate::buffer::IoBuf;
+use crate::fd::Fd;
+
+/// A reference to a reactor, as a future holds it: `&Reactor`, or `Rc<Reactor>` and
+/// `Arc<Reactor>` (feature `alloc`). No other type implements it.
+pub trait Handle: Access {}
+
+/// The methods of a [`Handle`]. The module is private, so that no other crate implements
+/// it: each call must reach the same reactor.
+#[allow(
+    unreachable_pub,
+    reason = "a supertrait of a public trait, which no other crate can name"
+)]
+pub trait Access {
+    /// The buffers of the reactor's operations.
+    type Buffer: IoBuf + 'static;
+    /// The data of the reactor's operations.
+    type Data;
+
+    /// Runs `f` under the reactor's lock.
+    fn with<O>(&self, f: impl FnOnce(&mut Inner<'_, Self::Buffer, Self::Data>) -> O) -> O;
+
+    /// Returns the reactor's eventfd.
+    fn eventfd(&self) -> Option<Fd<'_>>;
+}
+
+macro_rules! handles {
+    ($($(#[$cfg:meta])* $handle:ty;)+) => {$(
+        $(#[$cfg])*
+        impl<'r, B: IoBuf + 'static, L: Lock, T> Handle for $handle {}
+
+        $(#[$cfg])*
+        impl<'r, B: IoBuf + 'static, L: Lock, T> Access for $handle {
+            type Buffer = B;
+            type Data = T;
+
+            #[inline]
+            fn with<O>(&self, f: impl FnOnce(&mut Inner<'_, B, T>) -> O) -> O {
+                Reactor::with(self, |inner| f(inner))
+            }
+
+            #[inline]
+            fn eventfd(&self) -> Option<Fd<'_>> {
+                self.eventfd
+            }
+        }
+    )+};
+}
+
+handles! {
+    &Reactor<'r, B, L, T>;
+    #[cfg(feature = "alloc")]
+    alloc::rc::Rc<Reactor<'r, B, L, T>>;
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    alloc::sync::Arc<Reactor<'r, B, L, T>>;
+}

@@ -1,0 +1,280 @@
+//! [`Inner`]: the part of a reactor that its lock protects. No user code runs here.
+
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::task::Waker;
+
+use super::waiters::{Waiter, Waiters};
+use crate::buffer::IoBuf;
+use crate::context::WaitOptions;
+use crate::engine::{Backend, ContextBackend, Engine, Extra, OpState, Released, Ticket};
+use crate::sys::abi::Iocb;
+use crate::sys::errno::Errno;
+
+/// The task that waits for an operation.
+pub(crate) struct Awaited {
+    pub(super) waker: Option<Waker>,
+    /// The future was dropped.
+    pub(super) dropped: bool,
+    /// The operation's own eventfd, if the reactor signals it.
+    pub(super) own_eventfd: Option<i32>,
+}
+
+impl Extra for Awaited {
+    const NEW: Awaited = Awaited {
+        waker: None,
+        dropped: false,
+        own_eventfd: None,
+    };
+}
+
+/// The buffer and the data of an operation.
+pub(super) type Payload<B, T> = (Option<B>, T);
+
+/// The contents of a released slot.
+pub(super) type Ended<B, T> = Released<Payload<B, T>, Awaited>;
+
+/// The engine, the list of waiters, and the state of the eventfd.
+#[allow(
+    unreachable_pub,
+    reason = "in a method of a public trait, which no other crate can name"
+)]
+pub struct Inner<'r, B, T> {
+    pub(super) engine: Engine<'r, (Option<B>, T), Awaited, ContextBackend>,
+    /// The number of operations that the context was set up for, which may exceed the
+    /// number of slots.
+    pub(super) capacity: u32,
+    pub(super) waiters: Waiters,
+    pub(super) batched: bool,
+    pub(super) has_eventfd: bool,
+    /// The reactor has signalled its eventfd since the last turn.
+    pub(super) signalled: bool,
+}
+
+/// User code to be run outside the lock.
+pub(super) enum Notice<B, T> {
+    Wake(Waker),
+    Drop(Option<B>, T, Option<Waker>),
+    Nothing,
+}
+
+/// The state of the operation.
+///
+/// It has no destructor, so assigning it runs no user code.
+pub(super) enum State<B, T> {
+    /// Not begun. The second field is the operation's own eventfd, if the reactor
+    /// signals it.
+    Ready(Iocb, Option<i32>, MaybeUninit<Payload<B, T>>),
+    Begun(Ticket),
+    /// Completed, with a result that has not been returned yet.
+    Done(Ticket, i64, MaybeUninit<Payload<B, T>>),
+    Returned,
+}
+
+/// The remaining values of an operation whose future was dropped.
+pub(super) enum Remains<B, T> {
+    Waker(Option<Waker>),
+    Ended(Ended<B, T>),
+}
+
+impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
+    pub(super) fn flush(&mut self) {
+        // SAFETY: operations are staged only from futures of `Reactor::push`, so each
+        // iocb describes the region of an `IoBuf`. The buffer is in the slot,
+        // inaccessible, until the operation has completed. If the reactor is leaked,
+        // the buffer lives for ever (`'static`). The descriptor is borrowed for `'r`,
+        // or owned by the data in the slot.
+        unsafe { self.engine.flush() };
+    }
+
+    /// Submits the staged operations, waits for `min_nr` completions besides those
+    /// already known, and takes all available ones.
+    pub(super) fn poll(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
+        self.flush();
+        // Does not wait where a refusal or another future's poll has found a completion
+        // already, or where a claim to a slot must be passed on.
+        let known = self.engine.slots.completed();
+        let ready = known > 0 || self.waiters.needs_turn();
+        let wait = if ready { WaitOptions::poll() } else { wait };
+        // SAFETY: as in `flush`, every staged operation came from `Reactor::push`. Its
+        // buffer is in its slot until it has completed, and its descriptor is borrowed
+        // for `'r` or owned by the slot.
+        unsafe { self.engine.submit_and_wait(known + min_nr, wait) }?;
+        // Foreign events may precede the last event of this reactor.
+        while self.engine.slots.in_flight() > 0 {
+            if !self.engine.take_events(0, WaitOptions::poll())? {
+                break;
+            }
+        }
+        // The completions may have freed entries for operations that the kernel did not
+        // accept before.
+        self.flush();
+        Ok(())
+    }
+
+    /// Takes the next notification, and an operation's own eventfd to be signalled.
+    ///
+    /// `left` counts the completed operations that this turn notifies.
+    pub(super) fn notice(
+        &mut self,
+        left: &mut usize,
+        count: &mut usize,
+    ) -> (Option<Notice<B, T>>, Option<i32>) {
+        if let Some(waker) = self.call() {
+            return (Some(Notice::Wake(waker)), None);
+        }
+        if *left == 0 {
+            return (None, None);
+        }
+        let Some(at) = self.engine.slots.notify_next() else {
+            *left = 0;
+            return (None, None);
+        };
+        *left -= 1;
+        *count += 1;
+        let awaited = self.engine.slots.extra(at);
+        let own = awaited.own_eventfd.take();
+        if awaited.dropped {
+            self.engine.slots.take_result(at);
+            let ended = self.engine.slots.release(at);
+            let (buffer, data) = ended.payload;
+            return (Some(Notice::Drop(buffer, data, ended.extra.waker)), own);
+        }
+        let notice = awaited.waker.take().map_or(Notice::Nothing, Notice::Wake);
+        (Some(notice), own)
+    }
+
+    /// Returns the waker of the next task that waits for a slot, if one is free for it.
+    pub(super) fn call(&mut self) -> Option<Waker> {
+        if self.waiters.is_empty() {
+            return None;
+        }
+        let free = self.engine.slots.free();
+        self.waiters.call(free)
+    }
+
+    /// Returns whether the reactor must signal its eventfd because no completion may
+    /// ever do so.
+    ///
+    /// That is the case for `unnotified` completed operations, for a staged operation
+    /// and for an unused claim to a slot.
+    ///
+    /// The kernel signals no eventfd for a refusal either. An operation is refused in
+    /// the poll that begins it, or it was staged before. In the second case a turn has
+    /// been requested already. That turn notifies the operation's future, even if the
+    /// poll of another future is what submits it.
+    pub(super) fn signals_turn(&mut self, unnotified: bool) -> bool {
+        if self.signalled || !self.has_eventfd {
+            return false;
+        }
+        let staged = self.engine.slots.staged() > 0;
+        self.signalled = unnotified || staged || self.waiters.needs_turn();
+        self.signalled
+    }
+
+    /// Takes a slot and begins the operation, or enters the list of waiters.
+    ///
+    /// Returns the waker that was replaced.
+    ///
+    /// # Safety
+    /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
+    /// until it has left them, or for ever.
+    pub(super) unsafe fn begin(
+        &mut self,
+        state: &mut State<B, T>,
+        waiter: NonNull<Waiter>,
+        waker: &mut Option<Waker>,
+    ) -> Option<Waker> {
+        let State::Ready(iocb, own_eventfd, payload) = state else {
+            return None;
+        };
+        let old = if self.waiters.is_empty() && !self.engine.slots.is_full() {
+            None
+        } else {
+            let free = self.engine.slots.free();
+            // SAFETY: the `# Safety` section requires that `waiter` is in no other
+            // lists and stays alive and in place, which is the condition of `Waiters`.
+            match unsafe { self.waiters.arrive(waiter, free) } {
+                (true, old) => old,
+                (false, _) => {
+                    let waker = waker.take()?;
+                    // SAFETY: the `# Safety` section requires that `waiter` is in no
+                    // other lists and stays alive and in place, which is the condition
+                    // of `Waiters`.
+                    return unsafe { self.waiters.enter(waiter, waker) };
+                }
+            }
+        };
+        let awaited = Awaited {
+            waker: waker.take(),
+            dropped: false,
+            own_eventfd: *own_eventfd,
+        };
+        let payload = core::mem::replace(payload, MaybeUninit::uninit());
+        let ticket = self.engine.slots.stage(iocb, payload, awaited);
+        // This comes before anything else: the payload is in the slot now.
+        *state = State::Begun(ticket);
+        if !self.batched {
+            self.flush();
+        }
+        old
+    }
+
+    /// Finds an operation, and polls for completions first if it is in flight.
+    ///
+    /// The next `turn` notifies the futures of other completed operations, and also
+    /// reports an error.
+    pub(super) fn find_after_poll(&mut self, ticket: Ticket) -> Option<OpState> {
+        let state = self.engine.slots.find(ticket);
+        if let Some(OpState::InFlight(_)) = state {
+            let polled = self.engine.wait(0, crate::WaitOptions::poll());
+            if polled.is_err() && self.engine.backend.is_copy() {
+                // In a forked child no event will ever arrive.
+                self.engine.abandon();
+            }
+            return self.engine.slots.find(ticket);
+        }
+        state
+    }
+
+    /// Takes the result of a completed operation and the contents of its slot, and
+    /// frees the slot.
+    pub(super) fn take_completed(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
+        match self.engine.slots.find(ticket) {
+            Some(OpState::Completed(at)) => {
+                let res = self.engine.slots.take_result(at);
+                Some((res, self.engine.slots.release(at)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Detaches the operation from its future.
+    ///
+    /// Returns the remaining values, to be dropped outside the lock.
+    pub(super) fn detach(&mut self, ticket: Ticket) -> Remains<B, T> {
+        match self.engine.slots.find(ticket) {
+            Some(OpState::InFlight(at)) => {
+                let awaited = self.engine.slots.extra(at);
+                awaited.dropped = true;
+                let waker = awaited.waker.take();
+                // The event of a poll arrives in either case.
+                let _ = self.engine.cancel_if_poll(at);
+                Remains::Waker(waker)
+            }
+            Some(OpState::Staged(at)) => {
+                self.engine.slots.unstage(at);
+                let mut ended = self.engine.slots.release(at);
+                // The operation was not submitted, so its eventfd must not be
+                // signalled.
+                ended.extra.own_eventfd = None;
+                Remains::Ended(ended)
+            }
+            Some(OpState::Completed(_)) => match self.take_completed(ticket) {
+                Some((_, ended)) => Remains::Ended(ended),
+                None => Remains::Waker(None),
+            },
+            None => Remains::Waker(None),
+        }
+    }
+}
