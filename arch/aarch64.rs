@@ -108,3 +108,36 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`).
+#[cfg(all(feature = "rt", target_arch = "aarch64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mov x3, x2",
+            "mov x4, x2",
+            "mov x8, {clone}",
+            "svc #0",
+            "cbz x0, 2f",
+            "ret",
+            "2:",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "mov x0, sp",
+            "bl {begin}",
+            "brk #1",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

@@ -128,3 +128,43 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). As at
+/// `__process_entry!`, the instructions are valid in both modes, and the lowest bit
+/// of the symbol is computed from the length of the first one.
+#[cfg(all(feature = "rt", target_arch = "arm"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", %progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, %function",
+            ".Lthread_start:",
+            "push {{r4, r7}}",
+            ".Lthread_start_second:",
+            "movs r3, r2",
+            "movs r4, r2",
+            "movs r7, #{clone}",
+            "svc 0",
+            "cmp r0, #0",
+            "beq 2f",
+            "pop {{r4, r7}}",
+            "mov pc, lr",
+            "2:",
+            "movs r7, #0",
+            "mov r11, r7",
+            "mov r0, sp",
+            "bl {begin}",
+            "udf #0",
+            ".set {start}, .Lthread_start + (4 - (.Lthread_start_second - .Lthread_start)) / 2",
+            ".size {start}, . - .Lthread_start",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

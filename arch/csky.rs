@@ -97,3 +97,42 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). A function has to keep
+/// `r4` and `r7`: they are saved in registers that the kernel gives back.
+#[cfg(all(feature = "rt", target_arch = "csky"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mov16 r12, r7",
+            "mov16 r13, r4",
+            "mov16 r3, r2",
+            "mov16 r4, r2",
+            "movi16 r7, {clone}",
+            "trap32 0",
+            "mov16 r7, r12",
+            "mov16 r4, r13",
+            "bez32 r0, 2f",
+            "jmp16 r15",
+            "2:",
+            "movi16 r0, 0",
+            "mov16 r8, r0",
+            "mov16 r15, r0",
+            "mov16 r0, r14",
+            "bsr {begin}",
+            "bkpt",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

@@ -90,3 +90,32 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`).
+#[cfg(all(feature = "rt", target_arch = "hexagon"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "{{ r3 = r2; r4 = r2; r6 = #{clone} }}",
+            "{{ trap0(#1) }}",
+            "{{ p0 = cmp.eq(r0, #0) }}",
+            "{{ if (!p0) jumpr r31 }}",
+            "{{ r0 = r29 }}",
+            "{{ r30 = #0; r31 = #0 }}",
+            "{{ call {begin} }}",
+            "{{ trap0(#0xdb) }}",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

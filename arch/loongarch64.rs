@@ -90,3 +90,35 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`).
+#[cfg(all(feature = "rt", target_arch = "loongarch64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "move $a3, $a2",
+            "move $a4, $a2",
+            "li.w $a7, {clone}",
+            "syscall 0",
+            "beqz $a0, 2f",
+            "ret",
+            "2:",
+            "move $fp, $zero",
+            "move $a0, $sp",
+            "bl {begin}",
+            "break 0",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

@@ -99,3 +99,43 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). Arguments are on the
+/// stack, above the four registers that it saves and the return address.
+#[cfg(all(feature = "rt", target_arch = "m68k"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "movem.l %d2-%d5, -(%sp)",
+            "move.l (20,%sp), %d1",
+            "move.l (24,%sp), %d2",
+            "move.l (28,%sp), %d3",
+            "move.l %d3, %d4",
+            "move.l %d3, %d5",
+            "move.l #{clone}, %d0",
+            "trap #0",
+            "cmpi.l #0, %d0",
+            "beq 2f",
+            "movem.l (%sp)+, %d2-%d5",
+            "rts",
+            "2:",
+            "suba.l %a6, %a6",
+            "move.l %sp, %d0",
+            "move.l %d0, -(%sp)",
+            "jsr {begin}",
+            "trap #7",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

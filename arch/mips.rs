@@ -280,3 +280,54 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). The fifth argument of
+/// clone(2) is passed on the stack. In the child, `$29` is `stack`, below which is
+/// the space for four arguments of `begin`.
+#[cfg(all(feature = "rt", any(target_arch = "mips", target_arch = "mips32r6")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            ".set push",
+            ".set noreorder",
+            "addiu $29, $29, -24",
+            "sw $6, 16($29)",
+            "move $7, $6",
+            "addiu $2, $0, {clone}",
+            "syscall",
+            "bne $7, $0, 2f",
+            "nop",
+            "beq $2, $0, 3f",
+            "nop",
+            "jr $31",
+            "addiu $29, $29, 24",
+            "2:",
+            "subu $2, $0, $2",
+            "jr $31",
+            "addiu $29, $29, 24",
+            "3:",
+            "move $30, $0",
+            "move $31, $0",
+            "move $4, $29",
+            "addiu $29, $29, -16",
+            "lui $25, %hi({begin})",
+            "addiu $25, $25, %lo({begin})",
+            "jalr $25",
+            "nop",
+            "break",
+            ".set pop",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

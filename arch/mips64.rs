@@ -127,3 +127,54 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`).
+#[cfg(all(feature = "rt", any(target_arch = "mips64", target_arch = "mips64r6")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            ".set push",
+            ".set noreorder",
+            ".set noat",
+            "move $7, $6",
+            "move $8, $6",
+            "addiu $2, $0, {clone}",
+            "syscall",
+            "bne $7, $0, 2f",
+            "nop",
+            "beq $2, $0, 3f",
+            "nop",
+            "jr $31",
+            "nop",
+            "2:",
+            "jr $31",
+            "dsubu $2, $0, $2",
+            "3:",
+            "move $30, $0",
+            "move $31, $0",
+            "move $4, $29",
+            "lui $25, %highest({begin})",
+            "daddiu $25, $25, %higher({begin})",
+            "dsll $25, $25, 16",
+            "daddiu $25, $25, %hi({begin})",
+            "dsll $25, $25, 16",
+            "daddiu $25, $25, %lo({begin})",
+            "jalr $25",
+            "nop",
+            "break",
+            ".set pop",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

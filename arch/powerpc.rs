@@ -143,3 +143,42 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). Below `stack`, the
+/// frame of `__process_entry!` is allocated for the child.
+#[cfg(all(feature = "rt", target_arch = "powerpc"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mr 6, 5",
+            "mr 7, 5",
+            "li 0, {clone}",
+            "sc",
+            "bns+ 2f",
+            "neg 3, 3",
+            "blr",
+            "2:",
+            "cmpwi 3, 0",
+            "beq 3f",
+            "blr",
+            "3:",
+            "mr 3, 1",
+            "li 0, 0",
+            "stwu 0, -16(1)",
+            "bl {begin}",
+            "trap",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

@@ -113,3 +113,97 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). Below `stack`, the
+/// frame of `__process_entry!` is allocated for the child, which keeps the TOC
+/// pointer.
+#[cfg(all(
+    feature = "rt",
+    target_arch = "powerpc64",
+    not(all(target_endian = "big", target_env = "gnu"))
+))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mr 6, 5",
+            "mr 7, 5",
+            "li 0, {clone}",
+            "sc",
+            "bns+ 2f",
+            "neg 3, 3",
+            "blr",
+            "2:",
+            "cmpdi 3, 0",
+            "beq 3f",
+            "blr",
+            "3:",
+            "mr 3, 1",
+            "li 0, 0",
+            "stdu 0, -32(1)",
+            "bl {begin}",
+            "nop",
+            "trap",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}
+
+/// Emits a function that starts a thread, for ELFv1. It differs from the other ABI as
+/// `__process_entry!` does: the symbol is a descriptor, and the frame is larger.
+#[cfg(all(
+    feature = "rt",
+    target_arch = "powerpc64",
+    all(target_endian = "big", target_env = "gnu")
+))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .opd, \"aw\", @progbits",
+            ".p2align 3",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            ".quad .Lthread_start, .TOC.@tocbase, 0",
+            ".popsection",
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".Lthread_start:",
+            "mr 6, 5",
+            "mr 7, 5",
+            "li 0, {clone}",
+            "sc",
+            "bns+ 2f",
+            "neg 3, 3",
+            "blr",
+            "2:",
+            "cmpdi 3, 0",
+            "beq 3f",
+            "blr",
+            "3:",
+            "mr 3, 1",
+            "li 0, 0",
+            "stdu 0, -112(1)",
+            "bl {begin}",
+            "nop",
+            "trap",
+            ".size {start}, . - .Lthread_start",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

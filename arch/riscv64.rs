@@ -103,3 +103,37 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). The child keeps the
+/// global pointer.
+#[cfg(all(feature = "rt", any(target_arch = "riscv32", target_arch = "riscv64")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mv a3, a2",
+            "mv a4, a2",
+            "li a7, {clone}",
+            "ecall",
+            "beqz a0, 2f",
+            "ret",
+            "2:",
+            "li s0, 0",
+            "li ra, 0",
+            "mv a0, sp",
+            "call {begin}",
+            "ebreak",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

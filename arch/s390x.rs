@@ -113,3 +113,42 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). The stack is the first
+/// argument of this architecture's clone(2). The fifth, `%r6`, keeps its value: it is
+/// the thread pointer.
+#[cfg(all(feature = "rt", target_arch = "s390x"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "lgr %r0, %r2",
+            "lgr %r2, %r3",
+            "lgr %r3, %r0",
+            "lgr %r5, %r4",
+            "lghi %r1, {clone}",
+            "svc 0",
+            "ltgr %r2, %r2",
+            "jz 2f",
+            "br %r14",
+            "2:",
+            "lgr %r2, %r15",
+            "aghi %r15, -160",
+            "xc 0(8, %r15), 0(%r15)",
+            "brasl %r14, {begin}",
+            // Jumps to a zero halfword, which is no valid instruction.
+            "j .+2",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

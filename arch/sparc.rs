@@ -151,3 +151,49 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). An error sets the carry
+/// bit. In the child `%o1` is 1. The kernel copies the parent's frame to the new
+/// stack and sets the child's `%sp` below it. Therefore the address of the stack is
+/// kept in `%o5`, which is no argument of clone(2).
+#[cfg(all(feature = "rt", target_arch = "sparc"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mov %o1, %o5",
+            "mov %o2, %o3",
+            "mov %o2, %o4",
+            "mov {clone}, %g1",
+            "ta 0x10",
+            "bcs 2f",
+            "nop",
+            "cmp %o1, 0",
+            "bne 3f",
+            "nop",
+            "retl",
+            "nop",
+            "2:",
+            "retl",
+            "sub %g0, %o0, %o0",
+            "3:",
+            "mov %g0, %fp",
+            "mov %o5, %o0",
+            "sub %o5, 96, %sp",
+            "call {begin}",
+            "nop",
+            "ta 5",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

@@ -63,3 +63,48 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`), as on sparc. Stack
+/// pointers are 2047 bytes below the address that they refer to.
+#[cfg(all(feature = "rt", target_arch = "sparc64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mov %o1, %o5",
+            "sub %o1, 2047, %o1",
+            "mov %o2, %o3",
+            "mov %o2, %o4",
+            "mov {clone}, %g1",
+            "ta 0x6d",
+            "bcs,pn %xcc, 2f",
+            "nop",
+            "cmp %o1, 0",
+            "bne,pn %xcc, 3f",
+            "nop",
+            "retl",
+            "nop",
+            "2:",
+            "retl",
+            "sub %g0, %o0, %o0",
+            "3:",
+            "mov %g0, %fp",
+            "mov %o5, %o0",
+            "sub %o5, 2047 + 176, %sp",
+            "call {begin}",
+            "nop",
+            "ta 5",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

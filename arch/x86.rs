@@ -217,3 +217,49 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). Arguments are on the
+/// stack, and the registers of the system call that a function has to keep are
+/// pushed. The call of `begin` has the alignment described at `__process_entry!`.
+#[cfg(all(feature = "rt", target_arch = "x86"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "push ebx",
+            "push esi",
+            "push edi",
+            "mov ebx, [esp + 16]",
+            "mov ecx, [esp + 20]",
+            "mov edx, [esp + 24]",
+            "mov esi, edx",
+            "mov edi, edx",
+            "mov eax, {clone}",
+            "int 0x80",
+            "test eax, eax",
+            "jz 2f",
+            "pop edi",
+            "pop esi",
+            "pop ebx",
+            "ret",
+            "2:",
+            "xor ebp, ebp",
+            "mov eax, esp",
+            "sub esp, 12",
+            "push eax",
+            "call {begin}",
+            "ud2",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

@@ -145,3 +145,37 @@ macro_rules! __process_entry {
         );
     };
 }
+
+/// Emits a function that starts a thread (see `arch/mod.rs`). The kernel sets `rsp`
+/// of the child to `stack`, which is 16-byte aligned as the call needs it.
+#[cfg(all(feature = "rt", target_arch = "x86_64"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __thread_start {
+    ($start:path, $clone:expr, $begin:path) => {
+        ::core::arch::global_asm!(
+            ".pushsection .text.thread_start, \"ax\", @progbits",
+            ".p2align 2",
+            ".globl {start}",
+            ".type {start}, @function",
+            "{start}:",
+            "mov r10, rdx",
+            "mov r8, rdx",
+            "mov eax, {clone}",
+            "syscall",
+            "test rax, rax",
+            "jz 2f",
+            "ret",
+            "2:",
+            "xor ebp, ebp",
+            "mov rdi, rsp",
+            "call {begin}",
+            "ud2",
+            ".size {start}, . - {start}",
+            ".popsection",
+            start = sym $start,
+            clone = const $clone,
+            begin = sym $begin,
+        );
+    };
+}

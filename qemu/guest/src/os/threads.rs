@@ -7,9 +7,10 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use linux_aio::Errno;
+use linux_aio::abi::Long;
 use linux_aio::syscall::{syscall0, syscall1, syscall6};
 
-use super::clone::{Word, guest_clone};
+use super::clone::guest_clone;
 use super::{Result, mmap, munmap};
 use crate::nr;
 
@@ -83,7 +84,7 @@ pub(crate) fn beside<F: Fn() + Sync, R>(other: &F, here: impl FnOnce() -> R) -> 
     // SAFETY: the flags create a thread. The start record lies where the stack ends.
     // Stack, word and `other` live until the thread has ended: the loop below waits
     // until the kernel has cleared the word.
-    let cloned = unsafe { guest_clone(FLAGS as Word, start as Word, word as Word) };
+    let cloned = unsafe { guest_clone(FLAGS as Long, start as Long, word as Long) };
     let answer = Errno::check(cloned as isize).map(|_| {
         let answer = here();
         while alive.load(Ordering::Acquire) != 0 {
