@@ -32,6 +32,7 @@ pub(crate) const ABI: Abi = Abi {
         abi: "aarch64",
         ..GENERIC_64.aio
     },
+    stack_align: 16,
     ..GENERIC_64
 };
 

@@ -31,6 +31,7 @@ pub(crate) const ABI: Abi = Abi {
         abi: "csky",
         ..GENERIC_32.aio
     },
+    stack_align: 4,
     ..GENERIC_32
 };
 

@@ -28,6 +28,7 @@ pub(crate) const ABI: Abi = Abi {
         abi: "hexagon",
         ..GENERIC_32.aio
     },
+    stack_align: 8,
     ..GENERIC_32
 };
 

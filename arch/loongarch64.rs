@@ -25,6 +25,7 @@ pub(crate) const ABI: Abi = Abi {
         abi: "loongarch64",
         ..GENERIC_64.aio
     },
+    stack_align: 16,
     ..GENERIC_64
 };
 

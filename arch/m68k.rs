@@ -45,6 +45,7 @@ pub(crate) const ABI: Abi = Abi {
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
+    stack_align: 2,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
 };

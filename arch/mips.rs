@@ -68,6 +68,7 @@ pub(crate) const ABI: Abi = Abi {
     },
     errnos: errno::TABLE,
     sigset_bytes: 16,
+    stack_align: 8,
     pollrdhup: 0x2000,
     map_anonymous: 0x800,
 };

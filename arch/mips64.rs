@@ -51,6 +51,7 @@ pub(crate) const ABI: Abi = Abi {
         openat: 5247,
         close: 5003,
     },
+    stack_align: 16,
     ..mips::ABI
 };
 
@@ -87,6 +88,7 @@ const N32: Abi = Abi {
         openat: 6251,
         close: 6003,
     },
+    stack_align: 16,
     ..mips::ABI
 };
 

@@ -163,6 +163,25 @@ cfg_if::cfg_if! {
 /// The ABI of the target being built.
 pub(crate) const ABI: Abi = target::ABI;
 
+/// The `stack_align` of a base of other ABIs.
+const NO_STACK_ALIGN: usize = 0;
+
+const _: () = {
+    let mut file = 0;
+    while file < ALL_ABIS.len() {
+        let mut row = 0;
+        while row < ALL_ABIS[file].len() {
+            let align = ALL_ABIS[file][row].stack_align;
+            assert!(
+                align.is_power_of_two() && align > 1,
+                "an ABI without its stack alignment"
+            );
+            row += 1;
+        }
+        file += 1;
+    }
+};
+
 /// The system call numbers and constants of one Linux ABI.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Abi {
@@ -172,6 +191,14 @@ pub(crate) struct Abi {
     pub(crate) errnos: &'static [(&'static str, u16)],
     /// The size of the kernel's `sigset_t` in bytes.
     pub(crate) sigset_bytes: usize,
+    /// The alignment in bytes that the C calling convention requires of the stack
+    /// pointer at a call. The compiler relies on it for the alignment of local
+    /// variables. The bases of other ABIs do not have it, and an ABI without it does
+    /// not compile.
+    ///
+    /// Source: the document of the calling convention, named in each file; LLVM states
+    /// the same value as the `S` of the target's data layout.
+    pub(crate) stack_align: usize,
     /// The value of `POLLRDHUP`, the only common poll bit that differs between ABIs.
     pub(crate) pollrdhup: u16,
     /// The value of `MAP_ANONYMOUS` for `mmap(2)`.
@@ -317,6 +344,7 @@ const GENERIC_64: Abi = Abi {
     },
     errnos: errno_generic::TABLE,
     sigset_bytes: 8,
+    stack_align: NO_STACK_ALIGN,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
 };

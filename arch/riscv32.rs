@@ -30,5 +30,6 @@ pub(crate) const ABI: Abi = Abi {
         ppoll: None,
         ..GENERIC_64.base
     },
+    stack_align: 16,
     ..GENERIC_64
 };

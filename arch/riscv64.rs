@@ -28,6 +28,7 @@ pub(crate) const ABI: Abi = Abi {
         abi: "riscv64",
         ..GENERIC_64.aio
     },
+    stack_align: 16,
     ..GENERIC_64
 };
 

@@ -58,6 +58,7 @@ pub(crate) const ABI: Abi = Abi {
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
+    stack_align: 8,
     pollrdhup: 0x0800,
     map_anonymous: 0x20,
 };

@@ -34,6 +34,7 @@ pub(crate) const ABI: Abi = Abi {
         mmap: 71,
         ..sparc::ABI.base
     },
+    stack_align: 16,
     ..sparc::ABI
 };
 

@@ -42,6 +42,7 @@ pub(crate) const ABI: Abi = Abi {
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
+    stack_align: super::NO_STACK_ALIGN,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
 };

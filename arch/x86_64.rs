@@ -57,6 +57,7 @@ const X86_64: Abi = Abi {
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
+    stack_align: 16,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
 };

@@ -134,6 +134,11 @@ impl fmt::Write for Stderr {
     }
 }
 
+/// The alignment in bytes of the stack pointer at a call, which `_start` has to
+/// provide.
+#[doc(hidden)]
+pub const __STACK_ALIGN: usize = ABI.stack_align;
+
 /// Runs the program: `_start` calls it with the initial stack pointer.
 ///
 /// # Safety

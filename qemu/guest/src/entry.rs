@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use linux_aio::rt::Process;
+use linux_aio::rt::{self, Process};
 
 use crate::check::Check;
 
@@ -96,51 +96,42 @@ fn auxiliary(check: &mut Check, process: Process) {
     check.holds("entry auxv random bytes", some);
 }
 
+/// Maps an alignment to a type that has it: `repr(align)` takes only a literal. An
+/// alignment without a type is a compile error.
+trait Align {
+    type Local: Default;
+}
+
+struct Number<const N: usize>;
+
+macro_rules! align {
+    ($($name:ident: $align:literal,)+) => {$(
+        #[derive(Default)]
+        #[repr(align($align))]
+        struct $name(#[expect(dead_code, reason = "only the address counts")] [u8; 4]);
+
+        impl Align for Number<$align> {
+            type Local = $name;
+        }
+    )+};
+}
+
+align! {
+    Two: 2,
+    Four: 4,
+    Eight: 8,
+    Sixteen: 16,
+}
+
 /// Checks the alignment of the stack pointer at the entry. The compiler places an
 /// aligned local relative to the alignment that the ABI promises, so a misaligned entry
 /// misaligns the local. The alignment of the type is no larger than that promise;
 /// otherwise the compiler would align the frame itself.
 fn stack(check: &mut Check) {
-    #[cfg_attr(
-        any(
-            target_arch = "x86",
-            target_arch = "x86_64",
-            target_arch = "aarch64",
-            target_arch = "riscv32",
-            target_arch = "riscv64",
-            target_arch = "loongarch64",
-            target_arch = "powerpc",
-            target_arch = "powerpc64",
-            target_arch = "mips64",
-            target_arch = "mips64r6",
-            target_arch = "sparc64",
-        ),
-        repr(align(16))
-    )]
-    #[cfg_attr(
-        any(
-            target_arch = "arm",
-            target_arch = "mips",
-            target_arch = "mips32r6",
-            target_arch = "s390x",
-            target_arch = "sparc",
-            target_arch = "hexagon",
-        ),
-        repr(align(8))
-    )]
-    #[cfg_attr(target_arch = "csky", repr(align(4)))]
-    #[cfg_attr(target_arch = "m68k", repr(align(2)))]
-    struct Aligned([u8; 4]);
-    const {
-        assert!(
-            align_of::<Aligned>() > 1,
-            "an architecture without its stack alignment"
-        );
-    }
-
-    let local = Aligned([0; 4]);
-    let address = black_box(&local).0.as_ptr().addr();
-    let misaligned = address & (align_of::<Aligned>() - 1);
+    type Aligned = <Number<{ rt::__STACK_ALIGN }> as Align>::Local;
+    let local = Aligned::default();
+    let address = core::ptr::from_ref(black_box(&local)).addr();
+    let misaligned = address & (rt::__STACK_ALIGN - 1);
     check.equal("entry stack alignment", misaligned, 0);
 }
 
