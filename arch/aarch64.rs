@@ -13,6 +13,8 @@
 //!   `za` and `zt0` are kept.
 //! - ILP32 (32-bit pointers) builds and links. No mainline kernel and no
 //!   emulator runs it, so its numbers and calls are untested.
+//! - Stack: 16-byte aligned at a call (Procedure Call Standard for the Arm
+//!   64-bit Architecture, "Stack constraints at a public interface").
 //! - Source: the kernel's `arch/arm64/kernel/entry.S`,
 //!   `Documentation/arch/arm64/sve.rst` and `sme.rst` ("System call
 //!   behaviour"), and `include/uapi/asm-generic/unistd.h`.

@@ -12,6 +12,8 @@
 //!   Nothing is pushed, and the instructions are the same from ARMv4T's ARM
 //!   and Thumb code to Thumb-2 (`movs` where `mov` between low registers is
 //!   not in all of them).
+//! - Stack: 8-byte aligned at a call (Procedure Call Standard for the Arm
+//!   Architecture, "Stack constraints at a public interface").
 //! - Source: the kernel's `arch/arm/kernel/entry-common.S` (`vector_swi`,
 //!   `ret_fast_syscall`), `entry-header.S`, `arch/arm/vfp/vfpmodule.c`
 //!   (`kernel_neon_begin`) and `arch/arm/tools/syscall.tbl`.

@@ -10,6 +10,10 @@
 //!   nor saves the HVX registers, not even when it switches between threads. A
 //!   second thread that uses HVX can change them at any instruction, which no
 //!   clobber can express.
+//! - Other registers: `r29` is the stack pointer, `r30` the frame pointer, and
+//!   `r31` holds the return address.
+//! - Stack: 8-byte aligned at a call (Qualcomm Hexagon Application Binary
+//!   Interface).
 //! - Source: the kernel's `arch/hexagon/kernel/vm_entry.S`, `vm_switch.S` and
 //!   `traps.c` (`do_trap0`), `include/uapi/asm-generic/unistd.h`.
 

@@ -7,6 +7,7 @@
 //! - Clobbers: `$t0` to `$t8`, which the kernel does not save. It gives back
 //!   every other integer register, and saves the floating-point and vector
 //!   registers (LSX, LASX) whole before it uses them itself.
+//! - Stack: 16-byte aligned at a call (LoongArch Procedure Call Standard).
 //! - Source: the kernel's `arch/loongarch/kernel/entry.S` (`handle_syscall`),
 //!   `arch/loongarch/kernel/kfpu.c` and `include/uapi/asm-generic/unistd.h`.
 

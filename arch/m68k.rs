@@ -8,6 +8,9 @@
 //! - Result: `d0`; −4095 to −1 is an error.
 //! - Clobbers: none; the kernel gives back every other register.
 //! - There is no io_pgetevents, only io_pgetevents_time64.
+//! - Other registers: `a6` is the frame pointer, and `a7` (`sp`) the stack
+//!   pointer.
+//! - Stack: 2-byte aligned at a call (`STACK_BOUNDARY` of GCC's m68k port).
 //! - Source: the kernel's `arch/m68k/kernel/entry.S` and
 //!   `arch/m68k/kernel/syscalls/syscall.tbl`.
 

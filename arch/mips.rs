@@ -4,25 +4,45 @@
 //! Its `asm!` is experimental: this target needs a nightly compiler.
 //!
 //! - Instruction: `syscall`.
-//! - Number: `$2`, from 4000 up (n64: 5000, n32: 6000).
-//! - Arguments: `$4` to `$7`. On o32 the fifth and sixth lie on the stack, at 16
-//!   and 20 bytes from `$29`, above the space reserved for the first four: the
-//!   stubs allocate that frame and free it. On n64 they are in `$8` and `$9`.
-//! - Result: `$2`; where `$7` is not zero it is an error number, positive, and
-//!   the stub negates it. So the stub returns −4095 to −1 as everywhere.
-//! - Clobbers: `$1`, `$3`, `$7` to `$15`, `$24`, `$25`, `hi`, `lo`. The kernel
-//!   gives back `$4` to `$6`, `$16` to `$23`, the registers of stack and frame,
-//!   floating point, the MSA vectors and `$ac1` to `$ac3` of DSP. `asm!` cannot
-//!   name `$1`, `hi` and `lo`, in which LLVM keeps values as in any other
-//!   register (only GCC reserves `$1` for the assembler). So the stubs save them
-//!   in three registers that the kernel gives back. Release 6 has neither `hi`
-//!   nor `lo`. The user mode of QEMU changes none of them, so a missing clobber
-//!   is detected only on a real kernel.
+//! - Number: `$2` (v0), from 4000 up (n64: 5000, n32: 6000).
+//! - Arguments: `$4` to `$7` (a0 to a3). On o32 the fifth and sixth lie on the
+//!   stack, at 16 and 20 bytes from `$29` (sp), above the space reserved for the
+//!   first four: the stubs allocate that frame and free it. On n64 they are in
+//!   `$8` and `$9` (a4 and a5).
+//! - Result: `$2` (v0); where `$7` (a3) is not zero it is an error number,
+//!   positive, and the stub negates it. So the stub returns −4095 to −1 as
+//!   everywhere.
+//! - Clobbers: `$1` (at), `$3` (v1), `$7` (a3), `$8` to `$15`, `$24` and `$25`
+//!   (t8 and t9), `hi`, `lo`. The kernel gives back `$4` to `$6` (a0 to a2),
+//!   `$16` to `$23` (s0 to s7), the registers of stack and frame, floating point,
+//!   the MSA vectors and `$ac1` to `$ac3` of DSP. `asm!` cannot name `$1`, `hi`
+//!   and `lo`, in which LLVM keeps values as in any other register (only GCC
+//!   reserves `$1` for the assembler). So the stubs save them in three registers
+//!   that the kernel gives back (s0 to s2). Release 6 has neither `hi` nor `lo`.
+//!   The user mode of QEMU changes none of them, so a missing clobber is detected
+//!   only on a real kernel.
+//! - Names: `asm!` has only the numbers of the registers, and the assembly here
+//!   uses them too. The names depend on the ABI:
+//!
+//!   | numbers | o32 | n64, n32 |
+//!   |---|---|---|
+//!   | `$0` | zero | zero |
+//!   | `$1` | at | at |
+//!   | `$2`, `$3` | v0, v1 | v0, v1 |
+//!   | `$4` to `$7` | a0 to a3 | a0 to a3 |
+//!   | `$8` to `$11` | t0 to t3 | a4 to a7 |
+//!   | `$12` to `$15` | t4 to t7 | t0 to t3 |
+//!   | `$16` to `$23` | s0 to s7 | s0 to s7 |
+//!   | `$24`, `$25` | t8, t9 | t8, t9 |
+//!   | `$28` to `$31` | gp, sp, fp, ra | gp, sp, fp, ra |
+//!
+//! - Stack: 8-byte aligned at a call on o32 (System V ABI, MIPS RISC Processor
+//!   Supplement), 16-byte aligned on n64 and n32 (MIPSpro N32 ABI Handbook).
 //! - Source: the kernel's `arch/mips/kernel/scall32-o32.S` and
 //!   `scall64-n64.S`, `entry.S` (`restore_partial`, and `restore_all`, which
 //!   loads what was never saved), `arch/mips/include/asm/stackframe.h`
-//!   (`SAVE_SOME`, `RESTORE_SOME`), `switch_to.h` (`lose_fpu_inatomic`,
-//!   `__save_dsp`) and `arch/mips/kernel/syscalls/*.tbl`.
+//!   (`SAVE_SOME`, `RESTORE_SOME`), `regdef.h` (the names), `switch_to.h`
+//!   (`lose_fpu_inatomic`, `__save_dsp`) and `arch/mips/kernel/syscalls/*.tbl`.
 
 use super::{Abi, BaseNumbers, HeaderSource, Numbers};
 
@@ -96,11 +116,11 @@ pub(crate) mod stubs {
             unsafe {
                 asm!(
                     ".set noat",
-                    "move $18, $1",
+                    "move $18, $1", // s2 = at
                     $($before,)*
                     "syscall",
                     $($after,)*
-                    "move $1, $18",
+                    "move $1, $18", // at = s2
                     out("$18") _,
                     inlateout("$2") $number => result,
                     inlateout("$7") $d => error,
@@ -247,9 +267,9 @@ pub(crate) mod stubs {
     pub(crate) use long::{syscall5, syscall6};
 }
 
-/// Emits `_start`, the process entry. `$29` points at argc; the ABI requires it
+/// Emits `_start`, the process entry. `$29` (sp) points at argc; the ABI requires it
 /// 8-byte aligned, with space for four arguments below. A function expects its own
-/// address in `$25`. Frame pointer and return address are zeroed to end the chain
+/// address in `$25` (t9). Frame pointer and return address are zeroed to end the chain
 /// of frames.
 #[cfg(all(feature = "rt", any(target_arch = "mips", target_arch = "mips32r6")))]
 #[doc(hidden)]
@@ -263,15 +283,15 @@ macro_rules! __process_entry {
             "_start:",
             ".set push",
             ".set noreorder",
-            "move $30, $0",
-            "move $31, $0",
-            "move $4, $29",
-            "addiu $8, $0, -8",
-            "and $29, $29, $8",
-            "addiu $29, $29, -16",
-            "lui $25, %hi({rust})",
+            "move $30, $0", // fp
+            "move $31, $0", // ra
+            "move $4, $29", // a0 = sp
+            "addiu $8, $0, -8", // t0
+            "and $29, $29, $8", // sp
+            "addiu $29, $29, -16", // sp
+            "lui $25, %hi({rust})", // t9
             "addiu $25, $25, %lo({rust})",
-            "jalr $25",
+            "jalr $25", // t9
             "nop",
             "break",
             ".set pop",
@@ -283,8 +303,8 @@ macro_rules! __process_entry {
 }
 
 /// Emits a function that starts a thread (see `arch/mod.rs`). The fifth argument of
-/// clone(2) is passed on the stack. In the child, `$29` is `stack`, below which is
-/// the space for four arguments of `begin`.
+/// clone(2) is passed on the stack. In the child, `$29` (sp) is `stack`, below which
+/// is the space for four arguments of `begin`.
 #[cfg(all(feature = "rt", any(target_arch = "mips", target_arch = "mips32r6")))]
 #[doc(hidden)]
 #[macro_export]
@@ -298,29 +318,29 @@ macro_rules! __thread_start {
             "{start}:",
             ".set push",
             ".set noreorder",
-            "addiu $29, $29, -24",
-            "sw $6, 16($29)",
-            "move $7, $6",
-            "addiu $2, $0, {clone}",
+            "addiu $29, $29, -24", // sp
+            "sw $6, 16($29)", // the fifth argument: a2
+            "move $7, $6", // a3 = a2
+            "addiu $2, $0, {clone}", // v0
             "syscall",
-            "bne $7, $0, 2f",
+            "bne $7, $0, 2f", // a3: an error
             "nop",
-            "beq $2, $0, 3f",
+            "beq $2, $0, 3f", // v0: the child
             "nop",
-            "jr $31",
+            "jr $31", // ra
             "addiu $29, $29, 24",
             "2:",
-            "subu $2, $0, $2",
-            "jr $31",
+            "subu $2, $0, $2", // v0
+            "jr $31", // ra
             "addiu $29, $29, 24",
             "3:",
-            "move $30, $0",
-            "move $31, $0",
-            "move $4, $29",
-            "addiu $29, $29, -16",
-            "lui $25, %hi({begin})",
+            "move $30, $0", // fp
+            "move $31, $0", // ra
+            "move $4, $29", // a0 = sp
+            "addiu $29, $29, -16", // sp
+            "lui $25, %hi({begin})", // t9
             "addiu $25, $25, %lo({begin})",
-            "jalr $25",
+            "jalr $25", // t9
             "nop",
             "break",
             ".set pop",

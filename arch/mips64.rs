@@ -3,8 +3,8 @@
 //!
 //! Its `asm!` is experimental: this target needs a nightly compiler.
 //!
-//! - Instruction, registers, error convention, clobbers: see `mips.rs`, whose
-//!   stubs are used here too.
+//! - Instruction, registers and their names, error convention, clobbers: see
+//!   `mips.rs`, whose stubs are used here too.
 //! - Source: as for mips.
 
 use super::{Abi, BaseNumbers, HeaderSource, Numbers, mips};
@@ -92,9 +92,9 @@ const N32: Abi = Abi {
     ..mips::ABI
 };
 
-/// Emits `_start`, the process entry. `$29` points at argc; the ABI requires it
-/// 16-byte aligned. A function expects its own address in `$25`. Frame pointer and
-/// return address are zeroed to end the chain of frames.
+/// Emits `_start`, the process entry. `$29` (sp) points at argc; the ABI requires it
+/// 16-byte aligned. A function expects its own address in `$25` (t9). Frame pointer
+/// and return address are zeroed to end the chain of frames.
 #[cfg(all(feature = "rt", any(target_arch = "mips64", target_arch = "mips64r6")))]
 #[doc(hidden)]
 #[macro_export]
@@ -108,18 +108,18 @@ macro_rules! __process_entry {
             ".set push",
             ".set noreorder",
             ".set noat",
-            "move $30, $0",
-            "move $31, $0",
-            "move $4, $29",
-            "addiu $8, $0, -16",
-            "and $29, $29, $8",
-            "lui $25, %highest({rust})",
+            "move $30, $0", // fp
+            "move $31, $0", // ra
+            "move $4, $29", // a0 = sp
+            "addiu $8, $0, -16", // a4
+            "and $29, $29, $8", // sp
+            "lui $25, %highest({rust})", // t9
             "daddiu $25, $25, %higher({rust})",
             "dsll $25, $25, 16",
             "daddiu $25, $25, %hi({rust})",
             "dsll $25, $25, 16",
             "daddiu $25, $25, %lo({rust})",
-            "jalr $25",
+            "jalr $25", // t9
             "nop",
             "break",
             ".set pop",
@@ -145,30 +145,30 @@ macro_rules! __thread_start {
             ".set push",
             ".set noreorder",
             ".set noat",
-            "move $7, $6",
-            "move $8, $6",
-            "addiu $2, $0, {clone}",
+            "move $7, $6", // a3 = a2
+            "move $8, $6", // a4 = a2
+            "addiu $2, $0, {clone}", // v0
             "syscall",
-            "bne $7, $0, 2f",
+            "bne $7, $0, 2f", // a3: an error
             "nop",
-            "beq $2, $0, 3f",
+            "beq $2, $0, 3f", // v0: the child
             "nop",
-            "jr $31",
+            "jr $31", // ra
             "nop",
             "2:",
-            "jr $31",
-            "dsubu $2, $0, $2",
+            "jr $31", // ra
+            "dsubu $2, $0, $2", // v0
             "3:",
-            "move $30, $0",
-            "move $31, $0",
-            "move $4, $29",
-            "lui $25, %highest({begin})",
+            "move $30, $0", // fp
+            "move $31, $0", // ra
+            "move $4, $29", // a0 = sp
+            "lui $25, %highest({begin})", // t9
             "daddiu $25, $25, %higher({begin})",
             "dsll $25, $25, 16",
             "daddiu $25, $25, %hi({begin})",
             "dsll $25, $25, 16",
             "daddiu $25, $25, %lo({begin})",
-            "jalr $25",
+            "jalr $25", // t9
             "nop",
             "break",
             ".set pop",

@@ -14,6 +14,11 @@
 //!   stack frame. The upper halves of the general registers (SPE) are kept too:
 //!   the kernel saves them before it uses SPE or switches to another thread.
 //!   The MMA accumulators overlap VSX registers, and Rust has no type for them.
+//! - Other registers: `r1` is the stack pointer. On powerpc64 `r2` is the TOC
+//!   pointer, and `r12` holds the address of a function at its entry. In the
+//!   assembly a register is its number alone.
+//! - Stack: 16-byte aligned at a call (Power Architecture 32-bit ABI
+//!   Supplement, and both 64-bit ABIs).
 //! - Source: the kernel's `Documentation/arch/powerpc/syscall64-abi.rst`,
 //!   `arch/powerpc/kernel/interrupt_64.S` (which zeroes exactly these),
 //!   `entry_32.S`, `process.c` (`giveup_all`) and
@@ -132,10 +137,10 @@ macro_rules! __process_entry {
             ".globl _start",
             ".type _start, @function",
             "_start:",
-            "mr 3, 1",
+            "mr 3, 1", // r3 = r1
             "clrrwi 1, 1, 4",
             "li 0, 0",
-            "stwu 0, -16(1)",
+            "stwu 0, -16(1)", // r1 -= 16, [r1] = r0
             "bl {rust}",
             "trap",
             ".size _start, . - _start",
@@ -158,8 +163,8 @@ macro_rules! __thread_start {
             ".globl {start}",
             ".type {start}, @function",
             "{start}:",
-            "mr 6, 5",
-            "mr 7, 5",
+            "mr 6, 5", // r6 = r5
+            "mr 7, 5", // r7 = r5
             "li 0, {clone}",
             "sc",
             "bns+ 2f",
@@ -170,9 +175,9 @@ macro_rules! __thread_start {
             "beq 3f",
             "blr",
             "3:",
-            "mr 3, 1",
+            "mr 3, 1", // r3 = r1
             "li 0, 0",
-            "stwu 0, -16(1)",
+            "stwu 0, -16(1)", // r1 -= 16, [r1] = r0
             "bl {begin}",
             "trap",
             ".size {start}, . - {start}",

@@ -58,12 +58,12 @@ macro_rules! __process_entry {
             ".globl _start",
             ".type _start, @function",
             "_start:",
-            "addis 2, 12, .TOC. - _start@ha",
+            "addis 2, 12, .TOC. - _start@ha", // r2 = r12 + …
             "addi 2, 2, .TOC. - _start@l",
-            "mr 3, 1",
+            "mr 3, 1", // r3 = r1
             "clrrdi 1, 1, 4",
             "li 0, 0",
-            "stdu 0, -32(1)",
+            "stdu 0, -32(1)", // r1 -= 32, [r1] = r0
             "bl {rust}",
             "nop",
             "trap",
@@ -100,10 +100,10 @@ macro_rules! __process_entry {
             ".pushsection .text._start, \"ax\", @progbits",
             ".p2align 2",
             ".L_start:",
-            "mr 3, 1",
+            "mr 3, 1", // r3 = r1
             "clrrdi 1, 1, 4",
             "li 0, 0",
-            "stdu 0, -112(1)",
+            "stdu 0, -112(1)", // r1 -= 112, [r1] = r0
             "bl {rust}",
             "nop",
             "trap",
@@ -132,8 +132,8 @@ macro_rules! __thread_start {
             ".globl {start}",
             ".type {start}, @function",
             "{start}:",
-            "mr 6, 5",
-            "mr 7, 5",
+            "mr 6, 5", // r6 = r5
+            "mr 7, 5", // r7 = r5
             "li 0, {clone}",
             "sc",
             "bns+ 2f",
@@ -144,9 +144,9 @@ macro_rules! __thread_start {
             "beq 3f",
             "blr",
             "3:",
-            "mr 3, 1",
+            "mr 3, 1", // r3 = r1
             "li 0, 0",
-            "stdu 0, -32(1)",
+            "stdu 0, -32(1)", // r1 -= 32, [r1] = r0
             "bl {begin}",
             "nop",
             "trap",
@@ -181,8 +181,8 @@ macro_rules! __thread_start {
             ".pushsection .text.thread_start, \"ax\", @progbits",
             ".p2align 2",
             ".Lthread_start:",
-            "mr 6, 5",
-            "mr 7, 5",
+            "mr 6, 5", // r6 = r5
+            "mr 7, 5", // r7 = r5
             "li 0, {clone}",
             "sc",
             "bns+ 2f",
@@ -193,9 +193,9 @@ macro_rules! __thread_start {
             "beq 3f",
             "blr",
             "3:",
-            "mr 3, 1",
+            "mr 3, 1", // r3 = r1
             "li 0, 0",
-            "stdu 0, -112(1)",
+            "stdu 0, -112(1)", // r1 -= 112, [r1] = r0
             "bl {begin}",
             "nop",
             "trap",

@@ -9,6 +9,8 @@
 //!   discards them on purpose since 6.5). So all 32 are named, in every build:
 //!   a program may enable V for one function. The compiler treats `vl`, `vtype`
 //!   and `vxsat` as clobbered by any `asm!`.
+//! - Stack: 16-byte aligned at a call (RISC-V ELF psABI, "Integer Calling
+//!   Convention").
 //! - Source: the kernel's `arch/riscv/kernel/entry.S`,
 //!   `Documentation/arch/riscv/vector.rst` and
 //!   `include/uapi/asm-generic/unistd.h`.

@@ -9,6 +9,9 @@
 //! - Clobbers: none; every other register is given back, the condition code
 //!   too. The kernel saves the vector registers whole before it uses them
 //!   itself.
+//! - Other registers: `%r14` holds the return address, and `%r15` is the stack
+//!   pointer.
+//! - Stack: 8-byte aligned at a call (ELF ABI, s390x Supplement).
 //! - Source: the kernel's `arch/s390/kernel/entry.S` (`system_call`),
 //!   `arch/s390/kernel/syscall.c`, `arch/s390/kernel/fpu.c` (`__kernel_fpu_begin`) and
 //!   `arch/s390/kernel/syscalls/syscall.tbl`.

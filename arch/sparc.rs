@@ -17,6 +17,10 @@
 //!   names. Linux 2.4 clobbered them. Current kernels save them, including `%gsr`
 //!   and the registers that VIS uses, before using them (`VISsave`, by
 //!   `TI_FPDEPTH`).
+//! - Other registers: `%sp` is `%o6`, `%fp` is `%i6`, and `%o7` holds the
+//!   return address.
+//! - Stack: 8-byte aligned at a call, on sparc64 16-byte aligned (System V ABI,
+//!   SPARC Processor Supplement; SPARC Compliance Definition 2.4).
 //! - Source: the kernel's `arch/sparc/kernel/syscalls.S` (`ret_sys_call`),
 //!   `etrap_64.S`, `rtrap_64.S`, `entry.S`,
 //!   `arch/sparc/lib/VISsave.S` and `arch/sparc/kernel/syscalls/syscall.tbl`.

@@ -11,6 +11,8 @@
 //!   Six arguments and the number fill all seven registers, so the last stubs
 //!   load the values that do not fit from an array that `eax` points at. Those
 //!   stubs push registers and so are not `nostack`.
+//! - Stack: 16-byte aligned at a call (System V ABI, Intel386 Architecture
+//!   Processor Supplement 1.1).
 //! - Source: the kernel's `arch/x86/entry/entry_32.S`, `entry_64_compat.S`
 //!   and `arch/x86/entry/syscalls/syscall_32.tbl`.
 

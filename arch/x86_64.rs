@@ -8,7 +8,8 @@
 //!   instruction itself; every other register is given back, vectors (up to
 //!   AVX-512) and AMX tiles too: the kernel saves them whole before it uses
 //!   the unit or switches to another thread.
-//! - Stack: no red zone is touched; the kernel runs on its own stack.
+//! - Stack: 16-byte aligned at a call (System V ABI, 3.2.2). No red zone is
+//!   touched; the kernel runs on its own stack.
 //! - Source: the kernel's `arch/x86/entry/entry_64.S`,
 //!   `arch/x86/kernel/fpu/core.c` (`kernel_fpu_begin`) and
 //!   `arch/x86/entry/syscalls/syscall_64.tbl`; System V ABI, A.2.1.
