@@ -73,7 +73,7 @@ enum Verbs {
     /// architecture; for `kernels`, all kernels and the emulators that boot them
     Setup { targets: Vec<String> },
     /// Run under QEMU's user mode, where AIO returns ENOSYS
-    User(Run),
+    User(User),
     /// Run on this machine's own kernel, where AIO works
     Native(Run),
     /// Run on User-Mode Linux, a kernel that is a process of this machine
@@ -129,6 +129,15 @@ struct Run {
     /// machines, which often wait)
     #[arg(long, short)]
     jobs: Option<usize>,
+}
+
+#[derive(Args)]
+struct User {
+    #[command(flatten)]
+    run: Run,
+    /// Run the ABIs that are marked as `short` in qemu/targets.toml, as if named
+    #[arg(long, conflicts_with = "targets")]
+    short: bool,
 }
 
 #[derive(Args)]
@@ -205,8 +214,11 @@ fn run(command: Verbs) -> Result<ExitCode> {
     match command {
         Verbs::List { json, kernels } => list::list(&table, json, kernels)?,
         Verbs::Setup { targets } => setup(&table, &targets)?,
-        Verbs::User(options) => {
-            return jobs::run_all(&table, Verb::User, &options, BootOptions::default());
+        Verbs::User(User { mut run, short }) => {
+            if short {
+                run.targets = table.short();
+            }
+            return jobs::run_all(&table, Verb::User, &run, BootOptions::default());
         }
         Verbs::Native(options) => {
             return jobs::run_all(&table, Verb::Native, &options, BootOptions::default());

@@ -33,6 +33,9 @@ pub(crate) struct Abi {
     pub(crate) newer_llvm: bool,
     #[serde(default = "six")]
     pub(crate) traced: usize,
+    /// Whether the short run includes the ABI.
+    #[serde(default)]
+    pub(crate) short: bool,
     #[serde(default)]
     pub(crate) nightly: bool,
     pub(crate) reason: Option<String>,
@@ -133,6 +136,9 @@ impl Table {
                 abi.arch
             );
             ensure!([32, 64].contains(&abi.bits), "{}: bits", abi.name);
+            if let (true, Some(obstacle)) = (abi.short, abi.obstacle()) {
+                bail!("{} is in the short run: {obstacle}", abi.name);
+            }
             ensure!(
                 ["little", "big"].contains(&abi.endian.as_str()),
                 "{}: endian",
@@ -173,6 +179,12 @@ impl Table {
 
     pub(crate) fn abis(&self) -> &[Abi] {
         &self.abis
+    }
+
+    /// Returns the names of the ABIs in the short run.
+    pub(crate) fn short(&self) -> Vec<String> {
+        let short = self.abis.iter().filter(|abi| abi.short);
+        short.map(|abi| abi.name.clone()).collect()
     }
 
     /// Returns every target, or the first of each ABI.
@@ -342,6 +354,17 @@ mod tests {
     }
 
     #[test]
+    fn the_short_run_has_one_abi_of_an_architecture() {
+        let table = Table::load().unwrap();
+        let names = table.short();
+        let short = table.named(&names, false).unwrap();
+        assert_eq!(short.len(), names.len());
+        let archs: HashSet<_> = short.iter().map(|target| &target.abi.arch).collect();
+        assert_eq!(archs.len(), short.len());
+        assert!(short.len() >= 10, "{names:?}");
+    }
+
+    #[test]
     fn a_bad_table_is_refused() {
         let row = |more: &str| {
             let row = "[[abi]]\nname=\"a\"\narch=\"x86\"\nbits=32\nendian=\"big\"\n";
@@ -351,6 +374,8 @@ mod tests {
         };
         assert!(row("targets=[]").to_string().contains("no target"));
         assert!(row("targets=[\"t\",\"t\"]").to_string().contains("twice"));
+        let short = row("targets=[\"t\"]\nshort=true").to_string();
+        assert!(short.contains("no emulator"), "{short}");
         assert!(
             row("targets=[\"t\"]\nqmeu=\"x\"")
                 .to_string()
