@@ -1,6 +1,7 @@
 //! `cargo qemu`: runs the conformance program on every Linux target of rustc, and on
 //! every available kernel for it.
 
+use std::collections::BTreeSet;
 use std::env::consts::ARCH;
 use std::process::ExitCode;
 
@@ -288,9 +289,12 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
     fetch("library", RustSrc::find(&cache).map(|rust| rust.library))?;
     bar.set_message("QEMU");
     fetch("emulators", toolchain::qemu(&cache))?;
-    for name in [
-        "x86_64", "aarch64", "riscv64", "ppc64", "s390x", "mips64el", "sparc64",
-    ] {
+    let emulators: BTreeSet<&str> = table
+        .kernels()
+        .iter()
+        .map(|kernel| kernel.emulator.as_str())
+        .collect();
+    for name in emulators {
         fetch(
             name,
             machine::Emulator::find(&cache, name).map(|e| e.command().get_program().into()),
