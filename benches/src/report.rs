@@ -8,9 +8,6 @@ use crate::stats::median;
 use crate::tables::{Bench, MORE};
 use crate::{counts, gates};
 
-/// The past improvements, a hand-written page: the past cannot be measured again.
-const IMPROVEMENTS: &str = include_str!("../improvements.md");
-
 /// A measurement that adds its results to the page.
 type Part<'b> = fn(&mut Bench<'b>) -> Result<()>;
 
@@ -43,16 +40,17 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     let mut page = Page::default();
     page.say("# Performance");
     page.say(
-        "Written by `cargo bench-report`; the cases and the tool are in `benches/`. Instruction \
-         counts are callgrind's, of user space, and exact: the difference between N operations and \
-         2 N. Times are medians of runs in which the rivals took turns, and ratios are medians of \
-         the ratios of the same turn.",
+        "`cargo bench-report` writes this page; the cases and the program are in `benches/`. \
+         Instruction counts are of user space, measured by callgrind. They are exact: each is the \
+         difference between N and 2 N operations. Each round runs every baseline once, interleaved. \
+         Times are medians over the rounds, and ratios are medians of the ratios within a round.",
     );
     page.say(&format!(
-        "Measured on {}. {}{} turns each, {} where a few percent decide; the load was {before:.1} at the start and {:.1} at the end \
-         (programs that want a processor), so other work ran beside it if that is over 1: of the same \
-         case, the most processor time was {:.2} times the least by the median and {:.1} times at \
-         worst. A difference below that says nothing.",
+        "Measured on {}. {}{} rounds each, {} where a few percent matter. The load average was \
+         {before:.1} at the start and {:.1} at the end; a load above 1 means that other programs \
+         ran at the same time. Between runs of the same case, the largest processor time was {:.2} \
+         times the smallest in the median, and {:.1} times at most. Smaller differences between \
+         baselines are not significant.",
         machine(),
         if nice { "At nice −5, " } else { "" },
         bench.turns,
@@ -65,13 +63,29 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     let rows: Vec<Vec<String>> = bench
         .goals
         .iter()
-        .map(|(goal, came_to, met)| {
+        .map(|(goal, result, met)| {
             let met = if *met { "yes" } else { "**no**" };
-            vec![goal.clone(), came_to.clone(), met.to_owned()]
+            vec![goal.clone(), result.clone(), met.to_owned()]
         })
         .collect();
-    page.table(&["goal", "came to", "met"], &rows);
-    page.say(IMPROVEMENTS);
+    page.table(&["goal", "result", "met"], &rows);
+    page.heading("The cost of `Queue`");
+    page.say(
+        "`Queue` executes more instructions than a hand-written loop: 15 at depth 32, and some 65 \
+         at depth 1, where one operation bears the fixed cost of a batch. They pay for work that \
+         the loop does not do. Tickets carry a generation: a stale ticket never matches a newer \
+         operation. Each event is checked against the state word of its slot, and the ring's tail \
+         against its length. Staged operations keep their order when the kernel refuses some or \
+         when some are cancelled. Operations are counted. The time is 0.97 to 1.00 of the loop's at \
+         depth 32, and 1.02 to 1.08 of it at depth 1, as the kernel's part is 600 ns and more.",
+    );
+    page.say(
+        "Direct reads are no faster with `Queue` or `Context` than without. Either way, 32 of them \
+         take one `io_submit` and one `io_getevents`, and 98% of the processor time is spent in \
+         the kernel and the virtual disk. The comparison with `libaio-each` gives the gain from \
+         batching: a quarter to a third of the processor time. This disk is idle until a batch \
+         arrives, and so completes up to a fifth fewer operations per second.",
+    );
     page.append(bench.page);
     page.write(&built.home.join("docs"))?;
     eprintln!("{:4} s  docs/performance.md", begin.elapsed().as_secs());
@@ -106,9 +120,9 @@ fn sizes(bench: &mut Bench<'_>) -> Result<()> {
     let program = |name: &str| sizes.get(name).copied().unwrap_or(f64::NAN);
     let (smallest, aio) = (program("smallest"), program("aio"));
     bench.page.say(&format!(
-        "The smallest static program that sets up a context, reads by it and destroys it: \
-         **{smallest} bytes**, the file. The tool `aio`, without symbols: **{aio} bytes**. Bytes of \
-         machine code of the functions that are inlined, each as a function of its own:"
+        "The smallest static program that sets up a context, reads with it and destroys it is a \
+         file of **{smallest} bytes**. The tool `aio` without symbols has **{aio} bytes**. Machine \
+         code of the inlined functions, each compiled as a separate function:"
     ));
     let rows: Vec<Vec<String>> = sizes
         .iter()
@@ -118,7 +132,7 @@ fn sizes(bench: &mut Bench<'_>) -> Result<()> {
     bench.page.table(&["function", "bytes"], &rows);
     bench
         .page
-        .say("And of those that are not, as they are in the library's archive:");
+        .say("Functions that are not inlined, in the library's archive:");
     let functions = built.functions("liblinux_aio.rlib")?;
     let rows: Vec<Vec<String>> = functions
         .iter()
@@ -150,9 +164,12 @@ fn sizes(bench: &mut Bench<'_>) -> Result<()> {
             needs.to_string(),
         ]);
     }
+    bench.page.say(
+        "A release build from an empty target directory, and the number of packages it requires, \
+         including those of build scripts:",
+    );
     bench
         .page
-        .say("From nothing, in release; and the packages that it needs, build scripts' included:");
-    bench.page.table(&["package", "seconds", "needs"], &rows);
+        .table(&["package", "seconds", "dependencies"], &rows);
     Ok(())
 }

@@ -11,9 +11,10 @@ impl Bench<'_> {
     pub(crate) fn sockets(&mut self) -> Result<()> {
         self.page.heading("A thousand sockets");
         self.page.say(
-            "A byte comes at 1 or at 64 of 1,000 sockets, the watcher tells which, the byte is read. \
-             Polls of AIO and of io_uring are submitted again each time; epoll keeps watching. The \
-             whole round, with writing and reading, in processor time a byte as a ratio to epoll.",
+            "One byte arrives at 1 or at 64 of 1,000 sockets, the baseline reports which sockets \
+             are readable, and the byte is read. AIO and io_uring polls are submitted again each \
+             time; epoll continues to watch. Processor time for each byte, including the write and \
+             the read, as a ratio to epoll.",
         );
         let mut rows: Vec<Vec<String>> = Vec::new();
         for size in [1, 64] {
@@ -43,12 +44,12 @@ impl Bench<'_> {
 
     /// Measures the destruction of contexts.
     pub(crate) fn teardown(&mut self) -> Result<()> {
-        self.page.heading("The end of contexts");
+        self.page.heading("Destruction of contexts");
         self.page.say(
-            "Idle contexts are destroyed one after the other (`destroy`, and `libaio`), side by side \
-             (`destroy-all`), or drained and used again (`pool`, a queue each time), beside io_uring's \
-             rings. `io_destroy` waits for grace periods of the kernel's, nearly all of it asleep; \
-             milliseconds for all of them.",
+            "Idle contexts are destroyed one after another (`destroy` and `libaio`), concurrently \
+             (`destroy-all`), or reused (`pool`, with a new queue each time). `uring` closes \
+             io_uring instances. `io_destroy` waits for RCU grace periods, and sleeps nearly all of \
+             that time. Milliseconds for all contexts together.",
         );
         let rivals = ["destroy", "destroy-all", "pool", "libaio", "capi", "uring"];
         let mut rows: Vec<Vec<String>> = Vec::new();
@@ -73,21 +74,22 @@ impl Bench<'_> {
         }
         self.page.table(&["", "1", "8", "64"], &rows);
         let words = "Milliseconds to end so many contexts";
-        self.page
-            .plot("teardown", words, lines(words, "contexts", &drawn));
+        let alternative = "Line chart: milliseconds to destroy 1, 8 and 64 contexts";
+        let plot = lines(words, "contexts", &drawn);
+        self.page.plot("teardown", alternative, plot);
         let time = |rival: &str, at: usize| {
             let found = drawn.iter().find(|(name, _)| name == rival);
             found.map_or(f64::NAN, |(_, points)| points[at].1)
         };
         let (one, all) = (self.end("destroy", 1)?, self.end("destroy-all", 64)?);
         self.goal(
-            "64 contexts ended: within 1.5 times of one",
-            format!("{:.2} times ({all:.1} ms, {one:.1} ms)", all / one),
+            "64 contexts destroyed: within 1.5 times the time of one",
+            format!("{:.2} times ({all:.1} ms against {one:.1} ms)", all / one),
             all / one <= 1.5,
         );
         let again = time("pool", 2) * 1000.0 / 64.0;
         self.goal(
-            "a drained context used again: under 10 µs",
+            "an idle context reused: under 10 µs",
             format!("{again:.2} µs"),
             again < 10.0,
         );

@@ -20,18 +20,18 @@ impl Bench<'_> {
     pub(crate) fn copies(&mut self) -> Result<()> {
         self.page.heading("Copies");
         self.page.say(
-            "Each is on the disk at its end: by fsync, and cp with sync(1) of the copy. AIO and \
-             io_uring have 16 blocks of 256 KiB in flight, dd has one of 1 MiB. Time as a ratio to \
-             cp's of the same turn, and its median.",
+            "Every copy is on the disk when its time ends: by fsync, and for cp by sync(1) of the \
+             copy. AIO and io_uring have 16 blocks of 256 KiB in flight, dd has one of 1 MiB. The \
+             time is a ratio to cp in the same round, followed by the median in milliseconds.",
         );
         let from = self.built.target.join("bench-file");
         self.make(&from)?;
-        self.copy("256 MiB that are in the page cache", &from, false)?;
-        self.copy("256 MiB that are not in the page cache", &from, true)?;
+        self.copy("256 MiB in the page cache", &from, false)?;
+        self.copy("256 MiB not in the page cache", &from, true)?;
         std::fs::write(&from, b"abc").map_err(|error| error.to_string())?;
         self.copy("3 bytes", &from, false)?;
         sparse(&from).map_err(|error| error.to_string())?;
-        self.copy("1 GiB, of which 64 MiB are data", &from, false)?;
+        self.copy("1 GiB sparse, with 64 MiB of data", &from, false)?;
         let _ = std::fs::remove_file(&from);
         Ok(())
     }

@@ -109,21 +109,24 @@ impl Bench<'_> {
             .collect();
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
         self.page.say(
-            "Operations a second and processor time an operation, as ratios to libaio of the same \
-             turn (more is better, then less is). All submit what they have buffers for with one \
-             call, but `libaio-each`, which has an `io_submit` for every read, as soon as there is a \
-             buffer for it: the disk begins sooner, and is called more often.",
+            "Operations per second and processor time for each operation, as ratios to libaio in \
+             the same round. A higher rate is better; a lower time is better. All baselines except \
+             `libaio-each` submit as many reads as there are free buffers with one system call. \
+             `libaio-each` calls `io_submit` for every read as soon as a buffer is free: the disk \
+             starts earlier, and there are more system calls.",
         );
         self.page.table(&heads, &table);
         let words = format!("{title}: processor time of one, ns, by depth");
-        self.page
-            .plot(pattern, &words, lines(&words, "in flight", &cpu));
+        let alternative = format!("Line chart: {title}, processor time for each read by depth");
+        let plot = lines(&words, "in flight", &cpu);
+        self.page.plot(pattern, &alternative, plot);
         self.page.say(
-            "Latency from submission to the completion's taking in microseconds, medians of p50 / \
-             p99 / p99.9:",
+            "Latency from submission until the completion is taken, in microseconds; medians of p50 \
+             / p99 / p99.9:",
         );
         self.page.table(&[&["depth"], &rivals[..]].concat(), &late);
-        self.page.say("At depth 32, medians, and the same latency:");
+        self.page
+            .say("Medians at depth 32, with the same latencies:");
         let heads = ["", "ops/s", "CPU, µs", "p50, µs", "p99, µs", "p99.9, µs"];
         self.page.table(&heads, &details);
         Ok(())
@@ -138,9 +141,9 @@ impl Bench<'_> {
         };
         let rate = [queue, context].map(|runs| runs.sure_ratio(libaio, RATE));
         self.goal(
-            "direct reads, depth 32: not below libaio in operations a second, as far as 19 times of \
-             20 tell",
-            format!("queue {}, context {} of its", rate[0], rate[1]),
+            "direct reads, depth 32: not below libaio in operations per second, within the 95% \
+             interval",
+            format!("queue {}, context {} of libaio's", rate[0], rate[1]),
             rate.iter().all(|rate| rate.most >= 1.0),
         );
         let cpu = [queue, context].map(|runs| runs.sure_ratio(libaio, CPU));
@@ -149,32 +152,36 @@ impl Bench<'_> {
             .map(|runs| (runs.ratio(libaio, CPU), &runs.rival));
         let least = ratios.min_by(|one, other| one.0.total_cmp(&other.0));
         let least = least.map_or(String::new(), |(ratio, rival)| {
-            format!("; the least of all here is {ratio:.2}, of {rival}")
+            format!("; the lowest of all baselines is {ratio:.2} ({rival})")
         });
         self.goal(
-            "the same: at most 0.9 of its processor time",
-            format!("queue {}, context {} of it{least}", cpu[0], cpu[1]),
+            "direct reads, depth 32: at most 0.9 of libaio's processor time",
+            format!("queue {}, context {} of libaio's{least}", cpu[0], cpu[1]),
             cpu.iter().all(|cpu| cpu.median <= 0.9),
         );
         if let Some(each) = find(all, "libaio-each") {
             let cpu = [queue, context].map(|runs| runs.sure_ratio(each, CPU));
             let rate = [queue, context].map(|runs| runs.ratio(each, RATE));
             self.goal(
-                "the same, where libaio has an `io_submit` for every read",
+                "the same, where libaio calls `io_submit` for every read",
                 format!(
-                    "queue {}, context {} of it; operations a second {:.2}, {:.2}",
+                    "queue {}, context {} of libaio's; operations per second {:.2}, {:.2}",
                     cpu[0], cpu[1], rate[0], rate[1]
                 ),
                 cpu.iter().all(|cpu| cpu.median <= 0.9),
             );
         }
         if let Some(uring) = find(all, "uring") {
-            let came_to = format!(
-                "{:.2} of its operations a second, {:.2} of its processor time",
+            let result = format!(
+                "queue {:.2} of io_uring's operations per second, {:.2} of its processor time",
                 queue.ratio(uring, RATE),
                 queue.ratio(uring, CPU)
             );
-            self.goal("the same: the distance to io_uring, stated", came_to, true);
+            self.goal(
+                "direct reads, depth 32: compared with io_uring",
+                result,
+                true,
+            );
         }
     }
 }

@@ -12,13 +12,14 @@ use crate::svg::{bars, brief};
 impl Bench<'_> {
     /// Measures what is added to a single system call.
     pub(crate) fn calls(&mut self) -> Result<()> {
-        self.page.heading("A call");
+        self.page.heading("A system call");
         self.page.say(
-            "Instructions in user space that a call costs with the check of its answer, and the \
-             processor time of the whole call, kernel included, as a ratio to the bare trap (an \
-             `asm!` block and a comparison). `io_destroy(0)` answers EINVAL, `io_submit` is given \
-             nothing, and `io_getevents` does not wait on an empty ring; libaio answers that one \
-             from the ring, without a call. `context` has a time to build that the others are given.",
+            "Instructions in user space for one system call, including the check of its result, and \
+             the processor time of the call, including the kernel. The time is a ratio to `trap`: \
+             the bare system call instruction (an `asm!` block and a comparison). `io_destroy(0)` \
+             fails with EINVAL, `io_submit` submits no operations, and `io_getevents` polls an \
+             empty ring; libaio does the last in user space, without a system call. `context` \
+             builds the timeout, which the other baselines receive.",
         );
         let mut rows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let groups = ["destroy", "submit", "getevents"];
@@ -76,7 +77,9 @@ impl Bench<'_> {
             })
             .collect();
         let words = "Instructions of an empty io_submit, by who makes it";
-        self.page.plot("calls", words, bars(words, &rows, false));
+        let alternative = "Bar chart: instructions of an empty io_submit for each baseline";
+        let plot = bars(words, &rows, false);
+        self.page.plot("calls", alternative, plot);
         let over = |group: &str, rival: &str, base: &str| {
             self.count(&format!("{group} {rival}")) - self.count(&format!("{group} {base}"))
         };
@@ -87,12 +90,12 @@ impl Bench<'_> {
             over("getevents", "context", "sys"),
         );
         self.goal(
-            "`sys`: at most 4 instructions over the trap",
+            "`sys`: at most 4 instructions over the bare system call instruction",
             format!("{most:.0}"),
             most <= 4.0,
         );
         self.goal(
-            "`Context`: within 2 of `sys`",
+            "`Context`: within 2 instructions of `sys`",
             format!("submit {:.0}, wait {:.0}", context.0, context.1),
             context.0 <= 2.0 && context.1 <= 2.0,
         );
@@ -103,9 +106,10 @@ impl Bench<'_> {
     pub(crate) fn reaping(&mut self) -> Result<()> {
         self.page.heading("Reaping");
         self.page.say(
-            "4,096 completions are in the ring and are taken 1, 8 or 64 at a time: nanoseconds of \
-             processor time and instructions in user space, each. `hand` reads the ring one by one \
-             and believes every number in it; `ring` is `Ring::pop`, or `Ring::reap`.",
+            "The ring holds 4,096 completions, which are taken 1, 8 or 64 at a time. Each figure is \
+             for one completion: nanoseconds of processor time, or instructions in user space. \
+             `hand` takes one event at a time and does not validate the ring. `ring` is `Ring::pop` \
+             (1 at a time) or `Ring::reap`.",
         );
         let sizes = [1, 8, 64];
         let mut rows: Vec<Vec<String>> = Vec::new();
@@ -142,17 +146,18 @@ impl Bench<'_> {
         }
         let heads = [
             "",
-            "by one, ns",
+            "1 at a time, ns",
             "instructions",
-            "by 8, ns",
+            "8 at a time, ns",
             "instructions",
-            "by 64, ns",
+            "64 at a time, ns",
             "instructions",
         ];
         self.page.table(&heads, &rows);
         let words = "Nanoseconds to take one completion (logarithmic)";
-        self.page
-            .plot("reaping", words, bars(words, &plotted, true));
+        let alternative = "Bar chart: nanoseconds to take one completion, logarithmic scale";
+        let plot = bars(words, &plotted, true);
+        self.page.plot("reaping", alternative, plot);
         let time = |rival: &str| {
             one.iter()
                 .find(|(name, _)| name == rival)
@@ -161,13 +166,16 @@ impl Bench<'_> {
         let (ring, hand, call) = (time("ring"), time("hand"), time("context"));
         self.goal(
             "one completion: 10 times faster than `io_getevents`",
-            format!("{:.0} times ({ring:.1} ns, {call:.0} ns)", call / ring),
+            format!(
+                "{:.0} times ({ring:.1} ns against {call:.0} ns)",
+                call / ring
+            ),
             call / ring >= 10.0,
         );
         let ratio = ring / hand;
         self.goal(
-            "one completion: no slower than by hand",
-            format!("{ratio:.2} of its time"),
+            "one completion: no slower than a hand-written loop",
+            format!("{ratio:.2} of the loop's time"),
             ratio <= 1.05,
         );
 
@@ -203,19 +211,19 @@ impl Bench<'_> {
             })
             .collect();
         self.page.say(
-            "A look at an empty ring, with the loop around it, which is `nothing`. Whatever else the \
-             machine does only adds to so short a time, so the fastest run tells most of it:",
+            "A poll of an empty ring, including the measuring loop; `nothing` is the loop alone. \
+             Other load can only lengthen such short times, so the minimum is the most accurate:",
         );
         self.page
-            .table(&["", "least, ns", "median, ns", "instructions"], &rows);
+            .table(&["", "minimum, ns", "median, ns", "instructions"], &rows);
         if let (Some(peek), Some(nothing)) = (find(&all, "ring"), find(&all, "nothing")) {
             let least = peek.least(CPU) - nothing.least(CPU);
             let median = peek.median(CPU) - nothing.median(CPU);
             let around = peek.least(CPU);
             self.goal(
-                "an empty peek: under 1 ns",
+                "a poll of an empty ring: under 1 ns",
                 format!(
-                    "{least:.2} ns at best, {median:.2} by the median; with the loop {around:.2}"
+                    "{least:.2} ns from the minima, {median:.2} from the medians; {around:.2} with the loop"
                 ),
                 least < 1.0,
             );
@@ -225,13 +233,13 @@ impl Bench<'_> {
 
     /// Measures the cost of an operation in addition to the kernel's work.
     pub(crate) fn reading(&mut self) -> Result<()> {
-        self.page.heading("An operation, whole");
+        self.page.heading("A whole operation");
         self.page.say(
-            "Buffered reads of 512 bytes from the page cache, which end inside of the submission: \
-             as many are submitted at once as the column says, then all are taken. `hand` is a loop \
-             over raw calls that checks nothing it need not; `queue`, `scope` and `reactor` (a \
-             future for each read, and an executor that polls them all) are safe. The time is the \
-             processor's, with the kernel's copying, as a ratio to `hand`.",
+            "Buffered reads of 512 bytes from the page cache, which complete during submission: 32 \
+             or 1 are submitted at once, then all completions are taken. `hand` is a loop over raw \
+             system calls with the fewest possible checks. `queue`, `scope` and `reactor` (a future \
+             for each read, and an executor that polls all of them) are safe. The time is processor \
+             time, including the kernel's copying, as a ratio to `hand`.",
         );
         let mut rows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut queue = Vec::new();
@@ -269,8 +277,8 @@ impl Bench<'_> {
             let over = self.count(&format!("read queue {size}"))
                 - self.count(&format!("read hand {size}"));
             self.goal(
-                &format!("`Queue`: within 15 instructions of the loop by hand, depth {size}"),
-                format!("{over:.1} over; {time:.2} of its time"),
+                &format!("`Queue`: within 15 instructions of a hand-written loop, depth {size}"),
+                format!("{over:.1} more; {time:.2} of the loop's time"),
                 over <= 15.0,
             );
         }

@@ -46,8 +46,8 @@ fn times(ratio: f64) -> String {
 }
 
 impl Bench<'_> {
-    fn goal(&mut self, goal: &str, came_to: String, met: bool) {
-        self.goals.push((goal.to_owned(), came_to, met));
+    fn goal(&mut self, goal: &str, result: String, met: bool) {
+        self.goals.push((goal.to_owned(), result, met));
     }
 
     fn count(&self, name: &str) -> f64 {
