@@ -246,7 +246,7 @@ impl Statx {
 
     /// Returns the attributes of an open file, with the fields of the mask `wanted`.
     pub(crate) fn of(fd: i32, wanted: u32) -> Result<Statx, Errno> {
-        let mut told = Statx([0; 64]);
+        let mut found = Statx([0; 64]);
         // The path is empty, so the system call refers to the descriptor itself.
         // SAFETY: the path is a NUL-terminated string, the structure is as long as the
         // kernel's, and both live longer than the system call.
@@ -257,10 +257,10 @@ impl Statx {
                 c"".as_ptr().expose_provenance(),
                 AT_EMPTY_PATH,
                 wanted as usize,
-                (&raw mut told).expose_provenance(),
+                (&raw mut found).expose_provenance(),
             )
         })?;
-        Ok(told)
+        Ok(found)
     }
 
     /// Returns whether the file has no type: an eventfd or another anonymous file of
@@ -279,14 +279,14 @@ impl Statx {
         if mask & STATX_DIOALIGN == 0 {
             return None;
         }
-        let told = Alignment::new(words[Statx::DIO_MEM_ALIGN], words[Statx::DIO_OFFSET_ALIGN]);
+        let found = Alignment::new(words[Statx::DIO_MEM_ALIGN], words[Statx::DIO_OFFSET_ALIGN]);
         let reads = words[Statx::DIO_READ_OFFSET_ALIGN];
         if mask & STATX_DIO_READ_ALIGN == 0 || reads == 0 {
-            return Some(told);
+            return Some(found);
         }
         Some(Alignment {
             read_offset: reads,
-            ..told
+            ..found
         })
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use linux_aio::WaitOptions;
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
+use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 
 use super::aio::Number;
 use super::{SOCKETS, Watch};
