@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use crate::buffer::IoBuf;
 use crate::engine::Ticket;
 use crate::sys::abi::Event;
 use crate::sys::errno::Errno;
@@ -47,6 +48,19 @@ impl<T> fmt::Display for Full<T> {
 }
 
 impl<T> core::error::Error for Full<T> {}
+
+/// Passes the number of bytes that a read has filled to a buffer that grows. This is user
+/// code.
+#[inline]
+pub(crate) fn fill<B: IoBuf>(buffer: &mut Option<B>, is_read: bool, result: Result<usize, Errno>) {
+    if B::GROWS && is_read {
+        if let (Some(buffer), Ok(count)) = (buffer, result) {
+            // SAFETY: the operation was a read of `region_mut`, so the kernel has written
+            // as many bytes as its result says. The buffer was in its slot since then.
+            unsafe { buffer.set_filled(count) };
+        }
+    }
+}
 
 /// Converts the result field of an event.
 #[inline]

@@ -30,7 +30,7 @@ use core::fmt;
 use crate::arch::{ABI, stubs};
 use crate::buffer::IoBuf;
 use crate::fd::Fd;
-use crate::op::Op;
+use crate::op::{Op, region_for};
 use crate::sys::abi::{
     IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, IoVec, Iocb,
 };
@@ -78,7 +78,7 @@ impl Alignment {
         self.memory as usize
     }
 
-    /// Returns the alignment of a file offset and of the length of a buffer or a piece,
+    /// Returns the alignment of a file offset and of the length of a buffer or a segment,
     /// or 0 where the file has no direct I/O.
     #[doc(alias = "stx_dio_offset_align")]
     pub const fn offset(self) -> usize {
@@ -104,21 +104,21 @@ impl Alignment {
             return Ok(());
         };
         let offset = self.offset_for(iocb)?;
-        let (start, len) = buffer.region();
-        if !B::VECTORED {
-            return self.piece(start.addr(), len, offset);
+        let (start, len) = region_for(buffer, iocb);
+        if !buffer.is_vectored() {
+            return self.segment(start.addr(), len, offset);
         }
         for index in 0..len {
             // SAFETY: `IoBuf` promises that a vectored region is an array of `len`
             // readable `IoVec`s, and `index` is below `len`.
-            let piece = unsafe { start.cast::<IoVec>().add(index).read() };
-            self.piece(piece.base.addr(), piece.len, offset)?;
+            let segment = unsafe { start.cast::<IoVec>().add(index).read() };
+            self.segment(segment.base.addr(), segment.len, offset)?;
         }
         Ok(())
     }
 
     /// Checks an operation in the kernel's form, as [`check`](Alignment::check). The
-    /// pieces of a vectored operation are not checked.
+    /// segments of a vectored operation are not checked.
     ///
     /// # Errors
     /// As [`check`](Alignment::check).
@@ -126,7 +126,7 @@ impl Alignment {
         match iocb.opcode {
             IOCB_CMD_PREAD | IOCB_CMD_PWRITE => {
                 let offset = self.offset_for(iocb)?;
-                self.piece(iocb.buf as usize, iocb.nbytes as usize, offset)
+                self.segment(iocb.buf as usize, iocb.nbytes as usize, offset)
             }
             IOCB_CMD_PREADV | IOCB_CMD_PWRITEV => self.offset_for(iocb).map(|_| ()),
             _ => Ok(()),
@@ -151,7 +151,7 @@ impl Alignment {
         Ok(wanted as usize)
     }
 
-    fn piece(self, address: usize, len: usize, wanted: usize) -> Result<(), Misaligned> {
+    fn segment(self, address: usize, len: usize, wanted: usize) -> Result<(), Misaligned> {
         let memory = self.memory as usize;
         if address % memory != 0 {
             return Err(Misaligned::Memory {
@@ -175,14 +175,14 @@ impl Alignment {
 pub enum Misaligned {
     /// The file has no direct I/O.
     Unsupported,
-    /// The address of a buffer, or of a piece, is not aligned.
+    /// The address of a buffer, or of a segment, is not aligned.
     Memory {
         /// The address.
         address: usize,
         /// The required alignment in bytes.
         multiple_of: usize,
     },
-    /// The length of a buffer, or of a piece, is not a multiple of the alignment.
+    /// The length of a buffer, or of a segment, is not a multiple of the alignment.
     Length {
         /// The length in bytes.
         len: usize,

@@ -61,8 +61,10 @@
 //!
 //! # Features
 //! No feature is on by default.
-//! - `alloc`: accepts `Box<[u8]>`, `Vec<u8>`, vectors of them and aligned memory as
-//!   buffers.
+//! - `alloc`: accepts `Box<[u8]>`, `Vec<u8>`, several of them and aligned memory as
+//!   buffers; queues, reactors and scopes that own their slots.
+//! - `bytes`: accepts `Bytes` and `BytesMut` of the `bytes` crate as buffers. It implies
+//!   `alloc`.
 //! - `rt`: provides `entry!`, which makes a static binary of a `main`, with nothing
 //!   else linked. The feature alone adds no symbol.
 //! - `sc`: issues system calls through the `sc` crate on 64-bit x86_64, aarch64 and

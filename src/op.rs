@@ -28,7 +28,7 @@ use crate::sys::abi::{
     IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV, Iocb,
 };
 
-/// A read into a buffer, or into its pieces (`pread(2)`, `preadv(2)`).
+/// A read into a buffer, or into its segments (`pread(2)`, `preadv(2)`).
 ///
 /// A direct read (O_DIRECT) across the end of a file may write more of the buffer than
 /// its result indicates.
@@ -46,7 +46,7 @@ impl<'fd, B: IoBufMut> Read<'fd, B> {
     /// file.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Read<'fd, B> {
         Read {
-            iocb: Iocb::new(read_opcode::<B>(), fd.into().into()),
+            iocb: Iocb::new(read_opcode(&buffer), fd.into().into()),
             buffer,
             data: (),
             fd: PhantomData,
@@ -59,7 +59,7 @@ impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
     /// and returned with the completion.
     pub fn owned(owner: T, buffer: B) -> Read<'static, B, T> {
         Read {
-            iocb: Iocb::new(read_opcode::<B>(), RawFd(owner.raw_fd())),
+            iocb: Iocb::new(read_opcode(&buffer), RawFd(owner.raw_fd())),
             buffer,
             data: owner,
             fd: PhantomData,
@@ -79,7 +79,7 @@ impl<'fd, B> Read<'fd, B> {
     }
 }
 
-/// A write of a buffer, or of its pieces (`pwrite(2)`, `pwritev(2)`).
+/// A write of a buffer, or of its segments (`pwrite(2)`, `pwritev(2)`).
 #[derive(Debug)]
 #[must_use]
 pub struct Write<'fd, B, T = ()> {
@@ -93,7 +93,7 @@ impl<'fd, B: IoBuf> Write<'fd, B> {
     /// Creates a write of all of `buffer`, at the start of the file.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Write<'fd, B> {
         Write {
-            iocb: Iocb::new(write_opcode::<B>(), fd.into().into()),
+            iocb: Iocb::new(write_opcode(&buffer), fd.into().into()),
             buffer,
             data: (),
             fd: PhantomData,
@@ -106,7 +106,7 @@ impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
     /// and returned with the completion.
     pub fn owned(owner: T, buffer: B) -> Write<'static, B, T> {
         Write {
-            iocb: Iocb::new(write_opcode::<B>(), RawFd(owner.raw_fd())),
+            iocb: Iocb::new(write_opcode(&buffer), RawFd(owner.raw_fd())),
             buffer,
             data: owner,
             fd: PhantomData,
@@ -126,16 +126,18 @@ impl<'fd, B> Write<'fd, B> {
     }
 }
 
-fn read_opcode<B: IoBuf>() -> u16 {
-    if B::VECTORED {
+#[inline]
+fn read_opcode<B: IoBuf>(buffer: &B) -> u16 {
+    if buffer.is_vectored() {
         IOCB_CMD_PREADV
     } else {
         IOCB_CMD_PREAD
     }
 }
 
-fn write_opcode<B: IoBuf>() -> u16 {
-    if B::VECTORED {
+#[inline]
+fn write_opcode<B: IoBuf>(buffer: &B) -> u16 {
+    if buffer.is_vectored() {
         IOCB_CMD_PWRITEV
     } else {
         IOCB_CMD_PWRITE
@@ -315,6 +317,16 @@ impl<'fd, B, T> Op<'fd, B, T> {
     }
 }
 
+/// Returns the memory that this operation uses.
+#[inline]
+pub(crate) fn region_for<B: IoBuf>(buffer: &mut B, iocb: &Iocb) -> (*mut u8, usize) {
+    if B::GROWS && iocb.is_read() {
+        buffer.region_mut()
+    } else {
+        buffer.region()
+    }
+}
+
 impl<B: IoBuf, T> Op<'_, B, T> {
     /// Returns the iocb and the payload. From here on the payload is moved as plain
     /// bytes, so that the kernel's pointer to the buffer stays valid.
@@ -330,7 +342,7 @@ impl<B: IoBuf, T> Op<'_, B, T> {
         // SAFETY: `MaybeUninit::new` has just initialized the payload.
         if let (Some(buffer), _) = unsafe { payload.assume_init_mut() } {
             // `region` is user code: if it panics, the payload is leaked.
-            let (start, len) = buffer.region();
+            let (start, len) = region_for(buffer, &iocb);
             // The provenance is exposed because the kernel reconstructs the pointer
             // from a number.
             iocb.buf = start.expose_provenance() as u64;

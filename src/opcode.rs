@@ -139,6 +139,12 @@ impl Iocb {
         self
     }
 
+    /// Returns whether this is a read.
+    #[inline]
+    pub(crate) const fn is_read(&self) -> bool {
+        matches!(self.opcode, IOCB_CMD_PREAD | IOCB_CMD_PREADV)
+    }
+
     pub(crate) const fn new(opcode: u16, fd: RawFd) -> Iocb {
         Iocb {
             opcode,

@@ -14,7 +14,7 @@
 use core::fmt;
 
 use crate::buffer::IoBuf;
-use crate::completion::{Completion, Full, result};
+use crate::completion::{Completion, Full, fill, result};
 #[cfg(doc)]
 use crate::context::Context;
 use crate::context::IdleContext;
@@ -360,13 +360,16 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
 
     #[inline]
     fn complete(&mut self, at: SlotOffset, res: i64) -> Completion<B, T> {
+        let is_read = B::GROWS && self.engine.slots.iocb(at).is_read();
         let released = self.engine.slots.release(at);
-        let (buffer, data) = released.payload;
+        let (mut buffer, data) = released.payload;
+        let result = result(res);
+        fill(&mut buffer, is_read, result);
         Completion {
             ticket: released.ticket,
             buffer,
             data,
-            result: result(res),
+            result,
         }
     }
 }

@@ -337,7 +337,7 @@ fn pieces_are_one_operation() {
         let Completion { buffer, result, .. } = queue.wait().unwrap().unwrap();
         if let Some(pieces) = buffer {
             assert_eq!(result, Ok(8));
-            break pieces.into_parts();
+            break pieces.into_segments();
         }
         assert_eq!(result, Ok(0));
     };

@@ -9,15 +9,35 @@ mod aligned;
 #[cfg(feature = "alloc")]
 mod aligned_box;
 #[cfg(feature = "alloc")]
+mod aligned_buf;
+#[cfg(feature = "alloc")]
+mod append;
+#[cfg(feature = "bytes")]
+mod bytes;
+#[cfg(feature = "alloc")]
 mod owned;
-mod pieces;
+mod raw;
+mod segments;
+mod slice;
+#[cfg(feature = "alloc")]
+mod vectored;
 
 pub use aligned::Aligned;
 #[cfg(feature = "alloc")]
 pub use aligned_box::AlignedBox;
 #[cfg(feature = "alloc")]
-pub use owned::Vectored;
-pub use pieces::{IoSlice, IoSliceMut};
+pub use aligned_buf::AlignedBuf;
+#[cfg(feature = "alloc")]
+pub use append::Append;
+pub use raw::RawBuf;
+#[cfg(feature = "alloc")]
+pub use raw::RawVectored;
+pub use segments::{IoSlice, IoSliceMut};
+pub use slice::Slice;
+#[cfg(feature = "alloc")]
+pub use vectored::{Mixed, Vectored};
+
+use core::ops::RangeBounds;
 
 /// Memory that an operation can use, and that no other code can modify until the
 /// operation has completed.
@@ -32,23 +52,73 @@ pub use pieces::{IoSlice, IoSliceMut};
 ///   queue).
 /// - The memory can be reached only through the value. If the type is not an
 ///   [`IoBufMut`], other code may read it.
-/// - If `VECTORED`, the region is an array of [`IoVec`](crate::sys::abi::IoVec), and
-///   its length is the number of *elements*. The same requirements hold for the memory
-///   to which they point.
+/// - If `is_vectored` returns `true`, the region is an array of
+///   [`IoVec`](crate::sys::abi::IoVec), and its length is the number of *elements*. The
+///   same requirements hold for the memory to which they point. The result of
+///   `is_vectored` never changes, and it is `false` unless `VECTORED` is `true`.
 pub unsafe trait IoBuf {
-    /// The kind of the region: `true` for an array of pieces, `false` for bytes.
+    /// Whether the region can be an array of segments. `false`: it consists of bytes.
     const VECTORED: bool = false;
 
-    /// Returns the address of the memory, and its length in bytes or, if `VECTORED`, in
-    /// pieces.
+    /// Whether reads use [`region_mut`](IoBuf::region_mut) and
+    /// [`set_filled`](IoBuf::set_filled). `false`: they fill the region.
+    const GROWS: bool = false;
+
+    /// Returns the address of the memory, and its length in bytes or, if the buffer is
+    /// vectored, in segments.
     fn region(&mut self) -> (*mut u8, usize);
+
+    /// Returns whether the region is an array of segments.
+    #[inline]
+    fn is_vectored(&self) -> bool {
+        Self::VECTORED
+    }
+
+    /// Returns the memory that a read fills, which may be uninitialised. It is called
+    /// only if `GROWS` is `true`; the promises for [`region`](IoBuf::region) hold for it.
+    fn region_mut(&mut self) -> (*mut u8, usize) {
+        self.region()
+    }
+
+    /// Records that a read has filled the first `count` bytes of
+    /// [`region_mut`](IoBuf::region_mut). It is called only if `GROWS` is `true`.
+    ///
+    /// # Safety
+    /// These bytes have been initialised, and the value was not changed since
+    /// `region_mut` returned.
+    unsafe fn set_filled(&mut self, count: usize) {
+        let _ = count;
+    }
+
+    /// Restricts the buffer to a range of its bytes.
+    ///
+    /// The remainder of a short write or read is written or read without a copy:
+    /// [`Slice::advance`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use linux_aio::buffer::IoBuf;
+    ///
+    /// let mut slice = vec![1, 2, 3, 4, 5].slice(1..4);
+    /// assert_eq!(slice[..], [2, 3, 4]);
+    /// slice.advance(2);
+    /// assert_eq!(slice[..], [4]);
+    /// assert_eq!(slice.into_inner(), [1, 2, 3, 4, 5]);
+    /// # }
+    /// ```
+    fn slice(self, range: impl RangeBounds<usize>) -> Slice<Self>
+    where
+        Self: Sized,
+    {
+        Slice::new(self, range)
+    }
 }
 
 /// An [`IoBuf`] that the kernel may write to, as a read requires.
 ///
 /// # Safety
-/// The region is valid for writes, it can be reached only through the value, and every
-/// content of it is valid.
+/// The region that a read uses is valid for writes, it can be reached only through the
+/// value, and every content of it is valid.
 pub unsafe trait IoBufMut: IoBuf {}
 
 // SAFETY: the reference borrows the memory exclusively for its lifetime. The memory
@@ -89,6 +159,14 @@ unsafe impl<const N: usize> IoBuf for &[u8; N] {
     }
 }
 
+// SAFETY: the string is borrowed for the lifetime of the reference, so no code writes it
+// and it does not move.
+unsafe impl IoBuf for &str {
+    fn region(&mut self) -> (*mut u8, usize) {
+        (self.as_ptr().cast_mut(), self.len())
+    }
+}
+
 /// No memory, for operations without a buffer.
 // SAFETY: the region is empty, so there is no memory to reach.
 unsafe impl IoBuf for () {
@@ -102,9 +180,23 @@ unsafe impl IoBuf for () {
 // the promise. The second element is not accessed.
 unsafe impl<B: IoBuf, T> IoBuf for (B, T) {
     const VECTORED: bool = B::VECTORED;
+    const GROWS: bool = B::GROWS;
 
     fn region(&mut self) -> (*mut u8, usize) {
         self.0.region()
+    }
+
+    fn is_vectored(&self) -> bool {
+        self.0.is_vectored()
+    }
+
+    fn region_mut(&mut self) -> (*mut u8, usize) {
+        self.0.region_mut()
+    }
+
+    unsafe fn set_filled(&mut self, count: usize) {
+        // SAFETY: the caller makes this promise for the region of the first element.
+        unsafe { self.0.set_filled(count) };
     }
 }
 // SAFETY: the region is that of the first element, whose `IoBufMut` implementation

@@ -14,7 +14,8 @@ use super::eventfd::Signals;
 use super::handle::Handle;
 use super::inner::{Payload, Remains, State};
 use super::waiters::Waiter;
-use crate::completion::{Completion, result};
+use crate::buffer::IoBuf;
+use crate::completion::{Completion, fill, result};
 use crate::engine::OpState;
 use crate::sys::abi::Iocb;
 
@@ -32,6 +33,8 @@ use crate::sys::abi::Iocb;
 pub struct OpFuture<R: Handle> {
     state: State<R::Buffer, R::Data>,
     waiter: Waiter,
+    /// A read, into a buffer that grows.
+    fills: bool,
     /// Dropped last: it may be the last owner of the reactor.
     reactor: R,
 }
@@ -55,6 +58,7 @@ impl<R: Handle> OpFuture<R> {
         OpFuture {
             state: State::Ready(iocb, own_eventfd, payload),
             waiter: Waiter::new(),
+            fills: R::Buffer::GROWS && iocb.is_read(),
             reactor,
         }
     }
@@ -117,10 +121,12 @@ impl<R: Handle> Future for OpFuture<R> {
                 this.state = State::Returned;
                 // SAFETY: the payload was written when the slot was released. It is
                 // read only here: the state is `Returned` now.
-                let (buffer, data) = unsafe { payload.assume_init() };
+                let (mut buffer, data) = unsafe { payload.assume_init() };
+                let result = result(res);
+                fill(&mut buffer, this.fills, result);
                 Poll::Ready(Completion {
                     ticket,
-                    result: result(res),
+                    result,
                     buffer,
                     data,
                 })

@@ -78,6 +78,7 @@ pub(super) enum Remains<B, T> {
 }
 
 impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
+    #[inline]
     pub(super) fn flush(&mut self) {
         // SAFETY: operations are staged only from futures of `Reactor::push`, so each
         // iocb describes the region of an `IoBuf`. The buffer is in the slot,
@@ -89,6 +90,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
 
     /// Submits the staged operations, waits for `min_nr` completions besides those
     /// already known, and takes all available ones.
+    #[inline]
     pub(super) fn poll(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
         self.flush();
         // Does not wait where a refusal or another future's poll has found a completion
@@ -115,6 +117,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
     /// Takes the next notification, and an operation's own eventfd to be signalled.
     ///
     /// `left` counts the completed operations that this turn notifies.
+    #[inline]
     pub(super) fn notice(
         &mut self,
         left: &mut usize,
@@ -145,6 +148,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
     }
 
     /// Returns the waker of the next task that waits for a slot, if one is free for it.
+    #[inline]
     pub(super) fn call(&mut self) -> Option<Waker> {
         if self.waiters.is_empty() {
             return None;
@@ -163,6 +167,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
     /// the poll that begins it, or it was staged before. In the second case a turn has
     /// been requested already. That turn notifies the operation's future, even if the
     /// poll of another future is what submits it.
+    #[inline]
     pub(super) fn signals_turn(&mut self, unnotified: bool) -> bool {
         if self.signalled || !self.has_eventfd {
             return false;
@@ -179,6 +184,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
     /// # Safety
     /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
     /// until it has left them, or for ever.
+    #[inline]
     pub(super) unsafe fn begin(
         &mut self,
         state: &mut State<B, T>,
@@ -224,6 +230,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
     ///
     /// The next `turn` notifies the futures of other completed operations, and also
     /// reports an error.
+    #[inline]
     pub(super) fn find_after_poll(&mut self, ticket: Ticket) -> Option<OpState> {
         let state = self.engine.slots.find(ticket);
         if let Some(OpState::InFlight(_)) = state {
@@ -239,6 +246,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
 
     /// Takes the result of a completed operation and the contents of its slot, and
     /// frees the slot.
+    #[inline]
     pub(super) fn take_completed(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
         match self.engine.slots.find(ticket) {
             Some(OpState::Completed(at)) => {

@@ -194,6 +194,7 @@ impl<'scope> Scope<'scope, '_> {
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken. A completed
     /// operation keeps its slot while its [`ScopedOp`] exists.
+    #[inline]
     pub fn push<B: IoBuf + 'scope, T: 'scope>(
         &'scope self,
         op: impl Into<Op<'scope, B, T>>,
@@ -218,7 +219,12 @@ impl<'scope> Scope<'scope, '_> {
             Some(engine.slots.stage(&iocb, nothing, Detached::NEW))
         };
         drop(engine);
-        Ok(ScopedOp::new(&self.engine, ticket, payload))
+        Ok(ScopedOp::new(
+            &self.engine,
+            ticket,
+            B::GROWS && iocb.is_read(),
+            payload,
+        ))
     }
 
     /// Reads into `buffer`, from `offset` in bytes.

@@ -5,7 +5,8 @@ use core::fmt;
 use core::mem::MaybeUninit;
 
 use super::{Detached, ScopeEngine, flush, force_completion};
-use crate::completion::{Completion, result};
+use crate::buffer::IoBuf;
+use crate::completion::{Completion, fill, result};
 use crate::context::WaitOptions;
 use crate::engine::{OpState, SlotOffset, Ticket};
 use crate::sys::errno::Errno;
@@ -22,6 +23,8 @@ pub struct ScopedOp<'scope, B, T = ()> {
     /// `None` if the operation was refused because the last slot was taken while it was
     /// begun.
     ticket: Option<Ticket>,
+    /// A read, of a buffer that grows.
+    fills: bool,
     /// Possibly uninitialised bytes, so that moving them makes no claim about the
     /// memory that the kernel accesses.
     payload: MaybeUninit<(Option<B>, T)>,
@@ -31,11 +34,13 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
     pub(super) fn new(
         engine: &'scope RefCell<ScopeEngine>,
         ticket: Option<Ticket>,
+        fills: bool,
         payload: MaybeUninit<(Option<B>, T)>,
     ) -> ScopedOp<'scope, B, T> {
         ScopedOp {
             engine,
             ticket,
+            fills,
             payload,
         }
     }
@@ -44,7 +49,10 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
     ///
     /// Signals do not interrupt it. Use [`Scope::wait_with`](super::Scope::wait_with)
     /// for an interruptible wait.
-    pub fn wait(self) -> Completion<B, T> {
+    pub fn wait(self) -> Completion<B, T>
+    where
+        B: IoBuf,
+    {
         loop {
             if let Some(result) = self.take() {
                 let mut this = core::mem::ManuallyDrop::new(self);
@@ -52,7 +60,8 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
                 // SAFETY: `Scope::push` wrote the payload, and it is read only here.
                 // The operation has completed or was refused, so the kernel no longer
                 // accesses the buffer.
-                let (buffer, data) = unsafe { payload.assume_init() };
+                let (mut buffer, data) = unsafe { payload.assume_init() };
+                fill(&mut buffer, this.fills, result);
                 return Completion {
                     ticket: this.ticket.unwrap_or(Ticket::NONE),
                     result,

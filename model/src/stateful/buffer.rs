@@ -247,6 +247,6 @@ impl Held for Vectored<Tracked> {
     }
 
     fn parts(&self) -> &[Tracked] {
-        self.parts()
+        self.segments()
     }
 }

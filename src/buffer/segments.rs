@@ -1,4 +1,4 @@
-//! [`IoSlice`] and [`IoSliceMut`]: the borrowed pieces of a vectored operation.
+//! [`IoSlice`] and [`IoSliceMut`]: the borrowed segments of a vectored operation.
 //!
 //! Both have the layout of the kernel's `struct iovec`, so a slice of them is the array
 //! that the system call takes. The borrow is kept by a `PhantomData`.
@@ -8,11 +8,11 @@ use core::marker::PhantomData;
 use super::{IoBuf, IoBufMut};
 use crate::sys::abi::IoVec;
 
-/// A piece of a vectored read: a `&mut [u8]` with the layout of an `iovec`.
+/// A segment of a vectored read: a `&mut [u8]` with the layout of an `iovec`.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct IoSliceMut<'a> {
-    piece: IoVec,
+    segment: IoVec,
     bytes: PhantomData<&'a mut [u8]>,
 }
 
@@ -22,10 +22,10 @@ unsafe impl Send for IoSliceMut<'_> {}
 unsafe impl Sync for IoSliceMut<'_> {}
 
 impl<'a> IoSliceMut<'a> {
-    /// Creates a piece from these bytes.
+    /// Creates a segment from these bytes.
     pub const fn new(bytes: &'a mut [u8]) -> IoSliceMut<'a> {
         IoSliceMut {
-            piece: IoVec {
+            segment: IoVec {
                 base: bytes.as_mut_ptr().cast(),
                 len: bytes.len(),
             },
@@ -40,7 +40,7 @@ impl core::ops::Deref for IoSliceMut<'_> {
     fn deref(&self) -> &[u8] {
         // SAFETY: address and length are those of a `&mut [u8]` that is borrowed for
         // `'a`.
-        unsafe { core::slice::from_raw_parts(self.piece.base.cast(), self.piece.len) }
+        unsafe { core::slice::from_raw_parts(self.segment.base.cast(), self.segment.len) }
     }
 }
 
@@ -48,15 +48,15 @@ impl core::ops::DerefMut for IoSliceMut<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: address and length are those of a `&mut [u8]` that is borrowed for
         // `'a`, and `self` is exclusively borrowed.
-        unsafe { core::slice::from_raw_parts_mut(self.piece.base.cast(), self.piece.len) }
+        unsafe { core::slice::from_raw_parts_mut(self.segment.base.cast(), self.segment.len) }
     }
 }
 
-/// A piece of a vectored write: a `&[u8]` with the layout of an `iovec`.
+/// A segment of a vectored write: a `&[u8]` with the layout of an `iovec`.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub struct IoSlice<'a> {
-    piece: IoVec,
+    segment: IoVec,
     bytes: PhantomData<&'a [u8]>,
 }
 
@@ -66,10 +66,10 @@ unsafe impl Send for IoSlice<'_> {}
 unsafe impl Sync for IoSlice<'_> {}
 
 impl<'a> IoSlice<'a> {
-    /// Creates a piece from these bytes.
+    /// Creates a segment from these bytes.
     pub const fn new(bytes: &'a [u8]) -> IoSlice<'a> {
         IoSlice {
-            piece: IoVec {
+            segment: IoVec {
                 base: bytes.as_ptr().cast_mut().cast(),
                 len: bytes.len(),
             },
@@ -83,11 +83,11 @@ impl core::ops::Deref for IoSlice<'_> {
 
     fn deref(&self) -> &[u8] {
         // SAFETY: address and length are those of a `&[u8]` that is borrowed for `'a`.
-        unsafe { core::slice::from_raw_parts(self.piece.base.cast(), self.piece.len) }
+        unsafe { core::slice::from_raw_parts(self.segment.base.cast(), self.segment.len) }
     }
 }
 
-// SAFETY: the pieces are `&mut [u8]`s. They and their array are exclusively borrowed
+// SAFETY: the segments are `&mut [u8]`s. They and their array are exclusively borrowed
 // for `'a`, and do not move when the reference does.
 unsafe impl<'a> IoBuf for &'a mut [IoSliceMut<'a>] {
     const VECTORED: bool = true;
@@ -96,11 +96,11 @@ unsafe impl<'a> IoBuf for &'a mut [IoSliceMut<'a>] {
         (self.as_mut_ptr().cast(), self.len())
     }
 }
-// SAFETY: the pieces are writable and exclusively borrowed, and every byte is a valid
+// SAFETY: the segments are writable and exclusively borrowed, and every byte is a valid
 // `u8`.
 unsafe impl<'a> IoBufMut for &'a mut [IoSliceMut<'a>] {}
 
-// SAFETY: the pieces are `&[u8]`s. They and their array are borrowed for `'a`, so no
+// SAFETY: the segments are `&[u8]`s. They and their array are borrowed for `'a`, so no
 // code writes them and they do not move.
 unsafe impl<'a> IoBuf for &'a [IoSlice<'a>] {
     const VECTORED: bool = true;

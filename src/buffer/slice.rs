@@ -1,0 +1,125 @@
+//! [`Slice`]: a range of a buffer.
+
+use core::fmt;
+use core::ops::{Bound, Deref, DerefMut, RangeBounds};
+
+use super::{IoBuf, IoBufMut};
+
+/// A range of a buffer's bytes, as an operation uses them: see [`IoBuf::slice`].
+///
+/// The range is limited to the buffer: what lies behind its end does not count. A read
+/// into a slice that begins at 0 fills spare memory as the buffer itself would, up to the
+/// end of the slice (`Vec::with_capacity(4096).slice(..512)`). A slice that begins later
+/// is read into as far as the buffer is initialised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Slice<B> {
+    buffer: B,
+    begin: usize,
+    end: usize,
+}
+
+impl<B: IoBuf> Slice<B> {
+    /// Creates a slice of a buffer. An inverted range is empty.
+    pub fn new(buffer: B, range: impl RangeBounds<usize>) -> Slice<B> {
+        const { assert!(!B::VECTORED, "a vectored buffer has no range of bytes") };
+        let begin = match range.start_bound() {
+            Bound::Included(&begin) => begin,
+            Bound::Excluded(&before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => usize::MAX,
+        };
+        Slice { buffer, begin, end }
+    }
+
+    /// Moves the beginning of the slice by `count` bytes: the slice is then what is left
+    /// after an operation that has transferred `count` bytes.
+    pub fn advance(&mut self, count: usize) {
+        self.begin = self.begin.saturating_add(count);
+    }
+
+    /// Returns the number of bytes that a write would transfer.
+    pub fn remaining(&mut self) -> usize {
+        self.region().1
+    }
+
+    fn within(&self, (start, len): (*mut u8, usize)) -> (*mut u8, usize) {
+        let end = self.end.min(len);
+        let begin = self.begin.min(end);
+        (start.wrapping_add(begin), end - begin)
+    }
+}
+
+impl<B> Slice<B> {
+    /// Returns the whole buffer.
+    pub fn into_inner(self) -> B {
+        self.buffer
+    }
+
+    /// Returns a reference to the whole buffer.
+    pub fn get_ref(&self) -> &B {
+        &self.buffer
+    }
+}
+
+/// The initialised bytes of the slice.
+impl<B: Deref<Target: AsRef<[u8]>>> Deref for Slice<B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let bytes = (*self.buffer).as_ref();
+        let end = self.end.min(bytes.len());
+        &bytes[self.begin.min(end)..end]
+    }
+}
+
+impl<B: DerefMut<Target: AsRef<[u8]> + AsMut<[u8]>>> DerefMut for Slice<B> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let bytes = (*self.buffer).as_mut();
+        let end = self.end.min(bytes.len());
+        &mut bytes[self.begin.min(end)..end]
+    }
+}
+
+// SAFETY: the region is a part of the buffer's, whose implementation makes the promise.
+unsafe impl<B: IoBuf> IoBuf for Slice<B> {
+    const GROWS: bool = B::GROWS;
+
+    fn region(&mut self) -> (*mut u8, usize) {
+        let whole = self.buffer.region();
+        self.within(whole)
+    }
+
+    fn region_mut(&mut self) -> (*mut u8, usize) {
+        // Bytes before the slice are not filled, so spare memory has to begin at 0.
+        let whole = if self.begin == 0 {
+            self.buffer.region_mut()
+        } else {
+            self.buffer.region()
+        };
+        self.within(whole)
+    }
+
+    unsafe fn set_filled(&mut self, count: usize) {
+        if self.begin == 0 {
+            // SAFETY: the region is the front of the buffer's own, for which the caller
+            // makes the promise.
+            unsafe { self.buffer.set_filled(count) };
+        }
+    }
+}
+// SAFETY: the region is a part of that of a buffer that the kernel may write to.
+unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {}
+
+impl<B: fmt::Debug> fmt::Debug for Slice<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slice")
+            .field("buffer", &self.buffer)
+            .field("begin", &self.begin)
+            .field("end", &self.end)
+            .finish()
+    }
+}
