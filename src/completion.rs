@@ -27,6 +27,24 @@ pub struct Completion<B, T = ()> {
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if the context had to be destroyed
     /// before the result was read.
     pub result: Result<usize, Errno>,
+    /// Whether the operation was not submitted. Its result is an error, and nothing has
+    /// happened: the kernel refused it at submission, or it was cancelled before.
+    pub refused: bool,
+}
+
+/// Added to the result of an operation that was not submitted. No result of the kernel is
+/// that low, and the lower 32 bits are those of the error.
+const REFUSED: i64 = -(1 << 32);
+
+/// Returns the result of an operation that was not submitted.
+pub(crate) fn refusal(errno: Errno) -> i64 {
+    REFUSED - i64::from(errno.raw_os_error())
+}
+
+/// Returns whether this is the result of an operation that was not submitted.
+#[inline]
+pub(crate) fn is_refusal(res: i64) -> bool {
+    res < REFUSED
 }
 
 /// The error of a push when every slot is taken. It contains the operation that was not

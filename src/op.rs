@@ -32,6 +32,12 @@ use crate::sys::abi::{
 ///
 /// A direct read (O_DIRECT) across the end of a file may write more of the buffer than
 /// its result indicates.
+///
+/// Only direct reads of files are asynchronous. The kernel performs every other read
+/// while it submits the operation, and blocks the submitting thread meanwhile: as long as
+/// the disk takes where a file is not in the page cache, and **until data arrives** for a
+/// pipe, a socket or a terminal. Wait for those with a [`Poll`] first, or set
+/// [`RwFlags::NOWAIT`](crate::abi::RwFlags::NOWAIT) (EAGAIN).
 #[derive(Debug)]
 #[must_use]
 pub struct Read<'fd, B, T = ()> {
@@ -324,6 +330,32 @@ pub(crate) fn region_for<B: IoBuf>(buffer: &mut B, iocb: &Iocb) -> (*mut u8, usi
         buffer.region_mut()
     } else {
         buffer.region()
+    }
+}
+
+impl<B, T> Op<'_, B, T> {
+    /// Returns the operation's iocb, without the address of the buffer.
+    pub(crate) fn iocb(&self) -> &Iocb {
+        &self.iocb
+    }
+
+    /// Returns the operation that [`prepare`](Op::prepare) took apart, with the iocb that
+    /// it had before.
+    ///
+    /// # Safety
+    /// The iocb and the payload are those of one operation, whose descriptor outlives the
+    /// result.
+    #[cold]
+    pub(crate) unsafe fn restore(iocb: Iocb, payload: MaybeUninit<(Option<B>, T)>) -> Self {
+        // SAFETY: the caller promises that `prepare` made the payload, which initialises
+        // it.
+        let (buffer, data) = unsafe { payload.assume_init() };
+        Op {
+            iocb,
+            buffer,
+            data,
+            fd: PhantomData,
+        }
     }
 }
 

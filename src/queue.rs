@@ -14,7 +14,7 @@
 use core::fmt;
 
 use crate::buffer::IoBuf;
-use crate::completion::{Completion, Full, fill, result};
+use crate::completion::{Completion, Full, fill, is_refusal, result};
 #[cfg(doc)]
 use crate::context::Context;
 use crate::context::IdleContext;
@@ -363,13 +363,14 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         let is_read = B::GROWS && self.engine.slots.iocb(at).is_read();
         let released = self.engine.slots.release(at);
         let (mut buffer, data) = released.payload;
-        let result = result(res);
+        let (result, refused) = (result(res), is_refusal(res));
         fill(&mut buffer, is_read, result);
         Completion {
             ticket: released.ticket,
             buffer,
             data,
             result,
+            refused,
         }
     }
 }

@@ -83,7 +83,9 @@ fn a_read_appends() {
     assert_eq!(result, Ok(count));
     assert_eq!(buffer.into_inner(), [b"head", &content[..count]].concat());
     let file = TempFile::with(b"");
-    let done = complete(Write::new(&file.file, Append::from(b"tail".to_vec())));
+    let mut buffer = Append::from(b"tail".to_vec());
+    buffer.reserve(100);
+    let done = complete(Write::new(&file.file, buffer));
     assert_eq!(done.result, Ok(4));
     assert_eq!(
         done.buffer.unwrap().into_inner(),

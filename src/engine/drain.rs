@@ -11,6 +11,7 @@ use core::ptr::null;
 use core::time::Duration;
 
 use super::{Backend, Engine, Extra, OpState, SlotOffset, Ticket, negated};
+use crate::completion::refusal;
 use crate::context::WaitOptions;
 use crate::ring::Polled;
 use crate::sys::abi::IOCB_CMD_POLL;
@@ -34,7 +35,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
                 // yet completed equals that of one in flight.
                 self.complete_found();
                 self.slots.unstage(at);
-                self.complete(at, negated(Errno::CANCELED));
+                self.complete(at, refusal(Errno::CANCELED));
                 Ok(())
             }
             Some(OpState::Completed(_)) | None => Err(Errno::INVAL),

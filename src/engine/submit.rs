@@ -2,7 +2,8 @@
 
 use core::mem::MaybeUninit;
 
-use super::{BATCH, Backend, Engine, Extra, negated};
+use super::{BATCH, Backend, Engine, Extra};
+use crate::completion::refusal;
 use crate::context::SubmitError;
 use crate::sys::errno::Errno;
 
@@ -119,7 +120,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
             }
             self.complete_found();
             if let Some(at) = self.slots.unstage_first() {
-                self.complete(at, negated(errno));
+                self.complete(at, refusal(errno));
             }
         }
     }

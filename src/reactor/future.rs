@@ -15,7 +15,7 @@ use super::handle::Handle;
 use super::inner::{Payload, Remains, State};
 use super::waiters::Waiter;
 use crate::buffer::IoBuf;
-use crate::completion::{Completion, fill, result};
+use crate::completion::{Completion, fill, is_refusal, result};
 use crate::engine::OpState;
 use crate::sys::abi::Iocb;
 
@@ -64,6 +64,26 @@ impl<R: Handle> OpFuture<R> {
     }
 }
 
+impl<R: Handle> OpFuture<R> {
+    /// Begins the operation, before the first poll, if a slot is free. Returns its payload
+    /// otherwise; the future is empty then.
+    pub(super) fn begin_now(&mut self) -> Option<MaybeUninit<Payload<R::Buffer, R::Data>>> {
+        let state = &mut self.state;
+        let mut signals = Signals::default();
+        self.reactor.with(|inner| {
+            inner.begin_now(state);
+            signals.reactor = inner.signals_turn(false);
+        });
+        signals.send(self.reactor.eventfd());
+        if let State::Ready(_, _, payload) = &mut self.state {
+            let payload = core::mem::replace(payload, MaybeUninit::uninit());
+            self.state = State::Returned;
+            return Some(payload);
+        }
+        None
+    }
+}
+
 impl<R: Handle> Future for OpFuture<R> {
     type Output = Completion<R::Buffer, R::Data>;
 
@@ -76,6 +96,7 @@ impl<R: Handle> Future for OpFuture<R> {
         let mut waker = Some(task.waker().clone());
         let (reactor, state) = (&this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
+        let (mut begins, mut yields) = (false, false);
         reactor.with(|inner| {
             inner.waiters.count_poll();
             // A batched operation is not submitted here, so it cannot have completed.
@@ -86,6 +107,7 @@ impl<R: Handle> Future for OpFuture<R> {
                 // it from them.
                 deferred.drop[0] = unsafe { inner.begin(state, waiter, &mut waker) };
                 staged = inner.batched;
+                begins = true;
             }
             match *state {
                 State::Begun(ticket) if !staged => match inner.find_after_poll(ticket) {
@@ -103,6 +125,7 @@ impl<R: Handle> Future for OpFuture<R> {
                         signals.own = ended.extra.own_eventfd;
                         deferred.drop[1] = ended.extra.waker;
                         deferred.wake = inner.call();
+                        yields = begins && inner.yields();
                     }
                     None => {}
                 },
@@ -114,6 +137,10 @@ impl<R: Handle> Future for OpFuture<R> {
         deferred.drop[2] = waker;
         signals.send(reactor.eventfd());
         deferred.run();
+        if yields {
+            task.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match &mut this.state {
             State::Done(ticket, res, payload) => {
                 let (ticket, res) = (*ticket, *res);
@@ -122,11 +149,12 @@ impl<R: Handle> Future for OpFuture<R> {
                 // SAFETY: the payload was written when the slot was released. It is
                 // read only here: the state is `Returned` now.
                 let (mut buffer, data) = unsafe { payload.assume_init() };
-                let result = result(res);
+                let (result, refused) = (result(res), is_refusal(res));
                 fill(&mut buffer, this.fills, result);
                 Poll::Ready(Completion {
                     ticket,
                     result,
+                    refused,
                     buffer,
                     data,
                 })

@@ -46,6 +46,10 @@ pub struct Inner<'r, B, T> {
     pub(super) capacity: u32,
     pub(super) waiters: Waiters,
     pub(super) batched: bool,
+    /// The number of operations that may complete in the poll that begins them, and
+    /// `left` of these until the next turn.
+    pub(super) budget: u32,
+    pub(super) left: u32,
     pub(super) has_eventfd: bool,
     /// The reactor has signalled its eventfd since the last turn.
     pub(super) signalled: bool,
@@ -224,6 +228,44 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
             self.flush();
         }
         old
+    }
+
+    /// Returns whether an operation that begins now would have to wait for a slot.
+    pub(super) fn is_full(&self) -> bool {
+        self.engine.slots.is_full() || !self.waiters.is_empty()
+    }
+
+    /// Begins the operation of a future that was not polled yet, unless it would have to
+    /// wait for a slot.
+    pub(super) fn begin_now(&mut self, state: &mut State<B, T>) {
+        if self.is_full() {
+            return;
+        }
+        if let State::Ready(iocb, own_eventfd, payload) = state {
+            let awaited = Awaited {
+                own_eventfd: *own_eventfd,
+                ..Awaited::NEW
+            };
+            let payload = core::mem::replace(payload, MaybeUninit::uninit());
+            let ticket = self.engine.slots.stage(iocb, payload, awaited);
+            *state = State::Begun(ticket);
+            if !self.batched {
+                self.flush();
+            }
+        }
+    }
+
+    /// Returns whether a future whose operation completed in its first poll yields
+    /// before it returns its output.
+    #[inline]
+    pub(super) fn yields(&mut self) -> bool {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                false
+            }
+            None => true,
+        }
     }
 
     /// Finds an operation, and polls for completions first if it is in flight.

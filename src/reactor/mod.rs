@@ -11,6 +11,12 @@
 //!
 //! Tasks that wait for a free slot get one in order of arrival.
 //!
+//! The poll of a future submits its operation (unless the reactor is
+//! [batched](Reactor::batched)), and **blocks where the submission does**: see
+//! [`Read`]. With a lock between threads, the others wait meanwhile. A
+//! reactor is for direct I/O, fsync and polls; data that is in the page cache takes
+//! microseconds.
+//!
 //! Dropping a future does not stop its operation: the reactor keeps the buffer until
 //! the operation has completed, and drops it then. Polls, and operations that were not
 //! submitted yet, are cancelled.
@@ -37,6 +43,7 @@ use core::fmt;
 use core::mem::MaybeUninit;
 
 use crate::buffer::{IoBuf, IoBufMut};
+use crate::completion::Full;
 #[cfg(doc)]
 use crate::context::Context;
 use crate::context::IdleContext;
@@ -169,6 +176,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
                 capacity,
                 waiters: Waiters::new(len),
                 batched: false,
+                budget: BUDGET,
+                left: BUDGET,
                 has_eventfd: false,
                 signalled: false,
             }),
@@ -225,6 +234,21 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self
     }
 
+    /// Sets the number of operations that may complete in the poll that begins them
+    /// before a future yields; the default is 128.
+    ///
+    /// An operation on cached data completes while it is submitted, in the first poll of
+    /// its future. A task that begins one after the other would never return to its
+    /// executor: no timeout around it would fire. So when as many have completed since the
+    /// last [`turn`](Reactor::turn), the next future returns `Pending` once and wakes its
+    /// task. With `u32::MAX` it practically never does.
+    #[must_use]
+    pub fn budget(mut self, operations: u32) -> Reactor<'r, B, L, T> {
+        let inner = self.inner.get_mut();
+        (inner.budget, inner.left) = (operations, operations);
+        self
+    }
+
     /// Converts an operation into a future.
     ///
     /// The operation begins when the future is first polled and a slot is free.
@@ -233,6 +257,34 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     pub fn push(&self, op: impl Into<Op<'r, B, T>>) -> OpFuture<&Self> {
         let (iocb, own, payload) = self.prepare(op.into());
         OpFuture::new(self, iocb, own, payload)
+    }
+
+    /// Begins an operation now, if a slot is free.
+    ///
+    /// Unlike that of [`push`](Reactor::push) the operation has begun before the future is
+    /// first polled, and it goes on if the future is dropped before.
+    ///
+    /// # Errors
+    /// Returns [`Full`] with the operation if every slot is taken, or if other futures
+    /// wait for one.
+    pub fn try_push(
+        &self,
+        op: impl Into<Op<'r, B, T>>,
+    ) -> Result<OpFuture<&Self>, Full<Op<'r, B, T>>> {
+        let op = op.into();
+        if self.with(|inner| inner.is_full()) {
+            return Err(Full(op));
+        }
+        // User code runs in `prepare`, so the slot may be taken afterwards.
+        let before = *op.iocb();
+        let (iocb, own, payload) = self.prepare(op);
+        let mut future = OpFuture::new(self, iocb, own, payload);
+        match future.begin_now() {
+            None => Ok(future),
+            // SAFETY: the iocb and the payload are those of one operation, whose
+            // descriptor outlives `'r`.
+            Some(payload) => Err(Full(unsafe { Op::restore(before, payload) })),
+        }
     }
 
     /// Converts an operation into a future that owns a share of the reactor.
@@ -371,6 +423,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let (polled, left) = self.with(|inner| {
             inner.signalled = false;
+            inner.left = inner.budget;
             inner.waiters.pass_on();
             let polled = inner.poll(min_nr, wait);
             (polled, inner.engine.slots.completed())
@@ -403,6 +456,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         }
     }
 }
+
+/// The default of [`Reactor::budget`].
+const BUDGET: u32 = 128;
 
 /// An operation that is ready to be staged: its iocb, its own eventfd, its payload.
 type Prepared<B, T> = (Iocb, Option<i32>, MaybeUninit<Payload<B, T>>);

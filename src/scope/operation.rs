@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 
 use super::{Detached, ScopeEngine, flush, force_completion};
 use crate::buffer::IoBuf;
-use crate::completion::{Completion, fill, result};
+use crate::completion::{Completion, fill, is_refusal, refusal, result};
 use crate::context::WaitOptions;
 use crate::engine::{OpState, SlotOffset, Ticket};
 use crate::sys::errno::Errno;
@@ -54,17 +54,19 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
         B: IoBuf,
     {
         loop {
-            if let Some(result) = self.take() {
+            if let Some(res) = self.take() {
                 let mut this = core::mem::ManuallyDrop::new(self);
                 let payload = core::mem::replace(&mut this.payload, MaybeUninit::uninit());
                 // SAFETY: `Scope::push` wrote the payload, and it is read only here.
                 // The operation has completed or was refused, so the kernel no longer
                 // accesses the buffer.
                 let (mut buffer, data) = unsafe { payload.assume_init() };
+                let (result, refused) = (result(res), is_refusal(res));
                 fill(&mut buffer, this.fills, result);
                 return Completion {
                     ticket: this.ticket.unwrap_or(Ticket::NONE),
                     result,
+                    refused,
                     buffer,
                     data,
                 };
@@ -112,15 +114,15 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
     }
 
     /// Takes the result of a completed operation and frees its slot.
-    fn take(&self) -> Option<Result<usize, Errno>> {
+    fn take(&self) -> Option<i64> {
         let Some(ticket) = self.ticket else {
-            return Some(Err(Errno::AGAIN));
+            return Some(refusal(Errno::AGAIN));
         };
         let mut engine = self.engine.borrow_mut();
         let Some(OpState::Completed(at)) = engine.slots.find(ticket) else {
             return None;
         };
-        Some(result(finish(&mut engine, at)))
+        Some(finish(&mut engine, at))
     }
 }
 

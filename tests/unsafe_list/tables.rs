@@ -524,6 +524,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/mod.rs",
+        "Reactor::try_push",
+        "op.into()",
+        "Before anything else, and outside the lock.",
+        "tests/user_code/reactor.rs::an_operation_is_converted",
+    ),
+    (
+        "src/reactor/mod.rs",
         "Reactor::push_rc",
         "op.into()",
         "Before anything else, and outside the lock.",
