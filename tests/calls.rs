@@ -233,7 +233,7 @@ fn cancel_says_einprogress_and_the_event_comes() {
         assert_eq!((events[0].data, events[0].res), (5, 0));
 
         let again = sys::io_cancel(ctx, &raw const iocb, &raw mut result);
-        assert_eq!(again, Err(Errno::INVAL), "already ended");
+        assert_eq!(again, Err(Errno::INVAL), "already completed");
         let nothing = sys::io_cancel(ctx, nowhere(), &raw mut result);
         assert_eq!(nothing, Err(Errno::FAULT));
         let no_context = sys::io_cancel(AioContext::NONE, &raw const iocb, &raw mut result);
@@ -265,11 +265,8 @@ fn getevents() {
     unsafe {
         assert_eq!(sys::io_getevents(ctx, -1, 4, out, &zero), Err(Errno::INVAL));
         assert_eq!(sys::io_getevents(ctx, 5, 4, out, &zero), Err(Errno::INVAL));
-        let nobody = AioContext::NONE;
-        assert_eq!(
-            sys::io_getevents(nobody, 0, 4, out, &zero),
-            Err(Errno::INVAL)
-        );
+        let none = AioContext::NONE;
+        assert_eq!(sys::io_getevents(none, 0, 4, out, &zero), Err(Errno::INVAL));
         let bad_time = nowhere::<OldTimespec>();
         assert_eq!(
             sys::io_getevents(ctx, 1, 4, out, bad_time),
@@ -285,7 +282,7 @@ fn getevents() {
         assert_eq!(
             sys::io_getevents(ctx, 1, 4, out, &short),
             Ok(0),
-            "time over"
+            "the timeout has expired"
         );
     }
     assert_eq!(destroy(ctx), Ok(()));

@@ -13,7 +13,7 @@ use linux_aio::{AioContext, Context, Errno, Event, Iocb, SigSet, WaitOptions};
 use support::{TempFile, pattern};
 
 #[test]
-fn a_partial_batch_is_told_apart_from_an_error() {
+fn a_partial_batch_is_distinguished_from_an_error() {
     let (_reader, writer) = support::pipe();
     let ready = |n| {
         Poll::new(writer.as_raw_fd(), PollMask::OUT)
@@ -41,7 +41,7 @@ fn a_partial_batch_is_told_apart_from_an_error() {
 }
 
 #[test]
-fn waiting_ends_by_number_by_time_and_is_refused_by_form() {
+fn waiting_ends_by_count_or_timeout_and_refuses_bad_arguments() {
     let (_reader, writer) = support::pipe();
     let context = Context::new(8).unwrap();
     let mut events = [Event::EMPTY; 4];
@@ -113,7 +113,7 @@ fn the_signal_mask_holds_while_it_waits() {
 }
 
 #[test]
-fn signal_sets_are_the_kernels() {
+fn signal_sets_have_the_layout_of_the_kernel() {
     let set = SigSet::empty().with(1).with(33).with(SigSet::SIGNALS);
     assert!(set.contains(1) && set.contains(33) && set.contains(SigSet::SIGNALS));
     assert!(!set.contains(2) && !set.contains(0) && !set.contains(u32::MAX));
@@ -178,17 +178,17 @@ fn ends_only_when_the_reads_have(end: impl Fn(Context)) {
 }
 
 #[test]
-fn destroy_blocks_until_the_reads_have_ended() {
+fn destroy_blocks_until_the_reads_have_completed() {
     ends_only_when_the_reads_have(|context| context.destroy().unwrap());
 }
 
 #[test]
-fn drop_blocks_until_the_reads_have_ended() {
+fn drop_blocks_until_the_reads_have_completed() {
     ends_only_when_the_reads_have(drop);
 }
 
 #[test]
-fn destroy_ends_polls_that_would_never_end() {
+fn destroy_completes_polls_that_would_never_be_ready() {
     let (reader, _writer) = support::pipe();
     let context = Context::new(8).unwrap();
     let mut poll = Poll::new(reader.as_raw_fd(), PollMask::IN).build();
@@ -198,7 +198,7 @@ fn destroy_ends_polls_that_would_never_end() {
 }
 
 #[test]
-fn raw_there_and_back() {
+fn a_context_converts_to_raw_and_back() {
     let context = Context::new(8).unwrap();
     let raw = context.into_raw();
     assert_ne!(raw, AioContext::NONE);
@@ -252,7 +252,7 @@ fn many_threads_submit_and_wait() {
 }
 
 #[test]
-fn a_forked_child_has_no_part_in_it() {
+fn a_forked_child_cannot_use_the_context() {
     let (_reader, writer) = support::pipe();
     let mut context = Context::new(8).unwrap();
     let mut poll = Poll::new(writer.as_raw_fd(), PollMask::OUT).build();
@@ -289,7 +289,7 @@ fn a_forked_child_has_no_part_in_it() {
 }
 
 #[test]
-fn a_sandbox_without_aio_says_so() {
+fn a_sandbox_without_aio_is_reported() {
     for (errno, expected) in [(libc::ENOSYS, Errno::NOSYS), (libc::EPERM, Errno::PERM)] {
         let status = support::in_child(|| {
             let before = Context::new(1).unwrap();

@@ -67,7 +67,7 @@ fn take_number(number: i32, other: &TempFile) -> Vec<File> {
 }
 
 #[test]
-fn the_last_owner_may_go_right_after_push() {
+fn the_last_owner_may_be_dropped_right_after_push() {
     let (file, other) = (TempFile::with(b"mine"), TempFile::with(b"????"));
     let owner = Arc::new(file.file.try_clone().unwrap());
     let number = owner.as_raw_fd();

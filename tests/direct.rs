@@ -40,33 +40,33 @@ fn window(from: usize, len: usize) -> Window {
 
 /// Returns the prediction of the library and the result of the kernel for an operation
 /// on a direct file.
-fn both<'fd, B: IoBuf + 'static>(
-    told: Alignment,
+fn predicted_and_actual<'fd, B: IoBuf + 'static>(
+    alignment: Alignment,
     op: impl Into<Op<'fd, B>>,
 ) -> (Result<(), Misaligned>, Result<usize, Errno>) {
     let mut op = op.into();
-    let foretold = told.check(&mut op);
+    let predicted = alignment.check(&mut op);
     let mut slots = Slot::array::<1>();
     let mut queue = Queue::new(&mut slots).unwrap();
     queue.push(op).unwrap();
     if let Err(error) = queue.submit() {
-        return (foretold, Err(error.errno));
+        return (predicted, Err(error.errno));
     }
-    (foretold, queue.wait().unwrap().unwrap().result)
+    (predicted, queue.wait().unwrap().unwrap().result)
 }
 
 /// Tests each of memory, length and offset at each power of two. The kernel refuses
 /// exactly the operations that the library predicts.
 #[test]
-fn what_is_foretold_is_what_the_kernel_says() {
+fn the_prediction_matches_the_kernel() {
     let file = TempFile::with(&pattern(64 * 1024));
     let direct = file.direct();
-    let told = Alignment::of(fd(&direct))
+    let alignment = Alignment::of(fd(&direct))
         .unwrap()
-        .expect("a file system that tells of its direct I/O, and Linux 6.1");
+        .expect("a file system that reports its direct I/O alignment, and Linux 6.1");
     assert_eq!(
         Alignment::of(file.fd()),
-        Ok(Some(told)),
+        Ok(Some(alignment)),
         "however it is open"
     );
     let (mut good, mut bad) = (0, 0);
@@ -75,15 +75,15 @@ fn what_is_foretold_is_what_the_kernel_says() {
         for (from, len, offset) in [(odd, PAGE, 0), (0, odd, 0), (0, PAGE, odd)] {
             for write in [false, true] {
                 let fd = fd(&direct);
-                let (foretold, result) = if write {
+                let (predicted, result) = if write {
                     let op = Write::new(fd, window(from, len)).offset(offset as u64);
-                    both(told, op)
+                    predicted_and_actual(alignment, op)
                 } else {
                     let op = Read::new(fd, window(from, len)).offset(offset as u64);
-                    both(told, op)
+                    predicted_and_actual(alignment, op)
                 };
                 let what = format!("memory {from}, length {len}, offset {offset}, write {write}");
-                match foretold {
+                match predicted {
                     Ok(()) => {
                         assert_eq!(result, Ok(len), "{what}");
                         good += 1;
@@ -100,20 +100,20 @@ fn what_is_foretold_is_what_the_kernel_says() {
 }
 
 #[test]
-fn each_piece_is_looked_at() {
-    let told = Alignment::new(512, 1024);
-    let mut pieces = vec![window(0, 2048), window(512, 1024), window(0, 512)];
+fn each_segment_is_checked() {
+    let alignment = Alignment::new(512, 1024);
+    let mut segments = vec![window(0, 2048), window(512, 1024), window(0, 512)];
     let mut whole = Op::from(Read::new(
         no_fd(),
         Vectored::new(vec![window(0, 2048), window(512, 1024)]),
     ));
-    assert_eq!(told.check(&mut whole), Ok(()));
+    assert_eq!(alignment.check(&mut whole), Ok(()));
     let mut short = Op::from(Write::new(
         no_fd(),
-        Vectored::new(std::mem::take(&mut pieces)),
+        Vectored::new(std::mem::take(&mut segments)),
     ));
     assert_eq!(
-        told.check(&mut short),
+        alignment.check(&mut short),
         Err(Misaligned::Length {
             len: 512,
             multiple_of: 1024
@@ -123,7 +123,7 @@ fn each_piece_is_looked_at() {
         no_fd(),
         Vectored::new(vec![window(0, 1024), window(8, 1024)]),
     ));
-    let why = told.check(&mut off).unwrap_err();
+    let why = alignment.check(&mut off).unwrap_err();
     assert!(matches!(
         why,
         Misaligned::Memory {
@@ -138,30 +138,30 @@ fn each_piece_is_looked_at() {
 }
 
 #[test]
-fn an_iocb_is_looked_at_as_well() {
-    let told = Alignment::new(4, 512);
+fn an_iocb_is_checked_as_well() {
+    let alignment = Alignment::new(4, 512);
     let memory = AlignedBox::<512>::zeroed(1024).unwrap();
     let at = memory.as_ptr().cast_mut();
     let iocb = Pread::new(3, at, 1024).offset(512).build();
-    assert_eq!(told.check_iocb(&iocb), Ok(()));
+    assert_eq!(alignment.check_iocb(&iocb), Ok(()));
     let iocb = Pread::new(3, at.wrapping_add(2), 1024).build();
     assert!(matches!(
-        told.check_iocb(&iocb),
+        alignment.check_iocb(&iocb),
         Err(Misaligned::Memory { multiple_of: 4, .. })
     ));
     let iocb = Pread::new(3, at, 1000).build();
     assert_eq!(
-        told.check_iocb(&iocb),
+        alignment.check_iocb(&iocb),
         Err(Misaligned::Length {
             len: 1000,
             multiple_of: 512
         })
     );
-    assert_eq!(told.check_iocb(&opcode::Fsync::new(3).build()), Ok(()));
+    assert_eq!(alignment.check_iocb(&opcode::Fsync::new(3).build()), Ok(()));
 }
 
 #[test]
-fn where_nothing_is_told_or_nothing_direct_is_possible() {
+fn files_without_a_reported_alignment_or_without_direct_io() {
     let (read, _write) = pipe();
     // The kernel reports no alignment for a pipe.
     assert_eq!(Alignment::of(fd(&read)), Ok(None));
@@ -174,7 +174,7 @@ fn where_nothing_is_told_or_nothing_direct_is_possible() {
 }
 
 #[test]
-fn memory_of_the_callers_is_cut_to_what_is_aligned() {
+fn memory_of_the_caller_is_cut_to_aligned_blocks() {
     let mut memory = vec![0_u8; 3 * PAGE];
     for (from, to) in [
         (0, 3 * PAGE),
@@ -210,7 +210,7 @@ fn memory_of_the_callers_is_cut_to_what_is_aligned() {
 }
 
 #[test]
-fn memory_of_the_allocators() {
+fn allocated_memory_is_aligned() {
     assert_eq!(AlignedBox::<4096>::zeroed(0).unwrap().len(), 0);
     assert_eq!(
         AlignedBox::<4096>::zeroed(0).unwrap().as_ptr().addr() % 4096,

@@ -31,11 +31,11 @@ fn byte() -> Bytes {
 /// the fourth until they have finished, so that an EAGAIN of the kernel is temporary.
 /// The executor only waits for the eventfd. `after` is called after each turn with its
 /// number, and with 0 when that poll is in flight.
-fn run_tasks(drained: IdleContext, batched: bool, mut after: impl FnMut(usize)) {
+fn run_tasks(idle: IdleContext, batched: bool, mut after: impl FnMut(usize)) {
     let (file, eventfd) = (TempFile::with(b"x"), support::eventfd());
     let (reader, writer) = support::pipe();
     let mut slots = ReactorSlot::array::<4>();
-    let mut reactor = Reactor::<Bytes>::with_context(drained, &mut slots).eventfd(&eventfd);
+    let mut reactor = Reactor::<Bytes>::with_context(idle, &mut slots).eventfd(&eventfd);
     if batched {
         reactor = reactor.batched();
     }
@@ -75,27 +75,27 @@ fn run_tasks(drained: IdleContext, batched: bool, mut after: impl FnMut(usize)) 
 
 /// The kernel returns EAGAIN from time to time.
 #[test]
-fn what_the_kernel_refuses_for_a_while_is_submitted_later() {
+fn temporarily_refused_operations_are_submitted_later() {
     let injections = [
         "io_submit:error=EAGAIN:when=2",
         "io_submit:error=EAGAIN:when=2..5",
         "io_submit:error=EAGAIN:when=2+2",
         "io_submit:error=EAGAIN:when=3+3",
     ];
-    let test = "what_the_kernel_refuses_for_a_while_is_submitted_later";
+    let test = "temporarily_refused_operations_are_submitted_later";
     inject::with_each(test, &injections, || {
         run_tasks(IdleContext::new(4).unwrap(), false, |_| {});
     });
 }
 
 #[test]
-fn what_the_kernel_refuses_for_a_while_is_submitted_later_if_batched() {
+fn temporarily_refused_operations_are_submitted_later_if_batched() {
     let injections = [
         "io_submit:error=EAGAIN:when=2",
         "io_submit:error=EAGAIN:when=2..5",
         "io_submit:error=EAGAIN:when=2+2",
     ];
-    let test = "what_the_kernel_refuses_for_a_while_is_submitted_later_if_batched";
+    let test = "temporarily_refused_operations_are_submitted_later_if_batched";
     inject::with_each(test, &injections, || {
         run_tasks(IdleContext::new(4).unwrap(), true, |_| {});
     });
@@ -104,13 +104,13 @@ fn what_the_kernel_refuses_for_a_while_is_submitted_later_if_batched() {
 /// Other submitters have filled the context. Their operations complete later, without a
 /// signal to the reactor's eventfd.
 #[test]
-fn room_that_others_make_is_used() {
+fn capacity_that_others_free_is_used() {
     for batched in [false, true] {
-        let (drained, name) = shared_context(4);
+        let (idle, name) = shared_context(4);
         let (reader, writer) = support::pipe();
         let (mut foreign, mut writer) = (0, Some(File::from(writer)));
         let mut last = 0;
-        run_tasks(drained, batched, |turn| {
+        run_tasks(idle, batched, |turn| {
             last = turn;
             match turn {
                 0 => foreign = fill(name, &reader),
@@ -126,13 +126,13 @@ fn room_that_others_make_is_used() {
 /// operation waits for free capacity, and a system call made for another operation
 /// submits it and is refused.
 #[test]
-fn a_refusal_that_another_meets_wakes() {
+fn a_refusal_during_another_poll_wakes() {
     for batched in [false, true] {
-        let (drained, name) = shared_context(4);
+        let (idle, name) = shared_context(4);
         let eventfd = support::eventfd();
         let (reader, writer) = support::pipe();
         let mut slots = ReactorSlot::array::<4>();
-        let mut reactor = Reactor::<Bytes>::with_context(drained, &mut slots).eventfd(&eventfd);
+        let mut reactor = Reactor::<Bytes>::with_context(idle, &mut slots).eventfd(&eventfd);
         if batched {
             reactor = reactor.batched();
         }
@@ -209,8 +209,8 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         if batched {
             reactor = reactor.batched();
         }
-        let turn_until = |over: &dyn Fn() -> bool| {
-            while !over() {
+        let turn_until = |completed: &dyn Fn() -> bool| {
+            while !completed() {
                 if with_eventfd {
                     await_eventfd(&eventfd);
                 }
@@ -296,7 +296,7 @@ impl Others {
 }
 
 #[test]
-fn what_is_no_eventfd_is_refused_as_an_operations_own() {
+fn another_kind_of_file_is_refused_as_an_operations_eventfd() {
     let others = Others::new();
     let (file, eventfd) = (TempFile::with(b"x"), support::eventfd());
     for (with_eventfd, batched) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -330,7 +330,7 @@ fn what_is_no_eventfd_is_refused_as_an_operations_own() {
 /// Every event that would signal the reactor's eventfd occurs, and the operations are
 /// refused.
 #[test]
-fn what_is_no_eventfd_is_not_written_to_as_the_reactors() {
+fn another_kind_of_file_is_not_written_to_as_the_reactors_eventfd() {
     let others = Others::new();
     let (file, own) = (TempFile::with(b"x"), support::eventfd());
     for (other, batched) in others

@@ -234,11 +234,11 @@ fn tasks_of_several_threads_all_get_on() {
             let (stage, reactor) = (&stage, &reactor);
             let counts: Vec<_> = (0..THREADS * TASKS).map(|_| AtomicUsize::new(0)).collect();
             let missing = || missing(counts.iter().map(|count| count.load(SeqCst)), 30);
-            let is_over = || missing() == 0;
+            let is_completed = || missing() == 0;
             std::thread::scope(|threads| {
                 if by_eventfd {
                     threads.spawn(|| {
-                        while !is_over() {
+                        while !is_completed() {
                             if is_readable(&stage.eventfd, 10) {
                                 read_eventfd(&stage.eventfd);
                                 reactor.turn().unwrap();
@@ -254,7 +254,7 @@ fn tasks_of_several_threads_all_get_on() {
                             executor.spawn(repeat(reactor, || stage.op(kind), true, done));
                         }
                         let mut patience = Patience::new();
-                        while !is_over() {
+                        while !is_completed() {
                             patience.check(missing());
                             if executor.poll_one() {
                                 continue;

@@ -14,7 +14,7 @@ use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{AioContext, Context, ContextPool, Errno, Event, IdleContext, WaitOptions};
 
 /// The capacity of every context here, so that all rings have one size.
-const ROOM: u32 = 8;
+const CAPACITY: u32 = 8;
 
 /// Submits a poll of a writing end, which completes immediately.
 fn submit(context: &Context, writer: &OwnedFd, data: u64) -> Result<usize, Errno> {
@@ -34,7 +34,7 @@ struct Inherited {
 impl Inherited {
     fn new() -> Inherited {
         let (reader, writer) = support::pipe();
-        let context = Context::new(ROOM).unwrap();
+        let context = Context::new(CAPACITY).unwrap();
         assert_eq!(submit(&context, &writer, 5), Ok(1));
         Inherited {
             context,
@@ -135,22 +135,22 @@ const USES: &[Use] = &[
     }),
     ("drain", |context| {
         // SAFETY: the events belong to another process; nothing is waited for.
-        let error = unsafe { context.drain(0, ROOM) }.unwrap_err();
+        let error = unsafe { context.drain(0, CAPACITY) }.unwrap_err();
         assert_eq!((error.errno, error.missing), (NOT_OURS, 0));
         // SAFETY: the events belong to another process; nothing is waited for.
-        let error = unsafe { error.context.drain(1, ROOM) }.unwrap_err();
+        let error = unsafe { error.context.drain(1, CAPACITY) }.unwrap_err();
         assert_eq!((error.errno, error.missing), (NOT_OURS, 1));
     }),
-    ("drained", |context| {
+    ("from_context", |context| {
         // SAFETY: this process does not use the context.
-        let drained = unsafe { IdleContext::from_context(context, ROOM) };
-        assert_eq!(drained.into_context().check(), Err(NOT_OURS));
+        let idle = unsafe { IdleContext::from_context(context, CAPACITY) };
+        assert_eq!(idle.into_context().check(), Err(NOT_OURS));
     }),
     ("pool put", |context| {
         let mut pool = ContextPool::<2>::new();
         // SAFETY: this process does not use the context.
-        let drained = unsafe { IdleContext::from_context(context, ROOM) };
-        assert!(pool.put(drained).is_none());
+        let idle = unsafe { IdleContext::from_context(context, CAPACITY) };
+        assert!(pool.put(idle).is_none());
         assert!(pool.is_empty() && pool.drain().next().is_none());
     }),
     #[cfg(feature = "std")]
@@ -176,7 +176,7 @@ fn uses_are_refused() {
 
 /// Creates a context that gets the address of the inherited one.
 fn own_at(name: AioContext) -> Context {
-    let own = Context::new(ROOM).unwrap();
+    let own = Context::new(CAPACITY).unwrap();
     assert_eq!(own.as_raw(), name, "the child's own has another address");
     own
 }
@@ -230,7 +230,7 @@ fn a_childs_own_context_at_the_same_address_survives() {
 
 /// Tests a ring, an idle context and a pool that exist at the fork.
 #[test]
-fn what_was_made_of_a_context_before_the_fork_is_left_alone() {
+fn objects_made_from_a_context_before_the_fork_are_left_alone() {
     alone(made_before_the_fork);
 }
 
@@ -264,13 +264,13 @@ fn an_inherited_pool_is_empty() {
     let (_reader, writer) = support::pipe();
     let mut pool = ContextPool::<2>::new();
     for _ in 0..2 {
-        assert!(pool.put(IdleContext::new(ROOM).unwrap()).is_none());
+        assert!(pool.put(IdleContext::new(CAPACITY).unwrap()).is_none());
     }
     for own_first in [false, true] {
         let status = support::in_child(|| {
-            let own = own_first.then(|| Context::new(ROOM).unwrap());
+            let own = own_first.then(|| Context::new(CAPACITY).unwrap());
             assert_eq!(pool.len(), 0);
-            let taken = pool.take(ROOM).unwrap().into_context();
+            let taken = pool.take(CAPACITY).unwrap().into_context();
             assert_eq!(taken.check(), Ok(()));
             for context in own.iter().chain([&taken]) {
                 assert_eq!(submit(context, &writer, 4), Ok(1));
@@ -279,8 +279,8 @@ fn an_inherited_pool_is_empty() {
             }
             // SAFETY: all submitted operations have completed and their events were
             // taken.
-            let drained = unsafe { IdleContext::from_context(taken, ROOM) };
-            assert!(pool.put(drained).is_none());
+            let idle = unsafe { IdleContext::from_context(taken, CAPACITY) };
+            assert!(pool.put(idle).is_none());
             assert_eq!(pool.len(), 1);
             assert_eq!(pool.drain().count(), 1);
             7
@@ -288,13 +288,13 @@ fn an_inherited_pool_is_empty() {
         assert_eq!(status, 7, "own context first: {own_first}");
     }
     assert_eq!(pool.len(), 2);
-    for drained in pool.drain() {
-        assert_eq!(drained.into_context().check(), Ok(()));
+    for idle in pool.drain() {
+        assert_eq!(idle.into_context().check(), Ok(()));
     }
 }
 
 #[test]
-fn each_generation_has_its_own() {
+fn each_process_has_its_own_context() {
     alone(three_generations);
 }
 
@@ -333,7 +333,7 @@ fn threads_make_their_first_contexts_at_once() {
             let threads = [(); THREADS].map(|()| {
                 scope.spawn(|| {
                     barrier.wait();
-                    Context::new(ROOM).unwrap()
+                    Context::new(CAPACITY).unwrap()
                 })
             });
             threads.map(|thread| thread.join().unwrap())
@@ -432,7 +432,7 @@ fn without_a_mark_the_process_id_decides() {
             uses_are_refused();
             // If madvise(2) is refused, the ring is not read. It stays mapped in the
             // child, where no other mapping gets its address.
-            let is_mapped = Context::new(ROOM).unwrap().ring().is_mapped();
+            let is_mapped = Context::new(CAPACITY).unwrap().ring().is_mapped();
             assert_eq!(is_mapped, calls == MMAP);
             if is_mapped {
                 own_contexts_survive();
@@ -472,7 +472,7 @@ fn valgrind_survives_a_child_that_drops_an_inherited_context() {
 
 /// Tests the test support: a panic in a child must fail the test.
 #[test]
-fn a_panic_in_a_child_is_seen() {
+fn a_panic_in_a_child_is_detected() {
     assert_eq!(support::in_child(|| 7), 7);
     let panicked = catch_unwind(|| support::in_child(|| panic!("on purpose")));
     let message = panicked.unwrap_err();

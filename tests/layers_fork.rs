@@ -87,13 +87,13 @@ fn copy<T>(of: &T) -> T {
 }
 
 fn queue<'q>(
-    drained: IdleContext,
+    idle: IdleContext,
     slots: &'q mut [Slot<Bytes>],
     state: State,
     file: &'q File,
     reader: &'q OwnedFd,
 ) -> Queue<'q, Bytes> {
-    let mut queue = Queue::with_context(drained, slots);
+    let mut queue = Queue::with_context(idle, slots);
     for _ in 0..state.done {
         queue.push(Read::new(file, zeroed(1))).unwrap();
     }
@@ -108,7 +108,7 @@ fn queue<'q>(
 }
 
 #[test]
-fn an_inherited_queue_ends_nothing() {
+fn an_inherited_queue_leaves_the_childs_context_alone() {
     let _alone = alone();
     let file = TempFile::with(b"x");
     let file = &file.file;
@@ -117,8 +117,8 @@ fn an_inherited_queue_ends_nothing() {
         let busy = state.done > 0 || state.in_flight;
         let refused = Err(Errno::INVAL);
         let mut slots = Slot::array::<8>();
-        let (drained, name) = context();
-        let queue = queue(drained, &mut slots, state, file, &reader);
+        let (idle, name) = context();
+        let queue = queue(idle, &mut slots, state, file, &reader);
         let child = |what: &str, exit: &dyn Fn(Queue<'_, Bytes>)| {
             in_child(state, what, name, file, || exit(copy(&queue)));
         };
@@ -167,10 +167,10 @@ fn an_inherited_scope_is_left_at_once() {
     for state in states() {
         let parent = std::process::id();
         let mut memory = [[0]; 4];
-        let (mut drained, name) = context();
+        let (mut idle, name) = context();
         let mut own = None;
         let mut status = 0;
-        scope_with_context(&mut drained, &mut ScopeSlot::array::<8>(), |s| {
+        scope_with_context(&mut idle, &mut ScopeSlot::array::<8>(), |s| {
             let (bytes, staged) = memory.split_at_mut(3);
             let reads: Vec<_> = bytes
                 .iter_mut()
@@ -229,15 +229,15 @@ fn poll(future: &mut Future<'_, '_>) -> Option<Result<usize, Errno>> {
 }
 
 #[test]
-fn an_inherited_reactor_ends_nothing() {
+fn an_inherited_reactor_leaves_the_childs_context_alone() {
     let _alone = alone();
     let file = TempFile::with(b"x");
     let file = &file.file;
     let (reader, _writer) = support::pipe();
     for state in states() {
         let mut slots = ReactorSlot::<Bytes>::array::<8>();
-        let (drained, name) = context();
-        let reactor = Reactor::<Bytes>::with_context(drained, &mut slots).batched();
+        let (idle, name) = context();
+        let reactor = Reactor::<Bytes>::with_context(idle, &mut slots).batched();
         let mut futures: Vec<Future<'_, '_>> = Vec::new();
         for _ in 0..state.done {
             futures.push(Box::pin(reactor.read(file, zeroed(1), 0)));

@@ -36,7 +36,7 @@ fn complaints(cc: &OsStr, claims: &[(&str, usize)]) -> String {
 }
 
 #[test]
-fn structures_and_constants_are_the_headers() {
+fn structures_and_constants_match_the_headers() {
     let cc = env::var_os("TARGET_CC").unwrap_or("cc".into());
     if !skip::have(&[&cc.to_string_lossy()]) {
         return;

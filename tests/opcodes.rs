@@ -37,14 +37,14 @@ fn pread_and_pwrite() {
 fn vectored() {
     let context = Context::new(8).unwrap();
     let file = TempFile::with(b"");
-    let piece = |bytes: &mut [u8]| IoVec {
+    let segment = |bytes: &mut [u8]| IoVec {
         base: bytes.as_mut_ptr().cast(),
         len: bytes.len(),
     };
     let (mut one, mut two) = (*b"one,", *b"two!!");
-    let out = [piece(&mut one), piece(&mut two)];
+    let out = [segment(&mut one), segment(&mut two)];
     let (mut head, mut tail) = ([0; 2], [0; 7]);
-    let back = [piece(&mut head), piece(&mut tail)];
+    let back = [segment(&mut head), segment(&mut tail)];
     // SAFETY: the pieces outlive `run`, which waits for the event.
     unsafe {
         let write = Pwritev::new(file.fd(), out.as_ptr(), 2).build();
@@ -72,7 +72,7 @@ fn fsync_and_fdsync() {
 }
 
 #[test]
-fn poll_reports_what_came() {
+fn poll_reports_the_ready_events() {
     let context = Context::new(8).unwrap();
     let (reader, writer) = support::pipe();
     // SAFETY: the operation has no buffer.
@@ -93,7 +93,7 @@ fn poll_reports_what_came() {
 }
 
 #[test]
-fn rdhup_is_this_architectures_bit() {
+fn rdhup_has_the_value_of_this_architecture() {
     let context = Context::new(8).unwrap();
     let mut ends = [0; 2];
     // SAFETY: two integers are written; the descriptors are closed below.
@@ -112,7 +112,7 @@ fn rdhup_is_this_architectures_bit() {
 }
 
 #[test]
-fn errors_of_the_transfer_come_in_the_event() {
+fn transfer_errors_arrive_in_the_event() {
     let context = Context::new(8).unwrap();
     let file = TempFile::with(&support::pattern(8192));
     let nowhere = core::ptr::without_provenance_mut::<u8>(16);
@@ -158,7 +158,7 @@ fn rw_flags() {
 }
 
 #[test]
-fn nowait_answers_eagain_in_the_event() {
+fn nowait_returns_eagain_in_the_event() {
     let context = Context::new(8).unwrap();
     let content = support::pattern(1 << 20);
     let file = TempFile::with(&content);
@@ -239,7 +239,7 @@ fn an_eventfd_counts_completions() {
 
 #[cfg(feature = "std")]
 #[test]
-fn the_standard_librarys_types_are_taken() {
+fn types_of_the_standard_library_are_accepted() {
     use std::os::fd::AsFd;
     let context = Context::new(8).unwrap();
     let file = TempFile::with(b"x");

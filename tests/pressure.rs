@@ -58,13 +58,13 @@ fn block_on<F: Future>(future: F) -> F::Output {
 fn threads_lose_no_wake_up_while_others_fill_the_context() {
     let file = TempFile::with(b"here");
     for batched in [false, true] {
-        let (drained, name) = shared_context(6);
+        let (idle, name) = shared_context(6);
         let eventfd = support::eventfd();
         let (readable, writer) = support::pipe();
         std::fs::File::from(writer).write_all(b"x").unwrap();
         let mut slots = ReactorSlot::array::<4>();
         let mut reactor =
-            Reactor::<Bytes, Shared>::with_context(drained, &mut slots).eventfd(&eventfd);
+            Reactor::<Bytes, Shared>::with_context(idle, &mut slots).eventfd(&eventfd);
         if batched {
             reactor = reactor.batched();
         }

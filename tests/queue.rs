@@ -20,22 +20,22 @@ fn zeroed(len: usize) -> Bytes {
 }
 
 /// A buffer that counts its drop.
-struct Told(Bytes, &'static AtomicUsize);
+struct CountedBuffer(Bytes, &'static AtomicUsize);
 
-impl Drop for Told {
+impl Drop for CountedBuffer {
     fn drop(&mut self) {
         self.1.fetch_add(1, SeqCst);
     }
 }
 
 // SAFETY: the memory is that of the box, which keeps the promise of `IoBuf`.
-unsafe impl IoBuf for Told {
+unsafe impl IoBuf for CountedBuffer {
     fn region(&mut self) -> (*mut u8, usize) {
         self.0.region()
     }
 }
 // SAFETY: the memory is that of the box, which keeps the promise of `IoBufMut`.
-unsafe impl IoBufMut for Told {}
+unsafe impl IoBufMut for CountedBuffer {}
 
 fn counter() -> &'static AtomicUsize {
     Box::leak(Box::new(AtomicUsize::new(0)))
@@ -93,13 +93,13 @@ fn a_batch_that_is_partly_taken_stays_in_order() {
     assert!(!queue.is_staged(tickets[0]));
     assert_eq!(queue.submit(), Ok(9));
     assert_eq!(queue.unstage(), None);
-    let mut over = Vec::new();
+    let mut completed = Vec::new();
     while let Some(done) = queue.wait().unwrap() {
         assert_eq!(done.buffer.as_deref(), Some(&[1, 2, 3][..]));
-        over.push(done.ticket);
+        completed.push(done.ticket);
     }
     let expected: Vec<_> = tickets.iter().copied().filter(|&t| t != ticket).collect();
-    assert_eq!(over, expected);
+    assert_eq!(completed, expected);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_ticket_never_names_a_later_operation() {
 }
 
 #[test]
-fn what_was_only_staged_is_cancelled_here() {
+fn staged_operations_are_cancelled_in_the_queue() {
     let file = TempFile::with(b"x");
     let mut slots = Slot::<Bytes>::array::<4>();
     let mut queue = Queue::new(&mut slots).unwrap();
@@ -149,7 +149,7 @@ fn what_was_only_staged_is_cancelled_here() {
 /// complete inside the submission, in order, so the expected order of all completions
 /// is known.
 #[test]
-fn the_order_holds_whatever_comes_and_goes_between() {
+fn the_order_is_kept_across_random_calls() {
     const SLOTS: usize = 7;
     let file = TempFile::with(&pattern(64));
     let mut slots = Slot::<(Bytes, usize)>::array::<SLOTS>();
@@ -157,7 +157,7 @@ fn the_order_holds_whatever_comes_and_goes_between() {
     // The expected order: first the cancelled operations and those that the queue had
     // already found to have completed, then the other completed ones.
     let mut staged = Vec::new();
-    let (mut done_first, mut ended) = (VecDeque::new(), VecDeque::new());
+    let (mut done_first, mut completed) = (VecDeque::new(), VecDeque::new());
     let (mut next, mut random) = (0, 1_u64);
     let mut done = [0; 6];
     for _ in 0..20_000 {
@@ -174,15 +174,15 @@ fn the_order_holds_whatever_comes_and_goes_between() {
                     done[0] += 1;
                 }
                 Err(_) => {
-                    let taken = staged.len() + done_first.len() + ended.len();
+                    let taken = staged.len() + done_first.len() + completed.len();
                     assert_eq!(taken, SLOTS, "full only if it is");
                 }
             },
             4 if !staged.is_empty() => {
                 let (ticket, number) = staged.remove(action / 9 % staged.len());
                 queue.cancel(ticket).unwrap();
-                let found = ended.len() - queue.in_flight();
-                done_first.extend(ended.drain(..found));
+                let found = completed.len() - queue.in_flight();
+                done_first.extend(completed.drain(..found));
                 done_first.push_back(number);
                 done[5] += found;
                 done[1] += 1;
@@ -196,18 +196,18 @@ fn the_order_holds_whatever_comes_and_goes_between() {
             },
             6 => {
                 assert_eq!(queue.submit(), Ok(staged.len()));
-                ended.extend(staged.drain(..).map(|(_, number)| number));
+                completed.extend(staged.drain(..).map(|(_, number)| number));
                 done[3] += 1;
             }
             _ => {
-                let expected = done_first.pop_front().or_else(|| ended.pop_front());
+                let expected = done_first.pop_front().or_else(|| completed.pop_front());
                 let popped = queue.pop().unwrap();
                 assert_eq!(popped.map(|done| number(done.buffer)), expected);
                 done[4] += 1;
             }
         }
         assert_eq!(queue.staged(), staged.len());
-        assert_eq!(queue.in_flight(), ended.len());
+        assert_eq!(queue.in_flight(), completed.len());
         for &(ticket, _) in &staged {
             assert!(queue.is_staged(ticket));
         }
@@ -264,7 +264,7 @@ fn waiting_submits_what_is_staged() {
 
 /// The signal mask of a wait unblocks a signal even if the wait need not block.
 #[test]
-fn a_look_with_a_mask_lets_a_signal_in() {
+fn a_poll_with_a_mask_admits_a_signal() {
     let signal = libc::SIGUSR2;
     support::block(signal);
     let (reader, _writer) = support::pipe();
@@ -275,23 +275,23 @@ fn a_look_with_a_mask_lets_a_signal_in() {
     support::send_here(signal);
     assert_eq!(queue.wait_with(0, WaitOptions::poll()), Ok(0), "blocked");
     let open = SigSet::full().without(signal as u32);
-    let look = WaitOptions::poll().sigmask(&open);
-    assert_eq!(queue.wait_with(0, look), Err(Errno::INTR));
-    assert_eq!(queue.wait_with(0, look), Ok(0), "it came once");
+    let poll = WaitOptions::poll().sigmask(&open);
+    assert_eq!(queue.wait_with(0, poll), Err(Errno::INTR));
+    assert_eq!(queue.wait_with(0, poll), Ok(0), "it came once");
 }
 
 /// Another submitter uses the queue's context. Its event belongs to no operation of the
 /// queue. Completions taken before that event are not counted again when the queue
 /// waits by system call.
 #[test]
-fn an_event_of_nobodys_ends_no_wait() {
+fn a_foreign_event_ends_no_wait() {
     let (reader, writer) = support::pipe();
     let context = Context::new(8).unwrap();
     let name = context.as_raw();
     // SAFETY: the context was just created, and no operation was submitted to it.
-    let drained = unsafe { IdleContext::from_context(context, 8) };
+    let idle = unsafe { IdleContext::from_context(context, 8) };
     let mut slots = Slot::<()>::array::<8>();
-    let mut queue = Queue::with_context(drained, &mut slots);
+    let mut queue = Queue::with_context(idle, &mut slots);
     let ready = Poll::new(fd(&writer), PollMask::OUT);
     queue.push(ready).unwrap();
     queue.submit().unwrap();
@@ -317,31 +317,34 @@ fn an_event_of_nobodys_ends_no_wait() {
 }
 
 #[test]
-fn pieces_are_one_operation() {
+fn segments_are_one_operation() {
     let file = TempFile::with(b"");
     let mut slots = Slot::<Vectored<Bytes>>::array::<2>();
     let mut queue = Queue::new(&mut slots).unwrap();
-    let parts: Vec<Bytes> = vec![b"one".as_slice().into(), b"three".as_slice().into()];
+    let segments: Vec<Bytes> = vec![b"one".as_slice().into(), b"three".as_slice().into()];
     queue
-        .push(Write::new(file.fd(), Vectored::new(parts)))
+        .push(Write::new(file.fd(), Vectored::new(segments)))
         .unwrap();
     queue.submit().unwrap();
     assert_eq!(queue.wait().unwrap().unwrap().result, Ok(8));
-    let parts = vec![zeroed(5), zeroed(3)];
+    let segments = vec![zeroed(5), zeroed(3)];
     queue
-        .push(Read::new(file.fd(), Vectored::new(parts)))
+        .push(Read::new(file.fd(), Vectored::new(segments)))
         .unwrap();
     queue.push(Fsync::new(file.fd())).unwrap();
     queue.submit().unwrap();
-    let parts = loop {
+    let segments = loop {
         let Completion { buffer, result, .. } = queue.wait().unwrap().unwrap();
-        if let Some(pieces) = buffer {
+        if let Some(vectored) = buffer {
             assert_eq!(result, Ok(8));
-            break pieces.into_segments();
+            break vectored.into_segments();
         }
         assert_eq!(result, Ok(0));
     };
-    assert_eq!((&parts[0][..], &parts[1][..]), (&b"oneth"[..], &b"ree"[..]));
+    assert_eq!(
+        (&segments[0][..], &segments[1][..]),
+        (&b"oneth"[..], &b"ree"[..])
+    );
 }
 
 /// Direct reads are in flight when the queue is dropped. No buffer is dropped before
@@ -400,10 +403,10 @@ fn a_leaked_queue_leaks_and_the_slots_may_be_used_again() {
     let (reader, writer) = support::pipe();
     let dropped = counter();
     let file = TempFile::with(b"x");
-    let mut slots = Slot::<Told>::array::<2>();
+    let mut slots = Slot::<CountedBuffer>::array::<2>();
     let mut queue = Queue::new(&mut slots).unwrap();
     let old = queue
-        .push(Read::new(file.fd(), Told(zeroed(1), dropped)))
+        .push(Read::new(file.fd(), CountedBuffer(zeroed(1), dropped)))
         .unwrap();
     queue.submit().unwrap();
     std::mem::forget(queue);
@@ -422,9 +425,9 @@ fn a_leaked_queue_leaks_and_the_slots_may_be_used_again() {
 fn a_child_leaks_what_its_parent_has_in_flight() {
     let file = TempFile::with(b"x");
     let (in_flight, staged) = (counter(), counter());
-    let mut slots = Slot::<Told>::array::<2>();
+    let mut slots = Slot::<CountedBuffer>::array::<2>();
     let mut queue = Queue::new(&mut slots).unwrap();
-    let read = |counter| Read::new(file.fd(), Told(zeroed(1), counter));
+    let read = |counter| Read::new(file.fd(), CountedBuffer(zeroed(1), counter));
     queue.push(read(in_flight)).unwrap();
     queue.submit().unwrap();
     queue.push(read(staged)).unwrap();
@@ -438,7 +441,7 @@ fn a_child_leaks_what_its_parent_has_in_flight() {
     assert_eq!(status, 7);
     let done = queue.wait().unwrap().unwrap();
     assert_eq!(done.result, Ok(1), "the parent's read is untouched");
-    assert_eq!(done.buffer.as_ref().map(|told| told.0[0]), Some(b'x'));
+    assert_eq!(done.buffer.as_ref().map(|buffer| buffer.0[0]), Some(b'x'));
     drop((done, queue));
     let dropped = [in_flight, staged].map(|counter| counter.load(SeqCst));
     assert_eq!(dropped, [1, 1]);

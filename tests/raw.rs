@@ -45,7 +45,7 @@ fn post(context: &Context, count: u64) {
 }
 
 #[test]
-fn an_empty_ring_is_told_from_a_ready_one() {
+fn an_empty_ring_is_distinguished_from_a_ready_one() {
     let context = Context::new(8).unwrap();
     let (ctx, mut events) = (context.as_raw(), [Event::EMPTY; 8]);
     // SAFETY: the context is alive throughout the test.
@@ -87,7 +87,7 @@ fn the_width_of_time_makes_no_difference() {
 }
 
 #[test]
-fn what_is_no_context_is_the_kernels_to_refuse() {
+fn the_kernel_refuses_invalid_contexts() {
     #[repr(align(4096))]
     struct Page([u32; 1024]);
     let mut page = Box::new(Page([0; 1024]));
@@ -106,7 +106,7 @@ fn what_is_no_context_is_the_kernels_to_refuse() {
 }
 
 #[test]
-fn bad_addresses_are_the_kernels_to_refuse() {
+fn the_kernel_refuses_bad_addresses() {
     let context = Context::new(8).unwrap();
     post(&context, 1);
     let (ctx, nowhere) = (context.as_raw(), std::ptr::without_provenance::<SigSet>(8));
@@ -142,7 +142,7 @@ fn bad_addresses_are_the_kernels_to_refuse() {
 /// Some readers poll the ring while others wait inside the kernel. No event is lost and
 /// none is returned twice.
 #[test]
-fn readers_side_by_side() {
+fn several_readers_take_each_event_once() {
     const EVENTS: usize = 20_000;
     let context = Context::new(64).unwrap();
     let ctx = context.as_raw();
@@ -187,7 +187,7 @@ fn readers_side_by_side() {
 /// with one. The mask unblocks a signal that was pending, or that arrives during the
 /// sleep.
 #[test]
-fn missing_calls_have_stand_ins() {
+fn missing_calls_have_fallbacks() {
     let newer: &[Option<u32>] = &[nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
     let old: &[Option<u32>] = &[nr::IO_GETEVENTS, nr::IO_PGETEVENTS];
     let mut sets = vec![newer];
@@ -252,7 +252,7 @@ fn missing_calls_have_stand_ins() {
 
 /// Events that arrive in two parts, and more events than there is space for.
 #[test]
-fn a_stand_in_takes_what_comes_in_turn() {
+fn a_fallback_takes_events_in_order_of_arrival() {
     let status = support::in_child(|| {
         let newer = [nr::IO_PGETEVENTS, nr::IO_PGETEVENTS_TIME64];
         support::forbid(&newer, libc::ENOSYS);

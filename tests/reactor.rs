@@ -73,14 +73,14 @@ fn more_futures_than_slots_all_finish() {
         woken = (0..50)
             .filter(|&n| counters[n].0.load(SeqCst) > 0)
             .collect();
-        assert!(!woken.is_empty() || left == 0, "nobody was woken");
+        assert!(!woken.is_empty() || left == 0, "no task was woken");
     }
 }
 
 /// More operations complete at once than one acquisition of the lock notifies. Notified
 /// futures may be polled in any order, dropped, or leaked.
 #[test]
-fn whoever_has_ended_is_told_once() {
+fn each_completed_operation_is_notified_once() {
     let content = pattern(100 * 64);
     let file = TempFile::with(&content);
     let mut slots = ReactorSlot::array::<64>();
@@ -98,11 +98,11 @@ fn whoever_has_ended_is_told_once() {
     for task in &mut tasks {
         assert!(poll(task.as_mut(), &waker).is_none());
     }
-    let mut told = 0;
-    while told < 64 {
-        told += reactor.wait(WaitOptions::new()).unwrap();
+    let mut notified = 0;
+    while notified < 64 {
+        notified += reactor.wait(WaitOptions::new()).unwrap();
     }
-    assert_eq!((told, counter.0.load(SeqCst)), (64, 64));
+    assert_eq!((notified, counter.0.load(SeqCst)), (64, 64));
     assert_eq!((reactor.turn(), counter.0.load(SeqCst)), (Ok(0), 64));
 
     drop(tasks.pop());
@@ -186,7 +186,7 @@ fn one_turn_notifies_of_all_that_have_completed() {
 }
 
 #[test]
-fn an_eventfd_tells_when_to_turn() {
+fn an_eventfd_signals_when_to_turn() {
     let (reader, writer) = support::pipe();
     let eventfd = support::eventfd();
     let mut slots = ReactorSlot::array::<4>();
@@ -275,7 +275,7 @@ impl Drop for Block {
 /// Direct reads are in flight when their futures are dropped. The reactor drops each
 /// buffer once, and not before its read has completed.
 #[test]
-fn a_dropped_read_keeps_its_buffer_until_it_has_ended() {
+fn a_dropped_read_keeps_its_buffer_until_it_has_completed() {
     const READS: usize = 8;
     let file = TempFile::with(&pattern(READS * BLOCK));
     let direct = file.direct();
@@ -312,8 +312,8 @@ fn a_dropped_read_keeps_its_buffer_until_it_has_ended() {
             [round * READS, 0],
             "dropped once each, none early"
         );
-        let drained = reactor.into_idle_context().unwrap();
-        assert_eq!(drained.into_context().ring().pop(), Ok(None));
+        let idle = reactor.into_idle_context().unwrap();
+        assert_eq!(idle.into_context().ring().pop(), Ok(None));
         if in_flight > 0 {
             return;
         }
@@ -396,15 +396,15 @@ fn an_operations_own_eventfd_is_signalled_as_well() {
         .eventfd(&eventfd)
         .batched();
     let read = || Read::new(&file.file, Bytes::from([0])).eventfd(&own);
-    let mut told = Box::pin(reactor.push(read()));
-    let mut asked = Box::pin(reactor.push(read()));
-    assert!(poll(told.as_mut(), Waker::noop()).is_none());
+    let mut first = Box::pin(reactor.push(read()));
+    let mut second = Box::pin(reactor.push(read()));
+    assert!(poll(first.as_mut(), Waker::noop()).is_none());
     assert_eq!(count(&eventfd), Some(1), "it is staged");
-    assert!(poll(asked.as_mut(), Waker::noop()).is_none());
+    assert!(poll(second.as_mut(), Waker::noop()).is_none());
     assert_eq!((count(&eventfd), count(&own)), (None, None));
     assert_eq!(reactor.turn(), Ok(2));
     assert_eq!((count(&eventfd), count(&own)), (Some(2), Some(2)));
-    for read in [&mut told, &mut asked] {
+    for read in [&mut first, &mut second] {
         assert_eq!(poll(read.as_mut(), Waker::noop()).unwrap().result, Ok(1));
     }
     // Each is signalled once. A descriptor that is no eventfd, and the eventfd of an

@@ -153,9 +153,9 @@ fn a_queue_without_io_cancel_drains() {
 }
 
 #[test]
-fn a_queue_without_io_cancel_says_so_and_ends() {
+fn a_queue_without_io_cancel_reports_it_and_ends() {
     for errno in REFUSALS {
-        for drained in [false, true] {
+        for drain in [false, true] {
             without(&CANCEL, errno, |files| {
                 let load = Rc::new(());
                 let mut slots = Slot::array::<64>();
@@ -165,7 +165,7 @@ fn a_queue_without_io_cancel_says_so_and_ends() {
                 push_all(&mut queue, files, 40, &load);
                 assert_eq!(queue.cancel(ticket), Err(errno));
                 assert!(queue.contains(ticket));
-                if drained {
+                if drain {
                     let ended = queue.into_idle_context().map(drop);
                     assert_eq!(ended, Err(Errno::OUTCOME_UNKNOWN));
                 } else {
@@ -228,7 +228,7 @@ fn a_scope_without_io_cancel_ends() {
 #[test]
 fn a_reactor_without_io_cancel_ends() {
     for errno in REFUSALS {
-        for (polls, drained) in [(0, true), (1, true), (40, true), (40, false)] {
+        for (polls, drain) in [(0, true), (1, true), (40, true), (40, false)] {
             without(&CANCEL, errno, |files| {
                 let load = Rc::new(());
                 let mut slots = ReactorSlot::array::<64>();
@@ -246,7 +246,7 @@ fn a_reactor_without_io_cancel_ends() {
                         std::mem::forget(never);
                     }
                 }
-                if drained {
+                if drain {
                     let ended = reactor.into_idle_context().map(drop);
                     let right = if polls == 0 {
                         Ok(())
@@ -267,7 +267,7 @@ fn a_reactor_without_io_cancel_ends() {
 /// way of ending the queue destroys the context.
 #[test]
 fn a_queue_without_the_calls_that_wait_ends() {
-    for (errno, drained) in [(Errno::PERM, false), (Errno::NOSYS, true)] {
+    for (errno, drain) in [(Errno::PERM, false), (Errno::NOSYS, true)] {
         without(&WAITS, errno, |files| {
             let load = Rc::new(());
             let mut slots = Slot::array::<64>();
@@ -281,7 +281,7 @@ fn a_queue_without_the_calls_that_wait_ends() {
             assert_eq!(queue.wait_with(1, WaitOptions::new()), Err(errno));
             assert_eq!(queue.drain(), Err(errno));
             assert_eq!(queue.in_flight(), 1, "nothing is lost by it");
-            if drained {
+            if drain {
                 assert_eq!(queue.into_idle_context().map(drop), Err(errno));
             } else {
                 drop(queue);
@@ -330,7 +330,7 @@ fn a_scope_without_the_calls_that_wait_ends() {
 
 #[test]
 fn a_reactor_without_the_calls_that_wait_ends() {
-    for (errno, drained) in [(Errno::PERM, false), (Errno::NOSYS, true)] {
+    for (errno, drain) in [(Errno::PERM, false), (Errno::NOSYS, true)] {
         without(&WAITS, errno, |files| {
             let load = Rc::new(());
             let mut slots = ReactorSlot::array::<16>();
@@ -350,7 +350,7 @@ fn a_reactor_without_the_calls_that_wait_ends() {
             drop(read);
             assert_eq!(reactor.wait(WaitOptions::new()), Err(errno));
             std::mem::forget(never);
-            if drained {
+            if drain {
                 assert_eq!(reactor.into_idle_context().map(drop), Err(errno));
             } else {
                 drop(reactor);
@@ -386,7 +386,7 @@ fn a_poll_that_completes_slowly_has_its_result() {
 /// Other submitters have filled the context. Operations that a scope has started are
 /// submitted when the context has free capacity: while the scope waits, or at its end.
 #[test]
-fn a_scope_waits_for_room() {
+fn a_scope_waits_for_capacity() {
     let file = TempFile::with(b"");
     for waits in [false, true] {
         let (mut context, name) = shared_context(4);
@@ -402,7 +402,7 @@ fn a_scope_waits_for_room() {
             let write = s.push(Write::new(&file.file, text)).unwrap();
             s.submit();
             assert_eq!(s.in_flight(), 2);
-            assert!(!write.is_finished(), "there is no room");
+            assert!(!write.is_finished(), "there is no free capacity");
             assert_eq!(s.wait_with(1, WaitOptions::poll()), Ok(0));
             let closer = std::thread::spawn(|| {
                 std::thread::sleep(Duration::from_millis(50));
@@ -426,7 +426,7 @@ fn a_scope_waits_for_room() {
 
 /// With nothing in flight, no capacity will become free, so the result is EAGAIN.
 #[test]
-fn no_room_at_all_is_a_result() {
+fn an_operation_without_any_capacity_results_in_eagain() {
     without(&[nr::IO_SUBMIT], Errno::AGAIN, |files| {
         scope(&mut ScopeSlot::array::<2>(), |s| {
             let never = s.push::<(), _>(files.never()).unwrap();
@@ -448,7 +448,7 @@ fn no_room_at_all_is_a_result() {
 /// A poll is in flight, and from then on there is no free capacity. A staged operation
 /// completes at the end of the scope, as soon as nothing is in flight.
 #[test]
-fn no_room_for_ever_ends_with_the_scope() {
+fn an_operation_without_capacity_completes_at_the_end_of_the_scope() {
     let files = Files::new();
     let status = in_child(|| {
         scope(&mut ScopeSlot::array::<2>(), |s| {

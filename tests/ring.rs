@@ -91,7 +91,7 @@ fn the_whole_ring_fills_and_empties() {
 }
 
 #[test]
-fn waits_by_a_call_only_for_what_is_missing() {
+fn waits_by_system_call_only_for_missing_events() {
     let (_reader, writer) = support::pipe();
     let (blocked, mut unblock) = support::pipe();
     let mut context = Context::new(8).unwrap();
@@ -200,7 +200,7 @@ fn a_scribbled_ring_is_not_followed_out_of_bounds() {
 }
 
 #[test]
-fn a_ring_of_another_kind_is_left_to_the_kernel() {
+fn a_ring_of_unknown_layout_is_left_to_the_kernel() {
     let (_reader, writer) = support::pipe();
     let fields: [fn(*mut RingHeader) -> *mut u32; 3] = [
         // SAFETY: the address is within the mapping; nothing is read.
@@ -233,7 +233,7 @@ fn a_ring_of_another_kind_is_left_to_the_kernel() {
 
 /// The kernel would refuse the system call before it takes an event.
 #[test]
-fn more_than_there_is_room_for_is_refused_and_takes_nothing() {
+fn a_minimum_above_the_capacity_is_refused_and_takes_nothing() {
     let (_reader, writer) = support::pipe();
     let mut context = Context::new(2).unwrap();
     let (submitter, mut ring) = context.split();
@@ -245,7 +245,7 @@ fn more_than_there_is_room_for_is_refused_and_takes_nothing() {
 
 /// Events already taken from the ring are returned if the wait for more fails.
 #[test]
-fn an_error_comes_after_what_was_taken() {
+fn events_already_taken_are_returned_before_an_error() {
     let (_reader, writer) = support::pipe();
     let status = support::in_child(|| {
         // The context belongs to the child.
@@ -265,7 +265,7 @@ fn an_error_comes_after_what_was_taken() {
 
 /// A system call to wait would end the child.
 #[test]
-fn what_the_ring_tells_needs_no_call() {
+fn events_in_the_ring_need_no_system_call() {
     let (_reader, writer) = support::pipe();
     let status = support::in_child(|| {
         let mut context = Context::new(4).unwrap();

@@ -264,7 +264,7 @@ fn closed_standard_descriptors_are_taken_without_dev_null() {
 }
 
 #[test]
-fn nothing_in_the_environment() {
+fn an_empty_environment() {
     each(
         "show",
         |command| {
@@ -386,7 +386,7 @@ fn a_panic_in_a_panic_ends() {
 }
 
 #[test]
-fn a_panic_nobody_can_read_exits_all_the_same() {
+fn a_panic_with_closed_stderr_exits_as_well() {
     for program in programs() {
         let mut shell = Command::new("sh");
         shell.args(["-c", "exec \"$0\" panic 2>&-"]).arg(program);

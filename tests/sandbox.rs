@@ -143,13 +143,13 @@ fn a_reactor_ends_without_io_cancel() {
     without_cancel(|things, _| {
         let task = &mut Task::from_waker(Waker::noop());
         let mut slots = ReactorSlot::<Block>::array::<2>();
-        for drained in [true, false] {
+        for drain in [true, false] {
             let reactor = Reactor::<Block>::new(&mut slots).unwrap();
             let mut poll = Box::pin(reactor.poll(&things.reader, PollMask::IN));
             assert!(poll.as_mut().poll(task).is_pending());
             drop(poll);
             assert_eq!(reactor.in_flight(), 1);
-            if drained {
+            if drain {
                 let error = reactor.into_idle_context().err();
                 assert_eq!(error, Some(Errno::OUTCOME_UNKNOWN));
             }
@@ -174,7 +174,7 @@ fn everything_ends_where_waits_are_refused() {
             assert_eq!(queue.wait().map(drop), Err(errno));
             assert_eq!(queue.wait_with(1, WaitOptions::new()), Err(errno));
             assert_eq!(queue.drain(), Err(errno));
-            assert_eq!(queue.in_flight(), 1, "it is not forgotten");
+            assert_eq!(queue.in_flight(), 1, "it is still tracked");
             assert_eq!(queue.into_idle_context().err(), Some(errno));
             let mut memory = block();
             scope(&mut ScopeSlot::array::<4>(), |s| {

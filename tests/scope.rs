@@ -14,7 +14,7 @@ use linux_aio::{Errno, Event, IdleContext, ScopeSlot, WaitOptions, scope, scope_
 use support::{TempFile, fd, no_fd, pattern};
 
 #[test]
-fn many_at_once_and_back() {
+fn many_operations_at_once_write_and_read_back() {
     let content = pattern(32 * 512);
     let file = TempFile::with(b"");
     let mut read = vec![0; content.len()];
@@ -39,7 +39,7 @@ fn many_at_once_and_back() {
 }
 
 #[test]
-fn pieces_and_a_refusal() {
+fn vectored_operations_and_a_refusal() {
     let file = TempFile::with(b"");
     let (mut a, mut b) = ([0; 3], [0; 4]);
     let write = [IoSlice::new(b"seven"), IoSlice::new(b"th")];
@@ -67,12 +67,12 @@ fn pieces_and_a_refusal() {
 /// wait for the poll. (After a while the poll is completed, so that a failing test does
 /// not hang.)
 #[test]
-fn a_refusal_waits_for_nobody() {
+fn a_refusal_does_not_wait() {
     let (reader, writer) = support::pipe();
     std::thread::scope(|threads| {
-        let (done, told) = std::sync::mpsc::channel::<()>();
+        let (done, finished) = std::sync::mpsc::channel::<()>();
         threads.spawn(move || {
-            let _ = told.recv_timeout(Duration::from_secs(3));
+            let _ = finished.recv_timeout(Duration::from_secs(3));
             let _ = std::fs::File::from(writer).write_all(b"x");
         });
         scope(&mut ScopeSlot::array::<2>(), |s| {

@@ -147,7 +147,7 @@ fn a_wait_ends_by_timeout_signal_or_eventfd() {
 /// Completions from before the wait end it, and so do those of operations that the
 /// kernel has refused.
 #[test]
-fn completions_that_are_there_end_a_wait() {
+fn existing_completions_end_a_wait() {
     let (file, eventfd) = (TempFile::with(b"x"), eventfd());
     let reactor = Shares::with_capacity(4)
         .unwrap()
@@ -175,7 +175,7 @@ fn a_wait_without_an_eventfd_is_refused() {
 
 /// A pipe in place of the eventfd is not read: its bytes belong to the caller.
 #[test]
-fn nothing_is_read_from_what_is_no_eventfd() {
+fn nothing_is_read_from_another_kind_of_file() {
     let (reader, writer) = support::pipe();
     signal(&writer);
     let reactor = Shares::with_capacity(1).unwrap().eventfd(&reader);

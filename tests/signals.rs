@@ -168,7 +168,7 @@ fn a_handler_ends_a_wait_with_and_without_sa_restart() {
 }
 
 #[test]
-fn a_timeout_begins_anew_after_a_stop() {
+fn a_timeout_restarts_after_a_stop() {
     const TIMEOUT: Duration = Duration::from_millis(1000);
     const BEFORE: Duration = Duration::from_millis(300);
     let waiter = Waiter::new(|context| {
@@ -188,7 +188,7 @@ fn a_timeout_begins_anew_after_a_stop() {
 /// Without the system calls that the kernel restarts, a wait succeeds, but every signal
 /// interrupts it.
 #[test]
-fn a_sandbox_without_the_newer_calls_has_waits_that_a_stop_interrupts() {
+fn without_the_newer_calls_a_stop_interrupts_a_wait() {
     for errno in [libc::ENOSYS, libc::EPERM] {
         for (name, wait) in WAITS {
             let sandboxed = || {
@@ -209,7 +209,7 @@ fn a_sandbox_without_the_newer_calls_has_waits_that_a_stop_interrupts() {
 }
 
 #[test]
-fn where_both_calls_are_refused_the_newer_one_says_why() {
+fn the_error_of_the_newer_call_is_returned_if_both_are_refused() {
     for (newer, older) in [(libc::ENOSYS, libc::EPERM), (libc::EPERM, libc::ENOSYS)] {
         for (name, wait) in WAITS {
             let answer = support::in_child(|| {
@@ -229,7 +229,7 @@ fn where_both_calls_are_refused_the_newer_one_says_why() {
 /// a poll tries the call with 64-bit time first, as waits do.)
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn a_poll_is_made_by_io_getevents() {
+fn a_poll_calls_io_getevents() {
     let zero = WaitOptions::new().timeout(Duration::ZERO);
     for (call, poll, wait) in [
         (nr::IO_PGETEVENTS, Ok(0), Err(Errno::IO)),

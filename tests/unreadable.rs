@@ -36,16 +36,16 @@ fn a_queue_waits() {
     let (_reader, writer) = support::pipe();
     let mut slots = Slot::<()>::array::<MANY>();
     let mut queue = Queue::with_context(unreadable(), &mut slots);
-    for look in [WaitOptions::poll(), WaitOptions::new()] {
+    for options in [WaitOptions::poll(), WaitOptions::new()] {
         queue.push(Poll::new(fd(&writer), PollMask::OUT)).unwrap();
         queue.submit().unwrap();
-        assert_eq!(queue.wait_with(1, look), Ok(1));
+        assert_eq!(queue.wait_with(1, options), Ok(1));
         assert!(queue.pop().unwrap().is_some());
     }
 }
 
 #[test]
-fn a_queue_looks() {
+fn a_queue_polls() {
     let (reader, writer) = support::pipe();
     let mut slots = Slot::<()>::array::<MANY>();
     let mut queue = Queue::with_context(unreadable(), &mut slots);
@@ -91,7 +91,7 @@ fn a_reactor_takes_all_in_one_turn() {
 
 /// If that system call is forbidden, a future waits for one that is allowed.
 #[test]
-fn a_future_that_cannot_look_waits() {
+fn a_future_that_cannot_poll_waits() {
     let (_reader, writer) = support::pipe();
     let status = support::in_child(|| {
         let mut slots = ReactorSlot::<()>::array::<1>();

@@ -27,6 +27,7 @@
 //! A failure ends the process immediately, so that nothing can catch it.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
+mod harness;
 mod ledger;
 mod operation;
 mod random;
@@ -35,7 +36,6 @@ mod round;
 mod support;
 mod user;
 mod watch;
-mod world;
 
 use linux_aio::WaitOptions;
 use linux_aio::reactor::{Local, Shared};
@@ -51,10 +51,14 @@ fn one_thread() {
     let mut rounds = Rounds::new("one thread");
     while let Some(setting) = rounds.next() {
         if setting.watched {
-            rounds.run::<Watched<Local>>(setting, turn, |world, setting| world.play(setting.seed));
+            rounds.run::<Watched<Local>>(setting, turn, |harness, setting| {
+                harness.act_at_random(setting.seed)
+            });
         } else {
             let wait = |reactor: &user::Reactor<Local>| reactor.wait(WaitOptions::new());
-            rounds.run::<Local>(setting, wait, |world, setting| world.play(setting.seed));
+            rounds.run::<Local>(setting, wait, |harness, setting| {
+                harness.act_at_random(setting.seed)
+            });
         }
     }
     rounds.report();
@@ -73,14 +77,14 @@ fn several_threads() {
     rounds.report();
 }
 
-fn in_threads<L>(world: &'static world::World<L>, setting: &Setting)
+fn in_threads<L>(harness: &'static harness::Harness<L>, setting: &Setting)
 where
     L: linux_aio::reactor::Lock + Send + Sync + 'static,
 {
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let seed = setting.seed ^ thread << 60;
-            scope.spawn(move || world.play(seed));
+            scope.spawn(move || harness.act_at_random(seed));
         }
     });
 }

@@ -11,11 +11,11 @@ use linux_aio::abi::RingHeader;
 use linux_aio::reactor::{Local, Lock};
 use linux_aio::{Context, Errno, IdleContext, sys};
 
+use crate::harness::{Harness, Memory, OPERATIONS, caught};
 use crate::operation::Files;
 use crate::random::mixed;
-use crate::user::{CALLS, CALLS_BACK, DROPPED, Planned, Reactor, Slot, THROWN, set_world};
+use crate::user::{CALLS, CALLS_BACK, DROPPED, Planned, Reactor, Slot, THROWN, set_harness};
 use crate::watch;
-use crate::world::{Memory, OPERATIONS, World, caught};
 
 /// The number of slots. A round uses the first few.
 const SLOTS: usize = 16;
@@ -146,15 +146,15 @@ impl Rounds {
         &mut self,
         setting: Setting,
         wait: fn(&Reactor<L>) -> Result<usize, Errno>,
-        play: fn(&'static World<L>, &Setting),
+        scenario: fn(&'static Harness<L>, &Setting),
     ) {
         crate::random::seed(setting.seed);
         let context = Context::from(self.idle(setting.mapped));
         let name = context.as_raw();
         // SAFETY: the context was idle.
-        let drained = unsafe { IdleContext::from_context(context, SLOTS as u32) };
+        let idle = unsafe { IdleContext::from_context(context, SLOTS as u32) };
         let slots = self.slots(setting.capacity);
-        let mut reactor = Reactor::<L>::with_context(drained, slots);
+        let mut reactor = Reactor::<L>::with_context(idle, slots);
         if setting.batched {
             reactor = reactor.batched();
         }
@@ -163,26 +163,26 @@ impl Rounds {
             Eventfd::Borrowed => reactor.eventfd(&*self.files.reactor),
             Eventfd::Owned => reactor.eventfd_owned(self.files.reactor.clone()),
         };
-        let world = World::new(reactor, &setting, wait, self.files, self.memory);
-        let memory = Box::into_raw(Box::new(world));
+        let harness = Harness::new(reactor, &setting, wait, self.files, self.memory);
+        let memory = Box::into_raw(Box::new(harness));
         // SAFETY: the memory is freed below, when no reference to it is left.
-        let world: &'static World<L> = unsafe { &*memory };
+        let harness: &'static Harness<L> = unsafe { &*memory };
 
-        play(world, &setting);
+        scenario(harness, &setting);
         crate::random::seed(!setting.seed);
-        set_world(Some(world));
-        world.close();
+        set_harness(Some(harness));
+        harness.close();
 
         // SAFETY: all futures have completed or were leaked, so the reactor is not used
         // in its old location.
-        let reactor = unsafe { core::ptr::read(&*world.reactor) };
+        let reactor = unsafe { core::ptr::read(&*harness.reactor) };
         let mut is_back = false;
         match setting.end {
             End::IdleContext => {
                 match catch_unwind(AssertUnwindSafe(|| reactor.into_idle_context())) {
-                    Ok(drained) => {
+                    Ok(idle) => {
                         let place = &mut self.idle[usize::from(setting.mapped)];
-                        *place = Some(drained.expect("it was drained"));
+                        *place = Some(idle.expect("the context is idle"));
                         is_back = true;
                     }
                     Err(panic) => assert!(panic.is::<Planned>()),
@@ -199,11 +199,11 @@ impl Rounds {
         // SAFETY: no operation is submitted.
         let exists = unsafe { sys::io_submit(name, 0, core::ptr::null()) }.is_ok();
         assert_eq!(exists, is_back, "a context was leaked");
-        world.check_own();
+        harness.check_own();
         self.use_all_slots();
-        self.check_memory(world);
-        world.ledger.check(setting.end == End::Leaked);
-        set_world(None);
+        self.check_memory(harness);
+        harness.ledger.check(setting.end == End::Leaked);
+        set_harness(None);
         // SAFETY: the pointer was made by `Box::into_raw`. Wakers, buffers and data
         // that refer to it were dropped or leaked, as was just verified. The reactor in
         // it is not dropped again.
@@ -236,10 +236,10 @@ impl Rounds {
     /// in them.
     fn use_all_slots(&mut self) {
         let reactor = loop {
-            let drained = self.idle(true);
+            let idle = self.idle(true);
             let slots = self.slots(SLOTS);
             // User code runs here: the wakers that a leaked reactor has left.
-            let on = || Reactor::<Local>::with_context(drained, slots).batched();
+            let on = || Reactor::<Local>::with_context(idle, slots).batched();
             match catch_unwind(AssertUnwindSafe(on)) {
                 Ok(reactor) => break reactor,
                 Err(panic) => assert!(panic.is::<Planned>()),
@@ -259,9 +259,9 @@ impl Rounds {
     }
 
     /// Verifies that no block was written after its buffer was dropped.
-    fn check_memory<L: Lock>(&self, world: &World<L>) {
+    fn check_memory<L: Lock>(&self, harness: &Harness<L>) {
         for id in 0..OPERATIONS {
-            if world.ledger.has_dropped_buffer(id) {
+            if harness.ledger.has_dropped_buffer(id) {
                 // SAFETY: the block stays allocated, and its buffer has been dropped.
                 let block = unsafe {
                     core::slice::from_raw_parts(self.memory.block(id), crate::operation::SIZE)

@@ -42,20 +42,20 @@ pub(crate) trait Reach {
     fn ledger(&self) -> &Ledger;
     /// Performs a random action.
     fn act(&'static self);
-    fn is_over(&self) -> bool;
+    fn has_completed(&self) -> bool;
 }
 
 thread_local! {
-    static WORLD: Cell<Option<&'static dyn Reach>> = const { Cell::new(None) };
+    static HARNESS: Cell<Option<&'static dyn Reach>> = const { Cell::new(None) };
     static INSIDE: Cell<u32> = const { Cell::new(0) };
 }
 
-pub(crate) fn set_world(world: Option<&'static dyn Reach>) {
-    WORLD.set(world);
+pub(crate) fn set_harness(harness: Option<&'static dyn Reach>) {
+    HARNESS.set(harness);
 }
 
-fn world() -> &'static dyn Reach {
-    WORLD.get().expect("user code runs in a round")
+fn harness() -> &'static dyn Reach {
+    HARNESS.get().expect("user code runs in a round")
 }
 
 /// The payload of a planned panic. It does not reach the panic hook.
@@ -65,8 +65,8 @@ pub(crate) struct Planned;
 fn called(point: &str) {
     assert!(!watch::is_held(), "{point} runs while the lock is held");
     CALLS.fetch_add(1, Relaxed);
-    let world = world();
-    if INSIDE.get() < DEPTH && !world.is_over() && once_in(ACTS) {
+    let harness = harness();
+    if INSIDE.get() < DEPTH && !harness.has_completed() && once_in(ACTS) {
         struct Inside;
         impl Drop for Inside {
             fn drop(&mut self) {
@@ -76,7 +76,7 @@ fn called(point: &str) {
         INSIDE.set(INSIDE.get() + 1);
         let _inside = Inside;
         CALLS_BACK.fetch_add(1, Relaxed);
-        world.act();
+        harness.act();
     }
     // A second panic during unwinding would abort.
     if !thread::panicking() && once_in(PANICS) {
@@ -104,7 +104,7 @@ impl Bytes {
     /// The caller promises that `block` is valid for [`SIZE`] bytes for as long as the
     /// process runs, and that no other `Bytes` of this round has it.
     pub(crate) unsafe fn new(id: u32, block: *mut u8, from: u32) -> Bytes {
-        world().ledger().make_buffer(id);
+        harness().ledger().make_buffer(id);
         // SAFETY: the caller promises that the block is valid for `SIZE` bytes and that
         // no other value has it.
         unsafe { block.write_bytes(FRESH, SIZE) };
@@ -137,7 +137,7 @@ unsafe impl IoBufMut for Bytes {}
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        world().ledger().drop_buffer(self.id);
+        harness().ledger().drop_buffer(self.id);
         let read = self.is_read();
         let id = self.id;
         let bytes = self.as_mut();
@@ -158,7 +158,7 @@ pub(crate) struct Data {
 
 impl Data {
     pub(crate) fn new(file: &Arc<File>, id: u32) -> Data {
-        world().ledger().make_data(id);
+        harness().ledger().make_data(id);
         Data {
             file: file.clone(),
             id: Some(id),
@@ -183,7 +183,7 @@ unsafe impl OwnsFd for Data {
 impl Drop for Data {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            world().ledger().drop_data(id);
+            harness().ledger().drop_data(id);
             called("the data's destructor");
         }
     }
@@ -208,13 +208,13 @@ fn task_of(data: *const ()) -> (u32, u16) {
 
 fn clone(data: *const ()) -> RawWaker {
     called("a waker's clone");
-    world().ledger().clone_waker(task_of(data).0);
+    harness().ledger().clone_waker(task_of(data).0);
     RawWaker::new(data, &TABLE)
 }
 
 fn wake(data: *const ()) {
     let (id, generation) = task_of(data);
-    let ledger = world().ledger();
+    let ledger = harness().ledger();
     ledger.drop_waker(id);
     ledger.wake(id, generation);
     called("a waker's wake");
@@ -225,6 +225,6 @@ fn wake_by_ref(_data: *const ()) {
 }
 
 fn drop_waker(data: *const ()) {
-    world().ledger().drop_waker(task_of(data).0);
+    harness().ledger().drop_waker(task_of(data).0);
     called("a waker's drop");
 }

@@ -146,8 +146,8 @@ pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
                 libc::alarm(120);
                 // Objects that the body leaves in an inconsistent state do not outlive
                 // the child.
-                let ended = catch_unwind(AssertUnwindSafe(body));
-                libc::_exit(ended.unwrap_or_else(|payload| {
+                let result = catch_unwind(AssertUnwindSafe(body));
+                libc::_exit(result.unwrap_or_else(|payload| {
                     report(&*payload);
                     PANICKED
                 }))

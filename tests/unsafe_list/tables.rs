@@ -28,11 +28,11 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ),
     (
         "src/buffer/aligned.rs",
-        "tests/direct.rs::memory_of_the_callers_is_cut_to_what_is_aligned",
+        "tests/direct.rs::memory_of_the_caller_is_cut_to_aligned_blocks",
     ),
     (
         "src/buffer/aligned_box.rs",
-        "tests/direct.rs::memory_of_the_allocators",
+        "tests/direct.rs::allocated_memory_is_aligned",
     ),
     (
         "src/buffer/mod.rs",
@@ -46,11 +46,11 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/buffer/slice.rs", "tests/buffers.rs"),
     (
         "src/buffer/vectored.rs",
-        "tests/buffers.rs, tests/queue.rs::pieces_are_one_operation",
+        "tests/buffers.rs, tests/queue.rs::segments_are_one_operation",
     ),
     (
         "src/buffer/segments.rs",
-        "tests/scope.rs::pieces_and_a_refusal",
+        "tests/scope.rs::vectored_operations_and_a_refusal",
     ),
     (
         "src/sys/getevents/call.rs",
@@ -58,7 +58,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ),
     ("src/context/mod.rs", "tests/context.rs, tests/fork.rs"),
     ("src/direct_io.rs", "tests/direct.rs"),
-    ("src/context/idle.rs", "tests/drained.rs"),
+    ("src/context/idle.rs", "tests/idle_context.rs"),
     (
         "src/engine/backend.rs",
         "tests/queue.rs, tests/fork.rs, model/tests/properties.rs",
@@ -83,7 +83,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/queue.rs", "tests/queue.rs, model/tests/properties.rs"),
     (
         "src/sys/getevents/masked.rs",
-        "tests/raw.rs::missing_calls_have_stand_ins, qemu/guest/src/aio/masks.rs",
+        "tests/raw.rs::missing_calls_have_fallbacks, qemu/guest/src/aio/masks.rs",
     ),
     (
         "src/sys/getevents/mod.rs",
@@ -143,7 +143,7 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
     (
         "AlignedBox",
         "frees the memory.",
-        "tests/direct.rs::memory_of_the_allocators",
+        "tests/direct.rs::allocated_memory_is_aligned",
     ),
     (
         "AlignedBuf",
@@ -154,7 +154,7 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
         "Context",
         "destroys the context, which blocks until no operation is in flight; in a forked child it \
          does nothing.",
-        "tests/context.rs::drop_blocks_until_the_reads_have_ended, \
+        "tests/context.rs::drop_blocks_until_the_reads_have_completed, \
          tests/fork.rs::an_inherited_context_is_left_alone",
     ),
     (
@@ -184,7 +184,7 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
         "OpFuture",
         "leaves the list of waiters under the lock, or detaches the operation; then, outside the \
          lock, drops wakers and the payload and wakes the next waiter.",
-        "tests/reactor.rs::a_dropped_read_keeps_its_buffer_until_it_has_ended, \
+        "tests/reactor.rs::a_dropped_read_keeps_its_buffer_until_it_has_completed, \
          tests/user_code/reactor.rs::a_waiters_waker_is_dropped_with_it, \
          tests/user_code/reactor.rs::the_buffer_of_a_staged_future_is_dropped_with_it",
     ),
@@ -462,7 +462,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "Queue::into_idle_context",
         "drop(self)",
         "The queue is owned, and nothing is in flight. A panic destroys the context.",
-        "tests/user_code/ends.rs::a_panic_of_into_drained_destroys_the_context",
+        "tests/user_code/ends.rs::a_panic_of_into_idle_context_destroys_the_context",
     ),
     (
         "src/reactor/deferred.rs",
@@ -541,7 +541,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "Reactor::into_idle_context",
         "drop(self)",
         "The reactor is owned, and nothing is in flight. A panic destroys the context.",
-        "tests/user_code/ends.rs::a_panic_of_into_drained_destroys_the_context",
+        "tests/user_code/ends.rs::a_panic_of_into_idle_context_destroys_the_context",
     ),
     (
         "src/reactor/mod.rs",

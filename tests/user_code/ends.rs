@@ -13,10 +13,10 @@ use linux_aio::reactor::Shared;
 use linux_aio::reactor::{Local, Lock, Reactor, ReactorSlot};
 use linux_aio::{AioContext, Context, Errno, IdleContext, Queue, Slot, sys};
 
+use crate::fixture::{CONTENT, Entry, Fixture, SIMPLE, SLOTS, Setup};
 use crate::hooks::*;
 use crate::support::tasks::{LONG, poll};
 use crate::support::{self, TempFile, fd, pattern};
-use crate::world::{CONTENT, Entry, SIMPLE, SLOTS, Setup, World};
 
 /// The end of a reactor that still has operations of leaked futures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,28 +31,28 @@ enum End {
 /// notified. Their wakers, buffers and data are dropped when the reactor ends, even if
 /// one of the destructors panics.
 fn leaked_futures<L: Lock + 'static>(setup: Setup, action: Action, end: End, call: Call) {
-    let other = World::<L>::new(setup, Action::Reenter);
+    let other = Fixture::<L>::new(setup, Action::Reenter);
     other.fill();
-    let w = World::<L>::new(setup, action);
-    w.fill();
+    let fixture = Fixture::<L>::new(setup, action);
+    fixture.fill();
     if setup.batched {
-        w.discard("b");
-        w.turn_until(|| w.reactor.in_flight() < SLOTS);
-        w.reactor.turn().unwrap();
+        fixture.discard("b");
+        fixture.turn_until(|| fixture.reactor.in_flight() < SLOTS);
+        fixture.reactor.turn().unwrap();
     }
-    w.finish("d");
-    w.release("c");
+    fixture.finish("d");
+    fixture.release("c");
     let deadline = Instant::now() + LONG;
-    let found = w.reactor.in_flight() - 1;
-    while w.reactor.in_flight() > found {
-        w.poll("a");
+    let found = fixture.reactor.in_flight() - 1;
+    while fixture.reactor.in_flight() > found {
+        fixture.poll("a");
         assert!(Instant::now() < deadline);
     }
     if setup.batched {
-        w.add_read("b");
-        assert!(!w.poll("b"));
+        fixture.add_read("b");
+        assert!(!fixture.poll("b"));
     }
-    let tasks = w.tasks.take();
+    let tasks = fixture.tasks.take();
     assert_eq!(tasks.len(), SLOTS);
     let leak = |task: Entry<L>| {
         std::mem::forget(task.future);
@@ -66,7 +66,7 @@ fn leaked_futures<L: Lock + 'static>(setup: Setup, action: Action, end: End, cal
     };
     let at = ("a", call);
     // SAFETY: its futures are leaked, and the reference is not used again.
-    let reactor = unsafe { Box::from_raw((&raw const *w.reactor).cast_mut()) };
+    let reactor = unsafe { Box::from_raw((&raw const *fixture.reactor).cast_mut()) };
     let mut next = None;
     match end {
         End::Drop => during(action, at, reenter, || drop(reactor)),
@@ -82,12 +82,12 @@ fn leaked_futures<L: Lock + 'static>(setup: Setup, action: Action, end: End, cal
             // The kernel may still access the buffers of its operations.
             other.leaked.set(ALIVE.get() - SLOTS as isize);
             // SAFETY: the only other user of the array is leaked.
-            let slots = || unsafe { &mut *w.slots };
+            let slots = || unsafe { &mut *fixture.slots };
             during(action, at, reenter, || {
-                next = Some(World::<L>::within(slots(), setup, action));
+                next = Some(Fixture::<L>::within(slots(), setup, action));
             });
             // After the panic no reactor owns the slots, so a new one may use them.
-            next = next.or_else(|| Some(World::within(slots(), setup, action)));
+            next = next.or_else(|| Some(Fixture::within(slots(), setup, action)));
         }
     }
     for waker in &wakers {
@@ -156,7 +156,7 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
             bytes: Aligned::within(memory),
             _memory: Memory::new("read"),
         };
-        let other = World::<Local>::new(SIMPLE, Action::Reenter);
+        let other = Fixture::<Local>::new(SIMPLE, Action::Reenter);
         other.fill();
         let mut slots = ReactorSlot::array::<2>();
         let reactor = Reactor::<Block, Watched<Local>>::new(&mut slots).unwrap();
@@ -195,7 +195,7 @@ fn the_buffer_of_a_read_in_flight_is_dropped_at_completion() {
 
 /// A panic prevents the idle context from being returned, and the context is destroyed.
 #[test]
-fn a_panic_of_into_drained_destroys_the_context() {
+fn a_panic_of_into_idle_context_destroys_the_context() {
     /// Returns a context and its name.
     fn context() -> (IdleContext, AioContext) {
         let context = Context::new(1).unwrap();
@@ -211,25 +211,25 @@ fn a_panic_of_into_drained_destroys_the_context() {
         catch_unwind(AssertUnwindSafe(|| drop(f()))).is_err()
     }
     // No other test runs in this process, so no other context gets the name.
-    let test = "ends::a_panic_of_into_drained_destroys_the_context";
+    let test = "ends::a_panic_of_into_idle_context_destroys_the_context";
     support::again::alone(test, || {
         let file = Arc::new(OwnedFd::from(
             TempFile::with(&CONTENT).file.try_clone().unwrap(),
         ));
         let read = || Read::owned(Load::new("read", file.clone()), Memory::new("read"));
         for call in [Call::BufferDrop, Call::DataDrop] {
-            let (drained, name) = context();
+            let (idle, name) = context();
             let mut slots = Slot::array::<1>();
-            let mut queue = Queue::with_context(drained, &mut slots);
+            let mut queue = Queue::with_context(idle, &mut slots);
             assert!(queue.push(read()).is_ok());
             panic_at("read", call);
             assert!(exists(name));
             assert!(panics(|| queue.into_idle_context()));
             assert!(!exists(name), "a queue's context is left");
 
-            let (drained, name) = context();
+            let (idle, name) = context();
             let mut slots = ReactorSlot::array::<1>();
-            let reactor = Reactor::<_, Local, _>::with_context(drained, &mut slots).batched();
+            let reactor = Reactor::<_, Local, _>::with_context(idle, &mut slots).batched();
             let mut leaked = Box::pin(reactor.push(read()));
             assert!(poll(leaked.as_mut(), Waker::noop()).is_none());
             std::mem::forget(leaked);

@@ -99,8 +99,8 @@ pub(crate) fn during(
         }
         Action::Panic => panic_at(name, call),
     }
-    let ended = catch_unwind(AssertUnwindSafe(trigger));
-    if let Err(payload) = ended {
+    let result = catch_unwind(AssertUnwindSafe(trigger));
+    if let Err(payload) = result {
         if !payload.is::<OnPurpose>() {
             resume_unwind(payload);
         }

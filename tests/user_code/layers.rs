@@ -12,9 +12,9 @@ use linux_aio::opcode::PollMask;
 use linux_aio::reactor::Local;
 use linux_aio::{Errno, Fd, Full, Queue, Scope, ScopeSlot, ScopedOp, Slot, WaitOptions, scope};
 
+use crate::fixture::{CONTENT, Fixture, SIMPLE, SLOTS};
 use crate::hooks::*;
 use crate::support::{self, TempFile};
-use crate::world::{CONTENT, SIMPLE, SLOTS, World};
 
 type Jobs<'q> = Queue<'q, Memory, Load>;
 
@@ -28,7 +28,7 @@ fn a_queue_survives_the_user_code_of_push() {
     let read = |name| Read::owned(Load::new(name, file.clone()), Memory::new(name));
     for (call, leaked) in [(Call::IntoOp, 0), (Call::Region, 2)] {
         for action in [Action::Reenter, Action::Panic] {
-            let other = World::<Local>::new(SIMPLE, Action::Reenter);
+            let other = Fixture::<Local>::new(SIMPLE, Action::Reenter);
             other.fill();
             let mut slots = Slot::array::<3>();
             let mut queue = Jobs::new(&mut slots).unwrap();
@@ -70,7 +70,7 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
     let read = |name| Read::owned(Load::new(name, file.clone()), Memory::new(name));
     for name in ["done", "found", "polling", "staged"] {
         for call in [Call::BufferDrop, Call::DataDrop] {
-            for (action, drained) in [
+            for (action, drain) in [
                 (Action::Reenter, false),
                 (Action::Panic, false),
                 (Action::Panic, true),
@@ -78,7 +78,7 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
                 if name == "polling" && call == Call::BufferDrop {
                     continue;
                 }
-                let other = World::<Local>::new(SIMPLE, Action::Reenter);
+                let other = Fixture::<Local>::new(SIMPLE, Action::Reenter);
                 other.fill();
                 let mut slots = Slot::array::<4>();
                 let mut queue = Jobs::new(&mut slots).unwrap();
@@ -96,7 +96,7 @@ fn a_queue_drops_everything_whichever_destructor_panics() {
                     move || other.reenter()
                 };
                 during(action, (name, call), reenter, || {
-                    if drained {
+                    if drain {
                         drop(queue.into_idle_context());
                     } else {
                         drop(queue);

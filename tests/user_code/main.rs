@@ -8,10 +8,10 @@
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod ends;
+mod fixture;
 mod hooks;
 mod layers;
 mod panics;
 mod reactor;
 #[path = "../support/mod.rs"]
 mod support;
-mod world;

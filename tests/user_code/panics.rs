@@ -11,10 +11,10 @@ use linux_aio::Fd;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Reactor, ReactorSlot};
 
+use crate::fixture::CONTENT;
 use crate::hooks::*;
 use crate::support::tasks::{Counter, await_eventfd, poll};
 use crate::support::{self, TempFile, fd};
-use crate::world::CONTENT;
 
 /// All wakers panic in turn, and each is called once. With `std` one turn calls all of
 /// them. Without it, a panic ends the turn, and the next one continues.

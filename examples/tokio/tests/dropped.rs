@@ -56,7 +56,7 @@ async fn idle<L: Lock>(reactor: &Owning<L>) {
 async fn woken<F: Future>(future: F) -> F::Output {
     let begin = Instant::now();
     let done = timeout(PATIENCE, future).await;
-    assert!(begin.elapsed() < PATIENCE, "nobody was woken");
+    assert!(begin.elapsed() < PATIENCE, "no task was woken");
     done.unwrap()
 }
 

@@ -16,7 +16,7 @@ fn zeroed(len: usize) -> Bytes {
 }
 
 #[test]
-fn a_drained_context_is_used_again() {
+fn an_idle_context_is_reused() {
     let file = TempFile::with(b"again");
     let mut pool = ContextPool::<2>::new();
     let mut names = Vec::new();
@@ -27,8 +27,8 @@ fn a_drained_context_is_used_again() {
             queue.push(Read::new(file.fd(), zeroed(5))).unwrap();
         }
         queue.submit().unwrap();
-        let drained = queue.into_idle_context().unwrap();
-        let context = drained.into_context();
+        let idle = queue.into_idle_context().unwrap();
+        let context = idle.into_context();
         names.push(context.as_raw());
         assert_eq!(
             context
@@ -37,8 +37,8 @@ fn a_drained_context_is_used_again() {
             []
         );
         // SAFETY: the context was just drained, and no event was left.
-        let drained = unsafe { IdleContext::from_context(context, 4) };
-        assert!(pool.put(drained).is_none());
+        let idle = unsafe { IdleContext::from_context(context, 4) };
+        assert!(pool.put(idle).is_none());
     }
     assert!(names.iter().all(|name| *name == names[0]));
     assert_eq!(pool.len(), 1);
@@ -48,21 +48,21 @@ fn a_drained_context_is_used_again() {
 }
 
 #[test]
-fn a_context_stays_as_large_as_it_was_set_up() {
+fn a_context_keeps_its_capacity() {
     let mut pool = ContextPool::<1>::new();
     let mut slots = Slot::<Bytes>::array::<2>();
     let queue = Queue::with_context(pool.take(64).unwrap(), &mut slots);
     assert_eq!(queue.capacity(), 2);
     assert!(pool.put(queue.into_idle_context().unwrap()).is_none());
-    let drained = pool.take(64).unwrap();
+    let idle = pool.take(64).unwrap();
     assert!(pool.is_empty(), "the one that was put there");
     let mut slots = ReactorSlot::<Bytes>::array::<2>();
-    let reactor = Reactor::<_>::with_context(drained, &mut slots);
+    let reactor = Reactor::<_>::with_context(idle, &mut slots);
     assert_eq!(reactor.into_idle_context().unwrap().capacity(), 64);
 }
 
 #[test]
-fn a_pool_gives_the_smallest_that_will_do() {
+fn a_pool_returns_the_smallest_sufficient_context() {
     for order in [[4, 8, 16], [16, 8, 4], [8, 16, 4]] {
         let mut pool = ContextPool::<3>::new();
         assert!(pool.is_empty());
@@ -82,7 +82,7 @@ fn a_pool_gives_the_smallest_that_will_do() {
 }
 
 #[test]
-fn a_pool_gives_all_at_once() {
+fn a_pool_returns_all_contexts_at_once() {
     let mut pool = ContextPool::<3>::new();
     for capacity in [4, 8] {
         assert!(pool.put(IdleContext::new(capacity).unwrap()).is_none());
@@ -104,15 +104,15 @@ fn a_context_is_drained_by_count() {
         unsafe { context.submit(&mut [&mut ready.build()]) }.unwrap();
     }
     // SAFETY: forty operations were submitted, and no event was taken.
-    let drained = unsafe { context.drain(40, 40) }.unwrap();
-    let mut context = drained.into_context();
+    let idle = unsafe { context.drain(40, 40) }.unwrap();
+    let mut context = idle.into_context();
     assert_eq!(context.ring().pop(), Ok(None));
 }
 
 /// A queue updates the ring's head late for the events that it took. After
 /// `into_idle_context` the head is up to date.
 #[test]
-fn what_a_queue_took_is_not_in_the_ring() {
+fn events_that_a_queue_took_are_not_in_the_ring() {
     let (_reader, writer) = support::pipe();
     let mut slots = Slot::<()>::array::<8>();
     let mut queue = Queue::new(&mut slots).unwrap();
@@ -129,7 +129,7 @@ fn what_a_queue_took_is_not_in_the_ring() {
 }
 
 #[test]
-fn threads_may_have_them() {
+fn threads_may_own_and_share_contexts() {
     fn shared<T: Send + Sync>() {}
     fn sent<T: Send>() {}
     shared::<IdleContext>();
@@ -139,7 +139,7 @@ fn threads_may_have_them() {
 
 #[cfg(feature = "std")]
 #[test]
-fn many_contexts_end_side_by_side() {
+fn many_contexts_are_destroyed_in_parallel() {
     let of = |count| {
         (0..count)
             .map(|_| Context::new(1).unwrap())

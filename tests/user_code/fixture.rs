@@ -1,4 +1,4 @@
-//! [`World`]: a reactor, and an executor that polls only the tasks that were woken.
+//! [`Fixture`]: a reactor, and an executor that polls only the tasks that were woken.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -51,7 +51,7 @@ pub(crate) const SIMPLE: Setup = Setup {
 };
 
 /// A reactor and its tasks.
-pub(crate) struct World<L: Lock + 'static> {
+pub(crate) struct Fixture<L: Lock + 'static> {
     pub(crate) setup: Setup,
     pub(crate) action: Action,
     /// The reactor. It is leaked, and `end` takes it back.
@@ -64,25 +64,25 @@ pub(crate) struct World<L: Lock + 'static> {
     pub(crate) leaked: Cell<isize>,
 }
 
-impl<L: Lock + 'static> World<L> {
-    pub(crate) fn new(setup: Setup, action: Action) -> Rc<World<L>> {
+impl<L: Lock + 'static> Fixture<L> {
+    pub(crate) fn new(setup: Setup, action: Action) -> Rc<Fixture<L>> {
         let slots = Box::leak(Box::new(ReactorSlot::array::<SLOTS>()));
-        World::within(slots, setup, action)
+        Fixture::within(slots, setup, action)
     }
 
     pub(crate) fn within(
         slots: &'static mut [Place],
         setup: Setup,
         action: Action,
-    ) -> Rc<World<L>> {
+    ) -> Rc<Fixture<L>> {
         let eventfd = Arc::new(eventfd());
         let file = TempFile::with(&CONTENT);
         let all: *mut [Place] = slots;
         // SAFETY: this is the only exclusive reference to a leaked array. The pointer
         // is used only after this reactor was dropped or leaked.
         let slots = unsafe { &mut *all };
-        let drained = IdleContext::new(SLOTS as u32).unwrap();
-        let mut reactor = Watcher::<L>::with_context(drained, slots);
+        let idle = IdleContext::new(SLOTS as u32).unwrap();
+        let mut reactor = Watcher::<L>::with_context(idle, slots);
         if setup.batched {
             reactor = reactor.batched();
         }
@@ -91,7 +91,7 @@ impl<L: Lock + 'static> World<L> {
             // reactor.
             reactor = reactor.eventfd(unsafe { Fd::borrow_raw(eventfd.as_raw_fd()) });
         }
-        Rc::new(World {
+        Rc::new(Fixture {
             setup,
             action,
             reactor: Box::leak(Box::new(reactor)),
@@ -170,9 +170,9 @@ impl<L: Lock + 'static> World<L> {
         self.turn_until(|| self.is_woken(name));
     }
 
-    pub(crate) fn turn_until(&self, over: impl Fn() -> bool) {
+    pub(crate) fn turn_until(&self, completed: impl Fn() -> bool) {
         let deadline = Instant::now() + LONG;
-        while !over() {
+        while !completed() {
             self.reactor.turn().unwrap();
             assert!(Instant::now() < deadline, "{:?}", self.reactor);
         }
@@ -251,8 +251,13 @@ impl<L: Lock + 'static> World<L> {
 
     /// Runs `trigger`, during which the call occurs.
     pub(crate) fn during(self: &Rc<Self>, name: &'static str, call: Call, trigger: impl FnOnce()) {
-        let world = self.clone();
-        during(self.action, (name, call), move || world.reenter(), trigger);
+        let fixture = self.clone();
+        during(
+            self.action,
+            (name, call),
+            move || fixture.reenter(),
+            trigger,
+        );
     }
 
     /// Completes all tasks, polling only those that were woken, and verifies the end

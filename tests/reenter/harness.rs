@@ -1,4 +1,4 @@
-//! [`World`]: a reactor, and the futures that any user code can access.
+//! [`Harness`]: a reactor, and the futures that any user code can access.
 
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -13,7 +13,7 @@ use crate::ledger::{Fate, Ledger};
 use crate::operation::{Files, Future, Kind, SIZE, any_kind, check, clear, signal, wait_for};
 use crate::random::{self, below, once_in};
 use crate::round::{Eventfd, Setting};
-use crate::user::{Planned, Reach, Reactor, set_world, waker};
+use crate::user::{Planned, Reach, Reactor, set_harness, waker};
 use crate::watch;
 
 /// The number of operations of a round.
@@ -26,9 +26,9 @@ const PLACES: usize = 32;
 const LEAKS: i32 = 4;
 
 /// The phases of a round.
-const PLAY: u8 = 0;
+const ACTING: u8 = 0;
 const CLOSING: u8 = 1;
-const OVER: u8 = 2;
+const COMPLETED: u8 = 2;
 
 struct Task<L: Lock + 'static> {
     id: u32,
@@ -44,7 +44,7 @@ enum Place<L: Lock + 'static> {
     Full(Task<L>),
 }
 
-pub(crate) struct World<L: Lock + 'static> {
+pub(crate) struct Harness<L: Lock + 'static> {
     pub(crate) reactor: ManuallyDrop<Reactor<L>>,
     pub(crate) ledger: Ledger,
     pub(crate) files: &'static Files,
@@ -88,21 +88,21 @@ impl Memory {
     }
 }
 
-impl<L: Lock + 'static> World<L> {
+impl<L: Lock + 'static> Harness<L> {
     pub(crate) fn new(
         reactor: Reactor<L>,
         setting: &Setting,
         wait: fn(&Reactor<L>) -> Result<usize, Errno>,
         files: &'static Files,
         memory: Memory,
-    ) -> World<L> {
-        World {
+    ) -> Harness<L> {
+        Harness {
             reactor: ManuallyDrop::new(reactor),
             ledger: Ledger::new(OPERATIONS),
             files,
             places: [const { Mutex::new(Place::Empty) }; PLACES],
             memory,
-            phase: AtomicU8::new(PLAY),
+            phase: AtomicU8::new(ACTING),
             capacity: setting.capacity,
             has_eventfd: setting.eventfd != Eventfd::None,
             prompt: setting.prompt,
@@ -115,13 +115,13 @@ impl<L: Lock + 'static> World<L> {
 
     /// Acts at random until all operations have been created. Any number of threads may
     /// do so.
-    pub(crate) fn play(&'static self, seed: u64) {
-        set_world(Some(self));
+    pub(crate) fn act_at_random(&'static self, seed: u64) {
+        set_harness(Some(self));
         random::seed(seed);
         while self.ledger.begun() < OPERATIONS - LAST {
             caught(|| self.act());
         }
-        set_world(None);
+        set_harness(None);
     }
 
     /// Completes all futures, polling only those that were woken.
@@ -164,7 +164,7 @@ impl<L: Lock + 'static> World<L> {
             }
             caught(|| self.turn(Reactor::turn));
         }
-        self.phase.store(OVER, SeqCst);
+        self.phase.store(COMPLETED, SeqCst);
         clear(&*self.files.later);
     }
 
@@ -304,7 +304,7 @@ impl<L: Lock + 'static> World<L> {
     }
 }
 
-impl<L: Lock + 'static> Reach for World<L> {
+impl<L: Lock + 'static> Reach for Harness<L> {
     fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -330,8 +330,8 @@ impl<L: Lock + 'static> Reach for World<L> {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.phase.load(SeqCst) == OVER
+    fn has_completed(&self) -> bool {
+        self.phase.load(SeqCst) == COMPLETED
     }
 }
 
