@@ -24,40 +24,40 @@ const READS: usize = 3;
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// A value beside a buffer that counts its drop.
-struct Told;
+struct CountedDrop;
 
-impl Drop for Told {
+impl Drop for CountedDrop {
     fn drop(&mut self) {
         DROPPED.fetch_add(1, Relaxed);
     }
 }
 
-type Buffer = (Box<[u8]>, Told);
+type Buffer = (Box<[u8]>, CountedDrop);
 
 fn buffer() -> Buffer {
-    (vec![0; SIZE].into(), Told)
+    (vec![0; SIZE].into(), CountedDrop)
 }
 
 fn read(blocks: &Blocks, block: u32) -> Read<'_, Buffer> {
     Read::new(&*blocks.file, buffer()).offset(blocks.offset(block))
 }
 
-/// Forks until `over` is set, at least once. Returns the number of forks.
-pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &AtomicBool) -> usize {
+/// Forks until `stop` is set, at least once. Returns the number of forks.
+pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, stop: &AtomicBool) -> usize {
     let mut blocks = Blocks::new(255, directory);
     let block = blocks.take(&mut Random::new(0));
     let never = os::eventfd();
     let mut slots = Slot::<Buffer>::array::<8>();
     let mut queue = ManuallyDrop::new(Queue::new(&mut slots).unwrap());
     let mut count = 0;
-    while count == 0 || !over.load(Relaxed) {
+    while count == 0 || !stop.load(Relaxed) {
         let read = || read(&blocks, block);
-        let mut flying: Vec<_> = (0..READS).map(|_| queue.push(read()).unwrap()).collect();
+        let mut in_flight: Vec<_> = (0..READS).map(|_| queue.push(read()).unwrap()).collect();
         let poll = queue.push(Poll::new(&never, PollMask::IN)).unwrap();
         assert_eq!(queue.submit(), Ok(READS + 1));
         // This read is staged when the process forks: both processes have it, and the
         // parent submits it.
-        flying.extend([poll, queue.push(read()).unwrap()]);
+        in_flight.extend([poll, queue.push(read()).unwrap()]);
         DROPPED.store(0, Relaxed);
         let status = in_child(|| {
             // SAFETY: this takes the value in the child's copy of the memory. The child
@@ -69,10 +69,10 @@ pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &Atomi
         assert_eq!(queue.submit(), Ok(1));
         assert_eq!(queue.cancel(poll), Ok(()));
         while let Some(done) = queue.wait().unwrap() {
-            let Some(at) = flying.iter().position(|&ticket| ticket == done.ticket) else {
+            let Some(at) = in_flight.iter().position(|&ticket| ticket == done.ticket) else {
                 panic!("{:?} has come twice: BAD", done.ticket);
             };
-            flying.swap_remove(at);
+            in_flight.swap_remove(at);
             let expected = if done.ticket == poll { 0 } else { SIZE };
             assert_eq!(done.result, Ok(expected));
             if let Some((bytes, _)) = done.buffer {
@@ -83,8 +83,8 @@ pub(crate) fn fork_and_fork(names: &[AioContext], directory: &Path, over: &Atomi
             }
         }
         assert!(
-            flying.is_empty(),
-            "the child has taken an event: {flying:?}"
+            in_flight.is_empty(),
+            "the child has taken an event: {in_flight:?}"
         );
         assert_eq!(DROPPED.load(Relaxed), READS + 1, "buffers dropped");
         count += 1;

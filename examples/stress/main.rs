@@ -16,10 +16,10 @@
 
 mod blocks;
 mod forks;
-mod lane;
 mod ledger;
 mod os;
 mod worker;
+mod workload;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 use linux_aio::reactor::{Reactor, ReactorSlot, Shared};
 use linux_aio::{AioContext, Context, Errno, IdleContext, Slot};
 
-use lane::{Bytes, Data, Lane};
 use ledger::Ledger;
+use workload::{Bytes, Data, Workload};
 
 /// The number of threads with their own queue.
 const WORKERS: usize = 8;
@@ -48,7 +48,7 @@ const STALLED: Duration = Duration::from_secs(120);
 struct Common<'a, 's> {
     ledger: &'a Ledger,
     /// The shared queue, behind a lock of the program.
-    shared: &'a Mutex<Lane<'s>>,
+    shared: &'a Mutex<Workload<'s>>,
     /// The shared reactor, which contains its lock.
     reactor: &'a Reactor<'s, Bytes, Shared, Data>,
     /// The IDs of the threads to interrupt; 0 for none.
@@ -83,12 +83,12 @@ fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
     let mut names = Vec::new();
     let mut slots = [const { Slot::<Bytes, Data>::array::<DEPTH>() }; WORKERS + 1];
     let mut reactor_slots = ReactorSlot::array::<DEPTH>();
-    let mut lanes = Vec::new();
+    let mut workloads = Vec::new();
     for (number, slots) in slots.iter_mut().enumerate() {
         let context = named(DEPTH as u32, &mut names)?;
-        lanes.push(Lane::new(number as u64, context, slots, directory));
+        workloads.push(Workload::new(number as u64, context, slots, directory));
     }
-    let shared = Mutex::new(lanes.remove(WORKERS));
+    let shared = Mutex::new(workloads.remove(WORKERS));
     let reactor = Reactor::with_context(named(DEPTH as u32, &mut names)?, &mut reactor_slots);
     let threads = [const { AtomicI32::new(0) }; WORKERS];
     let common = Common {
@@ -99,21 +99,21 @@ fn run(operations: u64, directory: &std::path::Path) -> Result<bool, Errno> {
     };
 
     os::catch();
-    let over = AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     let begin = Instant::now();
     let (memory, forks) = thread::scope(|scope| {
         let common = &common;
-        let workers: Vec<_> = lanes
+        let workers: Vec<_> = workloads
             .into_iter()
             .enumerate()
-            .map(|(number, lane)| scope.spawn(move || worker::work(number, lane, common)))
+            .map(|(number, workload)| scope.spawn(move || worker::work(number, workload, common)))
             .collect();
-        scope.spawn(|| os::pester(&threads, &over));
-        let forks = scope.spawn(|| forks::fork_and_fork(&names, directory, &over));
+        scope.spawn(|| os::interrupt(&threads, &stop));
+        let forks = scope.spawn(|| forks::fork_and_fork(&names, directory, &stop));
         let memory = watch(&ledger, || {
             let finished = workers.iter().all(|worker| worker.is_finished());
             // This stops the signals and the forks.
-            over.fetch_or(finished, Relaxed);
+            stop.fetch_or(finished, Relaxed);
             finished && forks.is_finished()
         });
         (memory, forks.join().unwrap_or_default())
@@ -152,7 +152,7 @@ fn named(capacity: u32, names: &mut Vec<AioContext>) -> Result<IdleContext, Errn
 /// Reports the progress until `finished` returns true. Returns the memory usage after a
 /// tenth of the operations.
 fn watch(ledger: &Ledger, finished: impl Fn() -> bool) -> os::Memory {
-    let (mut told, mut moved) = (Instant::now(), Instant::now());
+    let (mut reported, mut moved) = (Instant::now(), Instant::now());
     let (mut last, mut memory) = (0, None);
     while !finished() {
         thread::sleep(Duration::from_millis(5));
@@ -161,17 +161,17 @@ fn watch(ledger: &Ledger, finished: impl Fn() -> bool) -> os::Memory {
             (last, moved) = (completed, Instant::now());
         } else if moved.elapsed() > STALLED {
             eprint!("{}", os::whereabouts());
-            println!("{ledger}: nothing has ended for {STALLED:?}: BAD");
+            println!("{ledger}: nothing has completed for {STALLED:?}: BAD");
             std::process::exit(1);
         }
         if memory.is_none() && completed >= ledger.total() / 10 {
             memory = Some(os::memory());
         }
-        if told.elapsed() > Duration::from_secs(1) {
-            told = Instant::now();
-            let (flying, now) = (ledger.missing(), os::memory().now);
+        if reported.elapsed() > Duration::from_secs(1) {
+            reported = Instant::now();
+            let (in_flight, now) = (ledger.missing(), os::memory().now);
             eprintln!(
-                "{completed} of {} have ended, {flying} in flight, {now} KiB",
+                "{completed} of {} have completed, {in_flight} in flight, {now} KiB",
                 ledger.total()
             );
         }

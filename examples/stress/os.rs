@@ -37,9 +37,9 @@ pub(crate) fn signals() -> u64 {
 }
 
 /// Sends each thread a signal every millisecond.
-pub(crate) fn pester(threads: &[AtomicI32], over: &AtomicBool) {
+pub(crate) fn interrupt(threads: &[AtomicI32], stop: &AtomicBool) {
     let mut next = Instant::now();
-    while !over.load(Relaxed) {
+    while !stop.load(Relaxed) {
         for thread in threads {
             let thread = thread.load(Relaxed);
             if thread != 0 {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use linux_aio::op::Poll as PollOp;
 use linux_aio::opcode::PollMask;
 
-use crate::lane::Lane;
+use crate::workload::Workload;
 use crate::{Common, STALLED, os};
 
 /// The number of waits that a signal has interrupted.
@@ -23,7 +23,7 @@ pub(crate) static DROPPED: AtomicU64 = AtomicU64::new(0);
 const BATCH: u64 = 16;
 
 /// Runs operations until no numbers are left.
-pub(crate) fn work(number: usize, mut own: Lane<'_>, common: &Common<'_, '_>) {
+pub(crate) fn work(number: usize, mut own: Workload<'_>, common: &Common<'_, '_>) {
     common.threads[number].store(os::thread_id(), Relaxed);
     let ledger = common.ledger;
     for round in 0_u64.. {
@@ -54,18 +54,18 @@ pub(crate) fn work(number: usize, mut own: Lane<'_>, common: &Common<'_, '_>) {
 
 /// Submits operations to the shared queue. Another thread may take their completions.
 fn in_the_shared_queue(ids: std::ops::Range<u64>, common: &Common<'_, '_>) {
-    let mut lane = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
-    ids.for_each(|id| lane.push(id, common.ledger));
-    lane.submit(common.ledger);
-    drop(lane);
-    let mut lane = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
-    lane.end_polls();
-    lane.reap(common.ledger);
+    let mut workload = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
+    ids.for_each(|id| workload.push(id, common.ledger));
+    workload.submit(common.ledger);
+    drop(workload);
+    let mut workload = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
+    workload.end_polls();
+    workload.reap(common.ledger);
 }
 
 /// Runs operations in the shared reactor one after the other, and then a poll whose
 /// future is dropped in flight.
-fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common<'_, '_>) {
+fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Workload<'_>, common: &Common<'_, '_>) {
     let mut task = Context::from_waker(Waker::noop());
     for id in ids {
         let (op, job) = own.prepare(id, false);
@@ -85,8 +85,8 @@ fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common
     }
     // The operation keeps the eventfd open.
     let never = PollOp::owned((Arc::new(os::eventfd()), u64::MAX), PollMask::IN);
-    let mut forgotten = pin!(common.reactor.push(never));
-    if forgotten.as_mut().poll(&mut task).is_pending() {
+    let mut leaked = pin!(common.reactor.push(never));
+    if leaked.as_mut().poll(&mut task).is_pending() {
         DROPPED.fetch_add(1, Relaxed);
     }
 }
@@ -94,8 +94,8 @@ fn by_the_reactor(ids: std::ops::Range<u64>, own: &mut Lane<'_>, common: &Common
 /// Completes the operations of the shared queue and reactor, after the threads have
 /// ended.
 pub(crate) fn finish(common: &Common<'_, '_>) {
-    let mut lane = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
-    lane.finish(common.ledger);
+    let mut workload = common.shared.lock().unwrap_or_else(PoisonError::into_inner);
+    workload.finish(common.ledger);
     let begin = Instant::now();
     while common.reactor.in_flight() > 0 {
         assert!(begin.elapsed() < STALLED, "the reactor has lost something");

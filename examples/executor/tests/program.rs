@@ -102,7 +102,7 @@ fn there_is_no_other_reactor() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn mistakes_are_reported() {
     let (status, out, errors) = run(&mut executor());
     assert_eq!((status, &*out), (Some(2), ""));
     assert_eq!(errors, "executor: which FILE?\n");
@@ -117,7 +117,7 @@ fn what_is_wrong_is_said() {
 
 /// Runs the example under QEMU's user mode, which has no AIO.
 #[test]
-fn no_aio_is_said() {
+fn missing_aio_is_reported() {
     let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/user-mode"));
     emulated.args([std::env::consts::ARCH, EXECUTOR, EXECUTOR]);
     let (status, out, errors) = run(&mut emulated);

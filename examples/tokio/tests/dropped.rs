@@ -89,7 +89,7 @@ async fn endless<L: Lock>(reactor: impl Deref<Target = Owning<L>>) {
 }
 
 #[test]
-fn a_poll_that_cannot_end_is_cancelled_by_a_timeout() {
+fn a_poll_that_never_completes_is_cancelled_by_a_timeout() {
     let (reactor, eventfd) = reactor::<Local, 1>();
     let reactor = Rc::new(reactor);
     let driven = reactor.clone();
@@ -105,7 +105,7 @@ fn a_poll_that_cannot_end_is_cancelled_by_a_timeout() {
 }
 
 #[test]
-fn and_so_it_is_on_several_threads() {
+fn a_poll_is_cancelled_by_a_timeout_on_several_threads() {
     let (reactor, eventfd) = reactor::<Shared, 1>();
     let reactor = Arc::new(reactor);
     let driven = reactor.clone();
@@ -128,7 +128,7 @@ fn and_so_it_is_on_several_threads() {
 
 /// Counts pages, so this must be the only test in the process that has any.
 #[test]
-fn a_dropped_read_s_page_is_kept_and_then_dropped() {
+fn the_page_of_a_dropped_read_is_kept_until_it_completes() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dropped");
     std::fs::write(&path, [7; CHUNK]).unwrap();
     let mut options = OpenOptions::new();

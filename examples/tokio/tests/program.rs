@@ -48,7 +48,7 @@ fn both_runtimes_copy_both_ways() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn mistakes_are_reported() {
     let output = copy()
         .args(["/nonexistent", "/nonexistent"])
         .output()
@@ -63,7 +63,7 @@ fn what_is_wrong_is_said() {
 
 /// Runs the example under QEMU's user mode, which has no AIO.
 #[test]
-fn no_aio_is_said() {
+fn missing_aio_is_reported() {
     let mut emulated = program(concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/user-mode"));
     emulated.args([std::env::consts::ARCH, COPY, COPY, "/nonexistent"]);
     let output = emulated.output().unwrap();

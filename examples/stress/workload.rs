@@ -1,4 +1,4 @@
-//! [`Lane`]: a queue, the file that it works on, and its operations in flight.
+//! [`Workload`]: a queue, the file that it works on, and its operations in flight.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -37,7 +37,7 @@ pub(crate) struct Job {
     kind: Kind,
 }
 
-pub(crate) struct Lane<'s> {
+pub(crate) struct Workload<'s> {
     queue: Queue<'s, Bytes, Data>,
     jobs: HashMap<Ticket, Job>,
     never: Vec<Ticket>,
@@ -49,14 +49,14 @@ pub(crate) struct Lane<'s> {
     random: Random,
 }
 
-impl<'s> Lane<'s> {
+impl<'s> Workload<'s> {
     pub(crate) fn new(
         number: u64,
         context: IdleContext,
         slots: &'s mut [Slot<Bytes, Data>],
         directory: &Path,
-    ) -> Lane<'s> {
-        Lane {
+    ) -> Workload<'s> {
+        Workload {
             queue: Queue::with_context(context, slots),
             jobs: HashMap::with_capacity(4 * DEPTH),
             never: Vec::with_capacity(DEPTH),
