@@ -178,7 +178,7 @@ unsafe fn getevents(
             Some(time) if time < MOMENT => Time::Moment,
             Some(_) => Time::While,
         };
-        let room = match nr {
+        let space = match nr {
             // SAFETY: `events` is valid for `nr` events, by the contract of this
             // function.
             1.. => unsafe { core::slice::from_raw_parts_mut(events, nr as usize) },
@@ -187,6 +187,6 @@ unsafe fn getevents(
         if min_nr < 0 || nr < min_nr {
             return Err(Errno::INVAL);
         }
-        kernel.getevents(ctx, min_nr as usize, room, time)
+        kernel.getevents(ctx, min_nr as usize, space, time)
     })
 }

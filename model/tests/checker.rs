@@ -3,8 +3,8 @@
 #![cfg(feature = "checker")]
 
 use model::checker::explore;
-use model::checker::looks;
 use model::checker::operations::{self, End, Poll};
+use model::checker::polls;
 use model::checker::rounds::{self, Take};
 
 fn ring(
@@ -13,33 +13,33 @@ fn ring(
     producers: u64,
     each: i64,
     take: Take,
-    looks: usize,
+    polls: usize,
     bound: Option<usize>,
 ) {
     let begin = std::time::Instant::now();
     let count = explore(bound, move || {
-        rounds::run(nr, start, producers, each, take, looks);
+        rounds::run(nr, start, producers, each, take, polls);
     });
     println!(
-        "ring of {nr} from {start}, {producers} × {each} events, {take:?}, {looks} looks: \
+        "ring of {nr} from {start}, {producers} × {each} events, {take:?}, {polls} polls: \
          {count} executions, {} ms",
         begin.elapsed().as_millis()
     );
     assert!(count > 1);
 }
 
-fn slots(reads: usize, poll: Poll, room: u32, end: End, bound: Option<usize>) {
+fn slots(reads: usize, poll: Poll, capacity: u32, end: End, bound: Option<usize>) {
     let begin = std::time::Instant::now();
-    let count = explore(bound, move || operations::run(reads, poll, room, end));
+    let count = explore(bound, move || operations::run(reads, poll, capacity, end));
     println!(
-        "{reads} reads, poll {poll:?}, room for {room}, {end:?}: {count} executions, {} ms",
+        "{reads} reads, poll {poll:?}, capacity {capacity}, {end:?}: {count} executions, {} ms",
         begin.elapsed().as_millis()
     );
     assert!(count > 1);
 }
 
 #[test]
-fn one_producer_goes_round_the_ring() {
+fn one_producer_wraps_around_the_ring() {
     for nr in 2..=4 {
         let runs = [Take::Run(false), Take::Run(true)];
         for take in [Take::One, Take::Some(1), Take::Some(4)]
@@ -61,16 +61,16 @@ fn two_producers_share_the_ring() {
 }
 
 #[test]
-fn a_ring_that_is_never_empty_never_looks_so() {
+fn a_ring_that_is_never_empty_is_never_reported_as_empty() {
     for (nr, start) in [(3, 0), (3, 1), (3, 2), (4, 3)] {
-        let count = explore(None, move || looks::run(nr, start));
-        println!("looks at a ring of {nr} from {start}: {count} executions");
+        let count = explore(None, move || polls::run(nr, start));
+        println!("polls of a ring of {nr} from {start}: {count} executions");
         assert!(count > 1);
     }
 }
 
 #[test]
-fn each_operation_ends_once_with_its_buffer_whole() {
+fn each_operation_completes_once_with_its_buffer_intact() {
     for end in [End::Pop, End::Wait] {
         slots(1, Poll::None, 1, end, None);
         slots(2, Poll::None, 2, end, Some(3));
@@ -82,7 +82,7 @@ fn each_operation_ends_once_with_its_buffer_whole() {
 }
 
 #[test]
-fn no_buffer_is_dropped_before_the_kernel_has_let_go() {
+fn no_buffer_is_dropped_before_its_operation_has_completed() {
     for end in [End::Drop, End::Foreign] {
         slots(1, Poll::None, 1, end, None);
         slots(2, Poll::None, 2, end, Some(3));

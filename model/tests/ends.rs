@@ -103,7 +103,7 @@ fn a_refusal_ends_a_wait() {
 
 /// The same, where the poll of another future meets the refusal.
 #[test]
-fn what_another_poll_has_found_ends_a_wait() {
+fn a_completion_found_by_another_poll_ends_a_wait() {
     install(false);
     let mut slots = ReactorSlot::array::<4>();
     let reactor = Reactor::<()>::new(&mut slots).expect("a context");
@@ -177,7 +177,7 @@ fn a_wait_for_one_calls_at_most_once() {
 /// A context is destroyed while operations are done, have events in the ring and are in
 /// flight. Each has the right result, once.
 #[test]
-fn a_forced_end_tells_what_had_completed_from_what_had_not() {
+fn a_forced_end_distinguishes_completed_from_other_operations() {
     for opaque in [false, true] {
         install(opaque);
         let mut slots: Vec<_> = (0..6).map(|_| ScopeSlot::NEW).collect();
@@ -187,7 +187,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
             with(|kernel, ctx| kernel.complete_all(ctx));
             // Both are done now, and not taken.
             assert!(done[0].is_finished());
-            let ended = s.fsync(fd(DIRECT)).expect("a slot");
+            let completed = s.fsync(fd(DIRECT)).expect("a slot");
             let polls = [0, 1].map(|n| s.poll(fd(POLLED + n), PollMask::IN).expect("a slot"));
             s.submit();
             // Completed, with its event still in the ring.
@@ -201,7 +201,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
             let [first, second] = polls;
             let mut results = vec![first.wait().result];
             // The event in an opaque ring is lost with the ring.
-            let late = ended.wait().result;
+            let late = completed.wait().result;
             assert_eq!(
                 late,
                 if opaque {
@@ -230,7 +230,7 @@ fn a_forced_end_tells_what_had_completed_from_what_had_not() {
 
 /// Done operations are taken in any order, the last first, while others complete.
 #[test]
-fn done_operations_are_taken_in_any_order() {
+fn completed_operations_are_taken_in_any_order() {
     let orders = [
         [0, 1, 2],
         [0, 2, 1],

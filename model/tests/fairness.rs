@@ -111,7 +111,7 @@ enum Order {
 }
 
 #[test]
-fn while_a_task_waits_each_other_begins_at_most_once() {
+fn while_a_task_waits_each_other_task_begins_at_most_once() {
     for order in [
         Order::Forwards,
         Order::Backwards,
@@ -244,7 +244,7 @@ fn a_called_waiter_that_is_dropped_calls_the_next() {
     // Its completion calls the second.
     assert_eq!(poll(&mut first, Waker::noop()), Some(0));
     drop(second);
-    assert!(third.flag.0.load(Relaxed), "the slot is nobody's");
+    assert!(third.flag.0.load(Relaxed), "the slot is free");
     third.poll();
     assert_eq!(reactor.in_flight(), 1);
     drop((first, third));
@@ -254,7 +254,7 @@ fn a_called_waiter_that_is_dropped_calls_the_next() {
 
 /// A task that comes while others wait for the free slot waits behind them.
 #[test]
-fn one_that_comes_later_is_served_later() {
+fn a_later_waiter_is_served_later() {
     install(3);
     let mut array = ReactorSlot::array::<1>();
     let reactor = Reactor::<()>::new(&mut array).expect("a context");

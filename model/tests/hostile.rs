@@ -21,11 +21,11 @@ fn run(program: fn(&[u8])) {
 }
 
 #[test]
-fn a_ring_of_anybodys_making_is_read_within_its_bounds() {
+fn an_arbitrary_ring_is_read_within_its_bounds() {
     run(model::adversarial::ring::run);
 }
 
 #[test]
-fn a_kernel_that_lies_ends_nothing_that_it_does_not_have() {
+fn invalid_answers_complete_only_operations_in_flight() {
     run(model::adversarial::events::run);
 }

@@ -94,22 +94,22 @@ fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring
         // An owner of the context, whose batch reader may have found more events than
         // it takes.
         7 => {
-            let room = 1 + source.below(130);
-            check(memory, ring, room, |_| take_of_run(map, room));
+            let space = 1 + source.below(130);
+            check(memory, ring, space, |_| take_of_run(map, space));
         }
         4 => check(memory, ring, 1, |ring| ring.pop().map(Vec::from_iter)),
         5 => {
-            let room = source.below(130);
-            check(memory, ring, room, |ring| {
-                let mut events = vec![Event::EMPTY; room];
+            let space = source.below(130);
+            check(memory, ring, space, |ring| {
+                let mut events = vec![Event::EMPTY; space];
                 ring.reap(&mut events).map(|taken| taken.to_vec())
             });
         }
         _ => {
-            let room = source.below(10);
-            let min = source.below(room + 1);
-            check(memory, ring, room, |ring| {
-                let mut events = vec![Event::EMPTY; room];
+            let space = source.below(10);
+            let min = source.below(space + 1);
+            check(memory, ring, space, |ring| {
+                let mut events = vec![Event::EMPTY; space];
                 let taken = ring.wait_with(min, &mut events, WaitOptions::poll());
                 taken.map(|taken| taken.to_vec())
             });
@@ -119,10 +119,10 @@ fn step(source: &mut Source<'_>, memory: &Memory, map: &RingMap, ring: &mut Ring
 
 /// Takes events as an owner of the context does. EINVAL stands for the error that an
 /// owner would get from a system call.
-fn take_of_run(map: &RingMap, room: usize) -> Result<Vec<Event>, Errno> {
+fn take_of_run(map: &RingMap, space: usize) -> Result<Vec<Event>, Errno> {
     let mut run = BatchReader::new(map).ok_or(Errno::INVAL)?;
     let mut taken = Vec::new();
-    while taken.len() < room {
+    while taken.len() < space {
         // SAFETY: the pages are mapped, and this thread alone reads the ring.
         let found = unsafe { run.next(map) };
         // SAFETY: the pages are mapped, and this thread alone reads the ring.
@@ -137,11 +137,11 @@ fn take_of_run(map: &RingMap, room: usize) -> Result<Vec<Event>, Errno> {
     Ok(taken)
 }
 
-/// Compares the events that `take` returns with those in the ring, up to `room` events.
+/// Compares the events that `take` returns with those in the ring, up to `space` events.
 fn check(
     memory: &Memory,
     ring: &mut Ring<'_>,
-    room: usize,
+    space: usize,
     take: impl FnOnce(&mut Ring<'_>) -> Result<Vec<Event>, Errno>,
 ) {
     let (mut head, tail) = (memory.get(HEAD), memory.get(TAIL));
@@ -154,7 +154,7 @@ fn check(
         return;
     };
     let mut right = Vec::new();
-    while head != tail && right.len() < room {
+    while head != tail && right.len() < space {
         right.push(memory.event(head as usize));
         head = (head + 1) % slots;
     }

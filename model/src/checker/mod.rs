@@ -19,8 +19,8 @@ mod index;
 #[path = "../../../src/ring/reader.rs"]
 mod reader;
 
-pub mod looks;
 pub mod operations;
+pub mod polls;
 mod ring;
 pub mod rounds;
 

@@ -70,7 +70,7 @@ struct Shared {
     /// Polls without an event, with the addresses of their iocbs as their buffers.
     polls: Mutex<Vec<Iocb>>,
     /// The number of events, for threads that wait for one.
-    ended: Mutex<usize>,
+    completed: Mutex<usize>,
     wake: Condvar,
 }
 
@@ -90,7 +90,7 @@ impl Shared {
             res,
             res2: 0,
         });
-        *self.ended.lock().unwrap() += 1;
+        *self.completed.lock().unwrap() += 1;
         self.wake.notify_all();
     }
 }
@@ -100,7 +100,7 @@ impl Model {
         let shared = Shared {
             ring: Ring::new(nr, 0),
             polls: Mutex::new(Vec::new()),
-            ended: Mutex::new(0),
+            completed: Mutex::new(0),
             wake: Condvar::new(),
         };
         Model {
@@ -195,15 +195,15 @@ unsafe impl Backend for Model {
         loop {
             // The count is read before the ring: a later event changes it and wakes
             // this thread.
-            let before = *self.shared.ended.lock().unwrap();
+            let before = *self.shared.completed.lock().unwrap();
             taken += self.shared.ring.take(&mut events[taken..]);
             if taken >= min_nr {
                 self.run = self.shared.ring.run();
                 return Ok(taken);
             }
-            let mut ended = self.shared.ended.lock().unwrap();
-            while *ended == before {
-                ended = self.shared.wake.wait(ended).unwrap();
+            let mut completed = self.shared.completed.lock().unwrap();
+            while *completed == before {
+                completed = self.shared.wake.wait(completed).unwrap();
             }
         }
     }
@@ -264,16 +264,16 @@ pub enum End {
     Foreign,
 }
 
-/// Runs `reads` reads and a poll, if there is one, over a ring that accepts `room` of
+/// Runs `reads` reads and a poll, if there is one, over a ring that accepts `capacity` of
 /// them. The poll is cancelled, and all operations are completed as `end` defines. Each
 /// operation yields one completion with its buffer intact, or its buffer is dropped
 /// after the operation has completed in the kernel.
-pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
+pub fn run(reads: usize, poll: Poll, capacity: u32, end: End) {
     let memory: Vec<Arc<Cell>> = (0..reads)
         .map(|_| Arc::new(Cell(UnsafeCell::new(0))))
         .collect();
     let mut array = [const { RawSlot::<Option<Buffer>>::NEW }; 3];
-    let mut engine = Engine::new(&mut array, Model::new(room + 1));
+    let mut engine = Engine::new(&mut array, Model::new(capacity + 1));
     let tickets: Vec<Ticket> = memory.iter().map(|cell| read(&mut engine, cell)).collect();
     engine.backend.ready = poll == Poll::Ready;
     let poll = (poll != Poll::None).then(|| {
@@ -283,7 +283,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
         };
         engine.slots.stage(&iocb, MaybeUninit::new(None), ())
     });
-    let mut over = Vec::new();
+    let mut taken = Vec::new();
     let mut refused = submit(&mut engine);
     let cancelled = poll.map(|poll| engine.cancel(poll));
     if !engine.backend.ready {
@@ -291,8 +291,8 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
     }
     match end {
         End::Pop | End::Wait => {
-            while over.len() < reads + usize::from(poll.is_some()) {
-                look(&mut engine, matches!(end, End::Wait), cancelled, &mut over);
+            while taken.len() < reads + usize::from(poll.is_some()) {
+                take_completion(&mut engine, matches!(end, End::Wait), cancelled, &mut taken);
                 if refused {
                     refused = submit(&mut engine);
                 }
@@ -301,7 +301,7 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
             assert_eq!((engine.slots.in_flight(), engine.slots.staged()), (0, 0));
         }
         End::Drop => {
-            look(&mut engine, false, cancelled, &mut over);
+            take_completion(&mut engine, false, cancelled, &mut taken);
         }
         End::Foreign => engine.backend.foreign = true,
     }
@@ -319,9 +319,9 @@ pub fn run(reads: usize, poll: Poll, room: u32, end: End) {
         let word = cell.read();
         assert_eq!(word, if leaked { READ } else { DROPPED }, "{ticket:?}");
     }
-    let mut once = over.clone();
+    let mut once = taken.clone();
     once.dedup();
-    assert_eq!(once.len(), over.len(), "a completion came twice");
+    assert_eq!(once.len(), taken.len(), "a completion came twice");
 }
 
 fn read(engine: &mut Engine<'_, Option<Buffer>, (), Model>, cell: &Arc<Cell>) -> Ticket {
@@ -347,21 +347,21 @@ fn submit(engine: &mut Engine<'_, Option<Buffer>, (), Model>) -> bool {
 }
 
 /// Takes a completion if one is there; waits for it if `wait` is set.
-fn look(
+fn take_completion(
     engine: &mut Engine<'_, Option<Buffer>, (), Model>,
     wait: bool,
     cancelled: Option<Result<(), Errno>>,
-    over: &mut Vec<Ticket>,
+    taken: &mut Vec<Ticket>,
 ) {
     if wait && engine.slots.in_flight() > 0 {
         assert!(engine.wait(1, WaitOptions::new()).unwrap() > 0);
     }
-    let ended = match engine.pop() {
+    let completed = match engine.pop() {
         Polled::Found(completed) => Some(completed),
         Polled::Empty => None,
         Polled::NeedsSyscall => engine.slots.pop_completed(),
     };
-    match ended {
+    match completed {
         Some((index, res)) => {
             let released = engine.slots.release(index);
             match released.payload {
@@ -371,8 +371,8 @@ fn look(
                 // Either ready or cancelled, never both.
                 None => assert_eq!(Some(res == 0), cancelled.map(|c| c.is_ok())),
             }
-            assert!(!over.contains(&released.ticket), "a completion came twice");
-            over.push(released.ticket);
+            assert!(!taken.contains(&released.ticket), "a completion came twice");
+            taken.push(released.ticket);
         }
         None => thread::yield_now(),
     }

@@ -129,7 +129,7 @@ impl Ring {
     }
 
     /// Returns whether the ring appears empty to a thread that does not own it.
-    pub fn looks_empty(&self) -> bool {
+    pub fn reads_as_empty(&self) -> bool {
         index::is_empty(&self.head, &self.tail)
     }
 

@@ -22,9 +22,9 @@ pub enum Take {
 
 /// Runs `producers` threads that complete `each` operations in a ring of `nr` slots
 /// whose indices begin at `start`. An operation for which the ring has no space is
-/// given up after a second attempt. The reader polls `looks` times meanwhile. Every
+/// given up after a second attempt. The reader polls `polls` times meanwhile. Every
 /// event arrives once and intact, and the events of one thread arrive in order.
-pub fn run(nr: u32, start: u32, producers: u64, each: i64, take: Take, looks: usize) {
+pub fn run(nr: u32, start: u32, producers: u64, each: i64, take: Take, polls: usize) {
     let ring = Arc::new(Ring::new(nr, start));
     let threads: Vec<_> = (0..producers)
         .map(|number| {
@@ -34,7 +34,7 @@ pub fn run(nr: u32, start: u32, producers: u64, each: i64, take: Take, looks: us
         .collect();
     let mut next = vec![0; producers as usize];
     let mut run = ring.run();
-    for _ in 0..looks {
+    for _ in 0..polls {
         reap(&ring, take, &mut run, &mut next);
     }
     let completed: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
@@ -64,9 +64,9 @@ fn reap(ring: &Ring, take: Take, run: &mut BatchReader<Ring>, next: &mut [i64]) 
     let mut events = [Event::EMPTY; 4];
     let count = match take {
         Take::One => put(ring.take_one(), &mut events),
-        Take::Run(tell) => {
+        Take::Run(publish) => {
             let count = put(ring.take_of(run), &mut events);
-            if tell {
+            if publish {
                 run.publish(ring);
             }
             count

@@ -34,7 +34,7 @@ pub enum Time {
 pub struct Faults {
     /// The number of operations that are accepted before submission fails with EAGAIN.
     /// `None`: the ring sets the only limit.
-    pub room: Option<usize>,
+    pub capacity: Option<usize>,
     /// The greatest number of operations that one system call accepts.
     pub short: Option<usize>,
     /// True if a signal arrives when the next system call would have to wait.
@@ -47,7 +47,7 @@ pub struct Faults {
 
 /// An event as it was added to the ring.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub struct LoggedEvent {
     /// The `data` of the event.
     pub data: u64,
     /// The `res` of the event.
@@ -61,14 +61,14 @@ struct Context {
     ring: KernelRing,
     running: Vec<Running>,
     taken: Vec<Iocb>,
-    log: Vec<Ended>,
+    log: Vec<LoggedEvent>,
 }
 
 /// The record of a destroyed context.
 struct Gone {
     name: AioContext,
     given: Vec<Iocb>,
-    log: Vec<Ended>,
+    log: Vec<LoggedEvent>,
     taken: usize,
 }
 
@@ -264,12 +264,12 @@ impl Kernel {
             return Err(Errno::INVAL);
         }
         // The slot is claimed before the file is examined.
-        if self.faults.room == Some(0) || !self.context(ctx)?.ring.claim() {
+        if self.faults.capacity == Some(0) || !self.context(ctx)?.ring.claim() {
             return Err(Errno::AGAIN);
         }
         match self.begin(iocb, copy) {
             Ok(operation) => {
-                self.faults.room = self.faults.room.map(|room| room - 1);
+                self.faults.capacity = self.faults.capacity.map(|left| left - 1);
                 // SAFETY: `iocb` is valid for writes, by the contract of this function:
                 // the kernel writes the key.
                 unsafe { (*iocb).key = 0 };
@@ -429,7 +429,7 @@ impl Kernel {
         let event = operation.run(self, verdict);
         let context = self.context(ctx)?;
         context.ring.complete(event);
-        context.log.push(Ended {
+        context.log.push(LoggedEvent {
             data: event.data,
             res: event.res,
             is_foreign: false,
@@ -462,9 +462,9 @@ impl Kernel {
         };
         // One slot stays free for operations: this distinguishes a submission that is
         // refused for lack of space.
-        if context.ring.room() > 1 && context.ring.claim() {
+        if context.ring.available() > 1 && context.ring.claim() {
             context.ring.complete(event);
-            context.log.push(Ended {
+            context.log.push(LoggedEvent {
                 data: event.data,
                 res: event.res,
                 is_foreign: true,
@@ -481,7 +481,7 @@ impl Kernel {
     }
 
     /// Returns the events added to a context's ring, from index `from` on.
-    pub fn ended(&self, ctx: AioContext, from: usize) -> Vec<Ended> {
+    pub fn logged(&self, ctx: AioContext, from: usize) -> Vec<LoggedEvent> {
         let alive = self.contexts.iter().find(|c| c.name == ctx);
         let log = alive.map(|c| &c.log);
         let log = log.or(self.gone(ctx).map(|gone| &gone.log));
@@ -506,9 +506,9 @@ impl Kernel {
 
     /// Returns the number of operations that the context would accept if the ring's
     /// head were `late` events further.
-    pub fn room(&mut self, ctx: AioContext, late: usize) -> usize {
-        let room = self.context(ctx).map_or(0, |c| c.ring.room() + late);
-        room.min(self.faults.room.unwrap_or(usize::MAX))
+    pub fn capacity(&mut self, ctx: AioContext, late: usize) -> usize {
+        let available = self.context(ctx).map_or(0, |c| c.ring.available() + late);
+        available.min(self.faults.capacity.unwrap_or(usize::MAX))
     }
 
     /// Returns the handle of the context created last.

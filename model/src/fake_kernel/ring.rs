@@ -86,7 +86,7 @@ impl KernelRing {
     }
 
     /// Returns the number of claims that would succeed now.
-    pub(super) fn room(&mut self) -> usize {
+    pub(super) fn available(&mut self) -> usize {
         self.refill();
         self.available as usize
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::user::Data;
 use super::{BLOCK, BLOCKS, MOST_SLOTS, POLLED, Plan};
-use crate::fake_kernel::{self, Ended, Faults, Kernel};
+use crate::fake_kernel::{self, Faults, Kernel, LoggedEvent};
 use crate::sys::abi::{AioContext, Event};
 use crate::{Errno, Fd, IdleContext, Iocb};
 
@@ -37,7 +37,7 @@ impl Real {
     /// # Errors
     /// The errors of the file system.
     pub fn new(folder: &Path) -> io::Result<Real> {
-        let path = folder.join(format!("play-{}", std::process::id()));
+        let path = folder.join(format!("scenario-{}", std::process::id()));
         let open = |number: usize, flags: i32| {
             let path = path.with_extension(number.to_string());
             let plain = OpenOptions::new()
@@ -182,15 +182,15 @@ impl Harness {
         match self {
             Harness::Model => IdleContext::new(slots as u32),
             Harness::Real(real) => match real.pool.take() {
-                Some(drained) => Ok(drained),
+                Some(idle) => Ok(idle),
                 None => new_context(),
             },
         }
     }
 
-    pub(super) fn give_back(&mut self, drained: IdleContext) {
+    pub(super) fn give_back(&mut self, idle: IdleContext) {
         if let Harness::Real(real) = self {
-            real.pool = Some(drained);
+            real.pool = Some(idle);
         }
     }
 
@@ -204,10 +204,12 @@ impl Harness {
     /// Returns the number of operations that the context would accept from a queue that
     /// has taken `taken` events, including those for which it has not yet published the
     /// head.
-    pub(super) fn room(&self, ctx: AioContext, taken: usize) -> usize {
+    pub(super) fn capacity(&self, ctx: AioContext, taken: usize) -> usize {
         let late = taken.saturating_sub(self.taken(ctx));
         match self {
-            Harness::Model => fake_kernel::with_next(|kernel| kernel.room(ctx, late)).unwrap_or(0),
+            Harness::Model => {
+                fake_kernel::with_next(|kernel| kernel.capacity(ctx, late)).unwrap_or(0)
+            }
             // The real ring has twice the requested slots.
             Harness::Real(_) => usize::MAX,
         }
@@ -233,8 +235,8 @@ impl Harness {
         fake_kernel::with_next(|kernel| !kernel.has(ctx)).unwrap_or(false)
     }
 
-    pub(super) fn ended(&self, ctx: AioContext, from: usize) -> Vec<Ended> {
-        fake_kernel::with_next(|kernel| kernel.ended(ctx, from)).unwrap_or_default()
+    pub(super) fn logged(&self, ctx: AioContext, from: usize) -> Vec<LoggedEvent> {
+        fake_kernel::with_next(|kernel| kernel.logged(ctx, from)).unwrap_or_default()
     }
 
     pub(super) fn taken(&self, ctx: AioContext) -> usize {

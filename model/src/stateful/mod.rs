@@ -76,7 +76,7 @@ pub enum Step {
     /// Submits; see [`Faults`](crate::fake_kernel::Faults).
     Submit {
         /// The number of operations accepted before EAGAIN.
-        room: Option<u8>,
+        capacity: Option<u8>,
         /// The greatest number of operations that one system call accepts.
         short: Option<u8>,
     },
@@ -145,7 +145,7 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     /// Scenarios performed.
-    pub plays: u64,
+    pub scenarios: u64,
     /// Steps performed.
     pub steps: u64,
     /// Operations pushed.
@@ -162,7 +162,7 @@ pub struct Totals {
 
 impl core::ops::AddAssign for Totals {
     fn add_assign(&mut self, other: Totals) {
-        self.plays += other.plays;
+        self.scenarios += other.scenarios;
         self.steps += other.steps;
         self.operations += other.operations;
         self.cancelled += other.cancelled;
@@ -193,7 +193,7 @@ pub fn plan(steps: usize, rare: u32) -> impl Strategy<Value = Plan> {
         ),
         2 * common => (any::<u8>(), any::<bool>()).prop_map(|(which, owned)| Step::Poll { which, owned }),
         common / 2 => any::<bool>().prop_map(|invalid| Step::Refused { invalid }),
-        4 * common => (few(), few()).prop_map(|(room, short)| Step::Submit { room, short }),
+        4 * common => (few(), few()).prop_map(|(capacity, short)| Step::Submit { capacity, short }),
         3 * common => (1_u8..6).prop_map(Step::Pop),
         2 * common => (0_u8..8, 0_u8..3, refuse()).prop_map(
             |(min, patience, refuse)| Step::Wait { min, patience, refuse }

@@ -21,9 +21,9 @@ use crate::{Errno, Queue, Slot};
 /// The failed check, and the step at which it failed.
 pub fn perform(plan: &Plan, harness: &mut Harness) -> Result<Totals, String> {
     if plan.vectored {
-        Stage::<Vectored<Tracked>>::play(plan, harness)
+        Stage::<Vectored<Tracked>>::run(plan, harness)
     } else {
-        Stage::<Tracked>::play(plan, harness)
+        Stage::<Tracked>::run(plan, harness)
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Stage<'w, B: Held> {
 }
 
 impl<'w, B: Held> Stage<'w, B> {
-    fn play(plan: &Plan, harness: &'w mut Harness) -> Result<Totals, String> {
+    fn run(plan: &Plan, harness: &'w mut Harness) -> Result<Totals, String> {
         buffer::begin();
         user::begin(&[]);
         let files = harness.begin(plan);
@@ -53,7 +53,7 @@ impl<'w, B: Held> Stage<'w, B> {
             ctx: AioContext::NONE,
             it: Specification::new(files),
             totals: Totals {
-                plays: 1,
+                scenarios: 1,
                 steps: plan.steps.len() as u64,
                 ..Totals::default()
             },
@@ -71,10 +71,10 @@ impl<'w, B: Held> Stage<'w, B> {
     fn steps(&mut self, plan: &Plan) -> Outcome {
         let mut slots: Vec<Slot<B, Data>> = (0..plan.slots).map(|_| Slot::NEW).collect();
         let mut steps = plan.steps.iter().enumerate();
-        let mut drained = None;
+        let mut idle = None;
         loop {
-            let on = match drained.take() {
-                Some(drained) => drained,
+            let on = match idle.take() {
+                Some(idle) => idle,
                 None => {
                     let context = self.harness.context(plan.slots);
                     let context = context.map_err(|errno| format!("no context: {errno}"))?;
@@ -138,7 +138,7 @@ impl<'w, B: Held> Stage<'w, B> {
                             }
                             continue;
                         }
-                        other => other.map_err(|errno| format!("not drained: {errno}"))?,
+                        other => other.map_err(|errno| format!("not idle: {errno}"))?,
                     };
                     self.it.go_on(self.harness, self.ctx)?;
                     same!(context.capacity(), capacity, "the context's capacity");
@@ -146,7 +146,7 @@ impl<'w, B: Held> Stage<'w, B> {
                         self.harness.give_back(context);
                         return Ok(());
                     }
-                    drained = Some(context);
+                    idle = Some(context);
                 }
             }
         }
@@ -198,9 +198,9 @@ impl<'w, B: Held> Stage<'w, B> {
                 let known = Known::new(What::Refused(errno), fd, &data, false);
                 self.push(queue, Fsync::new(fd).data(data).into(), known)?;
             }
-            Step::Submit { room, short } => {
+            Step::Submit { capacity, short } => {
                 self.harness.faults(Faults {
-                    room: room.map(usize::from),
+                    capacity: capacity.map(usize::from),
                     short: short.map(usize::from),
                     ..Faults::default()
                 });
@@ -242,10 +242,12 @@ impl<'w, B: Held> Stage<'w, B> {
                     Verdict::Whole
                 };
                 self.harness.complete(self.ctx, pick.into(), verdict);
-                self.it.look(self.harness, self.ctx)?;
+                self.it.read_events(self.harness, self.ctx)?;
             }
             Step::ForeignEvent { pick, add } => {
-                let word = self.it.strange(self.harness, self.ctx, pick.into(), add);
+                let word = self
+                    .it
+                    .foreign_word(self.harness, self.ctx, pick.into(), add);
                 if let (Some(word), true) = (word, modelled) {
                     self.harness.add_foreign(self.ctx, word);
                 }
@@ -269,7 +271,7 @@ impl<'w, B: Held> Stage<'w, B> {
             return Refuse::default();
         }
         self.harness.faults(refuse.faults());
-        self.it.limited = refuse.room.is_some();
+        self.it.limited = refuse.capacity.is_some();
         refuse
     }
 
@@ -288,7 +290,7 @@ impl<'w, B: Held> Stage<'w, B> {
                 staged,
                 "is_staged of operation {at}"
             );
-            if *place != Place::Over {
+            if *place != Place::Completed {
                 let drops = operation.drops();
                 ensure!(
                     drops.iter().all(|&n| n == 0),

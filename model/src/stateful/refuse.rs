@@ -9,7 +9,7 @@ use crate::fake_kernel::Faults;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Refuse {
     /// The number of operations that the kernel accepts before EAGAIN.
-    pub room: Option<u8>,
+    pub capacity: Option<u8>,
     /// The error of io_cancel: EINVAL, ENOSYS or EPERM.
     pub cancel: Option<u8>,
     /// The error of io_getevents and io_pgetevents: ENOSYS or EPERM.
@@ -23,7 +23,7 @@ impl Refuse {
     pub(super) fn faults(self) -> Faults {
         let errnos = [Errno::NOSYS, Errno::PERM, Errno::INVAL];
         Faults {
-            room: self.room.map(usize::from),
+            capacity: self.capacity.map(usize::from),
             cancel: self.cancel.map(|pick| errnos[usize::from(pick) % 3]),
             wait: self.wait.map(|pick| (0, errnos[usize::from(pick) % 2])),
             signal: self.signal,
@@ -36,8 +36,8 @@ impl Refuse {
 pub(super) fn refuse() -> impl Strategy<Value = Refuse> {
     let rarely = |most: u8| prop_oneof![9 => Just(None), 1 => (0..most).prop_map(Some)];
     (rarely(4), rarely(3), rarely(2), prop::bool::weighted(0.1)).prop_map(
-        |(room, cancel, wait, signal)| Refuse {
-            room,
+        |(capacity, cancel, wait, signal)| Refuse {
+            capacity,
             cancel,
             wait,
             signal,

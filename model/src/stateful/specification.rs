@@ -6,7 +6,7 @@ use super::MOST_SLOTS;
 use super::buffer::{self, FRESH, Held};
 use super::harness::Harness;
 use super::user::Data;
-use crate::fake_kernel::Ended;
+use crate::fake_kernel::LoggedEvent;
 use crate::sys::abi::AioContext;
 use crate::{Completion, Errno, Ticket};
 
@@ -39,7 +39,7 @@ pub(super) enum Place {
     /// In flight, or completed and not returned.
     Out,
     /// Returned, or ended with its queue.
-    Over,
+    Completed,
     /// In a queue that was leaked.
     Leaked,
 }
@@ -112,7 +112,7 @@ pub(super) struct Specification {
     /// The lengths of the parts of the model's log that have been read: of submitted
     /// operations, and of events.
     given: usize,
-    ended: usize,
+    completed: usize,
     /// The number of events that the queue has taken, up to the last one that belongs
     /// to an operation. The queue publishes the ring's head later.
     pub(super) taken: usize,
@@ -130,7 +130,7 @@ pub(super) struct Order(VecDeque<Group>);
 #[derive(Default)]
 struct Group {
     /// In the order of their events.
-    ended: VecDeque<usize>,
+    completed: VecDeque<usize>,
     /// In the order in which they were staged.
     refused: VecDeque<usize>,
     /// In any order.
@@ -138,10 +138,10 @@ struct Group {
 }
 
 impl Order {
-    fn push(&mut self, ended: &[usize], refused: &[usize], unknown: &[usize]) {
-        if ended.len() + refused.len() + unknown.len() > 0 {
+    fn push(&mut self, completed: &[usize], refused: &[usize], unknown: &[usize]) {
+        if completed.len() + refused.len() + unknown.len() > 0 {
             self.0.push_back(Group {
-                ended: ended.iter().copied().collect(),
+                completed: completed.iter().copied().collect(),
                 refused: refused.iter().copied().collect(),
                 unknown: unknown.to_vec(),
             });
@@ -158,15 +158,15 @@ impl Order {
         let Some(group) = self.0.front_mut() else {
             return false;
         };
-        let taken = if group.ended.front() == Some(&at) {
-            group.ended.pop_front()
+        let taken = if group.completed.front() == Some(&at) {
+            group.completed.pop_front()
         } else if group.refused.front() == Some(&at) {
             group.refused.pop_front()
         } else {
             let found = group.unknown.iter().position(|&other| other == at);
             found.map(|found| group.unknown.swap_remove(found))
         };
-        if group.ended.len() + group.refused.len() + group.unknown.len() == 0 {
+        if group.completed.len() + group.refused.len() + group.unknown.len() == 0 {
             self.0.pop_front();
         }
         taken.is_some()
@@ -174,7 +174,7 @@ impl Order {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().flat_map(|group| {
-            let listed = group.ended.iter().chain(&group.refused);
+            let listed = group.completed.iter().chain(&group.refused);
             listed.chain(&group.unknown).copied()
         })
     }
@@ -187,7 +187,7 @@ impl Order {
 /// The effect of a call.
 pub(super) struct Change {
     /// The number of operations found to have completed.
-    pub(super) ended: usize,
+    pub(super) completed: usize,
     /// True if there were foreign events.
     pub(super) foreign: bool,
 }
@@ -218,7 +218,7 @@ impl Specification {
                 What::Write { file, at, .. } => (*file, *at, true),
                 _ => return false,
             };
-            let live = operation.place != Place::Over;
+            let live = operation.place != Place::Completed;
             live && its == file && (write || writes) && at < end && start < at + operation.len
         })
     }
@@ -245,16 +245,16 @@ impl Specification {
     /// Resets the state for another queue, on this context.
     pub(super) fn renew(&mut self) {
         self.words.clear();
-        (self.given, self.ended, self.taken) = (0, 0, 0);
+        (self.given, self.completed, self.taken) = (0, 0, 0);
         self.dead = false;
     }
 
     /// Continues the same context with another queue: foreign events behind the last
     /// event of an operation may still be in the ring.
     pub(super) fn go_on(&mut self, harness: &Harness, ctx: AioContext) -> Outcome {
-        self.look(harness, ctx)?;
+        self.read_events(harness, ctx)?;
         self.words.clear();
-        let events = harness.ended(ctx, 0);
+        let events = harness.logged(ctx, 0);
         let ours = events.iter().rposition(|event| !event.is_foreign);
         self.taken = ours.map_or(0, |at| at + 1).max(harness.taken(ctx));
         Ok(())
@@ -330,23 +330,23 @@ impl Specification {
         if !harness.is_model() {
             self.done += count;
             return Ok(Change {
-                ended: count,
+                completed: count,
                 foreign: false,
             });
         }
         self.cancelled(harness, ctx);
-        let (ended, unknown, foreign) = if !self.dead && harness.is_gone(ctx) {
+        let (completed, unknown, foreign) = if !self.dead && harness.is_gone(ctx) {
             self.dead = true;
             same!(in_flight, 0, "in flight in a context that was destroyed");
             self.die(harness, ctx)?
         } else {
-            let (ended, foreign) = self.take(harness, ctx, count)?;
-            (ended, Vec::new(), foreign)
+            let (completed, foreign) = self.take(harness, ctx, count)?;
+            (completed, Vec::new(), foreign)
         };
-        self.done += ended.len() + unknown.len();
-        self.order.push(&ended, &refused, &unknown);
+        self.done += completed.len() + unknown.len();
+        self.order.push(&completed, &refused, &unknown);
         Ok(Change {
-            ended: ended.len(),
+            completed: completed.len(),
             foreign,
         })
     }
@@ -368,9 +368,9 @@ impl Specification {
         harness: &Harness,
         ctx: AioContext,
     ) -> Outcome<(Vec<usize>, Vec<usize>, bool)> {
-        let events = harness.ended(ctx, self.taken);
+        let events = harness.logged(ctx, self.taken);
         let ours = events.iter().filter(|event| !event.is_foreign).count();
-        let (ended, foreign) = self.take(harness, ctx, ours)?;
+        let (completed, foreign) = self.take(harness, ctx, ours)?;
         let unknown: Vec<usize> = self.words.drain().map(|(_, at)| at).collect();
         for &at in &unknown {
             let operation = &mut self.operations[at];
@@ -378,7 +378,7 @@ impl Specification {
             let poll = matches!(operation.what, What::Poll(_));
             ensure!(poll, "the outcome of {operation:?} is unknown");
         }
-        Ok((ended, unknown, foreign))
+        Ok((completed, unknown, foreign))
     }
 
     /// Compares the operations submitted to the model with the expected ones, in order,
@@ -414,16 +414,16 @@ impl Specification {
                 "operations {at} and {other:?} have one name"
             );
         }
-        self.look(harness, ctx)
+        self.read_events(harness, ctx)
     }
 
     /// Reads the model's events.
-    pub(super) fn look(&mut self, harness: &Harness, ctx: AioContext) -> Outcome {
-        let ended = harness.ended(ctx, self.ended);
-        self.ended += ended.len();
-        for event in ended.iter().filter(|event| !event.is_foreign) {
+    pub(super) fn read_events(&mut self, harness: &Harness, ctx: AioContext) -> Outcome {
+        let completed = harness.logged(ctx, self.completed);
+        self.completed += completed.len();
+        for event in completed.iter().filter(|event| !event.is_foreign) {
             let Some(&at) = self.words.get(&event.data) else {
-                return Err("the model ended what it was not given".into());
+                return Err("the model completed what was not submitted".into());
             };
             self.operations[at].res = Some(event.res);
         }
@@ -438,8 +438,8 @@ impl Specification {
         ctx: AioContext,
         count: usize,
     ) -> Outcome<(Vec<usize>, bool)> {
-        self.look(harness, ctx)?;
-        let events: Vec<Ended> = harness.ended(ctx, self.taken);
+        self.read_events(harness, ctx)?;
+        let events: Vec<LoggedEvent> = harness.logged(ctx, self.taken);
         let foreign = events.iter().any(|event| event.is_foreign);
         let ours = events.iter().enumerate().filter(|(_, e)| !e.is_foreign);
         let ours: Vec<_> = ours.take(count).collect();
@@ -451,13 +451,13 @@ impl Specification {
         if let Some((last, _)) = ours.last() {
             self.taken += last + 1;
         }
-        let told = harness.taken(ctx);
+        let published = harness.taken(ctx);
         // The head may have been published beyond foreign events behind them.
-        let known = harness.ended(ctx, self.taken.min(told));
-        let ahead = told.saturating_sub(self.taken);
+        let known = harness.logged(ctx, self.taken.min(published));
+        let ahead = published.saturating_sub(self.taken);
         ensure!(
             known[..ahead].iter().all(|event| event.is_foreign),
-            "the model was told of what was not taken"
+            "the head was published beyond the taken events"
         );
         let words = &mut self.words;
         let found = ours
@@ -469,21 +469,21 @@ impl Specification {
     /// Returns the number of foreign events in the model's ring before the next event
     /// of an operation.
     pub(super) fn foreign_next(&self, harness: &Harness, ctx: AioContext) -> usize {
-        let events = harness.ended(ctx, self.taken);
+        let events = harness.logged(ctx, self.taken);
         events.iter().take_while(|event| event.is_foreign).count()
     }
 
     /// Returns the next operation in the model's ring whose event the queue has not
     /// taken.
     pub(super) fn next_in_ring(&self, harness: &Harness, ctx: AioContext) -> Option<usize> {
-        let mut events = harness.ended(ctx, self.taken).into_iter();
+        let mut events = harness.logged(ctx, self.taken).into_iter();
         let next = events.find(|event| !event.is_foreign)?;
         self.words.get(&next.data).copied()
     }
 
     /// Returns a `data` word similar to that of an operation, which no operation in
     /// flight has or will have: of an old operation, or of no slot.
-    pub(super) fn strange(
+    pub(super) fn foreign_word(
         &self,
         harness: &Harness,
         ctx: AioContext,
@@ -502,12 +502,12 @@ impl Specification {
     }
 
     /// Compares a completion with its operation, and settles the operation.
-    pub(super) fn over<B: Held>(&mut self, completion: &Completion<B, Data>) -> Outcome<usize> {
+    pub(super) fn complete<B: Held>(&mut self, completion: &Completion<B, Data>) -> Outcome<usize> {
         let found = self
             .out()
             .find(|&at| self.operations[at].ticket == completion.ticket);
         let Some(at) = found else {
-            return Err("a completion of what was not out".into());
+            return Err("a completion of an operation that is not in flight".into());
         };
         self.result(at, completion.result)?;
         same!(
@@ -561,7 +561,7 @@ impl Specification {
                 let plain = *file == 0 || read == 0 && !operation.never.is_empty();
                 ensure!(
                     !plain || rest.iter().all(|&byte| byte == FRESH),
-                    "read {at} wrote more than it tells"
+                    "read {at} wrote more than its result"
                 );
             }
             _ => {}
@@ -603,7 +603,7 @@ impl Specification {
     /// Marks an operation as settled.
     pub(super) fn settle(&mut self, at: usize, wrote: bool) {
         let operation = &mut self.operations[at];
-        operation.place = Place::Over;
+        operation.place = Place::Completed;
         if let (What::Write { file, at, data }, true) = (&operation.what, wrote) {
             self.files[*file][*at..][..data.len()].copy_from_slice(data);
         }

@@ -139,13 +139,13 @@ impl<B: Held> Stage<'_, B> {
 
     pub(super) fn submit(&mut self, queue: &mut Queue<'_, B, Data>) -> Outcome {
         // Foreign events that come next may have been taken, too.
-        let least = self.harness.room(self.ctx, self.it.taken);
+        let least = self.harness.capacity(self.ctx, self.it.taken);
         let foreign = self.it.foreign_next(self.harness, self.ctx);
-        let most = self.harness.room(self.ctx, self.it.taken + foreign);
+        let most = self.harness.capacity(self.ctx, self.it.taken + foreign);
         let answer = queue.submit();
         let answer = answer.map_err(|error| (error.submitted, error.errno));
-        let room = (least..most).find(|&room| self.right_submission(room).1 == answer);
-        let (expected, right) = self.right_submission(room.unwrap_or(most));
+        let capacity = (least..most).find(|&capacity| self.right_submission(capacity).1 == answer);
+        let (expected, right) = self.right_submission(capacity.unwrap_or(most));
         same!(answer, right, "submit");
         self.it.submitted(expected.len());
         if self.harness.is_model() {
@@ -154,14 +154,14 @@ impl<B: Held> Stage<'_, B> {
         Ok(())
     }
 
-    /// Returns the operations that are submitted if the kernel has space for `room`,
+    /// Returns the operations that are submitted if the kernel has space for `capacity`,
     /// and the expected result.
-    fn right_submission(&self, room: usize) -> (Vec<usize>, Result<usize, (usize, Errno)>) {
+    fn right_submission(&self, capacity: usize) -> (Vec<usize>, Result<usize, (usize, Errno)>) {
         let mut expected = Vec::new();
         for &at in &self.it.staged {
             let refusal = match self.it.operations[at].what {
                 _ if self.it.dead => Some(Errno::INVAL),
-                _ if expected.len() == room => Some(Errno::AGAIN),
+                _ if expected.len() == capacity => Some(Errno::AGAIN),
                 What::Refused(errno) => Some(errno),
                 _ => None,
             };
@@ -189,7 +189,7 @@ impl<B: Held> Stage<'_, B> {
             return self.came(popped);
         }
         let got = match &popped {
-            Some(completion) => Some(self.it.over(completion)?),
+            Some(completion) => Some(self.it.complete(completion)?),
             None => None,
         };
         if self.harness.is_model() {
@@ -208,7 +208,7 @@ impl<B: Held> Stage<'_, B> {
         let Some(completion) = completion else {
             return Ok(());
         };
-        let at = self.it.over(&completion)?;
+        let at = self.it.complete(&completion)?;
         self.it.done -= 1;
         if self.harness.is_model() {
             ensure!(self.it.order.take(at), "operation {at} came out of order");
@@ -230,7 +230,7 @@ impl<B: Held> Stage<'_, B> {
         if all > 0 && all == stuck {
             return Ok(());
         }
-        self.spare_room(refuse);
+        self.lift_limit(refuse);
         let answer = queue.wait();
         self.learn(queue)?;
         let completion = match answer {
@@ -273,7 +273,7 @@ impl<B: Held> Stage<'_, B> {
             _ => (WaitOptions::new(), true),
         };
         if for_ever {
-            self.spare_room(refuse);
+            self.lift_limit(refuse);
         }
         let signal = refuse.signal;
         let answer = queue.wait_with(min, wait);
@@ -286,10 +286,10 @@ impl<B: Held> Stage<'_, B> {
 
     /// Lifts the limit on operations if there are polls that never complete: with both,
     /// a wait would never end.
-    fn spare_room(&self, refuse: Refuse) {
+    fn lift_limit(&self, refuse: Refuse) {
         if self.it.stuck(false) + self.it.stuck(true) > 0 {
-            let room = None;
-            self.harness.faults(Refuse { room, ..refuse }.faults());
+            let capacity = None;
+            self.harness.faults(Refuse { capacity, ..refuse }.faults());
         }
     }
 
@@ -330,14 +330,20 @@ impl<B: Held> Stage<'_, B> {
         let change = self.learn(queue)?;
         match answer {
             Ok(done) => {
-                same!(done, self.it.done, "wait tells");
-                ensure!(enough(self, change.foreign), "wait ended with {done} done");
+                same!(done, self.it.done, "the result of wait");
+                ensure!(
+                    enough(self, change.foreign),
+                    "wait returned with {done} done"
+                );
             }
             Err(errno) => {
                 let interrupted = errno == Errno::INTR && refuse.signal;
                 ensure!(interrupted || refuse.wait.is_some(), "wait: {errno}");
                 // With operations staged, it may have waited before.
-                ensure!(change.ended == 0 || staged > 0, "EINTR, with events taken");
+                ensure!(
+                    change.completed == 0 || staged > 0,
+                    "EINTR, with events taken"
+                );
             }
         }
         Ok(())
@@ -390,8 +396,8 @@ impl<B: Held> Stage<'_, B> {
                 ensure!(right, "cancel of {operation:?}: {answer:?}");
                 operation.cancelled |= answer.is_ok();
             }
-            Place::Over | Place::Leaked => {
-                same!(answer, Err(Errno::INVAL), "cancel of what is over");
+            Place::Completed | Place::Leaked => {
+                same!(answer, Err(Errno::INVAL), "cancel of a completed operation");
             }
         }
         self.totals.cancelled += u64::from(answer.is_ok());

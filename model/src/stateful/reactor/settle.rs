@@ -21,7 +21,7 @@ impl<L: Kind> Stage<'_, '_, L> {
         for _ in 0..10_000 {
             self.before.set(user::injected());
             self.kernel(|kernel| kernel.complete_all(self.ctx));
-            let mut progress = self.turn_if_asked()?;
+            let mut progress = self.turn_if_signalled()?;
             progress |= self.poll_woken();
             verify()?;
             if self.tasks.borrow().iter().all(|task| task.is_gone()) {
@@ -43,7 +43,7 @@ impl<L: Kind> Stage<'_, '_, L> {
 
     /// Turns the reactor if its eventfd is readable. Returns whether it was readable;
     /// without an eventfd, always turns and returns whether the turn had an effect.
-    fn turn_if_asked(&self) -> Outcome<bool> {
+    fn turn_if_signalled(&self) -> Outcome<bool> {
         let Some(eventfd) = self.eventfd else {
             let answer = injectable(|| self.reactor.turn());
             return match answer {
@@ -79,8 +79,12 @@ impl<L: Kind> Stage<'_, '_, L> {
     pub(super) fn capacity(&self) -> Outcome {
         // Operations left by dropped futures.
         self.kernel(|kernel| kernel.complete_all(self.ctx));
-        while self.turn_if_asked()? {}
-        same!(self.reactor.in_flight(), 0, "in flight when all have ended");
+        while self.turn_if_signalled()? {}
+        same!(
+            self.reactor.in_flight(),
+            0,
+            "in flight when all have completed"
+        );
         let free = self.slots - self.occupied.get();
         let begin = Begin {
             what: What::Read {
@@ -95,7 +99,7 @@ impl<L: Kind> Stage<'_, '_, L> {
         // Leaked waiters may have claims.
         let leaked = self.tasks.borrow().iter().filter(|t| t.leaked).count();
         for _ in 0..TURNS * (leaked + 1) {
-            self.turn_if_asked()?;
+            self.turn_if_signalled()?;
             self.poll_woken();
         }
         for &task in &begun {

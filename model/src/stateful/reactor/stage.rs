@@ -139,20 +139,20 @@ impl Scenario<'_> {
             let ctx = stage.ctx;
             drop(entered);
             drop(stage);
-            let forgotten = matches!(end, Some(End::Leak { .. }));
+            let leaked_owner = matches!(end, Some(End::Leak { .. }));
             match end {
                 Some(End::Leak { .. }) => {
                     leaked.push(ctx);
                     core::mem::forget(reactor);
                 }
                 Some(End::Drain) => {
-                    if let Some(drained) = injectable(|| reactor.into_idle_context()) {
-                        drained.map_err(|errno| format!("not drained: {errno}"))?;
+                    if let Some(idle) = injectable(|| reactor.into_idle_context()) {
+                        idle.map_err(|errno| format!("not idle: {errno}"))?;
                     }
                 }
                 Some(End::Drop) | None => drop(injectable(|| drop(reactor))),
             }
-            self.ended(first, forgotten)?;
+            self.check_buffers(first, leaked_owner)?;
             if end.is_none() {
                 break;
             }
@@ -169,14 +169,14 @@ impl Scenario<'_> {
         let capacity = slots.len() as u32;
         let mut emptied = false;
         while !emptied {
-            let drained = IdleContext::new(capacity).map_err(|errno| format!("{errno}"))?;
+            let idle = IdleContext::new(capacity).map_err(|errno| format!("{errno}"))?;
             // The same, on a context that is not used: it may panic, and no reactor
             // exists then.
-            let made = injectable(|| drop(Watcher::<L>::with_context(drained, &mut *slots)));
+            let made = injectable(|| drop(Watcher::<L>::with_context(idle, &mut *slots)));
             emptied = made.is_some();
         }
-        let drained = IdleContext::new(capacity).map_err(|errno| format!("{errno}"))?;
-        let mut reactor = Watcher::<L>::with_context(drained, slots);
+        let idle = IdleContext::new(capacity).map_err(|errno| format!("{errno}"))?;
+        let mut reactor = Watcher::<L>::with_context(idle, slots);
         if self.plan.batched {
             reactor = reactor.batched();
         }
@@ -204,13 +204,13 @@ impl Scenario<'_> {
 
     /// Verifies, after the reactor has ended, that each buffer was dropped once or
     /// leaked as expected.
-    fn ended(&self, first: usize, forgotten: bool) -> Outcome {
+    fn check_buffers(&self, first: usize, leaked_owner: bool) -> Outcome {
         for operation in &mut self.operations.borrow_mut()[first..] {
             operation.drops = match operation.fate {
                 Fate::Live => return Err("a future outlived its reactor".into()),
                 Fate::Resolved => (1, 1),
-                Fate::Dropped if forgotten => (0, 1),
-                Fate::Leaked { begun: true } if forgotten => (0, 0),
+                Fate::Dropped if leaked_owner => (0, 1),
+                Fate::Leaked { begun: true } if leaked_owner => (0, 0),
                 Fate::Dropped | Fate::Leaked { begun: true } => (1, 1),
                 Fate::Leaked { begun: false } => (0, 0),
                 Fate::Lost => (0, 1),
@@ -302,7 +302,7 @@ impl<L: Kind> Stage<'_, '_, L> {
     pub(super) fn refuse(&self, refuse: Refuse) {
         let faults = refuse.faults();
         fake_kernel::with_next(|kernel| kernel.faults = faults);
-        if refuse.room.is_some() {
+        if refuse.capacity.is_some() {
             for operation in &mut *self.scenario.operations.borrow_mut() {
                 operation.limited = true;
             }
@@ -342,12 +342,13 @@ impl<L: Kind> Stage<'_, '_, L> {
             Some(Err(errno)) => ensure!(refuse.wait.is_some(), "turn: {errno}"),
             Some(Ok(_)) if idle && self.is_calm() => {
                 for task in &*self.tasks.borrow() {
-                    let told = task.place != Place::Begun || task.wants_poll() || task.is_gone();
+                    let notified =
+                        task.place != Place::Begun || task.wants_poll() || task.is_gone();
                     // The operations that it had staged were submitted and are in
                     // flight now.
                     let runs = self.kernel(|kernel| kernel.running(self.ctx)) > 0;
                     ensure!(
-                        told || runs,
+                        notified || runs,
                         "a turn has woken some, and not {}",
                         task.operation
                     );

@@ -57,7 +57,7 @@ pub(super) enum Place {
     Begun,
     /// The result is available.
     Done,
-    Over,
+    Completed,
 }
 
 pub(super) struct Task<'a, 'r, L: Kind> {
@@ -87,7 +87,7 @@ impl<L: Kind> Task<'_, '_, L> {
 
     /// Returns whether it has completed, was dropped or was leaked.
     pub(super) fn is_gone(&self) -> bool {
-        self.leaked || self.place == Place::Over
+        self.leaked || self.place == Place::Completed
     }
 
     /// Returns whether it waits for a slot and has not been woken for one.
@@ -120,7 +120,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
                 what: begin.what,
                 owned: ids.collect(),
                 fate: Fate::Lost,
-                limited: self.refuse.get().room.is_some(),
+                limited: self.refuse.get().capacity.is_some(),
                 wakers: Vec::new(),
                 keeps_waker: false,
                 drops: (0, 0),
@@ -208,7 +208,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
         }
         match polled {
             Some(Poll::Ready(finished)) => {
-                self.tasks.borrow_mut()[index].place = Place::Over;
+                self.tasks.borrow_mut()[index].place = Place::Completed;
                 self.finished(index, finished);
                 if number % 8 == 0 {
                     let again = AssertUnwindSafe(|| {
@@ -275,7 +275,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
             let task = &mut self.tasks.borrow_mut()[index];
             let taken = task.future.take();
             if taken.is_some() {
-                task.place = Place::Over;
+                task.place = Place::Completed;
                 self.set_fate(task.operation, Fate::Dropped);
             }
             taken
@@ -367,6 +367,6 @@ fn place<L: Kind>(future: &OpFuture<&Reactor<'_, Guarded, L, Data>>, panicked: b
     } else if text.contains("\"done\"") {
         Place::Done
     } else {
-        Place::Over
+        Place::Completed
     }
 }

@@ -58,7 +58,7 @@ impl<'scope> Stage<'scope, '_> {
                 what: begin.what,
                 owned: ids.collect(),
                 memory,
-                limited: self.refuse.get().room.is_some(),
+                limited: self.refuse.get().capacity.is_some(),
                 cancelled: false,
                 result: None,
                 // Valid until the operation has been started.

@@ -54,8 +54,8 @@ fn run(plan: &Plan, files: &[Vec<u8>; 2], totals: &Counters) -> Outcome {
         };
         let ctx = fake_kernel::with_next(|kernel| kernel.newest()).flatten();
         let ctx = ctx.unwrap_or(AioContext::NONE);
-        let told = |fault| format!("scope {number}: {fault}");
-        perform_one(part, on, &mut slots, files, totals, ctx).map_err(told)?;
+        let described = |fault| format!("scope {number}: {fault}");
+        perform_one(part, on, &mut slots, files, totals, ctx).map_err(described)?;
         // A destroyed context is sometimes used for another scope.
         if fake_kernel::with_next(|kernel| !kernel.has(ctx)) == Some(true) && part.tidy {
             context = None;
@@ -161,7 +161,7 @@ fn perform_one(
 /// Verifies that the context is idle, as a new one is.
 fn idle(ctx: AioContext) -> Outcome {
     let found = fake_kernel::with_next(|kernel| {
-        let untaken = kernel.ended(ctx, 0).len() - kernel.taken(ctx);
+        let untaken = kernel.logged(ctx, 0).len() - kernel.taken(ctx);
         (kernel.running(ctx), untaken)
     });
     same!(found, Some((0, 0)), "running, and events in the ring");
@@ -271,7 +271,7 @@ impl Stage<'_, '_> {
             Step::Wait(pick) => {
                 if let Some((at, operation, pending)) = self.pick(pick) {
                     if self.ends(operation) {
-                        self.make_room();
+                        self.lift_limit();
                         self.finish(at, operation, pending);
                     } else {
                         self.put_back(at, pending);
@@ -351,7 +351,7 @@ impl Stage<'_, '_> {
         } else {
             WaitOptions::poll()
         };
-        self.make_room();
+        self.lift_limit();
         let refuse = self.refuse.get();
         match self.scope.wait_with(min, wait) {
             Ok(_) => {}
@@ -365,13 +365,13 @@ impl Stage<'_, '_> {
     }
 
     /// Makes space in the kernel, if polls that never complete would occupy it.
-    fn make_room(&self) {
+    fn lift_limit(&self) {
         let operations = 0..self.operations.borrow().len();
         if operations
             .into_iter()
             .any(|operation| !self.ends(operation))
         {
-            fake_kernel::with_next(|kernel| kernel.faults.room = None);
+            fake_kernel::with_next(|kernel| kernel.faults.capacity = None);
         }
     }
 
@@ -397,7 +397,7 @@ impl Stage<'_, '_> {
 
     fn set_refuse(&self, refuse: Refuse) {
         fake_kernel::with_next(|kernel| kernel.faults = refuse.faults());
-        if refuse.room.is_some() {
+        if refuse.capacity.is_some() {
             for operation in &mut *self.operations.borrow_mut() {
                 operation.limited = true;
             }
