@@ -14,7 +14,7 @@ seen() {
     local line
     LD_LIBRARY_PATH=$broken/$1 traces "broken-$1" "$work/differential-reference"
     if same_traces "broken-$1" reference >"$broken/$1.diff"; then
-        echo "nothing saw it"
+        echo "nothing detected it"
         return 1
     fi
     line=$(sed -n 's/^> *//p' "$broken/$1.diff" | head -n 1)
@@ -48,13 +48,13 @@ changed() {
 raced() {
     local change='if nr > 0 \&\& ctx != AioContext::NONE {
         let ring = unsafe { crate::ring::RingMap::attach(ctx) };
-        let room = unsafe { core::slice::from_raw_parts_mut(events, nr as usize) };
-        if let Some(taken @ 1..) = unsafe { ring.take(room) } { return Ok(taken); }
+        let space = unsafe { core::slice::from_raw_parts_mut(events, nr as usize) };
+        if let Some(taken @ 1..) = unsafe { ring.take(space) } { return Ok(taken); }
     }'
     make_changed raced src/sys/getevents/mod.rs "s/    let call = Call {/    ${change//$'\n'/ } &/" || return
     gcc -O2 -pthread -I"$ours/include" "$programs/stress.c" "$broken/raced/libaio.a" -o "$broken/stress" || return
     if timeout 20 "$broken/stress" 2 2>"$broken/stress.log"; then
-        echo "nothing saw it"
+        echo "nothing detected it"
         return 1
     fi
     echo "note: $(cat "$broken/stress.log")"
@@ -94,10 +94,10 @@ check "broken: io_queue_run swaps the results" changed swapped capi/src/queue.rs
     's/event.res as c_long, event.res2 as c_long/event.res2 as c_long, event.res as c_long/'
 check "broken: io_queue_init keeps the old value" changed kept capi/src/queue.rs \
     '/\*ctxp = AioContext::NONE;/d'
-check "broken: io_queue_wait asks for one" changed asks capi/src/queue.rs \
+check "broken: io_queue_wait requests one event" changed asks capi/src/queue.rs \
     's/io_getevents(ctx, 0, 0, null_mut()/io_getevents(ctx, 0, 1, null_mut()/'
 check "broken: every ring is empty" changed empty src/sys/getevents/mod.rs \
     's/ring_is_empty(ctx)/true/'
-check "broken: what has no ring is asked for it" changed magic src/ring/peek.rs \
+check "broken: the magic number of the ring is not checked" changed magic src/ring/peek.rs \
     's/(\*header).magic == RingHeader::MAGIC/true/'
 check "broken: events taken in user space" raced

@@ -284,10 +284,10 @@ pub(crate) struct Booted {
 pub(crate) fn conformance(machine: &Machine<'_>, program: &Path, again: bool) -> Result<Booted> {
     let mut files = machine.initramfs(program, &["order"])?;
     if let Some(disk) = &machine.kernel.disk {
-        files.tell(&format!("disk {disk}"));
+        files.add_line(&format!("disk {disk}"));
     }
     if let Some(late) = &machine.kernel.late {
-        files.tell(&format!("late {late}"));
+        files.add_line(&format!("late {late}"));
     }
     let archive = files.pack()?;
     let initramfs = machine.folder().join("initramfs");

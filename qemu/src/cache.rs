@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_not_there() {
+    fn a_failed_entry_does_not_exist() {
         let cache = cache("failed");
         let half = cache.entry("entry", |folder| {
             fs::write(folder.join("half"), "")?;

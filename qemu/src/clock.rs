@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn time_counts_by_what_the_program_got() {
+    fn time_counts_by_the_share_of_the_processor() {
         let near = |share: f64, value: f64| (share - value).abs() < 0.05;
         assert!(near(share(250, 0), 1.0), "alone");
         assert!(near(share(0, 0), 1.0), "asleep");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_that_of_the_last_seconds() {
+    fn a_share_covers_the_last_seconds() {
         let mut share = Share::default();
         let mut sample = |ran, waited| {
             share.fade();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn among_others_a_program_has_longer() {
+    fn a_program_has_more_time_on_a_busy_machine() {
         let cores = std::thread::available_parallelism().unwrap().get();
         let _busy = Busy::begin(6 * cores);
         // The busy loop runs in a child process, as a build's compilers do.

@@ -124,7 +124,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn what_takes_too_long_dies_with_all_it_started() {
+    fn a_timeout_kills_the_command_and_its_children() {
         let name = format!("linux-aio-bounded-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         let out = File::create(&path).unwrap();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_in_time_keeps_its_status() {
+    fn a_command_that_ends_in_time_keeps_its_status() {
         let out = File::create("/dev/null").unwrap();
         let mut shell = Command::new("sh");
         shell.args(["-c", "exit 3"]);

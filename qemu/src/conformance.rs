@@ -230,7 +230,7 @@ impl Ran {
             Err(why) => {
                 // For a failure, the end of the output is printed.
                 let failed: Vec<String> = failed.collect();
-                let told = match failed.len() {
+                let output = match failed.len() {
                     0 => self.output,
                     _ => format!(
                         "{}\nchecks failed before:\n{}",
@@ -238,7 +238,7 @@ impl Ran {
                         failed.join("\n")
                     ),
                 };
-                outcome.failed(&why, &told)
+                outcome.failed(&why, &output)
             }
             Ok(verdict) => {
                 outcome.kernel = verdict.kernel;
@@ -250,9 +250,9 @@ impl Ran {
                 if outcome.failed == 0 {
                     return outcome;
                 }
-                let told = failed.chain(self.complaints);
-                let (count, told) = (outcome.failed, told.collect::<Vec<_>>().join("\n"));
-                let mut outcome = outcome.failed("checks failed", &told);
+                let output = failed.chain(self.complaints);
+                let (count, output) = (outcome.failed, output.collect::<Vec<_>>().join("\n"));
+                let mut outcome = outcome.failed("checks failed", &output);
                 outcome.failed = count;
                 outcome
             }

@@ -122,7 +122,7 @@ fn failing(path: &Path) -> String {
 fn pack(machine: &Machine<'_>, programs: &Programs, plan: &str, lists: &[&str]) -> Result<PathBuf> {
     let mut files = machine.initramfs(&programs.guest, lists)?;
     files.program("aio", fs::read(&programs.aio)?);
-    files.tell(plan);
+    files.add_line(plan);
     let path = machine.folder().join("initramfs");
     fs::write(&path, files.pack()?)?;
     Ok(path)
@@ -183,7 +183,7 @@ fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, 
             Err(why) => return Ok(Err(format!("{name}, the second boot: {why}"))),
         };
         let what = found.lines().find_map(|line| line.strip_prefix("found "));
-        let what = what.unwrap_or("nothing told");
+        let what = what.unwrap_or("no reason reported");
         // A copy that was reported as complete must exist.
         if done && what != "whole" {
             return Ok(Err(format!(
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_named_as_elsewhere() {
+    fn targets_are_selected_by_the_usual_names() {
         let every = pairs_of(&[], &[], false).unwrap();
         assert!(every.contains(&"amd64 x86_64-unknown-linux-gnu".to_owned()));
         assert!(every.contains(&"s390x s390x-unknown-linux-gnu".to_owned()));
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_tried_is_an_error() {
+    fn an_impossible_selection_is_an_error() {
         let error =
             |on: &[&str], names: &[&str]| pairs_of(on, names, false).unwrap_err().to_string();
         assert!(error(&[], &["slow"]).contains("--only slow"));

@@ -26,12 +26,12 @@ impl Initramfs {
 
     pub(crate) fn module(&mut self, file: String, module: Vec<u8>) {
         let parameters = if file == "null_blk.ko" { LATE } else { "" };
-        self.tell(&format!("module /{file} {parameters}"));
+        self.add_line(&format!("module /{file} {parameters}"));
         self.files.push((file, 0o644, module));
     }
 
     /// Appends a line to the plan.
-    pub(crate) fn tell(&mut self, line: &str) {
+    pub(crate) fn add_line(&mut self, line: &str) {
         self.plan += line.trim_end();
         self.plan.push('\n');
     }
@@ -64,10 +64,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_can_be_read_back() {
+    fn an_archive_can_be_read_back() {
         let mut files = Initramfs::new(b"program".to_vec());
         files.module("a.ko".to_owned(), b"module".to_vec());
-        files.tell("disk /dev/vda");
+        files.add_line("disk /dev/vda");
         let archive = files.pack().unwrap();
         let mut rest: &[u8] = &archive;
         let mut seen = Vec::new();

@@ -159,7 +159,7 @@ fn test(
         matches!(outcome.result, Status::Builds | Status::NotRun) && named(outcome)
     });
     let unproven = unproven
-        .inspect(|outcome| eprintln!("{}: asked for by name and not run", outcome.target))
+        .inspect(|outcome| eprintln!("{}: selected by name and not run", outcome.target))
         .count();
     Ok(
         if any(Status::Failed) || !any(Status::Passed) || unproven > 0 {

@@ -48,16 +48,16 @@ pub(crate) fn image(cache: &Cache, name: &str, arch: &str) -> Result<PathBuf> {
     }
     // One build runs at a time: each uses every processor. The cache is not locked
     // meanwhile.
-    let rooms = target_folder()?.join("kernels");
-    fs::create_dir_all(&rooms)?;
-    let lock = File::create(rooms.join("lock"))?;
+    let kernels = target_folder()?.join("kernels");
+    fs::create_dir_all(&kernels)?;
+    let lock = File::create(kernels.join("lock"))?;
     lock.lock()?;
     if image.exists() {
         return Ok(image);
     }
     let build = Build {
         port: KernelArch::of(arch)?,
-        folder: rooms.join(name),
+        folder: kernels.join(name),
     };
     let built = build
         .run(cache, &config)
@@ -108,13 +108,13 @@ fn untaken(wanted: &str, taken: &str) -> Vec<String> {
 }
 
 /// The sources, and the paths of programs that this machine lacks.
-struct Places {
+struct Paths {
     source: PathBuf,
     compiler: Option<PathBuf>,
     tools: PathBuf,
 }
 
-impl Places {
+impl Paths {
     fn trees(&self) -> impl Iterator<Item = &PathBuf> {
         self.compiler.iter().chain([&self.tools])
     }
@@ -125,8 +125,8 @@ fn excerpt(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let (earlier, last) = lines.split_at(lines.len().saturating_sub(10));
     let complaints = earlier.iter().filter(|line| line.contains("rror: "));
-    let told: Vec<&str> = complaints.take(5).chain(last).copied().collect();
-    told.join("\n")
+    let output: Vec<&str> = complaints.take(5).chain(last).copied().collect();
+    output.join("\n")
 }
 
 struct Build {
@@ -141,7 +141,7 @@ impl Build {
 
     /// Builds the kernel. Leaves `kernel`, `config` and `log` in the folder.
     fn run(&self, cache: &Cache, config: &str) -> Result<()> {
-        let places = Places {
+        let paths = Paths {
             source: source(cache)?,
             compiler: self.compiler(cache)?,
             tools: tools(cache)?,
@@ -153,14 +153,14 @@ impl Build {
         }
         fs::create_dir_all(self.objects())?;
         fs::write(&wanted, config)?;
-        let mut make = self.make(&places)?;
+        let mut make = self.make(&paths)?;
         self.step(make.env("KCONFIG_ALLCONFIG", wanted).arg("allnoconfig"))?;
         let taken = fs::read_to_string(self.objects().join(".config"))?;
         let untaken = untaken(config, &taken);
         ensure!(untaken.is_empty(), "not taken: {}", untaken.join(" "));
         let image = Path::new(self.port.image);
         let goal = image.file_name().unwrap_or(image.as_os_str());
-        self.step(self.make(&places)?.arg(goal))?;
+        self.step(self.make(&paths)?.arg(goal))?;
         fs::copy(self.objects().join(image), self.folder.join("kernel"))?;
         fs::write(self.folder.join("config"), taken)?;
         Ok(())
@@ -180,25 +180,25 @@ impl Build {
         bail!("make: {how}, see {}\n{}", path.display(), excerpt(&log))
     }
 
-    fn make(&self, places: &Places) -> Result<Command> {
+    fn make(&self, paths: &Paths) -> Result<Command> {
         let mut make = Command::new("make");
-        make.current_dir(&places.source);
+        make.current_dir(&paths.source);
         make.arg(format!("O={}", self.objects().display()));
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         make.arg(format!("-j{jobs}"))
             .arg(format!("ARCH={}", self.port.arch))
             .arg("KCFLAGS=-w");
-        if let Some(compiler) = &places.compiler {
+        if let Some(compiler) = &paths.compiler {
             make.arg(format!("CROSS_COMPILE={}-", self.port.prefix()));
             make.arg(format!("CC={}", self.program(compiler)?));
         }
         let libraries = format!("usr/lib/{ARCH}-linux-gnu");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let programs = places.trees().map(|tree| tree.join("usr/bin"));
+        let programs = paths.trees().map(|tree| tree.join("usr/bin"));
         let programs = programs.chain(std::env::split_paths(&path));
         make.env("PATH", std::env::join_paths(programs)?);
-        let paths = places.trees().map(|tree| tree.join(&libraries));
-        make.env("LD_LIBRARY_PATH", std::env::join_paths(paths)?);
+        let library_paths = paths.trees().map(|tree| tree.join(&libraries));
+        make.env("LD_LIBRARY_PATH", std::env::join_paths(library_paths)?);
         // These programs do not find files relative to the folder that they are in.
         for (name, path) in [
             ("BISON_PKGDATADIR", "usr/share/bison"),
@@ -206,7 +206,7 @@ impl Build {
             ("C_INCLUDE_PATH", "usr/include"),
             ("LIBRARY_PATH", &libraries),
         ] {
-            let path = places.tools.join(path);
+            let path = paths.tools.join(path);
             if path.exists() {
                 make.env(name, path);
             }
@@ -299,7 +299,7 @@ fn own_suites() -> Result<Vec<String>> {
     let name = release
         .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    let name = name.context("/etc/os-release tells no release of Debian")?;
+    let name = name.context("/etc/os-release names no release of Debian")?;
     let name = name.trim_matches('"');
     Ok(vec![format!("{name}+{name}-security"), name.to_owned()])
 }
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_is_told() {
+    fn options_that_were_not_taken_are_reported() {
         let wanted = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=n\n# CONFIG_D=y\nCONFIG_B=n\n";
         let taken = "CONFIG_B=y\n# CONFIG_C is not set\n";
         assert_eq!(untaken(wanted, taken), ["CONFIG_A=y", "CONFIG_B=n"]);
@@ -381,15 +381,15 @@ mod tests {
     }
 
     #[test]
-    fn an_early_complaint_is_told() {
+    fn an_early_error_is_reported() {
         let log = format!("a.c: error: no\n{}", "CC b.o\n".repeat(40));
-        let told = excerpt(&log);
-        assert!(told.starts_with("a.c: error: no\n"));
-        assert_eq!(told.lines().count(), 11);
+        let output = excerpt(&log);
+        assert!(output.starts_with("a.c: error: no\n"));
+        assert_eq!(output.lines().count(), 11);
     }
 
     #[test]
-    fn only_the_count_of_flags_is_taken_out() {
+    fn only_the_count_of_flags_is_removed() {
         let text = "BUILD_BUG_ON(1);\nBUILD_BUG_ON(21 !=\n\tHWEIGHT32(FLAGS));\n\nb;\n";
         assert_eq!(without_count(text), "BUILD_BUG_ON(1);\n\n\nb;\n");
         assert_eq!(without_count("BUILD_BUG_ON(1);\n"), "BUILD_BUG_ON(1);\n");

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_taken_out_of_the_programs_lines() {
+    fn records_are_removed_from_the_programs_lines() {
         let output = "SeaBIOS [1.16]\r\n[    0.000000] Linux version 6.12\r\n\
                       in[    0.912345] pci: a warning\r\nit\r\nok a[ 1.000001][    T1] b\r\n c\r\n\
                       ok d [1.5] e\r\n[   12.000000]\r\n";
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_are_none() {
+    fn other_lines_are_no_complaints() {
         for line in [
             "[    1.000000] Warning: unable to open an initial console.\r\n",
             "[    1.000000] debug: installing the driver\r\n",

@@ -88,6 +88,6 @@ fn suites() -> Result<Vec<String>> {
             format!("{name}+{name}-security"),
             name.to_owned(),
         ],
-        None => bail!("/etc/os-release tells no release of Debian"),
+        None => bail!("/etc/os-release names no release of Debian"),
     })
 }

@@ -262,7 +262,7 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
         .iter()
         .cloned()
         .partition(|name| name == "headers" || name == "kernels");
-    let asked = |word: &str| words.iter().any(|name| name == word);
+    let selects = |word: &str| words.iter().any(|name| name == word);
     let targets = table.named(&names, true)?;
     let bar = ProgressBar::new_spinner();
     let fetch = |what: &str, path: Result<std::path::PathBuf>| -> Result<()> {
@@ -271,11 +271,11 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
         Ok(())
     };
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    if asked("headers") {
+    if selects("headers") {
         bar.set_message("the kernel's headers");
         fetch("headers", toolchain::headers(&cache))?;
     }
-    if asked("kernels") {
+    if selects("kernels") {
         for kernel in table.kernels_named(&[], false)? {
             bar.set_message(kernel.name.clone());
             machine::Emulator::find(&cache, &kernel.emulator)?;

@@ -74,7 +74,7 @@ fn add(
     let Some(module) = all.get(name) else {
         return Ok(());
     };
-    for needed in needs(module).with_context(|| format!("{name} does not tell what it needs"))? {
+    for needed in needs(module).with_context(|| format!("{name} does not list its dependencies"))? {
         add(&needed, all, order, depth + 1)?;
     }
     order.push(name.to_owned());
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_needed_comes_first() {
+    fn dependencies_come_first() {
         let module = |depends: &str| format!("\x7fELF\0license=GPL\0depends={depends}\0x").into();
         let all: HashMap<String, Vec<u8>> = [
             ("ext4".to_owned(), module("mbcache,jbd2,crc16")),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_of_needs_ends() {
+    fn a_cycle_of_dependencies_ends() {
         let all: HashMap<String, Vec<u8>> = [
             ("a".to_owned(), b"\0depends=b\0".to_vec()),
             ("b".to_owned(), b"\0depends=a\0".to_vec()),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn names_of_modules_are_compared_alike() {
         assert_eq!(name("virtio-blk.ko.xz").as_deref(), Some("virtio_blk"));
         assert_eq!(name("vmlinuz"), None);
     }

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn it_claims_what_the_results_hold() {
+    fn the_table_claims_what_the_results_hold() {
         let table = Table::load().unwrap();
         let mut results = Results::default();
         let gnu = "x86_64-unknown-linux-gnu";

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_patterns() {
+    fn targets_are_found_by_names_and_patterns() {
         let table = Table::load().unwrap();
         let named = |names: &[&str], all| {
             let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();

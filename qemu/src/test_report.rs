@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_calls() {
+    fn counts_and_calls_are_read() {
         let output = "mode enosys\nok a\ntrace io_setup 206 11 ff\nok b c\nskipped d: why\n\
                       2 passed, 0 failed, 1 skipped\n";
         let verdict = read(output, 0).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_console_has_other_voices() {
+    fn other_output_of_a_console_is_ignored() {
         let said = "ok a\r\n1 passed, 0 failed\r\n";
         let output = format!("BIOS\r\nok boot\r\ninit\r\n{said}[ 1.0] reboot: Power down\r\n");
         assert_eq!(console(&output), said);

@@ -37,10 +37,10 @@ pub(crate) fn qemu(cache: &Cache) -> Result<PathBuf> {
 
 /// Returns the version that an emulator reports: "11.1.3".
 pub(crate) fn qemu_version(emulator: &mut Command) -> Result<String> {
-    let told = output(emulator.arg("--version"))?;
-    let version = told.split_once(" version ").map_or("", |(_, rest)| rest);
+    let output = output(emulator.arg("--version"))?;
+    let version = output.split_once(" version ").map_or("", |(_, rest)| rest);
     let version = version.split_whitespace().next();
-    Ok(version.context("QEMU tells no version")?.to_owned())
+    Ok(version.context("QEMU reports no version")?.to_owned())
 }
 
 /// Returns the kernel headers of every architecture.

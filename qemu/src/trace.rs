@@ -149,7 +149,7 @@ mod tests {
 ";
 
     #[test]
-    fn what_was_announced_is_found() {
+    fn announced_calls_are_found() {
         let announced = [
             call("io_setup", 243, &[17, 34, 51, 68, 85, 102]),
             call("io_submit", 246, &[0xffff_fffe, 0, 0xffff_ffff]),

@@ -84,12 +84,12 @@ pub(crate) fn obstacle(abi: &Abi, host: &str) -> Option<String> {
 
 /// Returns the targets that it runs. A requested target that it does not run is an
 /// error.
-pub(crate) fn targets(targets: Vec<Target<'_>>, asked: bool) -> Result<Vec<Target<'_>>> {
+pub(crate) fn targets(targets: Vec<Target<'_>>, named: bool) -> Result<Vec<Target<'_>>> {
     let mut runs = Vec::new();
     for target in targets {
         match obstacle(target.abi, ARCH) {
             None => runs.push(target),
-            Some(why) if asked || ARCH != HOST => bail!("{}: {why}", target.triple),
+            Some(why) if named || ARCH != HOST => bail!("{}: {why}", target.triple),
             Some(_) => {}
         }
     }
@@ -143,7 +143,7 @@ impl Uml {
         symlink(self.folder.join(LOADER), folder.join(LOADER))?;
         let program = fs::read(program).with_context(|| program.display().to_string())?;
         let mut files = Initramfs::new(program);
-        files.tell("disk /dev/ubda");
+        files.add_line("disk /dev/ubda");
         fs::write(folder.join("initramfs"), files.pack()?)?;
         let disk = Disk::create(&folder.join("disk"))?;
 
@@ -193,7 +193,7 @@ impl Uml {
 /// The activity of a silent kernel's threads.
 #[derive(Default)]
 struct Silence {
-    looks: u32,
+    polls: u32,
     busy: u32,
     since: Option<Instant>,
 }
@@ -212,12 +212,12 @@ impl Silence {
         let Some(states) = states() else {
             return false;
         };
-        self.looks += 1;
+        self.polls += 1;
         self.busy += u32::from(states.contains(['R', 'D']));
         if self.since.get_or_insert_with(Instant::now).elapsed() < SLEEP {
             return false;
         }
-        let asleep = self.busy * 4 < self.looks;
+        let asleep = self.busy * 4 < self.polls;
         *self = Silence::default();
         asleep
     }
@@ -298,7 +298,7 @@ fn set_loader(program: &mut [u8]) -> Result<()> {
 ///
 /// The kernel appends `root=` and `console=` where they are missing, and these would
 /// become arguments of the program. It does not quote its arguments. With times, no
-/// kernel line looks like a line of the program.
+/// kernel line polls like a line of the program.
 fn words() -> Vec<String> {
     let files = ["initrd=initramfs", "ubd0=disk", "uml_dir=./"];
     let name = format!("umid={NAME}");
@@ -341,7 +341,7 @@ mod tests {
     use crate::targets::Table;
 
     #[test]
-    fn what_it_does_not_run_is_refused_by_name() {
+    fn a_named_target_that_it_cannot_run_is_refused() {
         let table = Table::load().unwrap();
         let why = |name: &str, host| {
             let abi = table.abis().iter().find(|abi| abi.name == name).unwrap();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn without_names_the_targets_are_those_that_it_runs() {
+    fn without_names_all_targets_that_it_can_run_are_selected() {
         let table = Table::load().unwrap();
         if ARCH != HOST {
             assert!(targets(table.targets(true), false).is_err());
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_reports_of_itself_is_found() {
+    fn reports_of_the_kernel_are_found() {
         let boot = "Warning: tempdir . is not on tmpfs\n\
                     [    0.000000] Linux version 7.2.7\r\n\
                     \r\ninit\r\nok a WARNING: b\r\n";
@@ -417,9 +417,9 @@ mod tests {
     #[test]
     fn only_a_kernel_that_sleeps_is_stuck() {
         // Returns the decision at the end of a silence with these polled states.
-        let decided = |looks: &[&str], last: Duration| {
+        let decided = |polls: &[&str], last: Duration| {
             let mut silence = Silence::default();
-            for states in looks {
+            for states in polls {
                 assert!(!silence.is_sleep(SILENCE, || Some((*states).to_owned())));
             }
             silence.since = Instant::now().checked_sub(SLEEP);

@@ -41,7 +41,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_second_one_waits() {
+    fn a_second_process_waits() {
         let folder = std::env::temp_dir().join(format!("workplace-{}", std::process::id()));
         let first = Workplace::enter(&folder).unwrap();
         let is_left = AtomicBool::new(false);

@@ -14,7 +14,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn list_tells_every_target() {
+fn list_prints_every_target() {
     let output = qemu(&["list"]);
     assert!(output.status.success());
     let lines = text(&output.stdout).lines().count();
@@ -34,7 +34,7 @@ fn list_tells_every_target() {
 }
 
 #[test]
-fn a_name_that_means_nothing_is_told() {
+fn an_unknown_name_is_reported() {
     for verb in ["user", "native", "uml", "setup", "kernel", "faults"] {
         let output = qemu(&[verb, "riscv46"]);
         assert_eq!(output.status.code(), Some(1));
@@ -50,13 +50,13 @@ fn user_mode_linux_runs_one_architecture() {
         let output = qemu(&["uml", name]);
         assert_eq!(output.status.code(), Some(1));
         let complaint = text(&output.stderr);
-        let told = complaint.contains(name) && complaint.contains("User-Mode Linux");
-        assert!(told, "{complaint}");
+        let output = complaint.contains(name) && complaint.contains("User-Mode Linux");
+        assert!(output, "{complaint}");
     }
 }
 
 #[test]
-fn a_reader_who_leaves_is_no_failure() {
+fn a_closed_output_pipe_is_no_failure() {
     let tool = env!("CARGO_BIN_EXE_qemu");
     let script = format!("set -o pipefail; \"{tool}\" list | head -n 1");
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();

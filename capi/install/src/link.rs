@@ -44,7 +44,7 @@ impl Toolchain {
         match size {
             Some("8") => Ok(64),
             Some("4") => Ok(32),
-            _ => bail!("{} does not tell the size of a pointer", self.cc),
+            _ => bail!("{} does not report the size of a pointer", self.cc),
         }
     }
 

@@ -39,7 +39,7 @@ struct Cli {
     /// Build for this target of rustc; CC must be its C compiler
     #[arg(long)]
     target: Option<String>,
-    /// The C compiler, which is only asked to link
+    /// The C compiler, which is used only to link
     #[arg(long, env = "CC", default_value = "cc")]
     cc: String,
     /// More arguments for cargo
@@ -95,8 +95,8 @@ fn install(cli: &Cli) -> Result<()> {
     fs::write(&path, text).with_context(|| path.display().to_string())
 }
 
-/// The folder of the crate `linux-aio-capi`: beside this one's, unless told
-/// that a changed copy of the project is to be tested.
+/// Returns the folder of the crate `linux-aio-capi`: beside this one, unless
+/// `LINUX_AIO_COPY` names a copy of the project to be tested.
 fn sources() -> PathBuf {
     std::env::var_os("LINUX_AIO_COPY").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
@@ -104,7 +104,7 @@ fn sources() -> PathBuf {
     )
 }
 
-/// Has cargo build the static library, and tells where it is.
+/// Builds the static library with cargo and returns its path.
 fn build(cli: &Cli) -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo

@@ -21,7 +21,7 @@ enum { DEPTH = 64, READERS = 4, LIMIT = 1 << 22 };
 
 static io_context_t ctx;
 static atomic_long submitted, taken;
-static atomic_int stop, told;
+static atomic_int stop, ready;
 static atomic_uchar *seen;
 static struct timespec zero, soon = { 0, 1000000 };
 static int file;
@@ -63,17 +63,17 @@ static void *lone(void *unused)
 
 	(void)unused;
 	for (long next = 0;; next++) {
-		while (!atomic_load(&told)) {
+		while (!atomic_load(&ready)) {
 			if (atomic_load(&stop))
 				return NULL;
 			sched_yield();
 		}
 		res = io_getevents(ctx, 0, 1, &event, &zero);
 		if (res != 1 || (long)(intptr_t)event.data != next)
-			fail("the event told of was not there", res);
+			fail("an event was not available", res);
 		if (io_getevents(ctx, 0, 1, &event, &zero) != 0)
 			fail("an event too many", next);
-		atomic_store(&told, 0);
+		atomic_store(&ready, 0);
 	}
 }
 
@@ -112,8 +112,8 @@ int main(int argc, char **argv)
 	pthread_create(&threads[0], NULL, lone, NULL);
 	for (; now() < end; rounds++) {
 		submit(rounds);
-		atomic_store(&told, 1);
-		while (atomic_load(&told))
+		atomic_store(&ready, 1);
+		while (atomic_load(&ready))
 			sched_yield();
 	}
 	atomic_store(&stop, 1);
@@ -135,7 +135,7 @@ int main(int argc, char **argv)
 	for (long i = 0; i < number; i++)
 		if (seen[i] != 1)
 			fail("lost", i);
-	printf("note: %ld seen when told, %ld by %d readers\n", rounds, number,
+	printf("note: %ld seen at once, %ld by %d readers\n", rounds, number,
 	       READERS);
 	return io_destroy(ctx) != 0;
 }

@@ -60,10 +60,13 @@ pub(super) enum Place {
     Completed,
 }
 
+/// A future of the scenario's reactor.
+type Future<'a, 'r, L> = OpFuture<&'a Reactor<'r, Guarded, L, Data>>;
+
 pub(super) struct Task<'a, 'r, L: Kind> {
     pub(super) operation: usize,
     /// `None` after the future was dropped, and while it is polled.
-    pub(super) future: Option<Pin<Box<OpFuture<&'a Reactor<'r, Guarded, L, Data>>>>>,
+    pub(super) future: Option<Pin<Box<Future<'a, 'r, L>>>>,
     pub(super) place: Place,
     pub(super) leaked: bool,
     /// The waker of the last poll.
