@@ -48,28 +48,32 @@ pub(crate) fn full(check: &mut Check, _disk: &CStr) {
     check.equal("full leaves the old target", size(c"/full/old"), Ok(4096));
     // A failed copy must leave nothing behind: three quarters of the file system are
     // free.
-    check.equal("full room is as before", file(c"/full/rest", 192), Ok(()));
+    check.equal(
+        "full free space is as before",
+        file(c"/full/rest", 192),
+        Ok(()),
+    );
     let fits = copy(c"/full/old", c"/full/small");
     check.equal("full aio copy of what fits", fits, Ok(0));
 
     event(check);
     check.equal("full umount", os::umount(c"/full"), Ok(0));
     for (name, skew) in [("full to the last byte", 0), ("full and one byte over", 1)] {
-        check.equal(name, room(skew), Ok(0));
+        check.equal(name, free_space(skew), Ok(0));
     }
 }
 
 /// Writes once into a new file system, as many bytes as it can hold, and reads the
 /// result. Returns a bit for each check that failed. With a `skew` of one byte or more,
 /// the last `skew` bytes do not fit.
-fn room(skew: usize) -> os::Result<usize> {
+fn free_space(skew: usize) -> os::Result<usize> {
     /// A whole number of pages, for every page size.
-    const ROOM: usize = 256 << 10;
+    const FREE: usize = 256 << 10;
     os::mount(c"tmpfs", c"/full", c"tmpfs", c"size=256k")?;
     let flags = nr::O_RDWR | nr::O_CREAT | nr::O_CLOEXEC;
     let file = os::open(nr::AT_FDCWD, c"/full/file", flags, 0o600)?;
     let context = linux_aio::Context::new(4)?;
-    let mut memory = os::Pages::new(ROOM)?;
+    let mut memory = os::Pages::new(FREE)?;
     memory.bytes_mut().fill(0x66);
     let buffer = memory.start();
     // SAFETY: in all of these the buffer is `memory`, which lives until the operation
@@ -80,16 +84,16 @@ fn room(skew: usize) -> os::Result<usize> {
         one(write.build())
     };
     let read = |at: usize| {
-        let read = Pread::new(file, buffer, ROOM).offset(at as u64);
+        let read = Pread::new(file, buffer, FREE).offset(at as u64);
         one(read.build())
     };
     let found = [
-        write(ROOM, skew) == Ok(ROOM - skew),
-        read(skew) == Ok(ROOM - skew),
-        read(ROOM) == Ok(0),
-        write(ROOM, ROOM) == Err(Errno::NOSPC),
-        read(ROOM) == Ok(0),
-        write(0, ROOM) == Ok(0),
+        write(FREE, skew) == Ok(FREE - skew),
+        read(skew) == Ok(FREE - skew),
+        read(FREE) == Ok(0),
+        write(FREE, FREE) == Err(Errno::NOSPC),
+        read(FREE) == Ok(0),
+        write(0, FREE) == Ok(0),
     ];
     let bits = found.iter().rev();
     let wrong = bits.fold(0, |wrong, right| wrong << 1 | usize::from(!right));
@@ -165,7 +169,7 @@ pub(crate) fn cut(check: &mut Check, disk: &CStr) {
         os::sleep(900);
     }
     check.equal("cut aio copy", copied, Ok(0));
-    check.holds("cut is on its way", false);
+    check.holds("cut copy runs until the power cut", false);
 }
 
 /// Checks the files after a power loss.

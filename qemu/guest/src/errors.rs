@@ -25,8 +25,8 @@ fn refused(check: &mut Check) {
     let root = os::open(nr::AT_FDCWD, c"/", nr::O_WRONLY, 0);
     check.equal("error EISDIR", root, Err(Errno::ISDIR));
     check.equal("error EINVAL", os::dup3(1, 1, 0), Err(Errno::INVAL));
-    let nobody = os::kill(0x7fff_fff0, 0);
-    check.equal("error ESRCH", nobody, Err(Errno::SRCH));
+    let missing = os::kill(0x7fff_fff0, 0);
+    check.equal("error ESRCH", missing, Err(Errno::SRCH));
 
     let Some([reader, writer]) = check.needs("error pipe", os::pipe(nr::O_NONBLOCK)) else {
         return;
@@ -80,7 +80,7 @@ fn own_numbers(check: &mut Check) {
 
 /// Compares the library's constants with those of linux-raw-sys.
 fn constants(check: &mut Check) {
-    const WITNESSES: &[(&str, Errno, u32)] = &[
+    const EXPECTED: &[(&str, Errno, u32)] = &[
         ("errno EPERM", Errno::PERM, k::EPERM),
         ("errno EINTR", Errno::INTR, k::EINTR),
         ("errno EIO", Errno::IO, k::EIO),
@@ -95,8 +95,8 @@ fn constants(check: &mut Check) {
         ("errno EOVERFLOW", Errno::OVERFLOW, k::EOVERFLOW),
         ("errno ECANCELED", Errno::CANCELED, k::ECANCELED),
     ];
-    for &(name, errno, witness) in WITNESSES {
-        check.equal(name, errno.raw_os_error() as u32, witness);
+    for &(name, errno, expected) in EXPECTED {
+        check.equal(name, errno.raw_os_error() as u32, expected);
     }
 }
 

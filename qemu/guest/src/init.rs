@@ -9,7 +9,7 @@
 //! late PATH                  a disk that answers late (null_blk)
 //! slow PATH                  a disk of a few operations in a second
 //! failing PATH               a disk with bad sectors
-//! full PATH                  `aio copy` where there is no room
+//! full PATH                  `aio copy` to a full file system
 //! copy PATH                  `aio copy` on an ext4 disk, until the power goes
 //! found PATH                 what is there afterwards
 //! ```
@@ -43,7 +43,7 @@ const COPIES: [(&str, Copying); 3] = [
 ];
 
 /// Prints the release and the machine of the kernel.
-pub(crate) fn tell_kernel() {
+pub(crate) fn report_to_kernel() {
     if let Ok(names) = os::uname() {
         let line = Line::new().with("kernel ").with(names.release());
         line.with(" ").with(names.machine()).print();
@@ -61,7 +61,7 @@ pub(crate) fn run(process: Process) -> ! {
     let plan = Plan::read();
     plan.each("module", |name, parameters| module(check, name, parameters));
     if plan.is_of_faults() {
-        tell_kernel();
+        report_to_kernel();
     } else {
         crate::conform(check, process);
     }

@@ -71,7 +71,7 @@ fn main(process: Process) -> i32 {
 
 /// Runs all checks that need no resource but a kernel.
 fn conform(check: &mut check::Check, process: Process) {
-    init::tell_kernel();
+    init::report_to_kernel();
     entry::run(check, process);
     stubs::run(check, process);
     errors::run(check);

@@ -49,8 +49,8 @@ mod linux_raw_sys {
                 __NR_io_pgetevents_time64,
             ),
         ];
-        for &(name, number, witness) in NUMBERS {
-            check.equal(name, number, present(witness));
+        for &(name, number, expected) in NUMBERS {
+            check.equal(name, number, present(expected));
         }
     }
 }
@@ -76,28 +76,32 @@ mod linux_raw_sys {
 ))]
 mod sc {
     use super::Check;
-    use ::sc::nr as witness;
+    use ::sc::nr as expected;
     use linux_aio::nr;
 
     pub(super) fn run(check: &mut Check) {
         const NUMBERS: &[(&str, Option<u32>, usize)] = &[
-            ("numbers sc io_setup", nr::IO_SETUP, witness::IO_SETUP),
-            ("numbers sc io_destroy", nr::IO_DESTROY, witness::IO_DESTROY),
-            ("numbers sc io_submit", nr::IO_SUBMIT, witness::IO_SUBMIT),
-            ("numbers sc io_cancel", nr::IO_CANCEL, witness::IO_CANCEL),
+            ("numbers sc io_setup", nr::IO_SETUP, expected::IO_SETUP),
+            (
+                "numbers sc io_destroy",
+                nr::IO_DESTROY,
+                expected::IO_DESTROY,
+            ),
+            ("numbers sc io_submit", nr::IO_SUBMIT, expected::IO_SUBMIT),
+            ("numbers sc io_cancel", nr::IO_CANCEL, expected::IO_CANCEL),
             (
                 "numbers sc io_getevents",
                 nr::IO_GETEVENTS,
-                witness::IO_GETEVENTS,
+                expected::IO_GETEVENTS,
             ),
             (
                 "numbers sc io_pgetevents",
                 nr::IO_PGETEVENTS,
-                witness::IO_PGETEVENTS,
+                expected::IO_PGETEVENTS,
             ),
         ];
-        for &(name, number, witness) in NUMBERS {
-            check.equal(name, number, Some(witness as u32));
+        for &(name, number, expected) in NUMBERS {
+            check.equal(name, number, Some(expected as u32));
         }
     }
 }

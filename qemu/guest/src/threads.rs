@@ -35,10 +35,10 @@ pub(crate) fn run(check: &mut Check) {
         "thread has its own stack",
         apart > 0x1_0000 && apart != here,
     );
-    check.equal("thread has left the first alone", os::gettid(), pid);
+    check.equal("thread has not changed the first's ID", os::gettid(), pid);
     // The thread's word is cleared slightly before its number is free.
     let end = os::Moment::now().plus(500);
-    while os::kill(thread, 0).is_ok() && !end.is_over() {
+    while os::kill(thread, 0).is_ok() && !end.has_expired() {
         os::yield_now();
     }
     check.holds("thread is gone", os::kill(thread, 0).is_err());

@@ -102,7 +102,7 @@ fn kinds(check: &mut Check, file: i32, one: One<'_>) {
         let _ = os::close(directory);
     }
     let got = one(write(file).offset(i64::MAX as u64).build());
-    check.equal("fault write over the last offset", got, Err(Errno::INVAL));
+    check.equal("fault write beyond the last offset", got, Err(Errno::INVAL));
     let nbytes = 1 << 63 | 8;
     let got = one(Iocb {
         nbytes,
@@ -191,9 +191,15 @@ fn times(check: &mut Check, context: &Context) {
     let got = context
         .wait_with(1, &mut event, wait)
         .map(|events| events.len());
-    check.equal("fault nothing comes in its time", got, Ok(0));
-    check.holds("fault its time is over", begin.plus(30).is_over());
-    check.holds("fault not long over", !begin.plus(3000).is_over());
+    check.equal("fault no event within the timeout", got, Ok(0));
+    check.holds(
+        "fault its timeout has expired",
+        begin.plus(30).has_expired(),
+    );
+    check.holds(
+        "fault it returns soon after its timeout",
+        !begin.plus(3000).has_expired(),
+    );
     for end in [reader, writer] {
         let _ = os::close(end);
     }

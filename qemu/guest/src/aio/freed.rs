@@ -66,10 +66,18 @@ fn key(check: &mut Check, context: &Context) {
     check.equal("key submit", taken, Ok(1));
     // SAFETY: `at` points at a local variable, and the kernel does not write it now.
     unsafe { (&raw mut (*at).key).write_volatile(5) };
-    check.equal("key of another", context.cancel(at), Err(Errno::INVAL));
+    check.equal(
+        "key with another value is refused",
+        context.cancel(at),
+        Err(Errno::INVAL),
+    );
     // SAFETY: `at` points at a local variable, and the kernel does not write it now.
     unsafe { (&raw mut (*at).key).write_volatile(0) };
-    check.equal("key of the kernel", context.cancel(at), Ok(()));
+    check.equal(
+        "key set by the kernel is accepted",
+        context.cancel(at),
+        Ok(()),
+    );
     check.equal("key cancelled", result(next(context)), Ok(0));
     for end in [reader, writer] {
         let _ = os::close(end);

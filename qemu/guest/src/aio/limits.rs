@@ -21,21 +21,21 @@ fn capacity(check: &mut Check) {
     /// The number of slots in the largest page, 256 KiB.
     const PAGE: u32 = 8192;
     let mut before = 0;
-    for (name, asked) in [
+    for (name, requested) in [
         ("limit ring for 1", 1),
         ("limit ring for 16", 16),
         ("limit ring for 128", 128),
         ("limit ring for 1000", 1000),
         ("limit ring for 4096", 4096),
     ] {
-        let slots = Context::new(asked).map(|mut context| context.ring().slots());
+        let slots = Context::new(requested).map(|mut context| context.ring().slots());
         let Some(slots) = check.needs(name, slots) else {
             continue;
         };
         let slots = slots.unwrap_or(0);
         // One slot stays empty, and the header is as long as another.
-        let least = slots > asked && slots >= before && (slots + 1) & 127 == 0;
-        let most = slots <= 2 * asked.max(4 * PROCESSORS) + 2 + PAGE;
+        let least = slots > requested && slots >= before && (slots + 1) & 127 == 0;
+        let most = slots <= 2 * requested.max(4 * PROCESSORS) + 2 + PAGE;
         check.holds("limit slots are enough", least);
         check.holds("limit slots are not too many", most);
         before = slots;
@@ -81,7 +81,7 @@ fn many(check: &mut Check) {
 /// Checks that the requested number of operations is counted, and returned on
 /// destruction.
 fn counted(check: &mut Check) {
-    const ASKED: u32 = 100;
+    const REQUESTED: u32 = 100;
     let name = "limit io_setup is counted";
     let Some(most) = read(c"/proc/sys/fs/aio-max-nr") else {
         check.skip(name, "no /proc/sys/fs");
@@ -91,11 +91,11 @@ fn counted(check: &mut Check) {
     let (mut risen, mut given_back) = (false, false);
     for _ in 0..20 {
         let before = read(c"/proc/sys/fs/aio-nr");
-        let context = Context::new(ASKED);
+        let context = Context::new(REQUESTED);
         let during = read(c"/proc/sys/fs/aio-nr");
         let destroyed = context.and_then(Context::destroy);
         let after = read(c"/proc/sys/fs/aio-nr");
-        risen |= during == before.map(|before| before + ASKED);
+        risen |= during == before.map(|before| before + REQUESTED);
         given_back |= after == before && destroyed == Ok(());
         if risen && given_back {
             break;

@@ -76,7 +76,7 @@ const CALLS: Names = Names([
     "load by io_getevents runs",
     "load by io_getevents is submitted",
     "load by io_getevents: each event once",
-    "load by io_getevents: no event of nobody",
+    "load by io_getevents: no foreign event",
     "load by io_getevents: all have come",
     "load by io_getevents: what was read",
 ]);
@@ -85,7 +85,7 @@ const RING: Names = Names([
     "load by the ring runs",
     "load by the ring is submitted",
     "load by the ring: each event once",
-    "load by the ring: no event of nobody",
+    "load by the ring: no foreign event",
     "load by the ring: all have come",
     "load by the ring: what was read",
 ]);
@@ -104,7 +104,7 @@ fn load(
     submit: Submit<'_>,
     reap: &mut dyn FnMut(&mut [Event]) -> Result<usize, Errno>,
 ) {
-    let [runs, submitted, once, nobody, all, read] = names.0;
+    let [runs, submitted, once, foreign, all, read] = names.0;
     let submitters = [Submitter::new(0, file), Submitter::new(1, file)];
     let [Ok(first), Ok(second)] = &submitters else {
         check.holds(runs, false);
@@ -120,7 +120,7 @@ fn load(
     let errors = [first, second].map(|one| one.error.load(Ordering::Acquire));
     check.holds(submitted, errors == [0, 0]);
     check.equal(once, reaper.again, 0);
-    check.equal(nobody, reaper.strange, 0);
+    check.equal(foreign, reaper.foreign, 0);
     let counts = [first, second].map(|one| one.submitted.load(Ordering::Acquire));
     check.holds(
         all,
@@ -175,7 +175,7 @@ impl Submitter {
         let end = Moment::now().plus(MILLISECONDS);
         let given_up = end.plus(PATIENCE);
         let mut next = 0;
-        while next < MOST && !end.is_over() {
+        while next < MOST && !end.has_expired() {
             let mut number = next;
             let mut iocbs = [0_u8; BATCH as usize].map(|_| {
                 number += 1;
@@ -189,7 +189,7 @@ impl Submitter {
                     Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
                     // The context is full. The reaper frees slots, except those of
                     // polls that wait for a byte.
-                    Err(Errno::AGAIN) if !given_up.is_over() => {
+                    Err(Errno::AGAIN) if !given_up.has_expired() => {
                         self.ring_the_bell();
                         os::yield_now();
                     }
@@ -242,7 +242,7 @@ impl Drop for Submitter {
 struct Reaper {
     counts: [u32; 2],
     again: u32,
-    strange: u32,
+    foreign: u32,
 }
 
 impl Reaper {
@@ -261,11 +261,11 @@ impl Reaper {
             // In this order: a submitter that is done submits nothing more.
             let done = from.map(|one| one.done.load(Ordering::Acquire)) == [1, 1];
             let counts = from.map(|one| one.submitted.load(Ordering::Acquire));
-            if done && counts == self.counts || end.is_over() {
+            if done && counts == self.counts || end.has_expired() {
                 return;
             }
             let Ok(count) = reap(&mut events) else {
-                self.strange += 1;
+                self.foreign += 1;
                 return;
             };
             for event in events.iter().take(count) {
@@ -293,7 +293,7 @@ impl Reaper {
                 *seen = 1;
                 *count += 1;
             }
-            _ => self.strange += 1,
+            _ => self.foreign += 1,
         }
     }
 }

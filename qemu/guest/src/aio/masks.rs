@@ -37,7 +37,11 @@ pub(crate) fn run(check: &mut Check) {
         _ => SURVIVED,
     });
     check.equal("child has no context", foreign, Ok(REFUSED << 8));
-    check.equal("child has left it alone", context.check(), Ok(()));
+    check.equal(
+        "child has not destroyed the context",
+        context.check(),
+        Ok(()),
+    );
     check.equal("child Context::destroy", context.destroy(), Ok(()));
 }
 

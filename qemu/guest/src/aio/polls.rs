@@ -17,7 +17,11 @@ pub(crate) fn run(check: &mut Check, context: &Context) {
         result(event).map(|result| PollMask::from_result(result).bits())
     };
     let writable = poll(writer, PollMask::OUT);
-    check.equal("aio poll for room", writable, Ok(PollMask::OUT.bits()));
+    check.equal(
+        "aio poll for space to write",
+        writable,
+        Ok(PollMask::OUT.bits()),
+    );
 
     // The poll waits until a byte is written.
     let mut iocb = Poll::new(reader, PollMask::IN).build().user_data(7);

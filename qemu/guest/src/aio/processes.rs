@@ -74,7 +74,11 @@ fn forked(check: &mut Check, writer: i32) {
             _ => NOT_SET_UP,
         }
     });
-    check.equal("fork the child has neither", status, Ok(RIGHT << 8));
+    check.equal(
+        "fork the child can use neither context nor ring",
+        status,
+        Ok(RIGHT << 8),
+    );
     // A second child makes a context, perhaps at the same address.
     let status = os::in_child(|| {
         let right = Context::new(4).is_ok_and(|own| {
@@ -173,7 +177,7 @@ fn exits(check: &mut Check) {
     let got = context.wait_with(1, &mut events, long);
     let got = got.map(|events| events.iter().map(|event| event.res).sum());
     let error = i64::from(PollMask::ERR.bits());
-    check.equal("exit let go of the files", got, Ok(error));
+    check.equal("exit closes the files", got, Ok(error));
     check.equal("exit Context::destroy", context.destroy(), Ok(()));
     let _ = os::close(writer);
 }
@@ -200,7 +204,7 @@ fn execs(check: &mut Check, process: Process, reader: i32) {
             }
         }
         let mut argument = [0; 32];
-        let argument = told(&mut argument, context.into_raw());
+        let argument = argument_of(&mut argument, context.into_raw());
         let _ = os::exec(itself, [c"guest", argument]);
         NO_EXEC
     });
@@ -209,7 +213,7 @@ fn execs(check: &mut Check, process: Process, reader: i32) {
 }
 
 /// Returns the argument that names a context: each four bits are a letter from `a` on.
-fn told(bytes: &mut [u8; 32], name: AioContext) -> &CStr {
+fn argument_of(bytes: &mut [u8; 32], name: AioContext) -> &CStr {
     let number = name.0 as u64;
     let digits = (0..16).map(|digit| b'a' + (number >> (4 * digit)) as u8 % 16);
     let all = EXEC_CHILD.iter().copied().chain(digits);
@@ -255,11 +259,11 @@ fn moved(check: &mut Check, writer: i32) {
     let old = context.into_raw();
     let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
     // SAFETY: a new mapping at an address that the kernel chooses.
-    let room = unsafe { os::mmap(0, 2 * ALIGNED, nr::PROT_READ, flags, -1, 0) };
-    let Some(room) = check.needs("mremap room", room) else {
+    let range = unsafe { os::mmap(0, 2 * ALIGNED, nr::PROT_READ, flags, -1, 0) };
+    let Some(range) = check.needs("mremap address range", range) else {
         return;
     };
-    let to = (room + ALIGNED - 1) & !(ALIGNED - 1);
+    let to = (range + ALIGNED - 1) & !(ALIGNED - 1);
     // SAFETY: no code reads the ring, and the range at the new address is reserved and
     // unused.
     let went = unsafe { os::mremap(old.0, length, to) };
@@ -274,7 +278,7 @@ fn moved(check: &mut Check, writer: i32) {
     let got = context.ring().reap(&mut events).map(|events| events.len());
     check.equal("mremap both events", got, Ok(2));
     let data = events.map(|event| event.data);
-    check.holds("mremap which they are", data == [3, 4, 0]);
+    check.holds("mremap data of both events", data == [3, 4, 0]);
     // SAFETY: no context has the old name. The one with the new name belongs to this
     // function, and its ring is not read afterwards.
     let [by_old, by_new] = [old, AioContext(to)].map(|name| unsafe { sys::io_destroy(name) });
@@ -283,7 +287,7 @@ fn moved(check: &mut Check, writer: i32) {
     let there = probe(AioContext(to));
     check.equal("mremap destroy unmapped it", there, Err(Errno::FAULT));
     // SAFETY: no code uses the reserved range any more.
-    let _ = unsafe { os::munmap(room, 2 * ALIGNED) };
+    let _ = unsafe { os::munmap(range, 2 * ALIGNED) };
 }
 
 /// Checks that a context whose ring the program has unmapped cannot be destroyed until

@@ -7,10 +7,10 @@ use crate::check::Check;
 use crate::os;
 
 /// The capacity requested from io_setup. The ring is larger.
-const ASKED: u32 = 8;
+const REQUESTED: u32 = 8;
 
 pub(crate) fn run(check: &mut Check) {
-    let Some(mut context) = check.needs("ring Context::new", Context::new(ASKED)) else {
+    let Some(mut context) = check.needs("ring Context::new", Context::new(REQUESTED)) else {
         return;
     };
     let Some([reader, writer]) = check.needs("ring pipe", os::pipe(0)) else {
@@ -37,7 +37,7 @@ fn around(check: &mut Check, context: &mut Context, writer: i32) {
     let (submitter, mut ring) = context.split();
     check.holds("ring is mapped", ring.is_mapped());
     let slots = ring.slots().unwrap_or(0);
-    check.holds("ring is larger than asked", slots > ASKED);
+    check.holds("ring is larger than requested", slots > REQUESTED);
     let popped = ring.pop().map(|event| event.is_some());
     check.equal("ring is empty", popped, Ok(false));
 
@@ -103,8 +103,11 @@ fn full(check: &mut Check, context: &mut Context, reader: i32) {
             other => break other,
         }
     };
-    check.equal("ring without room", refused, Err(Errno::AGAIN));
-    check.holds("ring took what was asked", (ASKED..slots).contains(&count));
+    check.equal("ring without free slots", refused, Err(Errno::AGAIN));
+    check.holds(
+        "ring accepts at least the requested number",
+        (REQUESTED..slots).contains(&count),
+    );
 
     let cancelled = context.cancel(&raw const first);
     check.equal("ring cancel", cancelled, Ok(()));
@@ -114,9 +117,9 @@ fn full(check: &mut Check, context: &mut Context, reader: i32) {
         .wait(1, &mut events)
         .map(|events| events.len());
     check.equal("ring the cancelled one's event", got, Ok(1));
-    check.equal("ring which it was", events[0].data, 1);
+    check.equal("ring data of the cancelled one's event", events[0].data, 1);
     // Slots are returned in batches; the next submission collects them.
     // SAFETY: the operation has no buffer.
     let taken = unsafe { context.submit(&mut [&mut poll(reader, 3)]) };
-    check.equal("ring room for one", taken, Ok(1));
+    check.equal("ring accepts one more", taken, Ok(1));
 }

@@ -34,13 +34,13 @@ fn wakes(check: &mut Check) {
     let Some(context) = shared(check, "waiter's context") else {
         return;
     };
-    let told = AtomicU32::new(0);
+    let answer = AtomicU32::new(0);
     let destroyed = os::beside(
         &|| {
             let mut events = [Event::EMPTY];
             let got = context.wait(1, &mut events).map(|events| events.len());
             let number = got.map_or_else(|errno| errno.raw_os_error() as u32, |_| 1 << 16);
-            told.store(number, Ordering::Release);
+            answer.store(number, Ordering::Release);
         },
         || {
             os::sleep(20);
@@ -48,8 +48,12 @@ fn wakes(check: &mut Check) {
         },
     );
     check.equal("waiter: destroyed by another", destroyed, Ok(Ok(())));
-    let told = told.load(Ordering::Acquire);
-    check.equal("waiter is told", told, Errno::INVAL.raw_os_error() as u32);
+    let answer = answer.load(Ordering::Acquire);
+    check.equal(
+        "waiter returns the error",
+        answer,
+        Errno::INVAL.raw_os_error() as u32,
+    );
 }
 
 /// Checks a thread that waits while another one submits and cancels.
@@ -134,7 +138,7 @@ fn destroys(check: &mut Check) {
         }
     }
     check.equal("destroyers: one of two succeeds", wrong, 0);
-    check.equal("destroyers: every poll has ended", ended, 12);
+    check.equal("destroyers: every poll has completed", ended, 12);
     for end in [reader, writer, counter] {
         let _ = os::close(end);
     }

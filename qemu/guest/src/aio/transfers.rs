@@ -113,8 +113,8 @@ fn vectored(check: &mut Check, context: &Context, file: i32) {
     // SAFETY: the pieces live and are not used until this returns.
     let event = unsafe { complete(context, &mut read.build()) };
     check.equal("aio preadv", result(event), Ok(8));
-    check.equal("aio preadv's first piece", &a[..], b"oneth");
-    check.equal("aio preadv's second piece", &b[..], b"ree\0\0\0\0\0\0");
+    check.equal("aio preadv's first segment", &a[..], b"oneth");
+    check.equal("aio preadv's second segment", &b[..], b"ree\0\0\0\0\0\0");
 }
 
 fn flags(check: &mut Check, context: &Context, file: i32) {

@@ -53,11 +53,11 @@ macro_rules! names {
             concat!("aio ", $call, " until a time"),
             concat!("aio ", $call, " takes two"),
             concat!("aio ", $call, " takes the third"),
-            concat!("aio ", $call, " least over most"),
-            concat!("aio ", $call, " negative least"),
+            concat!("aio ", $call, " minimum above maximum"),
+            concat!("aio ", $call, " negative minimum"),
             concat!("aio ", $call, " to nowhere"),
             concat!("aio ", $call, " time nowhere"),
-            concat!("aio ", $call, " of nobody"),
+            concat!("aio ", $call, " of no context"),
         ]
     };
 }
@@ -141,7 +141,7 @@ fn one(check: &mut Check, context: &Context, writer: i32, wait: &Call) {
         negative,
         nowhere,
         time,
-        nobody,
+        invalid,
     ] = wait.names;
     let mut events = [Event::EMPTY; 4];
     let into = events.as_mut_ptr();
@@ -169,7 +169,7 @@ fn one(check: &mut Check, context: &Context, writer: i32, wait: &Call) {
     let answer = call(ctx, 0, 4, into, Time::Nowhere);
     check.equal(time, answer, Err(Errno::FAULT));
     let answer = call(AioContext(NOWHERE), 0, 4, into, Time::Zero);
-    check.equal(nobody, answer, Err(Errno::INVAL));
+    check.equal(invalid, answer, Err(Errno::INVAL));
 }
 
 /// Checks the typed layer, which chooses the system call.

@@ -61,7 +61,7 @@ impl Moment {
     }
 
     /// Returns whether this moment is in the past.
-    pub(crate) fn is_over(self) -> bool {
+    pub(crate) fn has_expired(self) -> bool {
         Moment::now() >= self
     }
 }

@@ -127,20 +127,20 @@ impl Edges<'_> {
             let got = unsafe { self.one(read.build()) };
             check.equal(name, got, Err(Errno::INVAL));
         }
-        self.foretold(check, memory);
+        self.predicted(check, memory);
         let mut events = [Event::EMPTY; 4];
         let rest = self.context.wait_with(0, &mut events, WaitOptions::poll());
         let rest = rest.map(|events| events.len());
-        check.equal("disk no event is left over", rest, Ok(0));
+        check.equal("disk no event is left", rest, Ok(0));
     }
 
     /// Checks that the alignment reported by statx rejects the operations refused above
     /// and accepts those that succeed elsewhere.
-    fn foretold(&self, check: &mut Check, memory: &Pages) {
-        let told = match Alignment::of(&self.drive.file) {
-            Ok(Some(told)) => told,
+    fn predicted(&self, check: &mut Check, memory: &Pages) {
+        let alignment = match Alignment::of(&self.drive.file) {
+            Ok(Some(alignment)) => alignment,
             Ok(None) => {
-                check.skip("disk alignment", "this kernel does not tell it");
+                check.skip("disk alignment", "this kernel does not report it");
                 return;
             }
             Err(errno) => {
@@ -151,7 +151,7 @@ impl Edges<'_> {
         let why = |skew, length, offset| {
             let buffer = memory.start().wrapping_add(skew);
             let read = Pread::new(&self.drive.file, buffer, length).offset(offset);
-            told.check_iocb(&read.build())
+            alignment.check_iocb(&read.build())
         };
         check.holds(
             "disk alignment of a buffer",
@@ -219,14 +219,18 @@ impl Edges<'_> {
         let taken = unsafe { self.context.submit(&mut [&mut read]) };
         check.equal("disk submit with resfd", taken, Ok(1));
         let end = Moment::now().plus(5000);
-        while os::read(counter, &mut [0; 8]) != Ok(8) && !end.is_over() {
+        while os::read(counter, &mut [0; 8]) != Ok(8) && !end.has_expired() {
             os::yield_now();
         }
         let mut events = [Event::EMPTY; 2];
         let came = self.context.wait_with(0, &mut events, WaitOptions::poll());
         let came = came.map(|events| events.len());
         check.equal("disk resfd signals an event that is there", came, Ok(1));
-        check.equal("disk what it told of", events[0].result(), Ok(BLOCK));
+        check.equal(
+            "disk result of the signalled event",
+            events[0].result(),
+            Ok(BLOCK),
+        );
     }
 
     /// Checks NOWAIT while the page cache holds bytes that are not yet on the disk: a

@@ -47,7 +47,7 @@ fn new(check: &mut Check) {
     let mut called = false;
     let got = scope(&mut ScopeSlot::array::<SLOTS>(), |_| called = true);
     check.equal("absent scope", got, Err(ABSENT));
-    check.holds("absent scope calls nobody", !called);
+    check.holds("absent scope does not call its closure", !called);
 }
 
 /// Returns a context that does not exist, without io_setup. System calls on it fail as
@@ -75,7 +75,11 @@ fn queue(check: &mut Check) {
     check.holds("absent Queue::submit", right);
     check.equal("absent Queue keeps both", queue.staged(), 2);
     let cancelled = second.and_then(|ticket| queue.cancel(ticket));
-    check.equal("absent Queue::cancel of what is staged", cancelled, Ok(()));
+    check.equal(
+        "absent Queue::cancel of a staged operation",
+        cancelled,
+        Ok(()),
+    );
     let done = queue.pop();
     let right = matches!(done, Ok(Some(done)) if done.result == Err(Errno::CANCELED));
     check.holds("absent Queue::pop", right);

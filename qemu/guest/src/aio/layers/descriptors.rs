@@ -303,10 +303,10 @@ fn reactor(check: &mut Check) {
     let Some(files) = check.needs("reactor more files", Files::new()) else {
         return;
     };
-    forsaken(check, &files);
+    dropped_poll(check, &files);
 }
 
-fn forsaken(check: &mut Check, files: &Files) {
+fn dropped_poll(check: &mut Check, files: &Files) {
     let mut slots = ReactorSlot::array::<SLOTS>();
     let reactor = Reactor::<Owned, Local, Owner<'_>>::new(&mut slots);
     let Some(reactor) = check.needs("reactor of one owner", reactor) else {
@@ -314,7 +314,7 @@ fn forsaken(check: &mut Check, files: &Files) {
     };
     let file = files.reader.owner();
     let waits = poll(pin!(reactor.push(Poll::owned(file, PollMask::IN))), 1);
-    check.holds("reactor a forsaken poll waits", waits.is_none());
+    check.holds("reactor a dropped future's poll waits", waits.is_none());
     check.equal("reactor keeps its descriptor", files.open(), BOTH);
     check.equal(
         "reactor wait for it",

@@ -18,12 +18,12 @@ const RIGHT: usize = 64;
 
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
-    let Some(drained) = check.needs("fork queue context", IdleContext::new(SLOTS as u32)) else {
+    let Some(idle) = check.needs("fork queue context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
-    let (drained, name) = named(drained);
+    let (idle, name) = named(idle);
     let mut slots = Slot::array::<SLOTS>();
-    let mut queue = Queue::with_context(drained, &mut slots);
+    let mut queue = Queue::with_context(idle, &mut slots);
     let poll = Poll::new(&things.reader, PollMask::IN).eventfd(&things.eventfd);
     let poll = queue.push(poll).map_err(full);
     let done = read(things, 3).and_then(|read| queue.push(read).map_err(full));
@@ -49,8 +49,8 @@ pub(super) fn run(check: &mut Check, things: &Things) {
         // exits without using `queue` again, so its value is consumed once there; the
         // parent's value lies in other memory.
         let mine: Queue<'_, Owned> = unsafe { core::ptr::read(&raw const queue) };
-        let drained = mine.into_idle_context().map(drop);
-        wrong_or_right(usize::from(drained != Err(Errno::INVAL)))
+        let idle = mine.into_idle_context().map(drop);
+        wrong_or_right(usize::from(idle != Err(Errno::INVAL)))
     });
     check.equal("fork child drains a queue", status, Ok(RIGHT << 8));
 
@@ -69,7 +69,7 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     check.equal("fork the parent cancels its poll", cancelled, Ok(()));
     let ended = queue.wait();
     let right = matches!(ended, Ok(Some(done)) if Ok(done.ticket) == poll && done.result == Ok(0));
-    check.holds("fork the parent's poll has ended", right);
+    check.holds("fork the parent's poll has completed", right);
     check.equal("fork the poll was counted", things.counted(), 1);
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(check: &mut Check) {
             own_eventfd: File::eventfd()?,
         })
     });
-    let Some(things) = check.needs("layers have what they need", things) else {
+    let Some(things) = check.needs("layers files and descriptors", things) else {
         return;
     };
     queue::run(check, &things);
@@ -109,9 +109,9 @@ fn offset(number: usize) -> u64 {
 }
 
 /// Returns the context with the kernel's identifier of it.
-fn named(drained: IdleContext) -> (IdleContext, linux_aio::AioContext) {
-    let capacity = drained.capacity() as u32;
-    let context: Context = drained.into_context();
+fn named(idle: IdleContext) -> (IdleContext, linux_aio::AioContext) {
+    let capacity = idle.capacity() as u32;
+    let context: Context = idle.into_context();
     let name = context.as_raw();
     // SAFETY: the context was idle as an `IdleContext`, and nothing was submitted to it
     // since then.

@@ -18,11 +18,11 @@ type Done = Result<Option<Completion<Owned>>, Errno>;
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = Slot::array::<SLOTS>();
-    let Some(drained) = check.needs("queue context", IdleContext::new(SLOTS as u32)) else {
+    let Some(idle) = check.needs("queue context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
     dropped();
-    let mut queue = Queue::with_context(drained, &mut slots);
+    let mut queue = Queue::with_context(idle, &mut slots);
     check.equal("queue capacity", queue.capacity(), SLOTS);
     order(check, &mut queue, things);
     full(check, &mut queue, things);
@@ -36,16 +36,16 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     check.equal("queue submit before its end", submit(&mut queue), Ok(2));
     check.holds("queue push before its end", more.is_ok());
     dropped();
-    let Some(drained) = check.needs("queue into_idle_context", queue.into_idle_context()) else {
+    let Some(idle) = check.needs("queue into_idle_context", queue.into_idle_context()) else {
         return;
     };
     check.equal("queue into_idle_context drops the buffer", dropped(), 1);
 
     // The same context, with one slot.
-    let (drained, name) = named(drained);
-    let mut queue = Queue::with_context(drained, &mut slots[..1]);
+    let (idle, name) = named(idle);
+    let mut queue = Queue::with_context(idle, &mut slots[..1]);
     tickets(check, &mut queue, things, old);
-    strangers(check, things);
+    foreign_tickets(check, things);
     end(check, queue, things);
     check.equal(
         "queue drop destroyed the context",
@@ -139,7 +139,7 @@ fn full<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things)
     };
     check.holds("queue push when full gives it back", buffer.is_some());
     drop(buffer);
-    check.equal("queue drop of what came back", dropped(), 1);
+    check.equal("queue drop of the returned operation", dropped(), 1);
     check.equal("queue submit when full", submit(queue), Ok(SLOTS));
     // The operations have completed, but their completions have not been taken.
     let fifth = push(queue, things, 0);
@@ -148,11 +148,11 @@ fn full<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things)
         fifth.map(drop),
         Err(Errno::NOSPC),
     );
-    check.equal("queue drop of the fifth", dropped(), 1);
+    check.equal("queue drop of the fifth buffer", dropped(), 1);
     let first = wait(queue);
     check.holds("queue wait takes one", matches!(first, Ok(Some(_))));
     let fifth = push(queue, things, 5);
-    check.holds("queue push into the slot of that", fifth.is_ok());
+    check.holds("queue push into the freed slot", fifth.is_ok());
     check.equal("queue submit again", submit(queue), Ok(1));
     let mut last = Ok(None);
     while let Ok(Some(done)) = pop(queue) {
@@ -174,11 +174,11 @@ fn partly<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Thing
     let right = refused == Err((1, Errno::BADF));
     check.holds("queue submit up to a bad one", right);
     check.equal("queue the rest is staged", queue.staged(), 3);
-    check.equal("queue one went", queue.in_flight(), 1);
+    check.equal("queue one was submitted", queue.in_flight(), 1);
     let staged = [first, bad, third, fourth]
         .map(|ticket| ticket.is_ok_and(|ticket| queue.is_staged(ticket)));
     let right = staged == [false, true, true, true];
-    check.holds("queue which are staged", right);
+    check.holds("queue the other three are staged", right);
     let out = queue.unstage();
     let right = matches!(out, Some((ticket, None, ())) if Ok(ticket) == bad);
     check.holds("queue unstage of the bad one", right);
@@ -243,7 +243,7 @@ fn cancels<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Thin
     let tickets = [0, 1, 2].map(|number| push(queue, things, number));
     let [first, second, third] = tickets;
     check.equal(
-        "queue cancel of what is staged",
+        "queue cancel of a staged operation",
         cancel(queue, second),
         Ok(()),
     );
@@ -251,10 +251,10 @@ fn cancels<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Thin
     let done = pop(queue);
     let right = matches!(&done, Ok(Some(done)) if Ok(done.ticket) == second
         && done.result == Err(Errno::CANCELED) && done.buffer.is_some());
-    check.holds("queue it comes as cancelled", right);
-    check.equal("queue submit without it", submit(queue), Ok(2));
+    check.holds("queue it completes with ECANCELED", right);
+    check.equal("queue submit of the other two", submit(queue), Ok(2));
     let right = has_read(&wait(queue), first, 0) && has_read(&wait(queue), third, 2);
-    check.holds("queue those beside it", right);
+    check.holds("queue the other two are read", right);
 }
 
 fn drains<'q>(check: &mut Check, queue: &mut Queue<'q, Owned>, things: &'q Things) {
@@ -298,15 +298,15 @@ fn tickets<'q>(
         alive += u32::from(ended != Ok(()) || !has_come(&wait(queue), ticket, Ok(0)));
         before = ticket;
     }
-    check.equal("queue a ticket is dead when its operation is", alive, 0);
+    check.equal("queue a ticket is invalid after its completion", alive, 0);
 }
 
 /// Checks that a ticket is not valid in another queue, even if both tickets name the
 /// first use of the first slot.
-fn strangers(check: &mut Check, things: &Things) {
+fn foreign_tickets(check: &mut Check, things: &Things) {
     let (mut slots, mut others) = (Slot::array::<1>(), Slot::array::<1>());
     let queues = Queue::new(&mut slots).and_then(|queue| Ok((queue, Queue::new(&mut others)?)));
-    let Some((mut queue, mut other)) = check.needs("queue two of them", queues) else {
+    let Some((mut queue, mut other)) = check.needs("queue two queues", queues) else {
         return;
     };
     let ticket = push_poll(&mut queue, &things.reader, PollMask::IN);
@@ -335,5 +335,5 @@ fn end<'q>(check: &mut Check, mut queue: Queue<'q, Owned>, things: &'q Things) {
     check.equal("queue submit of the last poll", submit(&mut queue), Ok(1));
     check.equal("queue the last poll waits", things.counted(), 0);
     drop(queue);
-    check.equal("queue drop ended the poll", things.counted(), 1);
+    check.equal("queue drop completed the poll", things.counted(), 1);
 }

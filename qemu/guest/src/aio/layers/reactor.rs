@@ -20,27 +20,26 @@ type Slots = [ReactorSlot<Owned>; SLOTS];
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ReactorSlot::array::<SLOTS>();
-    let Some(drained) = check.needs("reactor context", IdleContext::new(SLOTS as u32)) else {
+    let Some(idle) = check.needs("reactor context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
     dropped();
-    let reactor = Reactor::<Owned>::with_context(drained, &mut slots).eventfd(&things.eventfd);
+    let reactor = Reactor::<Owned>::with_context(idle, &mut slots).eventfd(&things.eventfd);
     two(check, &reactor, things);
     refused(check, &reactor);
-    let Some(drained) = check.needs("reactor into_idle_context", reactor.into_idle_context())
-    else {
+    let Some(idle) = check.needs("reactor into_idle_context", reactor.into_idle_context()) else {
         return;
     };
-    let reactor = Reactor::<Owned>::with_context(drained, &mut slots[..1]).eventfd(&things.eventfd);
-    room(check, &reactor, things);
-    let Some(drained) = check.needs(
+    let reactor = Reactor::<Owned>::with_context(idle, &mut slots[..1]).eventfd(&things.eventfd);
+    one_slot(check, &reactor, things);
+    let Some(idle) = check.needs(
         "reactor into_idle_context again",
         reactor.into_idle_context(),
     ) else {
         return;
     };
-    let (drained, name) = named(drained);
-    end(check, drained, things, &mut slots);
+    let (idle, name) = named(idle);
+    end(check, idle, things, &mut slots);
     let gone = known(name);
     check.equal(
         "reactor drop destroyed the context",
@@ -152,7 +151,7 @@ fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {
 
 /// Checks a reactor with one slot: the second future waits for the slot and is woken
 /// when the first, a poll, is dropped and thereby cancelled.
-fn room<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
+fn one_slot<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things) {
     let Some(buffer) = check.needs("reactor buffer for one slot", owned()) else {
         return;
     };
@@ -177,16 +176,16 @@ fn room<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Things)
 
 /// Checks that dropping a reactor with a poll in flight completes the poll. The future
 /// is leaked, because dropping it would cancel the poll.
-fn end(check: &mut Check, drained: IdleContext, things: &Things, slots: &mut Slots) {
+fn end(check: &mut Check, idle: IdleContext, things: &Things, slots: &mut Slots) {
     let Some(memory) = check.needs("reactor memory", Pages::new(4096)) else {
         return;
     };
-    let reactor = Reactor::<Owned>::with_context(drained, slots).eventfd(&things.eventfd);
+    let reactor = Reactor::<Owned>::with_context(idle, slots).eventfd(&things.eventfd);
     let never = in_leaked(memory, reactor.poll(&things.reader, PollMask::IN));
     check.holds("reactor the last poll waits", poll(never, 32).is_none());
     check.equal("reactor is not signalled", things.counted(), 0);
     drop(reactor);
-    check.equal("reactor drop ended the poll", things.counted(), 1);
+    check.equal("reactor drop completed the poll", things.counted(), 1);
 }
 
 /// Moves a future into memory that is never freed.

@@ -23,10 +23,10 @@ type Slots = [ScopeSlot; SLOTS];
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ScopeSlot::array::<SLOTS>();
-    let Some(drained) = check.needs("scope context", IdleContext::new(SLOTS as u32)) else {
+    let Some(idle) = check.needs("scope context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
-    let (mut context, name) = named(drained);
+    let (mut context, name) = named(idle);
     own(check, things, &mut slots, &mut context);
     pieces(check, things, &mut context, &mut slots);
     refused(check, things, &mut context, &mut slots);
@@ -88,8 +88,8 @@ fn pieces(check: &mut Check, things: &Things, context: &mut IdleContext, slots: 
         Ok::<_, Errno>(written << 8 | synced << 4 | read)
     });
     check.equal("scope vectored write, fsync and read", done, Ok(0x707));
-    check.equal("scope first piece", &a[..], b"sev");
-    check.equal("scope second piece", &b[..], b"enth");
+    check.equal("scope first segment", &a[..], b"sev");
+    check.equal("scope second segment", &b[..], b"enth");
 }
 
 /// Checks that a refusal by the kernel is the result of the operation, without waiting
@@ -103,7 +103,7 @@ fn refused(check: &mut Check, things: &Things, context: &mut IdleContext, slots:
         (result, ready.map(|_| s.in_flight()).map_err(full))
     });
     check.equal("scope refusal is the result", result, Err(Errno::BADF));
-    check.equal("scope refusal waits for nobody", in_flight, Ok(1));
+    check.equal("scope refusal does not wait", in_flight, Ok(1));
 }
 
 fn when_full(check: &mut Check, things: &Things, context: &mut IdleContext, slots: &mut Slots) {

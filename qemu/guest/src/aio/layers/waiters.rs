@@ -5,7 +5,7 @@ use core::pin::{Pin, pin};
 
 use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
+use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 use linux_aio::{Errno, IdleContext, WaitOptions};
 
 use super::reactor::{has_read, in_leaked, poll, woken};
@@ -24,24 +24,23 @@ const TURNS: usize = 4;
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {
     let mut slots = ReactorSlot::array::<SLOTS>();
-    let Some(drained) = check.needs("waiters context", IdleContext::new(SLOTS as u32)) else {
+    let Some(idle) = check.needs("waiters context", IdleContext::new(SLOTS as u32)) else {
         return;
     };
-    let reactor = Reactor::<Owned>::with_context(drained, &mut slots[..1]);
+    let reactor = Reactor::<Owned>::with_context(idle, &mut slots[..1]);
     in_order(check, &reactor, things);
-    let Some(drained) = check.needs("waiters into_idle_context", reactor.into_idle_context())
-    else {
+    let Some(idle) = check.needs("waiters into_idle_context", reactor.into_idle_context()) else {
         return;
     };
-    let reactor = Reactor::<Owned>::with_context(drained, &mut slots[..1]);
+    let reactor = Reactor::<Owned>::with_context(idle, &mut slots[..1]);
     leaked(check, &reactor, things);
-    let Some(drained) = check.needs(
+    let Some(idle) = check.needs(
         "waiters into_idle_context again",
         reactor.into_idle_context(),
     ) else {
         return;
     };
-    let reactor = Reactor::<Owned>::with_context(drained, &mut slots).eventfd(&things.eventfd);
+    let reactor = Reactor::<Owned>::with_context(idle, &mut slots).eventfd(&things.eventfd);
     two_eventfds(check, &reactor, things);
     dropped();
 }
@@ -81,11 +80,11 @@ fn in_order<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thi
     check.equal("waiters one is in flight", reactor.in_flight(), 1);
     check.equal("waiters a byte comes", things.send(), Ok(1));
     check.equal(
-        "waiters the first has ended",
+        "waiters the first has completed",
         reactor.wait(WaitOptions::new()),
         Ok(1),
     );
-    check.equal("waiters it alone is woken", woken(), 1 << TASKS);
+    check.equal("waiters only the first is woken", woken(), 1 << TASKS);
     let ended = poll(first.as_mut(), 1 << TASKS);
     check.holds("waiters its slot is free", ended.is_some());
     things.receive();
@@ -152,7 +151,7 @@ fn leaked<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thing
     check.holds("waiters a slot is passed on soon", turns <= TURNS);
     let done = poll(behind.as_mut(), 4);
     let right = done.is_some_and(|done| has_read(&done, 5));
-    check.holds("waiters it reads what it should", right);
+    check.holds("waiters the read returns the right bytes", right);
 }
 
 /// Returns the count of an eventfd as soon as it is not zero, or zero after a second.
@@ -160,7 +159,7 @@ fn soon(eventfd: &File) -> u64 {
     let end = Moment::now().plus(1000);
     loop {
         let count = counted(eventfd);
-        if count > 0 || end.is_over() {
+        if count > 0 || end.has_expired() {
             return count;
         }
         os::sleep(1);
@@ -174,8 +173,12 @@ fn two_eventfds<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r
     let mut both = pin!(reactor.push(op));
     check.holds("eventfds a poll waits", poll(both.as_mut(), 1).is_none());
     woken();
-    check.equal("eventfds neither is signalled", things.counted(), 0);
-    check.equal("eventfds nor its own", counted(own), 0);
+    check.equal(
+        "eventfds the reactor's is not signalled",
+        things.counted(),
+        0,
+    );
+    check.equal("eventfds its own is not signalled", counted(own), 0);
     check.equal("eventfds a byte comes", things.send(), Ok(1));
     // The kernel may complete a poll a little later, in a kernel thread, and signals
     // the eventfd after the event is in the ring.

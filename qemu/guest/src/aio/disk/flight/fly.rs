@@ -76,7 +76,7 @@ impl Watch {
         let mut blocks = (0..RUN).step_by(BLOCK);
         self.seen.set(Some(Seen {
             ended: self.ended(),
-            early: !self.is_over(90),
+            early: !self.has_expired(90),
             untouched: blocks.any(|at| is_untouched(self.first.wrapping_add(at))),
         }));
     }
@@ -91,8 +91,8 @@ impl Watch {
     }
 
     /// Returns whether this many milliseconds have passed since the beginning.
-    fn is_over(&self, milliseconds: u32) -> bool {
-        self.begin.plus(milliseconds).is_over()
+    fn has_expired(&self, milliseconds: u32) -> bool {
+        self.begin.plus(milliseconds).has_expired()
     }
 }
 
@@ -103,10 +103,10 @@ macro_rules! names {
         $crate::aio::disk::flight::Names::new([
             concat!($way, " in flight: is prepared"),
             concat!($way, " in flight: reads and writes"),
-            concat!($way, " in flight: not all has ended yet"),
+            concat!($way, " in flight: not all have completed yet"),
             concat!($way, " in flight: is done"),
-            concat!($way, " in flight: took its time"),
-            concat!($way, " in flight: every operation has ended"),
+            concat!($way, " in flight: took the expected time"),
+            concat!($way, " in flight: every operation has completed"),
             concat!($way, " in flight: every byte was read"),
             concat!($way, " in flight: every byte was written"),
             concat!($way, " in flight: what was written from is the same"),
@@ -150,7 +150,7 @@ pub(super) fn gone(check: &mut Check, drive: &Drive<'_>, names: &Names, end: End
         return;
     };
     check.holds(submitted, report.seen.is_some());
-    if report.can_tell_early(drive.kind) {
+    if report.can_detect_early(drive.kind) {
         check.holds(early, report.was_early(drive.kind));
     }
     check.equal(done, report.done, Ok(()));
@@ -166,10 +166,10 @@ pub(super) fn gone(check: &mut Check, drive: &Drive<'_>, names: &Names, end: End
 pub(super) fn fly(drive: &Drive<'_>, end: Ending<'_>) -> Result<Report, Errno> {
     let pattern = next_pattern();
     let mut flight = Flight::new(drive, pattern)?;
-    let drained = IdleContext::new(2 * OPERATIONS as u32)?;
+    let idle = IdleContext::new(2 * OPERATIONS as u32)?;
     flight.watch.begin = Moment::now();
-    let left = end(&mut flight, drained);
-    let late = flight.watch.is_over(match drive.kind {
+    let left = end(&mut flight, idle);
+    let late = flight.watch.has_expired(match drive.kind {
         Kind::Plain | Kind::Failing => 0,
         Kind::Late => 90,
         Kind::Slow => 1000,
@@ -204,7 +204,7 @@ fn next_pattern() -> u64 {
 
 impl Report {
     /// Returns whether this device can show that operations were still in flight.
-    fn can_tell_early(&self, kind: Kind) -> bool {
+    fn can_detect_early(&self, kind: Kind) -> bool {
         match kind {
             Kind::Plain | Kind::Failing => false,
             Kind::Slow => true,

@@ -23,7 +23,7 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
     };
     let child = os::spawn(|| {
         signals::end_waits();
-        let end = |flight: &mut Flight<'_>, drained| scope_interrupted(flight, drained, writer);
+        let end = |flight: &mut Flight<'_>, idle| scope_interrupted(flight, idle, writer);
         fly(drive, &end).map_or(NOT_BEGUN, |report| report.wrong(drive.kind))
     });
     if let Some(child) = check.needs("interrupted scope: child", child) {
@@ -49,10 +49,10 @@ pub(super) fn run(check: &mut Check, drive: &Drive<'_>) {
 
 /// Runs a scope whose own wait reports the interruption, and leaves it. The end of the
 /// scope is interrupted as well, and resumes waiting.
-fn scope_interrupted(flight: &mut Flight<'_>, mut drained: IdleContext, ready: i32) -> Ended {
+fn scope_interrupted(flight: &mut Flight<'_>, mut idle: IdleContext, ready: i32) -> Ended {
     let mut slots = ScopeSlot::array::<OPERATIONS>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
-    scope_with_context(&mut drained, &mut slots, |s| {
+    scope_with_context(&mut idle, &mut slots, |s| {
         let begun = layers::begin(s, flight.drive, into, from, &flight.watch);
         let _ = os::write(ready, b".");
         begun?;
@@ -64,5 +64,5 @@ fn scope_interrupted(flight: &mut Flight<'_>, mut drained: IdleContext, ready: i
             Err(errno) => Err(errno),
         }
     })?;
-    Ok(Some(drained))
+    Ok(Some(idle))
 }

@@ -58,10 +58,10 @@ fn owned<'q>(flight: &'q Flight<'_>) -> impl Iterator<Item = Op<'q, Owned>> {
     })
 }
 
-fn queue_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
+fn queue_dropped(flight: &mut Flight<'_>, idle: IdleContext) -> Ended {
     dropped();
     let mut slots = Slot::array::<OPERATIONS>();
-    let mut queue = Queue::with_context(drained, &mut slots);
+    let mut queue = Queue::with_context(idle, &mut slots);
     for op in owned(flight) {
         queue.push(op).map_err(|_| Errno::NOSPC)?;
     }
@@ -103,27 +103,27 @@ pub(super) fn begin<'s>(
     Ok(())
 }
 
-fn scope_returns(flight: &mut Flight<'_>, mut drained: IdleContext) -> Ended {
+fn scope_returns(flight: &mut Flight<'_>, mut idle: IdleContext) -> Ended {
     let mut slots = ScopeSlot::array::<OPERATIONS>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
-    scope_with_context(&mut drained, &mut slots, |s| {
+    scope_with_context(&mut idle, &mut slots, |s| {
         begin(s, flight.drive, into, from, &flight.watch)
     })?;
-    Ok(Some(drained))
+    Ok(Some(idle))
 }
 
 /// Leaves the scope by `?`, as a program does after an error.
-fn scope_returns_early(flight: &mut Flight<'_>, mut drained: IdleContext) -> Ended {
+fn scope_returns_early(flight: &mut Flight<'_>, mut idle: IdleContext) -> Ended {
     let mut slots = ScopeSlot::array::<{ OPERATIONS + 1 }>();
     let (into, from) = (flight.into.bytes_mut(), flight.from.bytes());
-    let left = scope_with_context(&mut drained, &mut slots, |s| {
+    let left = scope_with_context(&mut idle, &mut slots, |s| {
         begin(s, flight.drive, into, from, &flight.watch)?;
         let wrong = s.read(NO_FILE, &mut [], 0).map_err(|_| Errno::NOSPC)?;
         wrong.wait().result?;
         Ok(())
     });
     match left {
-        Err(Errno::BADF) => Ok(Some(drained)),
+        Err(Errno::BADF) => Ok(Some(idle)),
         Err(errno) => Err(errno),
         Ok(()) => Err(Errno::CANCELED),
     }
@@ -151,9 +151,9 @@ fn begin_and_forget<'r>(reactor: &Reactor<'r, Owned>, flight: &'r Flight<'_>) ->
     }
 }
 
-fn reactor_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
+fn reactor_dropped(flight: &mut Flight<'_>, idle: IdleContext) -> Ended {
     let mut slots = ReactorSlot::array::<OPERATIONS>();
-    let reactor = Reactor::with_context(drained, &mut slots);
+    let reactor = Reactor::with_context(idle, &mut slots);
     let flight = &*flight;
     begin_and_forget(&reactor, flight)?;
     drop(reactor);
@@ -163,9 +163,9 @@ fn reactor_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
 
 /// Checks that a reactor that continues to exist drops each buffer when its operation
 /// has completed.
-fn futures_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
+fn futures_dropped(flight: &mut Flight<'_>, idle: IdleContext) -> Ended {
     let mut slots = ReactorSlot::array::<OPERATIONS>();
-    let reactor = Reactor::with_context(drained, &mut slots);
+    let reactor = Reactor::with_context(idle, &mut slots);
     let flight = &*flight;
     begin_and_forget(&reactor, flight)?;
     while reactor.in_flight() > 0 {

@@ -44,15 +44,15 @@ pub(super) fn owner_gone(check: &mut Check, drive: &Drive<'_>) {
 const DESTROY: Names = names!("destroy");
 const DROP: Names = names!("drop");
 
-fn context_destroyed(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
-    let context = drained.into_context();
+fn context_destroyed(flight: &mut Flight<'_>, idle: IdleContext) -> Ended {
+    let context = idle.into_context();
     submit_both(flight, &context)?;
     context.destroy()?;
     Ok(None)
 }
 
-fn context_dropped(flight: &mut Flight<'_>, drained: IdleContext) -> Ended {
-    let context = drained.into_context();
+fn context_dropped(flight: &mut Flight<'_>, idle: IdleContext) -> Ended {
+    let context = idle.into_context();
     submit_both(flight, &context)?;
     drop(context);
     Ok(None)
@@ -116,7 +116,7 @@ fn late(check: &mut Check, drive: &Drive<'_>) {
     let mut events = [Event::EMPTY; 2];
     let none = context.wait_with(0, &mut events, WaitOptions::poll());
     let none = none.map(|events| events.len());
-    let soon = !begin.plus(90).is_over();
+    let soon = !begin.plus(90).has_expired();
     if soon {
         check.equal("late no event at once", none, Ok(0));
     } else {
@@ -127,7 +127,7 @@ fn late(check: &mut Check, drive: &Drive<'_>) {
     check.equal("late cancel", cancelled, Err(Errno::INVAL));
     let got = context.wait(1, &mut events).map(|events| events.len());
     check.equal("late event", got, Ok(1));
-    check.holds("late event is late", begin.plus(90).is_over());
+    check.holds("late event is late", begin.plus(90).has_expired());
     check.equal("late result", events[0].result(), Ok(BLOCK));
     check.equal("late content", wrong_words(page.bytes(), 0, PATTERN), 0);
 

@@ -19,14 +19,14 @@ struct Tickets {
 
 pub(super) fn run(things: &Things) -> Found {
     let mut children = Children::new();
-    let Ok(mut drained) = IdleContext::new(MOST as u32) else {
+    let Ok(mut idle) = IdleContext::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
     };
     for (number, state) in State::all() {
         let name;
-        (drained, name) = named(drained);
+        (idle, name) = named(idle);
         let mut slots = Slot::array::<MOST>();
-        let mut queue = Queue::with_context(drained, &mut slots);
+        let mut queue = Queue::with_context(idle, &mut slots);
         let Ok(tickets) = fill(&mut queue, things, state) else {
             return Err((number, NOT_SET_UP));
         };
@@ -45,8 +45,8 @@ pub(super) fn run(things: &Things) -> Found {
         }
         children.parent(number, is_whole(&mut queue, state, &tickets));
         dropped();
-        drained = match queue.into_idle_context() {
-            Ok(drained) => drained,
+        idle = match queue.into_idle_context() {
+            Ok(idle) => idle,
             Err(_) => return Err((number, NOT_SET_UP)),
         };
     }
@@ -140,10 +140,10 @@ fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
 }
 
 fn drains(queue: Queue<'_, Owned>, state: State, _: &Tickets) -> usize {
-    let drained = queue.into_idle_context().map(drop);
+    let idle = queue.into_idle_context().map(drop);
     first_wrong(&[
         // With nothing in flight there is nothing to refuse.
-        state.submitted() == 0 || drained == Err(Errno::INVAL),
+        state.submitted() == 0 || idle == Err(Errno::INVAL),
         dropped() == u32::from(state.staged),
     ])
 }

@@ -3,7 +3,7 @@
 use core::pin::pin;
 
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
+use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 use linux_aio::{Errno, IdleContext};
 
 use super::super::reactor::has_read;
@@ -17,14 +17,14 @@ use crate::os;
 /// that it is a copy, and operations in flight stay pending in the child.
 pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
-    let Ok(mut drained) = IdleContext::new(MOST as u32) else {
+    let Ok(mut idle) = IdleContext::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
     };
     for (number, state) in State::all() {
         let name;
-        (drained, name) = named(drained);
+        (idle, name) = named(idle);
         let mut slots = ReactorSlot::array::<MOST>();
-        let reactor = Reactor::<Owned>::with_context(drained, &mut slots).batched();
+        let reactor = Reactor::<Owned>::with_context(idle, &mut slots).batched();
         {
             let mut tasks = pin!([const { None }; MOST]);
             let begun = begin(&reactor, tasks.as_mut(), things, state);
@@ -48,8 +48,8 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
             things.receive();
         }
         dropped();
-        drained = match reactor.into_idle_context() {
-            Ok(drained) => drained,
+        idle = match reactor.into_idle_context() {
+            Ok(idle) => idle,
             Err(_) => return Err((number, NOT_SET_UP)),
         };
     }
@@ -113,7 +113,7 @@ unsafe fn ends<'r>(
         }
         right = [
             match turned {
-                Ok(told) => state.submitted() == 0 && told == usize::from(state.staged),
+                Ok(count) => state.submitted() == 0 && count == usize::from(state.staged),
                 Err(errno) => state.submitted() > 0 && errno == Errno::INVAL,
             },
             staged == state.staged.then_some(Err(Errno::INVAL)),

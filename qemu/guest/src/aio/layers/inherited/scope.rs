@@ -13,15 +13,15 @@ use crate::os;
 /// process, so those states are skipped.
 pub(super) fn run(things: &Things, marked: bool) -> Found {
     let mut children = Children::new();
-    let Ok(mut drained) = IdleContext::new(MOST as u32) else {
+    let Ok(mut idle) = IdleContext::new(MOST as u32) else {
         return Err((0, NOT_SET_UP));
     };
     let states = State::all().filter(|(_, state)| marked || state.submitted() == 0);
     for (number, state) in states {
         for waits in [false, true] {
             let name;
-            (drained, name) = named(drained);
-            let (child, right) = scoped(things, state, waits, &mut drained, name);
+            (idle, name) = named(idle);
+            let (child, right) = scoped(things, state, waits, &mut idle, name);
             children.add(number, child);
             children.parent(number, right);
         }
@@ -35,14 +35,14 @@ fn scoped(
     things: &Things,
     state: State,
     waits: bool,
-    drained: &mut IdleContext,
+    idle: &mut IdleContext,
     name: AioContext,
 ) -> (os::Result<usize>, bool) {
     let mut slots = ScopeSlot::array::<MOST>();
     let mut bytes = [[0; PIECE]; MOST];
     let mut own = None;
     let [ended @ .., late, last] = &mut bytes;
-    let left = scope_with_context(drained, &mut slots, |s| {
+    let left = scope_with_context(idle, &mut slots, |s| {
         let mut reads = [const { None }; 3];
         let places = ended.iter_mut().zip(&mut reads).take(state.ended);
         for (number, (bytes, read)) in places.enumerate() {
