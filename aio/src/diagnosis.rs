@@ -47,14 +47,14 @@ pub(crate) struct Diagnosis {
     pub(crate) errno: Errno,
     pub(crate) cause: Cause,
     /// The number of events requested.
-    asked: u32,
+    requested: u32,
     limit: Option<Limit>,
     seccomp: Option<u64>,
 }
 
 impl Diagnosis {
-    /// Determines why io_setup(2) for `asked` events failed with `errno`.
-    pub(crate) fn find(errno: Errno, asked: u32) -> Diagnosis {
+    /// Determines why io_setup(2) for `requested` events failed with `errno`.
+    pub(crate) fn find(errno: Errno, requested: u32) -> Diagnosis {
         let limit = Limit::now();
         let seccomp = proc::seccomp();
         let cause = match errno {
@@ -72,7 +72,7 @@ impl Diagnosis {
         Diagnosis {
             errno,
             cause,
-            asked,
+            requested,
             limit,
             seccomp,
         }
@@ -96,7 +96,7 @@ impl fmt::Display for Diagnosis {
                     f,
                     "the system's AIO limit is used up: fs.aio-nr is {used} of \
                      fs.aio-max-nr {most}, this needs {} more; 'aio who' shows who holds them",
-                    self.asked
+                    self.requested
                 )?,
                 None => f.write_str("the system's AIO limit (fs.aio-max-nr) is used up")?,
             },

@@ -52,11 +52,11 @@ Usage: aio COMMAND [ARGUMENTS]
 
 Commands:
   copy   copy files, each whole or not at all
-  probe  tell whether AIO works here and, if not, why
+  probe  report whether AIO works here and, if not, why
   who    list the processes that hold AIO contexts
 
 Flags:
-  -h, --help     print this help; 'aio COMMAND --help' tells more
+  -h, --help     print this help; 'aio COMMAND --help' prints more
       --version  print the version
 ",
 };

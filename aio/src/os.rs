@@ -282,7 +282,7 @@ pub(crate) fn more_attributes(file: &File) -> u32 {
         | k::FS_NOCOW_FL;
     let mut flags = 0_u64;
     // SAFETY: the kernel writes an `int`, although the request number encodes a `long`.
-    let told = Errno::check(unsafe {
+    let result = Errno::check(unsafe {
         syscall3(
             k::__NR_ioctl as usize,
             file.0 as usize,
@@ -291,7 +291,7 @@ pub(crate) fn more_attributes(file: &File) -> u32 {
         )
     });
     let first_half = u32::from_ne_bytes(*flags.to_ne_bytes().first_chunk().unwrap_or(&[0; 4]));
-    told.map_or(0, |_| first_half & OF_USERS)
+    result.map_or(0, |_| first_half & OF_USERS)
 }
 
 /// Creates an anonymous file in memory.

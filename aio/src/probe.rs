@@ -18,8 +18,8 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
     command: "probe",
     flags: &[("json", false)],
     help: "\
-Tell whether Linux native AIO works here and, if not, why: a kernel without it,
-a sandbox, an emulator, or a used up limit. Nothing on disk is touched.
+Report whether Linux native AIO works here and, if not, why: a kernel without
+it, a sandbox, an emulator, or a used up limit. Nothing on disk is touched.
 
 Usage: aio probe [--json]
 
@@ -32,7 +32,7 @@ Exit status: 0 if AIO works; 1 if it does not; 2 for a wrong command line.
 };
 
 /// The number of events to request for the context: a common queue depth.
-const ASKED: u32 = 128;
+const REQUESTED: u32 = 128;
 
 /// The result of one operation; `None` if it could not be tried.
 type Answer = Option<Result<(), Errno>>;
@@ -50,16 +50,16 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<i32, Done> {
     let json = GRAMMAR.parse_switch(&mut arguments)?;
     // The limit is read before the probe holds a context itself.
     let limit = Limit::now();
-    let found = match Context::new(ASKED) {
+    let found = match Context::new(REQUESTED) {
         Ok(context) => Ok(try_out(context)),
-        Err(errno) => Err(Diagnosis::find(errno, ASKED)),
+        Err(errno) => Err(Diagnosis::find(errno, REQUESTED)),
     };
     let status = print::stdout(|out| {
         if json {
-            tell_json(&found, limit, out)?;
+            report_json(&found, limit, out)?;
             out.write_char('\n')
         } else {
-            tell(&found, limit, out)
+            report(&found, limit, out)
         }
     });
     Ok(if found.is_err() { 1 } else { status })
@@ -143,7 +143,7 @@ fn one(context: &mut Context, iocb: &mut Iocb) -> Result<(), Errno> {
 
 type Found = Result<Abilities, Diagnosis>;
 
-fn tell(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
+fn report(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
     let names = os::names();
     if let Ok(names) = &names {
         let (release, machine) = (text(&names.release), text(&names.machine));
@@ -161,7 +161,7 @@ fn tell(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
     }
     if let Ok(able) = found {
         match able.slots {
-            Some(slots) => writeln!(out, "ring      {slots} slots for a request of {ASKED}")?,
+            Some(slots) => writeln!(out, "ring      {slots} slots for a request of {REQUESTED}")?,
             None => writeln!(out, "ring      cannot be read")?,
         }
         let reaping = if able.mapped {
@@ -205,7 +205,7 @@ fn tell(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
     Ok(())
 }
 
-fn tell_json(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
+fn report_json(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result {
     let mut json = Json::new(out);
     json.open("", '{')?;
     json.string("version", Some(env!("CARGO_PKG_VERSION").as_bytes()))?;
@@ -225,7 +225,7 @@ fn tell_json(found: &Found, limit: Option<Limit>, out: &mut Out) -> fmt::Result 
     json.number("aio_max_nr", limit.map(|limit| limit.most))?;
     if let Ok(able) = found {
         json.open("ring", '{')?;
-        json.number("asked", Some(ASKED.into()))?;
+        json.number("requested", Some(REQUESTED.into()))?;
         json.number("slots", able.slots.map(u64::from))?;
         json.boolean("user_space_reaping", able.mapped)?;
         json.close('}')?;

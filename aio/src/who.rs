@@ -23,9 +23,9 @@ List the processes that hold AIO contexts, with their completion rings.
 Usage: aio who [--json]
 
 Run it as root to see the processes of every user. A ring that a forked child
-inherited is listed for the child too. fs.aio-nr counts the events that all
-contexts together were asked for; when it reaches fs.aio-max-nr, io_setup
-answers EAGAIN.
+inherited is listed for the child too. fs.aio-nr is the number of events that
+all contexts together requested; when it reaches fs.aio-max-nr, io_setup
+returns EAGAIN.
 
 Flags:
       --json  print one JSON object
@@ -168,7 +168,7 @@ fn each_holder(
                 continue;
             };
             let mut buffer = [0; 64];
-            match look(directory.at(), name, &mut buffer) {
+            match usage(directory.at(), name, &mut buffer) {
                 Ok((0, _, _)) => {}
                 Ok((rings, bytes, command)) => {
                     total.processes += 1;
@@ -194,7 +194,7 @@ fn each_holder(
 
 /// Returns the number of rings of one process, their bytes, and the name of its
 /// command.
-fn look<'a>(proc: At, id: &[u8], buffer: &'a mut [u8; 64]) -> Result<(u64, u64, &'a [u8]), Errno> {
+fn usage<'a>(proc: At, id: &[u8], buffer: &'a mut [u8; 64]) -> Result<(u64, u64, &'a [u8]), Errno> {
     let mut path = Path::new(id)?;
     path.join(b"maps")?;
     let maps = os::open(proc, path.as_c(), os::O_RDONLY, 0)?;

@@ -39,7 +39,7 @@ fn refused_copy(errno: i32) -> String {
 }
 
 #[test]
-fn a_sandbox_says_enosys_or_eperm() {
+fn a_sandbox_is_reported_as_enosys_or_eperm() {
     for (errno, name, text) in [
         (libc::ENOSYS, "ENOSYS", "call not implemented (ENOSYS)"),
         (libc::EPERM, "EPERM", "operation not permitted (EPERM)"),

@@ -202,7 +202,7 @@ fn no_device_is_replaced() {
 /// Tests that a file that was exchanged for the target at the end is restored, and that
 /// no draft is left.
 #[test]
-fn what_is_swapped_at_the_end_comes_back() {
+fn a_file_swapped_at_the_end_is_restored() {
     if !may_attack() {
         return;
     }
@@ -223,7 +223,7 @@ fn what_is_swapped_at_the_end_comes_back() {
 /// Tests that only examined files are opened: opening a device has side effects, and
 /// opening a pipe waits.
 #[test]
-fn only_what_was_looked_at_is_opened() {
+fn only_the_checked_file_is_opened() {
     if !may_attack() {
         return;
     }

@@ -168,7 +168,7 @@ fn a_sandbox_that_kills_for_a_thread_gets_none() {
 }
 
 #[test]
-fn where_direct_is_refused_it_says_so_and_copies() {
+fn a_refusal_of_direct_io_is_reported_and_it_copies() {
     if !can_mount() {
         return skip("nothing can be mounted");
     }
@@ -414,7 +414,7 @@ fn zeros_become_holes() {
 }
 
 #[test]
-fn says_which_way_the_data_went() {
+fn the_method_of_the_copy_is_reported() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);
     fs::write(at("a"), bytes(100_000)).unwrap();
@@ -444,7 +444,7 @@ fn says_which_way_the_data_went() {
 }
 
 #[test]
-fn what_is_appended_meanwhile_comes_along() {
+fn data_appended_meanwhile_is_copied() {
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     let mut data = bytes(16 << 20);

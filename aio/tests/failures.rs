@@ -368,8 +368,8 @@ fn a_full_pipe_does_not_keep_signals_off() {
     command.arg(tool()).arg(directory.path());
     let (reader, writer) = std::io::pipe().unwrap();
     // SAFETY: the descriptor is open; no memory is passed.
-    let room = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
-    (&writer).write_all(&vec![0; room as usize]).unwrap();
+    let capacity = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
+    (&writer).write_all(&vec![0; capacity as usize]).unwrap();
     command.stderr(writer);
     let mut child = command.spawn().unwrap();
     let comm = format!("/proc/{}/comm", child.id());

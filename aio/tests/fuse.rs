@@ -107,7 +107,7 @@ fn started(engine: &str, source: &Path, target: &Path) -> Child {
 }
 
 #[test]
-fn a_signal_ends_what_does_not_get_an_answer() {
+fn a_signal_ends_an_unanswered_call() {
     for engine in ["--engine=aio", "--engine=kernel"] {
         for way in 0..2 {
             let Some(mount) = Mount::new(&[]) else { return };
@@ -133,7 +133,7 @@ fn a_signal_ends_what_does_not_get_an_answer() {
 /// The exit of any program sends requests to the file system and may wait for the
 /// response, so the server is continued at the end.
 #[test]
-fn a_signal_ends_what_gets_no_answer_any_more() {
+fn a_signal_ends_a_call_that_is_no_longer_answered() {
     let mut ended = 0;
     for engine in ["--engine=aio", "--engine=kernel"] {
         for way in 0..2 {

@@ -17,10 +17,9 @@ fn script(text: &str) -> Output {
     fs::copy(tool(), directory.path().join("aio")).unwrap();
     let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
     // Waits until the tool has examined its target and created a draft.
-    let looked =
-        "looked() { until ls -l /proc/$!/fd 2>/dev/null | grep -q deleted; do sleep .05; done; }";
+    let function = "wait_for_draft() { until ls -l /proc/$!/fd 2>/dev/null | grep -q deleted; do sleep .05; done; }";
     Command::new("sh")
-        .args(["-uc", &format!("{looked}\n{text}")])
+        .args(["-uc", &format!("{function}\n{text}")])
         .env("NOBODY", user)
         .current_dir(directory.path())
         .output()
@@ -61,13 +60,13 @@ fn a_replaced_file_gets_no_access_list() {
 /// Tests that a new file that reuses the inode number of a removed one is not mistaken
 /// for it.
 #[test]
-fn another_file_of_the_same_number_is_another() {
+fn a_reused_inode_number_is_another_file() {
     if !is_root() {
         return skip("another user needs root");
     }
     says(
         "mkdir -m 1777 st; $NOBODY sh -c 'echo o >st/x'; mkfifo p
-        ./aio copy - st/x <p 2>/dev/null & exec 7>p; looked
+        ./aio copy - st/x <p 2>/dev/null & exec 7>p; wait_for_draft
         $NOBODY rm st/x
         setpriv --reuid=1 --regid=1 --clear-groups sh -c 'umask 077; echo theirs >st/x'
         echo ours >&7; exec 7>&-; wait $!; echo $?
@@ -76,7 +75,7 @@ fn another_file_of_the_same_number_is_another() {
     );
     // A file that got another name meanwhile is not replaced.
     says(
-        "echo o >x; mkfifo p; ./aio copy - x <p 2>/dev/null & exec 7>p; looked
+        "echo o >x; mkfifo p; ./aio copy - x <p 2>/dev/null & exec 7>p; wait_for_draft
         ln x y; echo n >&7; exec 7>&-; wait $!; echo $?; cat x y; ls",
         "1\no\no\naio\np\nx\ny\n",
     );
@@ -147,7 +146,7 @@ fn signals_that_the_parent_blocked_stay_so() {
 }
 
 #[test]
-fn what_is_written_is_not_read_again() {
+fn written_data_is_not_read_again() {
     says(
         "ulimit -f 2000; head -c 100000 /dev/zero >f
         ./aio copy f - >>f 2>/dev/null; echo $?; ./aio copy - - <f >>f 2>/dev/null; echo $?
@@ -199,7 +198,7 @@ fn a_name_is_taken_only_by_a_copy() {
 }
 
 #[test]
-fn sandboxes_that_know_no_newer_calls() {
+fn sandboxes_without_newer_calls() {
     if !have(&["strace"]) {
         return;
     }

@@ -185,7 +185,7 @@ fn content(file: &mut fs::File) -> String {
 }
 
 #[test]
-fn an_open_file_is_written_through_and_no_other() {
+fn only_an_open_file_is_written_through() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);
     fs::write(at("a"), "data").unwrap();
@@ -221,7 +221,7 @@ fn an_open_file_is_written_through_and_no_other() {
 }
 
 #[test]
-fn closed_standard_descriptors_stay_out_of_it() {
+fn closed_standard_descriptors_are_not_reused() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);
     for size in [4, 10_000, 1_000_000] {
@@ -289,7 +289,7 @@ fn mounted(script: &str) -> Output {
 }
 
 #[test]
-fn what_a_rename_cannot_replace_is_written() {
+fn a_target_that_a_rename_cannot_replace_is_written() {
     if !can_mount() || !is_root() {
         return skip("nothing can be mounted");
     }
@@ -312,7 +312,7 @@ fn what_a_rename_cannot_replace_is_written() {
 }
 
 #[test]
-fn what_may_not_be_changed_is_refused_before_anything_is_written() {
+fn an_unchangeable_target_is_refused_before_anything_is_written() {
     if !can_mount() || !is_root() || !have(&["chattr"]) {
         return skip("nothing can be mounted");
     }
@@ -373,7 +373,7 @@ fn block_devices() {
 
 /// Tests that attributes set by chattr(1), which a new file would not have, are kept.
 #[test]
-fn an_old_file_keeps_what_no_attribute_of_statx_shows() {
+fn an_old_file_keeps_attributes_that_statx_does_not_report() {
     if !have(&["chattr", "lsattr"]) {
         return;
     }
@@ -389,10 +389,10 @@ fn an_old_file_keeps_what_no_attribute_of_statx_shows() {
             continue;
         }
         quiet(&copy(&[], &at("a"), &at("b")).output().unwrap());
-        let told = Command::new("lsattr").arg(at("b")).output().unwrap();
-        let told = stdout(&told);
-        let flags = told.split_whitespace().next().unwrap();
-        assert!(flags.contains(attribute), "{attribute}: {told}");
+        let listed = Command::new("lsattr").arg(at("b")).output().unwrap();
+        let listed = stdout(&listed);
+        let flags = listed.split_whitespace().next().unwrap();
+        assert!(flags.contains(attribute), "{attribute}: {listed}");
         assert_eq!(fs::read_to_string(at("b")).unwrap(), "new");
         fs::remove_file(at("b")).unwrap();
     }

@@ -37,7 +37,7 @@ fn seen(path: &Path) -> (u32, u32, u32, i64, i64) {
 }
 
 #[test]
-fn each_word_keeps_what_cps_keeps() {
+fn each_preserve_option_keeps_what_cp_keeps() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);
     make(&at("a"));
@@ -129,7 +129,7 @@ fn attributes_of_read_only_files_and_long_ones() {
         command.args(["-euc", text, "sh"]).arg(tool());
         stdout(&command.current_dir(directory.path()).output().unwrap())
     };
-    let told = run("long=$(head -c 6000 /dev/zero | tr '\\0' a); echo d >s
+    let output = run("long=$(head -c 6000 /dev/zero | tr '\\0' a); echo d >s
         setfattr -n user.long -v $long s; setfattr -n user.other -v b s; chmod 444 s
         chmod 777 .; cp \"$1\" aio; user=
         if [ $(id -u) = 0 ]; then
@@ -138,5 +138,5 @@ fn attributes_of_read_only_files_and_long_ones() {
         $user ./aio copy --preserve=all s t 2>&1
         getfattr --only-values -n user.long t | wc -c; getfattr --only-values -n user.other t
         stat -c ' %a' t");
-    assert_eq!(told, "6000\nb 444\n");
+    assert_eq!(output, "6000\nb 444\n");
 }

@@ -112,7 +112,7 @@ fn standard_input_and_output() {
 
 /// The process at the other end of a stream may have set O_NONBLOCK on it.
 #[test]
-fn streams_that_do_not_wait_by_themselves() {
+fn nonblocking_streams() {
     let data = bytes(500_000);
     let (ours, theirs) = UnixStream::pair().unwrap();
     // This sets a flag of the open file description, which the tool shares.
@@ -144,7 +144,7 @@ fn streams_that_do_not_wait_by_themselves() {
 }
 
 #[test]
-fn a_broken_pipe_ends_it_as_it_ends_others() {
+fn a_broken_pipe_ends_it_like_other_tools() {
     let directory = directory();
     fs::write(directory.path().join("a"), bytes(1_000_000)).unwrap();
     let output = Command::new("sh")

@@ -16,25 +16,25 @@ fn json(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn probe_tells_what_works() {
-    let told = json(&["probe", "--json"]);
-    assert_eq!(told["works"], true);
-    assert_eq!(told["cause"], Value::Null);
+fn probe_reports_what_works() {
+    let report = json(&["probe", "--json"]);
+    assert_eq!(report["works"], true);
+    assert_eq!(report["cause"], Value::Null);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    assert_eq!(told["release"], release.trim());
-    assert_eq!(told["machine"], std::env::consts::ARCH);
-    assert_eq!(told["ring"]["asked"], 128);
-    assert!(told["ring"]["slots"].as_u64().unwrap() >= 128);
-    assert_eq!(told["ring"]["user_space_reaping"], true);
-    assert_eq!(told["opcodes"].as_object().unwrap().len(), 7);
+    assert_eq!(report["release"], release.trim());
+    assert_eq!(report["machine"], std::env::consts::ARCH);
+    assert_eq!(report["ring"]["requested"], 128);
+    assert!(report["ring"]["slots"].as_u64().unwrap() >= 128);
+    assert_eq!(report["ring"]["user_space_reaping"], true);
+    assert_eq!(report["opcodes"].as_object().unwrap().len(), 7);
     for opcode in [
         "PREAD", "PWRITE", "PREADV", "PWRITEV", "FSYNC", "FDSYNC", "POLL",
     ] {
-        assert_eq!(told["opcodes"][opcode], "accepted", "{opcode}");
+        assert_eq!(report["opcodes"][opcode], "accepted", "{opcode}");
     }
-    assert_eq!(told["numbers"]["io_setup"], libc::SYS_io_setup);
-    assert_eq!(told["numbers"]["io_destroy"], libc::SYS_io_destroy);
-    assert_eq!(told["numbers"]["io_pgetevents_time64"], Value::Null);
+    assert_eq!(report["numbers"]["io_setup"], libc::SYS_io_setup);
+    assert_eq!(report["numbers"]["io_destroy"], libc::SYS_io_destroy);
+    assert_eq!(report["numbers"]["io_pgetevents_time64"], Value::Null);
 
     let output = aio(&["probe"]).output().unwrap();
     let shown = stdout(&output);
@@ -57,21 +57,21 @@ fn who_finds_the_holders() {
     let _alone = HOLDING.lock();
     let held = [Held::new(1), Held::new(1), Held::new(1000)];
     assert!(held.iter().all(Option::is_some), "the limit is used up");
-    let told = json(&["who", "--json"]);
+    let report = json(&["who", "--json"]);
     let me = std::process::id();
-    let mine: Vec<&Value> = told["processes"]
+    let mine: Vec<&Value> = report["processes"]
         .as_array()
         .unwrap()
         .iter()
         .filter(|process| process["pid"] == me)
         .collect();
-    let [mine] = mine[..] else { panic!("{told}") };
+    let [mine] = mine[..] else { panic!("{report}") };
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     assert_eq!(mine["rings"], maps.matches("/[aio]").count());
     assert!(mine["rings"].as_u64().unwrap() >= 3);
     let pages = mine["bytes"].as_u64().unwrap();
     assert!(pages >= 3 * 4096 + 32 * 1000 && pages % 4096 == 0, "{mine}");
-    assert!(told["aio_nr"].as_u64().unwrap() >= 1002);
+    assert!(report["aio_nr"].as_u64().unwrap() >= 1002);
     let command = fs::read_to_string("/proc/self/comm").unwrap();
     assert_eq!(mine["command"], command.trim_end());
 
@@ -92,13 +92,13 @@ fn who_finds_the_holders() {
     assert!(shown.contains(" of fs.aio-max-nr "), "{shown}");
 
     drop(held);
-    let told = json(&["who", "--json"]);
-    let still = told["processes"].as_array().unwrap().iter();
+    let report = json(&["who", "--json"]);
+    let still = report["processes"].as_array().unwrap().iter();
     assert_eq!(still.filter(|process| process["pid"] == me).count(), 0);
 }
 
 #[test]
-fn who_is_not_fooled_by_long_maps_or_names() {
+fn who_handles_long_maps_and_names() {
     let _alone = HOLDING.lock();
     // Many mappings make lines cross the end of the read buffer. The command name
     // contains characters that JSON must escape.
@@ -131,13 +131,13 @@ fn who_is_not_fooled_by_long_maps_or_names() {
     // reads it.
     let before = fs::read("/proc/self/comm").unwrap();
     fs::write("/proc/self/comm", name.to_bytes()).unwrap();
-    let told = json(&["who", "--json"]);
+    let report = json(&["who", "--json"]);
     let text = stdout(&aio(&["who", "--json"]).output().unwrap());
     fs::write("/proc/self/comm", before.trim_ascii_end()).unwrap();
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     drop(held);
     let me = std::process::id();
-    let mine = told["processes"]
+    let mine = report["processes"]
         .as_array()
         .unwrap()
         .iter()
@@ -241,7 +241,7 @@ fn help_and_version() {
         ),
         (
             &["probe", "--help"],
-            "Tell whether Linux native AIO works here",
+            "Report whether Linux native AIO works here",
         ),
         (&["who", "-h"], "List the processes that hold AIO contexts"),
         (
@@ -272,7 +272,7 @@ fn output_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
-fn one_static_binary_with_nothing_in_it() {
+fn one_static_binary_without_dependencies() {
     if !have(&["readelf", "nm", "strip"]) {
         return;
     }

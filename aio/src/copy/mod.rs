@@ -68,7 +68,7 @@ impl fmt::Display for Failure<'_> {
         match self.what {
             What::Errno(errno) => write!(f, "{}: {errno}", Shown(self.name)),
             What::Text(text) => write!(f, "{}: {}", Shown(self.name), Text(text)),
-            What::Context(errno, asked) => Diagnosis::find(errno, asked).fmt(f),
+            What::Context(errno, requested) => Diagnosis::find(errno, requested).fmt(f),
             What::Signal => Ok(()),
         }
     }
@@ -300,8 +300,8 @@ fn open_source(name: &[u8]) -> Result<(File, Stat), What> {
     // The file is examined before it is opened: opening a tape rewinds it, and opening
     // a named pipe waits for its writer.
     let held = os::open(CWD, path.as_c(), os::O_PATH, 0)?;
-    let looked_at = os::stat_file(&held)?;
-    check_source(&looked_at)?;
+    let checked = os::stat_file(&held)?;
+    check_source(&checked)?;
     let flags = os::O_RDONLY | os::O_NOCTTY;
     let file = match os::open_held(&held, flags) {
         // Without /proc, the file is opened by its name again.
@@ -309,7 +309,7 @@ fn open_source(name: &[u8]) -> Result<(File, Stat), What> {
         other => other?,
     };
     let stat = os::stat_file(&file)?;
-    if !is_same(&stat, &looked_at) {
+    if !is_same(&stat, &checked) {
         return Err(What::Text("became another file while it was opened"));
     }
     Ok((file, stat))

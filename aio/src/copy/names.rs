@@ -10,19 +10,19 @@ use crate::os::Memory;
 pub(super) struct Names {
     memory: Memory,
     filled: usize,
-    room: usize,
+    capacity: usize,
 }
 
 impl Names {
-    /// Creates an empty set for `room` names.
+    /// Creates an empty set for `capacity` names.
     ///
     /// # Errors
     /// ENOMEM.
-    pub(super) fn new(room: usize) -> Result<Names, Errno> {
+    pub(super) fn new(capacity: usize) -> Result<Names, Errno> {
         Ok(Names {
-            memory: Memory::new(room * size_of::<u64>())?,
+            memory: Memory::new(capacity * size_of::<u64>())?,
             filled: 0,
-            room,
+            capacity,
         })
     }
 
@@ -36,9 +36,9 @@ impl Names {
     }
 
     pub(super) fn add(&mut self, path: &[u8]) {
-        if self.filled < self.room {
+        if self.filled < self.capacity {
             let numbers = self.memory.address().cast::<u64>();
-            // SAFETY: `filled` is less than `room`, so the number is within the memory,
+            // SAFETY: `filled` is less than `capacity`, so the number is within the memory,
             // which is page-aligned.
             unsafe { numbers.add(self.filled).write(number(last_name(path))) };
             self.filled += 1;

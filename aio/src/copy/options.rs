@@ -17,7 +17,7 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
         ("verbose", false),
     ],
     help: "\
-Copy files, each whole or not at all; through AIO if that is asked for.
+Copy files, each whole or not at all; through AIO if requested.
 
 Usage: aio copy [--engine WAY] [--depth N] [--block BYTES] [--direct]
                 [--preserve LIST] [--sparse WHEN] [--verbose] SRC... DST

@@ -138,10 +138,10 @@ fn replacing(name: Name, held: &Held, signals: &mut Signals) -> Result<Option<Ou
     // A running program cannot be opened for writing, and some files cannot be opened
     // for reading.
     let flags = os::O_NOCTTY | os::O_NONBLOCK;
-    let looked_at = os::open_held(&held.file, os::O_RDONLY | flags)
+    let checked = os::open_held(&held.file, os::O_RDONLY | flags)
         .or_else(|_| os::open_held(&held.file, os::O_WRONLY | flags));
     let keeps_more =
-        looked_at.is_ok_and(|file| os::more_attributes(&file) == os::more_attributes(&output.file));
+        checked.is_ok_and(|file| os::more_attributes(&file) == os::more_attributes(&output.file));
     if !keeps_more {
         return Ok(None);
     }

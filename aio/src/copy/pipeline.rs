@@ -88,7 +88,7 @@ impl<'a> Pipeline<'a> {
 
     #[expect(
         clippy::too_many_arguments,
-        reason = "each is told apart by its type or place"
+        reason = "each is distinguished by its type or place"
     )]
     pub(super) fn new(
         context: &'a mut Context,

@@ -46,7 +46,7 @@ impl Preserve {
     /// Sets the selected metadata of the target. A failure is reported, and does not
     /// fail the copy.
     pub(super) fn apply(self, options: &Options, source: &File, stat: &Stat, target: &File) {
-        let told = |what: &'static str, result: Result<(), Errno>| {
+        let warn = |what: &'static str, result: Result<(), Errno>| {
             if let Err(errno) = result {
                 let name = Shown(options.target);
                 complain(format_args!(
@@ -61,19 +61,19 @@ impl Preserve {
             if all.is_err() {
                 let _ = os::fchown(target, u32::MAX, stat.stx_gid);
             }
-            told("owner", all);
+            warn("owner", all);
         }
         if self.attributes {
-            told("attributes", attributes(source, target));
+            warn("attributes", attributes(source, target));
         }
         if self.mode {
             let permissions = u32::from(stat.stx_mode) & 0o777;
-            told("access list", access_list(source, target));
-            told("mode", os::fchmod(target, permissions));
+            warn("access list", access_list(source, target));
+            warn("mode", os::fchmod(target, permissions));
         }
         // The times come last, because all other changes may modify them.
         if self.timestamps {
-            told("times", os::set_times(target, stat));
+            warn("times", os::set_times(target, stat));
         }
     }
 }

@@ -52,12 +52,12 @@ fn find(options: &Options, source: &Stat) -> Result<Target, What> {
     if path.as_bytes().is_empty() {
         return Err(What::Errno(Errno::NOENT));
     }
-    match look(CWD, &path)? {
+    match hold(CWD, &path)? {
         Some(found) if kind(&found.stat) == S_IFDIR => {
             // The copy goes into the directory, under the last part of the source's
             // name.
             let name = Path::new(last_name(options.source))?;
-            let found_in = look(found.file.at(), &name)?;
+            let found_in = hold(found.file.at(), &name)?;
             at_name(found.file.at(), &name, found_in, source)
         }
         _ if options.into => Err(What::Errno(Errno::NOTDIR)),
@@ -138,7 +138,7 @@ fn at_name(at: At, path: &Path, found: Option<Held>, source: &Stat) -> Result<Ta
 }
 
 /// Holds the file under a name, following links.
-fn look(at: At, path: &Path) -> Result<Option<Held>, What> {
+fn hold(at: At, path: &Path) -> Result<Option<Held>, What> {
     let held = |file: File, by_name| {
         let stat = os::stat_file(&file)?;
         Ok(Some(Held {
