@@ -12,11 +12,11 @@ use crate::ready::Ready;
 use crate::trap;
 
 /// Measures `io_destroy(0)`, which returns EINVAL and has no effect.
-pub(crate) fn destroy(rival: &str, meter: &mut Meter) -> Option<()> {
+pub(crate) fn destroy(baseline: &str, meter: &mut Meter) -> Option<()> {
     let none = || black_box(0_usize);
     let refused = -libc::EINVAL as isize;
     let number = libc::SYS_io_destroy;
-    match rival {
+    match baseline {
         // The cost of the loop itself.
         "loop" => meter.repeat(|| none() == 0),
         // SAFETY: zero is no context, so the call has no effect.
@@ -50,12 +50,12 @@ pub(crate) fn destroy(rival: &str, meter: &mut Meter) -> Option<()> {
 }
 
 /// Measures `io_submit` of no operations.
-pub(crate) fn submit(rival: &str, meter: &mut Meter) -> Option<()> {
+pub(crate) fn submit(baseline: &str, meter: &mut Meter) -> Option<()> {
     let ready = Ready::new();
     let ctx = || black_box(ready.ctx.0);
     let iocbs = null_mut::<*mut Iocb>();
     let number = libc::SYS_io_submit;
-    match rival {
+    match baseline {
         "loop" => meter.repeat(|| ctx() != 0),
         // SAFETY: no operation is submitted.
         "trap" => meter.repeat(|| unsafe { trap::io_submit(ctx(), 0, iocbs) } == 0),
@@ -93,9 +93,9 @@ pub(crate) fn submit(rival: &str, meter: &mut Meter) -> Option<()> {
 }
 
 /// Measures `io_getevents` of up to one event, without waiting, while there is none.
-pub(crate) fn getevents(rival: &str, meter: &mut Meter) -> Option<()> {
+pub(crate) fn getevents(baseline: &str, meter: &mut Meter) -> Option<()> {
     let ready = Ready::new();
-    let taken = call(rival, &ready, meter.count, |calls| meter.time(calls))?;
+    let taken = call(baseline, &ready, meter.count, |calls| meter.time(calls))?;
     assert_eq!(taken, 0);
     Some(())
 }
@@ -103,19 +103,19 @@ pub(crate) fn getevents(rival: &str, meter: &mut Meter) -> Option<()> {
 /// Calls `io_getevents` `count` times for up to one event, inside `time`. Returns the
 /// number of events.
 pub(crate) fn call(
-    rival: &str,
+    baseline: &str,
     ready: &Ready,
     count: u64,
     time: impl FnOnce(&mut dyn FnMut() -> u64) -> u64,
 ) -> Option<u64> {
     let ctx = || black_box(ready.ctx.0);
     let now = &raw const NOW.0;
-    let mut room = [Event::EMPTY];
-    let events = room.as_mut_ptr();
+    let mut events = [Event::EMPTY];
+    let events = events.as_mut_ptr();
     let number = libc::SYS_io_getevents;
     // The facts for each SAFETY comment below: `events` has space for one event, `now`
     // is a valid timeout, and no other code reads the ring meanwhile.
-    let taken = match rival {
+    let taken = match baseline {
         "loop" => time(&mut || sum(count, || ctx() as u64 & 1)),
         "trap" => time(&mut || {
             // SAFETY: `events` has space for one event, and `now` is a valid timeout.
@@ -131,10 +131,10 @@ pub(crate) fn call(
         }),
         "context" => {
             let context = ready.context();
-            let mut room = [Event::EMPTY];
+            let mut events = [Event::EMPTY];
             time(&mut || {
                 sum(count, || {
-                    let taken = black_box(&context).wait_with(0, &mut room, WaitOptions::poll());
+                    let taken = black_box(&context).wait_with(0, &mut events, WaitOptions::poll());
                     taken.map_or(0, |events| events.len() as u64)
                 })
             })
@@ -163,12 +163,12 @@ pub(crate) fn call(
             })
         }),
         "nc" => {
-            let mut room = [nc::io_event_t::default()];
+            let mut events = [nc::io_event_t::default()];
             let now = nc::timespec_t::default();
             time(&mut || {
-                // SAFETY: `room` has space for one event, and `now` is a valid timeout.
+                // SAFETY: `events` has space for one event, and `now` is a valid timeout.
                 sum(count, || unsafe {
-                    nc::io_getevents(ctx(), 0, &mut room, Some(&now)).map_or(0, |n| n as u64)
+                    nc::io_getevents(ctx(), 0, &mut events, Some(&now)).map_or(0, |n| n as u64)
                 })
             })
         }

@@ -22,15 +22,15 @@ struct Block {
 }
 
 /// Copies `from` to `to` once, and syncs it: `block` bytes at a time, with direct I/O
-/// if `rival` says so. The file is a whole number of pages.
+/// if `baseline` says so. The file is a whole number of pages.
 pub(crate) fn copy(
-    rival: &str,
+    baseline: &str,
     block: usize,
     from: &str,
     to: &str,
     meter: &mut Meter,
 ) -> Option<()> {
-    let flags = match rival {
+    let flags = match baseline {
         "uring" => 0,
         "uring-direct" => libc::O_DIRECT,
         _ => return None,

@@ -5,8 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
+use crate::baselines::{
+    Baseline, Buffer, ByContext, ByLibAio, ByLibAioEach, ByLoop, ByQueue, ByUring,
+};
 use crate::meter::Meter;
-use crate::rivals::{Buffer, ByContext, ByHand, ByLibAio, ByLibAioEach, ByQueue, ByUring, Rival};
 
 /// The pattern in which the file is read.
 struct Pattern {
@@ -31,7 +33,7 @@ fn pattern(name: &str) -> Option<Pattern> {
 
 /// Performs `meter.count` reads of the file at `path`.
 pub(crate) fn disk(
-    rival: &str,
+    baseline: &str,
     depth: usize,
     name: &str,
     path: &str,
@@ -43,8 +45,8 @@ pub(crate) fn disk(
         .custom_flags(if pattern.direct { libc::O_DIRECT } else { 0 })
         .open(path)
         .ok()?;
-    match rival {
-        "hand" => run(ByHand::new(depth), depth, &pattern, &file, meter),
+    match baseline {
+        "hand" => run(ByLoop::new(depth), depth, &pattern, &file, meter),
         "context" => run(ByContext::new(depth), depth, &pattern, &file, meter),
         "queue" => run(ByQueue::new(depth), depth, &pattern, &file, meter),
         "libaio" => run(ByLibAio::new(depth)?, depth, &pattern, &file, meter),
@@ -56,7 +58,7 @@ pub(crate) fn disk(
 }
 
 fn run<'f>(
-    mut rival: impl Rival<'f>,
+    mut baseline: impl Baseline<'f>,
     depth: usize,
     pattern: &Pattern,
     file: &'f File,
@@ -85,15 +87,15 @@ fn run<'f>(
                     .wrapping_add(1_442_695_040_888_963_407);
                 let block = if pattern.random { random >> 33 } else { staged };
                 begun[place(&buffer)] = now;
-                rival.stage(file.into(), block % blocks * len as u64, buffer);
+                baseline.stage(file.into(), block % blocks * len as u64, buffer);
                 staged += 1;
                 any = true;
             }
             if any {
-                rival.submit();
+                baseline.submit();
             }
             let first = idle.len();
-            rival.take(&mut |buffer| idle.push(buffer));
+            baseline.take(&mut |buffer| idle.push(buffer));
             let now = Instant::now();
             for buffer in &idle[first..] {
                 times.push(now - begun[place(buffer)]);

@@ -4,6 +4,7 @@
 //!
 //! Prints one line of JSON. `LIBAIO` names the shared object that is `libaio`.
 
+mod baselines;
 mod calls;
 mod copy;
 mod disk;
@@ -11,7 +12,6 @@ mod libaio;
 mod meter;
 mod ready;
 mod reap;
-mod rivals;
 mod sockets;
 mod teardown;
 mod transfers;
@@ -25,23 +25,23 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| arguments.get(at).and_then(|text| text.parse().ok());
     let text = |at: usize| arguments.get(at).map_or("", String::as_str);
-    let (group, rival, size) = (text(0), text(1), number(3).unwrap_or(1) as usize);
+    let (group, baseline, size) = (text(0), text(1), number(3).unwrap_or(1) as usize);
     let mut meter = Meter::new(number(2).unwrap_or(1));
     let done = match group {
-        "destroy" => calls::destroy(rival, &mut meter),
-        "submit" => calls::submit(rival, &mut meter),
-        "getevents" => calls::getevents(rival, &mut meter),
-        "peek" => reap::peek(rival, &mut meter),
-        "read" => transfers::read(rival, size, &mut meter),
-        "copy" => copy::copy(rival, size, text(4), text(5), &mut meter),
-        "disk" => disk::disk(rival, size, text(4), text(5), &mut meter),
-        "sockets" => sockets::sockets(rival, size, &mut meter),
-        "teardown" => teardown::teardown(rival, size, &mut meter),
-        "reap" => reap::reap(rival, size, &mut meter),
+        "destroy" => calls::destroy(baseline, &mut meter),
+        "submit" => calls::submit(baseline, &mut meter),
+        "getevents" => calls::getevents(baseline, &mut meter),
+        "peek" => reap::peek(baseline, &mut meter),
+        "read" => transfers::read(baseline, size, &mut meter),
+        "copy" => copy::copy(baseline, size, text(4), text(5), &mut meter),
+        "disk" => disk::disk(baseline, size, text(4), text(5), &mut meter),
+        "sockets" => sockets::sockets(baseline, size, &mut meter),
+        "teardown" => teardown::teardown(baseline, size, &mut meter),
+        "reap" => reap::reap(baseline, size, &mut meter),
         _ => None,
     };
     if done.is_none() {
-        eprintln!("{group} {rival} {size}: no such case, or not here");
+        eprintln!("{group} {baseline} {size}: no such case, or not here");
         return ExitCode::FAILURE;
     }
     meter.print();

@@ -14,21 +14,21 @@ use crate::ready::{MOST, Ready};
 
 /// A hand-written ring reader.
 #[derive(Clone, Copy)]
-pub(crate) struct Hand {
+pub(crate) struct HandWritten {
     header: *mut RingHeader,
     nr: u32,
 }
 
-impl Hand {
+impl HandWritten {
     /// Creates a reader of the context's ring.
     ///
     /// # Safety
     /// The context exists as long as the reader, and no other code reads its ring.
-    pub(crate) unsafe fn new(ctx: AioContext) -> Hand {
+    pub(crate) unsafe fn new(ctx: AioContext) -> HandWritten {
         let header = ctx.0 as *mut RingHeader;
         // SAFETY: the context exists, so the kernel has mapped its ring there.
         let nr = unsafe { (*header).nr };
-        Hand { header, nr }
+        HandWritten { header, nr }
     }
 
     #[inline(always)]
@@ -66,30 +66,30 @@ impl Hand {
 }
 
 /// Takes `meter.count` completions, up to `batch` at a time.
-pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
-    if rival == "uring" {
+pub(crate) fn reap(baseline: &str, batch: usize, meter: &mut Meter) -> Option<()> {
+    if baseline == "uring" {
         return uring(batch, meter);
     }
     let mut ready = Ready::new();
     let mut context = ready.context();
     let mut ring = context.ring();
     // SAFETY: `ring` is not used while this reader is.
-    let hand = unsafe { Hand::new(ready.ctx) };
+    let reader = unsafe { HandWritten::new(ready.ctx) };
     let libaio = LibAio::open();
-    let mut room = [Event::EMPTY; 64];
-    let room = room.get_mut(..batch)?;
+    let mut events = [Event::EMPTY; 64];
+    let events = events.get_mut(..batch)?;
     let now = OldTimespec::default();
     for _ in 0..meter.count / MOST as u64 {
         ready.complete(MOST);
-        let taken = match (rival, batch) {
+        let taken = match (baseline, batch) {
             // The cost of the measurement itself.
             ("nothing", _) => meter.time(|| {
-                hand.skip();
+                reader.skip();
                 MOST as u64
             }),
             ("hand", 1) => meter.time(|| {
                 let mut taken = 0;
-                while let Some(event) = hand.pop() {
+                while let Some(event) = reader.pop() {
                     black_box(event);
                     taken += 1;
                 }
@@ -98,12 +98,12 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
             ("hand", _) => meter.time(|| {
                 let mut taken = 0;
                 while taken < MOST as u64 {
-                    for place in &mut *room {
-                        let Some(event) = hand.pop() else { break };
+                    for place in &mut *events {
+                        let Some(event) = reader.pop() else { break };
                         *place = event;
                         taken += 1;
                     }
-                    black_box(&mut *room);
+                    black_box(&mut *events);
                 }
                 taken
             }),
@@ -117,15 +117,15 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
             }),
             ("ring", _) => meter.time(|| {
                 let mut taken = 0;
-                while let Ok(events @ [_, ..]) = ring.reap(room) {
+                while let Ok(events @ [_, ..]) = ring.reap(events) {
                     taken += black_box(events).len() as u64;
                 }
                 taken
             }),
             ("libaio", _) => {
                 let libaio = libaio.as_ref()?;
-                let (nr, ctx) = (room.len() as i64, ready.ctx.0);
-                let events = room.as_mut_ptr();
+                let (nr, ctx) = (events.len() as i64, ready.ctx.0);
+                let events = events.as_mut_ptr();
                 meter.time(|| {
                     let mut taken = 0;
                     while taken < MOST as u64 {
@@ -143,13 +143,13 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
                 meter.time(|| {
                     let mut taken = 0;
                     while taken < MOST as u64 {
-                        let events = context.wait_with(0, room, WaitOptions::poll());
+                        let events = context.wait_with(0, events, WaitOptions::poll());
                         taken += events.map_or(0, |events| black_box(events).len() as u64);
                     }
                     taken
                 })
             }
-            (_, 1) => call(rival, &ready, MOST as u64, |calls| meter.time(calls))?,
+            (_, 1) => call(baseline, &ready, MOST as u64, |calls| meter.time(calls))?,
             _ => return None,
         };
         assert_eq!(taken, MOST as u64);
@@ -158,10 +158,10 @@ pub(crate) fn reap(rival: &str, batch: usize, meter: &mut Meter) -> Option<()> {
 }
 
 /// Polls an empty ring; `nothing` is the loop that the other cases have around it.
-pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
+pub(crate) fn peek(baseline: &str, meter: &mut Meter) -> Option<()> {
     let ready = Ready::new();
     let mut context = ready.context();
-    match rival {
+    match baseline {
         "nothing" => {
             let mut ring = context.ring();
             meter.repeat(|| {
@@ -175,8 +175,8 @@ pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
         }
         "hand" => {
             // SAFETY: no other code reads the ring.
-            let hand = unsafe { Hand::new(ready.ctx) };
-            meter.repeat(|| black_box(&hand).pop().is_none());
+            let reader = unsafe { HandWritten::new(ready.ctx) };
+            meter.repeat(|| black_box(&reader).pop().is_none());
         }
         "queue" => {
             let mut slots = Slot::<()>::array::<1>();
@@ -187,7 +187,7 @@ pub(crate) fn peek(rival: &str, meter: &mut Meter) -> Option<()> {
             let mut ring = IoUring::new(8).ok()?;
             meter.repeat(|| black_box(&mut ring).completion().next().is_none());
         }
-        _ => return getevents(rival, meter),
+        _ => return getevents(baseline, meter),
     }
     Some(())
 }

@@ -6,11 +6,11 @@ use crate::libaio::LibAio;
 use crate::meter::Meter;
 
 /// Destroys `many` contexts, `meter.count` times.
-pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()> {
+pub(crate) fn teardown(baseline: &str, many: usize, meter: &mut Meter) -> Option<()> {
     let contexts = || -> Vec<Context> { (0..many).map(|_| Context::new(8).unwrap()).collect() };
     let libaio = LibAio::open();
     for _ in 0..meter.count {
-        match rival {
+        match baseline {
             "destroy" => {
                 let contexts = contexts();
                 let ended = meter.time(|| contexts.into_iter().try_for_each(Context::destroy));
@@ -39,8 +39,8 @@ pub(crate) fn teardown(rival: &str, many: usize, meter: &mut Meter) -> Option<()
                 let mut pool = ContextPool::<64>::new();
                 for context in contexts() {
                     // SAFETY: a new context has no operations in flight.
-                    let drained = unsafe { context.drain(0, 8) }.unwrap();
-                    assert!(pool.put(drained).is_none());
+                    let idle = unsafe { context.drain(0, 8) }.unwrap();
+                    assert!(pool.put(idle).is_none());
                 }
                 let mut slots = Slot::<()>::array::<8>();
                 meter.time(|| {

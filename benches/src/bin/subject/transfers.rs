@@ -19,26 +19,26 @@ use linux_aio::{
 
 use crate::libaio::LibAio;
 use crate::meter::Meter;
-use crate::reap::Hand;
+use crate::reap::HandWritten;
 
 const LEN: usize = 512;
 
 /// Performs `meter.count` reads.
-pub(crate) fn read(rival: &str, depth: usize, meter: &mut Meter) -> Option<()> {
+pub(crate) fn read(baseline: &str, depth: usize, meter: &mut Meter) -> Option<()> {
     match depth {
-        1 => read_at::<1>(rival, meter),
-        32 => read_at::<32>(rival, meter),
+        1 => read_at::<1>(baseline, meter),
+        32 => read_at::<32>(baseline, meter),
         _ => None,
     }
 }
 
-fn read_at<const DEPTH: usize>(rival: &str, meter: &mut Meter) -> Option<()> {
+fn read_at<const DEPTH: usize>(baseline: &str, meter: &mut Meter) -> Option<()> {
     let rounds = meter.count / DEPTH as u64;
     let file = File::open(std::env::current_exe().ok()?).ok()?;
     let fd = Fd::from(&file);
     let memory = vec![0_u8; DEPTH * LEN].leak();
     let buffers: Vec<&'static mut [u8]> = memory.chunks_mut(LEN).collect();
-    let sum = match rival {
+    let sum = match baseline {
         "hand" => hand::<DEPTH>(rounds, fd, buffers, meter),
         "queue" => queue::<DEPTH>(rounds, fd, buffers, meter, false),
         "queue-wait" => queue::<DEPTH>(rounds, fd, buffers, meter, true),
@@ -68,7 +68,7 @@ fn hand<const DEPTH: usize>(
     // SAFETY: `ctx` is valid for writes.
     unsafe { sys::io_setup(DEPTH as u32, &mut ctx) }.unwrap();
     // SAFETY: the context exists as long as `ring`, and no other code reads its ring.
-    let ring = unsafe { Hand::new(ctx) };
+    let ring = unsafe { HandWritten::new(ctx) };
     let mut iocbs = [Iocb::EMPTY; DEPTH];
     let mut pointers = iocbs.each_mut().map(|iocb| iocb as *mut Iocb);
     meter.time(move || {
@@ -189,12 +189,12 @@ fn scope<const DEPTH: usize>(
     mut buffers: Buffers,
     meter: &mut Meter,
 ) -> i64 {
-    let mut drained = IdleContext::new(DEPTH as u32).unwrap();
+    let mut idle = IdleContext::new(DEPTH as u32).unwrap();
     let mut slots = ScopeSlot::array::<DEPTH>();
     meter.time(|| {
         let mut sum = 0;
         for _ in 0..rounds {
-            sum += scope_with_context(&mut drained, &mut slots, |s| {
+            sum += scope_with_context(&mut idle, &mut slots, |s| {
                 let mut pending = [const { None }; DEPTH];
                 for (pending, buffer) in pending.iter_mut().zip(&mut buffers) {
                     *pending = Some(s.read(fd, buffer, 0).unwrap());

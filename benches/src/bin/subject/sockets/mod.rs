@@ -1,16 +1,16 @@
 //! One ring that watches a thousand sockets, of which some become readable.
 
 mod aio;
+mod baselines;
 mod futures;
-mod rivals;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use crate::meter::Meter;
 use aio::{ByContext, ByQueue};
+use baselines::{ByEpoll, ByUring};
 use futures::ByReactor;
-use rivals::{ByEpoll, ByUring};
 
 const SOCKETS: usize = 1000;
 
@@ -21,7 +21,7 @@ trait Watch {
 }
 
 /// Receives `meter.count` bytes, of which `at_once` arrive between two calls.
-pub(crate) fn sockets(rival: &str, at_once: usize, meter: &mut Meter) -> Option<()> {
+pub(crate) fn sockets(baseline: &str, at_once: usize, meter: &mut Meter) -> Option<()> {
     let limit = libc::rlimit {
         rlim_cur: 4096,
         rlim_max: 4096,
@@ -31,7 +31,7 @@ pub(crate) fn sockets(rival: &str, at_once: usize, meter: &mut Meter) -> Option<
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     let pairs: Result<Vec<_>, _> = (0..SOCKETS).map(|_| UnixStream::pair()).collect();
     let (ours, theirs): (Vec<_>, Vec<_>) = pairs.ok()?.into_iter().unzip();
-    match rival {
+    match baseline {
         "context" => run(ByContext::new(&ours), at_once, &ours, theirs, meter),
         "queue" => run(ByQueue::new(&ours), at_once, &ours, theirs, meter),
         "reactor" => run(ByReactor::new(&ours), at_once, &ours, theirs, meter),

@@ -36,9 +36,9 @@ impl ByEpoll {
 
 impl Watch for ByEpoll {
     fn ready(&mut self, each: &mut dyn FnMut(usize)) {
-        let (events, room) = (self.events.as_mut_ptr(), self.events.len() as i32);
-        // SAFETY: `events` has space for `room` events.
-        let count = unsafe { libc::epoll_wait(self.epoll, events, room, -1) };
+        let (events, most) = (self.events.as_mut_ptr(), self.events.len() as i32);
+        // SAFETY: `events` has space for `most` events.
+        let count = unsafe { libc::epoll_wait(self.epoll, events, most, -1) };
         assert!(count > 0);
         for event in &self.events[..count as usize] {
             each(event.u64 as usize);

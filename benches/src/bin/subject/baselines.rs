@@ -1,4 +1,4 @@
-//! [`Rival`]: reads in flight, by each of the baselines.
+//! [`Baseline`]: reads in flight, by each of the baselines.
 
 use std::mem::MaybeUninit;
 
@@ -8,12 +8,12 @@ use linux_aio::opcode::Pread;
 use linux_aio::{AioContext, Context, Event, Fd, Iocb, Queue, Slot, sys};
 
 use crate::libaio::LibAio;
-use crate::reap::Hand;
+use crate::reap::HandWritten;
 
 pub(crate) type Buffer = &'static mut [u8];
 
 /// A baseline: staged reads are submitted to the kernel with the next submission.
-pub(crate) trait Rival<'fd> {
+pub(crate) trait Baseline<'fd> {
     fn stage(&mut self, fd: Fd<'fd>, offset: u64, buffer: Buffer);
 
     fn submit(&mut self);
@@ -23,16 +23,16 @@ pub(crate) trait Rival<'fd> {
 }
 
 /// Slots of operations, for the baselines that have iocbs.
-struct Places {
+struct Iocbs {
     iocbs: Box<[Iocb]>,
     held: Box<[MaybeUninit<Buffer>]>,
     free: Vec<usize>,
     staged: Vec<*mut Iocb>,
 }
 
-impl Places {
-    fn new(depth: usize) -> Places {
-        Places {
+impl Iocbs {
+    fn new(depth: usize) -> Iocbs {
+        Iocbs {
             iocbs: vec![Iocb::EMPTY; depth].into(),
             held: (0..depth).map(|_| MaybeUninit::uninit()).collect(),
             free: (0..depth).collect(),
@@ -60,28 +60,28 @@ impl Places {
 }
 
 /// Raw system calls, and a hand-written ring reader.
-pub(crate) struct ByHand {
+pub(crate) struct ByLoop {
     ctx: AioContext,
-    ring: Hand,
-    places: Places,
+    ring: HandWritten,
+    places: Iocbs,
 }
 
-impl ByHand {
-    pub(crate) fn new(depth: usize) -> ByHand {
+impl ByLoop {
+    pub(crate) fn new(depth: usize) -> ByLoop {
         let mut ctx = AioContext::NONE;
         // SAFETY: `ctx` is valid for writes.
         unsafe { sys::io_setup(depth as u32, &raw mut ctx) }.unwrap();
-        ByHand {
+        ByLoop {
             ctx,
             // SAFETY: the context exists as long as the reader, and no other code reads
             // its ring.
-            ring: unsafe { Hand::new(ctx) },
-            places: Places::new(depth),
+            ring: unsafe { HandWritten::new(ctx) },
+            places: Iocbs::new(depth),
         }
     }
 }
 
-impl Rival<'_> for ByHand {
+impl Baseline<'_> for ByLoop {
     fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.places.stage(fd, offset, buffer);
     }
@@ -114,7 +114,7 @@ impl Rival<'_> for ByHand {
 /// The typed layer.
 pub(crate) struct ByContext {
     context: Context,
-    places: Places,
+    places: Iocbs,
     events: Box<[Event]>,
 }
 
@@ -122,13 +122,13 @@ impl ByContext {
     pub(crate) fn new(depth: usize) -> ByContext {
         ByContext {
             context: Context::new(depth as u32).unwrap(),
-            places: Places::new(depth),
+            places: Iocbs::new(depth),
             events: vec![Event::EMPTY; depth].into(),
         }
     }
 }
 
-impl Rival<'_> for ByContext {
+impl Baseline<'_> for ByContext {
     fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.places.stage(fd, offset, buffer);
     }
@@ -165,7 +165,7 @@ impl ByQueue<'_> {
     }
 }
 
-impl<'fd> Rival<'fd> for ByQueue<'fd> {
+impl<'fd> Baseline<'fd> for ByQueue<'fd> {
     fn stage(&mut self, fd: Fd<'fd>, offset: u64, buffer: Buffer) {
         self.queue
             .push(Read::new(fd, buffer).offset(offset))
@@ -191,7 +191,7 @@ impl<'fd> Rival<'fd> for ByQueue<'fd> {
 pub(crate) struct ByLibAio {
     libaio: LibAio,
     ctx: usize,
-    places: Places,
+    places: Iocbs,
     events: Box<[Event]>,
 }
 
@@ -201,13 +201,13 @@ impl ByLibAio {
         Some(ByLibAio {
             ctx: libaio.context(depth),
             libaio,
-            places: Places::new(depth),
+            places: Iocbs::new(depth),
             events: vec![Event::EMPTY; depth].into(),
         })
     }
 }
 
-impl Rival<'_> for ByLibAio {
+impl Baseline<'_> for ByLibAio {
     fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.places.stage(fd, offset, buffer);
     }
@@ -222,10 +222,10 @@ impl Rival<'_> for ByLibAio {
     }
 
     fn take(&mut self, each: &mut dyn FnMut(Buffer)) {
-        let (room, events) = (self.events.len() as i64, self.events.as_mut_ptr());
+        let (most, events) = (self.events.len() as i64, self.events.as_mut_ptr());
         let forever = std::ptr::null();
-        // SAFETY: `events` has space for `room` events.
-        let taken = unsafe { (self.libaio.getevents)(self.ctx, 1, room, events, forever) };
+        // SAFETY: `events` has space for `most` events.
+        let taken = unsafe { (self.libaio.getevents)(self.ctx, 1, most, events, forever) };
         assert!(taken > 0);
         for event in &self.events[..taken as usize] {
             each(self.places.end(event));
@@ -243,7 +243,7 @@ impl ByLibAioEach {
     }
 }
 
-impl Rival<'_> for ByLibAioEach {
+impl Baseline<'_> for ByLibAioEach {
     fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         self.0.stage(fd, offset, buffer);
         self.0.submit();
@@ -273,7 +273,7 @@ impl ByUring {
     }
 }
 
-impl Rival<'_> for ByUring {
+impl Baseline<'_> for ByUring {
     fn stage(&mut self, fd: Fd<'_>, offset: u64, buffer: Buffer) {
         let at = self.free.pop().unwrap();
         let fd = io_uring::types::Fd(fd.as_raw());
