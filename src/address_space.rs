@@ -104,7 +104,7 @@ impl AddressSpace {
     /// Returns the current address space, identified by the process id alone.
     #[cold]
     #[inline(never)]
-    fn by_pid() -> AddressSpace {
+    pub(crate) fn by_pid() -> AddressSpace {
         AddressSpace {
             mark: UNMARKED,
             // The process id is never 0. If getpid fails, u32::MAX stands for this

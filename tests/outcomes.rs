@@ -129,3 +129,20 @@ fn a_reactor_yields_after_its_budget() {
         assert_eq!(polled.is_ready(), budget > 0);
     }
 }
+
+/// An operation that has completed keeps its slot until its future is polled or dropped.
+#[test]
+fn a_completed_operation_keeps_its_slot() {
+    let file = TempFile::with(b"x");
+    let reactor = Reactor::<Bytes>::with_capacity(2).unwrap().batched();
+    assert_eq!((reactor.capacity(), reactor.free_slots()), (2, 2));
+    let task = &mut Task::from_waker(Waker::noop());
+    let mut sync = Box::pin(reactor.fsync(&file.file));
+    assert!(sync.as_mut().poll(task).is_pending());
+    while reactor.in_flight() > 0 {
+        reactor.wait(WaitOptions::new()).unwrap();
+    }
+    assert_eq!(reactor.free_slots(), 1);
+    assert!(sync.as_mut().poll(task).is_ready());
+    assert_eq!(reactor.free_slots(), 2);
+}

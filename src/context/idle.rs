@@ -37,6 +37,18 @@ impl IdleContext {
         })
     }
 
+    /// Creates a context for this many operations in flight, which makes only AIO system
+    /// calls and `getpid(2)`: see [`Context::new_unmapped`].
+    ///
+    /// # Errors
+    /// As [`Context::new`].
+    pub fn new_unmapped(capacity: u32) -> Result<IdleContext, Errno> {
+        Ok(IdleContext {
+            backend: ContextBackend::new(Context::new_unmapped(capacity)?),
+            capacity,
+        })
+    }
+
     /// Wraps a context without checking that it is idle. [`Context::drain`] makes it
     /// idle first.
     ///

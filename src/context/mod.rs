@@ -123,6 +123,29 @@ impl Context {
         Ok(unsafe { Context::from_raw(name) })
     }
 
+    /// Sets up a context whose ring is not read in user space, by `io_setup(2)` and
+    /// `getpid(2)` alone.
+    ///
+    /// [`new`](Context::new) makes `madvise(2)` calls besides, and `mmap(2)` for the first
+    /// context of a process. Where one of these returns an error, it does without what it
+    /// wanted; but a sandbox may kill the process for it. A context of this function makes
+    /// only AIO system calls and `getpid(2)`: each completion is taken by a system call, and
+    /// forked children are recognised by their process id
+    /// ([Fork](Context#fork)).
+    ///
+    /// # Errors
+    /// As [`new`](Context::new).
+    pub fn new_unmapped(nr_events: u32) -> Result<Context, Errno> {
+        let mut name = AioContext::NONE;
+        // SAFETY: `name` is a local variable, valid for the write of the new name.
+        unsafe { sys::io_setup(nr_events, &raw mut name) }?;
+        Ok(Context {
+            name,
+            ring: RingMap::NONE,
+            home: AddressSpace::by_pid(),
+        })
+    }
+
     /// Takes ownership of a context that other code has set up.
     ///
     /// # Safety

@@ -9,7 +9,8 @@
 //! - An executor that waits for other events too calls [`Reactor::turn`] whenever the
 //!   eventfd passed to [`Reactor::eventfd`] is readable.
 //!
-//! Tasks that wait for a free slot get one in order of arrival.
+//! Tasks that wait for a free slot get one in order of arrival. An operation keeps its
+//! slot until its future is polled or dropped ([`Reactor::free_slots`]).
 //!
 //! The poll of a future submits its operation (unless the reactor is
 //! [batched](Reactor::batched)), and **blocks where the submission does**: see
@@ -371,6 +372,21 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
     pub fn turn(&self) -> Result<usize, Errno> {
         self.notify_all(0, WaitOptions::poll())
+    }
+
+    /// Returns the number of slots.
+    pub fn capacity(&self) -> usize {
+        self.with(|inner| inner.engine.slots.len())
+    }
+
+    /// Returns the number of free slots.
+    ///
+    /// An operation keeps its slot **until its future is polled or dropped**, also when it
+    /// has completed. A task that begins operations and then waits for something else
+    /// keeps their slots meanwhile; if it waits for an operation of the same reactor, with
+    /// no slot left, it waits for ever. Give a reactor more slots than such tasks hold.
+    pub fn free_slots(&self) -> usize {
+        self.with(|inner| inner.engine.slots.free())
     }
 
     /// Returns the number of operations whose completions have not been found yet.
