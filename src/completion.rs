@@ -67,6 +67,14 @@ impl<T> fmt::Display for Full<T> {
 
 impl<T> core::error::Error for Full<T> {}
 
+/// The error has the kind `WouldBlock`. The operation is dropped.
+#[cfg(feature = "std")]
+impl<T> From<Full<T>> for std::io::Error {
+    fn from(_: Full<T>) -> std::io::Error {
+        std::io::ErrorKind::WouldBlock.into()
+    }
+}
+
 /// Passes the number of bytes that a read has filled to a buffer that grows. This is user
 /// code.
 #[inline]

@@ -38,6 +38,7 @@ mod handle;
 mod inner;
 mod lock;
 mod waiters;
+mod whole;
 
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -298,14 +299,14 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// # Examples
     /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # use linux_aio::Errno;
     /// use linux_aio::op::Read;
     /// use linux_aio::reactor::{OpFuture, Reactor, Shared};
-    /// use linux_aio::{Errno, WaitOptions};
     /// use std::fs::File;
     /// use std::sync::Arc;
     ///
-    /// # #[cfg(not(feature = "std"))] fn main() {}
-    /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
     /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
     /// type Shares = Reactor<'static, Vec<u8>, Shared, Arc<File>>;
     ///

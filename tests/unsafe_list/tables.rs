@@ -516,6 +516,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/user_code/reactor.rs::an_operation_is_converted",
     ),
     (
+        "src/reactor/whole.rs",
+        "*",
+        "fd.into()",
+        "Before anything else, and outside the lock.",
+        "",
+    ),
+    (
         "src/reactor/mod.rs",
         "Reactor::push_arc",
         "op.into()",
