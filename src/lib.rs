@@ -74,6 +74,8 @@
 //! - `std`: adds `From<Errno> for std::io::Error`, descriptors of all types that are
 //!   `AsFd`, a reactor that threads share, and `destroy_all`. It implies `alloc`.
 #![no_std]
+// Each item shows the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // The `asm!` of these architectures is not stable yet.
 #![cfg_attr(
     all(
