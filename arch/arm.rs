@@ -55,6 +55,7 @@ pub(crate) const ABI: Abi = Abi {
     stack_align: 8,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
+    o_cloexec: 0x8_0000,
 };
 
 #[cfg(target_arch = "arm")]

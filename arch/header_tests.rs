@@ -220,6 +220,17 @@ fn the_flags_of_mappings_are_the_headers() {
     }
 }
 
+#[test]
+fn the_flag_of_openat_is_the_headers() {
+    if !have_witness() {
+        return;
+    }
+    for facts in every() {
+        let value = Some(i64::from(facts.o_cloexec));
+        hold(facts.aio.abi, "fcntl.h", &[("O_CLOEXEC", value)]);
+    }
+}
+
 /// Changes every number of every ABI and verifies that the compiler rejects it.
 #[test]
 fn a_changed_number_is_seen() {

@@ -203,6 +203,8 @@ pub(crate) struct Abi {
     pub(crate) pollrdhup: u16,
     /// The value of `MAP_ANONYMOUS` for `mmap(2)`.
     pub(crate) map_anonymous: u32,
+    /// The value of `O_CLOEXEC` for `openat(2)`.
+    pub(crate) o_cloexec: u32,
     /// The kernel headers with which the tests compare all of this.
     pub(crate) headers: HeaderSource,
 }
@@ -311,7 +313,7 @@ pub(crate) struct BaseNumbers {
     /// The number of `getpid(2)`.
     pub(crate) getpid: u32,
     /// The number of `openat(2)`, which opens the standard descriptors that were
-    /// closed when an `rt` program started.
+    /// closed when an `rt` program started, and the file that a probe uses.
     pub(crate) openat: u32,
     /// The number of `close(2)`.
     pub(crate) close: u32,
@@ -347,6 +349,7 @@ const GENERIC_64: Abi = Abi {
     stack_align: NO_STACK_ALIGN,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
+    o_cloexec: 0x8_0000,
 };
 
 /// The numbers of the ABIs that use `asm-generic/unistd.h` with 32-bit time as

@@ -61,6 +61,7 @@ pub(crate) const ABI: Abi = Abi {
     stack_align: 16,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
+    o_cloexec: 0x8_0000,
 };
 
 #[cfg(any(target_arch = "powerpc", target_arch = "powerpc64"))]

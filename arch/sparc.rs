@@ -65,6 +65,7 @@ pub(crate) const ABI: Abi = Abi {
     stack_align: 8,
     pollrdhup: 0x0800,
     map_anonymous: 0x20,
+    o_cloexec: 0x40_0000,
 };
 
 #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]

@@ -45,6 +45,7 @@ pub(crate) const ABI: Abi = Abi {
     stack_align: super::NO_STACK_ALIGN,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
+    o_cloexec: 0x8_0000,
 };
 
 pub(crate) mod stubs {

@@ -61,6 +61,7 @@ const X86_64: Abi = Abi {
     stack_align: 16,
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
+    o_cloexec: 0x8_0000,
 };
 
 const X32_BIT: u32 = 0x4000_0000;
