@@ -41,6 +41,7 @@
 //! | [`buffer`], [`op`] | buffer traits, and operations with their buffers |
 //! | [`direct_io`] | the alignment that direct I/O needs, checked before submission |
 //! | [`IdleContext`], [`ContextPool`] | reusing contexts, which is cheaper than destroying them |
+//! | [`Probe`] | the operations and flags that this kernel and this process can use |
 //! | [`Context`], [`Submitter`], [`Ring`], [`WaitOptions`] | an owned kernel context: submit, wait, cancel, reap, destroy |
 //! | [`opcode`] | builders of an [`Iocb`] for each operation |
 //! | [`sys`] | the seven system calls as the kernel defines them |
@@ -110,9 +111,11 @@ mod context;
 pub mod direct_io;
 mod engine;
 pub mod fd;
+mod files;
 pub mod op;
 pub mod opcode;
 mod pages;
+mod probe;
 mod queue;
 pub mod reactor;
 mod ring;
@@ -129,6 +132,7 @@ pub use context::{
 };
 pub use engine::Ticket;
 pub use fd::{Fd, OwnsFd};
+pub use probe::Probe;
 pub use queue::{Queue, Slot};
 pub use ring::Ring;
 #[cfg(feature = "alloc")]

@@ -84,7 +84,7 @@ impl IdleContext {
 
     /// Returns whether the context can be used. It cannot in a forked child, or after
     /// it had to be destroyed.
-    fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.backend.is_own()
     }
 

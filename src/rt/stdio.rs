@@ -1,12 +1,9 @@
 //! Standard input, output and error at process start.
 
-use core::ffi::CStr;
-
-use crate::Errno;
-use crate::arch::{ABI, stubs};
+use crate::files::{self, O_RDONLY, O_RDWR, open};
 
 /// The highest of the three standard descriptors.
-const STDERR: isize = 2;
+const STDERR: i32 = 2;
 
 /// Opens `/dev/null` as each of the descriptors 0, 1 and 2 that is not open.
 ///
@@ -27,28 +24,9 @@ pub(super) fn reserve() {
             Ok(fd) => {
                 // SAFETY: the descriptor was opened here, and no other code has its
                 // number.
-                let _ = unsafe { stubs::syscall1(ABI.base.close as usize, fd as usize) };
+                unsafe { files::close(fd) };
                 return;
             }
         }
     }
-}
-
-/// The flag value, the same on every architecture.
-const O_RDONLY: usize = 0;
-const O_RDWR: usize = 2;
-const AT_FDCWD: isize = -100;
-
-fn open(path: &CStr, flags: usize) -> Result<isize, Errno> {
-    // SAFETY: `path` ends in a zero byte and lives until the call returns.
-    let result = unsafe {
-        stubs::syscall4(
-            ABI.base.openat as usize,
-            AT_FDCWD as usize,
-            path.as_ptr().expose_provenance(),
-            flags,
-            0,
-        )
-    };
-    Errno::check(result).map(|fd| fd as isize)
 }

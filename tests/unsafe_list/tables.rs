@@ -78,8 +78,17 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "src/op.rs",
         "tests/user_code/reactor.rs::a_region_is_computed, tests/queue.rs",
     ),
+    (
+        "src/files.rs",
+        "tests/rt.rs, tests/probe.rs::a_context_is_idle_after_each_probe",
+    ),
     ("src/pages.rs", "tests/fork.rs"),
     ("src/completion.rs", "tests/buffers.rs"),
+    (
+        "src/probe.rs",
+        "tests/probe.rs::flags_are_found_without_a_transfer, src/probe/tests.rs, \
+         qemu/guest/src/aio/probe.rs",
+    ),
     ("src/queue.rs", "tests/queue.rs, model/tests/properties.rs"),
     (
         "src/sys/getevents/masked.rs",
@@ -164,6 +173,11 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
         "tests/queue.rs::dropping_waits_and_then_drops_every_buffer, \
          tests/queue.rs::a_child_leaks_what_its_parent_has_in_flight, \
          tests/user_code/layers.rs::a_queue_drops_everything_whichever_destructor_panics",
+    ),
+    (
+        "Opened",
+        "closes the descriptor that a probe has opened.",
+        "tests/probe.rs::a_context_is_idle_after_each_probe",
     ),
     (
         "Rest",
@@ -448,6 +462,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "*",
         "as_fd()",
         "Outside every layer: the operation is not built yet.",
+        "",
+    ),
+    (
+        "src/probe.rs",
+        "Probe::file_flags",
+        "fd.into()",
+        "Before anything else.",
         "",
     ),
     (
