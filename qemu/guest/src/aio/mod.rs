@@ -22,6 +22,7 @@ mod mapped;
 mod masks;
 mod owned;
 mod polls;
+mod probe;
 mod processes;
 mod raw;
 mod refusals;
@@ -44,6 +45,7 @@ pub(crate) fn run(check: &mut Check, process: Process) {
             raw::run(check, true);
             absent::run(check);
             layers::absent(check);
+            probe::absent(check);
         }
         Some(_) => {
             Line::new().with("mode kernel").print();
@@ -76,6 +78,7 @@ fn present(check: &mut Check, process: Process) {
     together::run(check);
     processes::run(check, process);
     layers::run(check);
+    probe::run(check);
     limits::run(check);
     signals::run(check);
     sandbox::run(check);
