@@ -44,6 +44,13 @@
 //!   `push_completed` with [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) for everything
 //!   in flight.
 //!
+//! # The path of a completion
+//! In the order of the calls: [`Queue::pop`](crate::Queue::pop), [`Engine::pop`],
+//! [`Backend::poll`] (the next event of the ring), [`Slots::take_event`] (the slot whose
+//! tag it has), [`Slots::release`] (the buffer and the data). In a scope and in a reactor
+//! [`Engine::wait`] takes the place of the first two, and
+//! [`Slots::push_completed`] keeps the result until its owner takes it.
+//!
 //! # Invariants
 //! - An event completes an operation only if its `data` equals the tag of a slot in
 //!   flight.
