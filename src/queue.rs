@@ -35,6 +35,12 @@ slot_type! {
     /// ```
     /// let slots = linux_aio::Slot::<Box<[u8]>>::array::<64>();
     /// assert_eq!(slots.len(), 64);
+    ///
+    /// // A depth that is known at run time only, in memory from anywhere.
+    /// # let depth = 7;
+    /// let mut memory = [const { std::mem::MaybeUninit::uninit() }; 64];
+    /// let slots = linux_aio::Slot::<&'static mut [u8]>::init_slice(&mut memory[..depth]);
+    /// assert_eq!(slots.len(), depth);
     /// ```
     Slot<B, T = ()> = (Option<B>, T), ();
 }

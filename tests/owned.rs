@@ -12,7 +12,7 @@ use std::thread;
 use linux_aio::op::{Poll as PollOp, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, Shared};
-use linux_aio::{Errno, Queue, WaitOptions, scope_with_capacity};
+use linux_aio::{Errno, Queue, Slot, WaitOptions, scope_with_capacity};
 use support::{TempFile, pattern};
 
 /// A file and a queue in one structure, without a lifetime.
@@ -178,4 +178,26 @@ fn a_destructor_that_panics_keeps_no_other_from_running() {
     let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(queue)));
     assert!(dropped.is_err());
     assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+/// Slots in memory that was never initialised, at a depth that is known at run time.
+#[test]
+fn slots_are_made_of_uninitialised_memory() {
+    use std::mem::MaybeUninit;
+    let (file, bytes, _) = content();
+    let depth = std::env::args().count() + 2;
+    let layout = std::alloc::Layout::array::<Slot<Vec<u8>>>(depth).unwrap();
+    // SAFETY: the layout is not empty; the memory is leaked.
+    let memory = unsafe { std::alloc::alloc(layout) }.cast::<MaybeUninit<Slot<Vec<u8>>>>();
+    assert!(!memory.is_null());
+    // SAFETY: the memory holds as many slots, which may be uninitialised.
+    let memory = unsafe { std::slice::from_raw_parts_mut(memory, depth) };
+    let mut queue = Queue::new(Slot::init_slice(memory)).unwrap();
+    assert_eq!(queue.capacity(), depth);
+    for _ in 0..depth {
+        queue.push(Read::new(&file.file, vec![0; 8])).unwrap();
+    }
+    while let Some(done) = queue.wait().unwrap() {
+        assert_eq!(done.buffer.unwrap(), bytes[..8]);
+    }
 }

@@ -111,6 +111,18 @@ macro_rules! slot_type {
                 [const { $name::NEW }; N]
             }
 
+            /// Makes empty slots of uninitialised memory: as many as are needed at run time,
+            /// without an allocator.
+            pub fn init_slice(memory: &mut [core::mem::MaybeUninit<Self>]) -> &mut [Self] {
+                for slot in memory.iter_mut() {
+                    slot.write($name::NEW);
+                }
+                let slots: *mut [core::mem::MaybeUninit<Self>] = memory;
+                // SAFETY: every element was initialised above. The result borrows `memory`
+                // exclusively.
+                unsafe { &mut *(slots as *mut [Self]) }
+            }
+
             /// Returns the slots as the engine uses them.
             fn raw(slots: &mut [Self]) -> &mut [crate::engine::RawSlot<$payload, $extra>] {
                 let raw: *mut [Self] = slots;
