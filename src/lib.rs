@@ -425,7 +425,6 @@ std::thread::spawn(move || drop(read));
 ```
 "#
 )]
-#[doc(hidden)]
 pub mod misuse {}
 
 /// The README's examples, compiled and run as documentation tests.
