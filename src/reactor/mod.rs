@@ -264,7 +264,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Begins an operation now, if a slot is free.
     ///
     /// Unlike that of [`push`](Reactor::push) the operation has begun before the future is
-    /// first polled, and it goes on if the future is dropped before.
+    /// first polled. A future that is dropped unpolled leaves its buffer to the reactor, as
+    /// one in flight does.
     ///
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken, or if other futures
