@@ -51,13 +51,15 @@ misuse() {
         cargo test --locked --features std -p linux-aio --doc misuse
 }
 
-# Tests the examples one by one: one has std, and the other must not.
+# Tests the examples one by one: one has std, and the other must not. The last one checks
+# itself.
 examples() {
     QEMU_USER=$(cargo qemu emulators)
     export QEMU_USER
     cargo test --locked --no-fail-fast -p executor
     cargo test --locked --no-fail-fast -p tokio-reactor
     static_elf "$target/debug/executor"
+    cargo run --locked --features std -p linux-aio --example vmm_block -- "$target"
 }
 
 tool_static() {
