@@ -247,7 +247,7 @@ macro_rules! resfd {
     )+};
 }
 
-resfd!(Read<B> Write<B> Fsync Fdsync Poll);
+resfd!(Read<B> Write<B> Fsync Fdsync Poll Op<B>);
 
 /// Implements `Clone` and `Copy`, only for operations without data: the clone of an
 /// owner may own a different descriptor from the one whose number is in the iocb.
@@ -292,6 +292,18 @@ pub struct Op<'fd, B, T = ()> {
 }
 
 copies! { Fsync, Fdsync, Poll; Read, Write, Op }
+
+impl<'fd, B> Op<'fd, B> {
+    /// Attaches `data`, which is returned with the completion.
+    pub fn data<T>(self, data: T) -> Op<'fd, B, T> {
+        Op {
+            iocb: self.iocb,
+            buffer: self.buffer,
+            data,
+            fd: self.fd,
+        }
+    }
+}
 
 impl<'fd, B, T> Op<'fd, B, T> {
     /// Returns the buffer of an operation that will not be submitted.

@@ -208,6 +208,19 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         unsafe { self.engine.submit() }
     }
 
+    /// Submits the staged operations as the calls that wait do: one that the kernel refuses
+    /// comes back as a completion with the error as its result, and the ones behind it are
+    /// submitted. An event loop that waits for an eventfd takes completions afterwards: a
+    /// refused operation signals none.
+    ///
+    /// If the kernel has no room while something is in flight, the rest stays staged.
+    pub fn flush(&mut self) {
+        // SAFETY: every staged operation was staged by `push`: its iocb describes only
+        // the buffer in its slot, which is inaccessible until the operation has
+        // completed, and its descriptor is borrowed for `'q` or owned by the slot.
+        unsafe { self.engine.flush() };
+    }
+
     /// Removes the first staged operation, and returns its ticket, its buffer and its
     /// data. The ticket is invalidated.
     pub fn unstage(&mut self) -> Option<(Ticket, Option<B>, T)> {

@@ -9,7 +9,7 @@ use std::task::{Context as Task, Poll, Waker};
 use std::time::Instant;
 
 use linux_aio::buffer::RawBuf;
-use linux_aio::op::{Poll as PollOp, Read};
+use linux_aio::op::{Op, Poll as PollOp, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::Reactor;
 use linux_aio::{Errno, Queue, ScopeSlot, WaitOptions, scope};
@@ -145,4 +145,32 @@ fn a_completed_operation_keeps_its_slot() {
     assert_eq!(reactor.free_slots(), 1);
     assert!(sync.as_mut().poll(task).is_ready());
     assert_eq!(reactor.free_slots(), 2);
+}
+
+/// Without a wait: refused operations are completions, and what is behind them is
+/// submitted.
+#[test]
+fn a_queue_is_flushed() {
+    let file = TempFile::with(b"x");
+    let own = support::eventfd();
+    let mut queue = Queue::<Bytes, u8>::with_capacity(3).unwrap();
+    for number in 0..3 {
+        let fd = if number == 1 { no_fd() } else { file.fd() };
+        let op: Op<'_, Bytes> = Read::new(fd, vec![0; 1].into()).into();
+        queue.push(op.eventfd(&own).data(number)).unwrap();
+    }
+    queue.flush();
+    assert_eq!(queue.staged(), 0);
+    let mut results = Vec::new();
+    while let Some(done) = queue.wait().unwrap() {
+        results.push((done.data, done.result, done.refused));
+    }
+    results.sort_by_key(|&(number, ..)| number);
+    let expected = [
+        (0, Ok(1), false),
+        (1, Err(Errno::BADF), true),
+        (2, Ok(1), false),
+    ];
+    assert_eq!(results, expected);
+    assert_eq!(read_eventfd(&own), 2, "a refused operation signals none");
 }

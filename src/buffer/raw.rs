@@ -9,7 +9,7 @@ use super::{IoBuf, IoBufMut};
 #[cfg(feature = "alloc")]
 use crate::sys::abi::IoVec;
 
-/// Memory at an address, for `'m`.
+/// Memory at an address. `'m` limits how long the value is used.
 ///
 /// It is for memory to which no reference can exist, because code outside the program may
 /// change it at any time: a virtual machine's memory, or a mapping that processes share.
@@ -30,13 +30,16 @@ impl<'m> RawBuf<'m> {
     /// Creates a buffer of `len` bytes at `start`.
     ///
     /// # Safety
-    /// For `'m`, in every thread of the process:
+    /// In every thread of the process:
     ///
-    /// - the memory is mapped, for writing if an operation reads into it;
+    /// - the memory is mapped until the value is dropped, or for ever if it is leaked (with
+    ///   a leaked queue, for example); for writing if an operation reads into it. The tuple
+    ///   `(RawBuf, Arc<Mapping>)` is a buffer that keeps its mapping;
     /// - while an operation on it has not completed, the program accesses it only by
     ///   means that tolerate a change at any time (volatile or atomic accesses, other
-    ///   system calls), and no reference to it exists, except shared references during
-    ///   operations that only write it to a file.
+    ///   system calls). No reference to it exists, except to atomics and other
+    ///   `UnsafeCell`s, and except shared references during operations that only write it
+    ///   to a file.
     pub const unsafe fn new(start: *mut u8, len: usize) -> RawBuf<'m> {
         RawBuf {
             start,
@@ -72,8 +75,8 @@ unsafe impl IoBuf for RawBuf<'_> {
 // that no reference to it exists meanwhile.
 unsafe impl IoBufMut for RawBuf<'_> {}
 
-/// Several pieces of memory at addresses, for `'m`, as the segments of one vectored
-/// operation: see [`RawBuf`].
+/// Several pieces of memory at addresses, as the segments of one vectored operation: see
+/// [`RawBuf`].
 #[cfg(feature = "alloc")]
 #[derive(Debug)]
 pub struct RawVectored<'m> {
