@@ -82,7 +82,8 @@ pub(crate) fn fill<B: IoBuf>(buffer: &mut Option<B>, is_read: bool, result: Resu
     if B::GROWS && is_read {
         if let (Some(buffer), Ok(count)) = (buffer, result) {
             // SAFETY: the operation was a read of `region_mut`, so the kernel has written
-            // as many bytes as its result says. The buffer was in its slot since then.
+            // as many bytes as its result says. The buffer was inaccessible since then: in
+            // its slot, or in the layer's own value.
             unsafe { buffer.set_filled(count) };
         }
     }

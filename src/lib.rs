@@ -404,6 +404,12 @@ fn as_long<'r>(reactor: &Reactor<'r, Box<[u8]>>, file: &'r File) {
 }
 as_long(&reactor, &file);
 ```
+User code runs under a reactor's lock:
+```compile_fail,E0061
+fn under_lock<R: linux_aio::reactor::Handle>(reactor: &R) {
+    reactor.with(|_| {});
+}
+```
 A future that owns a share of a reactor without a lock goes to another thread:
 ```compile_fail,E0277
 # use linux_aio::{op::Read, reactor::{Local, Reactor}};

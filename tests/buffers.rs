@@ -384,3 +384,17 @@ fn a_panic_of_set_filled_loses_no_other_operation() {
         assert_eq!(result.ok(), (len == 4).then_some(Ok(4)));
     }
 }
+
+/// A slice of an appended vector addresses the bytes of the vector: a read does not
+/// append, so that what is left of it after a short read is in the right place.
+#[test]
+fn a_slice_of_an_appended_vector() {
+    let mut buffer = Append::from(b"HEADER".to_vec());
+    buffer.reserve(100);
+    let (result, slice) = read(b"abc", buffer.slice(2..));
+    assert_eq!(result, Ok(3));
+    assert_eq!(slice.into_inner().into_inner(), b"HEabcR");
+    let empty = Append::with_capacity(8).slice(..2);
+    let (result, slice) = read(b"abc", empty);
+    assert_eq!((result, &slice.into_inner()[..]), (Ok(2), &b"ab"[..]));
+}

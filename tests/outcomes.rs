@@ -174,3 +174,44 @@ fn a_queue_is_flushed() {
     assert_eq!(results, expected);
     assert_eq!(read_eventfd(&own), 2, "a refused operation signals none");
 }
+
+/// A leaked future keeps no slot from `try_push`: the slots that it has no claim to are
+/// free at once, and its claim expires.
+#[test]
+fn a_leaked_future_does_not_fill_a_reactor() {
+    let file = TempFile::with(b"x");
+    let (reader, _writer) = support::pipe();
+    let reactor = Reactor::<Bytes>::with_capacity(2).unwrap();
+    let task = &mut Task::from_waker(Waker::noop());
+    let mut held: Vec<_> = (0..2)
+        .map(|_| Box::pin(reactor.poll(&reader, PollMask::IN)))
+        .collect();
+    for poll in &mut held {
+        assert!(poll.as_mut().poll(task).is_pending());
+    }
+    let mut leaked = Box::pin(reactor.read(&file.file, vec![0; 1].into(), 0));
+    assert!(leaked.as_mut().poll(task).is_pending());
+    std::mem::forget(leaked);
+    assert!(
+        reactor
+            .try_push(Read::new(&file.file, vec![0; 1].into()))
+            .is_err()
+    );
+    drop(held);
+    let start = Instant::now();
+    while reactor.free_slots() < 2 {
+        reactor.turn().unwrap();
+        assert!(start.elapsed().as_secs() < 60);
+    }
+    // One slot is claimed by the leaked future, which was called; the other is free.
+    let first = reactor.try_push(Read::new(&file.file, vec![0; 1].into()));
+    assert!(first.is_ok());
+    let mut attempts = 0;
+    while reactor
+        .try_push(Read::new(&file.file, vec![0; 1].into()))
+        .is_err()
+    {
+        attempts += 1;
+        assert!(attempts < 1000, "the claim never expires");
+    }
+}

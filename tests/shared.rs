@@ -4,7 +4,7 @@
 mod support;
 
 use std::future::Future;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -225,4 +225,52 @@ fn several_threads_wait_at_once() {
         let read = unsafe { libc::read(reader.as_raw_fd(), bytes.as_mut_ptr().cast(), 8) };
         assert_eq!(read, 8);
     }
+}
+
+/// Two reactors share a blocking eventfd. A thread that blocks in a read of it, because
+/// another has reset it, does not hold a lock.
+#[test]
+fn a_thread_that_resets_the_eventfd_holds_no_lock() {
+    // SAFETY: the call has no memory arguments, and the descriptor is new.
+    let eventfd = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
+    let reactors = [0, 1].map(|_| Shares::with_capacity(1).unwrap().eventfd(&eventfd));
+    let stop = AtomicBool::new(false);
+    thread::scope(|threads| {
+        for reactor in &reactors {
+            let stop = &stop;
+            threads.spawn(move || {
+                while !stop.load(SeqCst) {
+                    let short = WaitOptions::new().timeout(Duration::from_millis(1));
+                    reactor.wait_eventfd(short).unwrap();
+                }
+            });
+        }
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(300) {
+            signal(&eventfd);
+            for reactor in &reactors {
+                assert_eq!(reactor.free_slots(), 1, "a lock is free");
+            }
+        }
+        stop.store(true, SeqCst);
+        // Each of the threads may need one more.
+        for _ in 0..200 {
+            signal(&eventfd);
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+/// The child would take the signal from its parent.
+#[test]
+fn a_forked_child_does_not_wait_for_its_parents_eventfd() {
+    let eventfd = eventfd();
+    let reactor = Shares::with_capacity(1).unwrap().eventfd(&eventfd);
+    signal(&eventfd);
+    let child = || {
+        let waited = reactor.wait_eventfd(WaitOptions::new());
+        i32::from(waited != Err(Errno::INVAL))
+    };
+    assert_eq!(support::in_child(child), 0);
+    assert!(support::tasks::is_readable(&eventfd, 0));
 }

@@ -140,3 +140,15 @@ fn a_full_queue_is_an_io_error() {
     let full = push(&mut queue).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
 }
+
+/// The spare capacity of an appended vector is not read into, in part or twice.
+#[test]
+fn an_appended_vector_is_read_into_once() {
+    let file = TempFile::with(b"abcdefghijklmnop");
+    let fd = leaked(file.file.try_clone().unwrap());
+    let reactor = reactor::<Slice<Append>, Local>();
+    let mut buffer = Append::from(b"HEADER".to_vec());
+    buffer.reserve(10);
+    let (result, buffer) = run(&reactor, reactor.read_exact_at(fd, buffer, 0));
+    assert_eq!((result, &buffer[..]), (Ok(6), &b"abcdef"[..]));
+}

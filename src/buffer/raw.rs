@@ -33,13 +33,13 @@ impl<'m> RawBuf<'m> {
     /// In every thread of the process:
     ///
     /// - the memory is mapped until the value is dropped, or for ever if it is leaked (with
-    ///   a leaked queue, for example); for writing if an operation reads into it. The tuple
-    ///   `(RawBuf, Arc<Mapping>)` is a buffer that keeps its mapping;
+    ///   a leaked queue, for example): readable, and writable if an operation reads into
+    ///   it. The tuple `(RawBuf, Arc<Mapping>)` is a buffer that keeps its mapping;
     /// - while an operation on it has not completed, the program accesses it only by
     ///   means that tolerate a change at any time (volatile or atomic accesses, other
-    ///   system calls). No reference to it exists, except to atomics and other
-    ///   `UnsafeCell`s, and except shared references during operations that only write it
-    ///   to a file.
+    ///   system calls). No reference to it exists, and no `Box` or `Vec` of it is used,
+    ///   except of atomics and other `UnsafeCell`s, and except shared references during
+    ///   operations that only write it to a file.
     pub const unsafe fn new(start: *mut u8, len: usize) -> RawBuf<'m> {
         RawBuf {
             start,

@@ -8,9 +8,9 @@ use super::{IoBuf, IoBufMut};
 /// A range of a buffer's bytes, as an operation uses them: see [`IoBuf::slice`].
 ///
 /// The range is limited to the buffer: what lies behind its end does not count. A read
-/// into a slice that begins at 0 fills spare memory as the buffer itself would, up to the
-/// end of the slice (`Vec::with_capacity(4096).slice(..512)`). A slice that begins later
-/// is read into as far as the buffer is initialised.
+/// into a slice of an empty vector that begins at 0 fills the vector up to the end of the
+/// slice (`Vec::with_capacity(4096).slice(..512)`). Every other slice is read into as far
+/// as the buffer is initialised, also that of an [`Append`](super::Append).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Slice<B> {
     buffer: B,
@@ -44,6 +44,12 @@ impl<B: IoBuf> Slice<B> {
     /// Returns the number of bytes that a write would transfer.
     pub fn remaining(&mut self) -> usize {
         self.region().1
+    }
+
+    /// Returns whether a read into the slice fills spare memory: the slice and the spare
+    /// memory both begin where the buffer does, so no byte before them is uninitialised.
+    fn grows(&mut self) -> bool {
+        self.begin == 0 && self.buffer.region_mut().0 == self.buffer.region().0
     }
 
     fn within(&self, (start, len): (*mut u8, usize)) -> (*mut u8, usize) {
@@ -94,8 +100,7 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
     }
 
     fn region_mut(&mut self) -> (*mut u8, usize) {
-        // Bytes before the slice are not filled, so spare memory has to begin at 0.
-        let whole = if self.begin == 0 {
+        let whole = if self.grows() {
             self.buffer.region_mut()
         } else {
             self.buffer.region()
@@ -104,7 +109,7 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
     }
 
     unsafe fn set_filled(&mut self, count: usize) {
-        if self.begin == 0 {
+        if self.grows() {
             // SAFETY: the region is the front of the buffer's own, for which the caller
             // makes the promise.
             unsafe { self.buffer.set_filled(count) };

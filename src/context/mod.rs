@@ -129,9 +129,12 @@ impl Context {
     /// [`new`](Context::new) makes `madvise(2)` calls besides, and `mmap(2)` for the first
     /// context of a process. Where one of these returns an error, it does without what it
     /// wanted; but a sandbox may kill the process for it. A context of this function makes
-    /// only AIO system calls and `getpid(2)`: each completion is taken by a system call, and
-    /// forked children are recognised by their process id
-    /// ([Fork](Context#fork)).
+    /// only AIO system calls and `getpid(2)`: each completion is taken by a system call.
+    ///
+    /// A forked child is recognised by its process id, which does not exclude that it shares
+    /// the memory of its parent. Every use there is EINVAL, as with other contexts. But a
+    /// scope with operations in flight aborts the child, and a future in flight stays
+    /// pending. The ring stays mapped in the child, unused.
     ///
     /// # Errors
     /// As [`new`](Context::new).

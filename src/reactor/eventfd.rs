@@ -8,8 +8,8 @@
 //! An iocb has one eventfd. Where that is the reactor's, the reactor signals the
 //! operation's own eventfd when it finds the completion.
 //!
-//! The caller may have passed any descriptor. Nothing is written to one that is
-//! not an anonymous kernel file.
+//! The caller may have passed any descriptor. Nothing is written to or read from one that
+//! is not an anonymous kernel file.
 
 #[cfg(feature = "std")]
 use core::ptr::{null, null_mut};
@@ -131,8 +131,9 @@ pub(super) fn wait_readable(eventfd: Fd<'_>, wait: WaitOptions<'_>) -> Result<bo
     }
 }
 
-/// Resets an eventfd's counter if it is not zero. The caller holds the reactor's lock,
-/// so that no other thread resets it between the check and the read.
+/// Resets an eventfd's counter if it is not zero. If something else resets it between the
+/// check and the read, the read blocks until the next signal, unless the eventfd is
+/// non-blocking.
 #[cfg(feature = "std")]
 pub(super) fn reset(eventfd: Fd<'_>) {
     use std::io::Read;

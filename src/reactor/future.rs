@@ -11,7 +11,7 @@ use core::task::{Context as Task, Poll};
 use super::Reactor;
 use super::deferred::Deferred;
 use super::eventfd::Signals;
-use super::handle::Handle;
+use super::handle::{Handle, Token};
 use super::inner::{Payload, Remains, State};
 use super::waiters::Waiter;
 use crate::buffer::IoBuf;
@@ -70,7 +70,7 @@ impl<R: Handle> OpFuture<R> {
     pub(super) fn begin_now(&mut self) -> Option<MaybeUninit<Payload<R::Buffer, R::Data>>> {
         let state = &mut self.state;
         let mut signals = Signals::default();
-        self.reactor.with(|inner| {
+        self.reactor.with(Token(()), |inner| {
             inner.begin_now(state);
             signals.reactor = inner.signals_turn(false);
         });
@@ -97,7 +97,7 @@ impl<R: Handle> Future for OpFuture<R> {
         let (reactor, state) = (&this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         let (mut begins, mut yields) = (false, false);
-        reactor.with(|inner| {
+        reactor.with(Token(()), |inner| {
             inner.waiters.count_poll();
             // A batched operation is not submitted here, so it cannot have completed.
             let mut staged = false;
@@ -181,7 +181,7 @@ impl<R: Handle> Drop for OpFuture<R> {
                 // SAFETY: the payload was written when the future was created, and was
                 // not moved to a slot.
                 _payload = Some(unsafe { left.assume_init() });
-                reactor.with(|inner| {
+                reactor.with(Token(()), |inner| {
                     // SAFETY: the waiter belongs to this future, is pinned with it and
                     // is still alive. This is its last use.
                     deferred.drop[0] = unsafe { inner.waiters.leave(waiter) };
@@ -190,7 +190,7 @@ impl<R: Handle> Drop for OpFuture<R> {
                     signals.reactor = inner.signals_turn(false);
                 });
             }
-            State::Begun(ticket) => reactor.with(|inner| {
+            State::Begun(ticket) => reactor.with(Token(()), |inner| {
                 match inner.detach(ticket) {
                     Remains::Waker(waker) => deferred.drop[0] = waker,
                     Remains::Ended(ended) => {

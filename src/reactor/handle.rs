@@ -9,8 +9,14 @@ use crate::fd::Fd;
 /// `Arc<Reactor>` (feature `alloc`). No other type implements it.
 pub trait Handle: Access {}
 
+/// The permission to call the methods of [`Access`], which only this module's parent can
+/// make: the methods of a supertrait are callable wherever the trait is.
+#[allow(unreachable_pub, reason = "in a method of `Access`")]
+pub struct Token(pub(super) ());
+
 /// The methods of a [`Handle`]. The module is private, so that no other crate implements
-/// it: each call must reach the same reactor.
+/// it: each call must reach the same reactor. No other crate calls it either, because it
+/// cannot make a [`Token`].
 #[allow(
     unreachable_pub,
     reason = "a supertrait of a public trait, which no other crate can name"
@@ -21,8 +27,12 @@ pub trait Access {
     /// The data of the reactor's operations.
     type Data;
 
-    /// Runs `f` under the reactor's lock.
-    fn with<O>(&self, f: impl FnOnce(&mut Inner<'_, Self::Buffer, Self::Data>) -> O) -> O;
+    /// Runs `f` under the reactor's lock. `f` runs no user code and does not nest calls.
+    fn with<O>(
+        &self,
+        token: Token,
+        f: impl FnOnce(&mut Inner<'_, Self::Buffer, Self::Data>) -> O,
+    ) -> O;
 
     /// Returns the reactor's eventfd.
     fn eventfd(&self) -> Option<Fd<'_>>;
@@ -39,7 +49,7 @@ macro_rules! handles {
             type Data = T;
 
             #[inline]
-            fn with<O>(&self, f: impl FnOnce(&mut Inner<'_, B, T>) -> O) -> O {
+            fn with<O>(&self, _: Token, f: impl FnOnce(&mut Inner<'_, B, T>) -> O) -> O {
                 Reactor::with(self, |inner| f(inner))
             }
 

@@ -84,8 +84,8 @@ pub(super) enum Remains<B, T> {
 impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
     #[inline]
     pub(super) fn flush(&mut self) {
-        // SAFETY: operations are staged only from futures of `Reactor::push`, so each
-        // iocb describes the region of an `IoBuf`. The buffer is in the slot,
+        // SAFETY: operations are staged only for futures of this reactor, so each iocb
+        // describes the region of an `IoBuf`. The buffer is in the slot,
         // inaccessible, until the operation has completed. If the reactor is leaked,
         // the buffer lives for ever (`'static`). The descriptor is borrowed for `'r`,
         // or owned by the data in the slot.
@@ -230,9 +230,11 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
         old
     }
 
-    /// Returns whether an operation that begins now would have to wait for a slot.
-    pub(super) fn is_full(&self) -> bool {
-        self.engine.slots.is_full() || !self.waiters.is_empty()
+    /// Returns whether an operation that begins now would have to wait for a slot: none is
+    /// free, or those that are belong to futures that came before.
+    pub(super) fn is_full(&mut self) -> bool {
+        let free = self.engine.slots.free();
+        !self.waiters.has_unclaimed(free)
     }
 
     /// Begins the operation of a future that was not polled yet, unless it would have to

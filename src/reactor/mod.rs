@@ -50,6 +50,8 @@ use crate::completion::Full;
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::WaitOptions;
+#[cfg(feature = "std")]
+use crate::engine::Backend;
 use crate::engine::{ContextBackend, Engine, slot_type};
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
@@ -82,7 +84,8 @@ slot_type! {
 /// the operation of a leaked future may be submitted later.
 ///
 /// Dropping the reactor destroys the context, which **blocks until every operation has
-/// completed**. No future is left by then, because each borrows the reactor.
+/// completed**. No future is left by then, because each borrows the reactor or owns a
+/// share of it.
 ///
 /// # Examples
 /// ```
@@ -124,8 +127,8 @@ pub struct Reactor<'r, B: IoBuf + 'static, L: Lock = Local, T = ()> {
 }
 
 // SAFETY: the waiters that the reactor links are accessed under the lock alone. None is
-// polled any more when the reactor can be moved, because each future borrows it. The
-// lock, the buffers and the data are `Send`.
+// polled any more when the reactor can be moved, because each future borrows it or owns a
+// share that keeps it in place. The lock, the buffers and the data are `Send`.
 unsafe impl<B: IoBuf + Send + 'static, L: Lock + Send, T: Send> Send for Reactor<'_, B, L, T> {}
 // SAFETY: `inner` is accessed under the lock alone, which excludes other threads.
 // Buffers and data are moved in and out, and never shared.
@@ -601,8 +604,11 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// A task that another thread wakes does not end the wait of its executor. Either one
     /// thread does nothing but wait, or the wakers of the executors signal the eventfd.
     ///
+    /// Make the eventfd non-blocking (`EFD_NONBLOCK`). Where several threads reset a
+    /// blocking one, a wait can last until the next signal, past its timeout.
+    ///
     /// # Errors
-    /// - EINVAL: the reactor has no eventfd.
+    /// - EINVAL: the reactor has no eventfd, or this is a forked child.
     /// - EINTR: a signal handler has run. No completion is lost by it.
     /// - ENOSYS: the ABI has no `ppoll(2)` with the time of io_getevents (riscv32, and
     ///   kernels without 32-bit time).
@@ -628,12 +634,14 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// ```
     pub fn wait_eventfd(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let eventfd = self.eventfd.ok_or(Errno::INVAL)?;
+        // A forked child takes no signal from its parent.
+        self.with(|inner| inner.engine.backend.check())?;
         let completed = self.turn()?;
         if completed > 0 {
             return Ok(completed);
         }
         if eventfd::wait_readable(eventfd, wait)? {
-            self.with(|_| eventfd::reset(eventfd));
+            eventfd::reset(eventfd);
         }
         self.turn()
     }

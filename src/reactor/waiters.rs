@@ -169,6 +169,14 @@ impl Waiters {
         }
     }
 
+    /// Returns whether one of `free` slots is neither claimed nor waited for. It counts as
+    /// the poll of a future, so that a claim that is never used expires.
+    pub(super) fn has_unclaimed(&mut self, free: usize) -> bool {
+        self.count_poll();
+        self.expire();
+        self.waiting.len == 0 && free > self.called.len
+    }
+
     /// Returns whether both lists are empty.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

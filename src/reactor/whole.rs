@@ -63,7 +63,8 @@ impl<'r, B: IoBufMut + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
     /// Returns the number of bytes read and the buffer. The number is less than the length
     /// only at the end of the file.
     ///
-    /// An empty vector is filled by a single read up to its capacity.
+    /// An empty vector is filled by a single read up to its capacity, or less where the
+    /// read is short.
     ///
     /// # Errors
     /// The error of the first read that fails.
@@ -110,7 +111,8 @@ impl<'r, L: Lock> Reactor<'r, Append, L> {
     /// Appends the file's content from `offset` to its end.
     ///
     /// Returns the number of bytes read and the buffer. It reads into the spare capacity,
-    /// and doubles the capacity when that is used up: at least 4096 bytes at a time.
+    /// and doubles the capacity when that is used up: at least 4096 bytes at a time. The
+    /// memory of a vector is not aligned for direct I/O (EINVAL).
     ///
     /// # Errors
     /// ENOMEM, and the error of the first read that fails. The bytes that were read before
