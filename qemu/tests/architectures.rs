@@ -194,6 +194,7 @@ const EXCEPTIONS: &[(&str, &[&str], &[&str])] = &[
             "qemu/user-mode",
             "tests/fork.rs",
             "tests/mutants.d/layers.list",
+            "tests/syscalls.rs",
         ],
     ),
     (EXAMPLES, &["x86", "x86_64"], &["tests/fixtures/rt/main.rs"]),

@@ -50,8 +50,6 @@ use crate::completion::Full;
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::WaitOptions;
-#[cfg(feature = "std")]
-use crate::engine::Backend;
 use crate::engine::{ContextBackend, Engine, slot_type};
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
@@ -635,7 +633,9 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     pub fn wait_eventfd(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let eventfd = self.eventfd.ok_or(Errno::INVAL)?;
         // A forked child takes no signal from its parent.
-        self.with(|inner| inner.engine.backend.check())?;
+        if !self.with(|inner| inner.engine.backend.is_own()) {
+            return Err(Errno::INVAL);
+        }
         let completed = self.turn()?;
         if completed > 0 {
             return Ok(completed);
