@@ -215,3 +215,25 @@ fn a_leaked_future_does_not_fill_a_reactor() {
         assert!(attempts < 1000, "the claim never expires");
     }
 }
+
+/// A waker that panics where a future yields: the output is returned by the next poll.
+#[test]
+fn a_waker_that_panics_loses_no_output() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("a waker");
+        }
+    }
+    let file = TempFile::with(b"x");
+    let reactor = Reactor::<Bytes>::with_capacity(1).unwrap().budget(0);
+    let waker = Waker::from(std::sync::Arc::new(Panics));
+    let mut read = Box::pin(reactor.read(&file.file, vec![0; 1].into(), 0));
+    let poll = std::panic::AssertUnwindSafe(|| {
+        read.as_mut().poll(&mut Task::from_waker(&waker)).is_ready()
+    });
+    assert!(std::panic::catch_unwind(poll).is_err());
+    let polled = read.as_mut().poll(&mut Task::from_waker(&waker));
+    assert!(matches!(polled, Poll::Ready(done) if done.result == Ok(1)));
+    assert_eq!(reactor.free_slots(), 1);
+}

@@ -2,6 +2,8 @@
 //! it never reports an operation or a system call that is refused.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
+#[path = "../src/probe/since.rs"]
+mod since;
 mod support;
 
 use std::fs::File;
@@ -12,6 +14,7 @@ use linux_aio::abi::{
 };
 use linux_aio::op::{Op, Read, Write};
 use linux_aio::{Context, Errno, IdleContext, Probe, Queue, Slot, nr};
+use since::SINCE;
 use support::{TempFile, WAITS, forbid, in_child};
 
 const OPCODES: [u16; 7] = [
@@ -22,18 +25,6 @@ const OPCODES: [u16; 7] = [
     IOCB_CMD_FSYNC,
     IOCB_CMD_FDSYNC,
     IOCB_CMD_POLL,
-];
-
-/// The flags, with the version of the kernel since which each exists.
-const FLAGS: [(RwFlags, (u32, u32)); 8] = [
-    (RwFlags::HIPRI, (4, 13)),
-    (RwFlags::DSYNC, (4, 13)),
-    (RwFlags::SYNC, (4, 13)),
-    (RwFlags::NOWAIT, (4, 14)),
-    (RwFlags::APPEND, (4, 16)),
-    (RwFlags::NOAPPEND, (6, 9)),
-    (RwFlags::ATOMIC, (6, 11)),
-    (RwFlags::DONTCACHE, (6, 14)),
 ];
 
 /// Returns the version of the running kernel.
@@ -64,7 +55,7 @@ fn this_kernel_has_everything_of_its_version() {
     for opcode in [4, IOCB_CMD_NOOP, 9, 15, 16, 17, 32, u16::MAX] {
         assert!(!found.supports(opcode), "{opcode}");
     }
-    let has = FLAGS.iter().filter(|(_, since)| version() >= *since);
+    let has = SINCE.iter().filter(|(_, since)| version() >= *since);
     let flags: RwFlags = has.map(|(flag, _)| *flag).collect();
     assert_eq!(found.rw_flags(), flags);
     assert!(found.supports_io_priority() && found.supports_cancel());
@@ -106,7 +97,7 @@ fn the_flags_of_a_file_are_those_of_its_writes() {
     let null = File::options().write(true).open("/dev/null").unwrap();
     for file in [&disk.file, &direct, &memory, &null] {
         let flags = found.file_flags(&mut context, file).unwrap();
-        for (flag, _) in FLAGS {
+        for (flag, _) in SINCE {
             let mut slots = Slot::array::<1>();
             let mut queue = Queue::new(&mut slots).unwrap();
             let page = linux_aio::buffer::AlignedBox::<4096>::zeroed(4096).unwrap();

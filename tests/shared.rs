@@ -274,3 +274,19 @@ fn a_forked_child_does_not_wait_for_its_parents_eventfd() {
     assert_eq!(support::in_child(child), 0);
     assert!(support::tasks::is_readable(&eventfd, 0));
 }
+
+/// The descriptor was closed behind the reactor's back: an error, and no endless loop.
+#[test]
+fn a_closed_eventfd_is_reported() {
+    let child = || {
+        let eventfd = eventfd();
+        // SAFETY: the descriptor is open until it is closed on purpose below, in a process
+        // of its own.
+        let borrowed = unsafe { linux_aio::Fd::borrow_raw(eventfd.as_raw_fd()) };
+        let reactor = Shares::with_capacity(1).unwrap().eventfd(borrowed);
+        drop(eventfd);
+        let waited = reactor.wait_eventfd(WaitOptions::new());
+        i32::from(waited != Err(Errno::BADF))
+    };
+    assert_eq!(support::in_child(child), 0);
+}

@@ -1,8 +1,12 @@
 //! Tests of the conclusions from the errors, with a model of the order in which kernels
 //! of different versions check an operation.
 
+#[path = "since.rs"]
+mod since;
+
 use super::*;
 use crate::sys::abi::IocbFlags;
+use since::SINCE;
 
 /// The order in which the kernel checks an operation on `/dev/null`, open for
 /// reading, in each version. Source: `fs/aio.c`, `kiocb_set_rw_flags` in
@@ -84,18 +88,6 @@ impl Submit for Kernel {
         Err(Errno::INVAL)
     }
 }
-
-/// The flags with the version since which the kernel has them.
-const SINCE: [(RwFlags, (u32, u32)); 8] = [
-    (RwFlags::HIPRI, (4, 13)),
-    (RwFlags::DSYNC, (4, 13)),
-    (RwFlags::SYNC, (4, 13)),
-    (RwFlags::NOWAIT, (4, 14)),
-    (RwFlags::APPEND, (4, 16)),
-    (RwFlags::NOAPPEND, (6, 9)),
-    (RwFlags::ATOMIC, (6, 11)),
-    (RwFlags::DONTCACHE, (6, 14)),
-];
 
 fn flags_of(version: (u32, u32)) -> RwFlags {
     let has = SINCE.iter().filter(|(_, since)| version >= *since);

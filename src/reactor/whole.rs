@@ -1,5 +1,7 @@
 //! Reads and writes that continue until everything is transferred.
 
+use core::future::Future;
+
 use super::{Lock, Reactor};
 #[cfg(feature = "alloc")]
 use crate::buffer::Append;
@@ -39,21 +41,11 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
     ) -> (Result<usize, Errno>, B) {
         let fd = fd.into();
         let mut slice = buffer.slice(..);
-        let mut total = 0;
-        while slice.remaining() > 0 {
-            let write = self.write(fd, slice, offset.saturating_add(total as u64));
-            let (result, back) = transferred(write.await);
-            slice = back;
-            match result {
-                Ok(0) => break,
-                Ok(count) => {
-                    total += count;
-                    slice.advance(count);
-                }
-                Err(errno) => return (Err(errno), slice.into_inner()),
-            }
+        if slice.remaining() == 0 {
+            return (Ok(0), slice.into_inner());
         }
-        (Ok(total), slice.into_inner())
+        let write = |slice, done| self.write(fd, slice, offset.saturating_add(done));
+        until_whole(slice, write).await
     }
 }
 
@@ -75,25 +67,31 @@ impl<'r, B: IoBufMut + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
         offset: u64,
     ) -> (Result<usize, Errno>, B) {
         let fd = fd.into();
-        let mut slice = buffer.slice(..);
-        let mut total = 0;
-        loop {
-            let read = self.read(fd, slice, offset.saturating_add(total as u64));
-            let (result, back) = transferred(read.await);
-            slice = back;
-            match result {
-                Ok(0) => break,
-                Ok(count) => {
-                    total += count;
-                    slice.advance(count);
+        let read = |slice, done| self.read(fd, slice, offset.saturating_add(done));
+        until_whole(buffer.slice(..), read).await
+    }
+}
+
+/// Begins operations until nothing is left of the slice, or one transfers nothing or fails.
+/// `begin` gets the rest of the slice and the number of bytes that were transferred.
+async fn until_whole<B: IoBuf, F: Future<Output = Completion<Slice<B>>>>(
+    mut slice: Slice<B>,
+    begin: impl Fn(Slice<B>, u64) -> F,
+) -> (Result<usize, Errno>, B) {
+    let mut total = 0;
+    loop {
+        let (result, back) = transferred(begin(slice, total as u64).await);
+        slice = back;
+        match result {
+            Ok(count) => {
+                total += count;
+                slice.advance(count);
+                if count == 0 || slice.remaining() == 0 {
+                    return (Ok(total), slice.into_inner());
                 }
-                Err(errno) => return (Err(errno), slice.into_inner()),
             }
-            if slice.remaining() == 0 {
-                break;
-            }
+            Err(errno) => return (Err(errno), slice.into_inner()),
         }
-        (Ok(total), slice.into_inner())
     }
 }
 
