@@ -135,6 +135,16 @@ impl ContextBackend {
         self.context.is_own()
     }
 
+    /// Returns the context, for a submission outside the lock; none in a forked child.
+    #[inline]
+    pub(crate) fn own_context(&self) -> AioContext {
+        if self.context.is_own() {
+            self.context.as_raw()
+        } else {
+            AioContext::NONE
+        }
+    }
+
     /// Takes events by `take`, with the position published before and read again after.
     fn by_call<T>(
         &mut self,

@@ -11,7 +11,6 @@ use core::ptr::null;
 use core::time::Duration;
 
 use super::{Backend, Engine, Extra, OpState, SlotOffset, Ticket, negated};
-use crate::completion::refusal;
 use crate::context::WaitOptions;
 use crate::ring::Polled;
 use crate::sys::abi::IOCB_CMD_POLL;
@@ -31,11 +30,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         match self.slots.find(ticket) {
             Some(OpState::InFlight(at)) => self.cancel_in_flight(at),
             Some(OpState::Staged(at)) => {
-                // This comes first: the tag of an operation that is in no list and not
-                // yet completed equals that of one in flight.
-                self.complete_found();
-                self.slots.unstage(at);
-                self.complete(at, refusal(Errno::CANCELED));
+                self.complete_staged(at, Errno::CANCELED);
                 Ok(())
             }
             Some(OpState::Completed(_)) | None => Err(Errno::INVAL),

@@ -83,6 +83,7 @@ mod drain;
 mod offset;
 mod slot;
 mod storage;
+mod submission;
 mod submit;
 mod table;
 mod tag;
@@ -96,6 +97,7 @@ pub(crate) use backend::{Backend, ContextBackend};
 pub(crate) use offset::{OpState, SlotOffset};
 pub(crate) use slot::{Extra, RawSlot, slot_type};
 use storage::OwnedSlots;
+pub(crate) use submission::{Submission, Submitted};
 pub(crate) use table::{Released, Slots};
 pub use ticket::Ticket;
 

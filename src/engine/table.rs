@@ -294,6 +294,51 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.staged -= taken as u32;
     }
 
+    /// Removes the first staged operation, which counts as in flight from here on. The
+    /// caller checks that there is one. Returns its tag and its iocb.
+    #[inline]
+    pub(super) fn take_first_staged(&mut self) -> (Tag, *mut Iocb) {
+        let slot = self.slot(self.first_staged);
+        slot.change(Tag::unstaged);
+        let (tag, iocb, next) = (slot.tag(), &raw mut slot.iocb, slot.next);
+        self.first_staged = next;
+        self.staged -= 1;
+        self.in_flight += 1;
+        (tag, iocb)
+    }
+
+    /// Stages an operation in flight again, before all others, because the kernel did not
+    /// accept it. Does nothing and returns `None` if the slot has another tag.
+    #[cold]
+    pub(super) fn stage_again(&mut self, tag: Tag) -> Option<SlotOffset> {
+        let (at, first) = (self.at(tag)?, self.first_staged);
+        let slot = self.slot(at);
+        if slot.tag() != tag {
+            return None;
+        }
+        slot.change(Tag::staged_again);
+        slot.next = first;
+        self.first_staged = at;
+        if self.staged == 0 {
+            self.last_staged = at;
+        }
+        self.staged += 1;
+        self.in_flight -= 1;
+        Some(at)
+    }
+
+    /// Returns the state of the operation that had this tag in flight, or `None` if its
+    /// slot was released.
+    #[cold]
+    pub(super) fn state_of(&self, tag: Tag) -> Option<OpState> {
+        let at = self.at(tag)?;
+        // SAFETY: the array is exclusively borrowed for `'s`, and `at` was compared
+        // with `len`. The reference lives as long as `&self`, and slots are written
+        // only through `&mut self`.
+        let slot = unsafe { self.base.byte_add(at.0 as usize).as_ref() };
+        tag.state(slot.tag(), at)
+    }
+
     /// Takes the operation of this event out of flight, and returns its slot. Returns
     /// `None` for a foreign event, which matches no slot.
     #[inline]

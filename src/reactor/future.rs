@@ -12,11 +12,11 @@ use super::Reactor;
 use super::deferred::Deferred;
 use super::eventfd::Signals;
 use super::handle::{Handle, Token};
-use super::inner::{Payload, Remains, State};
+use super::inner::{Payload, Remains, State, submit};
 use super::waiters::Waiter;
 use crate::buffer::IoBuf;
 use crate::completion::{Completion, fill, is_refusal, result};
-use crate::engine::OpState;
+use crate::engine::Submission;
 use crate::sys::abi::Iocb;
 
 /// An operation of a [`Reactor`], as a future.
@@ -70,10 +70,20 @@ impl<R: Handle> OpFuture<R> {
     pub(super) fn begin_now(&mut self) -> Option<MaybeUninit<Payload<R::Buffer, R::Data>>> {
         let state = &mut self.state;
         let mut signals = Signals::default();
+        let mut submission = Submission::new();
         self.reactor.with(Token(()), |inner| {
-            inner.begin_now(state);
+            inner.begin_now(state, &mut submission);
             signals.reactor = inner.signals_turn(false);
         });
+        while !submission.is_empty() {
+            // SAFETY: `Inner::begin_now` filled it from this reactor, which the handle
+            // keeps.
+            let result = unsafe { submit(&submission) };
+            self.reactor.with(Token(()), |inner| {
+                inner.finish_submission(&mut submission, result);
+                signals.reactor |= inner.signals_turn(false);
+            });
+        }
         signals.send(self.reactor.eventfd());
         if let State::Ready(_, _, payload) = &mut self.state {
             let payload = core::mem::replace(payload, MaybeUninit::uninit());
@@ -97,42 +107,36 @@ impl<R: Handle> Future for OpFuture<R> {
         let (reactor, state) = (&this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         let (mut begins, mut yields) = (false, false);
+        let mut submission = Submission::new();
         reactor.with(Token(()), |inner| {
             inner.waiters.count_poll();
-            // A batched operation is not submitted here, so it cannot have completed.
-            let mut staged = false;
             if let State::Ready(..) = state {
                 // SAFETY: the waiter belongs to this future, which is pinned. It is in
                 // the lists of this reactor alone, and the future's destructor removes
                 // it from them.
-                deferred.drop[0] = unsafe { inner.begin(state, waiter, &mut waker) };
-                staged = inner.batched;
+                deferred.drop[0] =
+                    unsafe { inner.begin(state, waiter, &mut waker, &mut submission) };
                 begins = true;
             }
-            match *state {
-                State::Begun(ticket) if !staged => match inner.find_after_poll(ticket) {
-                    Some(OpState::Staged(at) | OpState::InFlight(at)) => {
-                        // An operation that has just begun has its waker already.
-                        if let Some(waker) = waker.take() {
-                            let awaited = inner.engine.slots.extra(at);
-                            deferred.drop[0] = awaited.waker.replace(waker);
-                        }
-                    }
-                    Some(OpState::Completed(at)) => {
-                        let result = inner.engine.slots.take_result(at);
-                        let ended = inner.engine.slots.release(at);
-                        *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
-                        signals.own = ended.extra.own_eventfd;
-                        deferred.drop[1] = ended.extra.waker;
-                        deferred.wake = inner.call();
-                        yields = begins && inner.yields();
-                    }
-                    None => {}
-                },
-                _ => {}
+            // A batched operation is not submitted here, so it cannot have completed.
+            if submission.is_empty() && !(begins && inner.batched) {
+                yields = inner.settle(state, begins, &mut waker, &mut deferred, &mut signals);
             }
-            signals.reactor = inner.signals_turn(false);
+            if submission.is_empty() {
+                signals.reactor = inner.signals_turn(false);
+            }
         });
+        while !submission.is_empty() {
+            // SAFETY: `Inner::begin` filled it from this reactor, which the handle keeps.
+            let result = unsafe { submit(&submission) };
+            reactor.with(Token(()), |inner| {
+                inner.finish_submission(&mut submission, result);
+                if submission.is_empty() {
+                    yields = inner.settle(state, begins, &mut waker, &mut deferred, &mut signals);
+                    signals.reactor = inner.signals_turn(false);
+                }
+            });
+        }
         // User code follows; the state of the operation is up to date.
         deferred.drop[2] = waker;
         signals.send(reactor.eventfd());

@@ -4,10 +4,14 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::task::Waker;
 
+use super::deferred::Deferred;
+use super::eventfd::Signals;
 use super::waiters::{Waiter, Waiters};
 use crate::buffer::IoBuf;
 use crate::context::WaitOptions;
-use crate::engine::{Backend, ContextBackend, Engine, Extra, OpState, Released, Ticket};
+use crate::engine::{
+    Backend, ContextBackend, Engine, Extra, OpState, Released, Submission, Submitted, Ticket,
+};
 use crate::sys::abi::Iocb;
 use crate::sys::errno::Errno;
 
@@ -53,6 +57,12 @@ pub struct Inner<'r, B, T> {
     pub(super) has_eventfd: bool,
     /// The reactor has signalled its eventfd since the last turn.
     pub(super) signalled: bool,
+    /// The number of submissions that run outside the lock now.
+    submitting: u32,
+    /// A future was dropped while a submission ran, which may hold its operation.
+    detached: bool,
+    /// An operation was completed without an event and has not been notified.
+    unnotified: bool,
 }
 
 /// User code to be run outside the lock.
@@ -81,40 +91,138 @@ pub(super) enum Remains<B, T> {
     Ended(Ended<B, T>),
 }
 
-impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
-    #[inline]
-    pub(super) fn flush(&mut self) {
-        // SAFETY: operations are staged only for futures of this reactor, so each iocb
-        // describes the region of an `IoBuf`. The buffer is in the slot,
-        // inaccessible, until the operation has completed. If the reactor is leaked,
-        // the buffer lives for ever (`'static`). The descriptor is borrowed for `'r`,
-        // or owned by the data in the slot.
-        unsafe { self.engine.flush() };
+/// Submits operations while the lock is free.
+///
+/// # Safety
+/// [`Inner::take_submission`] filled it. The reactor exists until this function returns.
+#[inline]
+pub(super) unsafe fn submit(submission: &Submission) -> Result<usize, Errno> {
+    // SAFETY: operations are staged only for futures of the reactor, so each iocb
+    // describes the region of an `IoBuf`. The buffer is in the slot, inaccessible, until
+    // the operation has completed. If the reactor is leaked, the buffer lives for ever
+    // (`'static`). The descriptor is borrowed for `'r`, or owned by the data in the slot.
+    // The caller promises that the reactor exists, which keeps its slots and its context
+    // until it is dropped.
+    unsafe { submission.submit() }
+}
+
+impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
+    /// Creates the state of a reactor that has no operation.
+    pub(super) fn new(
+        engine: Engine<'r, Payload<B, T>, Awaited, ContextBackend>,
+        capacity: u32,
+        budget: u32,
+    ) -> Inner<'r, B, T> {
+        let slots = engine.slots.len();
+        Inner {
+            engine,
+            capacity,
+            waiters: Waiters::new(slots),
+            batched: false,
+            budget,
+            left: budget,
+            has_eventfd: false,
+            signalled: false,
+            submitting: 0,
+            detached: false,
+            unnotified: false,
+        }
     }
 
-    /// Submits the staged operations, waits for `min_nr` completions besides those
-    /// already known, and takes all available ones.
+    /// Begins a turn: user code has been requested until here.
+    #[inline]
+    pub(super) fn begin_turn(&mut self) {
+        self.signalled = false;
+        self.unnotified = false;
+        self.left = self.budget;
+        self.waiters.pass_on();
+    }
+
+    /// Takes the staged operations for a submission outside the lock. The caller submits
+    /// them, and calls [`finish_submission`](Inner::finish_submission) then.
+    #[inline]
+    pub(super) fn take_submission(&mut self, submission: &mut Submission) {
+        self.engine.take_submission(submission);
+        self.submitting += u32::from(!submission.is_empty());
+    }
+
+    /// Records the result of a submission. Takes the next operations if some are to be
+    /// submitted at once; otherwise the submission is empty then.
+    #[inline]
+    pub(super) fn finish_submission(
+        &mut self,
+        submission: &mut Submission,
+        result: Result<usize, Errno>,
+    ) {
+        let submitted = self.engine.finish_submission(submission, result);
+        self.submitting -= 1;
+        if self.detached {
+            self.end_detached(submission);
+        }
+        if submitted == Submitted::Refused {
+            self.unnotified = true;
+        }
+        if submitted == Submitted::NoRoom || self.engine.slots.staged() == 0 {
+            *submission = Submission::new();
+        } else {
+            self.take_submission(submission);
+        }
+    }
+
+    /// Ends the operations of a submission whose futures were dropped while it ran: what is
+    /// staged again will not be submitted, and polls in flight are cancelled.
+    #[cold]
+    fn end_detached(&mut self, submission: &Submission) {
+        for index in 0..submission.len() {
+            let Some(state) = self.engine.state_of(submission, index) else {
+                continue;
+            };
+            let (OpState::Staged(at) | OpState::InFlight(at) | OpState::Completed(at)) = state;
+            if !self.engine.slots.extra(at).dropped {
+                continue;
+            }
+            match state {
+                OpState::Staged(at) => {
+                    // The operation was not submitted, so its eventfd must not be
+                    // signalled.
+                    self.engine.slots.extra(at).own_eventfd = None;
+                    self.engine.complete_staged(at, Errno::CANCELED);
+                    self.unnotified = true;
+                }
+                OpState::InFlight(at) => {
+                    // The event of a poll arrives in either case.
+                    let _ = self.engine.cancel_if_poll(at);
+                }
+                OpState::Completed(_) => {}
+            }
+        }
+        self.detached = self.submitting > 0;
+    }
+
+    /// Waits for `min_nr` completions besides those already known, and takes all
+    /// available ones. Before a wait that blocks it submits the staged operations.
     #[inline]
     pub(super) fn poll(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
-        self.flush();
         // Does not wait where a refusal or another future's poll has found a completion
         // already, or where a claim to a slot must be passed on.
         let known = self.engine.slots.completed();
         let ready = known > 0 || self.waiters.needs_turn();
-        let wait = if ready { WaitOptions::poll() } else { wait };
-        // SAFETY: as in `flush`, every staged operation came from `Reactor::push`. Its
-        // buffer is in its slot until it has completed, and its descriptor is borrowed
-        // for `'r` or owned by the slot.
-        unsafe { self.engine.submit_and_wait(known + min_nr, wait) }?;
+        if ready || wait.is_poll() {
+            self.engine.wait(known + min_nr, WaitOptions::poll())?;
+        } else {
+            // SAFETY: operations are staged only for futures of this reactor, so each
+            // iocb describes the region of an `IoBuf`. The buffer is in the slot,
+            // inaccessible, until the operation has completed. If the reactor is leaked,
+            // the buffer lives for ever (`'static`). The descriptor is borrowed for `'r`,
+            // or owned by the data in the slot.
+            unsafe { self.engine.submit_and_wait(known + min_nr, wait) }?;
+        }
         // Foreign events may precede the last event of this reactor.
         while self.engine.slots.in_flight() > 0 {
             if !self.engine.take_events(0, WaitOptions::poll())? {
                 break;
             }
         }
-        // The completions may have freed entries for operations that the kernel did not
-        // accept before.
-        self.flush();
         Ok(())
     }
 
@@ -177,13 +285,14 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
             return false;
         }
         let staged = self.engine.slots.staged() > 0;
-        self.signalled = unnotified || staged || self.waiters.needs_turn();
+        self.signalled = unnotified || self.unnotified || staged || self.waiters.needs_turn();
         self.signalled
     }
 
     /// Takes a slot and begins the operation, or enters the list of waiters.
     ///
-    /// Returns the waker that was replaced.
+    /// Unless the reactor is batched, the caller submits the operation, which is in
+    /// `submission` then. Returns the waker that was replaced.
     ///
     /// # Safety
     /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
@@ -194,6 +303,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
         state: &mut State<B, T>,
         waiter: NonNull<Waiter>,
         waker: &mut Option<Waker>,
+        submission: &mut Submission,
     ) -> Option<Waker> {
         let State::Ready(iocb, own_eventfd, payload) = state else {
             return None;
@@ -225,9 +335,48 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
         // This comes before anything else: the payload is in the slot now.
         *state = State::Begun(ticket);
         if !self.batched {
-            self.flush();
+            self.take_submission(submission);
         }
         old
+    }
+
+    /// Takes the result of the operation if it has completed, or keeps the waker if it is
+    /// staged or in flight. Returns whether the future must yield first.
+    ///
+    /// `begins` says that this poll began the operation, which has its waker then.
+    #[inline]
+    pub(super) fn settle(
+        &mut self,
+        state: &mut State<B, T>,
+        begins: bool,
+        waker: &mut Option<Waker>,
+        deferred: &mut Deferred,
+        signals: &mut Signals,
+    ) -> bool {
+        let State::Begun(ticket) = *state else {
+            return false;
+        };
+        match self.find_after_poll(ticket) {
+            Some(OpState::Staged(at) | OpState::InFlight(at)) => {
+                if let Some(waker) = waker.take() {
+                    let awaited = self.engine.slots.extra(at);
+                    deferred.drop[0] = awaited.waker.replace(waker);
+                }
+                false
+            }
+            Some(OpState::Completed(at)) => {
+                let result = self.engine.slots.take_result(at);
+                let ended = self.engine.slots.release(at);
+                *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
+                signals.own = ended.extra.own_eventfd;
+                deferred.drop[1] = ended.extra.waker;
+                deferred.wake = self.call();
+                // A refusal needs no notification where its own future has taken it.
+                self.unnotified &= self.engine.slots.completed() > 0;
+                begins && self.yields()
+            }
+            None => false,
+        }
     }
 
     /// Returns whether an operation that begins now would have to wait for a slot: none is
@@ -239,7 +388,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
 
     /// Begins the operation of a future that was not polled yet, unless it would have to
     /// wait for a slot.
-    pub(super) fn begin_now(&mut self, state: &mut State<B, T>) {
+    pub(super) fn begin_now(&mut self, state: &mut State<B, T>, submission: &mut Submission) {
         if self.is_full() {
             return;
         }
@@ -252,7 +401,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
             let ticket = self.engine.slots.stage(iocb, payload, awaited);
             *state = State::Begun(ticket);
             if !self.batched {
-                self.flush();
+                self.take_submission(submission);
             }
         }
     }
@@ -310,6 +459,7 @@ impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
                 let awaited = self.engine.slots.extra(at);
                 awaited.dropped = true;
                 let waker = awaited.waker.take();
+                self.detached |= self.submitting > 0;
                 // The event of a poll arrives in either case.
                 let _ = self.engine.cancel_if_poll(at);
                 Remains::Waker(waker)

@@ -50,7 +50,7 @@ use crate::completion::Full;
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::WaitOptions;
-use crate::engine::{ContextBackend, Engine, slot_type};
+use crate::engine::{ContextBackend, Engine, Submission, slot_type};
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
 use crate::opcode::{PollMask, RawFd};
@@ -64,7 +64,6 @@ use inner::{Awaited, Inner, Notice, Payload};
 #[cfg(feature = "std")]
 pub use lock::Shared;
 pub use lock::{Local, Lock};
-use waiters::Waiters;
 
 slot_type! {
     /// The storage of one operation of a [`Reactor`], with space for its buffer `B` and for
@@ -171,19 +170,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         engine: Engine<'r, (Option<B>, T), Awaited, ContextBackend>,
         capacity: u32,
     ) -> Reactor<'r, B, L, T> {
-        let len = engine.slots.len();
         Reactor {
             lock: L::NEW,
-            inner: UnsafeCell::new(Inner {
-                engine,
-                capacity,
-                waiters: Waiters::new(len),
-                batched: false,
-                budget: BUDGET,
-                left: BUDGET,
-                has_eventfd: false,
-                signalled: false,
-            }),
+            inner: UnsafeCell::new(Inner::new(engine, capacity, BUDGET)),
             eventfd: None,
             #[cfg(feature = "alloc")]
             _eventfd_owner: None,
@@ -434,19 +423,40 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         })
     }
 
+    /// Submits operations while the lock is free, until the submission is empty.
+    #[inline]
+    fn submit(&self, submission: &mut Submission) {
+        while !submission.is_empty() {
+            // SAFETY: `Inner::take_submission` filled it from this reactor, which is
+            // borrowed: its context and its slots exist until the call returns.
+            let result = unsafe { inner::submit(submission) };
+            self.with(|inner| inner.finish_submission(submission, result));
+        }
+    }
+
     /// Polls for completions or waits for them, and runs the resulting user code
     /// outside the lock.
     ///
     /// It takes one operation at a time out of the completed list, so that a panic
     /// leaves the others there.
     fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let (polled, left) = self.with(|inner| {
-            inner.signalled = false;
-            inner.left = inner.budget;
-            inner.waiters.pass_on();
+        let mut submission = Submission::new();
+        self.with(|inner| {
+            inner.begin_turn();
+            inner.take_submission(&mut submission);
+        });
+        self.submit(&mut submission);
+        let (polled, mut left) = self.with(|inner| {
             let polled = inner.poll(min_nr, wait);
+            // The completions may have freed entries for operations that the kernel did
+            // not accept before.
+            inner.take_submission(&mut submission);
             (polled, inner.engine.slots.completed())
         });
+        if !submission.is_empty() {
+            self.submit(&mut submission);
+            left = self.with(|inner| inner.engine.slots.completed());
+        }
         let mut notification = Notification {
             reactor: self,
             left,
