@@ -49,6 +49,8 @@ pub struct Inner<'r, B, T> {
     /// number of slots.
     pub(super) capacity: u32,
     pub(super) waiters: Waiters,
+    /// The futures that wait until the reactor is idle.
+    pub(super) idle: Waiters,
     pub(super) batched: bool,
     /// The number of operations that may complete in the poll that begins them, and
     /// `left` of these until the next turn.
@@ -118,6 +120,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             engine,
             capacity,
             waiters: Waiters::new(slots),
+            idle: Waiters::new(0),
             batched: false,
             budget,
             left: budget,
@@ -259,14 +262,34 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         (Some(notice), own)
     }
 
-    /// Returns the waker of the next task that waits for a slot, if one is free for it.
+    /// Returns the waker of the next task that waits for a slot, if one is free for it, or
+    /// that waits for an idle reactor.
     #[inline]
     pub(super) fn call(&mut self) -> Option<Waker> {
-        if self.waiters.is_empty() {
-            return None;
+        if !self.waiters.is_empty() {
+            let free = self.engine.slots.free();
+            let called = self.waiters.call(free);
+            if called.is_some() {
+                return called;
+            }
         }
-        let free = self.engine.slots.free();
-        self.waiters.call(free)
+        if self.ends_idle_wait() {
+            return self.idle.take_first();
+        }
+        None
+    }
+
+    /// Returns whether no operation is staged, in flight, or completed without its future's
+    /// knowledge.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        let slots = &self.engine.slots;
+        slots.staged() + slots.in_flight() + slots.completed() == 0
+    }
+
+    #[inline]
+    fn ends_idle_wait(&self) -> bool {
+        !self.idle.is_empty() && self.is_idle()
     }
 
     /// Returns whether the reactor must signal its eventfd because no completion may

@@ -37,6 +37,7 @@ mod future;
 mod handle;
 mod inner;
 mod lock;
+mod wait_idle;
 mod waiters;
 mod whole;
 
@@ -64,6 +65,7 @@ use inner::{Awaited, Inner, Notice, Payload};
 #[cfg(feature = "std")]
 pub use lock::Shared;
 pub use lock::{Local, Lock};
+pub use wait_idle::WaitIdle;
 
 slot_type! {
     /// The storage of one operation of a [`Reactor`], with space for its buffer `B` and for
@@ -387,6 +389,37 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             let slots = &inner.engine.slots;
             slots.in_flight() + slots.staged()
         })
+    }
+
+    /// Waits until nothing is staged or in flight, and everything that has completed has
+    /// been notified. Operations of dropped futures count.
+    ///
+    /// It does not block the thread: whatever calls [`turn`](Reactor::turn) meanwhile wakes
+    /// the task. Nothing keeps other tasks from beginning operations afterwards. When the
+    /// last owner of an idle reactor calls
+    /// [`into_idle_context`](Reactor::into_idle_context), that does not block; dropping it
+    /// waits for an RCU grace period in any case.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "std")] mod hidden {
+    /// use linux_aio::reactor::{Reactor, Shared};
+    /// use linux_aio::{Errno, IdleContext};
+    /// use std::sync::Arc;
+    ///
+    /// type Shares = Reactor<'static, Vec<u8>, Shared>;
+    ///
+    /// /// Closes a reactor whose driver, another task, calls `turn` until it is stopped.
+    /// async fn close(reactor: Arc<Shares>, stop: impl AsyncFnOnce())
+    ///     -> Option<Result<IdleContext, Errno>> {
+    ///     reactor.wait_idle().await;
+    ///     stop().await;
+    ///     Some(Arc::into_inner(reactor)?.into_idle_context())
+    /// }
+    /// # }
+    /// ```
+    pub fn wait_idle(&self) -> WaitIdle<&Self> {
+        WaitIdle::new(self)
     }
 
     /// Waits for the operations in flight, and returns the context for reuse.

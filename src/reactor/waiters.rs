@@ -344,6 +344,14 @@ impl Waiters {
         }
     }
 
+    /// Removes the first waiter. Returns its waker, to be woken outside the lock.
+    pub(super) fn take_first(&mut self) -> Option<Waker> {
+        let first = self.waiting.first?;
+        // SAFETY: `first` is in the waiting list, so it is alive and in place, or leaked
+        // in place.
+        unsafe { self.leave(first) }
+    }
+
     fn call_first(&mut self) -> Option<Waker> {
         let first = self.waiting.first?;
         let last = self.called.last;
