@@ -44,6 +44,11 @@ impl Submission {
     }
 
     #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -92,12 +97,15 @@ impl<P, X: Extra> Slots<'_, P, X> {
     #[inline]
     fn take_batch(&mut self, submission: &mut Submission) {
         let count = self.staged().min(BATCH);
-        let places = submission.iocbs.iter_mut().zip(&mut submission.tags);
-        for (iocb, tag) in places.take(count) {
+        let mut put = |(iocb, tag): (&mut MaybeUninit<*mut Iocb>, &mut MaybeUninit<Tag>)| {
             let (taken, first) = self.take_first_staged();
             iocb.write(first);
             tag.write(taken);
-        }
+        };
+        let mut places = submission.iocbs.iter_mut().zip(&mut submission.tags);
+        // The first one is separate, as in `batch`.
+        places.by_ref().take(1).for_each(&mut put);
+        places.take(count - 1).for_each(put);
         submission.len = count;
     }
 }
@@ -107,6 +115,10 @@ impl<P, X: Extra> Engine<'_, P, X, ContextBackend> {
     /// if nothing is staged.
     #[inline]
     pub(crate) fn take_submission(&mut self, submission: &mut Submission) {
+        if self.slots.staged() == 0 {
+            submission.len = 0;
+            return;
+        }
         self.slots.take_batch(submission);
         submission.context = self.backend.own_context();
     }

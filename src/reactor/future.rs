@@ -106,35 +106,37 @@ impl<R: Handle> Future for OpFuture<R> {
         let mut waker = Some(task.waker().clone());
         let (reactor, state) = (&this.reactor, &mut this.state);
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
-        let (mut begins, mut yields) = (false, false);
-        let mut submission = Submission::new();
-        reactor.with(Token(()), |inner| {
-            inner.waiters.count_poll();
-            if let State::Ready(..) = state {
+        let mut yields = false;
+        // A batched operation is not submitted here, so it cannot have completed.
+        let mut settles = true;
+        let begins = matches!(state, State::Ready(..));
+        if begins {
+            let mut submission = Submission::new();
+            reactor.with(Token(()), |inner| {
+                inner.waiters.count_poll();
                 // SAFETY: the waiter belongs to this future, which is pinned. It is in
                 // the lists of this reactor alone, and the future's destructor removes
                 // it from them.
                 deferred.drop[0] =
                     unsafe { inner.begin(state, waiter, &mut waker, &mut submission) };
-                begins = true;
-            }
-            // A batched operation is not submitted here, so it cannot have completed.
-            if submission.is_empty() && !(begins && inner.batched) {
-                yields = inner.settle(state, begins, &mut waker, &mut deferred, &mut signals);
-            }
-            if submission.is_empty() {
-                signals.reactor = inner.signals_turn(false);
-            }
-        });
-        while !submission.is_empty() {
-            // SAFETY: `Inner::begin` filled it from this reactor, which the handle keeps.
-            let result = unsafe { submit(&submission) };
-            reactor.with(Token(()), |inner| {
-                inner.finish_submission(&mut submission, result);
-                if submission.is_empty() {
-                    yields = inner.settle(state, begins, &mut waker, &mut deferred, &mut signals);
+                settles = !submission.is_empty();
+                if !settles {
                     signals.reactor = inner.signals_turn(false);
                 }
+            });
+            while !submission.is_empty() {
+                // SAFETY: `Inner::begin` filled it from this reactor, which the handle
+                // keeps.
+                let result = unsafe { submit(&submission) };
+                reactor.with(Token(()), |inner| {
+                    inner.finish_submission(&mut submission, result);
+                });
+            }
+        }
+        if settles {
+            reactor.with(Token(()), |inner| {
+                yields = inner.settle(state, begins, &mut waker, &mut deferred, &mut signals);
+                signals.reactor = inner.signals_turn(false);
             });
         }
         // User code follows; the state of the operation is up to date.

@@ -166,7 +166,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             self.unnotified = true;
         }
         if submitted == Submitted::NoRoom || self.engine.slots.staged() == 0 {
-            *submission = Submission::new();
+            submission.clear();
         } else {
             self.take_submission(submission);
         }
@@ -289,7 +289,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
 
     #[inline]
     fn ends_idle_wait(&self) -> bool {
-        !self.idle.is_empty() && self.is_idle()
+        self.idle.has_waiting() && self.is_idle()
     }
 
     /// Returns whether the reactor must signal its eventfd because no completion may
@@ -376,6 +376,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         deferred: &mut Deferred,
         signals: &mut Signals,
     ) -> bool {
+        if !begins {
+            self.waiters.count_poll();
+        }
         let State::Begun(ticket) = *state else {
             return false;
         };
@@ -395,7 +398,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 deferred.drop[1] = ended.extra.waker;
                 deferred.wake = self.call();
                 // A refusal needs no notification where its own future has taken it.
-                self.unnotified &= self.engine.slots.completed() > 0;
+                if self.unnotified && self.engine.slots.completed() == 0 {
+                    self.unnotified = false;
+                }
                 begins && self.yields()
             }
             None => false,

@@ -183,6 +183,12 @@ impl Waiters {
         self.waiting.len + self.called.len == 0
     }
 
+    /// Returns whether a waiter is in the first list.
+    #[inline]
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting.first.is_some()
+    }
+
     /// Returns whether a waiter is behind a claim that may never be used, so that
     /// another turn must follow.
     pub(super) fn needs_turn(&self) -> bool {
