@@ -38,6 +38,7 @@
 //! | [`Queue`] | safe: operations that own their buffers, in fixed slots, without allocation |
 //! | [`scope()`] | safe: operations that borrow their buffers and complete before the scope ends |
 //! | [`reactor`] | safe: operations as futures, for any executor |
+//! | [`split`] | safe: a queue in two halves, for a thread that submits and one that reaps |
 //! | [`buffer`], [`op`] | buffer traits, and operations with their buffers |
 //! | [`direct_io`] | the alignment that direct I/O needs, checked before submission |
 //! | [`IdleContext`], [`ContextPool`] | reusing contexts, which is cheaper than destroying them |
@@ -122,6 +123,7 @@ mod ring;
 #[cfg(feature = "rt")]
 pub mod rt;
 mod scope;
+pub mod split;
 pub mod sys;
 
 pub use completion::{Completion, Full};

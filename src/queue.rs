@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::SubmitError;
 use crate::context::WaitOptions;
-use crate::engine::{ContextBackend, Engine, OpState, SlotOffset, Ticket, slot_type};
+use crate::engine::{ContextBackend, Engine, OpState, Released, SlotOffset, Ticket, slot_type};
 use crate::op::Op;
 use crate::ring::Polled;
 use crate::sys::errno::Errno;
@@ -100,7 +100,7 @@ slot_type! {
 /// # }
 /// ```
 pub struct Queue<'q, B: IoBuf + 'static, T = ()> {
-    engine: Engine<'q, (Option<B>, T), (), ContextBackend>,
+    pub(crate) engine: Engine<'q, (Option<B>, T), (), ContextBackend>,
     /// The number of operations the context was set up for, which may exceed the number
     /// of slots.
     capacity: u32,
@@ -237,6 +237,12 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
     #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
+        Ok(self.pop_raw()?.map(Taken::into_completion))
+    }
+
+    /// Takes the next completion out of its slot. Runs no user code.
+    #[inline(always)]
+    pub(crate) fn pop_raw(&mut self) -> Result<Option<Taken<B, T>>, Errno> {
         let completed = match self.engine.pop() {
             Polled::Found(completed) => Some(completed),
             Polled::Empty => None,
@@ -271,7 +277,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
                 self.engine.slots.pop_completed()
             }
         };
-        Ok(completed.map(|(at, res)| self.complete(at, res)))
+        Ok(completed.map(|(at, res)| self.complete(at, res).into_completion()))
     }
 
     /// Submits the staged operations, and waits until [`pop`](Queue::pop) can return at
@@ -378,14 +384,32 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     }
 
     #[inline]
-    fn complete(&mut self, at: SlotOffset, res: i64) -> Completion<B, T> {
+    fn complete(&mut self, at: SlotOffset, res: i64) -> Taken<B, T> {
         let is_read = B::GROWS && self.engine.slots.iocb(at).is_read();
-        let released = self.engine.slots.release(at);
-        let (mut buffer, data) = released.payload;
-        let (result, refused) = (result(res), is_refusal(res));
-        fill(&mut buffer, is_read, result);
+        Taken {
+            released: self.engine.slots.release(at),
+            is_read,
+            res,
+        }
+    }
+}
+
+/// The contents of the slot of a completed operation.
+pub(crate) struct Taken<B, T> {
+    released: Released<(Option<B>, T), ()>,
+    is_read: bool,
+    res: i64,
+}
+
+impl<B: IoBuf, T> Taken<B, T> {
+    /// Returns the completion. A buffer that grows is filled here, which is user code.
+    #[inline(always)]
+    pub(crate) fn into_completion(self) -> Completion<B, T> {
+        let (mut buffer, data) = self.released.payload;
+        let (result, refused) = (result(self.res), is_refusal(self.res));
+        fill(&mut buffer, self.is_read, result);
         Completion {
-            ticket: released.ticket,
+            ticket: self.released.ticket,
             buffer,
             data,
             result,

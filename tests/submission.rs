@@ -1,23 +1,23 @@
 //! Tests of submissions that block: the reactor's lock is free meanwhile.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
+#[path = "support/block.rs"]
+mod block;
 mod support;
 
 use std::future::Future;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc;
 use std::task::{Context as Task, Poll, Wake, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use block::while_blocked;
 use linux_aio::op::{Fsync, Poll as PollOp, Read, Write};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, Shared};
 use linux_aio::{Errno, WaitOptions};
-use support::{TempFile, eventfd, pattern};
+use support::{TempFile, eventfd, pattern, pipe};
 
 type Shares<'r> = Reactor<'r, Vec<u8>, Shared>;
 
@@ -31,62 +31,8 @@ impl Wake for Count {
     }
 }
 
-fn pipe() -> (OwnedFd, OwnedFd) {
-    let mut ends = [0; 2];
-    // SAFETY: pipe2(2) writes two descriptors into `ends`.
-    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
-    assert_eq!(made, 0);
-    // SAFETY: both descriptors are new and owned by nothing else.
-    unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) }
-}
-
-fn write_byte(to: &OwnedFd) {
-    // SAFETY: write(2) reads one byte, the length of the slice.
-    let written = unsafe { libc::write(to.as_raw_fd(), b"x".as_ptr().cast(), 1) };
-    assert_eq!(written, 1);
-}
-
 fn poll<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Task::from_waker(waker))
-}
-
-/// Waits until a thread of this process sleeps in io_submit(2).
-fn wait_for_submission(thread: i32) {
-    let call = format!("/proc/self/task/{thread}/syscall");
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(20) {
-        let line = std::fs::read_to_string(&call).unwrap_or_default();
-        let number = line.split(' ').next().and_then(|word| word.parse().ok());
-        if number == Some(libc::SYS_io_submit) {
-            return;
-        }
-        thread::yield_now();
-    }
-    panic!("the thread does not block in io_submit");
-}
-
-fn thread_id() -> i32 {
-    // SAFETY: gettid(2) has no arguments and cannot fail.
-    unsafe { libc::gettid() }
-}
-
-/// Runs `blocks` in a thread, and `meanwhile` while the thread is in io_submit(2).
-fn while_blocked<R: Send>(
-    blocks: impl FnOnce() -> R + Send,
-    writer: &OwnedFd,
-    meanwhile: impl FnOnce(),
-) -> R {
-    thread::scope(|scope| {
-        let (sender, receiver) = mpsc::channel();
-        let thread = scope.spawn(move || {
-            sender.send(thread_id()).unwrap();
-            blocks()
-        });
-        wait_for_submission(receiver.recv().unwrap());
-        meanwhile();
-        write_byte(writer);
-        thread.join().unwrap()
-    })
 }
 
 #[test]

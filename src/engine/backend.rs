@@ -145,6 +145,20 @@ impl ContextBackend {
         }
     }
 
+    /// Publishes the position before a wait outside the lock, and returns the context; none
+    /// in a forked child. Nothing reads the ring until [`end_wait`](Self::end_wait).
+    pub(crate) fn begin_wait(&mut self) -> AioContext {
+        if self.context.is_own() {
+            self.reader.publish(self.context.map());
+        }
+        self.own_context()
+    }
+
+    /// Reads the position again after a wait, in which the kernel has moved it.
+    pub(crate) fn end_wait(&mut self) {
+        self.reader = ContextBackend::find(&mut self.context);
+    }
+
     /// Takes events by `take`, with the position published before and read again after.
     fn by_call<T>(
         &mut self,

@@ -351,12 +351,17 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     fn wait_by_call(&mut self, missing: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let mut events = [Event::EMPTY; BATCH];
         let count = self.backend.wait(missing, &mut events, wait)?;
-        for event in events.iter().take(count) {
+        self.take_returned(events.iter().take(count));
+        Ok(count)
+    }
+
+    /// Completes the operations of events that a system call has returned.
+    pub(crate) fn take_returned<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
+        for event in events {
             if let Some((at, result)) = self.operation_of(event) {
                 self.complete(at, result);
             }
         }
-        Ok(count)
     }
 
     /// Completes the operations whose events have been found. It is called before an

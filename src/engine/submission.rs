@@ -95,7 +95,7 @@ impl<P, X: Extra> Slots<'_, P, X> {
     /// Takes the first staged operations, at most [`BATCH`]. They count as in flight from
     /// here on.
     #[inline]
-    fn take_batch(&mut self, submission: &mut Submission) {
+    pub(super) fn take_batch(&mut self, submission: &mut Submission) {
         let count = self.staged().min(BATCH);
         let mut put = |(iocb, tag): (&mut MaybeUninit<*mut Iocb>, &mut MaybeUninit<Tag>)| {
             let (taken, first) = self.take_first_staged();
@@ -150,11 +150,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         accepted: usize,
         result: Result<usize, Errno>,
     ) -> Submitted {
-        let mut first = None;
-        let rest = submission.tags().get(accepted..).unwrap_or(&[]);
-        for &tag in rest.iter().rev() {
-            first = self.slots.stage_again(tag);
-        }
+        let first = self.stage_rest_again(submission, accepted);
         let errno = match result {
             Ok(0) => Errno::AGAIN,
             Ok(_) => return Submitted::Part,
@@ -172,6 +168,27 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
             self.complete_staged(at, errno);
         }
         Submitted::Refused
+    }
+
+    /// Stages the operations behind the accepted ones again, before all others and in
+    /// order. Returns the slot of the first.
+    pub(crate) fn stage_rest_again(
+        &mut self,
+        submission: &Submission,
+        accepted: usize,
+    ) -> Option<SlotOffset> {
+        let mut first = None;
+        let rest = submission.tags().get(accepted..).unwrap_or(&[]);
+        for &tag in rest.iter().rev() {
+            first = self.slots.stage_again(tag);
+        }
+        first
+    }
+
+    /// Publishes the reader's position, which makes room in the kernel. Returns whether
+    /// there was anything to publish.
+    pub(crate) fn make_room(&mut self) -> bool {
+        self.backend.make_room()
     }
 
     /// Completes a staged operation with an error.

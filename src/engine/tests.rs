@@ -4,6 +4,7 @@
 use core::mem::MaybeUninit;
 
 use super::*;
+use crate::completion::refusal;
 use crate::opcode::{Fsync, Poll, PollMask};
 use crate::sys::abi::Iocb;
 
@@ -321,4 +322,89 @@ fn polls_are_waited_for_once_where_nobody_reads_the_iocb() {
     assert_eq!(engine.drain(), Ok(()));
     assert_eq!(engine.backend.waits, [3]);
     assert_eq!(results(&mut engine), [UNKNOWN; 3]);
+}
+
+/// Creates an engine with one operation in flight, and two that are taken for a submission.
+fn taken(slots: &mut Slots) -> (Engine<'_, (), (), Fake>, Submission, [Ticket; 2]) {
+    let mut engine = Engine::new(slots, Fake::default());
+    let iocb = Fsync::new(0).build();
+    engine.slots.stage(&iocb, MaybeUninit::new(()), ());
+    // SAFETY: this operation has no memory.
+    assert_eq!(unsafe { engine.submit() }, Ok(1));
+    let tickets = [0; 2].map(|_| engine.slots.stage(&iocb, MaybeUninit::new(()), ()));
+    let mut submission = Submission::new();
+    engine.slots.take_batch(&mut submission);
+    assert_eq!((engine.slots.staged(), engine.slots.in_flight()), (0, 3));
+    (engine, submission, tickets)
+}
+
+#[test]
+fn a_submission_without_room_is_staged_again_in_order() {
+    let mut slots = slots(4);
+    let (mut engine, submission, [first, second]) = taken(&mut slots);
+    let later = engine
+        .slots
+        .stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
+    let submitted = engine.finish_submission(&submission, Err(Errno::AGAIN));
+    assert_eq!(submitted, Submitted::NoRoom);
+    let order = [0; 3].map(|_| {
+        let at = engine.slots.unstage_first().unwrap();
+        engine.slots.release(at).ticket
+    });
+    assert_eq!(order, [first, second, later]);
+}
+
+#[test]
+fn a_part_of_a_submission_is_staged_again() {
+    let mut slots = slots(3);
+    let (mut engine, submission, [first, second]) = taken(&mut slots);
+    let submitted = engine.finish_submission(&submission, Ok(1));
+    assert_eq!(submitted, Submitted::Part);
+    assert!(matches!(
+        engine.slots.find(first),
+        Some(OpState::InFlight(_))
+    ));
+    assert!(matches!(
+        engine.slots.find(second),
+        Some(OpState::Staged(_))
+    ));
+}
+
+/// With nothing else in flight, no completion would make room.
+#[test]
+fn a_submission_without_room_and_without_hope_is_completed() {
+    let mut slots = slots(3);
+    let (mut engine, submission, _) = taken(&mut slots);
+    engine.backend.complete(1);
+    assert_eq!(engine.wait(1, WaitOptions::poll()), Ok(1));
+    let submitted = engine.finish_submission(&submission, Err(Errno::AGAIN));
+    assert_eq!(submitted, Submitted::Refused);
+    assert_eq!(results(&mut engine), [1, refusal(Errno::AGAIN)]);
+    assert_eq!(engine.slots.staged(), 1);
+}
+
+/// A ring with false contents completes an operation before the kernel refuses it.
+#[test]
+fn an_operation_that_a_false_event_has_completed_is_not_staged_again() {
+    let mut slots = slots(3);
+    let (mut engine, submission, [_, second]) = taken(&mut slots);
+    let Some(OpState::InFlight(at)) = engine.slots.find(second) else {
+        panic!("the operation is not in flight");
+    };
+    let event = Event {
+        data: engine.slots.iocb(at).data,
+        res: 7,
+        ..Event::EMPTY
+    };
+    let (at, result) = engine.operation_of(&event).unwrap();
+    engine.slots.release(at);
+    assert_eq!(result, 7);
+    let again = engine
+        .slots
+        .stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
+    let submitted = engine.finish_submission(&submission, Err(Errno::INVAL));
+    assert_eq!(submitted, Submitted::Refused);
+    assert_eq!(results(&mut engine), [refusal(Errno::INVAL)]);
+    assert!(matches!(engine.slots.find(again), Some(OpState::Staged(_))));
+    assert_eq!((engine.slots.staged(), engine.slots.in_flight()), (1, 1));
 }

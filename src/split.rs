@@ -1,0 +1,128 @@
+//! A queue whose two halves belong to two threads: one submits, the other reaps.
+//!
+//! The pair is made of a [`Queue`] ([`SplitQueue::new`]), either borrowed
+//! ([`halves`](SplitQueue::halves)) or with shared ownership (`into_halves`, feature
+//! `alloc`). A [`SubmitHalf`] can be cloned for more threads; there is one [`ReapHalf`].
+//!
+//! Each half takes a lock for its access to the slots. The lock is free during
+//! `io_submit(2)`, which blocks where an operation does, and during the wait for
+//! completions.
+//!
+//! # Invariants
+//! - Only the reaping half reads the ring, and it is not `Clone`. The submitting half
+//!   publishes the ring's head to make room, but never during a wait of the other half,
+//!   in which the kernel moves the head.
+//! - No user code runs under the lock.
+//!
+//! # Examples
+//! ```
+//! use linux_aio::op::Read;
+//! use linux_aio::reactor::Shared;
+//! use linux_aio::split::SplitQueue;
+//! use linux_aio::{Errno, Queue, WaitOptions};
+//! use std::fs::File;
+//! use std::sync::Arc;
+//!
+//! # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+//! let queue = Queue::<Vec<u8>, Arc<File>>::with_capacity(64)?;
+//! let (submit, mut reap) = SplitQueue::<_, Shared, _>::new(queue).into_halves();
+//! let reaper = std::thread::spawn(move || {
+//!     let done = reap.wait(WaitOptions::new()).unwrap().unwrap();
+//!     (done.result, done.buffer.unwrap())
+//! });
+//! let file = Arc::new(File::open("/proc/self/exe").unwrap());
+//! submit.push(Read::owned(file, vec![0; 4])).unwrap();
+//! submit.submit()?;
+//! assert_eq!(reaper.join().unwrap(), (Ok(4), b"\x7fELF".to_vec()));
+//! # Ok::<(), Errno>(())
+//! ```
+
+use core::cell::UnsafeCell;
+use core::fmt;
+
+use crate::buffer::IoBuf;
+use crate::queue::Queue;
+use crate::reactor::Lock;
+
+mod reap;
+mod submit;
+
+pub use reap::ReapHalf;
+pub use submit::SubmitHalf;
+
+/// A queue that is used through its halves: see the [module](self).
+///
+/// `L` is the lock between them: `Shared` (feature `std`), or a custom one.
+///
+/// Dropping it drops the queue, which **blocks until every submitted operation has
+/// completed**.
+pub struct SplitQueue<'q, B: IoBuf + 'static, L: Lock, T = ()> {
+    lock: L,
+    inner: UnsafeCell<Inner<'q, B, T>>,
+}
+
+/// The part that the lock protects.
+struct Inner<'q, B: IoBuf + 'static, T> {
+    queue: Queue<'q, B, T>,
+    /// The reaping half waits in the kernel, which moves the ring's head.
+    waits: bool,
+}
+
+// SAFETY: the queue is `Send` if its buffers and data are. `inner` is accessed under the
+// lock alone, which excludes other threads. Buffers and data are moved in and out, and
+// never shared.
+unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Sync for SplitQueue<'_, B, L, T> {}
+
+impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
+    /// Wraps a queue, which may have operations already.
+    pub fn new(queue: Queue<'q, B, T>) -> SplitQueue<'q, B, L, T> {
+        SplitQueue {
+            lock: L::NEW,
+            inner: UnsafeCell::new(Inner {
+                queue,
+                waits: false,
+            }),
+        }
+    }
+
+    /// Returns the two halves.
+    pub fn halves(&mut self) -> (SubmitHalf<&Self>, ReapHalf<&Self>) {
+        let this = &*self;
+        (SubmitHalf(this), ReapHalf(this))
+    }
+
+    /// Returns the two halves, each of which owns a share of the queue. The last owner
+    /// drops it.
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    pub fn into_halves(
+        self,
+    ) -> (
+        SubmitHalf<alloc::sync::Arc<Self>>,
+        ReapHalf<alloc::sync::Arc<Self>>,
+    ) {
+        let this = alloc::sync::Arc::new(self);
+        (SubmitHalf(this.clone()), ReapHalf(this))
+    }
+
+    /// Returns the queue.
+    pub fn into_queue(self) -> Queue<'q, B, T> {
+        self.inner.into_inner().queue
+    }
+
+    /// Runs `f` under the lock. `f` runs no user code and does not nest calls.
+    #[inline]
+    fn with<O>(&self, f: impl FnOnce(&mut Inner<'q, B, T>) -> O) -> O {
+        self.lock.with(|| {
+            // SAFETY: the lock excludes other threads. No closure that is passed here
+            // runs user code, so this thread does not nest calls either: the reference
+            // is unique.
+            f(unsafe { &mut *self.inner.get() })
+        })
+    }
+}
+
+impl<B: IoBuf + 'static, L: Lock, T> fmt::Debug for SplitQueue<'_, B, L, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SplitQueue").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! [`ReapHalf`]: takes completions.
+
+use core::fmt;
+use core::ops::Deref;
+
+use super::{Inner, SplitQueue};
+use crate::buffer::IoBuf;
+use crate::completion::Completion;
+use crate::context::WaitOptions;
+use crate::engine::BATCH;
+#[cfg(doc)]
+use crate::queue::Queue;
+use crate::reactor::Lock;
+use crate::sys::abi::{AioContext, Event};
+use crate::sys::errno::Errno;
+use crate::sys::getevents::wait_for_events;
+
+/// The reaping half of a [`SplitQueue`]. There is only one.
+pub struct ReapHalf<S>(pub(super) S);
+
+impl<'q, B, L, T, S> ReapHalf<S>
+where
+    B: IoBuf + 'static,
+    L: Lock,
+    S: Deref<Target = SplitQueue<'q, B, L, T>>,
+    T: 'q,
+{
+    /// Returns the next completion, if there is one, as [`Queue::pop`] does.
+    ///
+    /// # Errors
+    /// Those of [`Queue::pop`].
+    pub fn pop(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
+        let taken = self.0.with(|inner| inner.queue.pop_raw());
+        Ok(taken?.map(|taken| taken.into_completion()))
+    }
+
+    /// Waits for a completion as `wait` allows. The lock is free meanwhile, so that the
+    /// other half submits. Returns `None` after the timeout.
+    ///
+    /// Unlike [`Queue::wait`] it waits also if nothing is in flight, because the other
+    /// half may submit. To end a wait without a timeout, submit an operation that
+    /// completes, such as a [`Poll`](crate::op::Poll) of an eventfd that is readable.
+    ///
+    /// # Errors
+    /// Those of [`Context::wait_with`](crate::Context::wait_with): EINTR after a signal.
+    /// No completion is lost by an error. EINVAL in a forked child.
+    pub fn wait(&mut self, wait: WaitOptions<'_>) -> Result<Option<Completion<B, T>>, Errno> {
+        if let Some(completion) = self.pop()? {
+            return Ok(Some(completion));
+        }
+        if wait.is_poll() {
+            return Ok(None);
+        }
+        let context = self.0.with(Inner::begin_wait);
+        if context == AioContext::NONE {
+            return Err(Errno::INVAL);
+        }
+        let mut events = [Event::EMPTY; BATCH];
+        // SAFETY: this is the only reaping half, it is borrowed exclusively, and the
+        // submitting half does not write the ring's head while `waits` is set. So nothing
+        // reads the ring in user space during the call. The context exists as long as this
+        // half.
+        let count = unsafe { wait_for_events(context, 1, &mut events, wait) };
+        self.0
+            .with(|inner| inner.end_wait(events.iter().take(count.unwrap_or(0))));
+        count?;
+        self.pop()
+    }
+
+    /// Returns the number of submitted operations whose events have not been taken from
+    /// the ring, as [`Queue::in_flight`] does.
+    pub fn in_flight(&self) -> usize {
+        self.0.with(|inner| inner.queue.in_flight())
+    }
+}
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl<'q, B: IoBuf + 'static, L: Lock, T> ReapHalf<alloc::sync::Arc<SplitQueue<'q, B, L, T>>> {
+    /// Returns the queue, if every submitting half has been dropped.
+    ///
+    /// # Errors
+    /// Returns the half if there is another.
+    pub fn into_queue(self) -> Result<crate::Queue<'q, B, T>, Self> {
+        match alloc::sync::Arc::try_unwrap(self.0) {
+            Ok(split) => Ok(split.into_queue()),
+            Err(share) => Err(ReapHalf(share)),
+        }
+    }
+}
+
+impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
+    /// Prepares a wait in the kernel, outside the lock. Returns no context in a forked
+    /// child.
+    fn begin_wait(&mut self) -> AioContext {
+        let context = self.queue.engine.backend.begin_wait();
+        self.waits = context != AioContext::NONE;
+        context
+    }
+
+    /// Records the events that the wait has returned.
+    fn end_wait<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
+        self.waits = false;
+        self.queue.engine.backend.end_wait();
+        self.queue.engine.take_returned(events);
+    }
+}
+
+impl<S> fmt::Debug for ReapHalf<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReapHalf").finish_non_exhaustive()
+    }
+}

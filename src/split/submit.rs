@@ -1,0 +1,136 @@
+//! [`SubmitHalf`]: stages and submits operations.
+
+use core::fmt;
+use core::ops::Deref;
+
+use super::SplitQueue;
+use crate::buffer::IoBuf;
+use crate::completion::Full;
+use crate::context::SubmitError;
+use crate::engine::{OpState, Submission, Ticket};
+use crate::op::Op;
+#[cfg(doc)]
+use crate::queue::Queue;
+use crate::reactor::Lock;
+use crate::sys::errno::Errno;
+
+/// The submitting half of a [`SplitQueue`]. Its clones submit to the same queue.
+#[derive(Clone)]
+pub struct SubmitHalf<S>(pub(super) S);
+
+impl<'q, B, L, T, S> SubmitHalf<S>
+where
+    B: IoBuf + 'static,
+    L: Lock,
+    S: Deref<Target = SplitQueue<'q, B, L, T>>,
+    T: 'q,
+{
+    /// Stages an operation, as [`Queue::push`] does.
+    ///
+    /// # Errors
+    /// Every slot is taken. The error contains the operation. The reaping half frees a
+    /// slot with each completion.
+    pub fn push(&self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
+        let op = op.into();
+        let before = *op.iocb();
+        // User code runs in `prepare`, so it comes before the lock is taken.
+        let (iocb, payload) = op.prepare();
+        let staged = self.0.with(|inner| {
+            let slots = &mut inner.queue.engine.slots;
+            if slots.is_full() {
+                return Err(payload);
+            }
+            Ok(slots.stage(&iocb, payload, ()))
+        });
+        // SAFETY: the iocb and the payload are those of one operation, whose descriptor
+        // outlives `'q`.
+        staged.map_err(|payload| Full(unsafe { Op::restore(before, payload) }))
+    }
+
+    /// Submits the staged operations in order, as [`Queue::submit`] does. The lock is free
+    /// during the system calls. Operations that another thread stages meanwhile may be
+    /// left to it.
+    ///
+    /// # Errors
+    /// The number of operations submitted, and the error with which the kernel refused the
+    /// next one. It stays staged, with all behind it: see [`Queue::submit`]. EAGAIN means
+    /// that there is no room until the other half has taken completions. EINVAL in a
+    /// forked child.
+    pub fn submit(&self) -> Result<usize, SubmitError> {
+        let (mut submitted, mut wanted) = (0, usize::MAX);
+        let mut submission = Submission::new();
+        while submitted < wanted {
+            self.0.with(|inner| {
+                let engine = &mut inner.queue.engine;
+                wanted = wanted.min(submitted + engine.slots.staged());
+                engine.take_submission(&mut submission);
+            });
+            if submission.is_empty() {
+                break;
+            }
+            // SAFETY: each operation was staged by `push`: its iocb describes only the
+            // buffer in its slot, which is inaccessible until the operation has completed,
+            // and its descriptor is borrowed for `'q` or owned by the slot. The queue,
+            // which has the context and the slots, exists as long as this half.
+            let result = unsafe { submission.submit() };
+            let accepted = result.unwrap_or(0);
+            submitted += accepted;
+            let room = self.0.with(|inner| {
+                let engine = &mut inner.queue.engine;
+                engine.stage_rest_again(&submission, accepted);
+                // Events that were taken may not have been published to the kernel yet;
+                // that makes room. A wait has published them.
+                result == Err(Errno::AGAIN) && !inner.waits && engine.make_room()
+            });
+            let errno = match result {
+                Ok(0) => Errno::AGAIN,
+                Err(errno) if !room => errno,
+                _ => continue,
+            };
+            return Err(SubmitError { submitted, errno });
+        }
+        Ok(submitted)
+    }
+
+    /// Removes the first staged operation, as [`Queue::unstage`] does.
+    pub fn unstage(&self) -> Option<(Ticket, Option<B>, T)> {
+        self.0.with(|inner| inner.queue.unstage())
+    }
+
+    /// Cancels an operation in flight, as [`Queue::cancel`] does. The other half takes its
+    /// completion.
+    ///
+    /// # Errors
+    /// Those of [`Queue::cancel`]. EBUSY: the operation is only staged;
+    /// [`unstage`](SubmitHalf::unstage) it.
+    pub fn cancel(&self, ticket: Ticket) -> Result<(), Errno> {
+        self.0.with(|inner| {
+            let engine = &mut inner.queue.engine;
+            if let Some(OpState::Staged(_)) = engine.slots.find(ticket) {
+                return Err(Errno::BUSY);
+            }
+            engine.cancel(ticket)
+        })
+    }
+
+    /// Returns the number of slots.
+    pub fn capacity(&self) -> usize {
+        self.0.with(|inner| inner.queue.capacity())
+    }
+
+    /// Returns the number of free slots.
+    pub fn free_slots(&self) -> usize {
+        self.0.with(|inner| inner.queue.engine.slots.free())
+    }
+
+    /// Returns the number of staged operations.
+    pub fn staged(&self) -> usize {
+        self.0.with(|inner| inner.queue.staged())
+    }
+}
+
+impl<S> fmt::Debug for SubmitHalf<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmitHalf").finish_non_exhaustive()
+    }
+}
