@@ -16,8 +16,10 @@ pub struct Completion<B, T = ()> {
     /// The ticket that [`Queue::push`](crate::Queue::push) returned for the operation.
     /// In a scope or a reactor it distinguishes the operation from every other.
     pub ticket: Ticket,
-    /// The buffer, or `None` if the operation has none.
-    pub buffer: Option<B>,
+    /// The buffer. From a queue an option, which is `None` if the operation has none; from
+    /// a scope or a reactor according to the operation's
+    /// [kind](crate::op::BufferKind).
+    pub buffer: B,
     /// The value that travelled with the operation, such as the owner of its
     /// descriptor.
     pub data: T,

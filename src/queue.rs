@@ -236,7 +236,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// # Errors
     /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
     #[inline(always)]
-    pub fn pop(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
+    pub fn pop(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         Ok(self.pop_raw()?.map(Taken::into_completion))
     }
 
@@ -264,7 +264,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// # Errors
     /// As [`Context::wait`], except EINTR. No completion is lost by an error.
     #[inline(always)]
-    pub fn wait(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
+    pub fn wait(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         let completed = match self.engine.pop() {
             Polled::Found(completed) => Some(completed),
             Polled::Empty if self.in_flight() + self.staged() == 0 => None,
@@ -404,7 +404,7 @@ pub(crate) struct Taken<B, T> {
 impl<B: IoBuf, T> Taken<B, T> {
     /// Returns the completion. A buffer that grows is filled here, which is user code.
     #[inline(always)]
-    pub(crate) fn into_completion(self) -> Completion<B, T> {
+    pub(crate) fn into_completion(self) -> Completion<Option<B>, T> {
         let (mut buffer, data) = self.released.payload;
         let (result, refused) = (result(self.res), is_refusal(self.res));
         fill(&mut buffer, self.is_read, result);

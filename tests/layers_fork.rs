@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Task, Poll as Ready, Waker};
 
-use linux_aio::op::{Poll, Read};
+use linux_aio::op::{AnyBuffer, Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 use linux_aio::{
@@ -218,7 +218,7 @@ fn an_inherited_scope_is_left_at_once() {
     }
 }
 
-type Future<'a, 'r> = Pin<Box<OpFuture<&'a Reactor<'r, Bytes>>>>;
+type Future<'a, 'r> = Pin<Box<OpFuture<&'a Reactor<'r, Bytes>, AnyBuffer>>>;
 
 fn poll(future: &mut Future<'_, '_>) -> Option<Result<usize, Errno>> {
     let task = &mut Task::from_waker(Waker::noop());
@@ -240,17 +240,19 @@ fn an_inherited_reactor_leaves_the_childs_context_alone() {
         let reactor = Reactor::<Bytes>::with_context(idle, &mut slots).batched();
         let mut futures: Vec<Future<'_, '_>> = Vec::new();
         for _ in 0..state.done {
-            futures.push(Box::pin(reactor.read(file, zeroed(1), 0)));
+            futures.push(Box::pin(reactor.push(Op::from(Read::new(file, zeroed(1))))));
         }
         if state.in_flight {
-            futures.push(Box::pin(reactor.poll(&reader, PollMask::IN)));
+            futures.push(Box::pin(
+                reactor.push(Op::from(Poll::new(&reader, PollMask::IN))),
+            ));
         }
         for future in &mut futures {
             assert_eq!(poll(future), None);
         }
         reactor.turn().unwrap();
         if state.staged {
-            futures.push(Box::pin(reactor.read(file, zeroed(1), 0)));
+            futures.push(Box::pin(reactor.push(Op::from(Read::new(file, zeroed(1))))));
             assert_eq!(poll(futures.last_mut().unwrap()), None);
         }
         let futures = core::cell::RefCell::new(futures);

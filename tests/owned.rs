@@ -114,7 +114,7 @@ fn an_owned_reactor_is_shared_by_threads() {
                 loop {
                     let task = &mut Task::from_waker(Waker::noop());
                     if let Poll::Ready(done) = read.as_mut().poll(task) {
-                        return done.buffer.unwrap();
+                        return done.buffer;
                     }
                     reactor.turn().unwrap();
                 }

@@ -63,7 +63,7 @@ fn more_futures_than_slots_all_finish() {
             let Some(task) = &mut tasks[n] else { continue };
             if let Some(done) = poll(task.as_mut(), &counters[n].clone().into()) {
                 assert_eq!(done.result, Ok(100));
-                assert!(done.buffer.unwrap()[..] == content[n * 100..][..100]);
+                assert!(done.buffer[..] == content[n * 100..][..100]);
                 tasks[n] = None;
                 left -= 1;
             }
@@ -111,7 +111,7 @@ fn each_completed_operation_is_notified_once() {
     for (n, task) in tasks.iter_mut().enumerate().rev() {
         let done = poll(task.as_mut(), &waker).unwrap();
         assert_eq!(done.result, Ok(100));
-        assert!(done.buffer.unwrap().0[..] == content[n * 100..][..100]);
+        assert!(done.buffer.0[..] == content[n * 100..][..100]);
     }
     assert_eq!(Arc::strong_count(&alive), 2);
     // There is nothing to wait for: notified operations are no longer in flight.
@@ -331,7 +331,7 @@ fn refusals_are_results_and_threads_may_share() {
     let mut bad = pin!(reactor.read(no_fd(), vec![0; 8].into(), 0));
     let done = poll(bad.as_mut(), Waker::noop()).unwrap();
     assert_eq!(done.result, Err(Errno::BADF));
-    assert_eq!(done.buffer.unwrap().len(), 8);
+    assert_eq!(done.buffer.len(), 8);
     let _ = <Shared as Lock>::NEW;
 }
 
@@ -369,7 +369,7 @@ fn threads_share_a_reactor() {
                         }
                     });
                     assert_eq!(done.result, Ok(64));
-                    assert!(done.buffer.unwrap()[..] == content[offset as usize..][..64]);
+                    assert!(done.buffer[..] == content[offset as usize..][..64]);
                 }
             });
         }

@@ -57,7 +57,7 @@ impl Stream {
             Err(errno) => return Poll::Ready(Err(errno)),
         };
         *at += count as u64;
-        let mut bytes = done.buffer.unwrap();
+        let mut bytes = done.buffer;
         bytes.truncate(count);
         Poll::Ready(Ok(bytes))
     }
@@ -145,7 +145,7 @@ fn a_share_ends_with_its_future() {
         reactor.turn().unwrap();
         assert!(start.elapsed().as_secs() < 60);
     };
-    assert_eq!(done.buffer.unwrap(), b"abc");
+    assert_eq!(done.buffer, b"abc");
     assert_eq!(Arc::strong_count(&reactor), 2);
     drop(read);
     assert_eq!(Arc::strong_count(&reactor), 1);
@@ -202,12 +202,12 @@ fn shares_and_borrows_wait_for_the_same_slots() {
         reactor.turn().unwrap();
         if first.is_none() {
             if let Poll::Ready(done) = owned.as_mut().poll(task) {
-                first = Some(done.buffer.unwrap());
+                first = Some(done.buffer);
             }
         }
         if let Poll::Ready(done) = borrowed.as_mut().poll(task) {
             assert!(first.is_some(), "it arrived later");
-            second = Some(done.buffer.unwrap());
+            second = Some(done.buffer);
         }
         assert!(start.elapsed().as_secs() < 60);
     }

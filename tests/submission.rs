@@ -61,7 +61,7 @@ fn reads_turns_and_drops_go_on_while_a_pipe_read_blocks() {
                 }
                 reactor.turn().unwrap();
             };
-            assert_eq!(done.buffer.unwrap(), content);
+            assert_eq!(done.buffer, content);
             drop(reactor.try_push(Read::new(&file.file, vec![0; 4])).unwrap());
             let mut dropped = Box::pin(reactor.poll(&reader, PollMask::IN));
             assert!(poll(dropped.as_mut(), Waker::noop()).is_pending());
@@ -72,7 +72,7 @@ fn reads_turns_and_drops_go_on_while_a_pipe_read_blocks() {
         }
     });
     assert_eq!(done.result, Ok(1));
-    assert_eq!(done.buffer.unwrap(), b"x");
+    assert_eq!(done.buffer, b"x");
     assert_eq!(reactor.in_flight(), 0);
 }
 
@@ -177,7 +177,7 @@ fn a_blocked_turn_keeps_no_completion_from_other_turns() {
                     let wait = WaitOptions::new().timeout(Duration::from_secs(20));
                     assert_ne!(reactor.wait_eventfd(wait), Ok(0), "no signal came");
                 };
-                assert_eq!(done.buffer.unwrap(), content);
+                assert_eq!(done.buffer, content);
             }
         },
     );

@@ -86,11 +86,11 @@ sized! {
         queue.submit()
     }
     size_of__Queue__pop(queue: &mut Queue<'_, Buffer>)
-        -> Result<Option<Completion<Buffer>>, Errno> {
+        -> Result<Option<Completion<Option<Buffer>>>, Errno> {
         queue.pop()
     }
     size_of__Queue__wait(queue: &mut Queue<'_, Buffer>)
-        -> Result<Option<Completion<Buffer>>, Errno> {
+        -> Result<Option<Completion<Option<Buffer>>>, Errno> {
         queue.wait()
     }
 }

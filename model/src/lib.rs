@@ -30,7 +30,7 @@ pub mod direct_io;
 mod engine;
 #[path = "../../src/fd.rs"]
 pub mod fd;
-#[path = "../../src/op.rs"]
+#[path = "../../src/op/mod.rs"]
 pub mod op;
 #[path = "../../src/opcode.rs"]
 pub mod opcode;
@@ -44,6 +44,8 @@ pub mod reactor;
 mod ring;
 #[path = "../../src/scope/mod.rs"]
 mod scope;
+#[path = "../../src/split/mod.rs"]
+pub mod split;
 
 pub use completion::{Completion, Full};
 pub use context::{

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
 use model::fake_kernel::{self, BUFFERED, DIRECT, Kernel};
-use model::op::Fsync;
+use model::op::{Fsync, WithoutBuffer};
 use model::reactor::{Local, OpFuture, Reactor, ReactorSlot};
 use model::{AioContext, Fd};
 
@@ -25,7 +25,7 @@ impl Wake for Flag {
     }
 }
 
-type Future1<'a, 'r> = OpFuture<&'a Reactor<'r, (), Local>>;
+type Future1<'a, 'r> = OpFuture<&'a Reactor<'r, (), Local>, WithoutBuffer>;
 
 /// A task that performs one operation after the other, forever.
 struct Looping<'a, 'r> {

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::ptr::NonNull;
@@ -17,11 +18,15 @@ use super::waiters::Waiter;
 use crate::buffer::IoBuf;
 use crate::completion::{Completion, fill, is_refusal, result};
 use crate::engine::Submission;
+use crate::op::{BufferKind, WithBuffer};
 use crate::sys::abi::Iocb;
 
 /// An operation of a [`Reactor`], as a future.
 ///
-/// Its output is the result, with the buffer and the data.
+/// Its output is the result, with the buffer and the data. `K` says whether there is a
+/// buffer: the future of a [`Read`](crate::op::Read) or a [`Write`](crate::op::Write) is
+/// an `OpFuture<R>`, that of an operation without one an `OpFuture<R, WithoutBuffer>`, and
+/// that of an [`Op`](crate::op::Op), which returns an option, an `OpFuture<R, AnyBuffer>`.
 ///
 /// The operation begins when the future is first polled. A future that is dropped
 /// before its first poll drops its buffer at once. A future that is dropped later
@@ -30,41 +35,47 @@ use crate::sys::abi::Iocb;
 /// # Panics
 /// Polling panics once the future has returned its output.
 #[must_use = "futures do nothing unless polled"]
-pub struct OpFuture<R: Handle> {
+pub struct OpFuture<R: Handle, K: BufferKind = WithBuffer> {
     state: State<R::Buffer, R::Data>,
     waiter: Waiter,
     /// A read, into a buffer that grows.
     fills: bool,
+    kind: PhantomData<fn() -> K>,
     /// Dropped last: it may be the last owner of the reactor.
     reactor: R,
 }
 
 // SAFETY: the waiter is accessed under the reactor's lock alone. The buffer and the
 // data are `Send`. The handle is `Send` only if threads may share the reactor.
-unsafe impl<R: Handle + Send> Send for OpFuture<R>
+unsafe impl<R: Handle + Send, K: BufferKind> Send for OpFuture<R, K>
 where
     R::Buffer: Send,
     R::Data: Send,
 {
 }
 
-impl<R: Handle> OpFuture<R> {
-    pub(super) fn new(
+impl<R: Handle, K: BufferKind> OpFuture<R, K> {
+    /// Creates the future of an operation of the kind `K`.
+    ///
+    /// # Safety
+    /// The payload is that of an operation of this kind.
+    pub(super) unsafe fn new(
         reactor: R,
         iocb: Iocb,
         own_eventfd: Option<i32>,
         payload: MaybeUninit<Payload<R::Buffer, R::Data>>,
-    ) -> OpFuture<R> {
+    ) -> OpFuture<R, K> {
         OpFuture {
             state: State::Ready(iocb, own_eventfd, payload),
             waiter: Waiter::new(),
             fills: R::Buffer::GROWS && iocb.is_read(),
+            kind: PhantomData,
             reactor,
         }
     }
 }
 
-impl<R: Handle> OpFuture<R> {
+impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     /// Begins the operation, before the first poll, if a slot is free. Returns its payload
     /// otherwise; the future is empty then.
     pub(super) fn begin_now(&mut self) -> Option<MaybeUninit<Payload<R::Buffer, R::Data>>> {
@@ -94,8 +105,8 @@ impl<R: Handle> OpFuture<R> {
     }
 }
 
-impl<R: Handle> Future for OpFuture<R> {
-    type Output = Completion<R::Buffer, R::Data>;
+impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
+    type Output = Completion<K::Buffer<R::Buffer>, R::Data>;
 
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         // SAFETY: the waiter, which must stay pinned, is not moved. The other fields do
@@ -157,6 +168,9 @@ impl<R: Handle> Future for OpFuture<R> {
                 let (mut buffer, data) = unsafe { payload.assume_init() };
                 let (result, refused) = (result(res), is_refusal(res));
                 fill(&mut buffer, this.fills, result);
+                // SAFETY: `OpFuture::new` requires that the operation is of this kind, and
+                // the buffer is the one that it had.
+                let buffer = unsafe { K::convert(buffer) };
                 Poll::Ready(Completion {
                     ticket,
                     result,
@@ -171,7 +185,7 @@ impl<R: Handle> Future for OpFuture<R> {
     }
 }
 
-impl<R: Handle> Drop for OpFuture<R> {
+impl<R: Handle, K: BufferKind> Drop for OpFuture<R, K> {
     fn drop(&mut self) {
         let waiter = NonNull::from(&self.waiter);
         let reactor = &self.reactor;
@@ -214,7 +228,7 @@ impl<R: Handle> Drop for OpFuture<R> {
     }
 }
 
-impl<R: Handle> fmt::Debug for OpFuture<R> {
+impl<R: Handle, K: BufferKind> fmt::Debug for OpFuture<R, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Ready(..) => "ready",

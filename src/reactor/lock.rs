@@ -6,9 +6,10 @@ use core::marker::PhantomData;
 /// The mutual exclusion of a reactor: [`Local`] for one thread, `Shared` (feature
 /// `std`) for several, or a custom lock.
 ///
-/// The critical sections are short, except for buffered file I/O, which the kernel
-/// performs within `io_submit`. The reactor never nests its calls of
-/// [`with`](Lock::with). No user code runs inner: no waker and no destructor.
+/// The critical sections are short: the lock is free during `io_submit(2)` and during
+/// waits, except for those of [`Reactor::wait`](super::Reactor::wait), which needs
+/// [`Local`]. Calls of [`with`](Lock::with) are never nested. No user code runs inside: no
+/// waker and no destructor.
 ///
 /// # Safety
 /// - While one `f` runs, no other thread runs one under the same lock. The writes of

@@ -14,9 +14,10 @@
 //!
 //! The poll of a future submits its operation (unless the reactor is
 //! [batched](Reactor::batched)), and **blocks where the submission does**: see
-//! [`Read`]. With a lock between threads, the others wait meanwhile. A
-//! reactor is for direct I/O, fsync and polls; data that is in the page cache takes
-//! microseconds.
+//! [`Read`]. With a lock between threads, only the thread that submits is blocked: the
+//! lock is free during `io_submit(2)`. In a batched reactor that is the thread that calls
+//! [`turn`](Reactor::turn). A reactor is for direct I/O, fsync and polls; data that is in
+//! the page cache takes microseconds.
 //!
 //! Dropping a future does not stop its operation: the reactor keeps the buffer until
 //! the operation has completed, and drops it then. Polls, and operations that were not
@@ -53,13 +54,14 @@ use crate::context::IdleContext;
 use crate::context::WaitOptions;
 use crate::engine::{ContextBackend, Engine, Submission, slot_type};
 use crate::fd::Fd;
-use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
+use crate::op::{Fdsync, Fsync, Op, Operation, Poll, Read, WithoutBuffer, Write};
 use crate::opcode::{PollMask, RawFd};
 use crate::sys::abi::Iocb;
 use crate::sys::errno::Errno;
 
 use eventfd::Signals;
 pub use future::OpFuture;
+use handle::Access;
 pub use handle::Handle;
 use inner::{Awaited, Inner, Notice, Payload};
 #[cfg(feature = "std")]
@@ -110,7 +112,7 @@ slot_type! {
 ///     reactor.wait(WaitOptions::new())?;
 /// };
 /// assert_eq!(done.result?, 4);
-/// assert_eq!(done.buffer.unwrap(), b"\x7fELF");
+/// assert_eq!(done.buffer, b"\x7fELF");
 /// # Ok(())
 /// # }
 /// ```
@@ -248,9 +250,10 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// The operation begins when the future is first polled and a slot is free.
     ///
     /// If the kernel refuses the operation, the error is its result.
-    pub fn push(&self, op: impl Into<Op<'r, B, T>>) -> OpFuture<&Self> {
-        let (iocb, own, payload) = self.prepare(op.into());
-        OpFuture::new(self, iocb, own, payload)
+    pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
+        let (iocb, own, payload) = self.prepare(op.into_op());
+        // SAFETY: the operation is of its own kind.
+        unsafe { OpFuture::new(self, iocb, own, payload) }
     }
 
     /// Begins an operation now, if a slot is free.
@@ -262,18 +265,16 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken, or if other futures
     /// wait for one.
-    pub fn try_push(
-        &self,
-        op: impl Into<Op<'r, B, T>>,
-    ) -> Result<OpFuture<&Self>, Full<Op<'r, B, T>>> {
-        let op = op.into();
+    pub fn try_push<O: Operation<'r, B, T>>(&self, op: O) -> Begun<'r, &Self, O::Kind> {
+        let op = op.into_op();
         if self.with(|inner| inner.is_full()) {
             return Err(Full(op));
         }
         // User code runs in `prepare`, so the slot may be taken afterwards.
         let before = *op.iocb();
         let (iocb, own, payload) = self.prepare(op);
-        let mut future = OpFuture::new(self, iocb, own, payload);
+        // SAFETY: the operation is of its own kind.
+        let mut future = unsafe { OpFuture::new(self, iocb, own, payload) };
         match future.begin_now() {
             None => Ok(future),
             // SAFETY: the iocb and the payload are those of one operation, whose
@@ -319,12 +320,13 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// # }
     /// ```
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-    pub fn push_arc(
+    pub fn push_arc<O: Operation<'r, B, T>>(
         self: &alloc::sync::Arc<Self>,
-        op: impl Into<Op<'r, B, T>>,
-    ) -> OpFuture<alloc::sync::Arc<Self>> {
-        let (iocb, own, payload) = self.prepare(op.into());
-        OpFuture::new(self.clone(), iocb, own, payload)
+        op: O,
+    ) -> OpFuture<alloc::sync::Arc<Self>, O::Kind> {
+        let (iocb, own, payload) = self.prepare(op.into_op());
+        // SAFETY: the operation is of its own kind.
+        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
     }
 
     /// Converts an operation into a future that owns a share of the reactor, for one
@@ -332,12 +334,13 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// Otherwise as `push_arc`.
     #[cfg(feature = "alloc")]
-    pub fn push_rc(
+    pub fn push_rc<O: Operation<'r, B, T>>(
         self: &alloc::rc::Rc<Self>,
-        op: impl Into<Op<'r, B, T>>,
-    ) -> OpFuture<alloc::rc::Rc<Self>> {
-        let (iocb, own, payload) = self.prepare(op.into());
-        OpFuture::new(self.clone(), iocb, own, payload)
+        op: O,
+    ) -> OpFuture<alloc::rc::Rc<Self>, O::Kind> {
+        let (iocb, own, payload) = self.prepare(op.into_op());
+        // SAFETY: the operation is of its own kind.
+        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
     }
 
     /// Returns the iocb of an operation, its own eventfd if the reactor signals it, and
@@ -519,6 +522,10 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     }
 }
 
+/// A future that has begun, or an operation that found no free slot.
+type Begun<'r, R, K> =
+    Result<OpFuture<R, K>, Full<Op<'r, <R as Access>::Buffer, <R as Access>::Data>>>;
+
 /// The default of [`Reactor::budget`].
 const BUDGET: u32 = 128;
 
@@ -599,18 +606,18 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     }
 
     /// Syncs a file's data and metadata. It covers the writes that have completed.
-    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self> {
+    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Fsync::new(fd))
     }
 
     /// Syncs a file's data. It covers the writes that have completed.
-    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self> {
+    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Fdsync::new(fd))
     }
 
     /// Waits until a descriptor is ready. [`PollMask::from_result`] converts the result
     /// into the set of ready events.
-    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<&Self> {
+    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Poll::new(fd, mask))
     }
 }

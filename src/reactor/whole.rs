@@ -80,9 +80,9 @@ async fn until_whole<B: IoBuf, F: Future<Output = Completion<Slice<B>>>>(
 ) -> (Result<usize, Errno>, B) {
     let mut total = 0;
     loop {
-        let (result, back) = transferred(begin(slice, total as u64).await);
-        slice = back;
-        match result {
+        let done = begin(slice, total as u64).await;
+        slice = done.buffer;
+        match done.result {
             Ok(count) => {
                 total += count;
                 slice.advance(count);
@@ -92,14 +92,6 @@ async fn until_whole<B: IoBuf, F: Future<Output = Completion<Slice<B>>>>(
             }
             Err(errno) => return (Err(errno), slice.into_inner()),
         }
-    }
-}
-
-/// Returns the result and the buffer of a read or a write.
-fn transferred<B>(done: Completion<B>) -> (Result<usize, Errno>, B) {
-    match done.buffer {
-        Some(buffer) => (done.result, buffer),
-        None => unreachable!("a read or a write returns its buffer"),
     }
 }
 
@@ -132,9 +124,9 @@ impl<'r, L: Lock> Reactor<'r, Append, L> {
                 }
             }
             let read = self.read(fd, buffer, offset.saturating_add(total as u64));
-            let (result, back) = transferred(read.await);
-            buffer = back;
-            match result {
+            let done = read.await;
+            buffer = done.buffer;
+            match done.result {
                 Ok(0) => return (Ok(total), buffer),
                 Ok(count) => total += count,
                 Err(errno) => return (Err(errno), buffer),

@@ -13,7 +13,7 @@ use crate::context::IdleContext;
 use crate::context::WaitOptions;
 use crate::engine::{Backend, ContextBackend, Engine, Extra, slot_type};
 use crate::fd::Fd;
-use crate::op::{Fdsync, Fsync, Op, Poll, Read, Write};
+use crate::op::{Fdsync, Fsync, Op, Operation, Poll, Read, WithBuffer, WithoutBuffer, Write};
 use crate::opcode::PollMask;
 use crate::sys::errno::Errno;
 
@@ -195,11 +195,11 @@ impl<'scope> Scope<'scope, '_> {
     /// Returns [`Full`] with the operation if every slot is taken. A completed
     /// operation keeps its slot while its [`ScopedOp`] exists.
     #[inline]
-    pub fn push<B: IoBuf + 'scope, T: 'scope>(
+    pub fn push<B: IoBuf + 'scope, T: 'scope, O: Operation<'scope, B, T>>(
         &'scope self,
-        op: impl Into<Op<'scope, B, T>>,
-    ) -> Result<ScopedOp<'scope, B, T>, Full<Op<'scope, B, T>>> {
-        let op = op.into();
+        op: O,
+    ) -> Started<'scope, B, T, O::Kind> {
+        let op = op.into_op();
         if self.engine.borrow().slots.is_full() {
             // Operations whose `ScopedOp` was dropped free their slots when they have
             // completed.
@@ -219,12 +219,9 @@ impl<'scope> Scope<'scope, '_> {
             Some(engine.slots.stage(&iocb, nothing, Detached::NEW))
         };
         drop(engine);
-        Ok(ScopedOp::new(
-            &self.engine,
-            ticket,
-            B::GROWS && iocb.is_read(),
-            payload,
-        ))
+        let fills = B::GROWS && iocb.is_read();
+        // SAFETY: the operation is of its own kind.
+        Ok(unsafe { ScopedOp::new(&self.engine, ticket, fills, payload) })
     }
 
     /// Reads into `buffer`, from `offset` in bytes.
@@ -266,7 +263,10 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
-    pub fn fsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
+    pub fn fsync(
+        &'scope self,
+        fd: impl Into<Fd<'scope>>,
+    ) -> Started<'scope, (), (), WithoutBuffer> {
         self.push(Fsync::new(fd))
     }
 
@@ -274,7 +274,10 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
-    pub fn fdsync(&'scope self, fd: impl Into<Fd<'scope>>) -> Started<'scope, ()> {
+    pub fn fdsync(
+        &'scope self,
+        fd: impl Into<Fd<'scope>>,
+    ) -> Started<'scope, (), (), WithoutBuffer> {
         self.push(Fdsync::new(fd))
     }
 
@@ -283,7 +286,11 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
-    pub fn poll(&'scope self, fd: impl Into<Fd<'scope>>, mask: PollMask) -> Started<'scope, ()> {
+    pub fn poll(
+        &'scope self,
+        fd: impl Into<Fd<'scope>>,
+        mask: PollMask,
+    ) -> Started<'scope, (), (), WithoutBuffer> {
         self.push(Poll::new(fd, mask))
     }
 
@@ -327,7 +334,8 @@ impl<'scope> Scope<'scope, '_> {
 }
 
 /// An operation that was begun, or one that found no free slot and is returned.
-type Started<'scope, B, T = ()> = Result<ScopedOp<'scope, B, T>, Full<Op<'scope, B, T>>>;
+type Started<'scope, B, T = (), K = WithBuffer> =
+    Result<ScopedOp<'scope, B, T, K>, Full<Op<'scope, B, T>>>;
 
 /// Submits the staged operations.
 fn flush(engine: &mut ScopeEngine) {

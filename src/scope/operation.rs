@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::fmt;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 use super::{Detached, ScopeEngine, flush, force_completion};
@@ -9,6 +10,7 @@ use crate::buffer::IoBuf;
 use crate::completion::{Completion, fill, is_refusal, refusal, result};
 use crate::context::WaitOptions;
 use crate::engine::{OpState, SlotOffset, Ticket};
+use crate::op::{BufferKind, WithBuffer};
 use crate::sys::errno::Errno;
 
 /// An operation that was begun in a [`Scope`](super::Scope), with the borrow of its
@@ -18,7 +20,7 @@ use crate::sys::errno::Errno;
 /// latest. The buffer stays borrowed by the scope. An owned buffer and the data are
 /// leaked, unless the operation has completed.
 #[must_use = "dropping it lets the operation go on by itself"]
-pub struct ScopedOp<'scope, B, T = ()> {
+pub struct ScopedOp<'scope, B, T = (), K: BufferKind = WithBuffer> {
     engine: &'scope RefCell<ScopeEngine>,
     /// `None` if the operation was refused because the last slot was taken while it was
     /// begun.
@@ -28,20 +30,26 @@ pub struct ScopedOp<'scope, B, T = ()> {
     /// Possibly uninitialised bytes, so that moving them makes no claim about the
     /// memory that the kernel accesses.
     payload: MaybeUninit<(Option<B>, T)>,
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<'scope, B, T> ScopedOp<'scope, B, T> {
-    pub(super) fn new(
+impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
+    /// Creates an operation of the kind `K`.
+    ///
+    /// # Safety
+    /// The payload is that of an operation of this kind.
+    pub(super) unsafe fn new(
         engine: &'scope RefCell<ScopeEngine>,
         ticket: Option<Ticket>,
         fills: bool,
         payload: MaybeUninit<(Option<B>, T)>,
-    ) -> ScopedOp<'scope, B, T> {
+    ) -> ScopedOp<'scope, B, T, K> {
         ScopedOp {
             engine,
             ticket,
             fills,
             payload,
+            kind: PhantomData,
         }
     }
 
@@ -49,7 +57,7 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
     ///
     /// Signals do not interrupt it. Use [`Scope::wait_with`](super::Scope::wait_with)
     /// for an interruptible wait.
-    pub fn wait(self) -> Completion<B, T>
+    pub fn wait(self) -> Completion<K::Buffer<B>, T>
     where
         B: IoBuf,
     {
@@ -63,6 +71,9 @@ impl<'scope, B, T> ScopedOp<'scope, B, T> {
                 let (mut buffer, data) = unsafe { payload.assume_init() };
                 let (result, refused) = (result(res), is_refusal(res));
                 fill(&mut buffer, this.fills, result);
+                // SAFETY: `ScopedOp::new` requires that the operation is of this kind, and
+                // the buffer is the one that it had.
+                let buffer = unsafe { K::convert(buffer) };
                 return Completion {
                     ticket: this.ticket.unwrap_or(Ticket::NONE),
                     result,
@@ -136,7 +147,7 @@ fn finish(engine: &mut ScopeEngine, at: SlotOffset) -> i64 {
     result
 }
 
-impl<B, T> Drop for ScopedOp<'_, B, T> {
+impl<B, T, K: BufferKind> Drop for ScopedOp<'_, B, T, K> {
     fn drop(&mut self) {
         if self.take().is_some() {
             // SAFETY: `Scope::push` wrote the payload. `wait`, which moves it out,
@@ -153,7 +164,7 @@ impl<B, T> Drop for ScopedOp<'_, B, T> {
     }
 }
 
-impl<B, T> fmt::Debug for ScopedOp<'_, B, T> {
+impl<B, T, K: BufferKind> fmt::Debug for ScopedOp<'_, B, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopedOp")
             .field("ticket", &self.ticket)

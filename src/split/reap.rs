@@ -29,7 +29,7 @@ where
     ///
     /// # Errors
     /// Those of [`Queue::pop`].
-    pub fn pop(&mut self) -> Result<Option<Completion<B, T>>, Errno> {
+    pub fn pop(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         let taken = self.0.with(|inner| inner.queue.pop_raw());
         Ok(taken?.map(|taken| taken.into_completion()))
     }
@@ -44,7 +44,10 @@ where
     /// # Errors
     /// Those of [`Context::wait_with`](crate::Context::wait_with): EINTR after a signal.
     /// No completion is lost by an error. EINVAL in a forked child.
-    pub fn wait(&mut self, wait: WaitOptions<'_>) -> Result<Option<Completion<B, T>>, Errno> {
+    pub fn wait(
+        &mut self,
+        wait: WaitOptions<'_>,
+    ) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         if let Some(completion) = self.pop()? {
             return Ok(Some(completion));
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
-use linux_aio::op::{Fsync, Op, Poll, Read, Write};
+use linux_aio::op::{AnyBuffer, Fsync, Op, Poll, Read, Write};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::OpFuture;
 use linux_aio::{Completion, Errno};
@@ -25,7 +25,8 @@ pub(crate) fn content(block: u32) -> &'static [u8] {
     &content[SIZE * block as usize..][..SIZE]
 }
 
-pub(crate) type Future<L> = OpFuture<&'static linux_aio::reactor::Reactor<'static, Bytes, L, Data>>;
+pub(crate) type Future<L> =
+    OpFuture<&'static linux_aio::reactor::Reactor<'static, Bytes, L, Data>, AnyBuffer>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -145,7 +146,7 @@ pub(crate) fn any_kind(prompt: bool) -> Kind {
 }
 
 /// Verifies the result, and the returned buffer and data.
-pub(crate) fn check(kind: Kind, id: u32, done: &mut Completion<Bytes, Data>) {
+pub(crate) fn check(kind: Kind, id: u32, done: &mut Completion<Option<Bytes>, Data>) {
     let expected = match kind {
         Kind::Read | Kind::Write | Kind::Direct => Ok(SIZE),
         Kind::Ready | Kind::Later => Ok(usize::from(PollMask::IN.bits())),

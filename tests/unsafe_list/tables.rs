@@ -75,7 +75,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "src/lib.rs, tests/user_code/layers.rs, tests/user_code/reactor.rs",
     ),
     (
-        "src/op.rs",
+        "src/op/mod.rs",
         "tests/user_code/reactor.rs::a_region_is_computed, tests/queue.rs",
     ),
     (
@@ -355,7 +355,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/buffers.rs::a_panic_of_set_filled_loses_no_other_operation",
     ),
     (
-        "src/op.rs",
+        "src/op/mod.rs",
         "region_for",
         "region()",
         "The layers call `prepare` before they borrow the engine. A panic leaks the payload.",
@@ -364,14 +364,14 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
          tests/user_code/layers.rs::a_queue_survives_the_user_code_of_push",
     ),
     (
-        "src/op.rs",
+        "src/op/mod.rs",
         "region_for",
         "region_mut()",
         "As `region`.",
         "",
     ),
     (
-        "src/op.rs",
+        "src/op/mod.rs",
         "*",
         "is_vectored()",
         "Outside every layer: the operation is not built yet.",
@@ -430,21 +430,21 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "",
     ),
     (
-        "src/op.rs",
+        "src/op/mod.rs",
         "*",
         "fd.into()",
         "Outside every layer: the operation is not built yet.",
         "",
     ),
     (
-        "src/op.rs",
+        "src/op/mod.rs",
         "*",
         "raw_fd()",
         "Outside every layer: the operation is not built yet, and a panic drops the owner.",
         "tests/user_code/reactor.rs::an_owner_returns_its_descriptor",
     ),
     (
-        "src/op.rs",
+        "src/op/mod.rs",
         "Op::into_buffer",
         "drop(data)",
         "Outside every layer. A panic drops the buffer, too.",

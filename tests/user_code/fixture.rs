@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::Waker;
 use std::time::Instant;
 
-use linux_aio::op::{Poll, Read};
+use linux_aio::op::{AnyBuffer, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Lock, OpFuture, Reactor, ReactorSlot};
 use linux_aio::{Completion, Fd, IdleContext};
@@ -21,7 +21,8 @@ use crate::support::{TempFile, eventfd, pipe};
 
 pub(crate) type Watcher<L> = Reactor<'static, Memory, Watched<L>, Load>;
 pub(crate) type Place = ReactorSlot<Memory, Load>;
-pub(crate) type Future<L> = Pin<Box<OpFuture<&'static Reactor<'static, Memory, Watched<L>, Load>>>>;
+pub(crate) type Future<L> =
+    Pin<Box<OpFuture<&'static Reactor<'static, Memory, Watched<L>, Load>, AnyBuffer>>>;
 
 /// A task of the executor. It awaits one operation.
 pub(crate) struct Entry<L: Lock + 'static> {
@@ -31,7 +32,7 @@ pub(crate) struct Entry<L: Lock + 'static> {
     pub(crate) waker: Arc<Named>,
     /// The pipe end whose drop or write makes its poll ready.
     pub(crate) writer: Option<OwnedFd>,
-    pub(crate) done: Option<Completion<Memory, Load>>,
+    pub(crate) done: Option<Completion<Option<Memory>, Load>>,
 }
 
 pub(crate) const SLOTS: usize = 4;
@@ -105,7 +106,7 @@ impl<L: Lock + 'static> Fixture<L> {
 
     /// Adds a task, which is not polled yet.
     pub(crate) fn add(&self, name: &'static str, op: impl Into<Begun>, writer: Option<OwnedFd>) {
-        let future = Box::pin(self.reactor.push(op));
+        let future = Box::pin(self.reactor.push::<Begun>(op.into()));
         self.tasks.borrow_mut().push(Entry {
             name,
             future: Some(future),

@@ -228,7 +228,7 @@ fn an_old_waker_never_meets_the_new_owner_of_its_slot() {
     assert_eq!(second.in_flight(), 1);
     assert_eq!(second.turn(), Ok(1));
     let done = poll(read.as_mut(), Waker::noop()).unwrap();
-    assert_eq!(done.buffer.unwrap().bytes[..], [0xEE; 4096]);
+    assert_eq!(done.buffer.bytes[..], [0xEE; 4096]);
     for memory in mine {
         assert_eq!(*memory, [0x11; 4096], "memory that was never in a reactor");
     }

@@ -63,7 +63,7 @@ async fn try_serve<'r>(
     loop {
         let done = reactor.read(file, buffer, sum.bytes).await;
         // A read always returns its buffer.
-        buffer = done.buffer.ok_or(Errno::IO)?;
+        buffer = done.buffer;
         let read = &buffer[..done.result?];
         let mut rest = read;
         while !rest.is_empty() {

@@ -74,10 +74,10 @@ impl<L: Lock> Job<L> {
             let bytes = read.result?;
             let padded = if job.direct { BLOCK } else { 1 };
             let padded = bytes.next_multiple_of(padded);
-            page = read.buffer.ok_or(Errno::IO)?.used(padded);
+            page = read.buffer.used(padded);
             let write = Write::owned(Arc::clone(&job.target), page);
             let written = job.reactor.push(write.offset(offset)).await;
-            page = written.buffer.ok_or(Errno::IO)?;
+            page = written.buffer;
             let whole = (job.len - offset).min(CHUNK as u64);
             if written.result? != padded || bytes as u64 != whole {
                 return Err(Error::other("a short read or write"));

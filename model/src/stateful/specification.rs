@@ -502,7 +502,10 @@ impl Specification {
     }
 
     /// Compares a completion with its operation, and settles the operation.
-    pub(super) fn complete<B: Held>(&mut self, completion: &Completion<B, Data>) -> Outcome<usize> {
+    pub(super) fn complete<B: Held>(
+        &mut self,
+        completion: &Completion<Option<B>, Data>,
+    ) -> Outcome<usize> {
         let found = self
             .out()
             .find(|&at| self.operations[at].ticket == completion.ticket);

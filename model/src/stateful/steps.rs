@@ -204,7 +204,7 @@ impl<B: Held> Stage<'_, B> {
 
     /// Verifies that one of the done operations was returned, with the expected
     /// completion.
-    fn came(&mut self, completion: Option<Completion<B, Data>>) -> Outcome {
+    fn came(&mut self, completion: Option<Completion<Option<B>, Data>>) -> Outcome {
         let Some(completion) = completion else {
             return Ok(());
         };

@@ -11,7 +11,7 @@ use super::super::{BLOCK, BLOCKS};
 use super::stage::{Kind, Stage, block};
 use super::{Begin, What};
 use crate::completion::Completion;
-use crate::op::{self, Op};
+use crate::op::{self, AnyBuffer, Op};
 use crate::opcode::PollMask;
 use crate::reactor::{OpFuture, Reactor};
 use crate::{Errno, Fd};
@@ -61,7 +61,7 @@ pub(super) enum Place {
 }
 
 /// A future of the scenario's reactor.
-type Future<'a, 'r, L> = OpFuture<&'a Reactor<'r, Guarded, L, Data>>;
+type Future<'a, 'r, L> = OpFuture<&'a Reactor<'r, Guarded, L, Data>, AnyBuffer>;
 
 pub(super) struct Task<'a, 'r, L: Kind> {
     pub(super) operation: usize,
@@ -238,7 +238,7 @@ impl<'r, L: Kind> Stage<'_, 'r, L> {
     }
 
     /// Compares a result with the operation.
-    fn finished(&self, index: usize, finished: Completion<Guarded, Data>) {
+    fn finished(&self, index: usize, finished: Completion<Option<Guarded>, Data>) {
         let index = self.tasks.borrow()[index].operation;
         {
             let operation = &mut self.scenario.operations.borrow_mut()[index];
@@ -361,7 +361,10 @@ fn is_inherited(result: Result<usize, Errno>) -> bool {
 
 /// Returns the state of a future according to its `Debug` output. `panicked` is set if
 /// its poll has panicked.
-fn place<L: Kind>(future: &OpFuture<&Reactor<'_, Guarded, L, Data>>, panicked: bool) -> Place {
+fn place<L: Kind>(
+    future: &OpFuture<&Reactor<'_, Guarded, L, Data>, AnyBuffer>,
+    panicked: bool,
+) -> Place {
     let text = format!("{future:?}");
     if text.contains("\"ready\"") {
         if panicked { Place::New } else { Place::Waiting }

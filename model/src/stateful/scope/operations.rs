@@ -5,12 +5,12 @@ use super::super::user::{self, Borrowed, Data, injectable};
 use super::super::{BLOCK, BLOCKS};
 use super::stage::Stage;
 use crate::completion::Completion;
-use crate::op::{self, Op};
+use crate::op::{self, AnyBuffer, Op};
 use crate::opcode::PollMask;
 use crate::scope::ScopedOp;
 use crate::{Errno, Fd};
 
-pub(super) type Owned<'scope> = ScopedOp<'scope, Borrowed<'scope>, Data>;
+pub(super) type Owned<'scope> = ScopedOp<'scope, Borrowed<'scope>, Data, AnyBuffer>;
 
 /// The expected state of an operation.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ impl<'scope> Stage<'scope, '_> {
     }
 
     /// Compares a result with the operation.
-    fn finished(&self, index: usize, finished: Completion<Borrowed<'scope>, Data>) {
+    fn finished(&self, index: usize, finished: Completion<Option<Borrowed<'scope>>, Data>) {
         let result = finished.result;
         let gone = self.is_gone();
         {

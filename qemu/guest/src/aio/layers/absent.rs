@@ -122,8 +122,8 @@ fn borrowed(check: &mut Check) {
     let got = scope_with_context(&mut never(), &mut ScopeSlot::array::<SLOTS>(), |s| {
         let read = s.read(NO_FILE, &mut bytes, 0).map_err(full)?;
         let done = read.wait();
-        done.result.map(|_| 0).or_else(|errno| match done.buffer {
-            Some(back) if errno == ABSENT => Ok(back.len()),
+        done.result.map(|_| 0).or_else(|errno| match errno {
+            ABSENT => Ok(done.buffer.len()),
             _ => Err(errno),
         })
     });

@@ -111,8 +111,7 @@ fn others() -> os::Result<[File; 2]> {
     Ok([other()?, other()?])
 }
 
-fn has_read(result: Result<usize, Errno>, buffer: &Option<Owned>, number: usize) -> bool {
-    let buffer = buffer.as_ref();
+fn has_read(result: Result<usize, Errno>, buffer: Option<&Owned>, number: usize) -> bool {
     result == Ok(PIECE) && buffer.is_some_and(|buffer| buffer.bytes() == piece(number))
 }
 
@@ -163,7 +162,7 @@ fn queue(check: &mut Check) {
     let [read, sync, polled] = back;
     let right = read
         .as_ref()
-        .is_some_and(|done| has_read(done.result, &done.buffer, 1));
+        .is_some_and(|done| has_read(done.result, done.buffer.as_ref(), 1));
     check.holds("queue reads its own file", right);
     let synced = sync.as_ref().map(|done| done.result);
     check.equal("queue syncs its own file", synced, Some(Ok(0)));
@@ -215,10 +214,10 @@ fn scoped(check: &mut Check) {
         let (mine, pipe) = (files.file.owner(), files.reader.owner());
         let read = Read::owned(files.file.owner(), &mut bytes[..]).offset(offset(2));
         let read = s.push(read).map_err(full)?;
-        let sync = s.push::<(), _>(Fsync::owned(files.file.owner()));
+        let sync = s.push::<(), _, _>(Fsync::owned(files.file.owner()));
         let sync = sync.map_err(full)?;
         let poll = Poll::owned(files.reader.owner(), PollMask::IN);
-        let poll = s.push::<(), _>(poll).map_err(full)?;
+        let poll = s.push::<(), _, _>(poll).map_err(full)?;
         drop((mine, pipe));
         *begun = files.open();
         let _others = others()?;
@@ -286,7 +285,7 @@ fn reactor(check: &mut Check) {
     }
     let right = read
         .as_ref()
-        .is_some_and(|done| has_read(done.result, &done.buffer, 3));
+        .is_some_and(|done| has_read(done.result, Some(&done.buffer), 3));
     check.holds("reactor reads its own file", right);
     let result = synced.as_ref().map(|done| done.result);
     check.equal("reactor syncs its own file", result, Some(Ok(0)));

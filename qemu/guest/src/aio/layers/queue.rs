@@ -13,7 +13,7 @@ use crate::aio::owned::{Owned, dropped};
 use crate::check::Check;
 use crate::os::NO_FILE;
 
-type Done = Result<Option<Completion<Owned>>, Errno>;
+type Done = Result<Option<Completion<Option<Owned>>>, Errno>;
 
 #[inline(never)]
 pub(super) fn run(check: &mut Check, things: &Things) {

@@ -83,7 +83,7 @@ fn fill<'q>(
 fn uses(mut queue: Queue<'_, Owned>, state: State, tickets: &Tickets) -> usize {
     let has_submitted = state.submitted() > 0;
     // The staged operation, refused.
-    let is_back = |done: &Option<Completion<Owned>>| match done {
+    let is_back = |done: &Option<Completion<Option<Owned>>>| match done {
         Some(done) => {
             state.staged
                 && Some(done.ticket) == tickets.staged

@@ -2,13 +2,13 @@
 
 use core::pin::pin;
 
+use linux_aio::op::{AnyBuffer, Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 use linux_aio::{Errno, IdleContext};
 
-use super::super::reactor::has_read;
 use super::super::waiters::{Tasks, poll_at, task_at};
-use super::super::{Things, named, offset, owned};
+use super::super::{PIECE, Things, named, offset, owned, piece};
 use super::{Children, Found, MOST, NOT_SET_UP, State, beside_own, first_wrong};
 use crate::aio::owned::{Owned, dropped};
 use crate::os;
@@ -56,7 +56,7 @@ pub(super) fn run(things: &Things, marked: bool) -> Found {
     children.end()
 }
 
-type Futures<'p, 'a, 'r> = Tasks<'p, OpFuture<&'a Reactor<'r, Owned>>>;
+type Futures<'p, 'a, 'r> = Tasks<'p, OpFuture<&'a Reactor<'r, Owned>, AnyBuffer>>;
 
 /// Begins the operations of a state: polls of the pipe, which then receives a byte; a
 /// poll of an eventfd that is never signalled; and a staged read. Returns the number of
@@ -74,13 +74,15 @@ fn begin<'a, 'r>(
         } else {
             &things.reader
         };
-        task_at(tasks.as_mut(), at).set(Some(reactor.poll(file, PollMask::IN)));
+        task_at(tasks.as_mut(), at)
+            .set(Some(reactor.push(Op::from(Poll::new(file, PollMask::IN)))));
         poll_at(tasks.as_mut(), at);
     }
     reactor.turn()?;
     things.send()?;
     if state.staged {
-        let read = reactor.read(&things.file, owned()?, offset(4));
+        let read = Read::new(&things.file, owned()?).offset(offset(4));
+        let read = reactor.push(Op::from(read));
         task_at(tasks.as_mut(), MOST - 1).set(Some(read));
         poll_at(tasks.as_mut(), MOST - 1);
     }
@@ -141,7 +143,10 @@ fn all_come(reactor: &Reactor<'_, Owned>, mut tasks: Futures<'_, '_, '_>, state:
     }
     if state.staged {
         let done = poll_at(tasks.as_mut(), MOST - 1);
-        right &= done.is_some_and(|done| has_read(&done, 4));
+        right &= done.is_some_and(|done| {
+            let content = done.buffer.as_ref().map(Owned::bytes);
+            done.result == Ok(PIECE) && content == Some(piece(4))
+        });
     }
     right
 }

@@ -17,6 +17,10 @@
 //! let sync = Fsync::new(to);
 //! ```
 
+mod kind;
+
+pub use kind::{AnyBuffer, BufferKind, Operation, WithBuffer, WithoutBuffer};
+
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 

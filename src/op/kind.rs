@@ -1,0 +1,114 @@
+//! [`Operation`] and [`BufferKind`]: whether an operation has a buffer, known by its type.
+
+use super::{Fdsync, Fsync, Op, Poll, Read, Write};
+use crate::buffer::{IoBuf, IoBufMut};
+
+/// An operation that a scope or a reactor accepts: one of the types of this
+/// [module](super).
+///
+/// No other type implements it.
+pub trait Operation<'fd, B, T>: Sealed<'fd, B, T> {
+    /// How a completion returns the buffer.
+    type Kind: BufferKind;
+}
+
+/// The conversion that [`Operation`] relies on. The module is private, so that no other
+/// crate implements it: an operation [with a buffer](WithBuffer) has one.
+#[allow(
+    unreachable_pub,
+    reason = "a supertrait of a public trait, which no other crate can name"
+)]
+pub trait Sealed<'fd, B, T> {
+    /// Converts it into an operation of any kind.
+    fn into_op(self) -> Op<'fd, B, T>;
+}
+
+/// How a completion returns the buffer of its operation: [`WithBuffer`],
+/// [`WithoutBuffer`] or [`AnyBuffer`].
+///
+/// No other type implements it.
+pub trait BufferKind: Private {
+    /// The type of a completion's `buffer`, for buffers of type `B`.
+    type Buffer<B>;
+
+    /// Converts the buffer of an operation.
+    ///
+    /// # Safety
+    /// An operation of this kind had this buffer.
+    #[doc(hidden)]
+    unsafe fn convert<B>(buffer: Option<B>) -> Self::Buffer<B>;
+}
+
+/// A supertrait in a private module.
+#[allow(
+    unreachable_pub,
+    reason = "a supertrait of a public trait, which no other crate can name"
+)]
+pub trait Private {}
+
+/// The operation has a buffer: [`Read`] and [`Write`].
+#[derive(Clone, Copy, Debug)]
+pub enum WithBuffer {}
+
+/// The operation has no buffer: [`Fsync`], [`Fdsync`] and [`Poll`].
+#[derive(Clone, Copy, Debug)]
+pub enum WithoutBuffer {}
+
+/// The operation may have a buffer: [`Op`].
+#[derive(Clone, Copy, Debug)]
+pub enum AnyBuffer {}
+
+impl Private for WithBuffer {}
+impl Private for WithoutBuffer {}
+impl Private for AnyBuffer {}
+
+impl BufferKind for WithBuffer {
+    type Buffer<B> = B;
+
+    #[inline(always)]
+    unsafe fn convert<B>(buffer: Option<B>) -> B {
+        // SAFETY: the caller promises that an operation with a buffer had it.
+        unsafe { buffer.unwrap_unchecked() }
+    }
+}
+
+impl BufferKind for WithoutBuffer {
+    type Buffer<B> = ();
+
+    #[inline(always)]
+    unsafe fn convert<B>(_buffer: Option<B>) {}
+}
+
+impl BufferKind for AnyBuffer {
+    type Buffer<B> = Option<B>;
+
+    #[inline(always)]
+    unsafe fn convert<B>(buffer: Option<B>) -> Option<B> {
+        buffer
+    }
+}
+
+/// Implements [`Operation`] by the conversion into an [`Op`].
+macro_rules! operations {
+    ($($operation:ty: $kind:ident $(where $buffer:ident)?;)+) => {$(
+        impl<'fd, B $(: $buffer)?, T> Sealed<'fd, B, T> for $operation {
+            #[inline]
+            fn into_op(self) -> Op<'fd, B, T> {
+                self.into()
+            }
+        }
+
+        impl<'fd, B $(: $buffer)?, T> Operation<'fd, B, T> for $operation {
+            type Kind = $kind;
+        }
+    )+};
+}
+
+operations! {
+    Read<'fd, B, T>: WithBuffer where IoBufMut;
+    Write<'fd, B, T>: WithBuffer where IoBuf;
+    Fsync<'fd, T>: WithoutBuffer;
+    Fdsync<'fd, T>: WithoutBuffer;
+    Poll<'fd, T>: WithoutBuffer;
+    Op<'fd, B, T>: AnyBuffer;
+}
