@@ -5,6 +5,7 @@ mod support;
 
 use std::future::Future;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -113,6 +114,36 @@ fn an_operation_that_ends_without_an_event_wakes_the_waiters() {
     assert_eq!(count.0.load(SeqCst), 2);
     assert!(poll(one.as_mut(), &waker).is_ready());
     assert!(poll(other.as_mut(), &waker).is_ready());
+}
+
+/// Panics when it is woken.
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        panic!("woken");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_waiter_asleep() {
+    let ready = eventfd();
+    let reactor = Shares::with_capacity(2).unwrap();
+    let mut operation = pin!(reactor.poll(&ready, PollMask::IN));
+    assert!(poll(operation.as_mut(), Waker::noop()).is_pending());
+    let (count, waker) = counted();
+    let (mut one, mut other) = (pin!(reactor.wait_idle()), pin!(reactor.wait_idle()));
+    assert!(poll(one.as_mut(), &Waker::from(Arc::new(Bomb))).is_pending());
+    assert!(poll(other.as_mut(), &waker).is_pending());
+    signal(&ready);
+    let mut panicked = false;
+    while count.0.load(SeqCst) == 0 {
+        let turn = catch_unwind(AssertUnwindSafe(|| reactor.turn()));
+        panicked |= turn.is_err();
+    }
+    assert!(panicked);
+    assert!(poll(one.as_mut(), Waker::noop()).is_ready());
+    assert!(poll(other.as_mut(), Waker::noop()).is_ready());
 }
 
 /// A waiting future can be moved to another thread, and outlives what it waits for.

@@ -109,6 +109,18 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/reactor/inner.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/mod.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/future.rs", "tests/reactor.rs, tests/user_code"),
+    ("src/reactor/wait_idle.rs", "tests/wait_idle.rs"),
+    ("src/split/mod.rs", "tests/split.rs"),
+    ("src/split/submit.rs", "tests/split.rs"),
+    ("src/split/reap.rs", "tests/split.rs"),
+    (
+        "src/op/kind.rs",
+        "tests/reactor.rs, tests/scope.rs, tests/user_code",
+    ),
+    (
+        "src/engine/submission.rs",
+        "tests/submission.rs, tests/split.rs",
+    ),
     (
         "src/reactor/waiters.rs",
         "tests/reactor.rs, tests/user_code/reactor.rs",
@@ -214,6 +226,11 @@ pub(super) const DROPS: &[(&str, &str, &str)] = &[
         "drops the payload of a completed operation, after the engine's borrow has ended; leaks \
          that of any other.",
         "tests/user_code/layers.rs::a_scope_may_be_called_by_the_destructor_of_a_buffer",
+    ),
+    (
+        "WaitIdle",
+        "leaves the list of waiters under the lock; then, outside the lock, drops its waker.",
+        "tests/wait_idle.rs::every_waiter_is_woken_once_nothing_is_in_flight",
     ),
 ];
 
@@ -530,39 +547,11 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "",
     ),
     (
-        "src/reactor/mod.rs",
-        "Reactor::push",
-        "op.into()",
-        "Before anything else, and outside the lock.",
-        "tests/user_code/reactor.rs::an_operation_is_converted",
-    ),
-    (
         "src/reactor/whole.rs",
         "*",
         "fd.into()",
         "Before anything else, and outside the lock.",
         "",
-    ),
-    (
-        "src/reactor/mod.rs",
-        "Reactor::push_arc",
-        "op.into()",
-        "Before anything else, and outside the lock.",
-        "tests/user_code/reactor.rs::an_operation_is_converted",
-    ),
-    (
-        "src/reactor/mod.rs",
-        "Reactor::try_push",
-        "op.into()",
-        "Before anything else, and outside the lock.",
-        "tests/user_code/reactor.rs::an_operation_is_converted",
-    ),
-    (
-        "src/reactor/mod.rs",
-        "Reactor::push_rc",
-        "op.into()",
-        "Before anything else, and outside the lock.",
-        "tests/user_code/reactor.rs::an_operation_is_converted",
     ),
     (
         "src/reactor/mod.rs",
@@ -596,10 +585,45 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/future.rs",
-        "Future for OpFuture<R>::poll",
+        "Future for OpFuture<R, K>::poll",
         "clone()",
         "Before anything else, and outside the lock.",
         "tests/user_code/reactor.rs::a_waker_is_cloned",
+    ),
+    (
+        "src/reactor/wait_idle.rs",
+        "Future for WaitIdle<R>::poll",
+        "clone()",
+        "Before anything else, and outside the lock.",
+        "tests/wait_idle.rs::a_waker_that_panics_keeps_no_other_waiter_asleep",
+    ),
+    (
+        "src/reactor/wait_idle.rs",
+        "*",
+        "drop(",
+        "After the lock was released; the waiter is in its place in the list.",
+        "tests/wait_idle.rs::a_waker_that_panics_keeps_no_other_waiter_asleep",
+    ),
+    (
+        "src/split/mod.rs",
+        "SplitQueue::new",
+        "L::NEW",
+        "A constant.",
+        "",
+    ),
+    (
+        "src/split/mod.rs",
+        "SplitQueue::with",
+        "lock.with(",
+        "The closures run no user code, and calls are not nested.",
+        "tests/split.rs",
+    ),
+    (
+        "src/split/submit.rs",
+        "SubmitHalf::push",
+        "op.into()",
+        "Before anything else, and outside the lock.",
+        "tests/split.rs",
     ),
     (
         "src/rt/mod.rs",
@@ -632,20 +656,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     (
         "src/scope/mod.rs",
         "Scope::push",
-        "op.into()",
-        "Before the engine is borrowed.",
-        "tests/user_code/layers.rs",
-    ),
-    (
-        "src/scope/mod.rs",
-        "Scope::push",
         "drop(engine)",
         "No user code: the end of a borrow.",
         "",
     ),
     (
         "src/scope/operation.rs",
-        "Drop for ScopedOp<'_, B, T>::drop",
+        "Drop for ScopedOp<'_, B, T, K>::drop",
         "assume_init_drop(",
         "The payload of a completed operation: its slot is free, and the engine is not borrowed.",
         "tests/user_code/layers.rs::a_scope_may_be_called_by_the_destructor_of_a_buffer",
