@@ -338,13 +338,37 @@ let mut queue: Queue<'static, Vec<u8>> = Queue::with_capacity(4).unwrap();
 let file = File::open("/dev/null").unwrap();
 queue.push(Read::new(&file, vec![0; 4])).unwrap();
 ```
+A file is closed while an operation on it is staged in a queue of two halves:
+```compile_fail,E0597
+# use linux_aio::{Queue, op::Read, reactor::Shared, split::SplitQueue};
+# use std::fs::File;
+let queue: Queue<'static, Vec<u8>> = Queue::with_capacity(4).unwrap();
+let (submit, reap) = SplitQueue::<_, Shared, _>::new(queue).into_halves();
+let file = File::open("/dev/null").unwrap();
+submit.push(Read::new(&file, vec![0; 4])).unwrap();
+```
+A second thread reaps the same queue:
+```compile_fail,E0599
+# use linux_aio::{Queue, reactor::Shared, split::SplitQueue};
+let queue: Queue<'static, Vec<u8>> = Queue::with_capacity(4).unwrap();
+let (submit, reap) = SplitQueue::<_, Shared, _>::new(queue).into_halves();
+let second = reap.clone();
+```
+A queue with local data is shared by threads:
+```compile_fail,E0277
+# use linux_aio::{Queue, reactor::Shared, split::SplitQueue};
+# use std::rc::Rc;
+let queue: Queue<'static, Vec<u8>, Rc<()>> = Queue::with_capacity(4).unwrap();
+let (submit, mut reap) = SplitQueue::<_, Shared, _>::new(queue).into_halves();
+std::thread::spawn(move || reap.pop());
+```
 A reference is taken for an owner, and does not live as long as the scope:
 ```compile_fail,E0597
 # use linux_aio::{ScopeSlot, op::Fsync, scope};
 # use std::fs::File;
 scope(&mut ScopeSlot::array::<1>(), |s| {
     let file = File::open("/dev/null").unwrap();
-    drop(s.push::<(), _>(Fsync::owned(&file)));
+    drop(s.push(Fsync::owned(&file)));
 });
 ```
 An operation with an owner is cloned: the clone's owner may have another
@@ -394,7 +418,7 @@ queue.submit();
 
 scope(&mut ScopeSlot::array::<1>(), |s| {
     let file = File::open("/dev/null").unwrap();
-    drop(s.push::<(), _>(Fsync::owned(file)));
+    drop(s.push(Fsync::owned(file)));
 });
 
 let file = File::open("/dev/null").unwrap();

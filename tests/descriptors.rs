@@ -158,7 +158,7 @@ fn a_scope_keeps_owners_until_their_operations_are_submitted() {
 
     let (owner, closed) = Noted::new(&file);
     scope(&mut ScopeSlot::array::<2>(), |s| {
-        let sync = s.push::<(), _, _>(Fsync::owned(owner)).unwrap();
+        let sync = s.push(Fsync::owned(owner)).unwrap();
         let done = sync.wait();
         assert_eq!((done.result, closed.get()), (Ok(0), 0));
         drop(done);

@@ -194,9 +194,9 @@ fn a_scope_without_io_cancel_ends() {
                             s.read(&files.direct, block, offset).unwrap()
                         });
                         true_result = Some(reads.next().unwrap().wait().result);
-                        let never = s.push::<(), _, _>(files.never()).unwrap();
+                        let never = s.push(files.never()).unwrap();
                         for _ in 0..40 {
-                            drop(s.push::<(), _, _>(files.never()).unwrap());
+                            drop(s.push(files.never()).unwrap());
                         }
                         s.submit();
                         assert_eq!(never.cancel(), Err(errno));
@@ -429,11 +429,11 @@ fn a_scope_waits_for_capacity() {
 fn an_operation_without_any_capacity_results_in_eagain() {
     without(&[nr::IO_SUBMIT], Errno::AGAIN, |files| {
         scope(&mut ScopeSlot::array::<2>(), |s| {
-            let never = s.push::<(), _, _>(files.never()).unwrap();
+            let never = s.push(files.never()).unwrap();
             assert_eq!(never.wait().result, Err(Errno::AGAIN));
             // At the end of the scope it is refused as well, and completes no other
             // operation.
-            drop(s.push::<(), _, _>(files.never()).unwrap());
+            drop(s.push(files.never()).unwrap());
         })
         .unwrap();
         let mut slots = ReactorSlot::array::<2>();
@@ -452,10 +452,10 @@ fn an_operation_without_capacity_completes_at_the_end_of_the_scope() {
     let files = Files::new();
     let status = in_child(|| {
         scope(&mut ScopeSlot::array::<2>(), |s| {
-            drop(s.push::<(), _, _>(files.never()).unwrap());
+            drop(s.push(files.never()).unwrap());
             s.submit();
             forbid(&[nr::IO_SUBMIT], Errno::AGAIN.raw_os_error());
-            drop(s.push::<(), _, _>(files.never()).unwrap());
+            drop(s.push(files.never()).unwrap());
             s.submit();
             assert_eq!(s.in_flight(), 2);
         })

@@ -12,6 +12,17 @@ pub trait Operation<'fd, B, T>: Sealed<'fd, B, T> {
     type Kind: BufferKind;
 }
 
+/// An operation with the type of its own buffer, `()` if it has none. A scope accepts
+/// buffers of any type.
+///
+/// No other type implements it.
+pub trait AnyOperation<'fd>: Operation<'fd, Self::Buffer, Self::Data> {
+    /// The type of the buffer.
+    type Buffer: IoBuf;
+    /// The type of the user data.
+    type Data;
+}
+
 /// The conversion that [`Operation`] relies on. The module is private, so that no other
 /// crate implements it: an operation [with a buffer](WithBuffer) has one.
 #[allow(
@@ -111,4 +122,30 @@ operations! {
     Fdsync<'fd, T>: WithoutBuffer;
     Poll<'fd, T>: WithoutBuffer;
     Op<'fd, B, T>: AnyBuffer;
+}
+
+/// Implements [`AnyOperation`]: for types with a buffer, and for those without.
+macro_rules! own_buffers {
+    ($($operation:ident: $buffer:ident;)+ - $($without:ident)+) => {
+        $(
+            impl<'fd, B: $buffer, T> AnyOperation<'fd> for $operation<'fd, B, T> {
+                type Buffer = B;
+                type Data = T;
+            }
+        )+
+
+        $(
+            impl<'fd, T> AnyOperation<'fd> for $without<'fd, T> {
+                type Buffer = ();
+                type Data = T;
+            }
+        )+
+    };
+}
+
+own_buffers! {
+    Read: IoBufMut;
+    Write: IoBuf;
+    Op: IoBuf;
+    - Fsync Fdsync Poll
 }

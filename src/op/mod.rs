@@ -19,7 +19,7 @@
 
 mod kind;
 
-pub use kind::{AnyBuffer, BufferKind, Operation, WithBuffer, WithoutBuffer};
+pub use kind::{AnyBuffer, AnyOperation, BufferKind, Operation, WithBuffer, WithoutBuffer};
 
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;

@@ -13,7 +13,7 @@ use crate::context::IdleContext;
 use crate::context::WaitOptions;
 use crate::engine::{Backend, ContextBackend, Engine, Extra, slot_type};
 use crate::fd::Fd;
-use crate::op::{Fdsync, Fsync, Op, Operation, Poll, Read, WithBuffer, WithoutBuffer, Write};
+use crate::op::{AnyOperation, Fdsync, Fsync, Op, Poll, Read, WithBuffer, WithoutBuffer, Write};
 use crate::opcode::PollMask;
 use crate::sys::errno::Errno;
 
@@ -195,10 +195,10 @@ impl<'scope> Scope<'scope, '_> {
     /// Returns [`Full`] with the operation if every slot is taken. A completed
     /// operation keeps its slot while its [`ScopedOp`] exists.
     #[inline]
-    pub fn push<B: IoBuf + 'scope, T: 'scope, O: Operation<'scope, B, T>>(
-        &'scope self,
-        op: O,
-    ) -> Started<'scope, B, T, O::Kind> {
+    pub fn push<O>(&'scope self, op: O) -> Started<'scope, O::Buffer, O::Data, O::Kind>
+    where
+        O: AnyOperation<'scope, Buffer: 'scope, Data: 'scope>,
+    {
         let op = op.into_op();
         if self.engine.borrow().slots.is_full() {
             // Operations whose `ScopedOp` was dropped free their slots when they have
@@ -219,7 +219,7 @@ impl<'scope> Scope<'scope, '_> {
             Some(engine.slots.stage(&iocb, nothing, Detached::NEW))
         };
         drop(engine);
-        let fills = B::GROWS && iocb.is_read();
+        let fills = O::Buffer::GROWS && iocb.is_read();
         // SAFETY: the operation is of its own kind.
         Ok(unsafe { ScopedOp::new(&self.engine, ticket, fills, payload) })
     }

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use linux_aio::Errno;
 use linux_aio::op::{Fsync, Read, Write};
 use linux_aio::reactor::{Lock, Reactor, ReactorSlot};
 use tokio_reactor::{CHUNK, Page, drive, eventfd};

@@ -214,10 +214,10 @@ fn scoped(check: &mut Check) {
         let (mine, pipe) = (files.file.owner(), files.reader.owner());
         let read = Read::owned(files.file.owner(), &mut bytes[..]).offset(offset(2));
         let read = s.push(read).map_err(full)?;
-        let sync = s.push::<(), _, _>(Fsync::owned(files.file.owner()));
+        let sync = s.push(Fsync::owned(files.file.owner()));
         let sync = sync.map_err(full)?;
         let poll = Poll::owned(files.reader.owner(), PollMask::IN);
-        let poll = s.push::<(), _, _>(poll).map_err(full)?;
+        let poll = s.push(poll).map_err(full)?;
         drop((mine, pipe));
         *begun = files.open();
         let _others = others()?;
