@@ -250,6 +250,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// The operation begins when the future is first polled and a slot is free.
     ///
     /// If the kernel refuses the operation, the error is its result.
+    #[inline]
     pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
         let (iocb, own, payload) = self.prepare(op.into_op());
         // SAFETY: the operation is of its own kind.

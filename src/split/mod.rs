@@ -16,6 +16,8 @@
 //!
 //! # Examples
 //! ```
+//! # #[cfg(not(feature = "std"))] fn main() {}
+//! # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
 //! use linux_aio::op::Read;
 //! use linux_aio::reactor::Shared;
 //! use linux_aio::split::SplitQueue;
@@ -34,7 +36,8 @@
 //! submit.push(Read::owned(file, vec![0; 4])).unwrap();
 //! submit.submit()?;
 //! assert_eq!(reaper.join().unwrap(), (Ok(4), b"\x7fELF".to_vec()));
-//! # Ok::<(), Errno>(())
+//! # Ok(())
+//! # }
 //! ```
 
 use core::cell::UnsafeCell;

@@ -242,7 +242,7 @@ fn reactor<const DEPTH: usize>(
                     if let Poll::Ready(done) = running.poll(&mut context) {
                         task.set(None);
                         sum += done.result.unwrap() as i64;
-                        buffers.push(done.buffer.unwrap());
+                        buffers.push(done.buffer);
                         left -= 1;
                     }
                 }

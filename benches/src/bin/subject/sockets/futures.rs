@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use linux_aio::WaitOptions;
+use linux_aio::op::WithoutBuffer;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 
@@ -15,7 +16,7 @@ use super::{SOCKETS, Watch};
 /// A minimal executor that polls only woken tasks.
 pub(super) struct ByReactor<'s> {
     reactor: &'s Reactor<'s, Number>,
-    tasks: Vec<Pin<Box<OpFuture<&'s Reactor<'s, Number>>>>>,
+    tasks: Vec<Pin<Box<OpFuture<&'s Reactor<'s, Number>, WithoutBuffer>>>>,
     sockets: &'s [UnixStream],
     wakers: Vec<Waker>,
     woken: Arc<Mutex<Vec<usize>>>,
