@@ -59,6 +59,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     ///
     /// # Safety
     /// The payload is that of an operation of this kind.
+    #[inline]
     pub(super) unsafe fn new(
         reactor: R,
         iocb: Iocb,

@@ -320,7 +320,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// # Safety
     /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
     /// until it has left them, or for ever.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn begin(
         &mut self,
         state: &mut State<B, T>,
@@ -367,7 +367,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// staged or in flight. Returns whether the future must yield first.
     ///
     /// `begins` says that this poll began the operation, which has its waker then.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(
         &mut self,
         state: &mut State<B, T>,

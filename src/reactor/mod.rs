@@ -346,6 +346,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 
     /// Returns the iocb of an operation, its own eventfd if the reactor signals it, and
     /// its payload.
+    #[inline]
     fn prepare(&self, mut op: Op<'r, B, T>) -> Prepared<B, T> {
         let mut own = None;
         if let Some(eventfd) = self.eventfd {
@@ -591,6 +592,7 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     ///
     /// For flags, priorities, data and owned descriptors, use [`push`](Reactor::push)
     /// with a [`Read`].
+    #[inline]
     pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self>
     where
         B: IoBufMut,

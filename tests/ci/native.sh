@@ -28,7 +28,29 @@ package() {
         echo "the work tree has changes of its own"
         dirty=(--allow-dirty)
     fi
+    package_links
     cargo package --locked -p linux-aio "${dirty[@]}"
+}
+
+# Checks that each relative link of the pages in the package leads to a file of it.
+package_links() {
+    local files page link missing=0
+    files=$(cargo package --locked -p linux-aio --list --allow-dirty) || return
+    # docs/unsafe.md quotes comments, whose links are those of rustdoc.
+    for page in $(grep '\.md$' <<<"$files" | grep -v '^docs/unsafe.md$'); do
+        while read -r link; do
+            link=${link%%#*}
+            [ -z "$link" ] || grep -qxF "$(normal "$(dirname "$page")/$link")" <<<"$files" && continue
+            echo "$page: $link is not in the package" >&2
+            missing=1
+        done < <(grep -oE '\]\([^)]+\)' "$page" | sed 's/^](//; s/)$//' | grep -vE '^(https?:|#|[A-Za-z_]+::)')
+    done
+    return $missing
+}
+
+# normal PATH: prints a relative path without `.` and `..`.
+normal() {
+    realpath --canonicalize-missing --relative-to=. "$1"
 }
 
 # Runs the package's tests from its archive, outside of this workspace.

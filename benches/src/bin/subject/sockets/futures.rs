@@ -13,10 +13,12 @@ use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 use super::aio::Number;
 use super::{SOCKETS, Watch};
 
+type Polling<'s> = Pin<Box<OpFuture<&'s Reactor<'s, Number>, WithoutBuffer>>>;
+
 /// A minimal executor that polls only woken tasks.
 pub(super) struct ByReactor<'s> {
     reactor: &'s Reactor<'s, Number>,
-    tasks: Vec<Pin<Box<OpFuture<&'s Reactor<'s, Number>, WithoutBuffer>>>>,
+    tasks: Vec<Polling<'s>>,
     sockets: &'s [UnixStream],
     wakers: Vec<Waker>,
     woken: Arc<Mutex<Vec<usize>>>,
