@@ -41,12 +41,12 @@ const OURS: &[&str] = &[
 
 fn cases() -> Vec<Case<'static>> {
     let mut cases = Vec::new();
-    let mut add = |group, rivals: &[&'static str], sizes: &[usize]| {
-        for &rival in rivals {
+    let mut add = |group, baselines: &[&'static str], sizes: &[usize]| {
+        for &baseline in baselines {
             for &size in sizes {
                 cases.push(Case {
                     group,
-                    rival,
+                    baseline,
                     size,
                     more: &[],
                 });
@@ -66,7 +66,7 @@ fn cases() -> Vec<Case<'static>> {
     add("reap", REAPERS, &[1, 8, 64]);
     add("read", READERS, &[1, 32]);
     // The typed layer cannot destroy an invalid context.
-    cases.retain(|case| (case.group, case.rival) != ("destroy", "context"));
+    cases.retain(|case| (case.group, case.baseline) != ("destroy", "context"));
     cases
 }
 
@@ -74,8 +74,8 @@ fn cases() -> Vec<Case<'static>> {
 /// or of all.
 pub(crate) fn count(built: &Built, ours_alone: bool) -> Result<BTreeMap<String, f64>> {
     let mut cases = cases();
-    cases.retain(|case| !ours_alone || OURS.contains(&case.rival));
-    cases.retain(|case| case.rival != "capi" || built.subject.has_capi());
+    cases.retain(|case| !ours_alone || OURS.contains(&case.baseline));
+    cases.retain(|case| case.baseline != "capi" || built.subject.has_capi());
     let (cases, counts) = (Mutex::new(cases), Mutex::new(BTreeMap::new()));
     let work = || -> Result<()> {
         loop {

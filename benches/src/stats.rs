@@ -5,7 +5,7 @@ use crate::subject::{Case, Sample, Subject};
 
 /// The runs of one baseline.
 pub(crate) struct Runs {
-    pub(crate) rival: String,
+    pub(crate) baseline: String,
     pub(crate) samples: Vec<Sample>,
 }
 
@@ -90,15 +90,15 @@ impl Runs {
 pub(crate) fn in_turn(
     subject: &Subject,
     case: Case<'_>,
-    rivals: &[&str],
+    baselines: &[&str],
     count: u64,
     turns: usize,
 ) -> Result<Vec<Runs>> {
     let mut all: Vec<Runs> = Vec::new();
-    for &rival in rivals {
-        if rival != "capi" || subject.has_capi() {
-            let (rival, samples) = (rival.to_owned(), Vec::new());
-            all.push(Runs { rival, samples });
+    for &baseline in baselines {
+        if baseline != "capi" || subject.has_capi() {
+            let (baseline, samples) = (baseline.to_owned(), Vec::new());
+            all.push(Runs { baseline, samples });
         }
     }
     for turn in 0..turns {
@@ -111,16 +111,16 @@ pub(crate) fn in_turn(
                 places - 1 - place
             };
             let runs = &mut all[at];
-            let rival = &runs.rival;
-            let sample = subject.time(Case { rival, ..case }, count)?;
+            let baseline = &runs.baseline;
+            let sample = subject.time(Case { baseline, ..case }, count)?;
             runs.samples.push(sample);
         }
     }
     Ok(all)
 }
 
-pub(crate) fn find<'r>(all: &'r [Runs], rival: &str) -> Option<&'r Runs> {
-    all.iter().find(|runs| runs.rival == rival)
+pub(crate) fn find<'r>(all: &'r [Runs], baseline: &str) -> Option<&'r Runs> {
+    all.iter().find(|runs| runs.baseline == baseline)
 }
 
 pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {

@@ -13,7 +13,7 @@ use crate::command::{Result, run};
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) group: &'a str,
-    pub(crate) rival: &'a str,
+    pub(crate) baseline: &'a str,
     pub(crate) size: usize,
     pub(crate) more: &'a [&'a str],
 }
@@ -25,7 +25,7 @@ impl Case<'_> {
             0 => String::new(),
             size => format!(" {size}"),
         };
-        format!("{} {}{size}", self.group, self.rival)
+        format!("{} {}{size}", self.group, self.baseline)
     }
 }
 
@@ -56,14 +56,14 @@ impl Subject {
     }
 
     fn arguments(&self, command: &mut Command, case: Case<'_>, count: u64) {
-        let rival = match (case.rival, &self.capi) {
+        let baseline = match (case.baseline, &self.capi) {
             ("capi", Some(path)) => {
                 command.env("LIBAIO", path);
                 "libaio"
             }
-            (rival, _) => rival,
+            (baseline, _) => baseline,
         };
-        command.args([case.group, rival]).arg(count.to_string());
+        command.args([case.group, baseline]).arg(count.to_string());
         command.arg(case.size.to_string()).args(case.more);
     }
 

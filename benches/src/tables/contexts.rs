@@ -20,7 +20,7 @@ impl Bench<'_> {
         for size in [1, 64] {
             let case = Case {
                 group: "sockets",
-                rival: "",
+                baseline: "",
                 size,
                 more: &[],
             };
@@ -32,7 +32,7 @@ impl Bench<'_> {
             let epoll = find(&all, "epoll").ok_or("no epoll")?;
             for (at, runs) in all.iter().enumerate() {
                 if rows.len() <= at {
-                    rows.push(vec![runs.rival.clone()]);
+                    rows.push(vec![runs.baseline.clone()]);
                 }
                 rows[at].extend([times(runs.ratio(epoll, CPU)), brief(runs.median(CPU))]);
             }
@@ -51,21 +51,21 @@ impl Bench<'_> {
              io_uring instances. `io_destroy` waits for RCU grace periods, and sleeps nearly all of \
              that time. Milliseconds for all contexts together.",
         );
-        let rivals = ["destroy", "destroy-all", "pool", "libaio", "capi", "uring"];
+        let baselines = ["destroy", "destroy-all", "pool", "libaio", "capi", "uring"];
         let mut rows: Vec<Vec<String>> = Vec::new();
         let mut drawn: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
         for size in [1, 8, 64] {
             let case = Case {
                 group: "teardown",
-                rival: "",
+                baseline: "",
                 size,
                 more: &[],
             };
-            let all = in_turn(&self.built.subject, case, &rivals, 1, self.turns)?;
+            let all = in_turn(&self.built.subject, case, &baselines, 1, self.turns)?;
             for (at, runs) in all.iter().enumerate() {
                 if rows.len() <= at {
-                    rows.push(vec![runs.rival.clone()]);
-                    drawn.push((runs.rival.clone(), Vec::new()));
+                    rows.push(vec![runs.baseline.clone()]);
+                    drawn.push((runs.baseline.clone(), Vec::new()));
                 }
                 let time = runs.median(WALL) / 1e6;
                 rows[at].push(brief(time));
@@ -77,8 +77,8 @@ impl Bench<'_> {
         let alternative = "Line chart: milliseconds to destroy 1, 8 and 64 contexts";
         let plot = lines(words, "contexts", &drawn);
         self.page.plot("teardown", alternative, plot);
-        let time = |rival: &str, at: usize| {
-            let found = drawn.iter().find(|(name, _)| name == rival);
+        let time = |baseline: &str, at: usize| {
+            let found = drawn.iter().find(|(name, _)| name == baseline);
             found.map_or(f64::NAN, |(_, points)| points[at].1)
         };
         let (one, all) = (self.end("destroy", 1)?, self.end("destroy-all", 64)?);
@@ -98,15 +98,15 @@ impl Bench<'_> {
 
     /// Returns the time in milliseconds, over enough runs that their position within an
     /// RCU grace period does not matter.
-    fn end(&self, rival: &str, size: usize) -> Result<f64> {
+    fn end(&self, baseline: &str, size: usize) -> Result<f64> {
         let case = Case {
             group: "teardown",
-            rival,
+            baseline,
             size,
             more: &[],
         };
         let turns = MORE * self.turns;
-        let all = in_turn(&self.built.subject, case, &[rival], 1, turns)?;
+        let all = in_turn(&self.built.subject, case, &[baseline], 1, turns)?;
         Ok(all[0].median(WALL) / 1e6)
     }
 }

@@ -43,7 +43,7 @@ impl Bench<'_> {
     }
 
     fn pattern(&mut self, pattern: &str, title: &str, count: u64, path: &str) -> Result<()> {
-        let rivals = [
+        let baselines = [
             "hand",
             "context",
             "queue",
@@ -56,21 +56,21 @@ impl Bench<'_> {
         let mut table = Vec::new();
         let mut late = Vec::new();
         let mut details = Vec::new();
-        let mut cpu: Vec<_> = rivals
+        let mut cpu: Vec<_> = baselines
             .iter()
-            .map(|&rival| (rival.to_owned(), Vec::new()))
+            .map(|&baseline| (baseline.to_owned(), Vec::new()))
             .collect();
         for depth in [1, 4, 16, 64, 256, 32] {
             let more = [pattern, path];
             let case = Case {
                 group: "disk",
-                rival: "",
+                baseline: "",
                 size: depth,
                 more: &more,
             };
             let count = if depth == 1 { count / 4 } else { count };
             let turns = if depth == 32 { MORE } else { 1 } * self.turns;
-            let all = self.runs_in(turns, case, &rivals, count)?;
+            let all = self.runs_in(turns, case, &baselines, count)?;
             let libaio = find(&all, "libaio").ok_or("no libaio")?;
             let ratios = |figure: Figure| {
                 all.iter()
@@ -94,14 +94,14 @@ impl Bench<'_> {
             let latencies = all.iter().map(|runs| latency(runs).join(" / "));
             late.push([depth.to_string()].into_iter().chain(latencies).collect());
             for runs in &all {
-                if let Some(line) = cpu.iter_mut().find(|line| line.0 == runs.rival) {
+                if let Some(line) = cpu.iter_mut().find(|line| line.0 == runs.baseline) {
                     line.1.push((depth as f64, runs.median(CPU)));
                 }
             }
         }
         cpu.retain(|line| !line.1.is_empty());
         let names = cpu.iter().map(|line| line.0.clone());
-        let rivals: Vec<&str> = cpu.iter().map(|line| line.0.as_str()).collect();
+        let baselines: Vec<&str> = cpu.iter().map(|line| line.0.as_str()).collect();
         let heads: Vec<String> = ["depth".to_owned()]
             .into_iter()
             .chain(names.clone().map(|name| format!("{name}, ops/s")))
@@ -124,7 +124,8 @@ impl Bench<'_> {
             "Latency from submission until the completion is taken, in microseconds; medians of p50 \
              / p99 / p99.9:",
         );
-        self.page.table(&[&["depth"], &rivals[..]].concat(), &late);
+        self.page
+            .table(&[&["depth"], &baselines[..]].concat(), &late);
         self.page
             .say("Medians at depth 32, with the same latencies:");
         let heads = ["", "ops/s", "CPU, µs", "p50, µs", "p99, µs", "p99.9, µs"];
@@ -149,10 +150,10 @@ impl Bench<'_> {
         let cpu = [queue, context].map(|runs| runs.sure_ratio(libaio, CPU));
         let ratios = all
             .iter()
-            .map(|runs| (runs.ratio(libaio, CPU), &runs.rival));
+            .map(|runs| (runs.ratio(libaio, CPU), &runs.baseline));
         let least = ratios.min_by(|one, other| one.0.total_cmp(&other.0));
-        let least = least.map_or(String::new(), |(ratio, rival)| {
-            format!("; the lowest of all baselines is {ratio:.2} ({rival})")
+        let least = least.map_or(String::new(), |(ratio, baseline)| {
+            format!("; the lowest of all baselines is {ratio:.2} ({baseline})")
         });
         self.goal(
             "direct reads, depth 32: at most 0.9 of libaio's processor time",
@@ -188,7 +189,7 @@ impl Bench<'_> {
 
 fn detail(runs: &Runs) -> Vec<String> {
     let throughput = vec![
-        runs.rival.clone(),
+        runs.baseline.clone(),
         brief(runs.median(RATE)),
         format!("{:.2}", runs.median(CPU) / 1000.0),
     ];

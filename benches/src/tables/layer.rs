@@ -26,34 +26,36 @@ impl Bench<'_> {
         for group in groups {
             let case = Case {
                 group,
-                rival: "",
+                baseline: "",
                 size: 0,
                 more: &[],
             };
-            let mut rivals = CALLERS.to_vec();
-            rivals.retain(|&rival| rival != "loop" && (group, rival) != ("destroy", "context"));
-            let all = self.runs(case, &rivals, 200_000)?;
+            let mut baselines = CALLERS.to_vec();
+            baselines.retain(|&baseline| {
+                baseline != "loop" && (group, baseline) != ("destroy", "context")
+            });
+            let all = self.runs(case, &baselines, 200_000)?;
             let trap = find(&all, "trap").ok_or("no trap")?;
-            for &rival in CALLERS {
-                let cells = rows.entry(rival).or_default();
-                let own =
-                    self.count(&format!("{group} {rival}")) - self.count(&format!("{group} loop"));
-                match find(&all, rival) {
+            for &baseline in CALLERS {
+                let cells = rows.entry(baseline).or_default();
+                let own = self.count(&format!("{group} {baseline}"))
+                    - self.count(&format!("{group} loop"));
+                match find(&all, baseline) {
                     Some(runs) => cells.extend([brief(own), times(runs.ratio(trap, CPU))]),
                     None => cells.extend([NOTHING.to_owned(), NOTHING.to_owned()]),
                 }
             }
         }
-        let listed = |rival: &&&str| {
-            **rival != "loop" && (**rival != "capi" || self.built.subject.has_capi())
+        let listed = |baseline: &&&str| {
+            **baseline != "loop" && (**baseline != "capi" || self.built.subject.has_capi())
         };
         let table: Vec<Vec<String>> = CALLERS
             .iter()
             .filter(listed)
-            .map(|&rival| {
+            .map(|&baseline| {
                 [
-                    vec![rival.to_owned()],
-                    rows.remove(rival).unwrap_or_default(),
+                    vec![baseline.to_owned()],
+                    rows.remove(baseline).unwrap_or_default(),
                 ]
                 .concat()
             })
@@ -71,17 +73,17 @@ impl Bench<'_> {
         let rows: Vec<_> = CALLERS
             .iter()
             .filter(listed)
-            .map(|&rival| {
-                let own = self.count(&format!("submit {rival}")) - self.count("submit loop");
-                (rival.to_owned(), own, ours(rival))
+            .map(|&baseline| {
+                let own = self.count(&format!("submit {baseline}")) - self.count("submit loop");
+                (baseline.to_owned(), own, ours(baseline))
             })
             .collect();
         let words = "Instructions of an empty io_submit, by who makes it";
         let alternative = "Bar chart: instructions of an empty io_submit for each baseline";
         let plot = bars(words, &rows, false);
         self.page.plot("calls", alternative, plot);
-        let over = |group: &str, rival: &str, base: &str| {
-            self.count(&format!("{group} {rival}")) - self.count(&format!("{group} {base}"))
+        let over = |group: &str, baseline: &str, base: &str| {
+            self.count(&format!("{group} {baseline}")) - self.count(&format!("{group} {base}"))
         };
         let sys = groups.map(|group| over(group, "sys", "trap"));
         let most = sys.into_iter().fold(f64::MIN, f64::max);
@@ -118,29 +120,29 @@ impl Bench<'_> {
         for size in sizes {
             let case = Case {
                 group: "reap",
-                rival: "",
+                baseline: "",
                 size,
                 more: &[],
             };
-            let mut rivals = vec!["nothing"];
-            rivals.extend(REAPERS);
+            let mut baselines = vec!["nothing"];
+            baselines.extend(REAPERS);
             let turns = if size == 1 { MORE } else { 1 } * self.turns;
-            let all = self.runs_in(turns, case, &rivals, 614_400)?;
+            let all = self.runs_in(turns, case, &baselines, 614_400)?;
             let nothing = find(&all, "nothing").map_or(0.0, |runs| runs.median(CPU));
-            for runs in all.iter().filter(|runs| runs.rival != "nothing") {
+            for runs in all.iter().filter(|runs| runs.baseline != "nothing") {
                 let time = (runs.median(CPU) - nothing).max(0.01);
-                let count = self.count(&format!("reap {} {size}", runs.rival));
+                let count = self.count(&format!("reap {} {size}", runs.baseline));
                 let at = rows
                     .iter()
-                    .position(|row| row[0] == runs.rival)
+                    .position(|row| row[0] == runs.baseline)
                     .unwrap_or_else(|| {
-                        rows.push(vec![runs.rival.clone()]);
+                        rows.push(vec![runs.baseline.clone()]);
                         rows.len() - 1
                     });
                 rows[at].extend([format!("{time:.1}"), format!("{count:.1}")]);
                 if size == 1 {
-                    plotted.push((runs.rival.clone(), time, ours(&runs.rival)));
-                    one.push((runs.rival.clone(), time));
+                    plotted.push((runs.baseline.clone(), time, ours(&runs.baseline)));
+                    one.push((runs.baseline.clone(), time));
                 }
             }
         }
@@ -158,9 +160,9 @@ impl Bench<'_> {
         let alternative = "Bar chart: nanoseconds to take one completion, logarithmic scale";
         let plot = bars(words, &plotted, true);
         self.page.plot("reaping", alternative, plot);
-        let time = |rival: &str| {
+        let time = |baseline: &str| {
             one.iter()
-                .find(|(name, _)| name == rival)
+                .find(|(name, _)| name == baseline)
                 .map_or(f64::NAN, |one| one.1)
         };
         let (ring, hand, call) = (time("ring"), time("hand"), time("context"));
@@ -181,7 +183,7 @@ impl Bench<'_> {
 
         let case = Case {
             group: "peek",
-            rival: "",
+            baseline: "",
             size: 0,
             more: &[],
         };
@@ -196,14 +198,14 @@ impl Bench<'_> {
         let rows: Vec<Vec<String>> = all
             .iter()
             .map(|runs| {
-                let count = self.count(&format!("peek {}", runs.rival));
+                let count = self.count(&format!("peek {}", runs.baseline));
                 let count = if count.is_nan() {
                     self.count("getevents trap")
                 } else {
                     count
                 };
                 vec![
-                    runs.rival.clone(),
+                    runs.baseline.clone(),
                     format!("{:.2}", runs.least(CPU)),
                     format!("{:.2}", runs.median(CPU)),
                     brief(count),
@@ -246,7 +248,7 @@ impl Bench<'_> {
         for size in [32, 1] {
             let case = Case {
                 group: "read",
-                rival: "",
+                baseline: "",
                 size,
                 more: &[],
             };
@@ -254,10 +256,10 @@ impl Bench<'_> {
             let hand = find(&all, "hand").ok_or("no hand")?;
             let time = find(&all, "queue").map_or(f64::NAN, |queue| queue.ratio(hand, CPU));
             queue.push((size, time));
-            for &rival in READERS {
-                if let Some(runs) = find(&all, rival) {
-                    let count = self.count(&format!("read {rival} {size}"));
-                    rows.entry(rival)
+            for &baseline in READERS {
+                if let Some(runs) = find(&all, baseline) {
+                    let count = self.count(&format!("read {baseline} {size}"));
+                    rows.entry(baseline)
                         .or_default()
                         .extend([brief(count), times(runs.ratio(hand, CPU))]);
                 }
@@ -265,9 +267,9 @@ impl Bench<'_> {
         }
         let present = READERS
             .iter()
-            .filter_map(|&rival| Some((rival, rows.remove(rival)?)));
+            .filter_map(|&baseline| Some((baseline, rows.remove(baseline)?)));
         let table: Vec<_> = present
-            .map(|(rival, cells)| [vec![rival.to_owned()], cells].concat())
+            .map(|(baseline, cells)| [vec![baseline.to_owned()], cells].concat())
             .collect();
         self.page.table(
             &["", "32: instructions", "time", "1: instructions", "time"],

@@ -34,9 +34,9 @@ pub(crate) const MORE: usize = 5;
 /// The table cell for a missing value.
 const NOTHING: &str = "–";
 
-fn ours(rival: &str) -> bool {
+fn ours(baseline: &str) -> bool {
     matches!(
-        rival,
+        baseline,
         "sys" | "context" | "ring" | "queue" | "queue-wait" | "scope" | "destroy-all" | "pool"
     )
 }
@@ -54,19 +54,19 @@ impl Bench<'_> {
         self.counts.get(name).copied().unwrap_or(f64::NAN)
     }
 
-    fn runs(&mut self, case: Case<'_>, rivals: &[&str], count: u64) -> Result<Vec<Runs>> {
-        self.runs_in(self.turns, case, rivals, count)
+    fn runs(&mut self, case: Case<'_>, baselines: &[&str], count: u64) -> Result<Vec<Runs>> {
+        self.runs_in(self.turns, case, baselines, count)
     }
 
     fn runs_in(
         &mut self,
         turns: usize,
         case: Case<'_>,
-        rivals: &[&str],
+        baselines: &[&str],
         count: u64,
     ) -> Result<Vec<Runs>> {
         let count = (count / self.less).max(1);
-        let all = in_turn(&self.built.subject, case, rivals, count, turns)?;
+        let all = in_turn(&self.built.subject, case, baselines, count, turns)?;
         self.spreads.extend(all.iter().map(|runs| runs.spread(CPU)));
         Ok(all)
     }

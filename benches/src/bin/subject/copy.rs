@@ -11,7 +11,7 @@ use io_uring::{IoUring, opcode, squeue};
 use crate::meter::Meter;
 
 /// The number of blocks in flight, the same as for `aio copy`.
-const DEPTH: usize = 32;
+const DEPTH: usize = 16;
 
 /// A block in flight.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Performs one case a number of times, under callgrind or measured by the clock.
 //!
-//!     subject GROUP RIVAL COUNT [SIZE] [FILE]...
+//!     subject GROUP BASELINE COUNT [SIZE] [FILE]...
 //!
 //! Prints one line of JSON. `LIBAIO` names the shared object that is `libaio`.
 
