@@ -180,7 +180,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     #[inline]
     pub fn push(&mut self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
         let op = op.into();
-        if self.engine.slots.is_full() {
+        if !self.engine.slots.reserve() {
             return Err(Full(op));
         }
         let (iocb, payload) = op.prepare();

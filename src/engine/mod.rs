@@ -143,8 +143,8 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     pub(crate) fn with_capacity(count: usize, backend: K) -> Result<Self, Errno> {
         let mut storage = OwnedSlots::new(count)?;
         // SAFETY: `Slots` uses the array no longer than the engine exists, which drops
-        // `storage` last, and nothing else asks for it.
-        let slots = Slots::new(unsafe { storage.slots() });
+        // `storage` last, and nothing else accesses it. It is uninitialised.
+        let slots = unsafe { Slots::of_memory(storage.slots(), true) };
         Ok(Engine {
             slots,
             backend,

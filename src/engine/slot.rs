@@ -24,6 +24,7 @@ pub(crate) struct RawSlot<P, X = ()> {
     pub(super) iocb: Iocb,
     /// Initialised from staging to release.
     pub(super) payload: MaybeUninit<P>,
+    /// The result of a completed operation; the back link of a staged one.
     pub(super) result: i64,
     /// The next slot in the same list.
     pub(super) next: SlotOffset,
@@ -68,6 +69,28 @@ impl<P, X: Extra> RawSlot<P, X> {
 }
 
 impl<P, X> RawSlot<P, X> {
+    /// Returns the slot before this one in the staged part of the chain. The slot is
+    /// staged and not the first.
+    pub(super) fn staged_before(&self) -> SlotOffset {
+        SlotOffset(self.result as u32)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_staged_before(&mut self, before: SlotOffset) {
+        self.result = before.0.into();
+    }
+
+    /// Returns the slot before this one in the completed list. The slot is completed and
+    /// not the first.
+    pub(super) fn completed_before(&self) -> SlotOffset {
+        SlotOffset(self.iocb.offset as u32)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_completed_before(&mut self, before: SlotOffset) {
+        self.iocb.offset = before.0.into();
+    }
+
     #[inline(always)]
     pub(super) fn tag(&self) -> Tag {
         Tag(self.iocb.data)

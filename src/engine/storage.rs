@@ -1,9 +1,8 @@
 //! [`OwnedSlots`]: an array of slots on the heap, for an owner without one of its own.
 
+use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-#[cfg(feature = "alloc")]
-use super::slot::Extra;
 use super::slot::RawSlot;
 #[cfg(feature = "alloc")]
 use crate::sys::errno::Errno;
@@ -12,7 +11,9 @@ use crate::sys::errno::Errno;
 ///
 /// Dropping it frees the array. A raw pointer and not a box: the engine keeps another
 /// pointer to the same slots, and a box may not be moved while that is used.
-pub(super) struct OwnedSlots<P, X>(Option<NonNull<[RawSlot<P, X>]>>);
+pub(super) struct OwnedSlots<P, X>(Option<NonNull<Array<P, X>>>);
+
+type Array<P, X> = [MaybeUninit<RawSlot<P, X>>];
 
 // SAFETY: the array is owned, and its elements may be sent (`P: Send` and `X: Send`).
 unsafe impl<P: Send, X: Send> Send for OwnedSlots<P, X> {}
@@ -23,34 +24,26 @@ impl<P, X> OwnedSlots<P, X> {
     /// No array.
     pub(super) const NONE: OwnedSlots<P, X> = OwnedSlots(None);
 
-    /// Allocates an array of empty slots.
+    /// Allocates an uninitialised array.
     ///
     /// # Errors
     /// ENOMEM.
     #[cfg(feature = "alloc")]
-    pub(super) fn new(count: usize) -> Result<OwnedSlots<P, X>, Errno>
-    where
-        X: Extra,
-    {
+    pub(super) fn new(count: usize) -> Result<OwnedSlots<P, X>, Errno> {
         let mut slots = alloc::vec::Vec::new();
         slots.try_reserve_exact(count).map_err(|_| Errno::NOMEM)?;
-        slots.resize_with(count, || RawSlot::NEW);
+        // SAFETY: the capacity is at least `count`, and uninitialised elements of this type
+        // are valid.
+        unsafe { slots.set_len(count) };
         let slots = alloc::boxed::Box::leak(slots.into_boxed_slice());
         Ok(OwnedSlots(Some(NonNull::from(slots))))
     }
 
-    /// Returns the array, or an empty one.
-    ///
-    /// # Safety
-    /// The reference is used no longer than this value exists, and there is no other.
+    /// Returns the array, or an empty one. Its slots are uninitialised at first.
     #[cfg(feature = "alloc")]
-    pub(super) unsafe fn slots<'s>(&mut self) -> &'s mut [RawSlot<P, X>] {
-        match self.0 {
-            // SAFETY: the array is allocated until this value is dropped, and the caller
-            // promises that the reference is not used after that, and is the only one.
-            Some(mut slots) => unsafe { slots.as_mut() },
-            None => &mut [],
-        }
+    pub(super) fn slots(&mut self) -> NonNull<[RawSlot<P, X>]> {
+        let array = self.0.unwrap_or(NonNull::from(&mut []));
+        NonNull::slice_from_raw_parts(array.cast(), array.len())
     }
 
     /// Gives the array up without freeing it: the kernel may use the memory of its
@@ -73,13 +66,13 @@ impl<P, X> Drop for OwnedSlots<P, X> {
     }
 }
 
-/// Frees an array of slots. The function is not inlined, as most owners borrow theirs.
+/// Frees an array of slots, which are empty. The function is not inlined, as most owners borrow theirs.
 ///
 /// # Safety
 /// The array came from a box, and is used no more.
 #[cfg(feature = "alloc")]
 #[cold]
-unsafe fn free<P, X>(slots: NonNull<[RawSlot<P, X>]>) {
+unsafe fn free<P, X>(slots: NonNull<Array<P, X>>) {
     // SAFETY: the caller promises that the array came from a box of this type, and that
     // it is used no more.
     drop(unsafe { alloc::boxed::Box::from_raw(slots.as_ptr()) });

@@ -7,6 +7,10 @@ use crate::completion::refusal;
 use crate::context::SubmitError;
 use crate::sys::errno::Errno;
 
+/// The number of operations of a system call where more than [`BATCH`] are staged. Their
+/// addresses are on the stack: 4 KiB.
+const LARGE: usize = 512;
+
 impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     /// Submits the staged operations in order, until all are taken or the kernel
     /// refuses one. The refused operation and all behind it stay staged.
@@ -24,7 +28,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         }
         // SAFETY: this function requires the promise of `Engine::submit`. It covers
         // every staged operation, and no other is submitted.
-        match unsafe { self.submit_batch() } {
+        match unsafe { self.submit_batch::<BATCH>() } {
             Ok(_) if self.slots.staged() == 0 => Ok(staged),
             // SAFETY: this function requires the promise of `Engine::submit`. It covers
             // every staged operation, and no other is submitted.
@@ -52,7 +56,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
                     }
                     // SAFETY: this function requires the promise of `Engine::submit`.
                     // It covers every staged operation, and no other is submitted.
-                    last = unsafe { self.submit_batch() };
+                    last = unsafe { self.submit_batch::<LARGE>() };
                     continue;
                 }
                 // Events that were taken may not have been published to the kernel yet;
@@ -60,7 +64,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
                 Err(Errno::AGAIN) if self.backend.make_room() => {
                     // SAFETY: this function requires the promise of `Engine::submit`.
                     // It covers every staged operation, and no other is submitted.
-                    last = unsafe { self.submit_batch() };
+                    last = unsafe { self.submit_batch::<LARGE>() };
                     continue;
                 }
                 Err(errno) => errno,
@@ -69,14 +73,14 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         }
     }
 
-    /// Submits the first [`BATCH`] staged operations with one system call. Returns the
+    /// Submits the first `N` staged operations with one system call. Returns the
     /// number taken as a `u32`, so that the result fits into a register.
     ///
     /// # Safety
     /// As [`Engine::submit`].
     #[inline(always)]
-    unsafe fn submit_batch(&mut self) -> Result<u32, Errno> {
-        let mut places = [const { MaybeUninit::uninit() }; BATCH];
+    unsafe fn submit_batch<const N: usize>(&mut self) -> Result<u32, Errno> {
+        let mut places = [const { MaybeUninit::uninit() }; N];
         let batch = self.slots.batch(&mut places);
         // SAFETY: `batch` returns pointers to iocbs in the slots, which are exclusively
         // borrowed. The operations were staged, so the promise of `Engine::submit`

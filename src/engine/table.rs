@@ -27,11 +27,20 @@
 //!
 //! Staging an operation moves the border between the two parts of the chain:
 //! `last_staged` becomes `first_free`, and `first_free` its successor. Submitting moves
-//! `first_staged`. Neither writes a link. A released slot is linked in at the border.
+//! `first_staged`. Neither writes a forward link. A released slot is linked in at the
+//! border.
+//!
+//! Slots are made ready a few at a time ([`CHUNK`]): the rest of the array is untouched, so
+//! creating an owner takes the same time for any number of slots. If no ready slot is free,
+//! [`reserve`](Slots::reserve) appends more to the chain.
+//!
+//! Operations leave the staged part and the completed list out of order, in constant time,
+//! by a back link in a field that is unused in that state: the `result` of a staged slot,
+//! the `offset` of a completed one's iocb. The back link of the first is meaningless.
 //!
 //! # Invariants
 //! - The chain consists of `staged` slots with the tag flag of staged ones, and behind
-//!   them of all slots with the flags of free ones. Its last link is
+//!   them of all slots in use with the flags of free ones. Its last link is
 //!   [`END`](SlotOffset::END).
 //! - If nothing is staged, `first_staged` equals `first_free`, and `last_staged` is
 //!   meaningless. If no slot is free, `first_free` is `END`.
@@ -48,7 +57,7 @@
 //! - A payload is initialised from [`stage`](Slots::stage) to
 //!   [`release`](Slots::release); `extra` is [`Extra::NEW`] in a free slot.
 //! - Every [`SlotOffset`] is that of a slot of this array, or `END`: an index from a
-//!   ticket or an event is compared with `len` first.
+//!   ticket or an event is compared with `used` first.
 
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -59,6 +68,9 @@ use super::slot::{Extra, RawSlot};
 use super::tag::{MOST, Tag};
 use super::ticket::{OwnerId, Ticket};
 use crate::sys::abi::{Event, Iocb};
+
+/// The number of slots that are made ready for use at once.
+const CHUNK: u32 = 32;
 
 /// A batch of operations to be submitted with one system call.
 pub(crate) struct Batch<'b> {
@@ -81,6 +93,10 @@ pub(crate) struct Released<P, X> {
 pub(crate) struct Slots<'s, P, X> {
     base: NonNull<RawSlot<P, X>>,
     len: u32,
+    /// The number of slots in use so far. Those behind are untouched.
+    used: u32,
+    /// The memory of untouched slots is uninitialised.
+    fresh: bool,
     owner: OwnerId,
     first_staged: SlotOffset,
     last_staged: SlotOffset,
@@ -113,41 +129,88 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// Everything else that the previous owner left (wakers) is dropped before this
     /// owner exists. User code runs here.
     pub(crate) fn new(array: &'s mut [RawSlot<P, X>]) -> Slots<'s, P, X> {
+        if core::mem::needs_drop::<X>() {
+            array.iter_mut().for_each(RawSlot::vacate);
+        }
+        // SAFETY: every slot of the array is initialised, and the array is exclusively
+        // borrowed for `'s`.
+        unsafe { Slots::of_memory(NonNull::from(array), false) }
+    }
+
+    /// Creates the slots of a new owner, all of them free, in an array that may be
+    /// uninitialised (`fresh`).
+    ///
+    /// # Safety
+    /// The array is valid for reads and writes for `'s`, and accessed by nothing else. Its
+    /// slots are initialised unless it is `fresh`.
+    #[inline(always)]
+    pub(super) unsafe fn of_memory(array: NonNull<[RawSlot<P, X>]>, fresh: bool) -> Self {
         let len = array
             .len()
             .min(MOST)
             .min(MOST_BYTES / size_of::<RawSlot<P, X>>());
-        let mut next = SlotOffset(0);
-        for (index, slot) in array.iter_mut().take(len).enumerate() {
-            slot.vacate();
-            slot.free(slot.tag().at(index as u32));
-            next.0 += Self::SIZE;
-            slot.next = if index + 1 == len {
-                SlotOffset::END
-            } else {
-                next
-            };
-        }
-        let first = if len == 0 {
-            SlotOffset::END
-        } else {
-            SlotOffset(0)
-        };
-        Slots {
-            base: NonNull::from(array).cast(),
+        let mut slots = Slots {
+            base: array.cast(),
             len: len as u32,
+            used: 0,
+            fresh,
             owner: OwnerId::next(),
-            first_staged: first,
+            first_staged: SlotOffset::END,
             last_staged: SlotOffset::END,
             staged: 0,
-            first_free: first,
+            first_free: SlotOffset::END,
             in_flight: 0,
             first_completed: SlotOffset::END,
             last_completed: SlotOffset::END,
             completed: 0,
             notified: 0,
             array: PhantomData,
+        };
+        slots.use_chunk();
+        slots
+    }
+
+    /// Makes the next [`CHUNK`] untouched slots free, while no other slot is. Returns
+    /// whether there were any.
+    #[cold]
+    #[inline(never)]
+    fn use_untouched(&mut self) -> bool {
+        self.use_chunk()
+    }
+
+    #[inline(always)]
+    fn use_chunk(&mut self) -> bool {
+        let (first, fresh) = (self.used, self.fresh);
+        let end = self.len.min(first.saturating_add(CHUNK));
+        if first == end {
+            return false;
         }
+        self.used = end;
+        let mut at = SlotOffset(first * Self::SIZE);
+        let start = at;
+        for index in first..end {
+            if fresh {
+                // SAFETY: `index` is below `len`, so the slot is one of the array, which
+                // is valid for writes. Nothing is lost: it is uninitialised.
+                unsafe { self.base.byte_add(at.0 as usize).write(RawSlot::NEW) };
+            }
+            let next = SlotOffset(at.0 + Self::SIZE);
+            let slot = self.slot(at);
+            slot.free(slot.tag().at(index));
+            slot.next = if index + 1 == end {
+                SlotOffset::END
+            } else {
+                next
+            };
+            at = next;
+        }
+        if self.staged == 0 {
+            self.first_staged = start;
+        } else {
+            self.slot(self.last_staged).next = start;
+        }
+        self.first_free = start;
+        true
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -171,18 +234,19 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         (self.len - self.staged - self.in_flight - self.completed - self.notified) as usize
     }
 
+    /// Makes a slot ready for [`stage`](Slots::stage). Returns whether one is free.
     #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        !self.first_free.is_slot()
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.first_free.is_slot() || self.use_untouched()
     }
 
     #[inline]
     fn slot(&mut self, at: SlotOffset) -> &mut RawSlot<P, X> {
-        debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
+        debug_assert!(at.0 < self.used * Self::SIZE && at.0 % Self::SIZE == 0);
         // SAFETY: the array is exclusively borrowed for `'s`, and `at` is one of its
-        // slots: `new` put no other into the lists, and an index from outside (a
-        // ticket, an event) becomes a `SlotOffset` only after it was compared with
-        // `len`.
+        // slots in use, which are initialised: no other was put into the lists, and an
+        // index from outside (a ticket, an event) becomes a `SlotOffset` only after it was
+        // compared with `used`.
         unsafe { self.base.byte_add(at.0 as usize).as_mut() }
     }
 
@@ -190,31 +254,14 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     #[inline]
     fn at(&self, tag: Tag) -> Option<SlotOffset> {
         let index = tag.index();
-        (index < self.len).then(|| SlotOffset(index * Self::SIZE))
-    }
-
-    /// Removes `at` from the list that begins with `first`. Returns the new first slot,
-    /// and the slot before `at`, which is [`END`](SlotOffset::END) if `at` was the
-    /// first.
-    fn unlink(&mut self, first: SlotOffset, at: SlotOffset) -> (SlotOffset, SlotOffset) {
-        let next = self.slot(at).next;
-        if first == at {
-            return (next, SlotOffset::END);
-        }
-        let mut before = first;
-        while self.slot(before).next != at {
-            before = self.slot(before).next;
-        }
-        self.slot(before).next = next;
-        (first, before)
+        (index < self.used).then(|| SlotOffset(index * Self::SIZE))
     }
 
     /// Stages an operation in a free slot, behind those already staged. The caller
-    /// checks that there is one ([`is_full`](Slots::is_full)). Without a free slot the
-    /// payload is leaked, and the ticket identifies no operation. No destructor runs.
+    /// makes one ready ([`reserve`](Slots::reserve)). Without it the payload is leaked, and the ticket identifies no operation. No destructor runs.
     #[inline]
     pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<P>, extra: X) -> Ticket {
-        let (at, owner) = (self.first_free, self.owner);
+        let (at, owner, before) = (self.first_free, self.owner, self.last_staged);
         if !at.is_slot() {
             core::mem::forget(extra);
             return Ticket {
@@ -232,6 +279,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             ..*iocb
         };
         slot.payload = payload;
+        slot.set_staged_before(before);
         // The replaced value is `Extra::NEW`, which has nothing to drop.
         core::mem::forget(core::mem::replace(&mut slot.extra, extra));
         let (tag, next, wraps) = (staged.unstaged(), slot.next, slot.wraps);
@@ -321,6 +369,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.first_staged = at;
         if self.staged == 0 {
             self.last_staged = at;
+        } else {
+            self.slot(first).set_staged_before(at);
         }
         self.staged += 1;
         self.in_flight -= 1;
@@ -333,7 +383,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     pub(super) fn state_of(&self, tag: Tag) -> Option<OpState> {
         let at = self.at(tag)?;
         // SAFETY: the array is exclusively borrowed for `'s`, and `at` was compared
-        // with `len`. The reference lives as long as `&self`, and slots are written
+        // with `used`, so the slot is initialised. The reference lives as long as `&self`, and slots are written
         // only through `&mut self`.
         let slot = unsafe { self.base.byte_add(at.0 as usize).as_ref() };
         tag.state(slot.tag(), at)
@@ -361,8 +411,10 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// Appends an operation to the completed list, with its result. It is in no list,
     /// and no longer in flight or never was.
     pub(crate) fn push_completed(&mut self, at: SlotOffset, result: i64) {
+        let before = self.last_completed;
         let slot = self.slot(at);
         slot.result = result;
+        slot.set_completed_before(before);
         slot.change(Tag::completed);
         slot.next = SlotOffset::END;
         if self.completed == 0 {
@@ -389,10 +441,17 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             self.notified -= 1;
             return self.unlink_completed(at);
         }
-        let (first, before) = self.unlink(self.first_completed, at);
-        self.first_completed = first;
+        let slot = self.slot(at);
+        let (before, next) = (slot.completed_before(), slot.next);
+        if self.first_completed == at {
+            self.first_completed = next;
+        } else {
+            self.slot(before).next = next;
+        }
         if self.last_completed == at {
             self.last_completed = before;
+        } else {
+            self.slot(next).set_completed_before(before);
         }
         self.completed -= 1;
         self.unlink_completed(at)
@@ -437,10 +496,17 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
     /// Removes a staged operation that will not be submitted.
     pub(crate) fn unstage(&mut self, at: SlotOffset) {
-        let (first, before) = self.unlink(self.first_staged, at);
-        self.first_staged = first;
+        let slot = self.slot(at);
+        let (before, next) = (slot.staged_before(), slot.next);
+        if self.first_staged == at {
+            self.first_staged = next;
+        } else {
+            self.slot(before).next = next;
+        }
         if self.last_staged == at {
             self.last_staged = before;
+        } else {
+            self.slot(next).set_staged_before(before);
         }
         self.staged -= 1;
         self.slot(at).change(Tag::unstaged);
@@ -477,9 +543,9 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     #[inline]
     pub(crate) fn find(&self, ticket: Ticket) -> Option<OpState> {
         let at = self.at(ticket.tag)?;
-        debug_assert!(at.0 < self.len * Self::SIZE && at.0 % Self::SIZE == 0);
+        debug_assert!(at.0 < self.used * Self::SIZE && at.0 % Self::SIZE == 0);
         // SAFETY: the array is exclusively borrowed for `'s`, and `at` was compared
-        // with `len`. The reference lives as long as `&self`, and slots are written
+        // with `used`, so the slot is initialised. The reference lives as long as `&self`, and slots are written
         // only through `&mut self`.
         let slot = unsafe { self.base.byte_add(at.0 as usize).as_ref() };
         if slot.wraps != ticket.wraps || self.owner != ticket.owner {
@@ -505,7 +571,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// satisfies `is`.
     fn next_after(&mut self, at: Option<SlotOffset>, is: fn(Tag) -> bool) -> Option<SlotOffset> {
         let mut next = SlotOffset(at.map_or(0, |at| at.0 + Self::SIZE));
-        while next.0 < self.len * Self::SIZE {
+        while next.0 < self.used * Self::SIZE {
             if is(self.slot(next).tag()) {
                 return Some(next);
             }

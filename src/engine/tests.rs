@@ -140,6 +140,7 @@ fn in_flight(slots: &mut Slots, polls: bool, kernel: Fake) -> Engine<'_, (), (),
         false => Fsync::new(0).build(),
     };
     for _ in 0..count {
+        assert!(engine.slots.reserve());
         engine.slots.stage(&iocb, MaybeUninit::new(()), ());
     }
     // SAFETY: these operations have no memory.

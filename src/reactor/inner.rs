@@ -331,7 +331,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         let State::Ready(iocb, own_eventfd, payload) = state else {
             return None;
         };
-        let old = if self.waiters.is_empty() && !self.engine.slots.is_full() {
+        let old = if self.engine.slots.reserve() && self.waiters.is_empty() {
             None
         } else {
             let free = self.engine.slots.free();
@@ -417,7 +417,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// Begins the operation of a future that was not polled yet, unless it would have to
     /// wait for a slot.
     pub(super) fn begin_now(&mut self, state: &mut State<B, T>, submission: &mut Submission) {
-        if self.is_full() {
+        if self.is_full() || !self.engine.slots.reserve() {
             return;
         }
         if let State::Ready(iocb, own_eventfd, payload) = state {

@@ -194,17 +194,17 @@ impl<'scope> Scope<'scope, '_> {
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken. A completed
     /// operation keeps its slot while its [`ScopedOp`] exists.
-    #[inline]
+    #[inline(always)]
     pub fn push<O>(&'scope self, op: O) -> Started<'scope, O::Buffer, O::Data, O::Kind>
     where
         O: AnyOperation<'scope, Buffer: 'scope, Data: 'scope>,
     {
         let op = op.into_op();
-        if self.engine.borrow().slots.is_full() {
+        if !self.engine.borrow_mut().slots.reserve() {
             // Operations whose `ScopedOp` was dropped free their slots when they have
             // completed.
             self.reap();
-            if self.engine.borrow().slots.is_full() {
+            if !self.engine.borrow_mut().slots.reserve() {
                 return Err(Full(op));
             }
         }
@@ -212,11 +212,11 @@ impl<'scope> Scope<'scope, '_> {
         // engine. It may begin operations itself, and take the slot.
         let (iocb, payload) = op.prepare();
         let mut engine = self.engine.borrow_mut();
-        let ticket = if engine.slots.is_full() {
-            None
-        } else {
+        let ticket = if engine.slots.reserve() {
             let nothing = MaybeUninit::new(());
             Some(engine.slots.stage(&iocb, nothing, Detached::NEW))
+        } else {
+            None
         };
         drop(engine);
         let fills = O::Buffer::GROWS && iocb.is_read();

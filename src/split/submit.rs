@@ -37,7 +37,7 @@ where
         let (iocb, payload) = op.prepare();
         let staged = self.0.with(|inner| {
             let slots = &mut inner.queue.engine.slots;
-            if slots.is_full() {
+            if !slots.reserve() {
                 return Err(payload);
             }
             Ok(slots.stage(&iocb, payload, ()))

@@ -73,7 +73,7 @@ impl Bench<'_> {
             }
         }
         self.page.table(&["", "1", "8", "64"], &rows);
-        let words = "Milliseconds to end so many contexts";
+        let words = "Milliseconds to destroy this number of contexts";
         let alternative = "Line chart: milliseconds to destroy 1, 8 and 64 contexts";
         let plot = lines(words, "contexts", &drawn);
         self.page.plot("teardown", alternative, plot);

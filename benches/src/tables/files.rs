@@ -116,7 +116,7 @@ impl Bench<'_> {
              starts earlier, and there are more system calls.",
         );
         self.page.table(&heads, &table);
-        let words = format!("{title}: processor time of one, ns, by depth");
+        let words = format!("{title}: processor time of one read, ns, by depth");
         let alternative = format!("Line chart: {title}, processor time for each read by depth");
         let plot = lines(&words, "in flight", &cpu);
         self.page.plot(pattern, &alternative, plot);

@@ -78,7 +78,7 @@ impl Bench<'_> {
                 (baseline.to_owned(), own, ours(baseline))
             })
             .collect();
-        let words = "Instructions of an empty io_submit, by who makes it";
+        let words = "Instructions of an empty io_submit, by crate";
         let alternative = "Bar chart: instructions of an empty io_submit for each baseline";
         let plot = bars(words, &rows, false);
         self.page.plot("calls", alternative, plot);

@@ -233,7 +233,7 @@ pub fn run(data: &[u8]) {
             source.below(9)
         };
         match step {
-            0 | 1 if !engine.slots.is_full() => {
+            0 | 1 if engine.slots.reserve() => {
                 let counter = Rc::<Cell<u32>>::default();
                 buffers.push(counter.clone());
                 let opcode = [IOCB_CMD_PREAD, IOCB_CMD_POLL][step];

@@ -15,14 +15,122 @@ fn pass(slots: &mut Slots<'_, (), ()>) -> Ticket {
     ticket
 }
 
-/// An index from an event or a ticket is not trusted.
+/// An index from an event or a ticket is not trusted: neither beyond the array, nor of a
+/// slot that is untouched.
 #[test]
 fn no_tag_is_of_a_slot_that_is_not_there() {
     let mut array = [RawSlot::<(), ()>::NEW, RawSlot::NEW];
     let slots = Slots::new(&mut array);
     assert!(slots.at(Tag(1)).is_some());
+    let mut array: std::vec::Vec<_> = (0..100).map(|_| RawSlot::<(), ()>::NEW).collect();
+    let untouched = Slots::new(&mut array);
+    assert!(untouched.at(Tag(u64::from(CHUNK) - 1)).is_some());
+    assert_eq!(untouched.at(Tag(CHUNK.into())), None);
     for index in [2_u32, 3, u32::MAX] {
         assert_eq!(slots.at(Tag(index.into())), None);
+    }
+}
+
+/// Slots are made ready as they are needed. The memory of owned ones is uninitialised.
+#[test]
+fn untouched_slots_stay_untouched() {
+    const MARK: i64 = 0x5555;
+    let count = 3 * CHUNK as usize;
+    let mut array: std::vec::Vec<_> = (0..count).map(|_| RawSlot::<(), ()>::NEW).collect();
+    for slot in &mut array {
+        slot.result = MARK;
+        slot.next = SlotOffset(77);
+    }
+    let mut slots = Slots::new(&mut array);
+    let iocb = Fsync::new(0).build();
+    for _ in 0..100 {
+        for _ in 0..=CHUNK {
+            assert!(slots.reserve());
+            slots.stage(&iocb, MaybeUninit::new(()), ());
+        }
+        while let Some(at) = slots.unstage_first() {
+            slots.release(at);
+        }
+    }
+    assert_eq!(
+        (slots.len(), slots.free(), slots.used),
+        (count, count, 2 * CHUNK)
+    );
+    let untouched = |slot: &&RawSlot<(), ()>| slot.result == MARK && slot.next == SlotOffset(77);
+    assert_eq!(array.iter().filter(untouched).count(), CHUNK as usize);
+}
+
+#[test]
+fn every_slot_can_be_used() {
+    for count in [0, 1, 2, 7, CHUNK as usize, 100] {
+        let mut array: std::vec::Vec<_> = (0..count).map(|_| RawSlot::<(), ()>::NEW).collect();
+        let mut slots = Slots::new(&mut array);
+        for staged in 0..count {
+            assert!(slots.reserve());
+            assert_eq!(slots.free(), count - staged);
+            slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
+        }
+        assert!(!slots.reserve());
+        assert_eq!(slots.free(), 0);
+    }
+}
+
+/// Takes operations out of both lists in every order, and compares the rest with a vector.
+#[test]
+fn operations_leave_the_lists_in_any_order() {
+    const COUNT: usize = 6;
+    let iocb = Fsync::new(0).build();
+    for seed in 0..720_usize {
+        let mut array: std::vec::Vec<_> = (0..COUNT).map(|_| RawSlot::<(), ()>::NEW).collect();
+        let mut slots = Slots::new(&mut array);
+        let mut left: std::vec::Vec<_> = (0..COUNT)
+            .map(|_| slots.stage(&iocb, MaybeUninit::new(()), ()))
+            .collect();
+        // Staged operations leave, and every second one is staged again at the end.
+        let mut order = seed;
+        for round in 0..COUNT {
+            let ticket = left.remove(order % left.len());
+            order /= left.len() + 1;
+            let Some(OpState::Staged(at)) = slots.find(ticket) else {
+                panic!("not staged");
+            };
+            slots.unstage(at);
+            slots.release(at);
+            if round % 2 == 0 {
+                left.push(slots.stage(&iocb, MaybeUninit::new(()), ()));
+            }
+        }
+        while left.len() < COUNT {
+            left.push(slots.stage(&iocb, MaybeUninit::new(()), ()));
+        }
+        // They are submitted in order, and complete.
+        let mut places = [MaybeUninit::uninit(); COUNT];
+        let batch = slots.batch(&mut places);
+        slots.submitted(&batch);
+        for (result, &ticket) in left.iter().enumerate() {
+            let Some(OpState::InFlight(at)) = slots.find(ticket) else {
+                panic!("not in flight");
+            };
+            slots.leave_flight(at);
+            slots.push_completed(at, result as i64);
+        }
+        let mut numbered: std::vec::Vec<_> = left.into_iter().enumerate().collect();
+        let mut order = seed;
+        for _ in 0..COUNT / 2 {
+            let (number, ticket) = numbered.remove(order % numbered.len());
+            order /= numbered.len() + 1;
+            let Some(OpState::Completed(at)) = slots.find(ticket) else {
+                panic!("not completed");
+            };
+            assert_eq!(slots.take_result(at), number as i64);
+            slots.release(at);
+        }
+        for (number, _) in numbered {
+            let (at, result) = slots.pop_completed().unwrap();
+            assert_eq!(result, number as i64);
+            slots.release(at);
+        }
+        assert_eq!((slots.free(), slots.pop_completed()), (COUNT, None));
     }
 }
 
