@@ -135,19 +135,15 @@ impl ContextBackend {
         self.context.is_own()
     }
 
-    /// Returns the context, for a submission outside the lock; none in a forked child.
+    /// Returns the context, for a system call outside the lock; `None` in a forked child.
     #[inline]
-    pub(crate) fn own_context(&self) -> AioContext {
-        if self.context.is_own() {
-            self.context.as_raw()
-        } else {
-            AioContext::NONE
-        }
+    pub(crate) fn own_context(&self) -> Option<AioContext> {
+        self.context.is_own().then(|| self.context.as_raw())
     }
 
-    /// Publishes the position before a wait outside the lock, and returns the context; none
+    /// Publishes the position before a wait outside the lock, and returns the context; `None`
     /// in a forked child. Nothing reads the ring until [`end_wait`](Self::end_wait).
-    pub(crate) fn begin_wait(&mut self) -> AioContext {
+    pub(crate) fn begin_wait(&mut self) -> Option<AioContext> {
         if self.context.is_own() {
             self.reader.publish(self.context.map());
         }

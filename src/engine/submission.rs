@@ -27,8 +27,8 @@ pub(crate) struct Submission {
     iocbs: [MaybeUninit<*mut Iocb>; BATCH],
     tags: [MaybeUninit<Tag>; BATCH],
     len: usize,
-    /// None in a forked child.
-    context: AioContext,
+    /// `None` in a forked child.
+    context: Option<AioContext>,
 }
 
 impl Submission {
@@ -39,7 +39,7 @@ impl Submission {
             iocbs: [const { MaybeUninit::uninit() }; BATCH],
             tags: [const { MaybeUninit::uninit() }; BATCH],
             len: 0,
-            context: AioContext::NONE,
+            context: None,
         }
     }
 
@@ -80,14 +80,12 @@ impl Submission {
     /// context and the slots exist until this function returns.
     #[inline]
     pub(crate) unsafe fn submit(&self) -> Result<usize, Errno> {
-        if self.context == AioContext::NONE {
-            return Err(Errno::INVAL);
-        }
+        let context = self.context.ok_or(Errno::INVAL)?;
         let iocbs = self.iocbs();
         // SAFETY: the caller promises that the slots, to which the pointers lead, and the
         // context exist, and the promise of `Engine::submit` for the memory. A slice has
         // no more than isize::MAX elements.
-        unsafe { sys::io_submit(self.context, iocbs.len() as isize, iocbs.as_ptr()) }
+        unsafe { sys::io_submit(context, iocbs.len() as isize, iocbs.as_ptr()) }
     }
 }
 

@@ -55,9 +55,7 @@ where
             return Ok(None);
         }
         let context = self.0.with(Inner::begin_wait);
-        if context == AioContext::NONE {
-            return Err(Errno::INVAL);
-        }
+        let context = context.ok_or(Errno::INVAL)?;
         let mut events = [Event::EMPTY; BATCH];
         // SAFETY: this is the only reaping half, it is borrowed exclusively, and the
         // submitting half does not write the ring's head while `waits` is set. So nothing
@@ -92,11 +90,10 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> ReapHalf<alloc::sync::Arc<SplitQueue<'q
 }
 
 impl<B: IoBuf + 'static, T> Inner<'_, B, T> {
-    /// Prepares a wait in the kernel, outside the lock. Returns no context in a forked
-    /// child.
-    fn begin_wait(&mut self) -> AioContext {
+    /// Prepares a wait in the kernel, outside the lock. Returns `None` in a forked child.
+    fn begin_wait(&mut self) -> Option<AioContext> {
         let context = self.queue.engine.backend.begin_wait();
-        self.waits = context != AioContext::NONE;
+        self.waits = context.is_some();
         context
     }
 
