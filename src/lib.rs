@@ -4,7 +4,13 @@
 //! disabled: in containers, on phones and on hardened hosts. This crate implements it
 //! in pure Rust: hand-written system-call stubs for each architecture, the kernel's
 //! structures, and a typed layer that owns contexts and reads the completion ring
-//! without a system call. It is `no_std`, does not allocate, and has no build script.
+//! without a system call. It is `no_std` and has no build script. Only the feature
+//! `alloc`, and the features that imply it, add functions that allocate.
+//!
+//! # What is asynchronous
+//! Reads and writes of files that are open with `O_DIRECT`, fsync, and polls. The kernel
+//! performs every other operation inside `io_submit(2)`, and blocks the submitting thread
+//! meanwhile: see [`op::Read`].
 //!
 //! # A first example
 //! ```
@@ -20,7 +26,8 @@
 //!     .offset(0)
 //!     .build()
 //!     .user_data(42);
-//! // SAFETY: the buffer outlives the wait below and is not touched before it.
+//! // SAFETY: the file is open, and the buffer outlives the wait below and is not accessed
+//! // before it.
 //! unsafe { context.submit(&mut [&mut read]) }?;
 //!
 //! let mut events = [Event::EMPTY; 32];
@@ -32,8 +39,28 @@
 //! # Ok::<(), Errno>(())
 //! ```
 //!
+//! The same read without `unsafe`, in a [`scope()`], which borrows the buffer:
+//! ```
+//! # #[cfg(not(feature = "std"))] fn main() {}
+//! # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+//! use linux_aio::{ScopeSlot, scope};
+//! use std::fs::File;
+//!
+//! # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+//! let file = File::open("/proc/self/exe").unwrap();
+//! let mut buffer = [0_u8; 4096];
+//! let bytes = scope(&mut ScopeSlot::array::<32>(), |s| {
+//!     s.read(&file, &mut buffer, 0).unwrap().wait().result
+//! })??;
+//! println!("{bytes} bytes");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Layers
-//! | from the top | |
+//! Each layer builds on those below it.
+//!
+//! | layer | purpose |
 //! |---|---|
 //! | [`Queue`] | safe: operations that own their buffers, in fixed slots, without allocation |
 //! | [`scope()`] | safe: operations that borrow their buffers and complete before the scope ends |
@@ -50,10 +77,33 @@
 //! | [`abi`], [`Errno`] | the kernel's structures and error numbers |
 //! | `rt` (feature) | process entry, arguments, exit and panic for binaries without libc |
 //!
+//! # Kernel versions
+//! The safe layers need Linux 3.16: since then `io_destroy(2)` waits for the operations
+//! in flight. These parts need more:
+//!
+//! | Linux | part |
+//! |---|---|
+//! | 4.11 | the eventfd of a reactor ([`Reactor::eventfd`](reactor::Reactor::eventfd)), which needs `statx(2)` |
+//! | 4.14 | [`RwFlags::NOWAIT`](abi::RwFlags::NOWAIT); the exact detection of forked children ([`Context`](Context#fork)) |
+//! | 4.18 | fsync, fdsync, I/O priorities, signal masks ([`WaitOptions::sigmask`]) |
+//! | 4.19 | polls |
+//!
+//! [`abi::RwFlags`] has the version of every other flag. [`Probe`] reports what the
+//! running kernel supports. The sources are [`fs/aio.c`] of the kernel and the manual
+//! pages from [`io_setup(2)`] to [`io_destroy(2)`].
+//!
 //! # When AIO is unavailable
-//! On a target without Linux, a kernel without AIO and in QEMU's user mode, every call
-//! returns [`Errno::NOSYS`]; a sandbox returns that or [`Errno::PERM`]. The crate builds
-//! for every target; where there is no Linux, no call enters a kernel.
+//! - On a target without Linux, on a kernel without `CONFIG_AIO` and in QEMU's user mode,
+//!   the functions that make an AIO system call return [`Errno::NOSYS`]. The crate builds
+//!   for every target; where there is no Linux, no function enters a kernel.
+//! - A sandbox returns [`Errno::NOSYS`] or [`Errno::PERM`], or ends the process (SIGSYS).
+//!   [`Context::new_unmapped`] makes the fewest system calls.
+//! - gVisor has AIO without `io_cancel(2)`, `io_pgetevents(2)` and polls, and without a
+//!   ring in user space: completions are taken by system calls.
+//!
+//! [`fs/aio.c`]: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/fs/aio.c?h=v6.12
+//! [`io_setup(2)`]: https://man7.org/linux/man-pages/man2/io_setup.2.html
+//! [`io_destroy(2)`]: https://man7.org/linux/man-pages/man2/io_destroy.2.html
 //!
 //! # Compilers
 //! This crate needs Rust 1.85 or later. powerpc and powerpc64 need 1.95, where their
@@ -180,7 +230,7 @@ pub use sys::{abi, nr, syscall};
 /// # }
 /// ```
 ///
-/// A queue takes a buffer that is only borrowed temporarily, and the queue could be
+/// A queue takes a buffer that is borrowed for less than `'static`. The queue could be
 /// leaked (`mem::forget`) with the read in flight:
 /// ```compile_fail,E0597
 /// # use linux_aio::{Fd, Queue, Slot, op::Read};
@@ -299,9 +349,9 @@ drop(eventfd);
 reactor.turn();
 # }
 ```
-A future is leaked, and leaves an operation to be submitted after its
-descriptor was closed; not by a reference that makes the reactor's lifetime
-shorter, either:
+A future is leaked, and its operation is submitted after the descriptor was
+closed. The second function tries to shorten the reactor's lifetime, in which it is
+invariant:
 ```compile_fail,E0597
 # use linux_aio::reactor::{Reactor, ReactorSlot};
 # use std::fs::File;
@@ -330,7 +380,7 @@ queue.push(Read::new(&file, vec![0; 4])).unwrap();
 drop(file);
 queue.submit();
 ```
-A queue for ever reads a file of now:
+A `Queue<'static, …>` borrows a file that is dropped before it:
 ```compile_fail,E0597
 # use linux_aio::{Queue, op::Read};
 # use std::fs::File;
@@ -354,7 +404,7 @@ let queue: Queue<'static, Vec<u8>> = Queue::with_capacity(4).unwrap();
 let (submit, reap) = SplitQueue::<_, Shared, _>::new(queue).into_halves();
 let second = reap.clone();
 ```
-A queue with local data is shared by threads:
+A queue whose data are not `Send` is used by two threads:
 ```compile_fail,E0277
 # use linux_aio::{Queue, reactor::Shared, split::SplitQueue};
 # use std::rc::Rc;
@@ -362,7 +412,7 @@ let queue: Queue<'static, Vec<u8>, Rc<()>> = Queue::with_capacity(4).unwrap();
 let (submit, mut reap) = SplitQueue::<_, Shared, _>::new(queue).into_halves();
 std::thread::spawn(move || reap.pop());
 ```
-A reference is taken for an owner, and does not live as long as the scope:
+The owner of a descriptor is a reference that does not live as long as the scope:
 ```compile_fail,E0597
 # use linux_aio::{ScopeSlot, op::Fsync, scope};
 # use std::fs::File;
