@@ -9,28 +9,54 @@ use crate::sys::abi::Event;
 use crate::sys::errno::Errno;
 
 /// A completed operation: its result, with the buffer and the data that it had.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Completion, Errno};
+///
+/// /// Returns the bytes that a read of a queue has read, or none if it would have blocked.
+/// fn bytes(done: Completion<Option<&'static mut [u8]>>) -> Result<&'static [u8], Errno> {
+///     let count = match done.result {
+///         Ok(count) => count,
+///         Err(Errno::AGAIN) if !done.refused => 0,
+///         Err(errno) => return Err(errno),
+///     };
+///     // A read has a buffer.
+///     Ok(&done.buffer.unwrap()[..count])
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
 pub struct Completion<B, T = ()> {
-    /// The ticket that [`Queue::push`](crate::Queue::push) returned for the operation.
-    /// In a scope or a reactor it distinguishes the operation from every other.
+    /// The ticket that [`Queue::push`](crate::Queue::push) returned for the operation. In
+    /// a scope or a reactor no other submitted operation has an equal one.
     pub ticket: Ticket,
-    /// The buffer. From a queue an option, which is `None` if the operation has none; from
-    /// a scope or a reactor according to the operation's
-    /// [kind](crate::op::BufferKind).
+    /// The buffer. A queue returns an `Option`, which is `None` if the operation has no
+    /// buffer. A scope and a reactor return a type that depends on that of the operation
+    /// ([`BufferKind`](crate::op::BufferKind)): the buffer itself for a read or a write,
+    /// `()` for an operation without one.
     pub buffer: B,
-    /// The value that travelled with the operation, such as the owner of its
-    /// descriptor.
+    /// The user data of the operation, such as the owner of its descriptor.
     pub data: T,
-    /// The number of bytes transferred, the events that a poll reports, or 0. Errors of
-    /// the read or write itself are returned here: EIO, ENOSPC, EFAULT, EINVAL
-    /// (O_DIRECT alignment), EAGAIN (with NOWAIT), ECANCELED (before submission), …;
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if the context had to be destroyed
-    /// before the result was read.
+    /// The result of the operation.
+    ///
+    /// - A read or a write: the number of bytes transferred, which may be fewer than
+    ///   requested.
+    /// - A poll: the mask of the events that occurred
+    ///   ([`PollMask::from_result`](crate::opcode::PollMask::from_result)), or 0 if it was
+    ///   cancelled.
+    /// - An fsync: 0.
+    ///
+    /// If [`refused`](Completion::refused) is `true`, the error is one of those at
+    /// [`Context::submit`](crate::Context::submit), or ECANCELED. Otherwise it is an error
+    /// of the operation itself: EIO, ENOSPC, EFAULT (the buffer), EINVAL (`O_DIRECT`
+    /// alignment), EAGAIN (with [`NOWAIT`](crate::abi::RwFlags::NOWAIT)), …; or
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if the context was destroyed, or
+    /// inherited by a forked child, before the result was read.
     pub result: Result<usize, Errno>,
-    /// Whether the operation was not submitted. Its result is an error, and nothing has
-    /// happened: the kernel refused it at submission, or it was cancelled before.
+    /// Whether the operation was not submitted: the kernel refused it at submission, or it
+    /// was cancelled before. Its result is an error then, and no data was transferred.
     pub refused: bool,
 }
 
@@ -51,6 +77,27 @@ pub(crate) fn is_refusal(res: i64) -> bool {
 
 /// The error of a push when every slot is taken. It contains the operation that was not
 /// pushed.
+///
+/// # Examples
+/// Making space by a wait for a completion, and pushing again:
+/// ```
+/// use linux_aio::op::Op;
+/// use linux_aio::{Errno, Queue, Ticket};
+///
+/// fn push<'q>(
+///     queue: &mut Queue<'q, &'static mut [u8]>,
+///     op: Op<'q, &'static mut [u8]>,
+/// ) -> Result<Ticket, Errno> {
+///     let mut pushed = queue.push(op);
+///     while let Err(full) = pushed {
+///         if let Some(done) = queue.wait()? {
+///             println!("{:?}", done.result);
+///         }
+///         pushed = queue.push(full.0);
+///     }
+///     Ok(pushed.unwrap())
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Full<T>(pub T);
@@ -69,7 +116,7 @@ impl<T> fmt::Display for Full<T> {
 
 impl<T> core::error::Error for Full<T> {}
 
-/// The error has the kind `WouldBlock`. The operation is dropped.
+/// Converts to an error of the kind `WouldBlock`. The operation is dropped.
 #[cfg(feature = "std")]
 impl<T> From<Full<T>> for std::io::Error {
     fn from(_: Full<T>) -> std::io::Error {

@@ -47,31 +47,48 @@ slot_type! {
 
 /// A queue of asynchronous operations that own their buffers.
 ///
-/// The queue keeps its operations in slots that the caller provides, and allocates
-/// nothing. Its interface is safe: a buffer moves into the queue with its operation, is
-/// inaccessible while the kernel uses it, and is returned with the result.
+/// The queue keeps its operations in slots that the caller provides
+/// ([`new`](Queue::new)), and allocates nothing; with the feature `alloc` it can allocate
+/// the slots once (`with_capacity`). Its interface is safe: a buffer moves into the queue
+/// with its operation, is inaccessible while the kernel uses it, and is returned with the
+/// result.
 ///
-/// [`push`](Queue::push) stages an operation. [`submit`](Queue::submit) submits all
-/// staged operations, up to 32 with each system call. [`wait`](Queue::wait) and
-/// [`pop`](Queue::pop) return the completions in order of completion. Every operation
-/// pushed comes back exactly once, by one of these or by [`unstage`](Queue::unstage).
-/// `T` is a value that travels with each operation: the owner of its descriptor, a
-/// number, anything.
+/// - `'q` is the lifetime of the slots, and of the descriptors that operations borrow.
+/// - `B` is the type of the buffers ([`IoBuf`]).
+/// - `T` is the type of the user data, a value that is stored with each operation and
+///   returned with its completion: the owner of a descriptor, a number, any value.
+///
+/// An operation passes through these steps:
+/// 1. [`push`](Queue::push) moves it into a free slot: it is *staged*.
+/// 2. [`submit`](Queue::submit), or a function that waits, submits the staged operations,
+///    up to 32 with each `io_submit(2)`: they are *in flight*. The kernel performs
+///    buffered file I/O inside this system call ([`Read`](crate::op::Read)).
+/// 3. [`wait`](Queue::wait) and [`pop`](Queue::pop) return the completions, in the order
+///    in which the operations complete, and free the slots.
+///
+/// Every operation pushed is returned exactly once: as a completion, or by
+/// [`unstage`](Queue::unstage).
+///
+/// A queue is used by one thread at a time. [`split`](crate::split) divides it between a
+/// thread that submits and one that waits.
 ///
 /// # Dropping
-/// Dropping a queue destroys its context, which **blocks until every submitted
-/// operation has completed**, and then drops the buffers. Operations that were only
-/// staged are not submitted: call [`drain`](Queue::drain) to complete them. If the
-/// context cannot be destroyed (in a forked child, or after the ring was unmapped), the
-/// buffers are leaked rather than freed. A queue that is leaked (`mem::forget`) leaks
-/// its buffers and the context; the slots may be used again.
-/// [`into_idle_context`](Queue::into_idle_context) closes a queue in microseconds.
+/// Dropping a queue destroys its context, and then drops the buffers. This **blocks until
+/// every submitted operation has completed**; no signal interrupts it, and it takes tens
+/// of milliseconds even if nothing is in flight. [`Queue::into_idle_context`] returns the
+/// context for reuse in its place.
+///
+/// Operations that are only staged are not submitted: call [`drain`](Queue::drain) to
+/// complete them. If the context cannot be destroyed (in a forked child, or after the ring
+/// was unmapped), the buffers of the operations in flight are leaked, because the kernel
+/// may still use them. A queue that is leaked (`mem::forget`) leaks its buffers and the
+/// context; the slots may be used again.
 ///
 /// # Fork
-/// A forked child cannot use its parent's queues. Dropping a queue there completes no
-/// operation, and leaks the buffers of those that were in flight. Where there is
-/// something to submit, to wait for or to take, the call fails with EINVAL (see
-/// [`Context`]).
+/// A forked child cannot use a queue of its parent. A function that would submit, wait
+/// for or take operations fails with EINVAL there (see
+/// [`Context`](crate::Context#fork)). Dropping the queue in the child completes no
+/// operation, and leaks the buffers of those that were in flight.
 ///
 /// # Examples
 /// ```
@@ -90,7 +107,7 @@ slot_type! {
 /// let mut queue = Queue::new(&mut slots)?;
 /// queue.push(Read::new(&file, first)).unwrap();
 /// queue.push(Read::new(&file, second).offset(2048)).unwrap();
-/// // Submits both with one call, and waits.
+/// // Submits both with one system call, and waits.
 /// while let Some(done) = queue.wait()? {
 ///     let bytes = done.result?;
 ///     let buffer = done.buffer.unwrap();
@@ -110,7 +127,8 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// Creates a queue in these slots, with a new context for as many operations.
     ///
     /// # Errors
-    /// As [`Context::new`]; EINVAL for no slots, or millions.
+    /// Those of [`Context::new`], for as many operations as there are slots. EINVAL if
+    /// there is no slot.
     pub fn new(slots: &'q mut [Slot<B, T>]) -> Result<Queue<'q, B, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Queue::with_context(IdleContext::new(nr)?, slots))
@@ -119,12 +137,13 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// Creates a queue with this number of slots on the heap, which it owns, and a new
     /// context for as many operations.
     ///
-    /// A structure can hold such a queue beside the files that its operations own
-    /// ([`op`](crate::op), `owned`). Dropping the queue frees the slots; if its context
-    /// cannot be destroyed, they are leaked with the buffers in them.
+    /// Such a queue can have the lifetime `'static`. If its operations own their
+    /// descriptors ([`Read::owned`](crate::op::Read::owned)), a structure can hold it
+    /// beside the files, as in the example. Dropping the queue frees the slots; if its
+    /// context cannot be destroyed, they are leaked with the buffers in them.
     ///
     /// # Errors
-    /// As [`Context::new`]; ENOMEM.
+    /// Those of [`Context::new`]. ENOMEM also if the slots cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -159,8 +178,25 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(Queue { engine, capacity })
     }
 
-    /// Creates a queue in these slots on an existing context. It uses no more slots
-    /// than the number of operations the context was set up for.
+    /// Creates a queue in these slots on an existing context. The queue uses no more
+    /// slots than the number of operations that the context was set up for
+    /// ([`IdleContext::capacity`]).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Errno, IdleContext, Queue, Slot};
+    ///
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let mut context = IdleContext::new(4)?;
+    /// for _ in 0..3 {
+    ///     let mut slots = Slot::<&mut [u8]>::array::<8>();
+    ///     let queue = Queue::with_context(context, &mut slots);
+    ///     assert_eq!(queue.capacity(), 4);
+    ///     // Push operations, and take their completions.
+    ///     context = queue.into_idle_context()?;
+    /// }
+    /// # Ok::<(), Errno>(())
+    /// ```
     pub fn with_context(context: IdleContext, slots: &'q mut [Slot<B, T>]) -> Queue<'q, B, T> {
         let capacity = context.capacity();
         let len = slots.len().min(capacity);
@@ -170,13 +206,15 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         }
     }
 
-    /// Stages an operation. It stays in its slot until [`submit`](Queue::submit), or
-    /// one of the calls that wait, submits it.
+    /// Stages an operation, and returns the ticket that identifies it.
     ///
-    /// A borrowed descriptor outlives the queue.
+    /// No system call is made: [`submit`](Queue::submit), [`flush`](Queue::flush), or a
+    /// function that waits submits the operation. A borrowed descriptor must outlive the
+    /// queue (`'q`).
     ///
     /// # Errors
-    /// Every slot is taken. The error contains the operation.
+    /// Returns [`Full`] with the operation if every slot is taken. An operation keeps its
+    /// slot until its completion has been returned.
     #[inline]
     pub fn push(&mut self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
         let op = op.into();
@@ -187,17 +225,17 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(self.engine.slots.stage(&iocb, payload, ()))
     }
 
-    /// Submits the staged operations in order, with as few `io_submit(2)` system calls
-    /// as possible. Returns the number of operations submitted. Buffered file I/O runs
-    /// inside this call.
+    /// Submits the staged operations in order, with one `io_submit(2)` for up to 32 of
+    /// them. Returns the number of operations submitted. Buffered file I/O runs inside
+    /// that system call.
     ///
     /// # Errors
     /// Returns the number of operations submitted, and the error with which the kernel
-    /// refused the next one, as described at [`Context::submit`]. The refused operation
-    /// and all behind it stay staged, in order. After EAGAIN (the kernel has no room),
-    /// take some completions and submit again. After any other error,
-    /// [`unstage`](Queue::unstage) the refused operation; otherwise every submission
-    /// begins with it.
+    /// refused the next one: one of those listed at [`Context::submit`]. The refused
+    /// operation and all behind it stay staged, in order. After EAGAIN (the context has no
+    /// free entry), take some completions and submit again. After any other error, remove
+    /// the refused operation with [`unstage`](Queue::unstage); otherwise every submission
+    /// begins with it. [`flush`](Queue::flush) does this by itself.
     #[inline]
     pub fn submit(&mut self) -> Result<usize, SubmitError> {
         // SAFETY: `push` is the only function that stages. Each iocb describes the
@@ -208,12 +246,32 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         unsafe { self.engine.submit() }
     }
 
-    /// Submits the staged operations as the calls that wait do: one that the kernel refuses
-    /// comes back as a completion with the error as its result, and the ones behind it are
-    /// submitted. An event loop that waits for an eventfd takes completions afterwards: a
-    /// refused operation signals none.
+    /// Submits the staged operations, as the functions that wait do. An operation that the
+    /// kernel refuses is returned as a completion with the error as its result
+    /// ([`Completion::refused`]), and the operations behind it are submitted.
     ///
-    /// If the kernel has no room while something is in flight, the rest stays staged.
+    /// A refused operation does not signal its eventfd. An event loop that waits for an
+    /// eventfd therefore calls [`pop`](Queue::pop) after each `flush`.
+    ///
+    /// If the context has no free entry while operations are in flight (EAGAIN), the
+    /// remaining ones stay staged.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Fsync;
+    /// use linux_aio::{Errno, Fd, Queue, Slot};
+    ///
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let mut slots = Slot::<()>::array::<4>();
+    /// let mut queue = Queue::new(&mut slots)?;
+    /// // SAFETY: no descriptor has the number -1, so the kernel refuses the operation.
+    /// let closed = unsafe { Fd::borrow_raw(-1) };
+    /// queue.push(Fsync::new(closed)).unwrap();
+    /// queue.flush();
+    /// let done = queue.pop()?.unwrap();
+    /// assert!(done.refused && done.result.is_err());
+    /// # Ok::<(), Errno>(())
+    /// ```
     pub fn flush(&mut self) {
         // SAFETY: every staged operation was staged by `push`: its iocb describes only
         // the buffer in its slot, which is inaccessible until the operation has
@@ -222,7 +280,24 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     }
 
     /// Removes the first staged operation, and returns its ticket, its buffer and its
-    /// data. The ticket is invalidated.
+    /// data. Returns `None` if nothing is staged. The ticket is invalidated.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Poll;
+    /// use linux_aio::opcode::PollMask;
+    /// use linux_aio::{Errno, Fd, Queue, Slot};
+    ///
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let mut slots = Slot::<(), &str>::array::<4>();
+    /// let mut queue = Queue::new(&mut slots)?;
+    /// // SAFETY: standard input stays open.
+    /// let stdin = unsafe { Fd::borrow_raw(0) };
+    /// let ticket = queue.push(Poll::new(stdin, PollMask::IN).data("stdin")).unwrap();
+    /// assert_eq!(queue.unstage(), Some((ticket, None, "stdin")));
+    /// assert!(!queue.contains(ticket));
+    /// # Ok::<(), Errno>(())
+    /// ```
     pub fn unstage(&mut self) -> Option<(Ticket, Option<B>, T)> {
         let at = self.engine.slots.unstage_first()?;
         let released = self.engine.slots.release(at);
@@ -230,11 +305,28 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Some((released.ticket, buffer, data))
     }
 
-    /// Returns the next completion, if there is one. Makes no system call where the
-    /// ring is mapped.
+    /// Returns the next completion, if there is one, without waiting. Staged operations
+    /// are not submitted.
+    ///
+    /// No system call is made where the ring is mapped
+    /// ([`Ring::is_mapped`](crate::Ring::is_mapped)) and forked children are detected by a
+    /// mark (Linux 4.14, see [`Context`](crate::Context#fork)).
     ///
     /// # Errors
-    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
+    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`]
+    /// except EINTR; EINVAL in a forked child.
+    ///
+    /// # Examples
+    /// Taking the available completions:
+    /// ```
+    /// # use linux_aio::{Errno, Queue};
+    /// fn reap(queue: &mut Queue<'_, &'static mut [u8]>) -> Result<(), Errno> {
+    ///     while let Some(done) = queue.pop()? {
+    ///         println!("{:?}: {:?}", done.ticket, done.result);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         Ok(self.pop_raw()?.map(Taken::into_completion))
@@ -254,15 +346,15 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(completed.map(|(at, res)| self.complete(at, res)))
     }
 
-    /// Waits for a completion without a timeout. Signals do not end the wait. Returns
-    /// `None` if there is no operation to wait for.
+    /// Waits until an operation has completed, and returns its completion. Returns `None`
+    /// if nothing is staged or in flight, and no completion is left.
     ///
-    /// Before it blocks, it submits the staged operations in order. An operation that
-    /// the kernel refuses then comes back as a completion with the error as its result.
-    /// For a wait that signals interrupt, use [`wait_with`](Queue::wait_with).
+    /// There is no timeout, and signals do not end the wait: for a wait with a timeout, or
+    /// one that signals interrupt, use [`wait_with`](Queue::wait_with). Before it blocks,
+    /// the function submits the staged operations as [`flush`](Queue::flush) does.
     ///
     /// # Errors
-    /// As [`Context::wait`], except EINTR. No completion is lost by an error.
+    /// Those of [`Context::wait`], except EINTR. No completion is lost by an error.
     #[inline(always)]
     pub fn wait(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         let completed = match self.engine.pop() {
@@ -280,17 +372,39 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(completed.map(|(at, res)| self.complete(at, res).into_completion()))
     }
 
-    /// Submits the staged operations, and waits until [`pop`](Queue::pop) can return at
-    /// least `min_nr` completions. `wait` sets the timeout and the signal mask. It
-    /// waits for no more operations than are in flight, and for no more than 32 at a
-    /// time. Returns the number of completions that `pop` can return: fewer after a
-    /// signal, or after the timeout.
+    /// Submits the staged operations as [`flush`](Queue::flush) does, and waits until
+    /// [`pop`](Queue::pop) can return at least `min_nr` completions. `wait` sets the
+    /// timeout and the signal mask.
     ///
-    /// An operation that the kernel refuses is one of the completions.
+    /// Returns the number of completions that `pop` can return without a further system
+    /// call. It is below `min_nr` in these cases:
+    /// - the timeout has elapsed, or a signal arrived after some of the completions;
+    /// - fewer operations than `min_nr` are in flight;
+    /// - `min_nr` is above 32: one call waits for at most 32 completions besides those that
+    ///   were taken from the ring before. Call the function again for more.
     ///
     /// # Errors
-    /// As [`Context::wait_with`]: EINTR after a signal. No completion is lost by an
-    /// error.
+    /// Those of [`Context::wait_with`], such as EINTR after a signal, if no operation has
+    /// completed during this wait. No completion is lost by an error.
+    ///
+    /// # Examples
+    /// A wait of at most 10 milliseconds for the first of several operations:
+    /// ```
+    /// use core::time::Duration;
+    /// # use linux_aio::{Errno, Queue, WaitOptions};
+    ///
+    /// fn serve(queue: &mut Queue<'_, &'static mut [u8]>) -> Result<(), Errno> {
+    ///     let wait = WaitOptions::new().timeout(Duration::from_millis(10));
+    ///     match queue.wait_with(1, wait) {
+    ///         Ok(0) | Err(Errno::INTR) => println!("timeout or signal"),
+    ///         Ok(_) => while let Some(done) = queue.pop()? {
+    ///             println!("{:?}", done.result);
+    ///         },
+    ///         Err(errno) => return Err(errno),
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn wait_with(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         // SAFETY: every staged operation was staged by `push`: its iocb describes only
         // the buffer in its slot, which is inaccessible until the operation has
@@ -298,24 +412,44 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         unsafe { self.engine.submit_and_wait(min_nr, wait) }
     }
 
-    /// Cancels an operation. The operation still comes back as a completion: a poll
-    /// with result 0, an operation that was only staged with ECANCELED.
+    /// Cancels an operation. It is still returned as a completion: a poll that was in
+    /// flight with the result 0, an operation that was only staged with ECANCELED.
     ///
     /// # Errors
-    /// - EINVAL: the operation has completed, or it is not of a kind that can be
-    ///   cancelled. Of the operations in flight, only polls can be cancelled (and
-    ///   transfers of some USB gadget drivers).
-    /// - ENOSYS: cancelling is unavailable (gVisor).
+    /// - EINVAL: the operation has completed or is completing, or it is not of a kind that
+    ///   can be cancelled. Of the operations in flight, only polls can be cancelled (and
+    ///   transfers of some USB gadget drivers). Also EINVAL: the completion was returned
+    ///   before, the ticket belongs to another queue, or the operation is in flight and
+    ///   this is a forked child.
+    /// - ENOSYS, EPERM: `io_cancel(2)` is unavailable (gVisor) or forbidden (a sandbox).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Fsync;
+    /// use linux_aio::{Errno, Fd, Queue, Slot};
+    ///
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let mut slots = Slot::<()>::array::<4>();
+    /// let mut queue = Queue::new(&mut slots)?;
+    /// // SAFETY: standard output stays open.
+    /// let stdout = unsafe { Fd::borrow_raw(1) };
+    /// let sync = queue.push(Fsync::new(stdout)).unwrap();
+    /// queue.cancel(sync)?;
+    /// let done = queue.pop()?.unwrap();
+    /// assert_eq!((done.ticket, done.result), (sync, Err(Errno::CANCELED)));
+    /// # Ok::<(), Errno>(())
+    /// ```
     pub fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
         self.engine.cancel(ticket)
     }
 
-    /// Returns whether the operation was pushed and has not been returned.
+    /// Returns whether the operation is in the queue: staged, in flight, or completed
+    /// without its completion having been returned.
     pub fn contains(&self, ticket: Ticket) -> bool {
         self.engine.slots.find(ticket).is_some()
     }
 
-    /// Returns whether the operation is staged and not submitted yet.
+    /// Returns whether the operation is staged, and so not submitted yet.
     pub fn is_staged(&self, ticket: Ticket) -> bool {
         matches!(self.engine.slots.find(ticket), Some(OpState::Staged(_)))
     }
@@ -331,22 +465,25 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     }
 
     /// Returns the number of submitted operations whose events have not been taken from
-    /// the ring.
+    /// the ring. An operation may have completed all the same.
+    ///
+    /// Completions that [`wait_with`](Queue::wait_with) or [`drain`](Queue::drain) has
+    /// taken from the ring, and [`pop`](Queue::pop) has not returned yet, do not count.
     pub fn in_flight(&self) -> usize {
         self.engine.slots.in_flight()
     }
 
-    /// Submits the staged operations, and waits until nothing is in flight. Afterwards
-    /// [`pop`](Queue::pop) returns the completions. Polls are cancelled. Signals do not
-    /// end the wait.
+    /// Submits the staged operations, cancels the polls, and waits until nothing is staged
+    /// or in flight. Afterwards [`pop`](Queue::pop) returns the completions. Signals do
+    /// not end the wait.
     ///
-    /// Where a poll cannot be cancelled (gVisor, a sandbox), it waits for all other
-    /// operations and then destroys the context. The result of the poll is
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN), and operations pushed later are
-    /// refused with EINVAL.
+    /// Where polls cannot be cancelled (a sandbox forbids `io_cancel(2)`), the function
+    /// waits for all other operations and then destroys the context. The result of the
+    /// polls is [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN), and operations pushed later
+    /// are refused with EINVAL.
     ///
     /// # Errors
-    /// As [`Context::wait`], except EINTR.
+    /// Those of [`Context::wait`] except EINTR, and of [`Context::destroy`].
     pub fn drain(&mut self) -> Result<(), Errno> {
         loop {
             // SAFETY: every staged operation was staged by `push`: its iocb describes
@@ -363,17 +500,20 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         }
     }
 
-    /// [Drains](Queue::drain) the queue, including the staged operations, drops the
-    /// remaining buffers and data, and returns the context for reuse. This takes
-    /// microseconds, where destroying the context would take tens of milliseconds.
+    /// [Drains](Queue::drain) the queue, drops the completions that were not taken, with
+    /// their buffers and data, and returns the context for reuse.
+    ///
+    /// Apart from the wait for operations this takes microseconds. Dropping the queue
+    /// takes tens of milliseconds, because it destroys the context.
     ///
     /// # Errors
-    /// As [`drain`](Queue::drain), and [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if
-    /// the context had to be destroyed. In that case the queue has been dropped.
+    /// Those of [`drain`](Queue::drain), and
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if the context had to be destroyed. The
+    /// queue is dropped after every error.
     ///
     /// # Panics
-    /// If a destructor of a buffer or of data panics. The context is destroyed in that
-    /// case.
+    /// Panics if a destructor of a buffer or of data panics. The context is destroyed in
+    /// that case.
     pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
         let drained = self.drain();
         let idle = drained.and_then(|()| self.engine.idle(self.capacity));

@@ -134,8 +134,8 @@ macro_rules! slot_type {
                 [const { $name::NEW }; N]
             }
 
-            /// Makes empty slots of uninitialised memory: as many as are needed at run time,
-            /// without an allocator.
+            /// Initialises uninitialised memory with empty slots: as many as are needed at
+            /// run time, without an allocator. Earlier contents are not dropped.
             pub fn init_slice(memory: &mut [core::mem::MaybeUninit<Self>]) -> &mut [Self] {
                 for slot in memory.iter_mut() {
                     slot.write($name::NEW);

@@ -9,9 +9,10 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::tag::Tag;
 
-/// Identifies one operation of one queue. No other operation has an equal ticket:
-/// neither a later one in the same slot, nor one of another queue, even in slots
-/// that were moved there.
+/// The identifier of one operation of a queue, a scope or a reactor.
+///
+/// No other operation has an equal ticket, neither a later one in the same slot nor one
+/// of another queue. (The number that identifies the queue repeats after 2³² queues.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(super) tag: Tag,
