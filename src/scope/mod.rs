@@ -44,32 +44,37 @@ type ScopeEngine = Engine<'static, (), Detached, ContextBackend>;
 /// Runs `f` with a scope in which operations borrow their buffers, in the manner of
 /// `std::thread::scope`.
 ///
-/// Operations read into `&mut [u8]` and write from `&[u8]`, also in vectored form. As
-/// many may be in flight as there are slots.
+/// Operations read into `&mut [u8]` and write from `&[u8]`, also in vectored form
+/// ([`IoSliceMut`](crate::buffer::IoSliceMut)). At most as many are in flight at once as
+/// there are slots. Each call sets up a context and destroys it, which takes tens of
+/// milliseconds: [`scope_with_context`] reuses one.
 ///
 /// **The function returns only when every operation has completed**, also if `f`
-/// returns early or panics, or if signals arrive. Polls that are still waiting at that
-/// point are cancelled. If the kernel refuses to cancel them, or waiting fails, the
-/// context is destroyed, which waits as well. If that fails too, nothing can end the
-/// borrow, and the process is aborted.
+/// returns early or panics, or if signals arrive. If `f` returns, operations that were
+/// begun and not submitted are submitted first; if it panics, they are not. Polls that are
+/// still in flight are cancelled. If the kernel refuses to cancel them, or waiting fails,
+/// the context is destroyed, which waits as well. If that fails too, the process is
+/// aborted, because the buffers must stay borrowed.
 ///
 /// # Descriptors
-/// A borrowed descriptor outlives the scope, as a borrowed buffer does. A descriptor
-/// that is opened inside the scope is [owned](crate::op::Read::owned) by the operation.
+/// A borrowed descriptor must outlive the scope, as a borrowed buffer must. A descriptor
+/// that is opened inside the scope has to be [owned](crate::op::Read::owned) by the
+/// operation.
 ///
 /// # Fork
 /// A child that is forked inside a scope leaves it without waiting: the parent's
-/// operations write to the parent's memory (see [`Context`](crate::Context)).
+/// operations write to the parent's memory (see [`Context`](crate::Context#fork)).
 /// Operations that the child begins are refused with EINVAL, and those that it inherits
 /// have the result [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN).
 ///
-/// Where the kernel has no `MADV_WIPEONFORK`, before Linux 4.14, such a child cannot be
-/// distinguished from one that shares its parent's memory. If operations are in flight,
-/// it is aborted.
+/// Where forked children are recognised by their process id (Linux before 4.14, or
+/// [`IdleContext::new_unmapped`]), such a child cannot be distinguished from one that
+/// shares its parent's memory. If operations are in flight when it leaves the scope or
+/// waits for one of them, the child is aborted.
 ///
 /// # Errors
-/// Those of [`Context::new`]; `f` has not been called then. EINVAL if there are no
-/// slots.
+/// Those of [`Context::new`]. EINVAL if there is no slot. In these cases `f` is not
+/// called.
 ///
 /// # Examples
 /// ```
@@ -85,7 +90,7 @@ type ScopeEngine = Engine<'static, (), Detached, ContextBackend>;
 /// let sum = scope(&mut ScopeSlot::array::<4>(), |s| {
 ///     let a = s.read(&file, &mut first, 0).unwrap();
 ///     let b = s.read(&file, &mut second, 16).unwrap();
-///     // Both go to the kernel with one call, here.
+///     // The first wait submits both with one system call.
 ///     Ok::<_, Errno>(a.wait().result? + b.wait().result?)
 /// })??;
 /// assert_eq!(sum, 32);
@@ -102,10 +107,34 @@ where
     Ok(scope_with_context(&mut context, slots, f))
 }
 
-/// Runs `f` with a scope that has this number of slots on the heap.
+/// Runs `f` with a scope that has this number of slots on the heap. Otherwise as
+/// [`scope()`].
 ///
 /// # Errors
-/// As [`scope()`]; ENOMEM.
+/// Those of [`scope()`]. ENOMEM also if the slots cannot be allocated.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Errno, scope_with_capacity};
+/// use std::fs::File;
+///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut blocks = vec![[0_u8; 16]; 8];
+/// let total = scope_with_capacity(8, |s| {
+///     let reads: Vec<_> = (0..)
+///         .zip(&mut blocks)
+///         .map(|(at, block)| s.read(&file, block, 16 * at).unwrap())
+///         .collect();
+///     // The kernel performs them at the same time, if the file is open with O_DIRECT.
+///     reads.into_iter().map(|read| read.wait().result).sum::<Result<usize, Errno>>()
+/// })??;
+/// assert_eq!(total, 8 * 16);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(feature = "alloc")]
 pub fn scope_with_capacity<'env, F, T>(capacity: u32, f: F) -> Result<T, Errno>
 where
@@ -121,9 +150,11 @@ where
 
 /// Runs `f` with a scope on an existing context, which is idle again afterwards.
 ///
-/// No context is set up or destroyed. Otherwise as [`scope()`], with only as many slots
-/// as the context was set up for. If a context had to be destroyed (see [`scope()`]),
-/// every later operation on it is refused with EINVAL.
+/// Apart from the wait for operations this takes microseconds, as no context is set up or
+/// destroyed. Otherwise as [`scope()`]. The scope uses no more slots than the number of
+/// operations that the context was set up for ([`IdleContext::capacity`]). If the context
+/// had to be destroyed (see [`scope()`]), every later operation on it is refused with
+/// EINVAL.
 ///
 /// # Examples
 /// ```
@@ -175,7 +206,7 @@ where
 
 /// A scope in which operations are begun: see [`scope()`].
 ///
-/// A scope belongs to one thread.
+/// A scope is used by the thread that calls [`scope()`] alone: it is not `Sync`.
 pub struct Scope<'scope, 'env: 'scope> {
     engine: RefCell<ScopeEngine>,
     /// A marker for invariance, as in `std::thread::Scope`: scopes with a longer or a
@@ -187,13 +218,38 @@ pub struct Scope<'scope, 'env: 'scope> {
 impl<'scope> Scope<'scope, '_> {
     /// Begins an operation.
     ///
-    /// It is submitted, together with others, with the next wait, with
-    /// [`submit`](Scope::submit), or at the end of the scope. If the kernel refuses it,
-    /// the error is its result.
+    /// It is submitted, together with others, by the next wait or
+    /// [`is_finished`](ScopedOp::is_finished), by [`submit`](Scope::submit), or at the end
+    /// of the scope. If the kernel refuses it, the error is its result
+    /// ([`Completion::refused`](crate::Completion::refused)).
     ///
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken. A completed
     /// operation keeps its slot while its [`ScopedOp`] exists.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::abi::RwFlags;
+    /// use linux_aio::op::Read;
+    /// use linux_aio::{Errno, ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0_u8; 16];
+    /// scope(&mut ScopeSlot::array::<4>(), |s| {
+    ///     let read = Read::new(&file, &mut buffer).offset(16).rw_flags(RwFlags::NOWAIT);
+    ///     match s.push(read).unwrap().wait().result {
+    ///         Ok(bytes) => println!("{bytes} bytes from the page cache"),
+    ///         Err(Errno::AGAIN) => println!("not in the page cache"),
+    ///         Err(errno) => println!("{errno}"),
+    ///     }
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline(always)]
     pub fn push<O>(&'scope self, op: O) -> Started<'scope, O::Buffer, O::Data, O::Kind>
     where
@@ -224,7 +280,7 @@ impl<'scope> Scope<'scope, '_> {
         Ok(unsafe { ScopedOp::new(&self.engine, ticket, fills, payload) })
     }
 
-    /// Reads into `buffer`, from `offset` in bytes.
+    /// Begins a read into `buffer`, from the byte at `offset` in the file.
     ///
     /// For flags, priorities and vectored buffers, use [`push`](Scope::push) with a
     /// [`Read`].
@@ -240,7 +296,7 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Read::new(fd, buffer).offset(offset))
     }
 
-    /// Writes `buffer` at `offset` in bytes.
+    /// Begins a write of `buffer` to the file, from the byte at `offset`.
     ///
     /// For flags, priorities and vectored buffers, use [`push`](Scope::push) with a
     /// [`Write`].
@@ -256,10 +312,12 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Write::new(fd, buffer).offset(offset))
     }
 
-    /// Syncs a file's data and metadata.
+    /// Begins an fsync, which writes a file's cached data and metadata to the disk (Linux
+    /// 4.18).
     ///
-    /// It covers the writes that have completed, not those that are in flight at the
-    /// same time.
+    /// It covers the writes that have completed before, not those that are in flight at
+    /// the same time. The result is EINVAL on older kernels, and for files that cannot be
+    /// synced, such as pipes.
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
@@ -270,7 +328,8 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Fsync::new(fd))
     }
 
-    /// Syncs a file's data.
+    /// Begins an fdatasync: an [`fsync`](Scope::fsync) without metadata that is not needed
+    /// to read the data (Linux 4.18).
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
@@ -281,11 +340,35 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Fdsync::new(fd))
     }
 
-    /// Waits until a descriptor is ready. [`PollMask::from_result`] converts the result
-    /// into the set of ready events.
+    /// Begins a poll, which completes when a descriptor is ready for one of the events in
+    /// `mask` (Linux 4.19; the result is EINVAL before).
+    ///
+    /// [`PollMask::from_result`] converts the result into the set of the events that
+    /// occurred. A poll that is still in flight at the end of the scope is cancelled.
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::PollMask;
+    /// use linux_aio::{Errno, ScopeSlot, scope};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let (socket, _peer) = UnixStream::pair().unwrap();
+    /// let polled = scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     s.poll(&socket, PollMask::IN | PollMask::OUT).unwrap().wait().result
+    /// })?;
+    /// # // A kernel before 4.19, and gVisor, refuse it.
+    /// # if polled == Err(Errno::INVAL) { return Ok(()) }
+    /// // There is space to write, and nothing to read.
+    /// assert_eq!(PollMask::from_result(polled?), PollMask::OUT);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
@@ -294,22 +377,52 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Poll::new(fd, mask))
     }
 
-    /// Submits the operations that were begun, with as few system calls as possible.
+    /// Submits the operations that were begun, up to 32 with each `io_submit(2)`.
     ///
-    /// Otherwise they are submitted at the next wait.
+    /// Without this call they are submitted by the next wait. An operation that the kernel
+    /// refuses completes with the error as its result. Operations for which the context
+    /// has no free entry (EAGAIN) are submitted later.
     pub fn submit(&self) {
         flush(&mut self.engine.borrow_mut());
     }
 
-    /// Waits until at least `min_nr` operations have completed, or all of them.
+    /// Submits the operations that were begun, and waits until at least `min_nr`
+    /// operations whose [`ScopedOp`] exists have completed. `wait` sets the timeout and the
+    /// signal mask.
     ///
-    /// Only operations whose [`ScopedOp`] has not been waited for count. `wait`
-    /// configures the waiting. Returns the number of these operations that have
-    /// completed.
+    /// Returns the number of completed operations whose [`ScopedOp`] exists. It is below
+    /// `min_nr` if the timeout has elapsed, if a signal arrived after some of the
+    /// completions, if fewer operations are in flight, and if operations completed whose
+    /// [`ScopedOp`] was dropped. One call waits for at most 32 completions besides those
+    /// that were taken from the ring before.
     ///
     /// # Errors
-    /// Those of [`Context::wait_with`]: EINTR after a signal. No completion is lost by
-    /// it.
+    /// Those of [`Context::wait_with`], such as EINTR after a signal, if no operation has
+    /// completed during this wait. No completion is lost by an error.
+    ///
+    /// # Examples
+    /// Waiting for the first of two operations:
+    /// ```
+    /// use linux_aio::{Errno, ScopeSlot, WaitOptions, scope};
+    /// use std::fs::File;
+    ///
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let (mut first, mut second) = ([0_u8; 16], [0_u8; 16]);
+    /// scope(&mut ScopeSlot::array::<2>(), |s| {
+    ///     let reads = [
+    ///         s.read(&file, &mut first, 0).unwrap(),
+    ///         s.read(&file, &mut second, 16).unwrap(),
+    ///     ];
+    ///     let completed = s.wait_with(1, WaitOptions::new()).unwrap();
+    ///     assert!(completed >= 1);
+    ///     assert!(reads.iter().any(|read| read.is_finished()));
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_with(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         // SAFETY: as in `flush`, every staged operation came from `Scope::push`. Its
         // buffer and descriptor are borrowed for the scope, or owned by its `ScopedOp`,
@@ -318,8 +431,8 @@ impl<'scope> Scope<'scope, '_> {
         unsafe { self.engine.borrow_mut().submit_and_wait(min_nr, wait) }
     }
 
-    /// Returns the number of operations that had not completed at the last poll of the
-    /// ring.
+    /// Returns the number of operations that were begun and had not completed when the ring
+    /// was last polled. It makes no poll itself.
     pub fn in_flight(&self) -> usize {
         let engine = self.engine.borrow();
         engine.slots.in_flight() + engine.slots.staged()

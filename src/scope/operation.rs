@@ -17,8 +17,33 @@ use crate::sys::errno::Errno;
 /// buffer.
 ///
 /// Dropping it does not stop the operation, which completes at the scope's end at the
-/// latest. The buffer stays borrowed by the scope. An owned buffer and the data are
-/// leaked, unless the operation has completed.
+/// latest. A borrowed buffer stays borrowed until then. An owned buffer and the data are
+/// leaked, unless the operation has completed: a file that the operation
+/// [owns](crate::op::Read::owned) is not closed then.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Errno, ScopeSlot, scope};
+/// use std::fs::File;
+///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut buffer = [0_u8; 4];
+/// scope(&mut ScopeSlot::array::<1>(), |s| {
+///     let read = s.read(&file, &mut buffer, 0).unwrap();
+///     while !read.is_finished() {
+///         // Other work.
+///     }
+///     let done = read.wait();
+///     assert_eq!(done.result, Ok(4));
+///     // The completion returns the borrow of the buffer.
+///     assert_eq!(done.buffer, b"\x7fELF");
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping it lets the operation go on by itself"]
 pub struct ScopedOp<'scope, B, T = (), K: BufferKind = WithBuffer> {
     engine: &'scope RefCell<ScopeEngine>,
@@ -53,10 +78,16 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
         }
     }
 
-    /// Waits until the operation has completed.
+    /// Waits until the operation has completed, and returns its completion.
     ///
-    /// Signals do not interrupt it. Use [`Scope::wait_with`](super::Scope::wait_with)
-    /// for an interruptible wait.
+    /// Before it blocks, it submits all operations that were begun. There is no timeout,
+    /// and signals do not interrupt it: use [`Scope::wait_with`](super::Scope::wait_with)
+    /// for a wait with a timeout, or one that signals interrupt.
+    ///
+    /// If waiting fails (a sandbox forbids the system calls), the context is destroyed,
+    /// and the operations in flight have the result
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN). If it cannot be destroyed, the process
+    /// is aborted: see [`scope()`](crate::scope()).
     pub fn wait(self) -> Completion<K::Buffer<B>, T>
     where
         B: IoBuf,
@@ -102,8 +133,8 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
 
     /// Returns whether the operation has completed.
     ///
-    /// It submits the operations that were begun, and polls the ring, without a system
-    /// call if the ring is mapped.
+    /// It submits the operations that were begun, if there are any, and polls the ring.
+    /// The poll needs no system call if the ring is mapped.
     pub fn is_finished(&self) -> bool {
         let mut engine = self.engine.borrow_mut();
         flush(&mut engine);
@@ -115,10 +146,14 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
         }
     }
 
-    /// Requests that the operation completes early. It completes in any case.
+    /// Requests the cancellation of the operation. A poll that was in flight then has the
+    /// result 0, an operation that was not submitted yet ECANCELED.
+    ///
+    /// [`wait`](ScopedOp::wait) returns the completion, also after an error.
     ///
     /// # Errors
-    /// Those of [`Queue::cancel`](crate::Queue::cancel).
+    /// Those of [`Queue::cancel`](crate::Queue::cancel), such as EINVAL for an operation in
+    /// flight that is not a poll.
     pub fn cancel(&self) -> Result<(), Errno> {
         let ticket = self.ticket.ok_or(Errno::INVAL)?;
         self.engine.borrow_mut().cancel(ticket)
