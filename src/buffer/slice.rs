@@ -10,7 +10,7 @@ use super::{IoBuf, IoBufMut};
 /// The range is limited to the buffer: what lies behind its end does not count. A read
 /// into a slice of an empty vector that begins at 0 fills the vector up to the end of the
 /// slice (`Vec::with_capacity(4096).slice(..512)`). Every other slice is read into as far
-/// as the buffer is initialised, also that of an [`Append`](super::Append).
+/// as the buffer is initialised, also that of an `Append` (feature `alloc`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Slice<B> {
     buffer: B,

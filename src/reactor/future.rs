@@ -23,14 +23,20 @@ use crate::sys::abi::Iocb;
 
 /// An operation of a [`Reactor`], as a future.
 ///
-/// Its output is the result, with the buffer and the data. `K` says whether there is a
-/// buffer: the future of a [`Read`](crate::op::Read) or a [`Write`](crate::op::Write) is
-/// an `OpFuture<R>`, that of an operation without one an `OpFuture<R, WithoutBuffer>`, and
-/// that of an [`Op`](crate::op::Op), which returns an option, an `OpFuture<R, AnyBuffer>`.
+/// Its output is the [`Completion`], with the result, the buffer and the data. `R` is the
+/// reference to the reactor ([`Handle`]). `K` is the kind of the operation, which
+/// determines the type of the completion's `buffer` for buffers of type `B`:
 ///
-/// The operation begins when the future is first polled. A future that is dropped
-/// before its first poll drops its buffer at once. A future that is dropped later
-/// leaves the buffer to the reactor until the operation has completed.
+/// | operation | future | `buffer` |
+/// |---|---|---|
+/// | [`Read`](crate::op::Read), [`Write`](crate::op::Write) | `OpFuture<R>` | `B` |
+/// | [`Fsync`](crate::op::Fsync), [`Fdsync`](crate::op::Fdsync), [`Poll`](crate::op::Poll) | `OpFuture<R, WithoutBuffer>` | `()` |
+/// | [`Op`](crate::op::Op) | `OpFuture<R, AnyBuffer>` | `Option<B>` |
+///
+/// The operation begins when the future is polled and a slot is free. That of
+/// [`Reactor::try_push`] has begun already. A future that is dropped before drops its
+/// buffer at once. A future that is dropped afterwards leaves the buffer to the reactor
+/// until the operation has completed.
 ///
 /// # Panics
 /// Polling panics once the future has returned its output.

@@ -5,8 +5,17 @@ use super::{Lock, Reactor};
 use crate::buffer::IoBuf;
 use crate::fd::Fd;
 
-/// A reference to a reactor, as a future holds it: `&Reactor`, or `Rc<Reactor>` and
-/// `Arc<Reactor>` (feature `alloc`). No other type implements it.
+/// The reference to a reactor that a future contains: `&Reactor`, or `Rc<Reactor>` and
+/// `Arc<Reactor>` (feature `alloc`). No other type implements this trait.
+///
+/// It is used as a bound, for code that accepts the futures of any reactor:
+/// ```
+/// use linux_aio::reactor::{Handle, OpFuture};
+///
+/// async fn bytes<R: Handle>(read: OpFuture<R>) -> usize {
+///     read.await.result.unwrap_or(0)
+/// }
+/// ```
 pub trait Handle: Access {}
 
 /// The permission to call the methods of [`Access`], which only this module's parent can

@@ -3,13 +3,40 @@
 use core::cell::Cell;
 use core::marker::PhantomData;
 
-/// The mutual exclusion of a reactor: [`Local`] for one thread, `Shared` (feature
-/// `std`) for several, or a custom lock.
+/// The mutual exclusion of a reactor or of a [split queue](crate::split): [`Local`] for
+/// one thread, `Shared` (feature `std`) for several, or a custom lock.
 ///
 /// The critical sections are short: the lock is free during `io_submit(2)` and during
-/// waits, except for those of [`Reactor::wait`](super::Reactor::wait), which needs
+/// waits, except for those of [`Reactor::wait`](super::Reactor::wait), which requires
 /// [`Local`]. Calls of [`with`](Lock::with) are never nested. No user code runs inside: no
 /// waker and no destructor.
+///
+/// # Examples
+/// A spin lock, for threads without `std`:
+/// ```
+/// use core::sync::atomic::{AtomicBool, Ordering};
+/// use linux_aio::reactor::{Lock, Reactor};
+///
+/// struct Spin(AtomicBool);
+///
+/// // SAFETY: the flag excludes other threads while `f` runs, with acquire and release
+/// // around it. `f` is called once, and nothing else here panics.
+/// unsafe impl Lock for Spin {
+///     const NEW: Spin = Spin(AtomicBool::new(false));
+///
+///     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
+///         while self.0.swap(true, Ordering::Acquire) {
+///             core::hint::spin_loop();
+///         }
+///         let value = f();
+///         self.0.store(false, Ordering::Release);
+///         value
+///     }
+/// }
+///
+/// fn shared_by_threads<T: Sync>() {}
+/// shared_by_threads::<Reactor<'static, &'static mut [u8], Spin>>();
+/// ```
 ///
 /// # Safety
 /// - While one `f` runs, no other thread runs one under the same lock. The writes of
@@ -24,8 +51,8 @@ pub unsafe trait Lock {
     fn with<R>(&self, f: impl FnOnce() -> R) -> R;
 }
 
-/// A lock that does nothing: the reactor and all its futures belong to one thread at a
-/// time.
+/// A lock that does nothing, for a reactor that one thread uses. The reactor is not `Sync`,
+/// and its futures are not `Send`.
 #[derive(Debug)]
 pub struct Local(PhantomData<Cell<()>>);
 
@@ -40,7 +67,8 @@ unsafe impl Lock for Local {
     }
 }
 
-/// A mutex: several threads may use the reactor and its futures.
+/// A mutex of `std`, for a reactor that several threads use. The reactor is `Sync`, and its
+/// futures are `Send`, if its buffers and data are `Send`.
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub struct Shared(std::sync::Mutex<()>);
@@ -53,7 +81,7 @@ unsafe impl Lock for Shared {
     const NEW: Shared = Shared(std::sync::Mutex::new(()));
 
     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
-        // No user code runs inner, so poisoning carries no information.
+        // No user code runs inside, so poisoning carries no information.
         let _held = self
             .0
             .lock()

@@ -1,27 +1,33 @@
-//! Operations as futures, for any executor; this module brings no runtime.
+//! Operations as futures, for any executor. This module contains no executor.
 //!
-//! A [`Reactor`] owns a context and the operations in flight. Its futures read, write,
-//! sync and poll. They are woken when a call polls the completion ring:
+//! A [`Reactor`] owns a context and the operations in flight. Its futures ([`OpFuture`])
+//! read, write, sync and poll. Completions wake their tasks only when an executor drives
+//! the reactor:
 //!
 //! - An executor that has nothing else to wait for calls [`Reactor::wait`], which
 //!   blocks in the kernel until an operation has completed. With a reactor that several
-//!   threads share, it calls `Reactor::wait_eventfd` (feature `std`).
+//!   threads share ([`Lock`]), it calls `Reactor::wait_eventfd` (feature `std`).
 //! - An executor that waits for other events too calls [`Reactor::turn`] whenever the
 //!   eventfd passed to [`Reactor::eventfd`] is readable.
 //!
-//! Tasks that wait for a free slot get one in order of arrival. An operation keeps its
-//! slot until its future is polled or dropped ([`Reactor::free_slots`]).
+//! # Slots
+//! An operation begins when it gets one of the reactor's slots. Tasks that wait for a free
+//! slot get one in order of arrival. An operation keeps its slot until its future is
+//! polled or dropped, also when it has completed: see [`Reactor::free_slots`].
 //!
-//! The poll of a future submits its operation (unless the reactor is
-//! [batched](Reactor::batched)), and **blocks where the submission does**: see
-//! [`Read`]. With a lock between threads, only the thread that submits is blocked: the
-//! lock is free during `io_submit(2)`. In a batched reactor that is the thread that calls
-//! [`turn`](Reactor::turn). A reactor is for direct I/O, fsync and polls; data that is in
-//! the page cache takes microseconds.
+//! # Blocking
+//! The first poll of a future submits its operation, unless the reactor is
+//! [batched](Reactor::batched). The poll **blocks where the submission does**: see
+//! [`Read`]. The reactor's lock is free during `io_submit(2)`, so other threads are not
+//! blocked. In a batched reactor the caller of [`turn`](Reactor::turn) submits, and is
+//! blocked in place of the future. A reactor is meant for direct I/O, fsync and polls. A
+//! read of data that is in the page cache blocks for microseconds.
 //!
-//! Dropping a future does not stop its operation: the reactor keeps the buffer until
-//! the operation has completed, and drops it then. Polls, and operations that were not
-//! submitted yet, are cancelled.
+//! # Cancellation
+//! Dropping the future of an operation in flight does not stop a read, a write or an
+//! fsync: the reactor keeps the buffer until the operation has completed, and drops it
+//! then. A poll in flight is cancelled. An operation that was not submitted yet is
+//! removed, and its buffer is dropped at once.
 //!
 //! # User code
 //! Wakers, and destructors of buffers and data, run while the reactor's lock is free
@@ -80,13 +86,20 @@ slot_type! {
 
 /// A context, its operations, and the futures that wait for them.
 ///
-/// `T` is user data that travels with each operation: the owner of its descriptor, a
-/// number, any value. A borrowed descriptor must outlive the reactor (`'r`), because
-/// the operation of a leaked future may be submitted later.
+/// - `'r` is the lifetime of the slots, and of the descriptors that operations borrow: a
+///   borrowed descriptor must outlive the reactor, because the operation of a leaked
+///   future may be submitted later.
+/// - `B` is the type of the buffers ([`IoBuf`]).
+/// - `L` is the lock: [`Local`] for one thread, `Shared` (feature `std`) for several.
+/// - `T` is the type of the user data, a value that is stored with each operation and
+///   returned with its completion: the owner of a descriptor, a number, any value.
 ///
 /// Dropping the reactor destroys the context, which **blocks until every operation has
-/// completed**. No future is left by then, because each borrows the reactor or owns a
-/// share of it.
+/// completed**, and takes tens of milliseconds even if nothing is in flight
+/// ([`into_idle_context`](Reactor::into_idle_context) returns the context for reuse). No
+/// future is left by then, because each borrows the reactor or owns a share of it. In a
+/// forked child dropping the reactor destroys nothing, and leaks the buffers of the
+/// operations in flight ([`Context`](crate::Context#fork)).
 ///
 /// # Examples
 /// ```
@@ -139,7 +152,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Creates a reactor in these slots, with a new context for as many operations.
     ///
     /// # Errors
-    /// Those of [`Context::new`]. EINVAL if there are no slots, or millions.
+    /// Those of [`Context::new`], for as many operations as there are slots. EINVAL if
+    /// there is no slot.
     pub fn new(slots: &'r mut [ReactorSlot<B, T>]) -> Result<Reactor<'r, B, L, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Reactor::with_context(IdleContext::new(nr)?, slots))
@@ -149,7 +163,18 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// context for as many operations.
     ///
     /// # Errors
-    /// Those of [`Context::new`]; ENOMEM.
+    /// Those of [`Context::new`]. ENOMEM also if the slots cannot be allocated.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Errno;
+    /// use linux_aio::reactor::Reactor;
+    ///
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let reactor = Reactor::<'static, Vec<u8>>::with_capacity(64)?;
+    /// assert_eq!((reactor.capacity(), reactor.free_slots()), (64, 64));
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[cfg(feature = "alloc")]
     pub fn with_capacity(capacity: u32) -> Result<Reactor<'r, B, L, T>, Errno> {
         let context = IdleContext::new(capacity)?;
@@ -157,9 +182,10 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         Ok(Reactor::from_engine(engine, capacity))
     }
 
-    /// Creates a reactor on an existing context.
+    /// Creates a reactor in these slots on an existing context.
     ///
-    /// It uses as many slots as the context was set up for.
+    /// The reactor uses no more slots than the number of operations that the context was
+    /// set up for ([`IdleContext::capacity`]).
     pub fn with_context(
         context: IdleContext,
         slots: &'r mut [ReactorSlot<B, T>],
@@ -183,15 +209,47 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         }
     }
 
-    /// Signals this eventfd whenever [`turn`](Reactor::turn) has work.
+    /// Sets an eventfd that is signalled (its counter is incremented) whenever
+    /// [`turn`](Reactor::turn) has work.
     ///
-    /// There is work when an operation has completed, when an operation could not be
-    /// submitted because the kernel had no free entry, and when a task was woken for a
-    /// free slot and has not taken it. The eventfd may also be readable without work.
-    /// Read it before the turn, not after it: events in between signal it again.
+    /// There is work when an operation has completed, when operations are to be submitted
+    /// (in a [batched](Reactor::batched) reactor, or because the context had no free entry
+    /// before), and when a task was woken for a free slot and has not taken it while others
+    /// wait for one. The eventfd may also be readable without work. Reset it by a read of 8
+    /// bytes before the turn, not after it: a completion in between signals it again.
     ///
-    /// The reactor signals an operation's own eventfd when it finds the
-    /// completion.
+    /// An iocb has a field for one eventfd, which is the reactor's. An eventfd that is set
+    /// on an operation ([`Read::eventfd`](crate::op::Read::eventfd)) is therefore signalled
+    /// by the reactor, when it finds the completion, and not by the kernel.
+    ///
+    /// If the descriptor is not an eventfd, every operation is refused with EINVAL.
+    ///
+    /// # Kernel
+    /// The reactor writes only to a descriptor that `statx(2)` (Linux 4.11) identifies as
+    /// an anonymous file, as an eventfd is. Where that is missing or forbidden, only
+    /// completions signal the reactor's eventfd, and only those of operations without an
+    /// eventfd of their own. Call [`turn`](Reactor::turn) also whenever no task is runnable
+    /// there.
+    ///
+    /// # Examples
+    /// A reactor in an event loop of `poll(2)`, `epoll(7)` or another executor:
+    /// ```
+    /// use linux_aio::Errno;
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    /// use std::io::Read;
+    ///
+    /// /// Runs when the eventfd, which is non-blocking, is readable.
+    /// fn on_readable(
+    ///     mut eventfd: &File,
+    ///     reactor: &Reactor<'_, &'static mut [u8]>,
+    /// ) -> Result<(), Errno> {
+    ///     // An error means that the counter is zero already.
+    ///     let _ = eventfd.read(&mut [0; 8]);
+    ///     reactor.turn()?;
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn eventfd(mut self, eventfd: impl Into<Fd<'r>>) -> Reactor<'r, B, L, T> {
         self.eventfd = Some(eventfd.into());
@@ -199,9 +257,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self
     }
 
-    /// Signals an eventfd that the reactor keeps open: an `Arc` of it, or a duplicate.
-    ///
-    /// Otherwise as [`eventfd`](Reactor::eventfd).
+    /// Sets an eventfd that the reactor owns and keeps open, such as an `Arc` of it or a
+    /// duplicate. Otherwise as [`eventfd`](Reactor::eventfd).
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn eventfd_owned(
@@ -221,9 +278,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Submits operations in batches, when [`turn`](Reactor::turn) or
     /// [`wait`](Reactor::wait) is called, instead of each at its future's first poll.
     ///
-    /// This takes fewer system calls. It suits an executor that calls one of these
-    /// whenever no task is runnable. The eventfd is signalled for the first operation
-    /// of each batch.
+    /// Up to 32 operations are submitted with each `io_submit(2)`. This suits an executor
+    /// that calls one of these functions whenever no task is runnable. The eventfd is
+    /// signalled for the first operation of each batch.
     #[must_use]
     pub fn batched(mut self) -> Reactor<'r, B, L, T> {
         self.inner.get_mut().batched = true;
@@ -234,10 +291,11 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// before a future yields; the default is 128.
     ///
     /// An operation on cached data completes while it is submitted, in the first poll of
-    /// its future. A task that begins one after the other would never return to its
-    /// executor: no timeout around it would fire. So when as many have completed since the
-    /// last [`turn`](Reactor::turn), the next future returns `Pending` once and wakes its
-    /// task. With `u32::MAX` it practically never does.
+    /// its future. A task that begins one such operation after the other would never
+    /// return to its executor, and no timeout around it would fire. Therefore, when
+    /// `operations` of them have completed since the last [`turn`](Reactor::turn) or
+    /// [`wait`](Reactor::wait), the next future returns `Pending` once and wakes its task.
+    /// `u32::MAX` turns this off in practice.
     #[must_use]
     pub fn budget(mut self, operations: u32) -> Reactor<'r, B, L, T> {
         let inner = self.inner.get_mut();
@@ -247,9 +305,26 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 
     /// Converts an operation into a future.
     ///
-    /// The operation begins when the future is first polled and a slot is free.
+    /// The operation begins when the future is polled and a slot is free. If every slot is
+    /// taken, the future waits for one. If the kernel refuses the operation, the error is
+    /// its result ([`Completion::refused`](crate::Completion::refused)).
     ///
-    /// If the kernel refuses the operation, the error is its result.
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Write;
+    /// use linux_aio::reactor::Reactor;
+    /// use linux_aio::{Errno, Fd};
+    ///
+    /// /// Writes a line, with a number that the completion returns.
+    /// async fn log(
+    ///     reactor: &Reactor<'_, &'static [u8], linux_aio::reactor::Local, u32>,
+    ///     to: Fd<'static>,
+    /// ) -> Result<usize, Errno> {
+    ///     let done = reactor.push(Write::new(to, &b"hello\n"[..]).data(42)).await;
+    ///     assert_eq!(done.data, 42);
+    ///     done.result
+    /// }
+    /// ```
     #[inline]
     pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
         let (iocb, own, payload) = self.prepare(op.into_op());
@@ -257,15 +332,35 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         unsafe { OpFuture::new(self, iocb, own, payload) }
     }
 
-    /// Begins an operation now, if a slot is free.
+    /// Begins an operation at once, if a slot is free, and returns its future.
     ///
-    /// Unlike that of [`push`](Reactor::push) the operation has begun before the future is
-    /// first polled. A future that is dropped unpolled leaves its buffer to the reactor, as
-    /// one in flight does.
+    /// [`push`](Reactor::push) begins an operation when its future is first polled. This
+    /// function submits it (unless the reactor is [batched](Reactor::batched)) before it
+    /// returns. If the future is dropped, polled or not, the buffer stays in the reactor
+    /// until the operation has completed.
     ///
     /// # Errors
-    /// Returns [`Full`] with the operation if every slot is taken, or if other futures
-    /// wait for one.
+    /// Returns [`Full`] with the operation if every slot is taken, or if the free ones are
+    /// reserved for futures that wait for a slot.
+    ///
+    /// # Examples
+    /// Load shedding, in place of a wait for a slot:
+    /// ```
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Reactor;
+    /// use linux_aio::{Errno, Fd};
+    ///
+    /// async fn serve(
+    ///     reactor: &Reactor<'_, &'static mut [u8]>,
+    ///     file: Fd<'static>,
+    ///     buffer: &'static mut [u8],
+    /// ) -> Result<usize, Errno> {
+    ///     match reactor.try_push(Read::new(file, buffer)) {
+    ///         Ok(read) => read.await.result,
+    ///         Err(_full) => Err(Errno::BUSY),
+    ///     }
+    /// }
+    /// ```
     pub fn try_push<O: Operation<'r, B, T>>(&self, op: O) -> Begun<'r, &Self, O::Kind> {
         let op = op.into_op();
         if self.with(|inner| inner.is_full()) {
@@ -287,10 +382,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Converts an operation into a future that owns a share of the reactor.
     ///
     /// With a `Reactor<'static, …>` the future is `'static`: it can be stored beside the
-    /// reactor and spawned.
-    ///
-    /// Otherwise as [`push`](Reactor::push). The last owner of the reactor destroys its
-    /// context, which blocks.
+    /// reactor, and spawned. Otherwise as [`push`](Reactor::push). If the future is the
+    /// last owner of the reactor, dropping it drops the reactor, which blocks.
     ///
     /// # Examples
     /// ```
@@ -331,9 +424,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     }
 
     /// Converts an operation into a future that owns a share of the reactor, for one
-    /// thread.
-    ///
-    /// Otherwise as `push_arc`.
+    /// thread. Otherwise as `push_arc`.
     #[cfg(feature = "alloc")]
     pub fn push_rc<O: Operation<'r, B, T>>(
         self: &alloc::rc::Rc<Self>,
@@ -363,12 +454,16 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         (iocb, own, payload)
     }
 
-    /// Submits the staged operations, polls for completions and wakes their futures.
+    /// Submits the staged operations, takes the available completions without waiting, and
+    /// wakes their tasks.
     ///
-    /// Returns the number of operations that completed.
+    /// Returns the number of completed operations that this call has handled. Operations
+    /// whose future was dropped count; operations whose future found the completion itself,
+    /// by a poll, do not.
     ///
     /// # Errors
-    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`].
+    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`]
+    /// except EINTR; EINVAL in a forked child. Tasks are woken also after an error.
     pub fn turn(&self) -> Result<usize, Errno> {
         self.notify_all(0, WaitOptions::poll())
     }
@@ -382,13 +477,15 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// An operation keeps its slot **until its future is polled or dropped**, also when it
     /// has completed. A task that begins operations and then waits for something else
-    /// keeps their slots meanwhile; if it waits for an operation of the same reactor, with
-    /// no slot left, it waits for ever. Give a reactor more slots than such tasks hold.
+    /// keeps their slots meanwhile. If it waits for a further operation of the same
+    /// reactor, and no slot is left, it waits for ever. Give a reactor more slots than such
+    /// tasks keep at the same time.
     pub fn free_slots(&self) -> usize {
         self.with(|inner| inner.engine.slots.free())
     }
 
-    /// Returns the number of operations whose completions have not been found yet.
+    /// Returns the number of operations that have begun and whose completions have not been
+    /// found yet. It makes no poll itself.
     pub fn in_flight(&self) -> usize {
         self.with(|inner| {
             let slots = &inner.engine.slots;
@@ -396,14 +493,16 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         })
     }
 
-    /// Waits until nothing is staged or in flight, and everything that has completed has
-    /// been notified. Operations of dropped futures count.
+    /// Returns a future that is ready when the reactor is idle: no operation is staged or
+    /// in flight, and the tasks of all completed operations have been woken. Operations
+    /// whose future was dropped count as well.
     ///
-    /// It does not block the thread: whatever calls [`turn`](Reactor::turn) meanwhile wakes
-    /// the task. Nothing keeps other tasks from beginning operations afterwards. When the
-    /// last owner of an idle reactor calls
-    /// [`into_idle_context`](Reactor::into_idle_context), that does not block; dropping it
-    /// waits for an RCU grace period in any case.
+    /// The future does not block the thread. The thread that calls
+    /// [`turn`](Reactor::turn) or [`wait`](Reactor::wait) meanwhile wakes the task. Other
+    /// tasks may begin operations again afterwards.
+    ///
+    /// [`into_idle_context`](Reactor::into_idle_context) does not block if the reactor is
+    /// idle. Dropping a reactor takes tens of milliseconds also then.
     ///
     /// # Examples
     /// ```
@@ -427,16 +526,17 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         WaitIdle::new(self)
     }
 
-    /// Waits for the operations in flight, and returns the context for reuse.
+    /// Cancels the polls, **blocks until no operation is in flight**, and returns the
+    /// context for reuse.
     ///
-    /// The futures of these operations have been dropped. Their buffers and data are
-    /// dropped here.
+    /// No future of the reactor exists at this point, as each borrows it or owns a share
+    /// of it. The buffers and data of the operations whose futures were dropped before are
+    /// dropped here. Signals do not end the wait.
     ///
     /// # Errors
     /// Those of [`Context::wait`] except EINTR.
-    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) where a poll could not be cancelled
-    /// and the context was destroyed to end it. The reactor has been dropped in both
-    /// cases.
+    /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if a poll could not be cancelled, so
+    /// that the context had to be destroyed. The reactor is dropped after every error.
     ///
     /// # Panics
     /// Panics if a destructor of a buffer, of data or of the eventfd's owner panics.
@@ -588,10 +688,11 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
 }
 
 impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
-    /// Reads into `buffer`, from `offset` in bytes.
+    /// Reads into `buffer`, from the byte at `offset` in the file.
     ///
-    /// For flags, priorities, data and owned descriptors, use [`push`](Reactor::push)
-    /// with a [`Read`].
+    /// The result may be fewer bytes than the buffer holds:
+    /// [`read_exact_at`](Reactor::read_exact_at) continues. For flags, priorities, data and
+    /// owned descriptors, use [`push`](Reactor::push) with a [`Read`].
     #[inline]
     pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self>
     where
@@ -600,26 +701,31 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
         self.push(Read::new(fd, buffer).offset(offset))
     }
 
-    /// Writes `buffer` at `offset` in bytes.
+    /// Writes `buffer` to the file, from the byte at `offset`.
     ///
-    /// For flags, priorities, data and owned descriptors, use [`push`](Reactor::push)
-    /// with a [`Write`].
+    /// The result may be fewer bytes than the buffer holds:
+    /// [`write_all_at`](Reactor::write_all_at) continues. For flags, priorities, data and
+    /// owned descriptors, use [`push`](Reactor::push) with a [`Write`].
     pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self> {
         self.push(Write::new(fd, buffer).offset(offset))
     }
 
-    /// Syncs a file's data and metadata. It covers the writes that have completed.
+    /// Writes a file's cached data and metadata to the disk (Linux 4.18; the result is
+    /// EINVAL before). It covers the writes that have completed before, not those in
+    /// flight at the same time.
     pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Fsync::new(fd))
     }
 
-    /// Syncs a file's data. It covers the writes that have completed.
+    /// Writes a file's cached data to the disk, without metadata that is not needed to read
+    /// it. Otherwise as [`fsync`](Reactor::fsync).
     pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Fdsync::new(fd))
     }
 
-    /// Waits until a descriptor is ready. [`PollMask::from_result`] converts the result
-    /// into the set of ready events.
+    /// Waits until a descriptor is ready for one of the events in `mask` (Linux 4.19; the
+    /// result is EINVAL before). [`PollMask::from_result`] converts the result into the set
+    /// of the events that occurred. Dropping the future cancels the poll.
     pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Poll::new(fd, mask))
     }
@@ -627,15 +733,18 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
 
 impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
     /// Submits the staged operations, waits until an operation has completed, and wakes
-    /// the futures.
+    /// the tasks of all completed operations. `wait` sets the timeout and the signal mask.
     ///
-    /// `wait` configures the waiting. Returns the number of operations that completed.
-    /// Returns 0 at once where nothing is in flight, and where a task was woken for a
-    /// free slot and has not taken it.
+    /// Returns the number of completed operations, as [`turn`](Reactor::turn) does: 0 after
+    /// the timeout. It returns 0 without waiting if nothing is in flight, and if a task was
+    /// woken for a free slot and has not taken it while others wait for one.
+    ///
+    /// A reactor with a lock between threads has no such function, because the lock would
+    /// be held during the wait: use `wait_eventfd` (feature `std`).
     ///
     /// # Errors
-    /// Those of [`Context::wait_with`]: EINTR after a signal. No completion is lost by
-    /// it.
+    /// Those of [`Context::wait_with`], such as EINTR after a signal. No completion is lost
+    /// by an error.
     pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         self.notify_all(1, wait)
     }
@@ -643,26 +752,28 @@ impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
 
 #[cfg(feature = "std")]
 impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
-    /// Waits for the reactor's [eventfd](Reactor::eventfd), resets it, polls for
-    /// completions and wakes their futures. Other threads use the reactor meanwhile: the
-    /// lock is free during the wait.
+    /// Waits for the reactor's [eventfd](Reactor::eventfd) with `ppoll(2)`, resets it,
+    /// takes the available completions and wakes their tasks. Other threads use the reactor
+    /// meanwhile: the lock is free during the wait.
     ///
-    /// `wait` configures the waiting. Returns the number of operations that completed. It
-    /// is 0 after the timeout, and also when another thread has found the completions
-    /// first or has signalled the eventfd. Unlike [`wait`](Reactor::wait) it waits even if
-    /// nothing is in flight, because another thread may begin an operation.
+    /// `wait` sets the timeout and the signal mask. Returns the number of completed
+    /// operations, as [`turn`](Reactor::turn) does. It is 0 after the timeout, and also if
+    /// another thread has found the completions first or has signalled the eventfd. Unlike
+    /// [`wait`](Reactor::wait) it waits even if nothing is in flight, because another
+    /// thread may begin an operation.
     ///
-    /// A task that another thread wakes does not end the wait of its executor. Either one
-    /// thread does nothing but wait, or the wakers of the executors signal the eventfd.
+    /// Waking a task does not end this wait. An executor that runs tasks on the waiting
+    /// thread needs wakers that also signal the eventfd. Otherwise, let one thread do
+    /// nothing but wait, as in the example.
     ///
-    /// Make the eventfd non-blocking (`EFD_NONBLOCK`). Where several threads reset a
-    /// blocking one, a wait can last until the next signal, past its timeout.
+    /// Make the eventfd non-blocking (`EFD_NONBLOCK`). If several threads reset a blocking
+    /// one, a wait can last until the next signal, past its timeout.
     ///
     /// # Errors
     /// - EINVAL: the reactor has no eventfd, or this is a forked child.
     /// - EINTR: a signal handler has run. No completion is lost by it.
-    /// - ENOSYS: the ABI has no `ppoll(2)` with the time of io_getevents (riscv32, and
-    ///   kernels without 32-bit time).
+    /// - ENOSYS: there is no `ppoll(2)` with 32-bit time, on riscv32 and on 32-bit kernels
+    ///   without `CONFIG_COMPAT_32BIT_TIME`.
     /// - Those of [`turn`](Reactor::turn).
     ///
     /// # Examples

@@ -10,7 +10,8 @@ use crate::completion::Completion;
 use crate::fd::Fd;
 use crate::sys::errno::Errno;
 
-/// Reads and writes of a whole buffer, with a reactor whose buffers are slices.
+/// Reads and writes that continue after a short transfer, with a reactor whose buffers are
+/// of the type [`Slice`].
 ///
 /// # Examples
 /// ```
@@ -26,13 +27,17 @@ use crate::sys::errno::Errno;
 /// }
 /// ```
 impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
-    /// Writes all of `buffer`, with as many operations as it takes.
+    /// Writes all of `buffer` to the file, from the byte at `offset`, with as many
+    /// operations as are needed.
     ///
     /// Returns the number of bytes written and the buffer. The number is less than the
-    /// length only if a write has transferred nothing.
+    /// length only if a write has transferred nothing, which is not an error here. If the
+    /// future is dropped, the reactor drops the buffer when the write in flight has
+    /// completed.
     ///
     /// # Errors
-    /// The error of the first write that fails. What earlier ones have written stays.
+    /// Returns the error of the first write that fails, and the buffer. The bytes of
+    /// earlier writes have been written; their number is not returned.
     pub async fn write_all_at(
         &self,
         fd: impl Into<Fd<'r>>,
@@ -50,16 +55,19 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
 }
 
 impl<'r, B: IoBufMut + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
-    /// Reads until `buffer` is full or the file ends.
+    /// Reads until `buffer` is full or the file ends, from the byte at `offset`, with as
+    /// many operations as are needed.
     ///
     /// Returns the number of bytes read and the buffer. The number is less than the length
-    /// only at the end of the file.
+    /// only at the end of the file, which is not an error (unlike in `read_exact_at` of
+    /// `std`). If the future is dropped, the reactor drops the buffer when the read in
+    /// flight has completed.
     ///
-    /// An empty vector is filled by a single read up to its capacity, or less where the
-    /// read is short.
+    /// Into an empty `Vec` there is a single read, up to its capacity. It may be short.
     ///
     /// # Errors
-    /// The error of the first read that fails.
+    /// Returns the error of the first read that fails, and the buffer. The number of bytes
+    /// that earlier reads have read is not returned.
     pub async fn read_exact_at(
         &self,
         fd: impl Into<Fd<'r>>,
@@ -98,15 +106,36 @@ async fn until_whole<B: IoBuf, F: Future<Output = Completion<Slice<B>>>>(
 /// Reads of a whole file, with a reactor whose buffers are appended to.
 #[cfg(feature = "alloc")]
 impl<'r, L: Lock> Reactor<'r, Append, L> {
-    /// Appends the file's content from `offset` to its end.
+    /// Reads the file from the byte at `offset` to its end, and appends the bytes to
+    /// `buffer`.
     ///
-    /// Returns the number of bytes read and the buffer. It reads into the spare capacity,
-    /// and doubles the capacity when that is used up: at least 4096 bytes at a time. The
-    /// memory of a vector is not aligned for direct I/O (EINVAL).
+    /// Returns the number of bytes read and the buffer. Each read fills the spare capacity.
+    /// When none is left, the buffer grows by its length, and by at least 4096 bytes.
+    ///
+    /// The memory of a `Vec` is in general not aligned for direct I/O: a file that is open
+    /// with `O_DIRECT` returns EINVAL.
     ///
     /// # Errors
-    /// ENOMEM, and the error of the first read that fails. The bytes that were read before
-    /// are in the buffer.
+    /// Returns ENOMEM if the buffer cannot grow, or the error of the first read that fails,
+    /// and the buffer. The bytes that were read before are in it.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Errno;
+    /// use linux_aio::buffer::Append;
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # #[cfg(feature = "std")]
+    /// async fn contents(
+    ///     reactor: &Reactor<'static, Append>,
+    ///     file: &'static File,
+    /// ) -> Result<Vec<u8>, Errno> {
+    ///     let (read, buffer) = reactor.read_to_end_at(file, Append::default(), 0).await;
+    ///     read?;
+    ///     Ok(buffer.into_inner())
+    /// }
+    /// ```
     pub async fn read_to_end_at(
         &self,
         fd: impl Into<Fd<'r>>,
