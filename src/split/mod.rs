@@ -1,17 +1,19 @@
 //! A queue whose two halves belong to two threads: one submits, the other reaps.
 //!
-//! The pair is made of a [`Queue`] ([`SplitQueue::new`]), either borrowed
-//! ([`halves`](SplitQueue::halves)) or with shared ownership (`into_halves`, feature
-//! `alloc`). A [`SubmitHalf`] can be cloned for more threads; there is one [`ReapHalf`].
+//! A [`SplitQueue`] is created from a [`Queue`]. Its halves borrow it
+//! ([`halves`](SplitQueue::halves)) or share its ownership (`into_halves`, feature
+//! `alloc`). A [`SubmitHalf`] stages, submits and cancels operations, and can be cloned
+//! for more threads. The [`ReapHalf`], of which there is one, takes completions.
 //!
-//! Each half takes a lock for its access to the slots. The lock is free during
-//! `io_submit(2)`, which blocks where an operation does, and during the wait for
-//! completions.
+//! Each half takes a [`Lock`] for its access to the slots. The lock is free during
+//! `io_submit(2)`, which blocks where an operation does ([`Read`](crate::op::Read)), and
+//! during the wait for completions.
 //!
 //! # Invariants
-//! - Only the reaping half reads the ring, and it is not `Clone`. The submitting half
-//!   publishes the ring's head to make room, but never during a wait of the other half,
-//!   in which the kernel moves the head.
+//! - Only the reaping half reads the ring, and it is not `Clone`. Where the context has no
+//!   free entry, the submitting half stores the ring's head, which returns the entries of
+//!   the events that were taken. It does not during a wait of the reaping half, because
+//!   the kernel stores the head in that system call.
 //! - No user code runs under the lock.
 //!
 //! # Examples
@@ -55,7 +57,8 @@ pub use submit::SubmitHalf;
 
 /// A queue that is used through its halves: see the [module](self).
 ///
-/// `L` is the lock between them: `Shared` (feature `std`), or a custom one.
+/// `L` is the lock between them: `Shared` (feature `std`), or a custom [`Lock`]. The other
+/// parameters are those of [`Queue`].
 ///
 /// Dropping it drops the queue, which **blocks until every submitted operation has
 /// completed**.
@@ -77,7 +80,7 @@ struct Inner<'q, B: IoBuf + 'static, T> {
 unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Sync for SplitQueue<'_, B, L, T> {}
 
 impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
-    /// Wraps a queue, which may have operations already.
+    /// Wraps a queue, which may contain operations. Its tickets stay valid.
     pub fn new(queue: Queue<'q, B, T>) -> SplitQueue<'q, B, L, T> {
         SplitQueue {
             lock: L::NEW,
@@ -88,14 +91,43 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
         }
     }
 
-    /// Returns the two halves.
+    /// Returns the two halves, which borrow the queue. They can be used by scoped threads.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use linux_aio::{Errno, Queue, WaitOptions};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, mut reap) = split.halves();
+    /// std::thread::scope(|threads| {
+    ///     threads.spawn(|| {
+    ///         submit.push(Read::new(&file, vec![0; 4])).unwrap();
+    ///         submit.submit().unwrap();
+    ///     });
+    ///     let done = reap.wait(WaitOptions::new()).unwrap().unwrap();
+    ///     assert_eq!(done.result, Ok(4));
+    /// });
+    /// // The queue can be used as a whole again.
+    /// let queue = split.into_queue();
+    /// assert_eq!(queue.in_flight(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn halves(&mut self) -> (SubmitHalf<&Self>, ReapHalf<&Self>) {
         let this = &*self;
         (SubmitHalf(this), ReapHalf(this))
     }
 
-    /// Returns the two halves, each of which owns a share of the queue. The last owner
-    /// drops it.
+    /// Returns the two halves, each of which owns a share of the queue. Dropping the last
+    /// one drops the queue, which blocks; [`ReapHalf::into_queue`] returns it.
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
     pub fn into_halves(
         self,
@@ -107,7 +139,7 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
         (SubmitHalf(this.clone()), ReapHalf(this))
     }
 
-    /// Returns the queue.
+    /// Returns the queue, with its operations.
     pub fn into_queue(self) -> Queue<'q, B, T> {
         self.inner.into_inner().queue
     }

@@ -15,7 +15,8 @@ use crate::sys::abi::{AioContext, Event};
 use crate::sys::errno::Errno;
 use crate::sys::getevents::wait_for_events;
 
-/// The reaping half of a [`SplitQueue`]. There is only one.
+/// The half of a [`SplitQueue`] that takes completions. There is only one, and one thread
+/// uses it at a time.
 pub struct ReapHalf<S>(pub(super) S);
 
 impl<'q, B, L, T, S> ReapHalf<S>
@@ -25,7 +26,8 @@ where
     S: Deref<Target = SplitQueue<'q, B, L, T>>,
     T: 'q,
 {
-    /// Returns the next completion, if there is one, as [`Queue::pop`] does.
+    /// Returns the next completion, if there is one, without waiting, as [`Queue::pop`]
+    /// does.
     ///
     /// # Errors
     /// Those of [`Queue::pop`].
@@ -34,16 +36,18 @@ where
         Ok(taken?.map(|taken| taken.into_completion()))
     }
 
-    /// Waits for a completion as `wait` allows. The lock is free meanwhile, so that the
-    /// other half submits. Returns `None` after the timeout.
+    /// Waits until an operation has completed, and returns its completion. `wait` sets the
+    /// timeout and the signal mask. Returns `None` after the timeout.
     ///
-    /// Unlike [`Queue::wait`] it waits also if nothing is in flight, because the other
-    /// half may submit. To end a wait without a timeout, submit an operation that
-    /// completes, such as a [`Poll`](crate::op::Poll) of an eventfd that is readable.
+    /// The lock is free during the wait, so the other half can submit. There are two
+    /// differences to [`Queue::wait`]: staged operations are not submitted, and the
+    /// function waits also if nothing is in flight, because the other half may submit. To
+    /// end a wait without a timeout, submit an operation that completes at once, such as a
+    /// [`Poll`](crate::op::Poll) of an eventfd that is readable.
     ///
     /// # Errors
-    /// Those of [`Context::wait_with`](crate::Context::wait_with): EINTR after a signal.
-    /// No completion is lost by an error. EINVAL in a forked child.
+    /// Those of [`Context::wait_with`](crate::Context::wait_with), such as EINTR after a
+    /// signal. No completion is lost by an error. EINVAL in a forked child.
     pub fn wait(
         &mut self,
         wait: WaitOptions<'_>,
@@ -77,10 +81,10 @@ where
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 impl<'q, B: IoBuf + 'static, L: Lock, T> ReapHalf<alloc::sync::Arc<SplitQueue<'q, B, L, T>>> {
-    /// Returns the queue, if every submitting half has been dropped.
+    /// Returns the queue, with its operations, if every submitting half has been dropped.
     ///
     /// # Errors
-    /// Returns the half if there is another.
+    /// Returns this half if a submitting half exists.
     pub fn into_queue(self) -> Result<crate::Queue<'q, B, T>, Self> {
         match alloc::sync::Arc::try_unwrap(self.0) {
             Ok(split) => Ok(split.into_queue()),

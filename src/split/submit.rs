@@ -14,7 +14,8 @@ use crate::queue::Queue;
 use crate::reactor::Lock;
 use crate::sys::errno::Errno;
 
-/// The submitting half of a [`SplitQueue`]. Its clones submit to the same queue.
+/// The half of a [`SplitQueue`] that stages, submits and cancels operations. Its clones use
+/// the same queue.
 #[derive(Clone)]
 pub struct SubmitHalf<S>(pub(super) S);
 
@@ -25,11 +26,12 @@ where
     S: Deref<Target = SplitQueue<'q, B, L, T>>,
     T: 'q,
 {
-    /// Stages an operation, as [`Queue::push`] does.
+    /// Stages an operation, as [`Queue::push`] does. It is in flight only after
+    /// [`submit`](SubmitHalf::submit).
     ///
     /// # Errors
-    /// Every slot is taken. The error contains the operation. The reaping half frees a
-    /// slot with each completion.
+    /// Returns [`Full`] with the operation if every slot is taken. The reaping half frees a
+    /// slot with each completion that it returns.
     pub fn push(&self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
         let op = op.into();
         let before = *op.iocb();
@@ -47,15 +49,41 @@ where
         staged.map_err(|payload| Full(unsafe { Op::restore(before, payload) }))
     }
 
-    /// Submits the staged operations in order, as [`Queue::submit`] does. The lock is free
-    /// during the system calls. Operations that another thread stages meanwhile may be
-    /// left to it.
+    /// Submits the staged operations in order, as [`Queue::submit`] does, and returns the
+    /// number of operations submitted. The lock is free during the system calls.
+    /// Operations that another thread stages meanwhile may stay staged, until that thread
+    /// submits.
     ///
     /// # Errors
-    /// The number of operations submitted, and the error with which the kernel refused the
-    /// next one. It stays staged, with all behind it: see [`Queue::submit`]. EAGAIN means
-    /// that there is no room until the other half has taken completions. EINVAL in a
-    /// forked child.
+    /// Returns the number of operations submitted, and the error with which the kernel
+    /// refused the next one, which stays staged with all behind it: see [`Queue::submit`].
+    /// EAGAIN: the context has no free entry until the other half has taken completions.
+    /// EINVAL in a forked child.
+    ///
+    /// # Examples
+    /// A refused operation is removed, and those behind it are submitted:
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use linux_aio::Errno;
+    /// use linux_aio::reactor::Lock;
+    /// use linux_aio::split::{SplitQueue, SubmitHalf};
+    ///
+    /// fn submit_all<L: Lock>(
+    ///     half: &SubmitHalf<&SplitQueue<'_, Vec<u8>, L>>,
+    /// ) -> Result<(), Errno> {
+    ///     while let Err(error) = half.submit() {
+    ///         if error.errno == Errno::AGAIN {
+    ///             // The reaping half has to take completions first.
+    ///             return Err(error.errno);
+    ///         }
+    ///         if let Some((ticket, _buffer, ())) = half.unstage() {
+    ///             println!("{ticket:?} refused: {}", error.errno);
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
     pub fn submit(&self) -> Result<usize, SubmitError> {
         let (mut submitted, mut wanted) = (0, usize::MAX);
         let mut submission = Submission::new();
@@ -92,17 +120,19 @@ where
         Ok(submitted)
     }
 
-    /// Removes the first staged operation, as [`Queue::unstage`] does.
+    /// Removes the first staged operation, and returns its ticket, its buffer and its
+    /// data, as [`Queue::unstage`] does.
     pub fn unstage(&self) -> Option<(Ticket, Option<B>, T)> {
         self.0.with(|inner| inner.queue.unstage())
     }
 
-    /// Cancels an operation in flight, as [`Queue::cancel`] does. The other half takes its
-    /// completion.
+    /// Cancels an operation in flight. The reaping half takes its completion.
     ///
     /// # Errors
-    /// Those of [`Queue::cancel`]. EBUSY: the operation is only staged;
-    /// [`unstage`](SubmitHalf::unstage) it.
+    /// - EBUSY: the operation is staged and not submitted. ([`Queue::cancel`] completes it
+    ///   with ECANCELED; here a completion without an event would not end a wait of the
+    ///   reaping half.) [`unstage`](SubmitHalf::unstage) removes staged operations.
+    /// - Otherwise those of [`Queue::cancel`].
     pub fn cancel(&self, ticket: Ticket) -> Result<(), Errno> {
         self.0.with(|inner| {
             let engine = &mut inner.queue.engine;
