@@ -26,12 +26,13 @@ const NAP: Duration = Duration::from_micros(100);
 /// remaining waits are for operations.
 const NAPS: usize = 1000;
 
-/// Destroys many contexts in parallel, each on a thread of its own.
+/// Destroys many contexts in parallel, each on a thread of its own, and returns the result
+/// of [`Context::destroy`] for each, in order.
 ///
-/// This takes little longer than destroying one context; one after the other, each
-/// takes tens of milliseconds. Blocks until all operations of all contexts have
-/// completed. Returns the result of [`Context::destroy`] for each context, in order.
-/// Where a thread cannot be spawned, the calling thread destroys that context.
+/// This takes little longer than destroying one context, which takes tens of milliseconds:
+/// `io_destroy(2)` sleeps for nearly all of that time. The function blocks until all
+/// operations of all contexts have completed. If a thread cannot be spawned, the calling
+/// thread destroys that context.
 ///
 /// # Examples
 /// ```

@@ -13,12 +13,31 @@ use crate::context::Context;
 use crate::engine::{Backend, ContextBackend};
 use crate::sys::errno::Errno;
 
-/// A context with nothing in flight and no event in its ring.
+/// A context with nothing in flight and no event in its ring, ready for reuse.
 ///
-/// [`Queue::with_context`](crate::Queue::with_context),
-/// [`scope_with_context`](crate::scope_with_context) and
-/// [`Reactor::with_context`](crate::reactor::Reactor::with_context) take it and return
-/// it.
+/// Creating a context takes tens of microseconds, and destroying it tens of milliseconds.
+/// [`Queue::with_context`](crate::Queue::with_context) and
+/// [`Reactor::with_context`](crate::reactor::Reactor::with_context) take an idle context,
+/// which their `into_idle_context` returns.
+/// [`scope_with_context`](crate::scope_with_context) borrows one. [`ContextPool`] keeps
+/// several.
+///
+/// Dropping it destroys the context, as dropping a [`Context`] does.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Errno, IdleContext, ScopeSlot, scope_with_context};
+///
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let mut context = IdleContext::new(8)?;
+/// for _ in 0..100 {
+///     scope_with_context(&mut context, &mut ScopeSlot::array::<8>(), |s| {
+///         // Begin operations on `s`.
+///         assert_eq!(s.in_flight(), 0);
+///     });
+/// }
+/// # Ok::<(), Errno>(())
+/// ```
 #[derive(Debug)]
 pub struct IdleContext {
     backend: ContextBackend,
@@ -26,10 +45,10 @@ pub struct IdleContext {
 }
 
 impl IdleContext {
-    /// Creates a context for this many operations in flight.
+    /// Creates a context for at most `capacity` operations in flight.
     ///
     /// # Errors
-    /// As [`Context::new`].
+    /// Those of [`Context::new`].
     pub fn new(capacity: u32) -> Result<IdleContext, Errno> {
         Ok(IdleContext {
             backend: ContextBackend::new(Context::new(capacity)?),
@@ -37,11 +56,11 @@ impl IdleContext {
         })
     }
 
-    /// Creates a context for this many operations in flight, which makes only AIO system
-    /// calls and `getpid(2)`: see [`Context::new_unmapped`].
+    /// Creates a context for at most `capacity` operations in flight, which makes only AIO
+    /// system calls and `getpid(2)`: see [`Context::new_unmapped`].
     ///
     /// # Errors
-    /// As [`Context::new`].
+    /// Those of [`Context::new`].
     pub fn new_unmapped(capacity: u32) -> Result<IdleContext, Errno> {
         Ok(IdleContext {
             backend: ContextBackend::new(Context::new_unmapped(capacity)?),
@@ -49,8 +68,8 @@ impl IdleContext {
         })
     }
 
-    /// Wraps a context without checking that it is idle. [`Context::drain`] makes it
-    /// idle first.
+    /// Wraps a context without checking that it is idle. ([`Context::drain`] waits until it
+    /// is.)
     ///
     /// # Safety
     /// No operation is in flight in the context, all events have been taken, and it was
@@ -88,7 +107,8 @@ impl IdleContext {
         self.backend.is_own()
     }
 
-    /// Returns the number of operations that the context was set up for.
+    /// Returns the number of operations that the context was set up for, `capacity` of
+    /// [`new`](IdleContext::new). The kernel's ring has more slots.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
     }
@@ -106,12 +126,13 @@ impl IdleContext {
 }
 
 impl Context {
-    /// Waits for the events of this many operations, drops them, and returns an idle
-    /// context that can be reused. Signals do not interrupt the wait.
+    /// Waits for the events of the `in_flight` operations, drops the events, and returns an
+    /// idle context for reuse. Signals do not end the wait. `capacity` is the number that
+    /// [`IdleContext::capacity`] returns afterwards.
     ///
     /// # Errors
-    /// As [`Context::wait`], except EINTR. EINVAL in a forked child even if nothing is
-    /// in flight. The error contains the context and the number of missing events.
+    /// Those of [`Context::wait`], except EINTR. EINVAL in a forked child even if nothing
+    /// is in flight. The error contains the context and the number of missing events.
     ///
     /// # Safety
     /// Exactly `in_flight` operations were submitted whose events have not been taken,
@@ -153,13 +174,14 @@ impl Context {
     }
 }
 
-/// The error of [`Context::drain`], with the context.
+/// The error of [`Context::drain`]. It contains the context, so that the operations in
+/// flight are not lost.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DrainError {
     /// The context.
     pub context: Context,
-    /// The number of events that are still missing.
+    /// The number of events that have not been taken yet.
     pub missing: usize,
     /// The error of the wait.
     pub errno: Errno,
@@ -177,7 +199,7 @@ impl core::error::Error for DrainError {
     }
 }
 
-/// The error of the wait. The context is dropped, which destroys it.
+/// Converts to the error of the wait. The context is dropped, which destroys it.
 #[cfg(feature = "std")]
 impl From<DrainError> for std::io::Error {
     fn from(error: DrainError) -> std::io::Error {
@@ -193,11 +215,11 @@ impl From<IdleContext> for Context {
 
 /// A pool of up to `N` idle contexts for reuse.
 ///
-/// The contexts in it count against `fs.aio-max-nr`. Dropping the pool destroys them,
-/// one after the other.
+/// The contexts in it count against `fs.aio-max-nr` ([`Context::new`]). Dropping the pool
+/// destroys them one after the other, each in tens of milliseconds; with the feature `std`,
+/// `destroy_all(pool.drain())` destroys them in parallel.
 ///
-/// In a forked child the inherited pool is empty: the contexts in it belong to
-/// the parent.
+/// In a forked child an inherited pool is empty: the contexts in it belong to the parent.
 ///
 /// # Examples
 /// ```
@@ -227,11 +249,11 @@ impl<const N: usize> ContextPool<N> {
         }
     }
 
-    /// Returns a context for at least this many operations: the smallest context in the
+    /// Returns a context for at least `capacity` operations: the smallest context in the
     /// pool that suffices, otherwise a new one.
     ///
     /// # Errors
-    /// As [`Context::new`].
+    /// Those of [`Context::new`], if there is no such context in the pool.
     pub fn take(&mut self, capacity: u32) -> Result<IdleContext, Errno> {
         self.discard_unusable();
         let fits = |context: &Option<IdleContext>| {
@@ -286,7 +308,8 @@ impl<const N: usize> ContextPool<N> {
         self.len() == 0
     }
 
-    /// Takes all contexts out of the pool.
+    /// Returns an iterator that takes the contexts out of the pool. Those that it has not
+    /// yielded when it is dropped stay in the pool.
     pub fn drain(&mut self) -> impl Iterator<Item = IdleContext> + '_ {
         let taken = self.contexts.iter_mut().filter_map(Option::take);
         taken.filter(IdleContext::is_own)

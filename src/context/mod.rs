@@ -1,8 +1,8 @@
 //! [`Context`]: the exclusive owner of one kernel context.
 //!
 //! A context is named by the address at which the kernel maps its completion ring.
-//! `Context` owns that name and remembers the address space in which the context was
-//! made. Every use compares it with the current address space first, because fork(2)
+//! `Context` owns that name, and contains a mark of the address space in which the context
+//! was made. Every use compares it with the current address space first, because fork(2)
 //! copies the name but not the context.
 //!
 //! Invariant: the ring is read in user space through `&mut Context` alone, so that it
@@ -32,7 +32,11 @@ pub(crate) use wait::{Limit, front};
 /// An owned kernel AIO context.
 ///
 /// Dropping it destroys the context, and **blocks until every operation in flight has
-/// completed**.
+/// completed** ([`destroy`](Context::destroy)).
+///
+/// Submission is `unsafe`, because the kernel accesses the buffers until the operations
+/// have completed. [`Queue`](crate::Queue), [`scope`](crate::scope()) and
+/// [`reactor`](crate::reactor) are safe layers on a context.
 ///
 /// Any number of threads may submit, cancel and wait through `&Context`; the kernel
 /// synchronizes these system calls. Completions can also be read from the ring without
@@ -45,22 +49,24 @@ pub(crate) use wait::{Limit, front};
 ///   every use of an inherited `Context`, and of a [`Ring`] or [`Submitter`] made
 ///   before the fork, fails with EINVAL, without a system call on the context and
 ///   without reading its ring. Dropping does nothing; [`into_raw`] still returns the
-///   name. A context that the child makes is its own, even if it has the same address
-///   as the inherited one, as it often has.
+///   address. A context that the child makes is its own, even though it often has the
+///   same address as the inherited one.
 /// - **A child of vfork(2), or of clone(2) with `CLONE_VM`,** shares the address space,
 ///   so it shares the context: all methods work, and dropping destroys the context for
 ///   the parent, too.
 /// - The ring is kept out of forked children (`MADV_DONTFORK`), so even code
 ///   that knows its address takes no events from the parent.
 ///
-/// The address space is recognised by a page that fork wipes (`MADV_WIPEONFORK`), which
-/// costs each use a comparison. Before Linux 4.14, and where a sandbox forbids mmap(2)
-/// or madvise(2), the process id is compared instead, with a getpid(2) for each use.
-/// The process id errs in two cases. A child that shares the address space is taken for
-/// a forked one (EINVAL; dropping there leaks the context). A forked descendant that
-/// has the same process id is taken for the owner: the first process of a new pid
-/// namespace, forked by the first of another, or one that got the number after the
-/// owner had ended.
+/// The address space is identified by a mark: a word in a page that fork zeroes in the
+/// child (`MADV_WIPEONFORK`, Linux 4.14). Each use compares it, without a system call.
+/// Before Linux 4.14, and where a sandbox forbids mmap(2) or madvise(2), the process id is
+/// compared instead, with a getpid(2) for each use. That is wrong in two cases:
+///
+/// - A child that shares the address space is treated as a forked one (EINVAL; dropping
+///   there leaks the context).
+/// - A forked descendant with the same process id is treated as the owner. Such are the
+///   first process of a pid namespace, if the first process of another one has forked it,
+///   and a process that got the number after the owner had exited.
 ///
 /// [`into_raw`]: Context::into_raw
 ///
@@ -76,7 +82,7 @@ pub(crate) use wait::{Limit, front};
 /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
 ///     .build()
 ///     .user_data(7);
-/// // SAFETY: the buffer is not touched before the event has come.
+/// // SAFETY: the file is open, and the buffer is not accessed before the event is taken.
 /// assert_eq!(unsafe { context.submit(&mut [&mut read]) }?, 1);
 ///
 /// let mut events = [Event::EMPTY; 8];
@@ -103,16 +109,23 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// Sets up a context for at least `nr_events` operations in flight
-    /// (`io_setup(2)`).
+    /// Sets up a context for at least `nr_events` operations in flight, with
+    /// [`io_setup(2)`].
+    ///
+    /// `nr_events` counts against `/proc/sys/fs/aio-max-nr`, a limit for all processes
+    /// together (65536 by default), until the context is destroyed.
     ///
     /// # Errors
-    /// - EAGAIN: `fs.aio-max-nr` is used up, by all processes together.
-    /// - EINVAL: `nr_events` is 0, or millions.
+    /// - EAGAIN: `fs.aio-max-nr` would be exceeded.
+    /// - EINVAL: `nr_events` is 0 or above 4194304 (`ioctx_alloc` of [`fs/aio.c`], Linux
+    ///   6.12).
     /// - ENOMEM: out of memory or address space.
-    /// - ENOSYS: no AIO on this target or in this kernel, or a sandbox returns this
-    ///   error.
-    /// - EPERM: a sandbox forbids it.
+    /// - ENOSYS: there is no AIO on this target or in this kernel, or a sandbox returns
+    ///   this error.
+    /// - EPERM: a sandbox forbids `io_setup(2)`.
+    ///
+    /// [`io_setup(2)`]: https://man7.org/linux/man-pages/man2/io_setup.2.html
+    /// [`fs/aio.c`]: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/fs/aio.c?h=v6.12
     #[doc(alias = "io_setup")]
     #[doc(alias = "io_queue_init")]
     pub fn new(nr_events: u32) -> Result<Context, Errno> {
@@ -123,21 +136,25 @@ impl Context {
         Ok(unsafe { Context::from_raw(name) })
     }
 
-    /// Sets up a context whose ring is not read in user space, by `io_setup(2)` and
-    /// `getpid(2)` alone.
+    /// Sets up a context whose ring is not read in user space, with `io_setup(2)` and
+    /// `getpid(2)` alone: for sandboxes that end the process at any other system call.
     ///
-    /// [`new`](Context::new) makes `madvise(2)` calls besides, and `mmap(2)` for the first
-    /// context of a process. Where one of these returns an error, it does without what it
-    /// wanted; but a sandbox may kill the process for it. A context of this function makes
-    /// only AIO system calls and `getpid(2)`: each completion is taken by a system call.
+    /// [`new`](Context::new) also calls `madvise(2)`, and `mmap(2)` for the first context of
+    /// a process. (If these return an error, `new` succeeds nevertheless. The context then
+    /// takes completions by system calls, or compares process ids.) A context of
+    /// `new_unmapped` makes only AIO system calls and `getpid(2)`, and takes each
+    /// completion by a system call.
     ///
-    /// A forked child is recognised by its process id, which does not exclude that it shares
-    /// the memory of its parent. Every use there is EINVAL, as with other contexts. But a
-    /// scope with operations in flight aborts the child, and a future in flight stays
-    /// pending. The ring stays mapped in the child, unused.
+    /// Forked children are recognised by their process id, as on kernels before 4.14
+    /// ([Fork](Context#fork)). A child with another process id may still share the memory
+    /// of its parent, so the operations in flight may use its memory. Every use fails with
+    /// EINVAL there, as with other contexts, with two differences: a
+    /// [`scope`](crate::scope_with_context) with operations in flight aborts the child, and
+    /// a future in flight stays pending. The ring stays mapped in the child, and is not
+    /// read.
     ///
     /// # Errors
-    /// As [`new`](Context::new).
+    /// Those of [`new`](Context::new).
     pub fn new_unmapped(nr_events: u32) -> Result<Context, Errno> {
         let mut name = AioContext::NONE;
         // SAFETY: `name` is a local variable, valid for the write of the new name.
@@ -207,26 +224,31 @@ impl Context {
         self.name
     }
 
-    /// Submits operations, in order, with one `io_submit(2)`. Returns the number of
-    /// operations that the kernel accepted, counted from the front.
+    /// Submits operations, in order, with one [`io_submit(2)`]. Returns the number of
+    /// operations that the kernel accepted, counted from the front; 0 for an empty slice.
     ///
     /// A count below `iocbs.len()` means that the next operation was refused. The
-    /// kernel reports the error only for the first operation of a batch; [`submit_all`]
-    /// submits the remaining operations again and so returns that error. The kernel
-    /// copies the iocbs, so they need not outlive the call. Buffered file I/O runs
-    /// inside this call.
+    /// kernel returns an error only for the first operation of a batch. [`submit_all`]
+    /// submits the remaining operations again, and so returns that error. Buffered file
+    /// I/O runs inside the system call ([`op::Read`](crate::op::Read)).
+    ///
+    /// The kernel copies the iocbs and the `iovec` arrays, so they need not outlive the
+    /// call. [`cancel`](Context::cancel) needs an iocb that is still at its address.
     ///
     /// [`submit_all`]: Context::submit_all
+    /// [`io_submit(2)`]: https://man7.org/linux/man-pages/man2/io_submit.2.html
     ///
     /// # Errors
     /// The first operation was refused, and none was accepted:
-    /// - EAGAIN: the ring is full; take events first.
-    /// - EBADF: the descriptor is not open, or not in the mode that the operation
-    ///   requires.
+    /// - EAGAIN: the context has no free entry. Take events first.
+    /// - EBADF: the descriptor or the eventfd is not open, or the descriptor not in the
+    ///   mode that the operation requires.
     /// - EINVAL: the opcode is unknown to this kernel, the offset is negative, the file
-    ///   does not support AIO, or `resfd` is not an eventfd; also in a forked child.
-    /// - EOPNOTSUPP: an `RWF_*` flag unknown to this kernel.
-    /// - EPERM: a priority that this process may not use.
+    ///   does not support the operation, or `resfd` is not an eventfd; also in a forked
+    ///   child. [`check`](Context::check) distinguishes the last cause from the others.
+    /// - EOPNOTSUPP: an `RWF_*` flag that this kernel or this file does not support.
+    /// - EPERM: an I/O priority that this process may not use, or a sandbox forbids
+    ///   `io_submit(2)`.
     /// - EFAULT: an `iovec` array that cannot be read.
     /// - ENOSYS: AIO is unavailable.
     ///
@@ -234,6 +256,9 @@ impl Context {
     /// For each accepted operation, until its event has been reaped or this context is
     /// destroyed: its buffers stay allocated, memory that it reads into is neither read
     /// nor written by other code, and memory that it writes from is not written.
+    ///
+    /// The caller may use the descriptors of the operations, as I/O safety requires. They
+    /// may be closed after this call: the kernel holds references to the files.
     #[doc(alias = "io_submit")]
     #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
@@ -254,11 +279,29 @@ impl Context {
     /// It stops only when the kernel refuses the first of the operations that remain.
     ///
     /// # Errors
-    /// The number of accepted operations and the error of the next one. The accepted
-    /// ones run, and their events will arrive.
+    /// Returns the number of accepted operations, counted from the front, and the error of
+    /// the next one, as listed at [`submit`](Context::submit). The accepted operations
+    /// run, and their events arrive.
     ///
     /// # Safety
     /// As [`Context::submit`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Errno, opcode::Fsync};
+    ///
+    /// # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
+    /// let context = Context::new(4)?;
+    /// // No descriptor has the number -1.
+    /// let mut refused = Fsync::new(-1).build();
+    /// // SAFETY: an fsync has no buffer.
+    /// let error = unsafe { context.submit_all(&mut [&mut refused]) }.unwrap_err();
+    /// assert_eq!(error.submitted, 0);
+    /// # // Kernels before 4.18 do not know the opcode.
+    /// # if error.errno == Errno::INVAL { return Ok(()) }
+    /// assert_eq!(error.errno, Errno::BADF);
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[inline]
     pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
         if !self.is_own() {
@@ -289,20 +332,45 @@ impl Context {
         Ok(())
     }
 
-    /// Requests the cancellation of an operation.
+    /// Requests the cancellation of an operation, with `io_cancel(2)`.
     ///
-    /// `Ok` means that it is being cancelled. **Its event arrives all the same** (the
-    /// result of a cancelled poll is 0), and until then the operation has not completed
-    /// and uses its buffer.
+    /// `Ok` means that it is being cancelled. (The kernel's EINPROGRESS becomes `Ok`.)
+    /// **Its event arrives all the same** (the result of a cancelled poll is 0), and until
+    /// then the operation has not completed and uses its buffer.
     ///
-    /// `iocb` is the address at submission; the kernel reads 4 bytes there. Only polls
-    /// can be cancelled (and transfers of some USB gadget drivers).
+    /// `iocb` is the address of the iocb at submission, with which the kernel finds the
+    /// operation. The iocb must still be there, because the kernel reads its
+    /// [`key`](crate::abi::Iocb::key), 4 bytes. Only polls can be cancelled (and transfers
+    /// of some USB gadget drivers).
     ///
     /// # Errors
-    /// - EINVAL: the operation is unknown, has already completed, or is not of a kind
-    ///   that can be cancelled; also in a forked child.
+    /// - EINVAL: the operation is unknown, has completed, or is not of a kind that can be
+    ///   cancelled; also in a forked child.
     /// - EFAULT: the memory at `iocb` is not readable.
-    /// - ENOSYS: AIO is unavailable; gVisor lacks this system call alone.
+    /// - ENOSYS: AIO is unavailable, or this system call alone is (gVisor).
+    /// - EPERM: a sandbox forbids `io_cancel(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::{Poll, PollMask};
+    /// use linux_aio::{Context, Errno, Event};
+    /// use std::{os::fd::AsRawFd, os::unix::net::UnixStream};
+    ///
+    /// # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
+    /// let (socket, _peer) = UnixStream::pair().unwrap();
+    /// let context = Context::new(4)?;
+    /// let mut poll = Poll::new(socket.as_raw_fd(), PollMask::IN).build();
+    /// // SAFETY: the socket is open, and a poll has no buffer.
+    /// let submitted = unsafe { context.submit(&mut [&mut poll]) };
+    /// # // A kernel before 4.19, and gVisor, refuse it.
+    /// # if submitted == Err(Errno::INVAL) { return Ok(()) }
+    /// assert_eq!(submitted?, 1);
+    ///
+    /// context.cancel(&poll)?;
+    /// let mut events = [Event::EMPTY; 4];
+    /// assert_eq!(context.wait(1, &mut events)?[0].result(), Ok(0));
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[doc(alias = "io_cancel")]
     #[allow(
         clippy::not_unsafe_ptr_arg_deref,
@@ -323,17 +391,22 @@ impl Context {
         }
     }
 
-    /// Waits for at least `min_nr` events, without a timeout, and takes as many as fit.
-    /// Returns fewer than `min_nr` after a signal of any kind.
+    /// Waits for at least `min_nr` events, without a timeout, and takes as many as fit into
+    /// `events`. Returns the events that were taken.
+    ///
+    /// These are fewer than `min_nr` if a signal arrived after some of the events. Then a
+    /// signal that runs no handler (SIGSTOP and SIGCONT, a debugger that attaches) ends
+    /// the wait as well.
     ///
     /// # Errors
     /// - EINTR: a signal handler ran, and no event was available yet. The wait is not
-    ///   retried. A signal that runs no handler (SIGSTOP and SIGCONT, a debugger that
-    ///   attaches) does not end the wait, except where io_pgetevents is missing or
-    ///   forbidden ([`WaitOptions`](WaitOptions#signals)).
-    /// - EINVAL: `min_nr` is more than `events` can hold; in a forked child; or the
-    ///   context was destroyed meanwhile by code that has its raw name.
+    ///   retried. Before the first event, a signal that runs no handler does not end the
+    ///   wait, except where `io_pgetevents(2)` is missing or forbidden
+    ///   ([`WaitOptions`](WaitOptions#signals)).
+    /// - EINVAL: `min_nr` is above `events.len()`; in a forked child; or other code, which
+    ///   has the context's raw value, destroyed the context meanwhile.
     /// - ENOSYS: AIO is unavailable.
+    /// - EPERM: a sandbox forbids both `io_pgetevents(2)` and `io_getevents(2)`.
     ///
     /// No event is lost by an error.
     #[doc(alias = "io_getevents")]
@@ -349,12 +422,27 @@ impl Context {
     /// Waits for at least `min_nr` events, like [`wait`](Context::wait), with a timeout
     /// and a signal mask.
     ///
-    /// Returns fewer than `min_nr`, or none, when the timeout has elapsed. The timeout
-    /// starts again after a signal that ran no handler.
+    /// Returns fewer than `min_nr` events, or none, when the timeout has elapsed. The
+    /// timeout starts again after a signal that ran no handler.
     ///
     /// # Errors
-    /// As [`Context::wait`]; with a signal mask also ENOSYS on kernels before
-    /// 4.18, and EPERM where a sandbox forbids io_pgetevents.
+    /// Those of [`Context::wait`]. With a signal mask also ENOSYS on kernels before 4.18,
+    /// and EPERM if a sandbox forbids `io_pgetevents(2)`. With
+    /// [`WaitOptions::poll`] also EPERM if a sandbox forbids `io_getevents(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use core::time::Duration;
+    /// use linux_aio::{Context, Errno, Event, WaitOptions};
+    ///
+    /// # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
+    /// let context = Context::new(4)?;
+    /// let mut events = [Event::EMPTY; 4];
+    /// // Nothing is in flight, so the timeout elapses.
+    /// let wait = WaitOptions::new().timeout(Duration::from_millis(1));
+    /// assert!(context.wait_with(1, &mut events, wait)?.is_empty());
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[doc(alias = "io_pgetevents")]
     #[inline(always)]
     pub fn wait_with<'e>(
@@ -372,7 +460,9 @@ impl Context {
         Ok(front(events, count))
     }
 
-    /// Returns the completion ring, which is read without a system call.
+    /// Returns the completion ring, which is read without a system call. While it exists,
+    /// the context can only be used by it; [`split`](Context::split) also returns a
+    /// [`Submitter`].
     #[inline]
     pub fn ring(&mut self) -> Ring<'_> {
         self.split().1
@@ -389,28 +479,30 @@ impl Context {
         self.ring = RingMap::NONE;
     }
 
-    /// Splits the context into its submitting and its reaping end. The [`Submitter`]
-    /// submits and cancels, and may be copied and sent to other threads; the [`Ring`]
-    /// reaps.
+    /// Splits the context into a [`Submitter`], which submits and cancels, and can be
+    /// copied and sent to other threads, and its [`Ring`], which takes the events.
     #[inline]
     pub fn split(&mut self) -> (Submitter<'_>, Ring<'_>) {
         let ring = Ring::new(self.name, self.ring, self.home);
         (Submitter { context: self }, ring)
     }
 
-    /// Destroys the context and returns the result.
+    /// Destroys the context with [`io_destroy(2)`], and returns the result. (Dropping the
+    /// context ignores it.)
     ///
     /// The kernel cancels the operations that can be cancelled, blocks until every
     /// operation has completed (no signal interrupts it; a hung device hangs it), and
-    /// frees the context. Events not reaped are lost. An idle context takes tens of
-    /// milliseconds.
+    /// frees the context. Events not reaped are lost. This takes tens of milliseconds even
+    /// if nothing is in flight, because the kernel waits for RCU grace periods.
     ///
     /// When it returns `Ok`, every operation has completed and the kernel uses none of
-    /// the buffers (Linux 3.16).
+    /// the buffers (since Linux 3.16).
     ///
     /// # Errors
-    /// - EINVAL: in a forked child, where nothing is destroyed; or the context was
-    ///   destroyed before by code that has its raw name.
+    /// - EINVAL: in a forked child, where nothing is destroyed; or other code, which has
+    ///   the context's raw value, destroyed the context before.
+    ///
+    /// [`io_destroy(2)`]: https://man7.org/linux/man-pages/man2/io_destroy.2.html
     #[doc(alias = "io_destroy")]
     pub fn destroy(self) -> Result<(), Errno> {
         let this = ManuallyDrop::new(self);
@@ -420,10 +512,12 @@ impl Context {
     }
 
     /// Checks that the context exists in this address space. It does not in a forked
-    /// child. This distinguishes the two causes of EINVAL at submission.
+    /// child. After a submission that failed with EINVAL, this distinguishes a context that
+    /// does not exist from an operation that the kernel refuses.
     ///
     /// # Errors
-    /// EINVAL if it does not exist; ENOSYS where AIO is unavailable.
+    /// EINVAL if the context does not exist; ENOSYS if AIO is unavailable; EPERM if a
+    /// sandbox forbids `io_getevents(2)`.
     pub fn check(&self) -> Result<(), Errno> {
         if !self.is_own() {
             return Err(Errno::INVAL);
@@ -470,8 +564,8 @@ impl fmt::Debug for Context {
     }
 }
 
-/// The submitting end of a [`Context`] whose ring is being read. See
-/// [`Context::split`].
+/// The part of a [`Context`] that submits and cancels, while a [`Ring`] takes its events:
+/// see [`Context::split`].
 #[derive(Clone, Copy, Debug)]
 pub struct Submitter<'c> {
     context: &'c Context,
@@ -487,8 +581,8 @@ impl Submitter<'_> {
     /// As [`Context::submit`].
     #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
-        // SAFETY: the caller makes the promise of `Context::submit` about the buffers,
-        // and the operations are passed on unchanged.
+        // SAFETY: the caller makes the promise of `Context::submit` about the buffers and
+        // the descriptors, and the operations are passed on unchanged.
         unsafe { self.context.submit(iocbs) }
     }
 
@@ -501,8 +595,8 @@ impl Submitter<'_> {
     /// As [`Context::submit`].
     #[inline]
     pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
-        // SAFETY: the caller makes the promise of `Context::submit` about the buffers,
-        // and the operations are passed on unchanged.
+        // SAFETY: the caller makes the promise of `Context::submit` about the buffers and
+        // the descriptors, and the operations are passed on unchanged.
         unsafe { self.context.submit_all(iocbs) }
     }
 
@@ -523,7 +617,7 @@ pub struct SubmitError {
     /// The number of accepted operations, counted from the front. They run, and their
     /// events arrive.
     pub submitted: usize,
-    /// The error of the next operation.
+    /// The error of the next operation: one of those listed at [`Context::submit`].
     pub errno: Errno,
 }
 
@@ -543,14 +637,14 @@ impl core::error::Error for SubmitError {
     }
 }
 
-/// The error of the operation that was refused.
+/// Converts to the error of the operation that was refused.
 impl From<SubmitError> for Errno {
     fn from(error: SubmitError) -> Errno {
         error.errno
     }
 }
 
-/// The error of the operation that was refused.
+/// Converts to the error of the operation that was refused.
 #[cfg(feature = "std")]
 impl From<SubmitError> for std::io::Error {
     fn from(error: SubmitError) -> std::io::Error {

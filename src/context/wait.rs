@@ -8,17 +8,18 @@ use crate::sys::abi::{Event, SigSet};
 ///
 /// # Signals
 /// A wait ends when a signal handler has run, whether it was installed with SA_RESTART
-/// or not. A signal that runs no handler does not end a wait that has no event yet:
-/// SIGSTOP and SIGCONT, Ctrl-Z and `fg`, a debugger or `strace` that attaches. The
-/// kernel restarts the wait then, and **its timeout starts again**. A program that must
-/// stop at a fixed time has to measure the time itself.
+/// or not. A signal that runs no handler (SIGSTOP and SIGCONT, Ctrl-Z and `fg`, a debugger
+/// or `strace` that attaches) does not end a wait that has no event yet. The kernel
+/// restarts the wait then, and **its timeout starts again**. A program that must stop at a
+/// fixed time has to measure the time itself. If some events have been taken, a signal of
+/// either kind ends the wait, which returns them.
 ///
 /// # Kernel
 /// The restart needs io_pgetevents (Linux 4.18), on 32-bit ABIs io_pgetevents_time64
 /// (Linux 5.1). Where that system call is missing (ENOSYS) or a sandbox forbids it
-/// (EPERM), a wait without a mask uses the older system call, and each of these signals
-/// ends it with EINTR. A sandbox that kills the process for a forbidden system call has
-/// to permit the newer one as well.
+/// (EPERM), a wait without a mask uses the older system call, and signals without a
+/// handler end it with EINTR, too. A wait with a mask fails with that error. A sandbox that
+/// kills the process for a forbidden system call has to permit the newer one as well.
 ///
 /// # Examples
 /// ```
@@ -26,7 +27,7 @@ use crate::sys::abi::{Event, SigSet};
 /// use linux_aio::{SigSet, WaitOptions};
 ///
 /// const SIGTERM: u32 = 15;
-/// // Up to a second, with SIGTERM let through and everything else held back.
+/// // At most a second, with all signals blocked except SIGTERM.
 /// let mask = SigSet::full().without(SIGTERM);
 /// let wait = WaitOptions::new().timeout(Duration::from_secs(1)).sigmask(&mask);
 /// ```
@@ -57,7 +58,7 @@ impl<'a> WaitOptions<'a> {
         }
     }
 
-    /// Creates options that do not wait and take only the available events.
+    /// Creates options that do not wait: only the available events are taken.
     pub const fn poll() -> WaitOptions<'a> {
         WaitOptions {
             limit: Limit::Now,
@@ -65,9 +66,12 @@ impl<'a> WaitOptions<'a> {
         }
     }
 
-    /// Sets the timeout. It is counted again from zero when the kernel restarts the
-    /// wait ([Signals](WaitOptions#signals)). A timeout of more seconds than the
-    /// kernel's type can hold is reduced to its maximum.
+    /// Sets the timeout, relative to the start of the wait, with a resolution of
+    /// nanoseconds. Zero does not wait, as [`poll`](WaitOptions::poll).
+    ///
+    /// The timeout starts again when the kernel restarts the wait
+    /// ([Signals](WaitOptions#signals)). A timeout of more seconds than the kernel's type
+    /// can hold is reduced to its maximum.
     pub const fn timeout(mut self, timeout: Duration) -> WaitOptions<'a> {
         self.limit = if timeout.is_zero() {
             Limit::Now
@@ -78,7 +82,8 @@ impl<'a> WaitOptions<'a> {
     }
 
     /// Sets the thread's signal mask during the wait. The kernel installs and restores
-    /// it atomically with the wait (io_pgetevents, Linux 4.18).
+    /// it atomically with the wait (`io_pgetevents(2)`, Linux 4.18). Where that system call
+    /// is missing or forbidden, the wait fails with ENOSYS or EPERM.
     pub const fn sigmask(mut self, mask: &'a SigSet) -> WaitOptions<'a> {
         self.sigmask = Some(mask);
         self
