@@ -40,11 +40,18 @@ pub(crate) enum Polled<T = Event> {
     NeedsSyscall,
 }
 
-/// The reaping end of a [`Context`](crate::Context), which is the ring's only reader
-/// while it exists.
+/// The completion ring of a [`Context`](crate::Context): memory that the kernel maps, and
+/// from which events are taken without a system call.
 ///
-/// Where the ring cannot be read in user space ([`is_mapped`](Ring::is_mapped))
-/// the same methods make system calls.
+/// A `Ring` borrows its context exclusively, because a ring has one reader. While it
+/// exists, operations are submitted with a [`Submitter`](crate::Submitter)
+/// ([`Context::split`](crate::Context::split)).
+///
+/// Where the ring cannot be read in user space ([`is_mapped`](Ring::is_mapped) returns
+/// `false`: in gVisor, in a sandbox that forbids `madvise(2)`, and after
+/// [`Context::new_unmapped`](crate::Context::new_unmapped)), the same methods make system
+/// calls. The contents of the ring are not trusted: if an index is out of range, the call
+/// makes a system call in place of reading the ring.
 ///
 /// In a forked child each method that takes events fails with EINVAL: see
 /// [`Context`](crate::Context#fork).
@@ -60,7 +67,7 @@ pub(crate) enum Polled<T = Event> {
 /// let mut context = Context::new(8)?;
 /// let (submitter, mut ring) = context.split();
 /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), 512).build();
-/// // SAFETY: the buffer is not touched before the event has come.
+/// // SAFETY: the file is open, and the buffer is not accessed before the event is taken.
 /// unsafe { submitter.submit(&mut [&mut read]) }?;
 ///
 /// let mut events = [Event::EMPTY; 8];
@@ -96,21 +103,26 @@ impl Ring<'_> {
         }
     }
 
-    /// Returns whether completions are read in user space.
+    /// Returns whether events are taken in user space, without a system call.
     pub fn is_mapped(&self) -> bool {
         self.slots().is_some()
     }
 
-    /// Returns the number of slots, of which one always stays empty, or `None` where
-    /// the ring is not mapped. The kernel allocates more slots than setup requests.
+    /// Returns the number of slots, of which one always stays empty, or `None` if the ring
+    /// is not mapped.
+    ///
+    /// The kernel allocates more slots than [`Context::new`](crate::Context::new)
+    /// requests: their number depends on the page size and the number of processors (127
+    /// for a context of 8 operations with pages of 4 KiB and 2 processors).
     pub fn slots(&self) -> Option<u32> {
         self.map.slots()
     }
 
-    /// Takes one event if there is one.
+    /// Takes one event if there is one, without waiting. Makes no system call if the ring
+    /// is mapped and valid.
     ///
     /// # Errors
-    /// As [`Ring::reap`].
+    /// Those of [`Ring::reap`].
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Event>, Errno> {
         if self.home.is_marked() {
@@ -131,12 +143,11 @@ impl Ring<'_> {
     }
 
     /// Takes the available events, up to `events.len()`, without waiting. Makes no
-    /// system call where the ring is mapped.
+    /// system call if the ring is mapped and valid.
     ///
     /// # Errors
-    /// EINVAL in a forked child. A mapped, valid ring causes no other error. Where the
-    /// ring is not mapped or is corrupted, the errors of
-    /// [`Context::wait`](crate::Context::wait).
+    /// EINVAL in a forked child. If the ring is mapped and valid, there is no other error.
+    /// Otherwise those of [`Context::wait`](crate::Context::wait).
     #[inline]
     pub fn reap<'e>(&mut self, events: &'e mut [Event]) -> Result<&'e mut [Event], Errno> {
         if !self.home.is_current() {
@@ -151,14 +162,16 @@ impl Ring<'_> {
         Ok(front(events, count))
     }
 
-    /// Waits for at least `min_nr` events, without a timeout, and takes as many as fit.
+    /// Waits for at least `min_nr` events, without a timeout, and takes as many as fit into
+    /// `events`. Returns the events that were taken.
     ///
-    /// A system call is made only for events that are not in the ring yet. Returns
-    /// fewer than `min_nr` after a signal of any kind.
+    /// A system call is made only for events that are not in the ring yet. As in
+    /// [`Context::wait`](crate::Context::wait), a signal that arrives after some of the
+    /// events ends the wait, and fewer than `min_nr` are returned.
     ///
     /// # Errors
-    /// As [`Context::wait`](crate::Context::wait), EINTR included, and only if
-    /// no event was taken.
+    /// Those of [`Context::wait`](crate::Context::wait), EINTR included, and only if no
+    /// event was taken.
     #[inline]
     pub fn wait<'e>(
         &mut self,
@@ -171,12 +184,12 @@ impl Ring<'_> {
     /// Waits for at least `min_nr` events, like [`wait`](Ring::wait), with a timeout
     /// and a signal mask.
     ///
-    /// Returns fewer than `min_nr`, or none, when the timeout has elapsed. The timeout
-    /// starts again after a signal that ran no handler.
+    /// Returns fewer than `min_nr` events, or none, when the timeout has elapsed. The
+    /// timeout starts again after a signal that ran no handler.
     ///
     /// # Errors
-    /// As [`Context::wait_with`](crate::Context::wait_with), and only if no
-    /// event was taken.
+    /// Those of [`Context::wait_with`](crate::Context::wait_with), and only if no event was
+    /// taken.
     #[inline]
     pub fn wait_with<'e>(
         &mut self,
