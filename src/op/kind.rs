@@ -4,18 +4,30 @@ use super::{Fdsync, Fsync, Op, Poll, Read, Write};
 use crate::buffer::{IoBuf, IoBufMut};
 
 /// An operation that a scope or a reactor accepts: one of the types of this
-/// [module](super).
+/// [module](super), with buffers of type `B` and user data of type `T`.
 ///
-/// No other type implements it.
+/// No other type implements this trait. It is used as a bound:
+/// ```
+/// use linux_aio::op::Operation;
+/// use linux_aio::reactor::Reactor;
+///
+/// /// Runs an operation of any kind that has no buffer or one of this type.
+/// async fn run<O>(reactor: &Reactor<'static, &'static [u8]>, op: O) -> bool
+/// where
+///     O: Operation<'static, &'static [u8], ()>,
+/// {
+///     reactor.push(op).await.result.is_ok()
+/// }
+/// ```
 pub trait Operation<'fd, B, T>: Sealed<'fd, B, T> {
-    /// How a completion returns the buffer.
+    /// The kind of the operation, which determines the type of a completion's `buffer`.
     type Kind: BufferKind;
 }
 
-/// An operation with the type of its own buffer, `()` if it has none. A scope accepts
-/// buffers of any type.
+/// An [`Operation`] with the type of its own buffer, `()` if it has none. It is the bound of
+/// [`Scope::push`](crate::Scope::push), as a scope accepts buffers of any type.
 ///
-/// No other type implements it.
+/// Only the types of this [module](super) implement it.
 pub trait AnyOperation<'fd>: Operation<'fd, Self::Buffer, Self::Data> {
     /// The type of the buffer.
     type Buffer: IoBuf;
@@ -34,10 +46,10 @@ pub trait Sealed<'fd, B, T> {
     fn into_op(self) -> Op<'fd, B, T>;
 }
 
-/// How a completion returns the buffer of its operation: [`WithBuffer`],
-/// [`WithoutBuffer`] or [`AnyBuffer`].
+/// The kind of an operation, which determines how a completion returns the buffer:
+/// [`WithBuffer`] (as `B`), [`WithoutBuffer`] (as `()`) or [`AnyBuffer`] (as `Option<B>`).
 ///
-/// No other type implements it.
+/// No other type implements this trait.
 pub trait BufferKind: Private {
     /// The type of a completion's `buffer`, for buffers of type `B`.
     type Buffer<B>;
@@ -57,15 +69,15 @@ pub trait BufferKind: Private {
 )]
 pub trait Private {}
 
-/// The operation has a buffer: [`Read`] and [`Write`].
+/// The kind of operations that have a buffer: [`Read`] and [`Write`].
 #[derive(Clone, Copy, Debug)]
 pub enum WithBuffer {}
 
-/// The operation has no buffer: [`Fsync`], [`Fdsync`] and [`Poll`].
+/// The kind of operations without a buffer: [`Fsync`], [`Fdsync`] and [`Poll`].
 #[derive(Clone, Copy, Debug)]
 pub enum WithoutBuffer {}
 
-/// The operation may have a buffer: [`Op`].
+/// The kind of operations that may have a buffer: [`Op`].
 #[derive(Clone, Copy, Debug)]
 pub enum AnyBuffer {}
 

@@ -1,15 +1,18 @@
 //! Operations for the safe layers, with their buffers. ([`opcode`](crate::opcode) has
-//! the operations for [`Context`](crate::Context).)
+//! the operations for [`Context`](crate::Context), without buffers.)
 //!
-//! An operation has a descriptor, at most one buffer `B`, and user data `T` of any
-//! type, which is returned with the completion. The descriptor is borrowed for `'fd`
-//! (`new`) or owned by the data (`owned`): see [`fd`](crate::fd).
+//! An operation has a descriptor, at most one buffer of type `B`, and user data of type
+//! `T`, which is returned with the completion. The descriptor is borrowed for `'fd`
+//! (`new`) or owned by the user data (`owned`): see [`fd`](crate::fd). Creating an
+//! operation has no effect; [`Queue::push`](crate::Queue::push),
+//! [`Scope::push`](crate::Scope::push) and
+//! [`Reactor::push`](crate::reactor::Reactor::push) accept it.
 //!
 //! ```
 //! use linux_aio::Fd;
 //! use linux_aio::op::{Fsync, Read, Write};
 //!
-//! // SAFETY: they stay open for as long as this runs.
+//! // SAFETY: standard input and standard output stay open.
 //! let (from, to) = unsafe { (Fd::borrow_raw(0), Fd::borrow_raw(1)) };
 //! let mut buffer = [0_u8; 512];
 //! let read = Read::new(from, &mut buffer).offset(8192);
@@ -34,14 +37,42 @@ use crate::sys::abi::{
 
 /// A read into a buffer, or into its segments (`pread(2)`, `preadv(2)`).
 ///
-/// A direct read (O_DIRECT) across the end of a file may write more of the buffer than
+/// The result is the number of bytes read, which may be fewer than the buffer holds, and is
+/// 0 at the end of the file.
+///
+/// A direct read (`O_DIRECT`) across the end of a file may write more of the buffer than
 /// its result indicates.
 ///
+/// # Blocking
 /// Only direct reads of files are asynchronous. The kernel performs every other read
 /// while it submits the operation, and blocks the submitting thread meanwhile: as long as
-/// the disk takes where a file is not in the page cache, and **until data arrives** for a
-/// pipe, a socket or a terminal. Wait for those with a [`Poll`] first, or set
-/// [`RwFlags::NOWAIT`](crate::abi::RwFlags::NOWAIT) (EAGAIN).
+/// the disk takes if the data are not in the page cache, and **until data arrive** for a
+/// pipe, a socket or a terminal.
+///
+/// For pipes, sockets and terminals, wait with a [`Poll`] first. With
+/// [`RwFlags::NOWAIT`](crate::abi::RwFlags::NOWAIT) (Linux 4.14) a read that would block
+/// has the result EAGAIN. It is refused with EOPNOTSUPP if the file does not support the
+/// flag: terminals (measured on Linux 6.18), and pipes on older kernels.
+///
+/// # Examples
+/// ```
+/// use linux_aio::op::Read;
+/// use linux_aio::{Errno, Queue, Slot};
+/// use std::fs::File;
+///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut slots = Slot::<Vec<u8>, &str>::array::<4>();
+/// let mut queue = Queue::new(&mut slots)?;
+/// let read = Read::new(&file, vec![0; 16]).offset(16).data("the second 16 bytes");
+/// queue.push(read).unwrap();
+/// let done = queue.wait()?.unwrap();
+/// assert_eq!((done.result, done.data), (Ok(16), "the second 16 bytes"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Read<'fd, B, T = ()> {
@@ -52,8 +83,8 @@ pub struct Read<'fd, B, T = ()> {
 }
 
 impl<'fd, B: IoBufMut> Read<'fd, B> {
-    /// Creates a read of as many bytes as fit into `buffer`, from the start of the
-    /// file.
+    /// Creates a read of at most as many bytes as fit into `buffer`, from the start of the
+    /// file. `offset` sets another position.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Read<'fd, B> {
         Read {
             iocb: Iocb::new(read_opcode(&buffer), fd.into().into()),
@@ -65,8 +96,9 @@ impl<'fd, B: IoBufMut> Read<'fd, B> {
 }
 
 impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
-    /// Creates a read from the descriptor of `owner`, which is stored in the operation
-    /// and returned with the completion.
+    /// Creates a read from the descriptor of `owner`, which is stored in the operation as
+    /// its user data, and returned with the completion. A pair `(owner, data)` carries
+    /// further data.
     pub fn owned(owner: T, buffer: B) -> Read<'static, B, T> {
         Read {
             iocb: Iocb::new(read_opcode(&buffer), RawFd(owner.raw_fd())),
@@ -90,6 +122,13 @@ impl<'fd, B> Read<'fd, B> {
 }
 
 /// A write of a buffer, or of its segments (`pwrite(2)`, `pwritev(2)`).
+///
+/// The result is the number of bytes written, which may be fewer than the buffer holds.
+///
+/// Only direct writes to files (`O_DIRECT`) are asynchronous. The kernel performs every
+/// other write while it submits the operation, and blocks the submitting thread meanwhile:
+/// see [`Read`](Read#blocking). Data that were written to the page cache reach the disk
+/// later, or with an [`Fsync`].
 #[derive(Debug)]
 #[must_use]
 pub struct Write<'fd, B, T = ()> {
@@ -100,7 +139,8 @@ pub struct Write<'fd, B, T = ()> {
 }
 
 impl<'fd, B: IoBuf> Write<'fd, B> {
-    /// Creates a write of all of `buffer`, at the start of the file.
+    /// Creates a write of all of `buffer`, from the start of the file. `offset` sets another
+    /// position.
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Write<'fd, B> {
         Write {
             iocb: Iocb::new(write_opcode(&buffer), fd.into().into()),
@@ -112,8 +152,9 @@ impl<'fd, B: IoBuf> Write<'fd, B> {
 }
 
 impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
-    /// Creates a write to the descriptor of `owner`, which is stored in the operation
-    /// and returned with the completion.
+    /// Creates a write to the descriptor of `owner`, which is stored in the operation as
+    /// its user data, and returned with the completion. A pair `(owner, data)` carries
+    /// further data.
     pub fn owned(owner: T, buffer: B) -> Write<'static, B, T> {
         Write {
             iocb: Iocb::new(write_opcode(&buffer), RawFd(owner.raw_fd())),
@@ -223,16 +264,22 @@ macro_rules! without_buffer {
 
 without_buffer! {
     /// A write of a file's cached data and metadata to the disk, as `fsync(2)` (Linux
-    /// 4.18; EINVAL at submission before). It covers the writes that have completed
-    /// before, not those in flight at the same time.
+    /// 4.18; EINVAL at submission before). A kernel thread performs it. The result is 0.
+    ///
+    /// It covers the writes that have completed before, not those in flight at the same
+    /// time: wait for their completions first. A file that cannot be synced, such as a
+    /// pipe, is refused with EINVAL.
     Fsync() = IOCB_CMD_FSYNC;
-    /// A sync like [`Fsync`], without metadata that is not needed to read the data
-    /// (Linux 4.18).
+    /// A write of a file's cached data to the disk, as `fdatasync(2)`: an [`Fsync`] without
+    /// metadata that is not needed to read the data (Linux 4.18).
     Fdsync() = IOCB_CMD_FDSYNC;
     /// A one-shot wait until a descriptor is ready for any of `mask`, as `poll(2)`
-    /// (Linux 4.19; EINVAL at submission before). The result is the mask of the events
-    /// that occurred: [`PollMask::from_result`]. It is the only operation on files that
-    /// can be cancelled.
+    /// (Linux 4.19; EINVAL at submission before, and in gVisor). The result is the mask of
+    /// the events that occurred ([`PollMask::from_result`]), or 0 if the poll was
+    /// cancelled.
+    ///
+    /// It is the only operation that may never complete, and the only one that can be
+    /// cancelled in flight (apart from transfers of some USB gadget drivers).
     Poll(mask: PollMask) = IOCB_CMD_POLL;
 }
 
@@ -241,8 +288,9 @@ macro_rules! resfd {
     ($($name:ident $(<$buffer:ident>)?)+) => {$(
         impl<'fd, $($buffer,)? T> $name<'fd, $($buffer,)? T> {
             /// Signals this eventfd when the operation has completed (its counter is
-            /// incremented by one). A descriptor that is not an eventfd is refused at
-            /// submission with EINVAL.
+            /// incremented by one). An operation that the kernel refuses signals nothing. At
+            /// submission a descriptor that is not an eventfd is refused with EINVAL, and one
+            /// that is not open with EBADF.
             pub fn eventfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
                 self.iocb.signal(eventfd.into().into());
                 self
@@ -285,7 +333,24 @@ macro_rules! copies {
 
 /// An operation of any type, with its buffer if it has one, and the user data.
 ///
-/// `From` converts the other types of this module.
+/// `From` converts the other types of this module. [`Full`](crate::Full) contains an
+/// operation of this type.
+///
+/// # Examples
+/// ```
+/// use linux_aio::Fd;
+/// use linux_aio::op::{Fsync, Op, Write};
+///
+/// // SAFETY: standard output stays open.
+/// let stdout = unsafe { Fd::borrow_raw(1) };
+/// let operations: [Op<'_, &[u8]>; 2] = [
+///     Write::new(stdout, &b"hello"[..]).into(),
+///     Fsync::new(stdout).into(),
+/// ];
+/// let [write, sync] = operations;
+/// assert_eq!(write.into_buffer(), Some(&b"hello"[..]));
+/// assert_eq!(sync.into_buffer(), None);
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Op<'fd, B, T = ()> {
@@ -310,7 +375,8 @@ impl<'fd, B> Op<'fd, B> {
 }
 
 impl<'fd, B, T> Op<'fd, B, T> {
-    /// Returns the buffer of an operation that will not be submitted.
+    /// Returns the buffer, if there is one, of an operation that is not to be submitted.
+    /// The user data are dropped.
     pub fn into_buffer(self) -> Option<B> {
         let Op { buffer, data, .. } = self;
         // Dropping `data` runs user code, while the buffer is a local variable: a panic
@@ -319,8 +385,8 @@ impl<'fd, B, T> Op<'fd, B, T> {
         buffer
     }
 
-    /// Returns the buffer and the data of an operation that will not be
-    /// submitted.
+    /// Returns the buffer, if there is one, and the user data of an operation that is not
+    /// to be submitted.
     pub fn into_parts(self) -> (Option<B>, T) {
         (self.buffer, self.data)
     }
