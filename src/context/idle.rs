@@ -139,6 +139,24 @@ impl Context {
     /// and the context was set up for at least `capacity` operations. Until their
     /// events have been taken, the caller keeps the promise of [`Context::submit`]
     /// about their buffers.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Errno, opcode::Pread};
+    /// use std::{fs::File, os::fd::AsRawFd};
+    ///
+    /// # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0_u8; 64];
+    /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()).build();
+    /// let context = Context::new(4)?;
+    /// // SAFETY: the file is open, and the buffer is not accessed before the event is taken.
+    /// unsafe { context.submit(&mut [&mut read]) }?;
+    /// // SAFETY: one operation is in flight, and the context was set up for four.
+    /// let idle = unsafe { context.drain(1, 4) }.map_err(|error| error.errno)?;
+    /// assert_eq!(idle.capacity(), 4);
+    /// # Ok::<(), Errno>(())
+    /// ```
     pub unsafe fn drain(
         mut self,
         in_flight: usize,

@@ -255,10 +255,9 @@ impl Context {
     /// # Safety
     /// For each accepted operation, until its event has been reaped or this context is
     /// destroyed: its buffers stay allocated, memory that it reads into is neither read
-    /// nor written by other code, and memory that it writes from is not written.
-    ///
-    /// The caller may use the descriptors of the operations, as I/O safety requires. They
-    /// may be closed after this call: the kernel holds references to the files.
+    /// nor written by other code, and memory that it writes from is not written. The caller
+    /// may use the descriptors of the operations, as I/O safety requires. They may be
+    /// closed after this call: the kernel holds references to the files.
     #[doc(alias = "io_submit")]
     #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
@@ -481,6 +480,31 @@ impl Context {
 
     /// Splits the context into a [`Submitter`], which submits and cancels, and can be
     /// copied and sent to other threads, and its [`Ring`], which takes the events.
+    ///
+    /// # Examples
+    /// One thread submits, another takes the events:
+    /// ```
+    /// use linux_aio::{Context, Errno, Event, opcode::Pread};
+    /// use std::{fs::File, os::fd::AsRawFd, thread};
+    ///
+    /// # if let Err(Errno::NOSYS) = Context::new(1) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0_u8; 64];
+    /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()).build();
+    /// let mut context = Context::new(4)?;
+    /// let (submitter, mut ring) = context.split();
+    /// let bytes = thread::scope(|threads| {
+    ///     threads.spawn(|| {
+    ///         // SAFETY: the file is open, and the buffer is not accessed before the event
+    ///         // is taken.
+    ///         unsafe { submitter.submit(&mut [&mut read]) }.unwrap();
+    ///     });
+    ///     let mut events = [Event::EMPTY; 4];
+    ///     ring.wait(1, &mut events)?[0].result()
+    /// })?;
+    /// assert_eq!(bytes, 64);
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[inline]
     pub fn split(&mut self) -> (Submitter<'_>, Ring<'_>) {
         let ring = Ring::new(self.name, self.ring, self.home);

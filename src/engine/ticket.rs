@@ -13,6 +13,24 @@ use super::tag::Tag;
 ///
 /// No other operation has an equal ticket, neither a later one in the same slot nor one
 /// of another queue. (The number that identifies the queue repeats after 2³² queues.)
+///
+/// # Examples
+/// The key of a table of operations:
+/// ```
+/// use linux_aio::{Errno, Queue, Ticket};
+/// use std::collections::HashMap;
+///
+/// fn report(
+///     queue: &mut Queue<'_, &'static mut [u8]>,
+///     names: &mut HashMap<Ticket, String>,
+/// ) -> Result<(), Errno> {
+///     while let Some(done) = queue.pop()? {
+///         let name = names.remove(&done.ticket);
+///         println!("{name:?}: {:?}", done.result);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(super) tag: Tag,

@@ -129,6 +129,27 @@ impl<'fd, B> Read<'fd, B> {
 /// other write while it submits the operation, and blocks the submitting thread meanwhile:
 /// see [`Read`](Read#blocking). Data that were written to the page cache reach the disk
 /// later, or with an [`Fsync`].
+///
+/// # Examples
+/// A write whose completion returns the file, in a queue without a lifetime:
+/// ```
+/// use linux_aio::op::Write;
+/// use linux_aio::{Errno, Queue};
+/// use std::{fs::File, sync::Arc};
+///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+/// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = Arc::new(File::create("/dev/null").unwrap());
+/// let mut queue = Queue::<'static, Vec<u8>, Arc<File>>::with_capacity(4)?;
+/// queue.push(Write::owned(file, b"hello".to_vec())).unwrap();
+/// let done = queue.wait()?.unwrap();
+/// assert_eq!(done.result, Ok(5));
+/// let file: Arc<File> = done.data;
+/// # drop(file);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Write<'fd, B, T = ()> {
@@ -280,6 +301,32 @@ without_buffer! {
     ///
     /// It is the only operation that may never complete, and the only one that can be
     /// cancelled in flight (apart from transfers of some USB gadget drivers).
+    ///
+    /// # Examples
+    /// A read from a socket that does not block the submission:
+    /// ```
+    /// use linux_aio::opcode::PollMask;
+    /// use linux_aio::op::{Poll, Read};
+    /// use linux_aio::{Errno, Queue};
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    ///
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), Errno> {
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// let (socket, mut peer) = UnixStream::pair().unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// queue.push(Poll::new(&socket, PollMask::IN)).unwrap();
+    /// queue.flush();
+    /// peer.write_all(b"hello").unwrap();
+    /// let polled = queue.wait()?.unwrap();
+    /// # // A kernel before 4.19, and gVisor, refuse it.
+    /// # if polled.refused { return Ok(()) }
+    /// assert!(PollMask::from_result(polled.result?).contains(PollMask::IN));
+    /// queue.push(Read::new(&socket, vec![0; 64])).unwrap();
+    /// assert_eq!(queue.wait()?.unwrap().result, Ok(5));
+    /// # Ok(())
+    /// # }
+    /// ```
     Poll(mask: PollMask) = IOCB_CMD_POLL;
 }
 
