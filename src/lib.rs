@@ -10,7 +10,8 @@
 //! # What is asynchronous
 //! Reads and writes of files that are open with `O_DIRECT`, fsync, and polls. The kernel
 //! performs every other operation inside `io_submit(2)`, and blocks the submitting thread
-//! meanwhile: see [`op::Read`].
+//! meanwhile: see [`op::Read`](op::Read#blocking), and [`op::Write`](op::Write#blocking)
+//! for direct writes that block.
 //!
 //! # A first example
 //! ```
@@ -62,10 +63,10 @@
 //!
 //! | layer | purpose |
 //! |---|---|
-//! | [`Queue`] | safe: operations that own their buffers, in fixed slots, without allocation |
+//! | [`Queue`] | safe: operations that own their buffers, in slots that the caller provides |
 //! | [`scope()`] | safe: operations that borrow their buffers and complete before the scope ends |
 //! | [`reactor`] | safe: operations as futures, for any executor |
-//! | [`split`] | safe: a queue in two halves, for a thread that submits and one that reaps |
+//! | [`split`] | safe: a queue in two halves, for a thread that submits and one that takes completions |
 //! | [`buffer`], [`op`] | buffer traits, and operations with their buffers |
 //! | [`direct_io`] | the alignment that direct I/O needs, checked before submission |
 //! | [`IdleContext`], [`ContextPool`] | reusing contexts, which is cheaper than destroying them |

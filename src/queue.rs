@@ -235,7 +235,8 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// operation and all behind it stay staged, in order. After EAGAIN (the context has no
     /// free entry), take some completions and submit again. After any other error, remove
     /// the refused operation with [`unstage`](Queue::unstage); otherwise every submission
-    /// begins with it. [`flush`](Queue::flush) does this by itself.
+    /// begins with it. [`flush`](Queue::flush) converts refused operations into completions
+    /// instead.
     #[inline]
     pub fn submit(&mut self) -> Result<usize, SubmitError> {
         // SAFETY: `push` is the only function that stages. Each iocb describes the

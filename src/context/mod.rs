@@ -166,7 +166,8 @@ impl Context {
         })
     }
 
-    /// Takes ownership of a context that other code has set up.
+    /// Takes ownership of a context that other code has set up, such as
+    /// [`sys::io_setup`](crate::sys::io_setup) or a C library.
     ///
     /// # Safety
     /// `raw` was returned by `io_setup` in this process and is owned by the caller: no
@@ -213,7 +214,9 @@ impl Context {
         self.home
     }
 
-    /// Returns the raw context without destroying it.
+    /// Returns the raw context without destroying it. The caller owns it from then on:
+    /// [`from_raw`](Context::from_raw) takes it back, and
+    /// [`sys::io_destroy`](crate::sys::io_destroy) destroys it.
     #[must_use = "the context lives on and must be destroyed by someone"]
     pub fn into_raw(self) -> AioContext {
         ManuallyDrop::new(self).name
@@ -459,9 +462,9 @@ impl Context {
         Ok(front(events, count))
     }
 
-    /// Returns the completion ring, which is read without a system call. While it exists,
-    /// the context can only be used by it; [`split`](Context::split) also returns a
-    /// [`Submitter`].
+    /// Returns the completion ring, which is read without a system call. It borrows the
+    /// context exclusively. [`split`](Context::split) also returns a [`Submitter`], for
+    /// submissions meanwhile.
     #[inline]
     pub fn ring(&mut self) -> Ring<'_> {
         self.split().1

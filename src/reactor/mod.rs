@@ -97,9 +97,14 @@ slot_type! {
 /// Dropping the reactor destroys the context, which **blocks until every operation has
 /// completed**, and takes tens of milliseconds even if nothing is in flight
 /// ([`into_idle_context`](Reactor::into_idle_context) returns the context for reuse). No
-/// future is left by then, because each borrows the reactor or owns a share of it. In a
-/// forked child dropping the reactor destroys nothing, and leaks the buffers of the
-/// operations in flight ([`Context`](crate::Context#fork)).
+/// future is left by then, because each borrows the reactor or owns a share of it.
+///
+/// # Fork
+/// A forked child cannot use a reactor of its parent
+/// ([`Context`](crate::Context#fork)). Operations that begin there have the result EINVAL,
+/// and those in flight [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) when their future is
+/// polled. Dropping the reactor there destroys nothing, and leaks the buffers of the
+/// operations in flight.
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,5 @@
-//! A queue whose two halves belong to two threads: one submits, the other reaps.
+//! A queue whose two halves belong to two threads: one submits, the other takes the
+//! completions.
 //!
 //! A [`SplitQueue`] is created from a [`Queue`]. Its halves borrow it
 //! ([`halves`](SplitQueue::halves)) or share its ownership (`into_halves`, feature
