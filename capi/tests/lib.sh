@@ -31,7 +31,8 @@ finish() {
     [ "$failed" = 0 ]
 }
 
-# Finds the reference: Debian's binaries of libaio1 and libaio-dev, and their source.
+# Finds the references: Debian's binaries of libaio1 and libaio-dev with their source,
+# and Debian 13's library for x86_64 and i686.
 reference() {
     ref_so=$(ldconfig -p | sed -n 's/^\tlibaio\.so\.1\(t64\)\? (.*x86-64.*) => //p' | head -n 1)
     ref_a=$(gcc -print-file-name=libaio.a)
@@ -40,6 +41,18 @@ reference() {
         exit 1
     fi
     source=$(cargo qemu source bookworm libaio) || exit
+    debian13 amd64 x86_64 && ref13=$found || exit
+    debian13 i386 i386 && ref13_32=$found || exit
+}
+
+# debian13 ARCHITECTURE CPU: sets $found to a folder with Debian 13's library, by the name
+# that older programs load.
+debian13() {
+    local packages
+    packages=$(cargo qemu package trixie "$1" libaio1t64) || return
+    found=$work/debian13-$1
+    mkdir -p "$found"
+    ln -sf "$packages/usr/lib/$2-linux-gnu/libaio.so.1t64" "$found/libaio.so.1"
 }
 
 # Installs our library below $ours.

@@ -106,6 +106,13 @@ enum Verbs {
     Emulators,
     /// Print the folder that Debian's source of a package is unpacked in
     Source { suite: String, package: String },
+    /// Print the folder that Debian's packages of an architecture are unpacked in
+    Package {
+        suite: String,
+        arch: String,
+        #[arg(required = true)]
+        packages: Vec<String>,
+    },
     /// Link as rustc's linker for m68k
     #[command(hide = true)]
     Link(m68k::Link),
@@ -250,6 +257,14 @@ fn run(command: Verbs) -> Result<ExitCode> {
         Verbs::Source { suite, package } => {
             let source = toolchain::source(&Cache::open()?, &suite, &package)?;
             println!("{}", source.display());
+        }
+        Verbs::Package {
+            suite,
+            arch,
+            packages,
+        } => {
+            let folder = toolchain::packages(&Cache::open()?, &suite, &arch, &packages)?;
+            println!("{}", folder.display());
         }
         Verbs::Emulators => println!("{}", toolchain::qemu(&Cache::open()?)?.display()),
     }

@@ -60,6 +60,20 @@ pub(crate) fn source(cache: &Cache, suite: &str, package: &str) -> Result<PathBu
     unpacked.with_context(|| format!("nothing is unpacked in {}", entry.display()))
 }
 
+/// Returns the folder with packages of an architecture, unpacked. An entry is named after
+/// its first package.
+pub(crate) fn packages(
+    cache: &Cache,
+    suite: &str,
+    arch: &str,
+    packages: &[String],
+) -> Result<PathBuf> {
+    let first = packages.first().context("no package is named")?;
+    cache.entry(&format!("{first}-{suite}-{arch}"), |folder| {
+        Suite::foreign(cache, suite, arch)?.unpack(packages, folder)
+    })
+}
+
 /// A linker, as it is passed to rustc.
 pub(crate) struct Link {
     pub(crate) program: PathBuf,

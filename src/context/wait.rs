@@ -17,7 +17,7 @@ use crate::sys::abi::{Event, SigSet};
 /// # Kernel
 /// The restart needs io_pgetevents (Linux 4.18), on 32-bit ABIs io_pgetevents_time64
 /// (Linux 5.1). Where that system call is missing (ENOSYS) or a sandbox forbids it
-/// (EPERM), a wait without a mask uses the older system call, and signals without a
+/// (EPERM), a wait without a mask uses io_getevents, and signals without a
 /// handler end it with EINTR, too. A wait with a mask needs one of these two system calls,
 /// and otherwise fails with that error. A sandbox that kills the process for a forbidden
 /// system call has to permit the newer one as well.

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -445,6 +446,27 @@ static void cancel(void)
 	busy[pipe] = 0;
 }
 
+/*
+ * Passes a timeout that cannot be read. With READS_TIME in the environment the call is
+ * omitted: Debian 13's functions fault, as all of them read the timeout themselves.
+ */
+static void bad_time(int how, io_context_t ctx, long min_nr, long nr,
+		     struct io_event *to, sigset_t *sigmask)
+{
+	struct timespec *timeout = (void *)-1;
+	int res;
+
+	if (getenv("READS_TIME"))
+		return;
+	if (how == 2)
+		res = io_queue_wait(ctx, timeout);
+	else if (how >= 4)
+		res = io_pgetevents(ctx, min_nr, nr, to, timeout, sigmask);
+	else
+		res = io_getevents(ctx, min_nr, nr, to, timeout);
+	printf("bad time, %d = %d, errno %d\n", how, res, errno);
+}
+
 static void get_events(void)
 {
 	static const long min_nrs[] = { -1, 0, 0, 1, 1, 2, 5 };
@@ -466,7 +488,7 @@ static void get_events(void)
 	switch (below(12)) {
 	case 0:
 		ctx = NULL, bad = 1;
-		/* The old functions of libaio read the timeout themselves. */
+		/* The old functions of Debian 12 read the timeout themselves. */
 		if (!below(3) && how != 1 && how != 3)
 			timeout = (void *)-1;
 		break;
@@ -513,6 +535,10 @@ static void get_events(void)
 		}
 	}
 	errno = 77;
+	if (timeout == (void *)-1) {
+		bad_time(how, ctx, min_nr, nr, to, sigmask);
+		return;
+	}
 	switch (how) {
 	case 1:
 		res = result("getevents of 0.1",
@@ -555,6 +581,85 @@ static void interrupted(void)
 		     io_getevents(contexts[context], 2, 8, events, NULL));
 	if (res > 0)
 		print_events(context, events, res);
+}
+
+enum { STOPPED, TRACED, NO_HANDLER, HANDLER, RESTARTING, DISTURBANCES };
+
+/* Disturbs the parent, which is in a wait. */
+static void disturb(int how)
+{
+	pid_t parent = getppid();
+
+	/* The handlers end the wait at the first signal that arrives in it. */
+	for (int i = 0; i < (how < HANDLER ? 3 : 300); i++) {
+		usleep(3000);
+		switch (how) {
+		case STOPPED:
+			kill(parent, SIGSTOP);
+			usleep(1000);
+			kill(parent, SIGCONT);
+			break;
+		case TRACED:
+			if (ptrace(PTRACE_ATTACH, parent, NULL, NULL))
+				_exit(1);
+			waitpid(parent, NULL, __WALL);
+			ptrace(PTRACE_DETACH, parent, NULL, NULL);
+			break;
+		case NO_HANDLER:
+			kill(parent, SIGWINCH);
+			break;
+		default:
+			kill(parent, SIGUSR2);
+		}
+	}
+	_exit(0);
+}
+
+/*
+ * Waits while signals arrive that run no handler, or one. The lines start with
+ * "disturbed": a library that calls io_getevents(2) returns EINTR for some.
+ */
+static void disturbed(void)
+{
+	static const char *const names[] = { "stopped", "traced", "no handler",
+					     "handler", "SA_RESTART" };
+	int how = (int)below(DISTURBANCES), call = (int)below(4), res;
+	int context = live(), before = caught, error;
+	struct sigaction action = { .sa_handler = handler };
+	struct timespec time = { how < HANDLER ? 0 : 10, 30000000 };
+	struct io_event events[8];
+	sigset_t mask;
+	pid_t pid;
+
+	if (context < 0 || ready[context])
+		return;
+	action.sa_flags = how == RESTARTING ? SA_RESTART : 0;
+	sigaction(SIGUSR2, &action, NULL);
+	sigemptyset(&mask);
+	fflush(stdout);
+	errno = 77;
+	pid = fork();
+	if (pid == 0)
+		disturb(how);
+	switch (call) {
+	case 0:
+		res = io_getevents(contexts[context], 1, 8, events, &time);
+		break;
+	case 1:
+		res = getevents_old(contexts[context], 8, events, &time);
+		break;
+	default:
+		res = io_pgetevents(contexts[context], 1, 8, events, &time,
+				    call == 2 ? NULL : &mask);
+	}
+	error = errno;
+	if (how >= HANDLER)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0)
+		;
+	printf("disturbed, %s, call %d = %d, errno %d%s\n", names[how], call,
+	       res, error, caught > before ? ", caught" : "");
+	caught = before;
 }
 
 static void run(void)
@@ -678,6 +783,8 @@ int main(int argc, char **argv)
 		case 13:
 			if (!below(4))
 				interrupted();
+			else if (!below(2))
+				disturbed();
 			break;
 		case 14:
 			if (!below(4))

@@ -1,9 +1,9 @@
 //! [`Call`]: the arguments of a wait for events, and the three system calls that
 //! perform it.
 //!
-//! The methods are [`old`](Call::old) and [`restarted`](Call::restarted), which take
-//! the kernel's `long` as the width of time, and [`time64`](Call::time64) with 64-bit
-//! time. No method reads the ring in user space.
+//! The methods are [`long_time`](Call::long_time), with the kernel's `long` as the width
+//! of time, and [`time64`](Call::time64), with 64-bit time. The kernel restarts both
+//! after a signal that ran no handler. No method reads the ring in user space.
 
 use core::ptr::null;
 
@@ -30,35 +30,9 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Calls `io_getevents(2)`, or `io_pgetevents(2)` if there is a mask.
-    ///
-    /// # Safety
-    /// The caller upholds the contract of [`Call`].
-    #[inline(always)]
-    pub(crate) unsafe fn old(self, time: *const OldTimespec) -> Result<usize, Errno> {
-        let Call {
-            ctx,
-            min_nr,
-            nr,
-            events,
-            sigmask,
-        } = self;
-        if sigmask.is_null() {
-            // SAFETY: the caller upholds the contract of `Call` for `events`, `time`
-            // and the ring, which is the contract of `io_getevents`.
-            return unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) };
-        }
-        with_mask(sigmask, |mask| {
-            // SAFETY: the caller upholds the contract of `Call`, and `with_mask` passes
-            // an argument that is valid during this closure.
-            unsafe { sys::io_pgetevents(ctx, min_nr, nr, events, time, mask) }
-        })
-    }
-
-    /// Calls `io_pgetevents(2)`, with a mask or without: the kernel restarts it after a
-    /// signal that ran no handler. Without a mask, it falls back to `io_getevents(2)`
-    /// where `io_pgetevents(2)` is missing or forbidden. If both are, it returns the
-    /// error of the first.
+    /// Calls `io_pgetevents(2)`, with a mask or without. Without a mask, it falls back to
+    /// `io_getevents(2)`, which is not restarted, where `io_pgetevents(2)` is missing or
+    /// forbidden. If both are, it returns the error of the first.
     ///
     /// A missing `io_pgetevents(2)` is not remembered: a seccomp filter applies to one
     /// thread, and the waits of other threads would no longer be restarted.
@@ -66,7 +40,7 @@ impl Call {
     /// # Safety
     /// The caller upholds the contract of [`Call`].
     #[inline(always)]
-    pub(crate) unsafe fn restarted(self, time: *const OldTimespec) -> Result<usize, Errno> {
+    pub(crate) unsafe fn long_time(self, time: *const OldTimespec) -> Result<usize, Errno> {
         let Call {
             ctx,
             min_nr,

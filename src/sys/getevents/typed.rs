@@ -54,10 +54,8 @@ pub(crate) unsafe fn get_events(
     unsafe {
         if nr::IO_PGETEVENTS_TIME64.is_some() {
             time64_or_old(call, wait.limit)
-        } else if wait.is_poll() {
-            call.old(OLD_NOW)
         } else {
-            with_old_time(wait.limit, |time| call.restarted(time))
+            old(call, wait.limit)
         }
     }
 }
@@ -109,7 +107,7 @@ unsafe fn time64_or_old(call: Call, limit: Limit) -> Result<usize, Errno> {
 unsafe fn old(call: Call, limit: Limit) -> Result<usize, Errno> {
     // SAFETY: the caller upholds the contract of `Call`; `time` is null, or valid
     // during this closure.
-    with_old_time(limit, |time| unsafe { call.old(time) })
+    with_old_time(limit, |time| unsafe { call.long_time(time) })
 }
 
 /// Runs `call` with a pointer to the limit in the layout of the older system calls;

@@ -5,8 +5,9 @@
 
 use core::time::Duration;
 
-use linux_aio::abi::OldTimespec;
+use linux_aio::abi::{OldTimespec, Timespec};
 use linux_aio::opcode::{Poll, PollMask};
+use linux_aio::sys::getevents::{self, Timeout};
 use linux_aio::{AioContext, Context, Errno, Event, WaitOptions, nr as calls, sys};
 
 use crate::check::Check;
@@ -33,9 +34,14 @@ pub(crate) fn run(check: &mut Check) {
             check.equal(name, status, Ok(want << 8));
         }
     }
-    let cases: [(_, Waits); 2] = [
+    let cases: [(_, Waits); 4] = [
         ("signal does not end Context::wait_with", by_context),
         ("signal does not end Ring::wait_with", by_ring),
+        ("signal does not end get_events", by_get_events),
+        (
+            "signal does not end get_events, 64-bit time",
+            by_get_events_time64,
+        ),
     ];
     for (name, wait) in cases {
         if restarts() {
@@ -112,6 +118,34 @@ fn by_ring(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errn
     let wait = WaitOptions::new().timeout(SHORT);
     let mut ring = context.ring();
     ring.wait_with(2, events, wait).map(|events| events.len())
+}
+
+/// The wait of `libaio.so.1`.
+fn by_get_events(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
+    let time = OldTimespec {
+        sec: 0,
+        nsec: SHORT.subsec_nanos() as _,
+    };
+    get_events(context, events, Timeout::Old(&raw const time))
+}
+
+/// The same for 32-bit programs with 64-bit time.
+fn by_get_events_time64(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
+    let time = Timespec {
+        sec: 0,
+        nsec: SHORT.subsec_nanos().into(),
+    };
+    get_events(context, events, Timeout::Time64(&raw const time))
+}
+
+fn get_events(
+    context: &mut Context,
+    events: &mut [Event; 2],
+    timeout: Timeout,
+) -> Result<usize, Errno> {
+    let into = events.as_mut_ptr();
+    // SAFETY: two events may be written, the time lives, and the context is borrowed.
+    unsafe { getevents::get_events(context.as_raw(), 2, 2, into, timeout) }
 }
 
 /// A timeout longer than the interval between two stops.
