@@ -8,6 +8,9 @@
 //! function whose name ends in `_0_1` is the old version of the function with
 //! the name before that suffix.
 //!
+//! A function calls another one by its symbol, through [`symbol`], so that a program or a
+//! library that was loaded before can replace it.
+//!
 //! Source of names, signatures and conventions: `libaio.h` of libaio 0.3.113,
 //! and its manual pages.
 #![no_std]
@@ -18,6 +21,7 @@ use linux_aio::sys::getevents::{self, Timeout};
 use linux_aio::{AioContext, Errno, Event, Iocb, SigSet, abi::OldTimespec, sys};
 
 pub mod queue;
+pub mod symbol;
 #[cfg(target_pointer_width = "32")]
 pub mod time64;
 
@@ -109,7 +113,7 @@ pub unsafe extern "C" fn io_cancel(ctx: AioContext, iocb: *const Iocb, event: *m
 pub unsafe extern "C" fn io_cancel_0_1(ctx: AioContext, iocb: *const Iocb) -> c_int {
     let mut event = Event::EMPTY;
     // SAFETY: `event` is a local variable, so it is valid for a write.
-    unsafe { io_cancel(ctx, iocb, &raw mut event) }
+    unsafe { symbol::io_cancel(ctx, iocb, &raw mut event) }
 }
 
 /// Waits for at least `min_nr` events and takes up to `nr`; see
@@ -146,7 +150,7 @@ pub unsafe extern "C" fn io_getevents_0_1(
 ) -> c_int {
     // SAFETY: the caller promises that `events`, `timeout` and `ctx` obey the
     // contract of `io_getevents`; `min_nr` is not part of it.
-    unsafe { io_getevents(ctx, 1, nr, events, timeout) }
+    unsafe { symbol::io_getevents(ctx, 1, nr, events, timeout) }
 }
 
 /// Waits for events as [`io_getevents`] does, with the signal mask replaced

@@ -6,6 +6,8 @@ use core::ptr::{null_mut, with_exposed_provenance_mut};
 use linux_aio::abi::OldTimespec;
 use linux_aio::{AioContext, Errno, Event, Iocb};
 
+use crate::symbol;
+
 /// The C type `io_callback_t`, as stored in the `data` of an iocb. `None` is null.
 type Callback = Option<unsafe extern "C" fn(AioContext, *mut Iocb, c_long, c_long)>;
 
@@ -26,7 +28,7 @@ pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut AioContext) 
     // assignment and `io_setup` require.
     unsafe {
         *ctxp = AioContext::NONE;
-        crate::io_setup(maxevents, ctxp)
+        symbol::io_setup(maxevents, ctxp)
     }
 }
 
@@ -39,7 +41,7 @@ pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut AioContext) 
 pub unsafe extern "C" fn io_queue_release(ctx: AioContext) -> c_int {
     // SAFETY: the caller promises that the ring and its events are not used
     // afterwards, as `io_destroy` requires.
-    unsafe { crate::io_destroy(ctx) }
+    unsafe { symbol::io_destroy(ctx) }
 }
 
 /// Returns whether the context exists, as 0 or a negated error number.
@@ -52,18 +54,19 @@ pub unsafe extern "C" fn io_queue_release(ctx: AioContext) -> c_int {
 pub unsafe extern "C" fn io_queue_wait(ctx: AioContext, timeout: *const OldTimespec) -> c_int {
     // SAFETY: the caller promises that `timeout` and `ctx` obey the contract of
     // `io_getevents`. No event is written, so a null `events` suffices.
-    unsafe { crate::io_getevents(ctx, 0, 0, null_mut(), timeout) }
+    unsafe { symbol::io_getevents(ctx, 0, 0, null_mut(), timeout) }
 }
 
-/// Calls [`io_queue_wait`]: its old version, which behaves the same.
+/// Returns whether the context exists: the old version of [`io_queue_wait`], which
+/// behaves the same.
 ///
 /// # Safety
 /// `timeout` and `ctx` obey the contract of [`io_getevents`](crate::io_getevents).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_queue_wait_0_1(ctx: AioContext, timeout: *const OldTimespec) -> c_int {
     // SAFETY: the caller promises that `timeout` and `ctx` obey the contract of
-    // `io_getevents`, which is all that `io_queue_wait` requires.
-    unsafe { io_queue_wait(ctx, timeout) }
+    // `io_getevents`. No event is written, so a null `events` suffices.
+    unsafe { symbol::io_getevents(ctx, 0, 0, null_mut(), timeout) }
 }
 
 /// Takes the available events one by one and calls the callback of each: the
@@ -82,7 +85,7 @@ pub unsafe extern "C" fn io_queue_run(ctx: AioContext) -> c_int {
         let mut event = Event::EMPTY;
         // SAFETY: the event and the timeout are local variables, and the caller
         // promises that `ctx` is a context or zero and not destroyed meanwhile.
-        let taken = unsafe { crate::io_getevents(ctx, 0, 1, &raw mut event, &now) };
+        let taken = unsafe { symbol::io_getevents(ctx, 0, 1, &raw mut event, &now) };
         if taken != 1 {
             return taken;
         }

@@ -29,6 +29,7 @@ make_changed() {
         echo "the change does not apply"
         return 1
     fi
+    rm -rf "$broken/$name.installed"
     CARGO_TARGET_DIR=$broken/target LINUX_AIO_COPY=$tree \
         "$capi_install" --destdir "$broken/$name.installed"
     status=$?
@@ -60,26 +61,26 @@ raced() {
     echo "note: $(cat "$broken/stress.log")"
 }
 
-# without NAME SYMBOL...: links the object again without some symbols.
+# without NAME FUNCTION...: links the library again without some functions.
 without() {
-    local name=$1 symbol object=$broken/$1.o map=$broken/$1.map
+    local name=$1 function objects=$broken/$1.objects
     shift
-    cp "$target/capi/libaio/libaio.o" "$object"
-    cp "$target/capi/libaio/libaio.map" "$map"
-    for symbol in "$@"; do
-        objcopy --localize-symbol="$symbol" "$object" || return
+    rm -rf "$objects"
+    cp -r "$target/capi/libaio/shared" "$objects"
+    for function in "$@"; do
+        rm "$objects/$function.o" || return
     done
     mkdir -p "$broken/$name"
-    cc -shared -nostdlib -Wl,--version-script="$map" -Wl,-soname,libaio.so.1 \
-        -o "$broken/$name/libaio.so.1" "$object" || return
+    cc -shared -nostdlib -Wl,--version-script="$target/capi/libaio/libaio.map" \
+        -Wl,-soname,libaio.so.1 -o "$broken/$name/libaio.so.1" "$objects"/*.o || return
     [ "$(exported "$broken/$name/libaio.so.1" | grep -c ' io_')" = $((13 - $#)) ] || return
     seen "$name"
 }
 
-check "broken: no io_pgetevents" without pgetevents io_pgetevents@@LIBAIO_0.5
-check "broken: no io_cancel of 0.1" without cancel io_cancel@LIBAIO_0.1
-check "broken: no io_getevents of 0.1" without getevents io_getevents@LIBAIO_0.1
-check "broken: no io_queue_wait of 0.1" without queue_wait io_queue_wait@LIBAIO_0.1
+check "broken: no io_pgetevents" without pgetevents io_pgetevents
+check "broken: no io_cancel of 0.1" without cancel io_cancel_0_1
+check "broken: no io_getevents of 0.1" without getevents io_getevents_0_1
+check "broken: no io_queue_wait of 0.1" without queue_wait io_queue_wait_0_1
 check "broken: -1 for each error" changed minus-one capi/src/lib.rs \
     's/-errno.raw_os_error()/-1/'
 check "broken: io_pgetevents answers ENOSYS" changed enosys capi/src/lib.rs \

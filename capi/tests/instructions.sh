@@ -23,15 +23,16 @@ table() {
 }
 
 # Verifies that a count is at most this fraction of the reference: a third, except for
-# the empty ring, where nothing can be omitted.
-third() {
+# the empty ring, where nothing can be omitted, and a wait: valgrind does not implement
+# io_pgetevents, so the fall-back is counted as well.
+fraction() {
     awk -v what="$1" -v most="$2" '
         $1 == what { found = 1; print "note: " $3 " for " $2; exit !($3 <= $2 * most) }
         END { if (!found) exit 1 }' "$work/instructions"
 }
 
 check "instructions are counted" table
-check "instructions of io_submit" third submit 0.333
-check "instructions of io_getevents, ready" third ready 0.333
-check "instructions of io_getevents, empty" third empty 1.5
-check "instructions of io_destroy" third destroy 0.333
+check "instructions of io_submit" fraction submit 0.333
+check "instructions of io_getevents, ready" fraction ready 0.5
+check "instructions of io_getevents, empty" fraction empty 1.5
+check "instructions of io_destroy" fraction destroy 0.333

@@ -59,9 +59,9 @@ debian13() {
 install_ours() {
     ours=$work/installed
     rm -rf "$ours"
-    cargo build --locked --quiet --profile tool -p capi-install || exit
+    cargo build --locked --quiet --profile tool --manifest-path capi/Cargo.toml -p capi-install || exit
     capi_install=$target/tool/capi-install
-    "$capi_install" --destdir "$ours" || exit
+    "$capi_install" --destdir "$ours" >"$work/install.log" || exit
     ours=$ours/usr/local
 }
 
@@ -74,7 +74,7 @@ install_i686() {
         . tests/ci/cross.sh
         use_library || exit
         "$capi_install" --target i686-unknown-linux-gnu --cc i686-linux-gnu-gcc \
-            --destdir "$ours32" -- -Zbuild-std=core
+            --destdir "$ours32" -- -Zbuild-std=core >"$work/install-i686.log"
     ) || exit
     ours32=$ours32/usr/local
     ref32=$work/reference-i686

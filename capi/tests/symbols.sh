@@ -1,20 +1,14 @@
 # Verifies the symbols and sections of the libraries, as a linker and a loader read
 # them. Sourced by `run`.
 
+# same_symbols LIBRARY REFERENCE: compares with Debian 13's library. Debian 12's lacks only
+# the last version node, and on 32 bits its functions.
 same_symbols() {
-    # The library of newer Debian releases has a version node that is empty on 64 bits.
-    diff <(exported "$2" | grep -vx 'DO  LIBAIO_0.6') <(exported "$1") || return
+    diff <(exported "$2") <(exported "$1") || return
     echo "note: $(exported "$1" | grep -c DF) functions"
 }
-
-# On 32 bits that node has two functions.
-same_symbols_32() {
-    diff <(exported "$2") <(exported "$1" | grep -v LIBAIO_0.6) || return
-    diff <(exported "$1" | grep LIBAIO_0.6) - <<'NODE'
-DF io_getevents_time64 LIBAIO_0.6
-DF io_pgetevents_time64 LIBAIO_0.6
-DO  LIBAIO_0.6
-NODE
+same_symbols_12() {
+    diff <(exported "$2") <(exported "$1" | grep -v ' LIBAIO_0.6$')
 }
 
 # Verifies that new programs are not linked with the old symbol versions.
@@ -26,25 +20,34 @@ io_queue_wait LIBAIO_0.1
 OLD
 }
 
-# Verifies that the library has no dependency, no undefined symbol, no relocation, no
-# initializer or finalizer, no thread-local storage and no writable data.
+# Verifies that the library has no dependency, no undefined symbol, no relocation but those
+# of the calls that can be interposed, no initializer or finalizer, no thread-local
+# storage, no writable data and no symbol table.
 self_contained() {
     local dynamic segments
     dynamic=$(readelf -dW "$1") && segments=$(readelf -lW "$1") || return
     grep -q "SONAME.*\[$2\]" <<<"$dynamic" || return
-    ! grep -E 'NEEDED|INIT|FINI|\((REL|RELA|JMPREL|TEXTREL)\)' <<<"$dynamic" || return
+    ! grep -E 'NEEDED|INIT|FINI|TEXTREL' <<<"$dynamic" || return
+    [ "$(relocated "$1")" = "io_cancel io_destroy io_getevents io_setup" ] || return
+    ! readelf -SW "$1" | grep -F .symtab || return
     ! grep -E '^ *TLS|RWE' <<<"$segments" || return
     ! readelf --dyn-syms -W "$1" | awk '$7 == "UND" && $8 != ""' | grep . || return
     ! readelf -SW "$1" | grep -E '\.(data|bss|tdata|tbss) ' | grep -v ' 000000 ' || return
     echo "note: $(stat -Lc %s "$1") bytes"
 }
 
-# Verifies that the archive defines exactly the names of libaio and that nothing is
-# undefined.
+# Prints the symbols with a relocation in the library.
+relocated() {
+    readelf -rW "$1" | grep -oE 'io_[a-z_]+@' | sort -u | tr -d @ | xargs
+}
+
+# Verifies that the archive defines exactly the names of libaio, each in an object of its
+# own, and that nothing else is undefined than functions of the archive.
 archive() {
     local names undefined
     names=$(nm -g --defined-only "$1" | sed -n 's/.* T //p' | sort)
-    undefined=$(nm -u "$1" | sed -n 's/^ *U //p' | grep -vx _GLOBAL_OFFSET_TABLE_)
+    undefined=$(nm -u "$1" | sed -n 's/^ *U //p' | grep -vxE '_GLOBAL_OFFSET_TABLE_|io_setup|io_destroy|io_getevents')
+    [ "$(ar t "$1" | wc -l)" = "$(wc -l <<<"$names")" ] || return
     if [ -n "$undefined" ]; then
         echo "undefined: $undefined"
         return 1
@@ -56,6 +59,7 @@ archive() {
 # not run.
 armv7() {
     local folder=$work/armv7
+    rm -rf "$folder"
     (
         . tests/ci/cross.sh
         use_library || exit
@@ -63,17 +67,81 @@ armv7() {
             --destdir "$folder" -- -Zbuild-std=core
     ) || return
     [ "$(readelf --dyn-syms -W "$folder/usr/local/lib/libaio.so" | grep -c ' io_.*@LIBAIO_0')" = 15 ] || return
-    [ -z "$(arm-linux-gnueabihf-nm -u "$folder/usr/local/lib/libaio.a" | grep -v :)" ] || return
+    archive "$folder/usr/local/lib/libaio.a" "$ours32/lib/libaio.so" || return
     self_contained "$folder/usr/local/lib/libaio.so" libaio.so.1
 }
 
-# Verifies that the library is found by both of Debian's names, and that --t64 makes the
-# second its soname.
+# Verifies that each name is a file of its own, and that new programs are linked with the
+# second one after --t64.
 two_names() {
     local folder=$work/t64
-    [ "$ours/lib/libaio.so.1t64" -ef "$ours/lib/libaio.so.1" ] || return
+    self_contained "$ours/lib/libaio.so.1t64" libaio.so.1t64 || return
+    cmp <(exported "$ours/lib/libaio.so.1t64") <(exported "$ours/lib/libaio.so.1") || return
+    [ "$ours/lib/libaio.so" -ef "$ours/lib/libaio.so.1" ] || return
+    rm -rf "$folder"
     "$capi_install" --t64 --prefix /usr --libdir lib/somewhere --destdir "$folder" || return
-    self_contained "$folder/usr/lib/somewhere/libaio.so" libaio.so.1t64
+    [ "$folder/usr/lib/somewhere/libaio.so" -ef "$folder/usr/lib/somewhere/libaio.so.1t64" ]
+}
+
+# Verifies that ldconfig registers both names, each with its own file.
+cached() {
+    local root=$work/ldconfig
+    rm -rf "$root"
+    mkdir -p "$root/etc"
+    cp -r "${ours%/usr/local}/usr" "$root"
+    echo /usr/local/lib >"$root/etc/ld.so.conf"
+    /sbin/ldconfig -r "$root" || return
+    /sbin/ldconfig -r "$root" -p | sed -n 's/^\t\(libaio[^ ]*\) .* => /\1 /p' | sort >"$root/cached"
+    diff "$root/cached" - <<'CACHED' || return
+libaio.so /usr/local/lib/libaio.so
+libaio.so.1 /usr/local/lib/libaio.so.1
+libaio.so.1t64 /usr/local/lib/libaio.so.1t64
+CACHED
+    [ "$(readlink "$root/usr/local/lib/libaio.so.1t64")" = libaio.so.1t64.0.2 ]
+}
+
+# Verifies that a debugger finds the symbols by the build id.
+debug_file() {
+    local id
+    id=$(readelf -nW "$ours/lib/$1" | sed -n 's/.*Build ID: //p')
+    nm "$ours/lib/debug/.build-id/${id:0:2}/${id:2}.debug" | grep ' T io_queue_run'
+}
+
+# Verifies that the installer lists, replaces and removes its own files and no others.
+installer() {
+    local root=$work/installer
+    rm -rf "$root"
+    ! "$capi_install" --list || return
+    "$capi_install" --destdir "$root" --list >"$root.list" || return
+    [ ! -e "$root" ] || return
+    mkdir -p "$root/usr/local/lib/linux"
+    "$capi_install" --destdir "$root" || return
+    "$capi_install" --destdir "$root" || return
+    diff "$root.list" <(cd "$root" && find . ! -type d | sed 's/^\.//' | sort) || return
+    [ -z "$(find "$root" -type f -perm /111)" ] || return
+    "$capi_install" --destdir "$root" --uninstall || return
+    [ -z "$(find "$root" ! -type d)" ] || return
+    [ ! -e "$root/usr/local/share/doc/linux-aio-capi" ] && [ -d "$root/usr/local/lib/linux" ] || return
+    ! "$capi_install" --destdir "$root" --uninstall || return
+    echo theirs >"$root/usr/local/lib/libaio.so.1"
+    ! "$capi_install" --destdir "$root" || return
+    [ "$(cat "$root/usr/local/lib/libaio.so.1")" = theirs ] && [ ! -e "$root/usr/local/lib/libaio.a" ] || return
+    "$capi_install" --destdir "$root" --force || return
+    # A list of files that names one elsewhere is refused.
+    echo elsewhere >"$root/elsewhere"
+    echo /usr/local/../../elsewhere >>"$root/usr/local/share/doc/linux-aio-capi/files"
+    ! "$capi_install" --destdir "$root" --uninstall || return
+    [ -e "$root/elsewhere" ] && [ -e "$root/usr/local/lib/libaio.a" ]
+}
+
+# Verifies that two builds in different folders give the same bytes.
+reproducible() {
+    local tree=$work/reproducible
+    rm -rf "$tree"
+    mkdir -p "$tree/copy"
+    git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$tree/copy" || return
+    CARGO_TARGET_DIR=$tree/target LINUX_AIO_COPY=$tree/copy "$capi_install" --destdir "$tree/installed" || return
+    diff -r "$tree/installed/usr/local" "$ours"
 }
 
 # Builds a program with the flags of pkg-config only.
@@ -85,14 +153,21 @@ pkg_config() {
     readelf -d "$work/pkg-config" | grep 'NEEDED.*libaio.so.1'
 }
 
-check "symbols as the reference's" same_symbols "$ours/lib/libaio.so" "$ref_so"
-check "symbols, i686" same_symbols_32 "$ours32/lib/libaio.so" "$ref32/libaio.so.1"
+check "symbols as the reference's" same_symbols "$ours/lib/libaio.so" "$ref13/libaio.so.1"
+check "symbols as Debian 12's" same_symbols_12 "$ours/lib/libaio.so" "$ref_so"
+check "symbols, i686" same_symbols "$ours32/lib/libaio.so" "$ref13_32/libaio.so.1"
 check "the old generation is not the default" old_generation "$ours/lib/libaio.so"
 check "the old generation, i686" old_generation "$ours32/lib/libaio.so"
-check "the library needs nothing" self_contained "$ours/lib/libaio.so" libaio.so.1
-check "the library needs nothing, i686" self_contained "$ours32/lib/libaio.so" libaio.so.1
+check "the library needs nothing" self_contained "$ours/lib/libaio.so.1" libaio.so.1
+check "the library needs nothing, i686" self_contained "$ours32/lib/libaio.so.1" libaio.so.1
 check "the archive needs nothing" archive "$ours/lib/libaio.a" "$ours/lib/libaio.so"
 check "the archive needs nothing, i686" archive "$ours32/lib/libaio.a" "$ours32/lib/libaio.so"
 check "linked for armv7" armv7
 check "libaio.so.1t64" two_names
+check "ldconfig takes both names" cached
+check "the debug file of libaio.so.1" debug_file libaio.so.1
+check "the debug file of libaio.so.1t64" debug_file libaio.so.1t64
+check "the installer" installer
+check "the installer's command line" cargo test --locked --quiet --profile tool --manifest-path capi/Cargo.toml -p capi-install
+check "reproducible bytes" reproducible
 check "pkg-config" pkg_config

@@ -6,19 +6,28 @@
 lint() {
     local set
     lint_of() { cargo clippy --locked "$@" --all-targets -- -D warnings; }
-    lint_of -p aio -p executor -p guest -p linux-aio-capi -p smallest
+    lint_of -p aio -p executor -p guest -p smallest
+    lint_of --manifest-path capi/Cargo.toml -p linux-aio-capi
     export CARGO_PROFILE_DEV_PANIC=unwind
     for set in "${lint_sets[@]}"; do
         lint_of -p linux-aio --features "$set"
     done
-    lint_of -p api -p capi-install -p model -p numbers -p qemu
+    lint_of -p api -p model -p numbers -p qemu
+    lint_of --manifest-path capi/Cargo.toml -p capi-install
     # Each with its own selection of the library's features.
     lint_of -p tokio-reactor
     lint_of -p benches --features std
 }
 
+formatted() {
+    cargo fmt --all --check -- --color never || return
+    cargo fmt --all --manifest-path capi/Cargo.toml --check -- --color never
+}
+
 documentation() {
-    RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --all-features
+    export RUSTDOCFLAGS=-Dwarnings
+    cargo doc --locked --no-deps --all-features || return
+    cargo doc --locked --no-deps --manifest-path capi/Cargo.toml -p linux-aio-capi
 }
 
 # Builds the published package from its archive.
@@ -102,7 +111,7 @@ msrv() {
         cargo check --locked -p linux-aio --lib --features "$set"
     done
     cargo check --locked -p aio --bins
-    cargo check --locked -p linux-aio-capi -p capi-install
+    cargo check --locked --manifest-path capi/Cargo.toml -p linux-aio-capi -p capi-install
 }
 
 models() {

@@ -50,6 +50,11 @@ const COMMON: [Symbol; 13] = [
     new("io_pgetevents", "LIBAIO_0.5"),
 ];
 
+/// The functions that others call by their symbols, which `src/symbol.rs` declares with
+/// this prefix.
+pub(crate) const CALLED: [&str; 4] = ["io_setup", "io_destroy", "io_cancel", "io_getevents"];
+pub(crate) const CALLED_PREFIX: &str = "linux_aio_symbol_";
+
 const TIME64: [Symbol; 2] = [
     new("io_getevents_time64", "LIBAIO_0.6"),
     new("io_pgetevents_time64", "LIBAIO_0.6"),
@@ -58,22 +63,23 @@ const TIME64: [Symbol; 2] = [
 /// Each node takes over from the one before it.
 const NODES: [&str; 4] = ["LIBAIO_0.1", "LIBAIO_0.4", "LIBAIO_0.5", "LIBAIO_0.6"];
 
-/// The symbols of a library for pointers of this width.
+/// Returns the symbols of a library for pointers of this width.
 pub(crate) fn symbols(bits: u32) -> impl Iterator<Item = &'static Symbol> + Clone {
     let time64: &[Symbol] = if bits == 32 { &TIME64 } else { &[] };
     COMMON.iter().chain(time64)
 }
 
-/// The linker's version script.
+/// Returns the linker's version script. Debian's libraries have all nodes on every
+/// architecture; the last one is empty on 64 bits.
 pub(crate) fn version_script(bits: u32) -> String {
     let mut script = String::new();
-    let mut before = "";
+    let mut before = String::new();
     for node in NODES {
+        script += &format!("{node} {{\n");
         let names: Vec<_> = symbols(bits).filter(|symbol| symbol.node == node).collect();
-        if names.is_empty() {
-            continue;
+        if !names.is_empty() {
+            script += "global:\n";
         }
-        script += &format!("{node} {{\nglobal:\n");
         for symbol in names {
             script += &format!("    {};\n", symbol.name);
         }
@@ -81,11 +87,7 @@ pub(crate) fn version_script(bits: u32) -> String {
             script += "local:\n    *;\n";
         }
         script += &format!("}}{before};\n");
-        before = match node {
-            "LIBAIO_0.1" => " LIBAIO_0.1",
-            "LIBAIO_0.4" => " LIBAIO_0.4",
-            _ => " LIBAIO_0.5",
-        };
+        before = format!(" {node}");
     }
     script
 }
