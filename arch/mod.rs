@@ -160,6 +160,16 @@ cfg_if::cfg_if! {
     }
 }
 
+cfg_if::cfg_if! {
+    if #[cfg(all(feature = "rt", target_arch = "x86", any(target_os = "linux", target_os = "android")))] {
+        pub(crate) use x86::stubs::started;
+    } else {
+        /// Prepares the stubs at the start of the process. `aux` returns values of the
+        /// auxiliary vector by their kinds.
+        pub(crate) fn started(_aux: impl Fn(usize) -> Option<usize>) {}
+    }
+}
+
 /// The ABI of the target being built.
 pub(crate) const ABI: Abi = target::ABI;
 

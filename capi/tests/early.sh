@@ -48,6 +48,18 @@ waits() {
         "${i686_run[@]}" "$ours32/lib:/usr/i686-linux-gnu/lib" "$work/time"
 }
 
+# enters_by_vdso LIBRARY: verifies that a system call of the library enters the kernel in
+# the vDSO, as those of the C library do.
+enters_by_vdso() {
+    local run=("${i686_run[@]}" "$1:/usr/i686-linux-gnu/lib" "$work/time") vdso at
+    i686-linux-gnu-gcc -O2 -I"$ours/include" "$programs/time.c" "$ours32/lib/libaio.so" -o "$work/time" || return
+    vdso=$(setarch -R env LD_SHOW_AUXV=1 "${run[@]}" | sed -n 's/^AT_SYSINFO: *//p')
+    setarch -R strace -i -e trace=io_setup -o "$work/vdso" "${run[@]}" || return
+    at=0x$(sed -n 's/^\[\(.*\)\] io_setup.*/\1/p' "$work/vdso" | head -n 1)
+    echo "note: at $at, vDSO's entry $vdso"
+    [ $((at - vdso)) -gt 0 ] && [ $((at - vdso)) -lt 64 ]
+}
+
 check "no libc, static" freestanding gcc -static "$ours/lib/libaio.a"
 check "no libc, static-pie" freestanding gcc -static-pie -fPIE "$ours/lib/libaio.a"
 check "no libc, the shared library alone" freestanding gcc "$ours/lib/libaio.so" -Wl,-rpath,"$ours/lib"
@@ -61,4 +73,6 @@ check "an empty ring of the reference" polled "$ref_a"
 check "a bad context is refused, not read" garbage "$ours/lib/libaio.a"
 check "32-bit time, i686" waits
 check "64-bit time, i686" waits -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64
+check "system calls by the vDSO, i686" enters_by_vdso "$ours32/lib"
+check "system calls by the vDSO, the reference" enters_by_vdso "$ref13_32"
 check "threads" stress 1.5

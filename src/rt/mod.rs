@@ -61,7 +61,7 @@
 use core::fmt;
 
 use crate::Errno;
-use crate::arch::{ABI, stubs};
+use crate::arch::{self, ABI, stubs};
 
 #[doc(hidden)]
 pub mod mem;
@@ -145,11 +145,13 @@ pub const __STACK_ALIGN: usize = ABI.stack_align;
 /// `stack` is the stack pointer that the kernel gave the process.
 #[doc(hidden)]
 pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
-    stdio::reserve();
     // SAFETY: the `# Safety` section requires the initial stack pointer, which is the
     // condition of `from_stack`. The layout stays unchanged: the library exposes no way
     // to write to it, and the stack grows downwards from it.
-    exit(main(unsafe { Process::from_stack(stack) }))
+    let process = unsafe { Process::from_stack(stack) };
+    arch::started(|kind| process.aux(kind));
+    stdio::reserve();
+    exit(main(process))
 }
 
 /// Makes `main`, a `fn(`[`Process`](crate::rt::Process)`) -> i32`, the program's entry

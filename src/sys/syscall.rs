@@ -2,8 +2,8 @@
 //!
 //! Arguments are `usize` and results `isize`. On every architecture the result follows
 //! one convention: −4095 to −1 is a negated error number. Each function is inlined to
-//! the bare system call instruction (with the feature `sc` on aarch64 and riscv64, to a
-//! call of it). [`Errno::check`](crate::Errno::check) converts the result. Where the
+//! the bare system call instruction (with the feature `sc` on aarch64 and riscv64, and on
+//! x86, to a call of it: x86 enters the kernel in the vDSO). [`Errno::check`](crate::Errno::check) converts the result. Where the
 //! target is not Linux, every function returns −ENOSYS.
 //!
 //! ```

@@ -626,13 +626,6 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/split.rs",
     ),
     (
-        "src/rt/mod.rs",
-        "__enter",
-        "main(unsafe",
-        "The program itself.",
-        "tests/rt.rs",
-    ),
-    (
         "src/rt/process.rs",
         "Process::var",
         "as_ref()",

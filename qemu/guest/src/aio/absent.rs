@@ -129,15 +129,15 @@ fn context(check: &mut Check) {
     let got = got.map(|events| events.len());
     check.equal("absent Context::wait_with a mask", got, Err(ABSENT));
 
-    trace_poll();
+    trace_wait();
     check.equal("absent Context::check", context.check(), Err(ABSENT));
 
     let mut ring = context.ring();
     check.holds("absent ring is not mapped", !ring.is_mapped());
-    trace_poll();
+    trace_wait();
     let got = ring.pop().map(|event| event.is_some());
     check.equal("absent Ring::pop", got, Err(ABSENT));
-    trace_poll();
+    trace_wait();
     let got = ring.reap(&mut events).map(|events| events.len());
     check.equal("absent Ring::reap", got, Err(ABSENT));
     trace_wait();
@@ -148,18 +148,10 @@ fn context(check: &mut Check) {
     check.equal("absent Context::destroy", context.destroy(), Err(ABSENT));
 }
 
-/// Announces the system calls of a wait without a mask: first the one that is restarted
-/// after signals, then, as it is absent, the old one.
+/// Announces the system calls of a wait or a poll without a mask: first those that are
+/// restarted after signals, then, as they are absent, the old one.
 fn trace_wait() {
-    if IO_PGETEVENTS_TIME64.trace(&[]).is_none() {
-        IO_PGETEVENTS.trace(&[]);
-    }
-    IO_GETEVENTS.trace(&[]);
-}
-
-/// Announces the system calls of a poll, which does not wait: first the one with 64-bit
-/// time, on ABIs that have it, then the old one.
-fn trace_poll() {
     IO_PGETEVENTS_TIME64.trace(&[]);
+    IO_PGETEVENTS.trace(&[]);
     IO_GETEVENTS.trace(&[]);
 }
