@@ -15,6 +15,11 @@
 #include <string.h>
 #include <sys/select.h> /* sigset_t, also in strict C */
 #include <sys/types.h>
+#if defined __has_include
+#if __has_include(<linux/types.h>)
+#include <linux/types.h> /* as the header of newer Debian releases */
+#endif
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,8 +29,15 @@ struct iovec;
 struct sockaddr;
 struct timespec;
 
-/* Also in strict C90, which lacks it. */
+/* Also in strict C90 and C++98, which lack it. */
+#if defined __cplusplus && defined __GNUC__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wlong-long"
+#endif
 __extension__ typedef long long linux_aio_wide;
+#if defined __cplusplus && defined __GNUC__
+#pragma GCC diagnostic pop
+#endif
 
 /* A context: the kernel's name for it. Starts as NULL. */
 typedef struct io_context *io_context_t;
@@ -112,6 +124,20 @@ struct io_event {
 	LINUX_AIO_WIDE(struct iocb *obj, __pad2);
 	LINUX_AIO_WIDE(unsigned long res, __pad3); /* a count; a negated error */
 	LINUX_AIO_WIDE(unsigned long res2, __pad4);
+};
+
+/*
+ * The argument of the system call io_pgetevents, which io_pgetevents() builds: the mask
+ * and its size. The second form is that of 32-bit programs on some 64-bit kernels.
+ */
+struct io_sigset {
+	unsigned long ss;
+	unsigned long ss_len;
+};
+
+struct io_sigset_compat {
+	LINUX_AIO_WIDE(unsigned long ss, __ss_pad);
+	unsigned long ss_len;
 };
 
 #undef LINUX_AIO_WIDE

@@ -1,6 +1,9 @@
 //! The initial file system of a kernel: the program as `/init`, its instructions as
 //! `/plan`, and the modules that it loads.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::Result;
 
 /// The parameters of null_blk, a disk with a constant delay: it completes each
@@ -51,6 +54,34 @@ impl Initramfs {
         }
         Ok(cpio::newc::trailer(archive)?)
     }
+}
+
+/// Packs the programs of a folder and its subfolders, without links, as an initial file
+/// system. The folder contains `init`.
+pub(crate) fn packed(folder: &Path) -> Result<Vec<u8>> {
+    let (mut archive, mut inode) = (Vec::new(), 0);
+    let mut folders = vec![folder.to_owned()];
+    while let Some(inside) = folders.pop() {
+        for entry in fs::read_dir(&inside)? {
+            let path = entry?.path();
+            let (mode, content) = if path.is_dir() {
+                folders.push(path.clone());
+                (0o040_755, Vec::new())
+            } else {
+                (0o100_755, fs::read(&path)?)
+            };
+            inode += 1;
+            let name = path.strip_prefix(folder)?.to_string_lossy();
+            let entry = cpio::newc::Builder::new(&name)
+                .ino(inode)
+                .mode(mode)
+                .nlink(1);
+            let mut writer = entry.write(archive, u32::try_from(content.len())?);
+            std::io::Write::write_all(&mut writer, &content)?;
+            archive = writer.finish()?;
+        }
+    }
+    Ok(cpio::newc::trailer(archive)?)
 }
 
 /// Returns the parameters for the command line of a kernel with null_blk built in.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::env::consts::ARCH;
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 
@@ -113,6 +114,10 @@ enum Verbs {
         #[arg(required = true)]
         packages: Vec<String>,
     },
+    /// Boot a kernel with a folder as the initial file system, and print its console
+    ///
+    /// The folder contains programs, `init` among them.
+    Boot { kernel: String, folder: PathBuf },
     /// Link as rustc's linker for m68k
     #[command(hide = true)]
     Link(m68k::Link),
@@ -265,6 +270,31 @@ fn run(command: Verbs) -> Result<ExitCode> {
         } => {
             let folder = toolchain::packages(&Cache::open()?, &suite, &arch, &packages)?;
             println!("{}", folder.display());
+        }
+        Verbs::Boot {
+            kernel,
+            folder: tree,
+        } => {
+            let kernels = table.kernels_named(&[kernel], false)?;
+            let [kernel] = kernels[..] else {
+                bail!("one kernel is booted at a time");
+            };
+            let cache = Cache::open()?;
+            let folder = cache::target_folder()?.join("qemu-boot").join(&kernel.name);
+            let machine = boot::Machine::new(&cache, kernel, false, &folder)?;
+            let initramfs = machine.folder().join("initramfs");
+            std::fs::write(&initramfs, initramfs::packed(&tree)?)?;
+            let mut qemu = machine.command(&initramfs);
+            if machine.device().is_some() {
+                let disk = machine.folder().join("empty");
+                std::fs::File::create(&disk)?.set_len(64 << 20)?;
+                let backend = format!("file={},format=raw", disk.display());
+                qemu.arg("-drive").arg(machine.drive(&backend));
+            }
+            let status = qemu.stdin(Stdio::null()).status()?;
+            if !status.success() {
+                bail!("the emulator: {status}");
+            }
         }
         Verbs::Emulators => println!("{}", toolchain::qemu(&Cache::open()?)?.display()),
     }

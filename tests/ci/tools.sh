@@ -13,6 +13,7 @@ if [ "$(uname -m)" = x86_64 ]; then
     packages+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
     packages+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)
     packages+=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
+    packages+=(gcc-riscv64-linux-gnu libc6-dev-riscv64-cross)
 fi
 
 tools() {

@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::abi::{self, Symbol};
+use crate::unwind;
 
 /// A C compiler with its binary tools, and what it compiles for.
 pub(crate) struct Toolchain {
@@ -110,6 +111,9 @@ impl Toolchain {
             .arg(format!("-Wl,--undefined={}", symbol.rust))
             .args(self.properties());
         run(link.arg(library))?;
+        let mut object = fs::read(&path)?;
+        unwind::repair(&mut object).with_context(|| path.display().to_string())?;
+        fs::write(&path, object)?;
         let mut objcopy = self.tool("objcopy")?;
         objcopy.args(["--strip-unneeded", "--remove-section=.comment"]);
         // 32-bit Arm's tables for unwinding require functions of the C compiler's own

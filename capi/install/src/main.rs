@@ -11,6 +11,7 @@ mod abi;
 mod cli;
 mod link;
 mod tree;
+mod unwind;
 
 use cli::{Action, Cli};
 use link::{Toolchain, output};

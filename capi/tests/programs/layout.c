@@ -40,4 +40,9 @@ __attribute__((section("facts"), used)) const unsigned short numbers[] = {
 	MEMBER(struct io_event, data), MEMBER(struct io_event, obj),
 	MEMBER(struct io_event, res), MEMBER(struct io_event, res2),
 	SIGNED(struct io_event, res), SIGNED(struct io_event, res2),
+
+	SIZE(struct io_sigset), SIZE(struct io_sigset_compat),
+	MEMBER(struct io_sigset, ss), MEMBER(struct io_sigset, ss_len),
+	MEMBER(struct io_sigset_compat, ss),
+	MEMBER(struct io_sigset_compat, ss_len),
 };
