@@ -89,6 +89,21 @@ CACHED
     [ "$(readlink "$root/usr/local/lib/libaio.so.1t64")" = libaio.so.1t64.0.2 ]
 }
 
+# Verifies that the note for IBT and shadow stacks is true: every exported function begins
+# with a landing pad, and every object of the archive has the note.
+landing_pads() {
+    local library=$ours/lib/libaio.so.1 functions pads
+    readelf -nW "$library" | grep 'x86 feature: IBT, SHSTK' || return
+    functions=$(objdump -d --no-show-raw-insn "$library" | grep -c '^[0-9a-f]* <io_[a-z_]*@*LIBAIO_0.[0-9]>:')
+    pads=$(objdump -d --no-show-raw-insn "$library" | grep -A1 '^[0-9a-f]* <io_[a-z_]*@*LIBAIO_0.[0-9]>:' | grep -c endbr64)
+    [ "$functions" = 13 ] && [ "$pads" = 13 ] || return
+    # No branch goes to an address from a table, which would need a pad at each.
+    ! objdump -d --no-show-raw-insn "$library" | grep -E 'jmp +\*(%|.*\(.*,)' || return
+    echo 'int io_setup(int, void **); int main(void) { void *c = 0; return io_setup(0, &c) == 0; }' |
+        gcc -fcf-protection=full -Wl,-z,cet-report=warning -xc - -xnone "$ours/lib/libaio.a" -o "$work/cet" 2>"$work/cet.log" || return
+    ! grep libaio "$work/cet.log"
+}
+
 # Verifies that a debugger finds the symbols by the build id.
 debug_file() {
     local id
@@ -123,6 +138,36 @@ installer() {
     [ -e "$root/elsewhere" ] && [ -e "$root/usr/local/lib/libaio.a" ]
 }
 
+# Verifies that the manual pages format without warnings.
+manual() {
+    local page
+    [ "$(ls capi/man | wc -l)" = 13 ] || return
+    for page in capi/man/*; do
+        man --warnings -Tutf8 -l "$page" 2>&1 >"$work/page" | grep . && return 1
+        [ -s "$work/page" ] || return
+        cmp "$page" "$ours/share/man/man3/${page##*/}" || return
+    done
+    # Every page that another refers to exists, here or in section 2.
+    grep -h '^\.Xr io.* 3' capi/man/* | awk '{ print $2 }' | sort -u | while read -r page; do
+        [ -e "capi/man/$page.3" ] || { echo "no page $page" && return 1; }
+    done
+}
+
+# Verifies that the library builds from its vendored crates, without a network, and that
+# these are all.
+vendored() {
+    local tree=$work/vendored
+    rm -rf "$tree"
+    mkdir -p "$tree/copy" "$tree/cargo"
+    git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$tree/copy" || return
+    cargo vendor --locked --manifest-path "$tree/copy/capi/Cargo.toml" "$tree/vendor" >"$tree/config" || return
+    [ "$(ls "$tree/vendor" | xargs)" = "anyhow bitflags cfg-if lexopt" ] || return
+    cp "$tree/config" "$tree/cargo/config.toml"
+    CARGO_HOME=$tree/cargo CARGO_TARGET_DIR=$tree/target LINUX_AIO_COPY=$tree/copy \
+        "$capi_install" --destdir "$tree/installed" -- --offline || return
+    cmp "$tree/installed/usr/local/lib/libaio.so.1" "$ours/lib/libaio.so.1"
+}
+
 # Verifies that two builds in different folders give the same bytes.
 reproducible() {
     local tree=$work/reproducible
@@ -153,9 +198,12 @@ check "the archive needs nothing" archive "$ours/lib/libaio.a"
 check "the archive needs nothing, i686" archive "$ours32/lib/libaio.a"
 check "libaio.so.1t64" two_names
 check "ldconfig takes both names" cached
+check "landing pads" landing_pads
 check "the debug file of libaio.so.1" debug_file libaio.so.1
 check "the debug file of libaio.so.1t64" debug_file libaio.so.1t64
 check "the installer" installer
 check "the installer's command line" cargo test --locked --quiet --profile tool --manifest-path capi/Cargo.toml -p capi-install
 check "reproducible bytes" reproducible
+check "the manual pages" manual
+check "built offline from four crates" vendored
 check "pkg-config" pkg_config

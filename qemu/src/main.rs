@@ -114,6 +114,13 @@ enum Verbs {
         #[arg(required = true)]
         packages: Vec<String>,
     },
+    /// Print a folder with this machine's Debian packages of a suite and all that they
+    /// depend on, to be entered with chroot
+    Root {
+        suite: String,
+        #[arg(required = true)]
+        packages: Vec<String>,
+    },
     /// Boot a kernel with a folder as the initial file system, and print its console
     ///
     /// The folder contains programs, `init` among them.
@@ -269,6 +276,10 @@ fn run(command: Verbs) -> Result<ExitCode> {
             packages,
         } => {
             let folder = toolchain::packages(&Cache::open()?, &suite, &arch, &packages)?;
+            println!("{}", folder.display());
+        }
+        Verbs::Root { suite, packages } => {
+            let folder = toolchain::root(&Cache::open()?, &suite, &packages)?;
             println!("{}", folder.display());
         }
         Verbs::Boot {

@@ -1,6 +1,7 @@
 //! The programs that a target needs besides the compiler: an emulator, and for some a
 //! GNU linker. All come from Debian, and are unpacked in the cache.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -71,6 +72,19 @@ pub(crate) fn packages(
     let first = packages.first().context("no package is named")?;
     cache.entry(&format!("{first}-{suite}-{arch}"), |folder| {
         Suite::foreign(cache, suite, arch)?.unpack(packages, folder)
+    })
+}
+
+/// Returns a folder with packages and all that they depend on, unpacked but not
+/// configured.
+pub(crate) fn root(cache: &Cache, suite: &str, packages: &[String]) -> Result<PathBuf> {
+    cache.entry(&format!("root-{suite}-{}", packages.join("-")), |folder| {
+        let suite = Suite::open(cache, suite)?;
+        let mut all = BTreeSet::new();
+        for package in packages {
+            all.extend(suite.with_everything(package)?);
+        }
+        suite.unpack(&Vec::from_iter(all), folder)
     })
 }
 
