@@ -1,6 +1,8 @@
 //! Standard input, output and error at process start.
 
+use crate::arch::{ABI, stubs};
 use crate::files::{self, O_RDONLY, O_RDWR, open};
+use crate::sys::abi::OldTimespec;
 
 /// The highest of the three standard descriptors.
 const STDERR: i32 = 2;
@@ -12,7 +14,13 @@ const STDERR: i32 = 2;
 ///
 /// Where there is no `/dev/null`, as in an empty root directory, the root directory is
 /// opened for reading instead: writes to it fail with EBADF and reads with EISDIR.
+///
+/// Nothing is opened if all three are open, so that a sandbox may end the process for
+/// openat(2). Where ppoll(2) is missing or refused, openat(2) finds out.
 pub(super) fn reserve() {
+    if all_open() {
+        return;
+    }
     // open(2) returns the lowest free descriptor. A descriptor above these three
     // therefore means that they are all open.
     loop {
@@ -29,4 +37,29 @@ pub(super) fn reserve() {
             }
         }
     }
+}
+
+/// Returns whether the descriptors 0, 1 and 2 are known to be open.
+///
+/// ppoll(2) counts those that are not, and those with an error or a hang-up.
+fn all_open() -> bool {
+    let Some(ppoll) = ABI.base.ppoll else {
+        return false;
+    };
+    // Three `struct pollfd`: a descriptor, and two halves for events, of which none.
+    let mut entries = [0, 0, 1, 0, STDERR, 0];
+    let mut time = OldTimespec { sec: 0, nsec: 0 };
+    // SAFETY: the kernel reads and writes the entries, whose number is passed, and the
+    // time; both live through the call. No signal mask is passed.
+    let count = unsafe {
+        stubs::syscall5(
+            ppoll as usize,
+            entries.as_mut_ptr().expose_provenance(),
+            entries.len() / 2,
+            (&raw mut time).expose_provenance(),
+            0,
+            0,
+        )
+    };
+    count == 0
 }

@@ -176,14 +176,49 @@ macro_rules! errnos {
             }
 
             const fn describe(self) -> Option<(&'static str, &'static str)> {
-                $(const $name: i32 = errno::$name as i32;)+
-                match self.raw_os_error() {
-                    $($name => Some((stringify!($name), $text)),)+
-                    _ => None,
+                // One text and the numbers are half the size of the machine code of a
+                // `match` that returns two strings for each number.
+                const NUMBERS: &[u16] = &[$(errno::$name as u16),+];
+                const TEXT: &[u8] =
+                    concat!($(stringify!($name), "\0", $text, "\0"),+).as_bytes();
+                let mut index = 0;
+                while index < NUMBERS.len() {
+                    if NUMBERS[index] as i32 == self.raw_os_error() {
+                        return Some((field(TEXT, 2 * index), field(TEXT, 2 * index + 1)));
+                    }
+                    index += 1;
                 }
+                None
             }
         }
     };
+}
+
+/// Returns the string with this index in a text of strings that each end with a zero
+/// byte. The result is empty if there are fewer.
+const fn field(mut text: &'static [u8], index: usize) -> &'static str {
+    let mut before = index;
+    while before > 0 {
+        (_, text) = text.split_at(end_of_first(text));
+        if let [_, rest @ ..] = text {
+            text = rest;
+        }
+        before -= 1;
+    }
+    let (first, _) = text.split_at(end_of_first(text));
+    match core::str::from_utf8(first) {
+        Ok(string) => string,
+        Err(_) => "",
+    }
+}
+
+/// Returns the index of the first zero byte, or the length.
+const fn end_of_first(text: &[u8]) -> usize {
+    let mut end = 0;
+    while end < text.len() && text[end] != 0 {
+        end += 1;
+    }
+    end
 }
 
 errnos! {
