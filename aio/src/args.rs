@@ -7,7 +7,7 @@ use getargs::{Arg, Opt, Options};
 use linux_aio::rt::{Process, Strings};
 
 use crate::path::Shown;
-use crate::print::{Text, complain};
+use crate::print::{self, Text, complain};
 
 /// An argument as the user gave it.
 pub(crate) type Bytes = &'static [u8];
@@ -54,24 +54,6 @@ pub(crate) enum Done {
 }
 
 impl Grammar {
-    /// Parses the arguments of a command that takes a single flag without a value and
-    /// nothing else, and returns whether the flag was given.
-    pub(crate) fn parse_switch(
-        &self,
-        arguments: &mut dyn Iterator<Item = Bytes>,
-    ) -> Result<bool, Done> {
-        let mut given = false;
-        self.parse(
-            arguments,
-            &mut |_, _| {
-                given = true;
-                Ok(())
-            },
-            &mut |argument| Err(self.unexpected(argument)),
-        )?;
-        Ok(given)
-    }
-
     /// Reports an argument that the command does not accept.
     pub(crate) fn unexpected(&self, argument: Bytes) -> Done {
         self.wrong(format_args!("unexpected argument '{}'", Shown(argument)))
@@ -91,7 +73,16 @@ impl Grammar {
                 Ok(Some(Arg::Positional(argument))) => other(argument)?,
                 Ok(Some(Arg::Short(b'h'))) => return Err(Done::Help),
                 Ok(Some(Arg::Short(letter))) => {
-                    return Err(self.unknown("-", &[letter]));
+                    let name = match letter {
+                        b'V' => "version",
+                        b'q' => "quiet",
+                        b'v' => "verbose",
+                        _ => "",
+                    };
+                    if !self.flags.contains(&(name, false)) {
+                        return Err(self.unknown("-", &[letter]));
+                    }
+                    flag(name, b"")?;
                 }
                 Ok(Some(Arg::Long(b"help"))) => return Err(Done::Help),
                 Ok(Some(Arg::Long(name))) => {
@@ -100,6 +91,7 @@ impl Grammar {
                         None => return Err(self.unknown("--", name)),
                         Some(&(name, false)) => flag(name, b"")?,
                         Some(&(name, true)) => match options.value() {
+                            Ok(value) if name == "color" => self.choose_color(value)?,
                             Ok(value) => flag(name, value)?,
                             Err(_) => {
                                 return Err(self
@@ -126,6 +118,22 @@ impl Grammar {
                 }
             }
         }
+    }
+
+    /// Obeys `--color`, which all commands share.
+    fn choose_color(&self, value: Bytes) -> Result<(), Done> {
+        match value {
+            b"auto" => {}
+            b"always" => print::use_colors(true),
+            b"never" => print::use_colors(false),
+            _ => {
+                let value = Shown(value);
+                return Err(self.wrong(format_args!(
+                    "'--color' is 'auto', 'always' or 'never', not '{value}'"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn unknown(&self, dashes: &str, name: &[u8]) -> Done {
@@ -206,23 +214,29 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     row[b.len()]
 }
 
-/// Parses a whole number with an optional unit: K, M or G, for 1024, 1024² and 1024³.
+/// Parses a whole number with an optional unit: K, M, G, T or KiB, MiB, … for powers of
+/// 1024, and KB, MB, … for powers of 1000.
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
-    let (digits, shift) = match text.split_last()? {
-        (b'K' | b'k', digits) => (digits, 10),
-        (b'M' | b'm', digits) => (digits, 20),
-        (b'G' | b'g', digits) => (digits, 30),
-        _ => (text, 0),
+    let end = text.iter().position(|byte| !byte.is_ascii_digit());
+    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    let factor: u64 = match unit {
+        [] | [_] | [_, b'i', b'B'] => 1024,
+        [_, b'B'] => 1000,
+        _ => return None,
+    };
+    let power = match unit.first() {
+        None => 0,
+        Some(b'K' | b'k') => 1,
+        Some(b'M' | b'm') => 2,
+        Some(b'G' | b'g') => 3,
+        Some(b'T' | b't') => 4,
+        Some(_) => return None,
     };
     if digits.is_empty() {
         return None;
     }
-    let mut value = 0_u64;
-    for &digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add((digit - b'0').into())?;
-    }
-    value.checked_mul(1 << shift)
+    let value = digits.iter().try_fold(0_u64, |value, digit| {
+        value.checked_mul(10)?.checked_add((digit - b'0').into())
+    })?;
+    value.checked_mul(factor.pow(power))
 }

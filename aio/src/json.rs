@@ -67,6 +67,12 @@ impl<'a, W: Write> Json<'a, W> {
         }
     }
 
+    /// Writes a string in an array.
+    pub(crate) fn element(&mut self, value: &[u8]) -> fmt::Result {
+        self.comma()?;
+        self.escaped(value)
+    }
+
     pub(crate) fn boolean(&mut self, key: &str, value: bool) -> fmt::Result {
         self.key(key)?;
         self.out.write_str(if value { "true" } else { "false" })

@@ -2,12 +2,16 @@
 //!
 //! A static binary without libc and without a heap: the library's `rt` feature provides
 //! the entry point, and the library's functions make the system calls. `copy` copies
-//! files, `probe` reports whether AIO works on this system and, if not, why, and `who`
-//! lists the processes that hold AIO contexts.
+//! files, `bench` measures reads and writes, `probe` reports whether AIO works on this
+//! system and, if not, why, and `who` lists the processes that hold AIO contexts.
+//!
+//! The help texts in `help/` are also the source of the manual pages and of the
+//! completions of shells (`tests/pages.rs`).
 #![no_std]
 #![no_main]
 
 mod args;
+mod bench;
 mod copy;
 mod diagnosis;
 mod json;
@@ -16,6 +20,7 @@ mod path;
 mod print;
 mod probe;
 mod proc;
+mod random;
 mod who;
 
 use core::fmt::Write;
@@ -42,61 +47,53 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     linux_aio::rt::exit(101)
 }
 
-const TOOL: Grammar = Grammar {
+static TOOL: Grammar = Grammar {
     command: "",
     flags: &[("version", false)],
-    help: "\
-Linux native AIO at the command line.
-
-Usage: aio COMMAND [ARGUMENTS]
-
-Commands:
-  copy   copy files, each whole or not at all
-  probe  report whether AIO works here and, if not, why
-  who    list the processes that hold AIO contexts
-
-Flags:
-  -h, --help     print this help; 'aio COMMAND --help' prints more
-      --version  print the version
-",
+    help: include_str!("../help/aio.txt"),
 };
 
 /// A command: its grammar and the function that runs it.
 type Command = (Grammar, fn(Arguments) -> Result<i32, Done>);
 
-const COMMANDS: [Command; 3] = [
+static COMMANDS: [Command; 4] = [
     (copy::GRAMMAR, copy::run),
+    (bench::GRAMMAR, bench::run),
     (probe::GRAMMAR, probe::run),
     (who::GRAMMAR, who::run),
 ];
 
 fn main(process: Process) -> i32 {
     let mut arguments = Arguments::new(process);
+    const AT_PAGESZ: usize = 6;
+    if let Some(size) = process.aux(AT_PAGESZ) {
+        os::set_page_size(size);
+    }
+    let plain = |name, text: &[u8]| {
+        process
+            .var(name)
+            .is_some_and(|value| value.to_bytes() == text)
+    };
+    let no_color = process
+        .var("NO_COLOR")
+        .is_some_and(|value| !value.is_empty());
+    print::use_colors(!no_color && !plain("TERM", b"dumb") && os::is_terminal(os::STDOUT));
     let Some(first) = arguments.next() else {
         TOOL.wrong(format_args!("a command is missing"));
         return USAGE;
     };
-    if let Some((grammar, run)) = COMMANDS
-        .iter()
-        .find(|(grammar, _)| grammar.command.as_bytes() == first)
-    {
+    if let Some((grammar, run)) = find(first) {
         return match run(arguments) {
             Ok(status) => status,
             Err(Done::Help) => print::stdout(|out| out.write_str(grammar.help)),
             Err(Done::Wrong) => USAGE,
         };
     }
+    if first == b"help" {
+        return help(arguments);
+    }
     if !first.starts_with(b"-") {
-        let shown = path::Shown(first);
-        let names = COMMANDS.iter().map(|(grammar, _)| grammar.command);
-        match args::nearest(first, names) {
-            Some(meant) => TOOL.wrong(format_args!(
-                "unknown command '{shown}'; did you mean '{}'?",
-                print::Text(meant)
-            )),
-            None => TOOL.wrong(format_args!("unknown command '{shown}'")),
-        };
-        return USAGE;
+        return unknown(first);
     }
     let mut version = false;
     let parsed = TOOL.parse(
@@ -118,4 +115,36 @@ fn main(process: Process) -> i32 {
             USAGE
         }
     }
+}
+
+/// Prints the help of a command, or of the tool.
+fn help(mut arguments: Arguments) -> i32 {
+    let grammar = match arguments.next() {
+        None | Some(b"help") => &TOOL,
+        Some(name) => match find(name) {
+            Some((grammar, _)) => grammar,
+            None => return unknown(name),
+        },
+    };
+    print::stdout(|out| out.write_str(grammar.help))
+}
+
+fn find(name: &[u8]) -> Option<&'static Command> {
+    COMMANDS
+        .iter()
+        .find(|(grammar, _)| grammar.command.as_bytes() == name)
+}
+
+/// Reports an unknown command.
+fn unknown(name: &[u8]) -> i32 {
+    let shown = path::Shown(name);
+    let names = COMMANDS.iter().map(|(grammar, _)| grammar.command);
+    match args::nearest(name, names.chain(core::iter::once("help"))) {
+        Some(meant) => TOOL.wrong(format_args!(
+            "unknown command '{shown}'; did you mean '{}'?",
+            print::Text(meant)
+        )),
+        None => TOOL.wrong(format_args!("unknown command '{shown}'")),
+    };
+    USAGE
 }

@@ -18,12 +18,14 @@ pub(crate) use linux_raw_sys::general::{
 pub(crate) use linux_raw_sys::system::new_utsname as Names;
 
 mod attributes;
+mod child;
 mod data;
 mod names;
 mod process;
 mod thread;
 
 pub(crate) use attributes::*;
+pub(crate) use child::*;
 pub(crate) use data::*;
 pub(crate) use names::*;
 pub(crate) use process::*;
@@ -182,7 +184,13 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(bytes: usize) -> Result<Memory> {
-        let address = map(bytes)?;
+        let address = map(bytes, k::MAP_PRIVATE)?;
+        Ok(Memory { address, bytes })
+    }
+
+    /// Returns memory that children share with this process.
+    pub(crate) fn shared(bytes: usize) -> Result<Memory> {
+        let address = map(bytes, k::MAP_SHARED)?;
         Ok(Memory { address, bytes })
     }
 
@@ -198,6 +206,20 @@ impl Memory {
     }
 }
 
+/// Leaves the memory out of children (MADV_DONTFORK).
+pub(crate) fn keep_from_children(memory: &Memory) -> Result<()> {
+    // SAFETY: only a child's copy of the mapping is affected, and no child uses it.
+    Errno::check(unsafe {
+        syscall3(
+            k::__NR_madvise as usize,
+            memory.address.expose_provenance(),
+            memory.bytes,
+            k::MADV_DONTFORK as usize,
+        )
+    })
+    .map(drop)
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: this value owns the mapping, and its users are dropped before it.
@@ -211,7 +233,7 @@ impl Drop for Memory {
     }
 }
 
-fn map(bytes: usize) -> Result<*mut u8> {
+fn map(bytes: usize, kind: u32) -> Result<*mut u8> {
     #[cfg(any(target_pointer_width = "64", target_arch = "x86_64"))]
     const NUMBER: u32 = k::__NR_mmap;
     // The plain mmap of many 32-bit ABIs takes one pointer to its arguments.
@@ -221,7 +243,7 @@ fn map(bytes: usize) -> Result<*mut u8> {
         0,
         bytes,
         (k::PROT_READ | k::PROT_WRITE) as usize,
-        (k::MAP_PRIVATE | k::MAP_ANONYMOUS) as usize,
+        (kind | k::MAP_ANONYMOUS) as usize,
         usize::MAX,
         0,
     ];
@@ -252,6 +274,24 @@ pub(crate) fn is_terminal(fd: i32) -> bool {
         )
     })
     .is_ok()
+}
+
+/// Returns the number of columns of the terminal; 80 if it is not known.
+pub(crate) fn columns(fd: i32) -> usize {
+    let mut size = [0_u16; 4];
+    // SAFETY: TIOCGWINSZ writes four numbers of 16 bits: rows, columns, and two unused.
+    let _ = unsafe {
+        syscall3(
+            k::__NR_ioctl as usize,
+            fd as usize,
+            linux_raw_sys::ioctl::TIOCGWINSZ as usize,
+            (&raw mut size).expose_provenance(),
+        )
+    };
+    match size[1] {
+        0 => 80,
+        columns => columns.into(),
+    }
 }
 
 /// Returns the size of a block device in bytes.

@@ -52,6 +52,14 @@ impl Path {
         self.push(&[b'0' + (number % 10) as u8])
     }
 
+    /// Appends a number in hexadecimal digits.
+    pub(crate) fn push_hex(&mut self, number: u64) -> Result<(), Errno> {
+        if number >= 16 {
+            self.push_hex(number >> 4)?;
+        }
+        self.push(&[b"0123456789abcdef"[(number & 15) as usize]])
+    }
+
     /// Appends a name inside this directory.
     pub(crate) fn join(&mut self, name: &[u8]) -> Result<(), Errno> {
         if !self.as_bytes().ends_with(b"/") {

@@ -1,6 +1,7 @@
 //! Buffered output to terminals, pipes and files, with `core::fmt`.
 
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use linux_aio::Errno;
 
@@ -24,7 +25,8 @@ impl Out {
         }
     }
 
-    fn flush(&mut self) {
+    /// Writes what the buffer holds.
+    pub(crate) fn flush(&mut self) {
         if self.failed.is_none() {
             self.failed = os::write_all(self.fd, &self.buffer[..self.filled]).err();
         }
@@ -76,6 +78,21 @@ pub(crate) fn complain(message: fmt::Arguments<'_>) {
     let _ = out.end();
 }
 
+/// True if only errors are printed on standard error.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Suppresses the notices.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Prints one line on standard error that is no error, unless `--quiet` suppresses it.
+pub(crate) fn notice(message: fmt::Arguments<'_>) {
+    if !QUIET.load(Ordering::Relaxed) {
+        complain(message);
+    }
+}
+
 /// A text that is displayed without padding and truncation.
 ///
 /// `Display` of `str` supports both, which adds a kilobyte of code as soon as it is
@@ -85,6 +102,67 @@ pub(crate) struct Text<'a>(pub(crate) &'a str);
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
+    }
+}
+
+/// Writes a value at the right end of a column.
+pub(crate) fn right(out: &mut Out, width: usize, value: fmt::Arguments<'_>) -> fmt::Result {
+    struct Length(usize);
+    impl Write for Length {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    length.write_fmt(value)?;
+    (length.0..width).try_for_each(|_| out.write_char(' '))?;
+    out.write_fmt(value)
+}
+
+/// A color of a text on a terminal.
+#[derive(Clone, Copy)]
+pub(crate) enum Color {
+    Bold = 1,
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+}
+
+/// True if standard output gets colors.
+static COLORS: AtomicBool = AtomicBool::new(false);
+
+/// Switches the colors of standard output on or off.
+pub(crate) fn use_colors(on: bool) {
+    COLORS.store(on, Ordering::Relaxed);
+}
+
+/// A value displayed in a color, if colors are on.
+pub(crate) struct Paint<T>(pub(crate) Color, pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Paint<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !COLORS.load(Ordering::Relaxed) {
+            return self.1.fmt(f);
+        }
+        write!(f, "\x1b[{}m", self.0 as u32)?;
+        self.1.fmt(f)?;
+        f.write_str("\x1b[0m")
+    }
+}
+
+/// A time, displayed in a suitable unit with three digits or more: `81.2 us`.
+pub(crate) struct Nanoseconds(pub(crate) u64);
+
+impl fmt::Display for Nanoseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, name) = match self.0 {
+            0..1_000_000 => (1_000, "us"),
+            1_000_000..1_000_000_000 => (1_000_000, "ms"),
+            _ => (1_000_000_000, "s"),
+        };
+        let tenths = self.0 / (unit / 10);
+        write!(f, "{}.{} {}", tenths / 10, tenths % 10, Text(name))
     }
 }
 

@@ -93,6 +93,12 @@ examples() {
     cargo run --locked --features std -p linux-aio --example vmm_block -- "$target"
 }
 
+tool_tests() {
+    QEMU_USER=$(cargo qemu emulators)
+    export QEMU_USER
+    cargo test --locked --no-fail-fast -p aio
+}
+
 tool_static() {
     cargo build --locked --profile aio -p aio
     static_elf "$target/aio/aio"

@@ -6,7 +6,7 @@ use linux_raw_sys::general::STATX_DIOALIGN;
 use super::Options;
 use crate::os::{self, File, Stat};
 use crate::path::Shown;
-use crate::print::complain;
+use crate::print::notice;
 
 /// Switches on O_DIRECT for both files, as far as they allow it.
 ///
@@ -68,7 +68,7 @@ fn alignment(stat: &Stat) -> Option<usize> {
 }
 
 pub(super) fn say_refused(name: &[u8], errno: Errno) {
-    complain(format_args!(
+    notice(format_args!(
         "copy: {}: O_DIRECT refused by the file system ({errno}); going through the page cache",
         Shown(name)
     ));

@@ -166,13 +166,14 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
         target: &output.file,
         signals,
     };
-    let mut progress = Progress::new(size);
+    let mut progress = Progress::new(size, options.shows);
     let way = match &mut by_aio {
         Some(by_aio) => by_aio.copy(&job, &mut progress)?,
         None => kernel::copy(&job, &mut progress)?,
     };
     let preserve = options.preserve;
     preserve.apply(options, &source, &stat, &output.file);
+    progress.sync();
     os::fsync(&output.file).about(options.target)?;
 
     let replaced = output.is_draft();

@@ -3,7 +3,7 @@
 use super::preserve::Preserve;
 use crate::args::{self, Arguments, Bytes, Done, Grammar};
 use crate::path::Shown;
-use crate::print::Text;
+use crate::print::{Text, be_quiet};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     command: "copy",
@@ -15,53 +15,11 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
         ("preserve", true),
         ("sparse", true),
         ("verbose", false),
+        ("quiet", false),
+        ("progress", false),
+        ("no-progress", false),
     ],
-    help: "\
-Copy files, each whole or not at all; through AIO if requested.
-
-Usage: aio copy [--engine WAY] [--depth N] [--block BYTES] [--direct]
-                [--preserve LIST] [--sparse WHEN] [--verbose] SRC... DST
-
-SRC is a regular file or a block device. If DST is a directory, the copy gets
-SRC's name in it; so do the copies of several. '-' as SRC is standard input, as
-DST standard output: those are read and written in order.
-
-The data goes into a file that has no name yet, which takes DST's at the end,
-after an fsync: DST is the old file or the whole new one, never half of it,
-however the copy ends. (Where there are no such files, or no /proc, it is
-.DST.aio-XXXXXXXXXXXXX until then.) On a terminal, progress is shown.
-
-A new file gets SRC's permissions without those of the umask, and never
-set-user-ID or set-group-ID. An old one keeps its owner, group and permissions.
-What replacing it would lose or is not allowed is written as it is, as cp does,
-and an end in the middle leaves part of it: a file with other names, access
-lists or attributes; one that is mounted on, or in a directory that may not be
-written; a block device; an open file by way of /proc/self/fd or /dev/stdout.
-A symbolic link to nothing is refused.
-
-INT, TERM and other signals end it at once. What the kernel does not interrupt
-it cannot: a disk or a network file system that does not answer.
-
-Flags:
-      --engine WAY   what moves the data: 'aio', reads and writes in flight
-                     together; 'kernel', copy_file_range(2), which is faster
-                     through the page cache; 'auto' (the default): 'aio' if one
-                     of the next three flags is given, else 'kernel'
-      --depth N      blocks in flight at a time (16)
-      --block BYTES  bytes of a block; K, M, G for 1024, 1024^2, 1024^3 (256K)
-      --direct       go around the page cache (O_DIRECT), except for the
-                     unaligned end; says so where a file system refuses it
-      --preserve LIST
-                     keep more of SRC: 'mode' (permissions and access list),
-                     'ownership', 'timestamps', 'xattr' (those of users) with
-                     commas between, or 'all'; refusals are reported
-      --sparse WHEN  'auto' (the default): holes of SRC are holes of DST;
-                     'always': so are zeros; 'never': there are none
-      --verbose      say how many bytes went which way
-  -h, --help         print this help
-
-Exit status: 0; 1 if a copy failed; 2 for a wrong command line.
-",
+    help: include_str!("../../help/copy.txt"),
 };
 
 /// The largest depth: the default of fs.aio-max-nr.
@@ -94,10 +52,19 @@ pub(super) struct Options {
     pub(super) preserve: Preserve,
     pub(super) sparse: Sparse,
     pub(super) verbose: bool,
+    pub(super) shows: Shows,
     pub(super) source: Bytes,
     pub(super) target: Bytes,
     /// True if DST must be a directory.
     pub(super) into: bool,
+}
+
+/// When progress is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    OnTerminal,
+    Always,
+    Never,
 }
 
 /// Parses the command line, and returns the options, with DST, and the number of
@@ -106,6 +73,7 @@ pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> 
     let (mut depth, mut block, mut direct) = (16, 256 << 10, false);
     let (mut engine, mut by_aio, mut sparse, mut verbose) = (None, false, Sparse::Auto, false);
     let mut preserve = Preserve::default();
+    let mut shows = Shows::OnTerminal;
     let (mut target, mut count) = (&b""[..], 0);
     GRAMMAR.parse(
         &mut arguments,
@@ -135,6 +103,12 @@ pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> 
                     )));
                 }
                 ("verbose", _) => verbose = true,
+                ("quiet", _) => {
+                    be_quiet();
+                    shows = Shows::Never;
+                }
+                ("progress", _) => shows = Shows::Always,
+                ("no-progress", _) => shows = Shows::Never,
                 _ => by_aio = true,
             }
             let (place, least, most) = match flag {
@@ -176,6 +150,7 @@ pub(super) fn parse(mut arguments: Arguments) -> Result<(Options, usize), Done> 
         preserve,
         sparse,
         verbose,
+        shows,
         depth: depth as u32,
         block: block as usize,
         direct,

@@ -7,7 +7,7 @@ use linux_aio::Errno;
 use super::Options;
 use crate::os::{self, File, Memory, Stat};
 use crate::path::Shown;
-use crate::print::{Text, complain};
+use crate::print::{Text, notice};
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Preserve {
@@ -49,7 +49,7 @@ impl Preserve {
         let warn = |what: &'static str, result: Result<(), Errno>| {
             if let Err(errno) = result {
                 let name = Shown(options.target);
-                complain(format_args!(
+                notice(format_args!(
                     "copy: {name}: {} not kept: {errno}",
                     Text(what)
                 ));

@@ -1,8 +1,10 @@
 //! The data of files: finding it, and moving it without AIO.
 
+use core::mem::MaybeUninit;
+
 use linux_aio::Errno;
 use linux_aio::abi::IoVec;
-use linux_aio::syscall::{syscall3, syscall4, syscall5, syscall6};
+use linux_aio::syscall::{syscall2, syscall3, syscall4, syscall5, syscall6};
 use linux_raw_sys::general as k;
 
 use super::{File, Result};
@@ -174,6 +176,33 @@ pub(crate) fn write_to(fd: i32, bytes: &[u8]) -> Result<usize> {
 ///
 /// Returns false if it still cannot, and if a signal interrupts the wait.
 pub(crate) fn wait_ready(fd: i32, to_write: bool) -> bool {
+    let mut entry = [k::pollfd {
+        fd,
+        events: if to_write { k::POLLOUT } else { k::POLLIN } as i16,
+        revents: 0,
+    }];
+    let count = poll(&mut entry, 100);
+    // A descriptor that cannot be polled never blocks.
+    count != Ok(0) && count != Err(Errno::INTR)
+}
+
+/// Returns whether a write of a line to the descriptor would not wait.
+pub(crate) fn is_writable(fd: i32) -> bool {
+    let mut entry = [k::pollfd {
+        fd,
+        events: k::POLLOUT as i16,
+        revents: 0,
+    }];
+    poll(&mut entry, 0) == Ok(1)
+}
+
+/// Waits for some time, or until a signal arrives.
+pub(crate) fn sleep(milliseconds: u32) {
+    let _ = poll(&mut [], milliseconds);
+}
+
+/// Calls ppoll(2).
+pub(crate) fn poll(entries: &mut [k::pollfd], milliseconds: u32) -> Result<usize> {
     #[cfg(not(target_arch = "riscv32"))]
     type Word = linux_aio::abi::Long;
     #[cfg(not(target_arch = "riscv32"))]
@@ -183,26 +212,22 @@ pub(crate) fn wait_ready(fd: i32, to_write: bool) -> bool {
     type Word = i64;
     #[cfg(target_arch = "riscv32")]
     const NUMBER: u32 = k::__NR_ppoll_time64;
-    let mut time: [Word; 2] = [0, 100_000_000];
-    let mut entry = k::pollfd {
-        fd,
-        events: if to_write { k::POLLOUT } else { k::POLLIN } as i16,
-        revents: 0,
-    };
-    // SAFETY: the kernel reads and writes one time and one entry, which live through
+    let mut time: [Word; 2] = [
+        (milliseconds / 1000) as Word,
+        (milliseconds % 1000 * 1_000_000) as Word,
+    ];
+    // SAFETY: the kernel reads and writes one time and the entries, which live through
     // the call; no signal set is passed.
-    let count = unsafe {
+    Errno::check(unsafe {
         syscall5(
             NUMBER as usize,
-            (&raw mut entry).expose_provenance(),
-            1,
+            entries.as_mut_ptr().expose_provenance(),
+            entries.len(),
             (&raw mut time).expose_provenance(),
             0,
             0,
         )
-    };
-    // A descriptor that cannot be polled never blocks.
-    Errno::check(count) != Ok(0) && Errno::check(count) != Err(Errno::INTR)
+    })
 }
 
 /// Reads at an offset, for the files that AIO cannot read.
@@ -271,4 +296,22 @@ pub(crate) unsafe fn write_at(
     // SAFETY: the caller guarantees that `length` bytes at `buffer` are valid for reads
     // and not written to meanwhile, as pwritev(2) requires.
     unsafe { positioned(k::__NR_pwritev, fd, buffer, length, offset) }
+}
+
+/// Returns the magic number of the file's file system.
+pub(crate) fn file_system(file: &File) -> Result<u64> {
+    let mut status = MaybeUninit::<k::statfs>::zeroed();
+    // SAFETY: the kernel writes one `struct statfs`.
+    Errno::check(unsafe {
+        syscall2(
+            k::__NR_fstatfs as usize,
+            file.raw() as usize,
+            status.as_mut_ptr().expose_provenance(),
+        )
+    })?;
+    // SAFETY: the structure consists of integers, for which zeros are valid, and the
+    // kernel has filled it.
+    let status = unsafe { status.assume_init() };
+    // Some ABIs extend the sign.
+    Ok(u64::from(status.f_type as u32))
 }

@@ -1,6 +1,7 @@
 //! The process id, the signal mask, and the system's names and clock.
 
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use linux_aio::syscall::{syscall0, syscall1, syscall2, syscall4};
 use linux_aio::{Errno, SigSet};
@@ -12,6 +13,19 @@ use super::Result;
 pub(crate) fn process_id() -> u32 {
     // SAFETY: no memory is passed.
     unsafe { syscall0(k::__NR_getpid as usize) as u32 }
+}
+
+/// The size of a page, from the auxiliary vector.
+static PAGE: AtomicUsize = AtomicUsize::new(4096);
+
+/// Records the size of a page.
+pub(crate) fn set_page_size(size: usize) {
+    PAGE.store(size, Ordering::Relaxed);
+}
+
+/// Returns the size of a page.
+pub(crate) fn page_size() -> u64 {
+    PAGE.load(Ordering::Relaxed) as u64
 }
 
 /// Returns the kernel release, the machine and the other names of uname(2).
@@ -29,20 +43,41 @@ pub(crate) fn names() -> Result<Names> {
     Ok(unsafe { names.assume_init() })
 }
 
-/// Returns the milliseconds of the monotonic clock.
-pub(crate) fn milliseconds() -> u64 {
+/// A clock of clock_gettime(2).
+#[derive(Clone, Copy)]
+pub(crate) enum Clock {
+    Monotonic = k::CLOCK_MONOTONIC as isize,
+    /// The processor time of this process.
+    Processor = k::CLOCK_PROCESS_CPUTIME_ID as isize,
+}
+
+/// Returns the nanoseconds of a clock.
+pub(crate) fn nanoseconds(clock: Clock) -> u64 {
     // The structure has two kernel `long`s, also in the old system call of 32-bit ABIs;
     // seconds since boot fit in 32 bits.
-    let mut time: [linux_aio::abi::Long; 2] = [0; 2];
-    // SAFETY: the kernel writes one `struct timespec`.
+    #[cfg(not(target_arch = "riscv32"))]
+    type Word = linux_aio::abi::Long;
+    #[cfg(not(target_arch = "riscv32"))]
+    const NUMBER: u32 = k::__NR_clock_gettime;
+    #[cfg(target_arch = "riscv32")]
+    type Word = i64;
+    #[cfg(target_arch = "riscv32")]
+    const NUMBER: u32 = k::__NR_clock_gettime64;
+    let mut time: [Word; 2] = [0; 2];
+    // SAFETY: the kernel writes one time of two words.
     let _ = unsafe {
         syscall2(
-            k::__NR_clock_gettime as usize,
-            k::CLOCK_MONOTONIC as usize,
+            NUMBER as usize,
+            clock as usize,
             (&raw mut time).expose_provenance(),
         )
     };
-    time[0] as u64 * 1000 + time[1] as u64 / 1_000_000
+    time[0] as u64 * 1_000_000_000 + time[1] as u64
+}
+
+/// Returns the milliseconds of the monotonic clock.
+pub(crate) fn milliseconds() -> u64 {
+    nanoseconds(Clock::Monotonic) / 1_000_000
 }
 
 /// The change that [`mask_signals`] makes to the set of blocked signals.

@@ -165,6 +165,16 @@ pub(crate) fn direct_works() -> bool {
     options.open(directory.path().join("a")).is_ok()
 }
 
+/// Returns a command that runs another one on a terminal with this many columns. The
+/// output of both streams is on its standard output.
+pub(crate) fn on_terminal(command: &str, columns: u32) -> Command {
+    let script = format!("stty cols {columns} && exec {command}");
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &script, "/dev/null"]);
+    terminal.stdin(std::process::Stdio::null());
+    terminal
+}
+
 /// Returns the metadata of the unnamed draft that the tool writes, if it is open.
 pub(crate) fn draft_of(child: u32) -> Option<std::fs::Metadata> {
     let files = std::fs::read_dir(format!("/proc/{child}/fd")).ok()?;
@@ -245,16 +255,36 @@ fn install_filter(errno: i32) -> Result<()> {
         nr::IO_GETEVENTS,
         nr::IO_PGETEVENTS,
     ];
-    let refuse = libc::SECCOMP_RET_ERRNO | errno as u32;
+    let calls = CALLS.map(|call| call.unwrap_or(u32::MAX));
+    forbid(&calls, libc::SECCOMP_RET_ERRNO | errno as u32)
+}
+
+/// Installs a filter with one action for these system calls.
+fn forbid(calls: &[u32], action: u32) -> Result<()> {
+    const MOST: usize = 16;
+    let count = calls.len();
+    assert!(count <= MOST);
     let allow = statement(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
-    let mut program = [allow; CALLS.len() + 3];
+    let mut program = [allow; MOST + 3];
     program[0] = statement(LOAD, 0, 0, 0); // the number
-    for (place, call) in CALLS.into_iter().enumerate() {
+    for (place, &call) in calls.iter().enumerate() {
         // The jump skips the following system calls and the `allow`.
-        program[1 + place] = statement(EQUAL, CALLS.len() - place, 0, call.unwrap_or(u32::MAX));
+        program[1 + place] = statement(EQUAL, count - place, 0, call);
     }
-    program[CALLS.len() + 2] = statement(RETURN, 0, 0, refuse);
-    install(&mut program)
+    program[count + 2] = statement(RETURN, 0, 0, action);
+    install(&mut program[..count + 3])
+}
+
+/// Runs the command with one action of a seccomp filter for these system calls.
+pub(crate) fn forbidding<'a>(
+    command: &'a mut Command,
+    calls: &[libc::c_long],
+    action: u32,
+) -> &'a mut Command {
+    let calls: Vec<u32> = calls.iter().map(|&call| call as u32).collect();
+    // SAFETY: between fork and exec only system calls are made, and nothing is
+    // allocated.
+    unsafe { command.pre_exec(move || forbid(&calls, action)) }
 }
 
 fn install(program: &mut [libc::sock_filter]) -> Result<()> {
