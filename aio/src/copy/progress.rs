@@ -151,7 +151,7 @@ impl Progress {
             Phase::Copying => write!(line, ", {}/s", Bytes(self.rate))?,
         }
         if self.rate > 0 && size > done {
-            let seconds = (size - done) / self.rate;
+            let seconds = (size - done).div_ceil(self.rate);
             let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
             line.write_str(", ")?;
             if hours > 0 {
