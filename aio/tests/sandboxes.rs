@@ -187,6 +187,23 @@ fn the_cause_is_named_without_proc() {
     }
 }
 
+/// The end of a child is noticed although the parent ignores SIGCHLD, and its child too.
+#[test]
+fn the_cause_is_named_where_children_are_ignored() {
+    let calls = [libc::SYS_io_submit];
+    let tool = tool().to_str().unwrap();
+    let script = format!("trap '' CHLD; exec {tool} probe --json");
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]);
+    let output = forbidding(&mut command, &calls, libc::SECCOMP_RET_KILL_PROCESS)
+        .output()
+        .unwrap();
+    let report = parse(&output);
+    assert_eq!(report["cause"], "sandbox", "{report}");
+    assert_eq!(report["call"], "io_submit", "{report}");
+    assert_eq!(report["errno"], "SIGSYS", "{report}");
+}
+
 /// QEMU's user mode has no AIO, whatever the kernel below it has.
 #[test]
 fn the_cause_is_named_in_an_emulator() {

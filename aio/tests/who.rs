@@ -156,6 +156,29 @@ fn who_counts_a_context_once() {
     }
 }
 
+/// A part of the ring that is protected makes two lines in the list of mappings.
+#[test]
+fn who_adds_the_parts_of_a_mapping() {
+    let _alone = HOLDING.lock();
+    // SAFETY: the child makes only system calls. The second page of its ring exists.
+    let child = unsafe {
+        Child::new(|| {
+            let mut context = 0_usize;
+            libc::syscall(libc::SYS_io_setup, 500, &raw mut context);
+            let page = (context + 4096) as *mut libc::c_void;
+            libc::mprotect(page, 4096, libc::PROT_READ);
+        })
+    };
+    let maps = fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
+    assert_eq!(maps.matches("/[aio]").count(), 3, "{maps}");
+    let report = who();
+    let it = of(&report, child.id()).unwrap();
+    assert_eq!(it["contexts"].as_array().unwrap().len(), 1, "{it}");
+    assert_eq!(it["contexts"][0]["inherited_by"], 0, "{it}");
+    let (least, most) = (it["events_min"].as_u64(), it["events_max"].as_u64());
+    assert!(least <= Some(500) && most >= Some(500), "{it}");
+}
+
 /// Maps a file with the name of a ring, of a file system that is not mounted any more.
 #[test]
 fn who_is_not_misled_by_a_forged_mapping() {

@@ -50,7 +50,7 @@ impl Target {
         let stat = os::stat_file(&held)?;
         let kind = u32::from(stat.stx_mode) & S_IFMT;
         let (file, size) = match kind {
-            S_IFDIR => (own_file(&path, options.size)?, options.size),
+            S_IFDIR => (own_file(&held, options.size)?, options.size),
             S_IFREG | S_IFBLK if options.write && !options.overwrite => {
                 return Err(Unfit::Text(
                     "'--write' destroys its data, which needs '--overwrite'; or name a directory",
@@ -67,7 +67,12 @@ impl Target {
                     flags |= os::O_EXCL;
                 }
                 let flags = flags | os::O_NOCTTY | os::O_NONBLOCK;
-                let file = os::open(CWD, path.as_c(), flags, 0)?;
+                // The name may lead to another file meanwhile.
+                let file = match os::open_held(&held, flags) {
+                    // Without /proc, the file is opened by its name again.
+                    Err(Errno::NOENT) => os::open(CWD, path.as_c(), flags, 0)?,
+                    other => other?,
+                };
                 let size = match kind {
                     S_IFBLK => os::device_size(&file)?,
                     _ => stat.stx_size,
@@ -124,16 +129,16 @@ impl Target {
 }
 
 /// Creates a file in the directory that has no name, or loses it at once, and fills it.
-fn own_file(directory: &Path, size: u64) -> Result<File, Errno> {
+fn own_file(directory: &File, size: u64) -> Result<File, Errno> {
     let flags = os::O_TMPFILE | os::O_RDWR;
-    let file = match os::open(CWD, directory.as_c(), flags, 0o600) {
+    let at = directory.at();
+    let file = match os::open(at, c".", flags, 0o600) {
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-            let mut name = directory.clone();
-            name.join(b".aio-bench-")?;
+            let mut name = Path::new(b".aio-bench-")?;
             name.push_hex(os::random())?;
             let flags = os::O_CREAT | os::O_EXCL | os::O_RDWR;
-            let file = os::open(CWD, name.as_c(), flags, 0o600)?;
-            os::unlink(CWD, name.as_c())?;
+            let file = os::open(at, name.as_c(), flags, 0o600)?;
+            os::unlink(at, name.as_c())?;
             file
         }
         other => other?,

@@ -141,7 +141,7 @@ impl Progress {
         let (done, size) = (self.done, self.size);
         write!(line, "{}", Bytes(done))?;
         if size > 0 {
-            let per_cent = (u128::from(done) * 100 / u128::from(size)).min(100);
+            let per_cent = (u128::from(done) * 100 / u128::from(size)).min(100) as u64;
             write!(line, " of {}, {per_cent} %", Bytes(size))?;
         }
         let elapsed = now - self.started;

@@ -1,7 +1,7 @@
 //! Child processes.
 
-use linux_aio::Errno;
 use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall5};
+use linux_aio::{Errno, SigSet};
 use linux_raw_sys::general as k;
 
 use super::{Result, process_id};
@@ -17,7 +17,30 @@ pub(crate) enum Ended {
 pub(crate) type Child = Option<u32>;
 
 /// Creates a child process with a copy of the memory and of the descriptors.
+///
+/// SIGCHLD gets its default action: where the parent of this process ignores it, and
+/// this one with it, nothing could be learned from the end of a child.
 pub(crate) fn fork() -> Result<Child> {
+    // Zeros are the default action, and no flags, in every layout of the structure.
+    let action = [0_usize; 16];
+    // SPARC takes a restorer before the size of a set.
+    let sparc = cfg!(any(target_arch = "sparc", target_arch = "sparc64"));
+    let mut rest = [SigSet::BYTES, 0];
+    if sparc {
+        rest.reverse();
+    }
+    // SAFETY: the kernel reads one structure, which is smaller; no old action is
+    // requested.
+    let _ = unsafe {
+        syscall5(
+            k::__NR_rt_sigaction as usize,
+            k::SIGCHLD as usize,
+            (&raw const action).expose_provenance(),
+            0,
+            rest[0],
+            rest[1],
+        )
+    };
     let parent = process_id();
     // s390x takes the stack first, and the flags second.
     let mut arguments = [k::SIGCHLD as usize, 0];
@@ -32,7 +55,6 @@ pub(crate) fn fork() -> Result<Child> {
     let result = unsafe { syscall5(k::__NR_clone as usize, a, b, 0, 0, 0) };
     let id = Errno::check(result)? as u32;
     // SPARC returns the parent's identifier in the child.
-    let sparc = cfg!(any(target_arch = "sparc", target_arch = "sparc64"));
     let is_child = if sparc {
         process_id() != parent
     } else {

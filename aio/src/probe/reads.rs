@@ -70,7 +70,12 @@ pub(super) fn measure(
         return Err(Errno::INVAL);
     }
     let flags = os::O_RDONLY | os::O_NOCTTY | os::O_NONBLOCK;
-    let file = os::open(CWD, path.as_c(), flags, 0)?;
+    // The name may lead to another file meanwhile. Without /proc, it is used again.
+    let open = |flags| match os::open_held(&held, flags) {
+        Err(Errno::NOENT) => os::open(CWD, path.as_c(), flags, 0),
+        other => other,
+    };
+    let file = open(flags)?;
     let size = match kind {
         S_IFBLK => os::device_size(&file)?,
         _ => stat.stx_size,
@@ -89,7 +94,7 @@ pub(super) fn measure(
     };
     Ok(About {
         alignment,
-        direct: mode(os::open(CWD, path.as_c(), flags | os::O_DIRECT, 0)),
+        direct: mode(open(flags | os::O_DIRECT)),
         buffered: mode(Ok(file)),
     })
 }

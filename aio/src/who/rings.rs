@@ -18,8 +18,9 @@ pub(super) struct Ring {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) bytes: u64,
-    /// The address of the mapping.
+    /// The address of the mapping, and the end of its first line.
     address: u64,
+    end: u64,
     /// True if the mapping is known to be a ring.
     pub(super) is_real: bool,
     /// What the ring itself says, if it can be read.
@@ -44,12 +45,20 @@ pub(super) fn each(
 ) -> Result<(), Errno> {
     let maps = os::open(proc, path(id, b"maps")?.as_c(), os::O_RDONLY, 0)?;
     let mut lines = Lines::new(&maps);
+    // A ring of which a part was protected or locked has several lines.
+    let mut last: Option<Ring> = None;
     while let Some(line) = lines.next()? {
-        if let Some(ring) = parse(line) {
-            found(ring)?;
+        let Some(ring) = parse(line) else { continue };
+        match &mut last {
+            Some(last) if last.is_before(&ring) => last.bytes += ring.bytes,
+            _ => {
+                if let Some(complete) = last.replace(ring) {
+                    found(complete)?;
+                }
+            }
         }
     }
-    Ok(())
+    last.map_or(Ok(()), found)
 }
 
 /// Returns the path of a file of a process, relative to `/proc`.
@@ -82,6 +91,7 @@ fn parse(line: &[u8]) -> Option<Ring> {
         inode,
         bytes: end.checked_sub(start)?,
         address: start,
+        end,
         is_real: false,
         header: None,
         is_dead: false,
@@ -89,6 +99,12 @@ fn parse(line: &[u8]) -> Option<Ring> {
 }
 
 impl Ring {
+    /// Returns whether the other one is the next part of the same mapping.
+    fn is_before(&self, next: &Ring) -> bool {
+        let same = (self.device, self.inode) == (next.device, next.inode);
+        same && self.address + self.bytes == next.address
+    }
+
     /// Checks by the file system of the mapping's file whether it is a ring. `None` if
     /// that cannot be found out: it requires a privilege.
     pub(super) fn check(&self, proc: At, id: &[u8]) -> Option<bool> {
@@ -97,7 +113,7 @@ impl Ring {
         let mut name = path(id, b"map_files/").ok()?;
         name.push_hex(self.address).ok()?;
         name.push(b"-").ok()?;
-        name.push_hex(self.address + self.bytes).ok()?;
+        name.push_hex(self.end).ok()?;
         let file = os::open(proc, name.as_c(), os::O_PATH, 0).ok()?;
         Some(os::file_system(&file).ok()? == MAGIC)
     }
