@@ -69,17 +69,19 @@ impl Cause {
     }
 }
 
+/// Returns a larger limit: the value that most installation guides of databases name, or
+/// twice the present one.
+pub(crate) fn raised(limit: Option<Limit>) -> u64 {
+    const USUAL: u64 = 1 << 20;
+    match limit {
+        Some(limit) if limit.most >= USUAL => limit.most.saturating_mul(2),
+        _ => USUAL,
+    }
+}
+
 /// Writes the command that raises the limit.
 pub(crate) fn raise(limit: Option<Limit>, f: &mut dyn fmt::Write) -> fmt::Result {
-    // The value that most installation guides of databases name, or twice the present one.
-    const USUAL: u64 = 1 << 20;
-    let most = limit.map_or(0, |limit| limit.most);
-    let more = if most < USUAL {
-        USUAL
-    } else {
-        most.saturating_mul(2)
-    };
-    write!(f, "raise it: 'sysctl -w fs.aio-max-nr={more}'")
+    write!(f, "raise it: 'sysctl -w fs.aio-max-nr={}'", raised(limit))
 }
 
 /// What was observed besides the error number.

@@ -59,7 +59,7 @@ fn a_sandbox_is_reported_as_enosys_or_eperm() {
         assert_eq!(refused_copy(errno), format!("aio: copy: {why}\n"));
         // `aio who` does not need a context itself.
         let output = without_aio(&mut aio(&["who"]), errno).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        assert!(stdout(&output).contains("fs.aio-nr is "), "{output:?}");
     }
 
     used_up();
@@ -97,6 +97,7 @@ fn used_up() {
     let output = aio(&["probe", "--json"]).output().unwrap();
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let shown = stdout(&aio(&["probe"]).output().unwrap());
+    let holders = stdout(&aio(&["who"]).output().unwrap());
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     fs::write(&source, "data").unwrap();
@@ -111,6 +112,13 @@ fn used_up() {
     let more = if most < 1 << 20 { 1 << 20 } else { 2 * most };
     let raise = format!("raise it: 'sysctl -w fs.aio-max-nr={more}'");
     assert!(shown.contains(&raise), "{shown}");
+    assert!(holders.contains(&raise), "{holders}");
+    let line = format!("'fs.aio-max-nr = {more}' in a file in /etc/sysctl.d");
+    assert!(holders.contains(&line), "{holders}");
+    assert!(
+        holders.contains(&std::process::id().to_string()),
+        "{holders}"
+    );
     fails(
         &copied,
         &format!(

@@ -6,7 +6,7 @@ use linux_aio::{abi, nr};
 
 use super::Found;
 use super::reads::{About, Mode};
-use super::steps::{Findings, MOST, Outcome, STEPS, Step, flags, signal_name};
+use super::steps::{Findings, MOST, Outcome, STEPS, Step, flags, is_alarm, signal_name};
 use super::verdict::{State, Verdict};
 use crate::args::Bytes;
 use crate::diagnosis;
@@ -166,6 +166,9 @@ fn file(found: &Findings, path: Bytes, out: &mut Out) -> fmt::Result {
                 out.write_str(": too small, there is no block to read\n")
             }
             Outcome::Fails(errno) => writeln!(out, ": {errno}"),
+            Outcome::Killed(signal) if is_alarm(signal) => {
+                out.write_str(": does not answer within 5 seconds\n")
+            }
             _ => out.write_str(": not read, since AIO does not work\n"),
         };
     };

@@ -203,9 +203,15 @@ pub(super) fn text(found: &mut Found, out: &mut Out) -> fmt::Result {
             "{gone} events of these are given back already, or more"
         )?;
     }
-    if tenths >= 800 {
+    if tenths >= 500 {
+        // At half of the limit, or above.
         crate::diagnosis::raise(Some(limit), out)?;
-        writeln!(out, "; it preallocates nothing")?;
+        let line = crate::diagnosis::raised(Some(limit));
+        writeln!(
+            out,
+            ",\nand for later boots by a line 'fs.aio-max-nr = {line}' in a file in \
+             /etc/sysctl.d; nothing is preallocated"
+        )?;
     }
     Ok(())
 }
