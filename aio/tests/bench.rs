@@ -176,7 +176,16 @@ fn what_cannot_be_measured_is_reported() {
 fn a_killed_measurement_leaves_no_process() {
     let directory = directory();
     let at = directory.path().to_str().unwrap();
-    let mut child = aio(&["bench", "--size=1M", "--seconds=60", "--depth=8", at])
+    // Each of the two measurements would last a minute.
+    let arguments = [
+        "bench",
+        "--size=1M",
+        "--seconds=120",
+        "--block=4K",
+        "--depth=8",
+        at,
+    ];
+    let mut child = aio(&arguments)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
