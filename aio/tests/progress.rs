@@ -102,18 +102,20 @@ fn progress_on_request_is_a_line_each() {
 }
 
 /// Returns a pipe that holds as much as it can.
-fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
-    use std::os::fd::AsRawFd;
-    let (reader, writer) = std::io::pipe().unwrap();
-    let fd = writer.as_raw_fd();
-    // SAFETY: the descriptor is open, and the bytes live through the calls.
+fn full_pipe() -> (fs::File, fs::File) {
+    use std::os::fd::FromRawFd;
+    let mut ends = [0; 2];
+    // SAFETY: the kernel writes two descriptors, which nothing else owns. The bytes live
+    // through the calls.
     unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        let [_, fd] = ends;
         let flags = libc::fcntl(fd, libc::F_GETFL);
         libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK);
         for size in [4096, 1] {
             while libc::write(fd, [b'.'; 4096].as_ptr().cast(), size) > 0 {}
         }
         libc::fcntl(fd, libc::F_SETFL, flags);
+        ends.map(|fd| fs::File::from_raw_fd(fd)).into()
     }
-    (reader, writer)
 }
