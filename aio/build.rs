@@ -1,9 +1,8 @@
 //! Links `aio` without libc, as a static program, and prepares its texts.
 
-include!("link.rs");
 include!("text.rs");
 
 fn main() {
-    link_static(".");
+    linux_aio_build::link_static();
     write_syscalls();
 }

@@ -19,7 +19,7 @@
 //!   `Documentation/arch/arm64/sve.rst` and `sme.rst` ("System call
 //!   behaviour"), and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_64, HeaderSource, Numbers};
+use super::{Abi, GENERIC_64, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -35,6 +35,13 @@ pub(crate) const ABI: Abi = Abi {
         ..GENERIC_64.aio
     },
     stack_align: 16,
+    // ILP32 has another set of relocations.
+    relative: if cfg!(target_pointer_width = "64") {
+        Relative::Rela(1027)
+    } else {
+        Relative::None
+    },
+    signals: SignalAbi::WITH_RESTORER,
     ..GENERIC_64
 };
 
@@ -97,9 +104,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "mov x29, xzr",
             "mov x30, xzr",
             "mov x0, sp",

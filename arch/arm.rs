@@ -18,7 +18,7 @@
 //!   `ret_fast_syscall`), `entry-header.S`, `arch/arm/vfp/vfpmodule.c`
 //!   (`kernel_neon_begin`) and `arch/arm/tools/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -49,6 +49,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 322,
         close: 6,
+        mprotect: 125,
+        rt_sigaction: 174,
+        rt_sigprocmask: 175,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -56,6 +59,8 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
     o_cloexec: 0x8_0000,
+    signals: SignalAbi::WITH_RESTORER,
+    relative: Relative::Rel(23),
 };
 
 #[cfg(target_arch = "arm")]
@@ -116,7 +121,9 @@ macro_rules! __process_entry {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", %progbits",
             ".p2align 2",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, %function",
             ".type _start, %function",
             ".L_start:",
             "movs r7, #0",
@@ -125,7 +132,8 @@ macro_rules! __process_entry {
             "mov r0, sp",
             "bl {rust}",
             "udf #0",
-            ".set _start, .L_start + (4 - (.L_start_second - .L_start)) / 2",
+            ".set __linux_aio_start, .L_start + (4 - (.L_start_second - .L_start)) / 2",
+            ".set _start, __linux_aio_start",
             ".size _start, . - .L_start",
             ".popsection",
             rust = sym $rust,

@@ -142,7 +142,7 @@ fn every() -> impl Iterator<Item = &'static Abi> {
     ALL_ABIS.iter().flat_map(|abis| abis.iter())
 }
 
-fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 16] {
+fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 19] {
     let Abi { aio, base, .. } = facts;
     [
         ("__NR_io_setup", aio.io_setup),
@@ -161,6 +161,9 @@ fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 16] {
         ("__NR_getpid", Some(base.getpid)),
         ("__NR_openat", Some(base.openat)),
         ("__NR_close", Some(base.close)),
+        ("__NR_mprotect", Some(base.mprotect)),
+        ("__NR_rt_sigaction", Some(base.rt_sigaction)),
+        ("__NR_rt_sigprocmask", Some(base.rt_sigprocmask)),
     ]
     .map(|(name, value)| (name, value.map(i64::from)))
 }
@@ -331,6 +334,31 @@ fn the_signal_set_is_the_headers() {
         "hexagon",
     ] {
         assert!(told.contains(&abi), "{abi}: {told:?}");
+    }
+}
+
+/// Compares the constants of signal actions with the headers. Where the headers define
+/// no `SA_RESTORER`, the structure may have its field nevertheless (m68k, sparc).
+#[test]
+fn the_signal_constants_are_the_headers() {
+    if !have_witness() {
+        return;
+    }
+    for facts in every() {
+        let (abi, signals) = (facts.aio.abi, facts.signals);
+        let mut rows = Vec::from([
+            ("SIG_SETMASK", Some(i64::from(signals.set_mask))),
+            ("SA_RESTART", Some(i64::from(signals.restart))),
+            ("SA_SIGINFO", Some(i64::from(signals.siginfo))),
+        ]);
+        if names(abi, "signal.h")
+            .iter()
+            .any(|name| name == "SA_RESTORER")
+        {
+            rows.push(("SA_RESTORER", Some(i64::from(signals.restorer))));
+            assert!(signals.restorer_field, "{abi}");
+        }
+        hold(abi, "signal.h", &rows);
     }
 }
 

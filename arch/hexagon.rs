@@ -81,9 +81,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "{{ r0 = r29 }}",
             "{{ r30 = #0; r31 = #0 }}",
             "{{ r29 = and(r29, #-8) }}",

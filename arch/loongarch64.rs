@@ -11,7 +11,7 @@
 //! - Source: the kernel's `arch/loongarch/kernel/entry.S` (`handle_syscall`),
 //!   `arch/loongarch/kernel/kfpu.c` and `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_64, HeaderSource, Numbers};
+use super::{Abi, GENERIC_64, HeaderSource, Numbers, Relative};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -27,6 +27,7 @@ pub(crate) const ABI: Abi = Abi {
         ..GENERIC_64.aio
     },
     stack_align: 16,
+    relative: Relative::Rela(3),
     ..GENERIC_64
 };
 
@@ -78,9 +79,12 @@ macro_rules! __process_entry {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
             ".p2align 2",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "move $fp, $zero",
             "move $a0, $sp",
             "bstrins.d $sp, $zero, 3, 0",

@@ -14,7 +14,7 @@
 //! - Source: the kernel's `arch/m68k/kernel/entry.S` and
 //!   `arch/m68k/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -45,6 +45,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 288,
         close: 6,
+        mprotect: 125,
+        rt_sigaction: 174,
+        rt_sigprocmask: 175,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -52,6 +55,8 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
     o_cloexec: 0x8_0000,
+    signals: SignalAbi::WITH_RESTORER,
+    relative: Relative::None,
 };
 
 #[cfg(target_arch = "m68k")]
@@ -90,9 +95,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "suba.l %a6, %a6",
             "move.l %sp, %d0",
             "move.l %d0, -(%sp)",

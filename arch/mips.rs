@@ -44,7 +44,7 @@
 //!   (`SAVE_SOME`, `RESTORE_SOME`), `regdef.h` (the names), `switch_to.h`
 //!   (`lose_fpu_inatomic`, `__save_dsp`) and `arch/mips/kernel/syscalls/*.tbl`.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_mips as errno;
 
@@ -85,6 +85,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 4020,
         openat: 4288,
         close: 4006,
+        mprotect: 4125,
+        rt_sigaction: 4194,
+        rt_sigprocmask: 4195,
     },
     errnos: errno::TABLE,
     sigset_bytes: 16,
@@ -92,6 +95,13 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x800,
     o_cloexec: 0x8_0000,
+    signals: SignalAbi {
+        set_mask: 3,
+        siginfo: 8,
+        flags_first: true,
+        ..SignalAbi::GENERIC
+    },
+    relative: Relative::None,
 };
 
 #[cfg(any(
@@ -279,9 +289,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             ".set push",
             ".set noreorder",
             "move $30, $0", // fp

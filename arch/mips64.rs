@@ -50,6 +50,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 5038,
         openat: 5247,
         close: 5003,
+        mprotect: 5010,
+        rt_sigaction: 5013,
+        rt_sigprocmask: 5014,
     },
     stack_align: 16,
     ..mips::ABI
@@ -87,6 +90,9 @@ const N32: Abi = Abi {
         getpid: 6038,
         openat: 6251,
         close: 6003,
+        mprotect: 6010,
+        rt_sigaction: 6013,
+        rt_sigprocmask: 6014,
     },
     stack_align: 16,
     ..mips::ABI
@@ -102,9 +108,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             ".set push",
             ".set noreorder",
             ".set noat",

@@ -24,7 +24,7 @@
 //!   `entry_32.S`, `process.c` (`giveup_all`) and
 //!   `arch/powerpc/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -55,6 +55,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 286,
         close: 6,
+        mprotect: 125,
+        rt_sigaction: 173,
+        rt_sigprocmask: 174,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -62,6 +65,8 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
     o_cloexec: 0x8_0000,
+    signals: SignalAbi::WITH_RESTORER,
+    relative: Relative::None,
 };
 
 #[cfg(any(target_arch = "powerpc", target_arch = "powerpc64"))]
@@ -135,9 +140,12 @@ macro_rules! __process_entry {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
             ".p2align 2",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "mr 3, 1", // r3 = r1
             "clrrwi 1, 1, 4",
             "li 0, 0",

@@ -8,7 +8,7 @@
 //! - Source: as for powerpc; 64-Bit ELF V2 ABI, "Process Initialization", and
 //!   64-bit PowerPC ELF ABI Supplement 1.9, "Function Descriptors".
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers, powerpc};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, powerpc};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "powerpc64")]
@@ -36,6 +36,12 @@ pub(crate) const ABI: Abi = Abi {
         mmap: 90,
         ..powerpc::ABI.base
     },
+    // With function descriptors (ELFv1), the process entry itself is relocated data.
+    relative: if cfg!(all(target_endian = "big", target_env = "gnu")) {
+        Relative::None
+    } else {
+        Relative::Rela(22)
+    },
     ..powerpc::ABI
 };
 
@@ -55,11 +61,14 @@ macro_rules! __process_entry {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
             ".p2align 2",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
-            "addis 2, 12, .TOC. - _start@ha", // r2 = r12 + …
-            "addi 2, 2, .TOC. - _start@l",
+            "__linux_aio_start:",
+            "addis 2, 12, .TOC. - __linux_aio_start@ha", // r2 = r12 + …
+            "addi 2, 2, .TOC. - __linux_aio_start@l",
             "mr 3, 1", // r3 = r1
             "clrrdi 1, 1, 4",
             "li 0, 0",
@@ -92,9 +101,12 @@ macro_rules! __process_entry {
         ::core::arch::global_asm!(
             ".pushsection .opd, \"aw\", @progbits",
             ".p2align 3",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             ".quad .L_start, .TOC.@tocbase, 0",
             ".popsection",
             ".pushsection .text._start, \"ax\", @progbits",

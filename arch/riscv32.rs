@@ -6,7 +6,7 @@
 //! - Source: as for riscv64; `arch/riscv/include/uapi/asm/unistd.h`, which
 //!   does not enable the calls with 32-bit time.
 
-use super::{Abi, BaseNumbers, GENERIC_64, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, GENERIC_64, HeaderSource, Numbers, Relative};
 
 pub(crate) use super::errno_generic as errno;
 #[cfg(target_arch = "riscv32")]
@@ -31,5 +31,6 @@ pub(crate) const ABI: Abi = Abi {
         ..GENERIC_64.base
     },
     stack_align: 16,
+    relative: Relative::Rela(3),
     ..GENERIC_64
 };

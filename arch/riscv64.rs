@@ -15,7 +15,7 @@
 //!   `Documentation/arch/riscv/vector.rst` and
 //!   `include/uapi/asm-generic/unistd.h`.
 
-use super::{Abi, GENERIC_64, HeaderSource, Numbers};
+use super::{Abi, GENERIC_64, HeaderSource, Numbers, Relative};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -31,6 +31,7 @@ pub(crate) const ABI: Abi = Abi {
         ..GENERIC_64.aio
     },
     stack_align: 16,
+    relative: Relative::Rela(3),
     ..GENERIC_64
 };
 
@@ -87,9 +88,12 @@ macro_rules! __process_entry {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
             ".p2align 2",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             ".option push",
             ".option norelax",
             "la gp, __global_pointer$",

@@ -16,7 +16,7 @@
 //!   `arch/s390/kernel/syscall.c`, `arch/s390/kernel/fpu.c` (`__kernel_fpu_begin`) and
 //!   `arch/s390/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -47,6 +47,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 288,
         close: 6,
+        mprotect: 125,
+        rt_sigaction: 174,
+        rt_sigprocmask: 175,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -54,6 +57,8 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
     o_cloexec: 0x8_0000,
+    signals: SignalAbi::WITH_RESTORER,
+    relative: Relative::Rela(12),
 };
 
 #[cfg(target_arch = "s390x")]
@@ -103,9 +108,12 @@ macro_rules! __process_entry {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
             ".p2align 1",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "lgr %r2, %r15",
             "aghi %r15, -160",
             "xc 0(8, %r15), 0(%r15)",

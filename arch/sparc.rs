@@ -25,7 +25,7 @@
 //!   `etrap_64.S`, `rtrap_64.S`, `entry.S`,
 //!   `arch/sparc/lib/VISsave.S` and `arch/sparc/kernel/syscalls/syscall.tbl`.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_sparc as errno;
 
@@ -59,6 +59,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 284,
         close: 6,
+        mprotect: 74,
+        rt_sigaction: 102,
+        rt_sigprocmask: 103,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -66,6 +69,15 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x0800,
     map_anonymous: 0x20,
     o_cloexec: 0x40_0000,
+    signals: SignalAbi {
+        set_mask: 4,
+        restart: 2,
+        siginfo: 0x200,
+        restorer_field: true,
+        restorer_argument: true,
+        ..SignalAbi::GENERIC
+    },
+    relative: Relative::None,
 };
 
 #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]
@@ -131,6 +143,37 @@ pub(crate) mod stubs {
     stubs!(ta, "o0" "o1" "o2" "o3" "o4" "o5");
 }
 
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "sparc"
+))]
+::core::arch::global_asm!(
+    ".pushsection .text.__linux_aio_restorer, \"ax\", @progbits",
+    ".weak __linux_aio_restorer",
+    ".hidden __linux_aio_restorer",
+    ".type __linux_aio_restorer, @function",
+    "__linux_aio_restorer:",
+    "nop",
+    "nop",
+    "mov 101, %g1",
+    "ta 0x10",
+    "ta 5",
+    ".size __linux_aio_restorer, . - __linux_aio_restorer",
+    ".popsection",
+);
+
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "sparc"
+))]
+unsafe extern "C" {
+    /// Returns from a signal handler: rt_sigreturn(2). A handler returns to the
+    /// address 8 bytes after the given one.
+    pub(crate) fn __linux_aio_restorer();
+}
+
 /// Emits `_start`, the process entry. argc lies behind the 64 bytes at `%sp` in which
 /// the register window is saved. Below, the 96-byte frame is allocated that every
 /// calling function provides. The frame pointer is zeroed to end the chain of frames.
@@ -141,9 +184,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "mov %g0, %fp",
             "add %sp, 64, %o0",
             "and %sp, -8, %sp",

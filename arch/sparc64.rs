@@ -38,6 +38,37 @@ pub(crate) const ABI: Abi = Abi {
     ..sparc::ABI
 };
 
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "sparc64"
+))]
+::core::arch::global_asm!(
+    ".pushsection .text.__linux_aio_restorer, \"ax\", @progbits",
+    ".weak __linux_aio_restorer",
+    ".hidden __linux_aio_restorer",
+    ".type __linux_aio_restorer, @function",
+    "__linux_aio_restorer:",
+    "nop",
+    "nop",
+    "mov 101, %g1",
+    "ta 0x6d",
+    "ta 5",
+    ".size __linux_aio_restorer, . - __linux_aio_restorer",
+    ".popsection",
+);
+
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "sparc64"
+))]
+unsafe extern "C" {
+    /// Returns from a signal handler: rt_sigreturn(2). A handler returns to the
+    /// address 8 bytes after the given one.
+    pub(crate) fn __linux_aio_restorer();
+}
+
 /// Emits `_start`, the process entry. `%sp` is 2047 bytes below the end of the stack,
 /// and argc lies behind the 128 bytes in which the register window is saved. Below,
 /// the 176-byte frame is allocated that every calling function provides. The frame
@@ -49,9 +80,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "mov %g0, %fp",
             "add %sp, 2047 + 128, %o0",
             "sub %sp, 176, %sp",

@@ -6,7 +6,7 @@
 //! (38, the generic number). So the crate builds everywhere, and a program gets
 //! the same result on each of these targets: AIO is unavailable.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -39,6 +39,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 0,
         openat: 0,
         close: 0,
+        mprotect: 0,
+        rt_sigaction: 0,
+        rt_sigprocmask: 0,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -46,6 +49,8 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
     o_cloexec: 0x8_0000,
+    signals: super::SignalAbi::GENERIC,
+    relative: Relative::None,
 };
 
 pub(crate) mod stubs {

@@ -50,7 +50,7 @@
 //! A process keeps the mapping of its vDSO until it executes another program; glibc
 //! relies on that too.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -81,6 +81,9 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 295,
         close: 6,
+        mprotect: 125,
+        rt_sigaction: 174,
+        rt_sigprocmask: 175,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -88,6 +91,8 @@ pub(crate) const ABI: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
     o_cloexec: 0x8_0000,
+    signals: SignalAbi::WITH_RESTORER,
+    relative: Relative::Rel(8),
 };
 
 #[cfg(target_arch = "x86")]
@@ -448,6 +453,35 @@ mod tests {
     extern crate std;
 }
 
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "x86"
+))]
+::core::arch::global_asm!(
+    ".pushsection .text.__linux_aio_restorer, \"ax\", @progbits",
+    ".weak __linux_aio_restorer",
+    ".hidden __linux_aio_restorer",
+    ".type __linux_aio_restorer, @function",
+    "__linux_aio_restorer:",
+    "mov eax, 173",
+    "int 0x80",
+    "ud2",
+    ".size __linux_aio_restorer, . - __linux_aio_restorer",
+    ".popsection",
+);
+
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "x86"
+))]
+unsafe extern "C" {
+    /// Returns from a signal handler: rt_sigreturn(2). Otherwise the kernel uses its
+    /// vDSO, which can be disabled.
+    pub(crate) fn __linux_aio_restorer();
+}
+
 /// Emits `_start`, the process entry. `esp` points at argc. The ABI requires it
 /// 16-byte aligned at a call, with the argument on the stack.
 #[cfg(all(feature = "rt", target_arch = "x86"))]
@@ -457,9 +491,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "xor ebp, ebp",
             "mov eax, esp",
             "and esp, -16",

@@ -18,7 +18,7 @@
 //! iocb pointers); the others are the 64-bit ones, with 64-bit time and a
 //! 64-bit `sigset` argument.
 
-use super::{Abi, BaseNumbers, HeaderSource, Numbers};
+use super::{Abi, BaseNumbers, HeaderSource, Numbers, Relative, SignalAbi};
 
 pub(crate) use super::errno_generic as errno;
 
@@ -55,6 +55,9 @@ const X86_64: Abi = Abi {
         getpid: 39,
         openat: 257,
         close: 3,
+        mprotect: 10,
+        rt_sigaction: 13,
+        rt_sigprocmask: 14,
     },
     errnos: errno::TABLE,
     sigset_bytes: 8,
@@ -62,6 +65,8 @@ const X86_64: Abi = Abi {
     pollrdhup: 0x2000,
     map_anonymous: 0x20,
     o_cloexec: 0x8_0000,
+    signals: SignalAbi::WITH_RESTORER,
+    relative: Relative::Rela(8),
 };
 
 const X32_BIT: u32 = 0x4000_0000;
@@ -88,7 +93,11 @@ const X32: Abi = Abi {
         getpid: X32_BIT + 39,
         openat: X32_BIT + 257,
         close: X32_BIT + 3,
+        mprotect: X32_BIT + 10,
+        rt_sigaction: X32_BIT + 512,
+        rt_sigprocmask: X32_BIT + 14,
     },
+    relative: Relative::None,
     ..X86_64
 };
 
@@ -124,6 +133,40 @@ pub(crate) mod stubs {
     stubs!(syscall, "rdi" "rsi" "rdx" "r10" "r8" "r9");
 }
 
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "x86_64"
+))]
+::core::arch::global_asm!(
+    ".pushsection .text.__linux_aio_restorer, \"ax\", @progbits",
+    ".weak __linux_aio_restorer",
+    ".hidden __linux_aio_restorer",
+    ".type __linux_aio_restorer, @function",
+    "__linux_aio_restorer:",
+    "mov rax, {number}",
+    "syscall",
+    "ud2",
+    ".size __linux_aio_restorer, . - __linux_aio_restorer",
+    ".popsection",
+    number = const if cfg!(target_pointer_width = "32") {
+        0x4000_0000 + 513
+    } else {
+        15
+    },
+);
+
+#[cfg(all(
+    feature = "rt",
+    any(target_os = "linux", target_os = "android"),
+    target_arch = "x86_64"
+))]
+unsafe extern "C" {
+    /// Returns from a signal handler: rt_sigreturn(2). The kernel requires it. Debuggers
+    /// recognise these instructions.
+    pub(crate) fn __linux_aio_restorer();
+}
+
 /// Emits `_start`, the process entry. `rsp` initially points at argc and is 16-byte
 /// aligned, as the ABI guarantees. It must be aligned before the call pushes the
 /// return address.
@@ -134,9 +177,12 @@ macro_rules! __process_entry {
     ($rust:path) => {
         ::core::arch::global_asm!(
             ".pushsection .text._start, \"ax\", @progbits",
-            ".globl _start",
+            ".globl __linux_aio_start",
+            ".weak _start",
+            ".type __linux_aio_start, @function",
             ".type _start, @function",
             "_start:",
+            "__linux_aio_start:",
             "xor ebp, ebp",
             "mov rdi, rsp",
             "and rsp, -16",

@@ -28,7 +28,18 @@ use std::sync::OnceLock;
 /// functions and all their callers in one unit.
 const PROFILES: [(&str, &str); 3] = [("dev", "debug"), ("release", "release"), ("small", "small")];
 
-const LINK: [&str; 4] = ["-nostartfiles", "-nostdlib", "-static", "-no-pie"];
+/// The linker arguments of a program at a fixed address, and of one that relocates
+/// itself. Their tables of relocations differ: entries, and bitmaps.
+const FIXED: &[&str] = &["-nostartfiles", "-nostdlib", "-static", "-no-pie"];
+const RELOCATED: &[&[&str]] = &[
+    &["-nostartfiles", "-nostdlib", "-static-pie"],
+    &[
+        "-nostartfiles",
+        "-nostdlib",
+        "-static-pie",
+        "-Wl,-z,pack-relative-relocs",
+    ],
+];
 
 /// The triple to build for. `None` is the triple of the host.
 const TARGET: Option<&str> = if cfg!(target_arch = "x86") {
@@ -41,21 +52,37 @@ const TARGET: Option<&str> = if cfg!(target_arch = "x86") {
 /// first test that needs them builds them.
 fn programs() -> &'static [PathBuf] {
     static PROGRAMS: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    PROGRAMS.get_or_init(|| build("main"))
+    PROGRAMS.get_or_init(|| {
+        let mut programs = build("main", "fixed", FIXED, &PROFILES);
+        // The first and the last profile differ the most in the code before relocation.
+        for (form, link) in ["entries", "bitmaps"].into_iter().zip(RELOCATED) {
+            let [first, _, last] = PROFILES;
+            programs.extend(build("main", form, link, &[first, last]));
+        }
+        programs
+    })
 }
 
-/// Builds one of the fixture's programs in every profile.
+/// Returns whether a program is position-independent.
+fn is_relocated(program: &Path) -> bool {
+    let header = fs::read(program).unwrap();
+    // The field `e_type`: ET_DYN.
+    u16::from_ne_bytes([header[16], header[17]]) == 3
+}
+
+/// Builds one of the fixture's programs in some profiles, with these linker arguments.
+/// `form` is the name of the executable.
 ///
 /// The manifest is written here and not kept beside the source: `cargo package` leaves
 /// out a directory with a manifest, and a build would leave a lock file among the
 /// sources. The library's own lock file avoids downloads.
-fn build(program: &str) -> Vec<PathBuf> {
+fn build(program: &str, form: &str, link: &[&str], profiles: &[(&str, &str)]) -> Vec<PathBuf> {
     let library = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fixture = library.join("tests/fixtures/rt");
     // Each program has its own manifest, as tests run at the same time. Cargo locks the
     // target directory that they share.
     let rt = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rt");
-    let home = rt.join(program);
+    let home = rt.join(format!("{program}-{form}"));
     fs::create_dir_all(&home).unwrap();
     let sc = if cfg!(feature = "sc") {
         r#", "sc""#
@@ -69,7 +96,7 @@ name = "rt-fixture"
 version = "0.0.0"
 edition = "2024"
 [[bin]]
-name = "{program}"
+name = "{program}-{form}"
 path = {path:?}
 [dependencies]
 linux-aio = {{ path = {library:?}, features = ["rt"{sc}] }}
@@ -95,7 +122,7 @@ codegen-units = 1
         fs::copy(lock, home.join("Cargo.lock")).unwrap();
     }
 
-    let build = |(profile, directory): (&str, &str)| {
+    let build = |&(profile, directory): &(&str, &str)| {
         let target = rt.join("target");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["rustc", "--quiet", "--profile", profile]);
@@ -118,10 +145,12 @@ codegen-units = 1
             }
         }
         cargo.arg("--");
-        cargo.args(LINK.map(|argument| format!("-Clink-arg={argument}")));
-        // The executable stays non-relocatable even if other flags request a static
-        // program.
-        cargo.arg("-Crelocation-model=static");
+        cargo.args(link.iter().map(|argument| format!("-Clink-arg={argument}")));
+        if link == FIXED {
+            // The executable stays non-relocatable even if other flags request a static
+            // program.
+            cargo.arg("-Crelocation-model=static");
+        }
         let output = cargo.output().unwrap();
         assert!(
             output.status.success(),
@@ -131,9 +160,9 @@ codegen-units = 1
         target
             .join(TARGET.unwrap_or(""))
             .join(directory)
-            .join(program)
+            .join(format!("{program}-{form}"))
     };
-    PROFILES.map(build).to_vec()
+    profiles.iter().map(build).collect()
 }
 
 /// Returns whether the toolchain includes `core` for a triple.
@@ -323,7 +352,7 @@ fn memory_functions_work_through_their_symbols() {
 
 #[test]
 fn memory_functions_survive_when_only_the_compiler_calls_them() {
-    for program in build("implicit") {
+    for program in build("implicit", "fixed", FIXED, &PROFILES) {
         let status = Command::new(program).args(["1", "2"]).status().unwrap();
         assert_eq!(status.code(), Some(3));
     }
@@ -394,6 +423,74 @@ fn a_panic_with_closed_stderr_exits_as_well() {
     }
 }
 
+/// Every form of relocation is tested: functions, strings, methods of trait objects, and
+/// the address of a variable.
+#[test]
+fn constants_are_relocated() {
+    each(
+        "pointers",
+        |_| {},
+        |output| assert_eq!(output.status.code(), Some(0)),
+    );
+    let packed = |program: &&PathBuf| is_relocated(program) && skip::have(&["readelf"]);
+    let tables: String = (programs().iter().filter(packed))
+        .map(|program| {
+            let output = Command::new("readelf").arg("-dW").arg(program).output();
+            String::from_utf8(output.unwrap().stdout).unwrap()
+        })
+        .collect();
+    // One form of programs has entries, the other bitmaps.
+    assert!(tables.is_empty() || tables.contains("(RELR)"), "{tables}");
+    assert!(
+        tables.is_empty() || tables.contains("(RELA)") || tables.contains("(REL)"),
+        "{tables}"
+    );
+}
+
+#[test]
+fn a_relocated_program_has_a_random_address_and_constant_constants() {
+    for program in programs().iter().filter(|program| is_relocated(program)) {
+        // Addresses are not random in a process with ADDR_NO_RANDOMIZE.
+        let address = || {
+            let output = Command::new(program).arg("address").output().unwrap();
+            assert_eq!(output.status.code(), Some(0));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let first = address();
+        assert!((0..20).any(|_| address() != first), "always at {first}");
+        let status = Command::new(program).arg("overwrite").status().unwrap();
+        assert_eq!(
+            status.signal(),
+            Some(libc::SIGSEGV),
+            "{}",
+            program.display()
+        );
+    }
+}
+
+/// Without the linker script, a shared library is detected when the program starts.
+#[test]
+fn a_shared_library_is_reported() {
+    let mut link = FIXED.to_vec();
+    // As rustc passes the libraries of a dependency.
+    link.extend(["-Wl,-Bdynamic", "-Wl,--no-as-needed", "-lc"]);
+    let profiles = [PROFILES[0]];
+    for program in build("libc", "needed", &link, &profiles) {
+        let output = Command::new(program).output().unwrap();
+        assert_eq!(output.status.code(), Some(127), "{output:?}");
+        assert_eq!(output.stderr, b"linked against a shared library\n");
+    }
+}
+
+#[test]
+fn a_signal_handler_returns() {
+    each(
+        "signal",
+        |_| {},
+        |output| assert_eq!(output.status.code(), Some(0)),
+    );
+}
+
 /// The program is static: it has no undefined symbol, no dynamic section and no
 /// interpreter.
 #[test]
@@ -410,9 +507,14 @@ fn the_program_links_nothing_else() {
     for program in programs() {
         assert_eq!(tool("nm", "-u", program), "");
         let dynamic = tool("readelf", "-dW", program);
-        assert!(dynamic.contains("There is no dynamic section"), "{dynamic}");
         let segments = tool("readelf", "-lW", program);
-        assert!(segments.contains("Elf file type is EXEC"), "{segments}");
+        if is_relocated(program) {
+            assert!(!dynamic.contains("NEEDED"), "{dynamic}");
+            assert!(!dynamic.contains("TEXTREL"), "{dynamic}");
+        } else {
+            assert!(dynamic.contains("There is no dynamic section"), "{dynamic}");
+            assert!(segments.contains("Elf file type is EXEC"), "{segments}");
+        }
         assert!(!segments.contains("INTERP"), "{segments}");
         // No segment is both writable and executable.
         assert!(!segments.contains("RWE"), "{segments}");

@@ -1,7 +1,5 @@
-//! Sets the linker arguments of a program without the standard library.
-
-include!("../../aio/link.rs");
+//! Links the program without libc, at a fixed address, which is the smallest form.
 
 fn main() {
-    link_static("../../aio");
+    linux_aio_build::Link::from_cargo().fixed_address().emit();
 }

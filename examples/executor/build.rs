@@ -1,7 +1,5 @@
 //! Sets the linker flags of a static program without libc.
 
-include!("../../aio/link.rs");
-
 fn main() {
-    link_static("../../aio");
+    linux_aio_build::link_static();
 }

@@ -1,7 +1,5 @@
 //! Tells the linker that the program is everything.
 
-include!("../../aio/link.rs");
-
 fn main() {
-    link_static("../../aio");
+    linux_aio_build::link_static();
 }

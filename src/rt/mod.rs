@@ -1,5 +1,5 @@
-//! A program without libc: process entry, arguments, exit, panic handler and
-//! memory functions (feature `rt`).
+//! A program without libc: process entry, arguments, exit, panic handler, signal handlers
+//! and memory functions (feature `rt`).
 //!
 //! [`entry!`](crate::entry) makes a `no_std` binary that links nothing else:
 //!
@@ -23,21 +23,24 @@
 //! }
 //! ```
 //!
-//! The linker must leave out the startup files and libraries of C. It must give the
-//! program a fixed address, because no code here relocates it. In the binary's
-//! `build.rs`:
+//! The linker must leave out the startup files and libraries of C. The package
+//! `linux-aio-build` passes it the arguments for that; in the program's `build.rs`:
 //!
 //! ```rs
 //! fn main() {
-//!     for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
-//!         println!("cargo::rustc-link-arg-bins={argument}");
-//!     }
+//!     linux_aio_build::link_static();
 //! }
 //! ```
 //!
 //! In its `Cargo.toml`, because no code here unwinds:
 //!
 //! ```toml
+//! [dependencies]
+//! linux-aio = { version = "0.1", features = ["rt"] }
+//!
+//! [build-dependencies]
+//! linux-aio-build = "0.1"
+//!
 //! [profile.dev]
 //! panic = "abort"
 //!
@@ -45,18 +48,30 @@
 //! panic = "abort"
 //! ```
 //!
-//! Every symbol is defined in the binary that calls a macro, none in this library: the
-//! feature adds nothing to a program that uses the standard library. The parts of
-//! `entry!` are available one by one, for programs that define some of the symbols
-//! themselves: [`start!`], [`panic_handler!`], [`memory_functions!`] and
-//! [`unwind_symbols!`]. In a crate's own unit tests (`cfg(test)`) all of them are
-//! empty, as the standard library has its own.
+//! The guide `docs/static.md` in the repository has the whole project, the settings for
+//! other architectures, and complete programs.
 //!
-//! There is no allocator, no thread-local storage and no signal handler, and nothing
-//! runs after `main`. Before `main`, `/dev/null` is opened as each of the descriptors
-//! 0, 1 and 2 that was not open at process start. Otherwise a file that the program
-//! opens could receive the text written to standard error. This uses openat(2) and
-//! close(2), which a sandbox has to allow.
+//! The program is position-independent and relocates itself, so the kernel maps it at a
+//! random address. The architectures without this (csky, hexagon, m68k, mips, powerpc,
+//! sparc, x32 and some others) and the programs that select it have a fixed address.
+//! Without that package, four linker arguments suffice: `-nostartfiles`, `-nostdlib`,
+//! `-static` and `-no-pie`, or `-static-pie` in place of the last two. But then a
+//! dependency that needs libc is detected only when the program starts.
+//!
+//! Every symbol is defined in the binary that calls a macro: the feature adds nothing to a
+//! program that uses the standard library. (A program that sets a signal handler on x86 or
+//! sparc has one hidden symbol of this library.) The parts of `entry!` are available one by
+//! one, for programs that define some of the symbols themselves: [`start!`],
+//! [`panic_handler!`], [`memory_functions!`] and [`unwind_symbols!`]. In a crate's own unit
+//! tests (`cfg(test)`) all of them are empty, as the standard library has its own.
+//!
+//! There is no allocator and no thread-local storage, constructors (`.init_array`) do not
+//! run, and nothing runs after `main`. [`signal`] sets signal handlers.
+//!
+//! Before `main`, `/dev/null` is opened as each of the descriptors 0, 1 and 2 that was not
+//! open at process start. Otherwise a file that the program opens could receive the text
+//! written to standard error. This uses openat(2) and close(2), which a sandbox has to
+//! allow.
 
 use core::fmt;
 
@@ -67,10 +82,14 @@ use crate::arch::{self, ABI, stubs};
 pub mod mem;
 mod panic;
 mod process;
+mod relocate;
+pub mod signal;
 mod stdio;
 
 pub use panic::panicked;
 pub use process::{Auxv, Process, Strings};
+#[doc(hidden)]
+pub use relocate::relocate as __relocate;
 
 #[doc(inline)]
 pub use crate::__rt_memory_functions as memory_functions;
@@ -124,6 +143,18 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Standard output, unbuffered: each piece of a formatted text is a separate write.
+///
+/// An error of the write is [`fmt::Error`], without its number; [`write_all`] returns it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stdout;
+
+impl fmt::Write for Stdout {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        write_all(1, s.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
 /// Standard error, unbuffered: each piece of a formatted text is a separate write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
@@ -146,9 +177,9 @@ pub const __STACK_ALIGN: usize = ABI.stack_align;
 #[doc(hidden)]
 pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
     // SAFETY: the `# Safety` section requires the initial stack pointer, which is the
-    // condition of `from_stack`. The layout stays unchanged: the library exposes no way
+    // condition of `enter`. The layout stays unchanged: the library exposes no way
     // to write to it, and the stack grows downwards from it.
-    let process = unsafe { Process::from_stack(stack) };
+    let process = unsafe { Process::enter(stack) };
     arch::started(|kind| process.aux(kind));
     stdio::reserve();
     exit(main(process))
@@ -172,8 +203,13 @@ macro_rules! entry {
     };
 }
 
-/// Defines only the symbol `_start`, which calls the given
+/// Defines only the process entry, which calls the given
 /// `fn(`[`Process`](crate::rt::Process)`) -> i32` and exits with the value it returns.
+///
+/// The entry has two symbols. `_start`, which linkers look for, is weak: where the
+/// compiler adds the start files of a C library (as for `*-linux-musl`), these define it,
+/// and the linker argument `--entry=__linux_aio_start` selects the entry.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_start {
@@ -181,9 +217,27 @@ macro_rules! __rt_start {
         // This is not in a block as in the other macros, because `global_asm!` is
         // allowed as an item only.
         #[cfg(not(test))]
+        #[allow(unexpected_cfgs)]
         unsafe extern "C" fn __linux_aio_enter(stack: *const usize) -> ! {
-            // SAFETY: `_start` passes the stack pointer that the kernel gave the
-            // process, unchanged.
+            // The package `linux-aio-build` sets this `cfg` for a program with a fixed
+            // address.
+            // SAFETY: the process entry passes the stack pointer that the kernel gave
+            // the process, and nothing has run before.
+            #[cfg(not(linux_aio_fixed))]
+            unsafe {
+                $crate::rt::__relocate(stack)
+            };
+            // SAFETY: the process entry passes the stack pointer that the kernel gave
+            // the process, unchanged.
+            unsafe { __linux_aio_run(stack) }
+        }
+
+        // A function of its own: the address of `main` may be read from a table that the
+        // compiler regards as constant, and which is relocated only now.
+        #[cfg(not(test))]
+        #[inline(never)]
+        unsafe extern "C" fn __linux_aio_run(stack: *const usize) -> ! {
+            // SAFETY: the stack pointer is that of the process entry.
             unsafe { $crate::rt::__enter(stack, $main) }
         }
 
@@ -192,6 +246,18 @@ macro_rules! __rt_start {
 
         // Type-checked and used in tests too.
         const _: fn($crate::rt::Process) -> i32 = $main;
+    };
+}
+
+/// Refuses the process entry of a target whose kernel is not Linux.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rt_start {
+    ($main:path) => {
+        ::core::compile_error!(
+            "linux_aio::entry! defines the entry of a Linux process, and this target is not Linux"
+        );
     };
 }
 
@@ -270,12 +336,15 @@ macro_rules! __rt_memory_functions {
     };
 }
 
-/// Defines only the symbols of unwinding.
+/// Defines only the symbols of unwinding, and on aarch64 `getauxval`.
 ///
 /// The distributed `core` was compiled to unwind, and an unoptimised link references
 /// two of them. On 32-bit Arm the table of every function references one of the last
 /// three, which GNU's linker requires. Nothing calls them in a program whose panics do
 /// not unwind.
+///
+/// On aarch64, the atomic operations of an unoptimised program are functions of
+/// `compiler_builtins`, and a function beside them references `getauxval`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_unwind_symbols {
@@ -290,6 +359,14 @@ macro_rules! __rt_unwind_symbols {
             #[unsafe(no_mangle)]
             extern "C" fn _Unwind_Resume() -> ! {
                 $crate::rt::exit(101)
+            }
+
+            #[cfg(target_arch = "aarch64")]
+            #[unsafe(no_mangle)]
+            extern "C" fn getauxval(kind: usize) -> usize {
+                $crate::rt::Process::current()
+                    .and_then(|process| process.aux(kind))
+                    .unwrap_or(0)
             }
 
             #[cfg(target_arch = "arm")]

@@ -3,7 +3,9 @@
 use core::ffi::{CStr, c_char};
 use core::fmt;
 use core::marker::PhantomData;
+use core::ptr;
 use core::slice;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::mem;
 
@@ -28,7 +30,32 @@ pub struct Process {
     auxv: Auxv,
 }
 
+/// The initial stack of a program whose entry is that of `rt`.
+static STACK: AtomicPtr<usize> = AtomicPtr::new(ptr::null_mut());
+
 impl Process {
+    /// Returns the process of a program that started through `entry!` or `start!`, and
+    /// `None` in any other.
+    ///
+    /// Code that `main` does not pass its argument to can read the arguments and the
+    /// auxiliary vector from it.
+    pub fn current() -> Option<Process> {
+        let stack = STACK.load(Ordering::Relaxed);
+        // SAFETY: only `enter` stores a pointer, that of the initial stack, which is
+        // valid and unchanged for ever by the `# Safety` section of that function.
+        (!stack.is_null()).then(|| unsafe { Process::from_stack(stack) })
+    }
+
+    /// Reads the initial stack, and remembers it for [`Process::current`].
+    ///
+    /// # Safety
+    /// As [`Process::from_stack`].
+    pub(super) unsafe fn enter(stack: *const usize) -> Process {
+        STACK.store(stack.cast_mut(), Ordering::Relaxed);
+        // SAFETY: `stack` points to the initial layout, by the `# Safety` section.
+        unsafe { Process::from_stack(stack) }
+    }
+
     /// Reads the initial stack.
     ///
     /// It holds argc, argv, a null pointer, the environment, a null pointer, the pairs
@@ -230,6 +257,11 @@ mod tests {
             format!("{p:?}"),
             r#"Process { args: ["aio", "", "\xff\xfe"], .. }"#
         );
+    }
+
+    #[test]
+    fn a_program_with_another_entry_has_no_current_process() {
+        assert!(Process::current().is_none());
     }
 
     #[test]

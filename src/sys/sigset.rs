@@ -52,6 +52,12 @@ impl SigSet {
         self
     }
 
+    /// Returns the words of the set, the lowest signals first.
+    #[cfg(feature = "rt")]
+    pub(crate) fn words(&self) -> &[usize] {
+        &self.0
+    }
+
     /// Returns whether `signal` is in the set.
     pub const fn contains(&self, signal: u32) -> bool {
         match place(signal) {

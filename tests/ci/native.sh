@@ -6,6 +6,7 @@
 lint() {
     local set
     lint_of() { cargo clippy --locked "$@" --all-targets -- -D warnings; }
+    lint_of -p linux-aio-build
     lint_of -p aio -p executor -p guest -p smallest
     lint_of --manifest-path capi/Cargo.toml -p linux-aio-capi
     export CARGO_PROFILE_DEV_PANIC=unwind

@@ -41,21 +41,30 @@ tools() {
 }
 
 # static_elf FILE [MACHINE]: verifies that FILE is a static executable without
-# dependencies, for MACHINE as readelf prints it.
+# dependencies, at a fixed address or position-independent, for MACHINE as readelf prints
+# it.
 static_elf() {
-    local file=$1 machine=${2:-} header segments symbols undefined
+    local file=$1 machine=${2:-} header segments dynamic symbols undefined
     header=$(LC_ALL=C readelf -hW "$file") || return
     segments=$(LC_ALL=C readelf -lW "$file") || return
+    dynamic=$(LC_ALL=C readelf -dW "$file") || return
     symbols=$(LC_ALL=C readelf -sW "$file") || return
-    if ! grep -Eq '^ *Type: *EXEC' <<<"$header"; then
-        echo "$file: no executable at a fixed address"
-        return 1
-    fi
+    case $header in
+    *"Type: "*EXEC*)
+        if grep -E '^ *DYNAMIC ' <<<"$segments"; then
+            echo "$file: not static"
+            return 1
+        fi ;;
+    *"Type: "*DYN*) ;;
+    *)
+        echo "$file: no executable"
+        return 1 ;;
+    esac
     if [ -n "$machine" ] && ! grep -Eq "^ *Machine: *$machine\$" <<<"$header"; then
         echo "$file: not for $machine"
         return 1
     fi
-    if grep -E '^ *(INTERP|DYNAMIC) ' <<<"$segments"; then
+    if grep -E '^ *INTERP ' <<<"$segments" || grep -E '\((NEEDED|TEXTREL)\)' <<<"$dynamic"; then
         echo "$file: not static"
         return 1
     fi

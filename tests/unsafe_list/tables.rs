@@ -139,6 +139,15 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/rt/mem.rs", "src/rt/mem.rs, tests/rt.rs"),
     ("src/rt/mod.rs", "tests/rt.rs"),
     ("src/rt/process.rs", "src/rt/process.rs, tests/rt.rs"),
+    (
+        "src/rt/relocate.rs",
+        "tests/rt.rs::constants_are_relocated, \
+         tests/rt.rs::a_shared_library_is_reported",
+    ),
+    (
+        "src/rt/signal.rs",
+        "tests/rt.rs::a_signal_handler_returns, qemu/guest/src/signals.rs",
+    ),
     ("src/rt/stdio.rs", "tests/rt.rs"),
     ("src/scope/mod.rs", "tests/scope.rs"),
     (

@@ -52,6 +52,7 @@ mod registers;
     target_arch = "riscv64"
 ))]
 mod scalable;
+mod signals;
 mod stubs;
 mod threads;
 
@@ -83,6 +84,7 @@ fn conform(check: &mut check::Check, process: Process) {
         target_arch = "riscv64"
     ))]
     scalable::run(check, process);
+    signals::run(check);
     threads::run(check);
     aio::run(check, process);
 }
