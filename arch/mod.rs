@@ -21,6 +21,9 @@
 //! and weak: two versions of this crate may be linked into one program. It is in a section
 //! of its own, which the linker drops in a program that sets no handler.
 //!
+//! `__process_entry!` states, by `.cfi_undefined`, that the return address of the entry is
+//! unknown, where the assembler has these directives: an unwinder ends there.
+//!
 //! `__thread_start!(start, clone, begin)` emits the declared C function
 //! `start(flags, stack, word)`, whose arguments and result are of type `Long`. The
 //! function makes clone(2), whose number is `clone`, and returns its result in the

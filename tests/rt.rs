@@ -482,6 +482,33 @@ fn a_shared_library_is_reported() {
     }
 }
 
+/// A function of C overwrites its frame, and a second one does not.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn an_overwritten_stack_guard_is_detected() {
+    if !skip::have(&["cc"]) {
+        return;
+    }
+    let library = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let object = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guard.o");
+    let mut cc = Command::new("cc");
+    cc.args(["-c", "-O0", "-w", "-fPIC", "-fstack-protector-all"]);
+    cc.args(["-mstack-protector-guard=global", "-o"]);
+    cc.arg(&object)
+        .arg(library.join("tests/fixtures/rt/guard.c"));
+    assert!(cc.status().unwrap().success());
+    let mut link = FIXED.to_vec();
+    link.push(object.to_str().unwrap());
+    for program in build("guard", "fixed", &link, &[PROFILES[0]]) {
+        let run = |length: &str| Command::new(&program).arg(length).output().unwrap();
+        let output = run("8");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let output = run("64");
+        assert_eq!(output.status.code(), Some(134), "{output:?}");
+        assert_eq!(output.stderr, b"stack smashing detected\n");
+    }
+}
+
 #[test]
 fn a_signal_handler_returns() {
     each(

@@ -20,6 +20,7 @@ mod debian;
 mod disk;
 mod faults;
 mod image;
+mod init;
 mod initramfs;
 mod jobs;
 mod kernel_arch;
@@ -93,6 +94,10 @@ enum Verbs {
     /// Runs on every listed kernel that has the modules for it, if it runs one of the
     /// TARGETs.
     Faults(Faults),
+    /// Boot kernels with the program `init` of examples/static as the first process
+    ///
+    /// It copies an image to the disk, which is compared afterwards.
+    Init(init::Init),
     /// Write the README's table of targets from qemu/results.json
     Readme {
         /// Fail if the table differs
@@ -101,6 +106,9 @@ enum Verbs {
     },
     /// Print the paths of a compiler and its library's sources, for the shell
     Library,
+    /// Print a folder for rustc's `--sysroot`, with the library of these targets as rustup
+    /// distributes it
+    Sysroot { targets: Vec<String> },
     /// Print the path of Debian's rustc of a version that starts with VERSION
     Rustc { suite: String, version: String },
     /// Print the folder of QEMU's emulators
@@ -252,6 +260,7 @@ fn run(command: Verbs) -> Result<ExitCode> {
         }
         Verbs::Kernel(options) => return jobs::boot_all(&table, &options),
         Verbs::Faults(options) => return jobs::fail_all(&table, &options),
+        Verbs::Init(options) => return init::boot_all(&table, &options),
         Verbs::Readme { check } => readme::update(&table, &Results::load()?, check)?,
         Verbs::Library => {
             let RustSrc { compiler, library } = RustSrc::find(&Cache::open()?)?;
@@ -259,6 +268,12 @@ fn run(command: Verbs) -> Result<ExitCode> {
                 "library='{}' compiler='{}'",
                 library.display(),
                 compiler.display()
+            );
+        }
+        Verbs::Sysroot { targets } => {
+            println!(
+                "{}",
+                rust_src::sysroot(&Cache::open()?, &targets)?.display()
             );
         }
         Verbs::Rustc { suite, version } => {

@@ -10,13 +10,13 @@
 //!   matching pair, since one source package builds both.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, target_folder};
 use crate::command::output;
 use crate::debian::Suite;
 
@@ -144,17 +144,27 @@ impl Installed {
     }
 
     /// Downloads the sources by rustup.
+    fn rustup(&self, cache: &Cache) -> Result<RustSrc> {
+        let rustlib = self.add(
+            cache,
+            &self.rustup_entry(),
+            &["component", "add", "rust-src"],
+        )?;
+        self.with(rustlib.join("src/rust/library"))
+    }
+
+    /// Adds a component by rustup. Returns the folder `lib/rustlib` that holds it.
     ///
     /// rustup adds components to a toolchain in place. It is given a copy of this
-    /// toolchain's manifests alone, so that the sources are written to the cache.
-    fn rustup(&self, cache: &Cache) -> Result<RustSrc> {
+    /// toolchain's manifests alone, so that they are written to the cache.
+    fn add(&self, cache: &Cache, entry: &str, words: &[&str]) -> Result<PathBuf> {
         let name = self
             .sysroot
             .file_name()
             .context("a toolchain without a name")?;
         let manifests = self.sysroot.join("lib/rustlib");
         let rustlib = Path::new("toolchains").join(name).join("lib/rustlib");
-        let entry = cache.entry(&self.rustup_entry(), |folder| {
+        let entry = cache.entry(entry, |folder| {
             let shadow = folder.join(&rustlib);
             fs::create_dir_all(&shadow)?;
             for file in fs::read_dir(&manifests)? {
@@ -164,17 +174,10 @@ impl Installed {
                 }
             }
             let mut rustup = Command::new("timeout");
-            rustup.args([
-                "90",
-                "rustup",
-                "component",
-                "add",
-                "rust-src",
-                "--toolchain",
-            ]);
+            rustup.args(["90", "rustup"]).args(words).arg("--toolchain");
             output(rustup.arg(name).env("RUSTUP_HOME", folder)).map(drop)
         })?;
-        self.with(entry.join(rustlib).join("src/rust/library"))
+        Ok(entry.join(rustlib))
     }
 
     fn debian(&self, cache: &Cache) -> Result<RustSrc> {
@@ -205,6 +208,38 @@ impl Installed {
             .context("a package without sources")?;
         self.with(folder)
     }
+}
+
+/// Returns a folder for rustc's `--sysroot`: this machine's toolchain, with the library of
+/// further targets as rustup distributes it.
+pub(crate) fn sysroot(cache: &Cache, targets: &[String]) -> Result<PathBuf> {
+    let installed = Installed::find()?;
+    let folder = target_folder()?.join("sysroot");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let (lib, rustlib) = (Path::new("lib"), Path::new("lib/rustlib"));
+    for part in [Path::new(""), lib, rustlib] {
+        fs::create_dir_all(folder.join(part))?;
+        for file in fs::read_dir(installed.sysroot.join(part))? {
+            let file = file?.path();
+            let name = file.file_name().context("a file without a name")?;
+            // The two folders of the next rounds, and no other library than the host's.
+            if ![lib, rustlib].contains(&part.join(name).as_path()) {
+                symlink(&file, folder.join(part).join(name))?;
+            }
+        }
+    }
+    for target in targets {
+        let link = folder.join(rustlib).join(target);
+        if link.exists() {
+            continue;
+        }
+        let entry = format!("rust-std-{}-{target}", installed.release);
+        let added = installed.add(cache, &entry, &["target", "add", target])?;
+        symlink(added.join(target), link)?;
+    }
+    Ok(folder)
 }
 
 fn web(cache: &Cache) -> Result<RustSrc> {

@@ -228,6 +228,18 @@ const EXCEPTIONS: &[(&str, &[&str], &[&str])] = &[
         &["x86"],
         &["capi/tests/symbols.sh"],
     ),
+        EXAMPLES,
+        &["aarch64", "riscv64", "s390x"],
+        &[
+            "examples/hello-static/.cargo/config.toml",
+            "examples/static/.cargo/config.toml",
+        ],
+    ),
+    (
+        EXAMPLES,
+        &["aarch64", "riscv64", "s390x", "x86_64"],
+        &["tests/ci/static.sh"],
+    ),
     (EXAMPLES, &["riscv64", "s390x"], &["qemu/tests/cli.rs"]),
     (EXAMPLES, &["x86", "x86_64"], &["capi/tests/lib.sh"]),
     (

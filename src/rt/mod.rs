@@ -96,6 +96,8 @@ pub use crate::__rt_memory_functions as memory_functions;
 #[doc(inline)]
 pub use crate::__rt_panic_handler as panic_handler;
 #[doc(inline)]
+pub use crate::__rt_stack_protector as stack_protector;
+#[doc(inline)]
 pub use crate::__rt_start as start;
 #[doc(inline)]
 pub use crate::__rt_unwind_symbols as unwind_symbols;
@@ -237,7 +239,8 @@ macro_rules! __rt_start {
         #[cfg(not(test))]
         #[inline(never)]
         unsafe extern "C" fn __linux_aio_run(stack: *const usize) -> ! {
-            // SAFETY: the stack pointer is that of the process entry.
+            // SAFETY: `__linux_aio_enter`, the only caller, passes the stack pointer that
+            // the kernel gave the process.
             unsafe { $crate::rt::__enter(stack, $main) }
         }
 
@@ -333,6 +336,81 @@ macro_rules! __rt_memory_functions {
                 unsafe { $crate::rt::mem::length(string) }
             }
         };
+    };
+}
+
+/// Ends the process: a stack guard was overwritten.
+#[doc(hidden)]
+pub fn __stack_overwritten() -> ! {
+    let _ = write_all(2, b"stack smashing detected\n");
+    exit(134)
+}
+
+/// Returns a random word with a zero byte at its lowest address, at which the functions on
+/// strings of C stop.
+#[doc(hidden)]
+pub fn __stack_guard(process: Process) -> usize {
+    const AT_RANDOM: usize = 25;
+    let random = process.aux(AT_RANDOM).unwrap_or(0);
+    let random = core::ptr::with_exposed_provenance::<[[u8; size_of::<usize>()]; 2]>(random);
+    if random.is_null() {
+        return 0;
+    }
+    // SAFETY: the kernel gives the address of 16 random bytes, which exist as long as the
+    // process and do not change.
+    let [mut guard, _] = unsafe { random.read() };
+    guard[0] = 0;
+    usize::from_ne_bytes(guard)
+}
+
+/// Defines `__stack_chk_fail` and `__stack_chk_guard`, for code of other languages that is
+/// compiled with stack protectors, and a function with the given name that makes the guard
+/// random.
+///
+/// The function takes the [`Process`](crate::rt::Process) that `main` gets, and `main` calls
+/// it before any protected code. `entry!` does not contain this macro.
+///
+/// C compilers on some architectures (x86, powerpc, s390x) read the guard from thread-local
+/// storage instead, which is not set up here: the option `-mstack-protector-guard=global`
+/// selects this guard there.
+///
+/// An overwritten guard ends the process with a message and status 134, that of a shell for
+/// SIGABRT.
+///
+/// ```rs
+/// linux_aio::rt::stack_protector!(seed);
+///
+/// fn main(process: Process) -> i32 {
+///     seed(process);
+///     // SAFETY: the function of C has no requirements.
+///     unsafe { function_of_c() }
+/// }
+/// ```
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rt_stack_protector {
+    ($seed:ident) => {
+        /// Makes the guard of stack protectors random.
+        #[cfg(not(test))]
+        fn $seed(process: $crate::rt::Process) {
+            #[unsafe(no_mangle)]
+            static __stack_chk_guard: ::core::sync::atomic::AtomicUsize =
+                ::core::sync::atomic::AtomicUsize::new(0);
+
+            #[unsafe(no_mangle)]
+            extern "C" fn __stack_chk_fail() -> ! {
+                $crate::rt::__stack_overwritten()
+            }
+
+            __stack_chk_guard.store(
+                $crate::rt::__stack_guard(process),
+                ::core::sync::atomic::Ordering::Relaxed,
+            );
+        }
+
+        /// Does nothing in the crate's own tests, which have the guard of the C library.
+        #[cfg(test)]
+        fn $seed(_: $crate::rt::Process) {}
     };
 }
 

@@ -1,0 +1,3 @@
+fn main() {
+    linux_aio_build::link_static();
+}

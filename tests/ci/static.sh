@@ -1,0 +1,174 @@
+# Programs without libc, from the published packages. Sourced; needs $target and $all.
+
+# The targets besides the host's, and their emulators.
+static_targets() {
+    if $all; then
+        echo "x86_64-unknown-linux-musl: i686-unknown-linux-gnu: aarch64-unknown-linux-gnu:aarch64"
+        echo "riscv64gc-unknown-linux-gnu:riscv64 s390x-unknown-linux-gnu:s390x"
+    else
+        echo "x86_64-unknown-linux-musl: aarch64-unknown-linux-gnu:aarch64"
+    fi
+}
+
+# The kernels that boot a program as the first process, and its target.
+static_kernels() {
+    echo "amd64-7.3=x86_64-unknown-linux-gnu"
+    if $all; then
+        echo "arm64=aarch64-unknown-linux-gnu riscv64=riscv64gc-unknown-linux-gnu"
+    fi
+}
+
+# Builds the projects in `examples/` as the page docs/static.md describes, from the
+# archives of the two packages, outside of this workspace. Runs them here, under user
+# mode, and as the first process of kernels.
+static_programs() {
+    local away project sysroot pair triple emulator program kernels=()
+    passed=0 failed=0
+    away=$(mktemp -d)
+    # shellcheck disable=SC2064 # the name of now
+    trap "rm -rf '$away'" EXIT
+    static_unpack "$away" linux-aio linux-aio-build
+    for project in hello-static static; do
+        cp -r "$away/linux-aio/examples/$project" "$away/$project"
+        mv "$away/$project/Cargo.toml.in" "$away/$project/Cargo.toml"
+        cat "$away/patch.toml" >>"$away/$project/.cargo/config.toml"
+    done
+    sysroot=$(cargo qemu sysroot x86_64-unknown-none $(static_targets | sed 's/:[a-z0-9_]*//g'))
+    QEMU_USER=$(cargo qemu emulators)
+    PATH=$QEMU_USER:$PATH
+    export CARGO_TARGET_DIR=$target/static
+    # A program of an earlier run must not stand for one that does not build.
+    rm -f "$CARGO_TARGET_DIR"/{,*/}{debug,release}/{hello,read,sums,init}
+
+    # On this machine: unoptimised, with its tests, and the smallest.
+    static_expect "tests" static_cargo hello-static test
+    static_expect "tests of the library" static_cargo static test --lib
+    for project in hello-static static; do
+        static_expect "lint $project" static_cargo $project clippy --all-targets -- -D warnings
+        static_expect "format $project" static_cargo $project fmt --check -- --color never
+        static_expect "build $project" static_cargo $project build --release
+    done
+    static_expect "hello" static_hello "$CARGO_TARGET_DIR/release/hello"
+    printf %s "an example" >"$away/file"
+    static_expect "read" static_prints "an example" "$CARGO_TARGET_DIR/release/read" "$away/file"
+    static_expect "sums" static_prints "00000000000003db 10 $away/file" \
+        "$CARGO_TARGET_DIR/release/sums" "$away/file"
+    static_expect "init is the first process" static_prints "init is the first process of a system" \
+        "$CARGO_TARGET_DIR/release/init"
+
+    # For other targets, whose linker is named by the project.
+    for pair in $(static_targets); do
+        triple=${pair%%:*} emulator=${pair#*:}
+        program=$CARGO_TARGET_DIR/$triple/debug/hello
+        static_expect "debug $triple" static_build hello-static "$triple"
+        static_expect "runs debug $triple" static_hello ${emulator:+"qemu-$emulator"} "$program"
+        static_expect "release $triple" static_build hello-static "$triple" --release
+        static_expect "runs $triple" static_hello ${emulator:+"qemu-$emulator"} "${program/debug/release}"
+    done
+
+    # What cannot run does not link, or does not compile.
+    static_refused
+    for pair in $(static_kernels); do
+        triple=${pair#*=} program=$CARGO_TARGET_DIR/release/init
+        if [ "$triple" != "$host" ]; then
+            static_expect "build $triple" static_build static "$triple" --release
+            program=$CARGO_TARGET_DIR/$triple/release/init
+        fi
+        kernels+=("${pair%%=*}=$program")
+    done
+    unset CARGO_TARGET_DIR
+    for pair in "${kernels[@]}"; do
+        static_expect "boot ${pair%%=*}" env CARGO_TARGET_DIR="$target" cargo qemu init "$pair"
+    done
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+}
+
+# static_unpack FOLDER PACKAGE...: packages them, unpacks the archives, and writes the lines
+# of cargo's configuration that use them in place of published ones.
+static_unpack() {
+    local away=$1 package archive
+    shift
+    echo "[patch.crates-io]" >"$away/patch.toml"
+    for package; do
+        cargo package --locked --no-verify --allow-dirty --quiet -p "$package"
+        archive=$(ls -t "$target/package/$package"-[0-9]*.crate | head -n 1)
+        mkdir "$away/$package"
+        tar -xf "$archive" -C "$away/$package" --strip-components=1
+        echo "$package = { path = \"$away/$package\" }" >>"$away/patch.toml"
+    done
+}
+
+# static_expect NAME COMMAND...: runs a command, and counts it.
+static_expect() {
+    local name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "ok $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED $name: $*"
+    fi
+}
+
+static_cargo() {
+    (cd "$away/$1" && shift && cargo "$@")
+}
+
+# static_build PROJECT TARGET ARGUMENT...
+static_build() {
+    local project=$1 triple=$2
+    shift 2
+    RUSTFLAGS=--sysroot=$sysroot static_cargo "$project" build --quiet --target "$triple" "$@"
+}
+
+static_hello() {
+    static_prints hello "$@"
+}
+
+# static_prints TEXT COMMAND...
+static_prints() {
+    local text=$1
+    shift
+    [ "$("$@")" = "$text" ]
+}
+
+# Programs that would fail at run time without a word: the linker or the compiler names the
+# reason.
+static_refused() {
+    local project=$away/refused
+    cp -r "$away/hello-static" "$project"
+    # static_main: writes a program whose `answer` is on standard input.
+    static_main() {
+        {
+            printf '#![no_std]\n#![no_main]\nlinux_aio::entry!(main);\n'
+            printf 'fn main(p: linux_aio::rt::Process) -> i32 { answer(p.args().count() as i32) }\n'
+            cat
+        } >"$project/src/main.rs"
+    }
+    static_main <<<'
+        #[link(name = "c")] unsafe extern "C" { fn abs(number: i32) -> i32; }
+        fn answer(number: i32) -> i32 { unsafe { abs(number) } }'
+    static_expect "libc is refused" static_fails "a shared library is linked" build
+    static_main <<<'
+        #[used] #[unsafe(link_section = ".init_array")] static BEGIN: fn() = begin;
+        fn begin() {}
+        fn answer(number: i32) -> i32 { number }'
+    static_expect "a constructor is refused" static_fails "has constructors" build
+    static_main <<<'
+        core::arch::global_asm!(".section .tbss,\"awT\",@nobits", ".globl variable", "variable: .long 0", ".text");
+        unsafe extern "C" { static variable: i32; }
+        fn answer(number: i32) -> i32 { number + (&raw const variable).addr() as i32 }'
+    static_expect "thread-local storage is refused" static_fails "thread-local storage" build
+    cp "$away/hello-static/src/main.rs" "$project/src/main.rs"
+    static_expect "a target without Linux is refused" \
+        env RUSTFLAGS=--sysroot="$sysroot" bash -c "cd '$project' && ! cargo build --target x86_64-unknown-none 2>'$away/log' && grep 'is not Linux' '$away/log'"
+}
+
+# static_fails TEXT ARGUMENT...: expects cargo to fail with this text.
+static_fails() {
+    local text=$1
+    shift
+    ! (cd "$away/refused" && cargo "$@") 2>"$away/log" && grep -m 1 -o "$text" "$away/log"
+}
