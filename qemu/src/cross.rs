@@ -84,7 +84,8 @@ fn package(
             cargo.args(["--config", &level]);
         }
     }
-    let mut flags = vec!["-Crelocation-model=static".to_owned()];
+    let model = if target.abi.pie { "pic" } else { "static" };
+    let mut flags = vec![format!("-Crelocation-model={model}")];
     if let Some(link) = &link {
         // Cargo's own setting would also apply to build scripts.
         flags.push(format!("-Clinker={}", link.program.display()));

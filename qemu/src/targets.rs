@@ -33,6 +33,9 @@ pub(crate) struct Abi {
     pub(crate) newer_llvm: bool,
     #[serde(default = "six")]
     pub(crate) traced: usize,
+    /// Whether its programs relocate themselves, and are built so.
+    #[serde(default)]
+    pub(crate) pie: bool,
     /// Whether the short run includes the ABI.
     #[serde(default)]
     pub(crate) short: bool,
