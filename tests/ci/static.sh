@@ -77,7 +77,7 @@ static_programs() {
     for pair in $(static_kernels); do
         triple=${pair#*=} program=$CARGO_TARGET_DIR/release/init
         if [ "$triple" != "$host" ]; then
-            static_expect "build $triple" static_build static "$triple" --release
+            static_expect "build $triple" static_build static "$triple" --release --bin init
             program=$CARGO_TARGET_DIR/$triple/release/init
         fi
         kernels+=("${pair%%=*}=$program")
