@@ -16,7 +16,7 @@ lint() {
     lint_of -p api -p model -p numbers -p qemu
     lint_of --manifest-path capi/Cargo.toml -p capi-install
     # Each with its own selection of the library's features.
-    lint_of -p tokio-reactor
+    lint_of -p linux-aio-tokio --all-features
     lint_of -p benches --features std
 }
 
@@ -39,7 +39,8 @@ package() {
         dirty=(--allow-dirty)
     fi
     package_links
-    cargo package --locked -p linux-aio "${dirty[@]}"
+    # The second is built with the archive of the first.
+    cargo package --locked -p linux-aio -p linux-aio-tokio "${dirty[@]}"
 }
 
 # Checks that each relative link of the pages in the package leads to a file of it.
@@ -66,7 +67,7 @@ normal() {
 # Runs the package's tests from its archive, outside of this workspace.
 package_tests() {
     local away archive set
-    archive=$(ls -t "$target"/package/linux-aio-*.crate | head -n 1)
+    archive=$(ls -t "$target"/package/linux-aio-[0-9]*.crate | head -n 1)
     away=$(mktemp -d)
     # shellcheck disable=SC2064 # the name of now
     trap "rm -rf '$away'" EXIT
@@ -83,13 +84,19 @@ misuse() {
         cargo test --locked --features std -p linux-aio --doc misuse
 }
 
+# The crate for tokio. One of its tests runs under QEMU's user mode.
+test_tokio() {
+    QEMU_USER=$(cargo qemu emulators)
+    export QEMU_USER
+    cargo test --locked --no-fail-fast -p linux-aio-tokio --all-features
+}
+
 # Tests the examples one by one: one has std, and the other must not. The last one checks
 # itself.
 examples() {
     QEMU_USER=$(cargo qemu emulators)
     export QEMU_USER
     cargo test --locked --no-fail-fast -p executor
-    cargo test --locked --no-fail-fast -p tokio-reactor
     static_elf "$target/debug/executor"
     cargo run --locked --features std -p linux-aio --example vmm_block -- "$target"
 }
@@ -119,6 +126,7 @@ msrv() {
     done
     cargo check --locked -p aio --bins
     cargo check --locked --manifest-path capi/Cargo.toml -p linux-aio-capi -p capi-install
+    cargo check --locked -p linux-aio-tokio --lib --all-features
 }
 
 models() {

@@ -67,7 +67,7 @@ reenter() {
 }
 
 tokio() {
-    limited cargo test --locked --quiet -p tokio-reactor --test dropped
+    limited cargo test --locked --quiet -p linux-aio-tokio --test dropped
 }
 
 # model FILE [TEST]: runs a model. It is not optimised, as most of the time is spent on

@@ -1,8 +1,5 @@
-//! Integration of the reactor's futures into tokio.
-//!
-//! A [`Reactor`] signals an eventfd whenever an operation has completed. [`drive`] runs
-//! as one task beside the others: it waits for that eventfd as for any descriptor and
-//! turns the reactor, which wakes the tasks that await its futures.
+//! A reactor of the library under tokio, without this crate's driver: an `AsyncFd` on its
+//! eventfd, and a task that turns it.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -15,16 +12,12 @@ use linux_aio::reactor::{Lock, Reactor};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-mod page;
-
-pub use page::{CHUNK, Page};
-
 /// Creates an eventfd, which the reactor ([`Reactor::eventfd_owned`]) and [`drive`]
 /// share.
 ///
 /// # Errors
 /// The errors of `eventfd(2)`: too many open files.
-pub fn eventfd() -> Result<Arc<File>, Error> {
+pub(crate) fn eventfd() -> Result<Arc<File>, Error> {
     // SAFETY: the descriptor was just created, so it has no other owner.
     unsafe {
         match libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) {
@@ -41,13 +34,12 @@ pub fn eventfd() -> Result<Arc<File>, Error> {
 ///
 /// # Errors
 /// The errors of the eventfd's registration, and of [`Reactor::turn`].
-pub async fn drive<B: IoBuf, L: Lock, T>(
+pub(crate) async fn drive<B: IoBuf, L: Lock, T>(
     reactor: &Reactor<'_, B, L, T>,
     eventfd: Arc<File>,
 ) -> Result<Infallible, Error> {
-    // SAFETY: the `Arc` keeps the file open, and the `AsyncFd` owns the `Arc` until it
-    // is dropped.
-    let eventfd = unsafe { AsyncFd::register_with_interest(eventfd, Interest::READABLE) }?;
+    #[allow(deprecated, reason = "its replacement came with tokio 1.54")]
+    let eventfd = AsyncFd::with_interest(eventfd, Interest::READABLE)?;
     loop {
         let mut ready = eventfd.readable().await?;
         // Reading clears the eventfd, and the turn follows: an operation that completes

@@ -6,39 +6,30 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use linux_aio::buffer::{IoBuf, IoBufMut};
 
 /// The length of a page in bytes.
-pub const CHUNK: usize = 16 << 10;
+pub(crate) const CHUNK: usize = 16 << 10;
 
 #[repr(align(4096))]
 struct Aligned([u8; CHUNK]);
 
-/// Aligned memory, of which the first part is in use.
-pub struct Page {
+/// Aligned memory.
+pub(crate) struct Page {
     memory: Box<Aligned>,
-    used: usize,
 }
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
 impl Page {
-    /// Creates a page that is in use as a whole, and zeroed.
-    pub fn new() -> Page {
+    /// Creates a page of zeros.
+    pub(crate) fn new() -> Page {
         ALIVE.fetch_add(1, Relaxed);
         Page {
             memory: Box::new(Aligned([0; CHUNK])),
-            used: CHUNK,
         }
     }
 
     /// Returns the number of pages that exist, to verify that none is lost.
-    pub fn alive() -> usize {
+    pub(crate) fn alive() -> usize {
         ALIVE.load(Relaxed)
-    }
-
-    /// Sets the number of bytes in use, limited to the whole page.
-    #[must_use]
-    pub fn used(mut self, bytes: usize) -> Page {
-        self.used = bytes.min(CHUNK);
-        self
     }
 }
 
@@ -50,9 +41,7 @@ impl Default for Page {
 
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Page")
-            .field("used", &self.used)
-            .finish_non_exhaustive()
+        f.debug_struct("Page").finish_non_exhaustive()
     }
 }
 
@@ -63,11 +52,10 @@ impl Drop for Page {
 }
 
 // SAFETY: the memory is owned and on the heap, so it does not move with the `Page`, and
-// it is accessible only through the `Page`. The part in use is no longer than the
-// whole.
+// it is accessible only through the `Page`.
 unsafe impl IoBuf for Page {
     fn region(&mut self) -> (*mut u8, usize) {
-        (self.memory.0.as_mut_ptr(), self.used)
+        (self.memory.0.as_mut_ptr(), CHUNK)
     }
 }
 // SAFETY: any byte value is valid, and `region` returns owned heap memory that may be

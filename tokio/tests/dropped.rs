@@ -1,4 +1,9 @@
-//! Tests of futures that are dropped in flight, as tokio's timeouts do.
+//! Tests of the library's futures that are dropped in flight, as tokio's timeouts do.
+
+#[path = "support/drive.rs"]
+mod drive;
+#[path = "support/page.rs"]
+mod page;
 
 use std::fs::{File, OpenOptions};
 use std::future::{Future, poll_fn};
@@ -12,13 +17,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use drive::{drive, eventfd};
 use linux_aio::op::{Poll as PollFd, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Lock, Reactor, ReactorSlot, Shared};
+use page::{CHUNK, Page};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{LocalSet, spawn, spawn_local};
 use tokio::time::{sleep, timeout};
-use tokio_reactor::{CHUNK, Page, drive, eventfd};
 
 const SOON: Duration = Duration::from_millis(20);
 /// The time limit of a wait. The kernel completes a cancelled poll in a kernel thread,

@@ -1,0 +1,324 @@
+//! [`Driver`]: the reactor of one runtime, and the task that turns it.
+//!
+//! The kernel adds to an eventfd for each completion. The eventfd is registered with the
+//! runtime's poller, which is edge-triggered: each addition is an event, so that the
+//! driver never reads it. The task turns the reactor at each event, which wakes the tasks
+//! whose operations have completed.
+//!
+//! ```text
+//!            start                    close
+//!  (new) ─────────► Running ─────────────────────► Closed
+//!    │                 │ forbidden by a sandbox       ▲
+//!    │ AIO is absent   ▼                              │
+//!    └─────────────► Absent ─────────────────────────-┘
+//! ```
+//!
+//! An operation takes a share of the reactor out of `Running`. `close` takes the driver's
+//! own share, so that no further operation begins, and leaves it to a thread ([`linger`])
+//! that turns the reactor until the last share is returned and then destroys the context.
+//! The thread is the last owner: no task waits for the destruction.
+
+use std::fs::File;
+use std::io::{Error, Result, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use linux_aio::reactor::{Reactor, Shared};
+use linux_aio::{AioContext, Errno, sys};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::builder::{Builder, Fallback};
+use crate::erased::Erased;
+use crate::eventfd::eventfd;
+use crate::{linger, registry};
+
+/// A reactor whose operations own their file.
+pub(crate) type Shares = Reactor<'static, Erased, Shared, Arc<File>>;
+
+/// The least number of operations for which a context is set up.
+const LEAST: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) runtime: Handle,
+    fallback: Fallback,
+    logs: bool,
+    state: Mutex<State>,
+    /// The process that started the driver. A forked child cannot use its context.
+    process: u32,
+    capacity: usize,
+}
+
+/// How an operation of a driver is performed.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// By AIO, with this share of the reactor.
+    Reactor(Arc<Shares>),
+    /// On the blocking pool.
+    Pool,
+    /// Not at all: the driver was shut down, or its runtime has ended.
+    Closed(Closed),
+}
+
+/// The reason why a driver is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// `Aio::shutdown` was called.
+    ShutDown,
+    /// Its runtime was dropped.
+    RuntimeEnded,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The reactor, and its eventfd.
+    Running(Arc<Shares>, Arc<File>),
+    Absent(Errno),
+    Closed(Closed),
+}
+
+impl Driver {
+    /// Creates a driver and registers it with the current runtime, unless that has one.
+    /// Returns the registered driver, and whether it is the new one.
+    ///
+    /// # Errors
+    /// Those of `eventfd(2)` and `epoll_ctl(2)`, and of `io_setup(2)` where the fall-back
+    /// is off.
+    pub(crate) fn start(builder: &Builder, runtime: Handle) -> Result<(Arc<Driver>, bool)> {
+        let (state, ready, capacity) = match reactor(builder.capacity) {
+            Ok((reactor, eventfd)) => {
+                #[allow(deprecated, reason = "its replacement came with tokio 1.54")]
+                let ready = AsyncFd::with_interest(eventfd.clone(), Interest::READABLE)?;
+                let capacity = reactor.capacity();
+                (
+                    State::Running(Arc::new(reactor), eventfd),
+                    Some(ready),
+                    capacity,
+                )
+            }
+            Err(Failure::Aio(errno)) if builder.fallback == Fallback::BlockingPool => {
+                (State::Absent(errno), None, 0)
+            }
+            Err(Failure::Aio(errno)) => return Err(errno.into()),
+            Err(Failure::Other(error)) => return Err(error),
+        };
+        let driver = Arc::new(Driver {
+            runtime: runtime.clone(),
+            fallback: builder.fallback,
+            logs: builder.logs,
+            state: Mutex::new(state),
+            process: std::process::id(),
+            capacity,
+        });
+        let registered = registry::insert(runtime.id(), &driver);
+        if let Some(other) = registered {
+            driver.close(Closed::ShutDown);
+            return Ok((other, false));
+        }
+        if let State::Absent(errno) = *driver.state() {
+            driver.log(errno);
+        }
+        // The task owns the driver, also where it has nothing to turn: the driver lives as
+        // long as its runtime.
+        let guard = CloseOnDrop(Arc::clone(&driver));
+        runtime.spawn(async move {
+            match ready {
+                Some(ready) => drive(guard, ready).await,
+                None => keep(guard).await,
+            }
+        });
+        Ok((driver, true))
+    }
+
+    /// Returns how the next operation is performed.
+    #[inline]
+    pub(crate) fn route(&self) -> Route {
+        match &*self.state() {
+            State::Running(reactor, _) => Route::Reactor(Arc::clone(reactor)),
+            State::Absent(_) => Route::Pool,
+            State::Closed(reason) => Route::Closed(*reason),
+        }
+    }
+
+    /// Returns a share of the reactor, if there is one.
+    pub(crate) fn reactor(&self) -> Option<Arc<Shares>> {
+        match self.route() {
+            Route::Reactor(reactor) => Some(reactor),
+            Route::Pool | Route::Closed(_) => None,
+        }
+    }
+
+    /// Returns the error that keeps the driver from AIO, if there is one.
+    pub(crate) fn absent(&self) -> Option<Errno> {
+        match &*self.state() {
+            State::Absent(errno) => Some(*errno),
+            State::Running(..) | State::Closed(_) => None,
+        }
+    }
+
+    /// Returns the runtime whose blocking pool is used: the current one. The driver's own
+    /// may have ended.
+    pub(crate) fn pool(&self) -> Handle {
+        Handle::try_current().unwrap_or_else(|_| self.runtime.clone())
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Returns whether an operation that the kernel refused with this error, and that has
+    /// had no effect, is performed on the pool.
+    ///
+    /// A sandbox that began after the driver answers EPERM or ENOSYS. Then the following
+    /// operations go to the pool as well.
+    #[cold]
+    pub(crate) fn refused(&self, errno: Errno) -> bool {
+        if errno == Errno::INVAL {
+            return std::process::id() != self.process;
+        }
+        if self.fallback != Fallback::BlockingPool || !is_absence(errno) {
+            return false;
+        }
+        // A security module may forbid this file alone (EPERM).
+        // SAFETY: no context has this name and there are no iocbs, so nothing is submitted.
+        let probed = unsafe { sys::io_submit(AioContext::NONE, 0, std::ptr::null()) };
+        if let Err(errno) = probed {
+            if is_absence(errno) && self.stop(errno) {
+                self.log(errno);
+            }
+        }
+        true
+    }
+
+    /// Ends the driver: no operation begins any more. Those in flight are completed.
+    ///
+    /// The receiver is notified when the context has been destroyed.
+    pub(crate) fn close(self: &Arc<Self>, reason: Closed) -> oneshot::Receiver<()> {
+        registry::remove(self.runtime.id(), self);
+        let (destroyed, waits) = oneshot::channel();
+        self.leave(State::Closed(reason), destroyed);
+        waits
+    }
+
+    /// Ends the use of AIO, because of this error. Returns `false` if it had ended.
+    fn stop(&self, errno: Errno) -> bool {
+        self.leave(State::Absent(errno), oneshot::channel().0)
+    }
+
+    /// Changes the state to one without a reactor, which is destroyed. Returns `false` if
+    /// there was none.
+    fn leave(&self, new: State, destroyed: oneshot::Sender<()>) -> bool {
+        let mut state = self.state();
+        if let (State::Closed(_), _) | (State::Absent(_), State::Absent(_)) = (&*state, &new) {
+            return false;
+        }
+        let old = std::mem::replace(&mut *state, new);
+        drop(state);
+        let State::Running(reactor, eventfd) = old else {
+            return false;
+        };
+        if std::process::id() == self.process {
+            // The driver's task ends. An error is impossible unless the counter is at its
+            // maximum, and then the task has an event already.
+            let _ = (&*eventfd).write(&1_u64.to_ne_bytes());
+            linger::end(reactor, destroyed);
+        }
+        // In a forked child the parent's context is not destroyed.
+        true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports, once per process, that operations run on the blocking pool.
+    fn log(&self, errno: Errno) {
+        static LOGGED: AtomicBool = AtomicBool::new(false);
+        if self.logs && !LOGGED.swap(true, Relaxed) {
+            #[cfg(feature = "log")]
+            log::warn!("AIO is unavailable ({errno}): file operations use the blocking pool");
+        }
+        #[cfg(not(feature = "log"))]
+        let _ = errno;
+    }
+}
+
+/// Returns whether an error means that the kernel or a sandbox has no AIO.
+fn is_absence(errno: Errno) -> bool {
+    matches!(errno, Errno::NOSYS | Errno::PERM)
+}
+
+enum Failure {
+    /// The error of io_setup.
+    Aio(Errno),
+    Other(Error),
+}
+
+/// Creates a reactor and its eventfd. It has fewer slots if that many exceed what
+/// `fs.aio-max-nr` leaves.
+fn reactor(capacity: u32) -> std::result::Result<(Shares, Arc<File>), Failure> {
+    let mut wanted = capacity;
+    let reactor = loop {
+        match Shares::with_capacity(wanted) {
+            Ok(reactor) => break reactor,
+            Err(Errno::AGAIN) if wanted > LEAST => wanted = (wanted / 2).max(LEAST),
+            Err(errno) => return Err(Failure::Aio(errno)),
+        }
+    };
+    let eventfd = Arc::new(eventfd().map_err(Failure::Other)?);
+    // The tasks yield by tokio's budget.
+    let reactor = reactor.budget(u32::MAX).eventfd_owned(Arc::clone(&eventfd));
+    Ok((reactor, eventfd))
+}
+
+/// Closes the driver when its task ends: the runtime was dropped.
+struct CloseOnDrop(Arc<Driver>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close(Closed::RuntimeEnded);
+    }
+}
+
+/// Turns the reactor until the driver is closed.
+async fn drive(guard: CloseOnDrop, ready: AsyncFd<Arc<File>>) {
+    while let Ok(mut event) = ready.readable().await {
+        // Before the turn: an operation that completes in between is another event.
+        event.clear_ready();
+        let Some(reactor) = guard.0.reactor() else {
+            break;
+        };
+        // A waker or the destructor of a buffer may panic. Every other task was notified.
+        match catch_unwind(AssertUnwindSafe(|| reactor.turn())) {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) if std::process::id() != guard.0.process => break,
+            // The ring was changed by something else, and a sandbox forbids the system
+            // call that replaces it. No completion will be found.
+            Ok(Err(errno)) => {
+                guard.0.stop(errno);
+            }
+            Err(panic) => drop_quietly(panic),
+        }
+    }
+    drop(ready);
+    if guard.0.absent().is_some() {
+        keep(guard).await;
+    }
+}
+
+/// Keeps the driver for as long as the runtime.
+async fn keep(guard: CloseOnDrop) {
+    std::future::pending::<()>().await;
+    drop(guard);
+}
+
+/// Drops the payload of a panic, whose destructor may panic as well.
+pub(crate) fn drop_quietly(panic: Box<dyn std::any::Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
+}

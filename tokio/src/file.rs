@@ -1,0 +1,265 @@
+//! [`File`]: positional reads and writes.
+
+use std::fs::{Metadata, Permissions};
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use linux_aio::buffer::AlignedBuf;
+use linux_aio::direct_io::Alignment;
+
+use crate::aio::Aio;
+use crate::driver::Driver;
+use crate::{OpenOptions, Reader, Writer, pool};
+
+/// An open file, whose operations take a buffer and return it with their result.
+///
+/// Clones share the open file. It has no position: each operation has an offset.
+/// [`reader`](File::reader) and [`writer`](File::writer) have one.
+///
+/// The [crate's page](crate#when-it-is-asynchronous) describes which operations are
+/// asynchronous in the kernel, and what dropping a future does.
+///
+/// # Examples
+/// ```
+/// use linux_aio_tokio::File;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let file = File::open("/proc/self/exe").await?;
+/// let (result, buffer) = file.read_exact_at(vec![0; 4], 0).await;
+/// result?;
+/// assert_eq!(buffer, b"\x7fELF");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct File(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    /// The owner of the descriptor, of which each operation has a share.
+    pub(crate) file: Arc<std::fs::File>,
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) access: Access,
+    /// A power of two to which offsets, lengths and addresses of direct I/O are aligned; 1
+    /// if the file is not direct.
+    pub(crate) block: usize,
+    /// The file system has refused `RWF_NOWAIT` for reads, or for writes.
+    pub(crate) waits_to_read: AtomicBool,
+    pub(crate) waits_to_write: AtomicBool,
+}
+
+/// How a file is read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// By AIO: a regular file or a block device with O_DIRECT.
+    Direct,
+    /// A regular file or a block device, through the page cache.
+    Buffered,
+    /// Anything else: a wait may be endless.
+    Other,
+}
+
+impl File {
+    /// Opens a file for reading. [`OpenOptions`] has the other ways.
+    ///
+    /// # Errors
+    /// Those of `open(2)`, and of [`Aio::current`].
+    pub async fn open(path: impl AsRef<Path>) -> Result<File> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Creates a file for writing, or truncates it if it exists.
+    ///
+    /// # Errors
+    /// Those of `open(2)`, and of [`Aio::current`].
+    pub async fn create(path: impl AsRef<Path>) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        options.open(path).await
+    }
+
+    /// Returns options to open a file with.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// Converts an open file of std. It belongs to the driver of the current runtime.
+    ///
+    /// Whether it is direct (O_DIRECT) is determined here, once, by `fstat(2)`, `fcntl(2)`
+    /// and `statx(2)`, which take long on some network file systems only.
+    ///
+    /// # Errors
+    /// Those of `fstat(2)`, and of [`Aio::current`].
+    pub fn from_std(file: std::fs::File) -> Result<File> {
+        let access = Access::of(&file)?;
+        File::new(file, access)
+    }
+
+    pub(crate) fn new(file: std::fs::File, (access, block): (Access, usize)) -> Result<File> {
+        let driver = Aio::current()?.0;
+        Ok(File(Arc::new(Inner {
+            file: Arc::new(file),
+            driver,
+            access,
+            block,
+            waits_to_read: AtomicBool::new(false),
+            waits_to_write: AtomicBool::new(false),
+        })))
+    }
+
+    /// Returns the file of std, or this one if it has clones or operations in flight.
+    ///
+    /// # Errors
+    /// Returns `self` while something else shares the open file.
+    pub fn try_into_std(self) -> std::result::Result<std::fs::File, File> {
+        let inner = Arc::try_unwrap(self.0).map_err(File)?;
+        let Inner { file, driver, .. } = inner;
+        Arc::try_unwrap(file).map_err(|file| {
+            File(Arc::new(Inner {
+                file,
+                driver,
+                access: inner.access,
+                block: inner.block,
+                waits_to_read: inner.waits_to_read,
+                waits_to_write: inner.waits_to_write,
+            }))
+        })
+    }
+
+    /// Returns whether reads and writes pass by the page cache (O_DIRECT). They are
+    /// asynchronous in the kernel then.
+    pub fn is_direct(&self) -> bool {
+        self.0.access == Access::Direct
+    }
+
+    /// Returns the driver that performs the operations.
+    pub fn aio(&self) -> Aio {
+        Aio(Arc::clone(&self.0.driver))
+    }
+
+    /// Returns the alignments that direct I/O on this file requires, or `None` where the
+    /// kernel does not report them (before Linux 6.1).
+    ///
+    /// # Errors
+    /// Those of `statx(2)`.
+    pub fn alignment(&self) -> Result<Option<Alignment>> {
+        Ok(Alignment::of(&*self.0.file)?)
+    }
+
+    /// Allocates a zeroed buffer of at least `len` bytes whose address and length suit
+    /// direct I/O on this file: multiples of what the kernel reports, or of 4096.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn buffer(&self, len: usize) -> Result<AlignedBuf> {
+        AlignedBuf::zeroed(len, self.0.block).ok_or_else(|| ErrorKind::OutOfMemory.into())
+    }
+
+    /// Returns a buffered reader of the file that begins at an offset, with `AsyncRead`,
+    /// `AsyncBufRead` and `AsyncSeek`.
+    pub fn reader(&self, offset: u64) -> Reader {
+        Reader::new(self.clone(), offset)
+    }
+
+    /// Returns a buffered writer to the file that begins at an offset, with `AsyncWrite`
+    /// and `AsyncSeek`.
+    pub fn writer(&self, offset: u64) -> Writer {
+        Writer::new(self.clone(), offset)
+    }
+
+    /// Returns the metadata, on the blocking pool.
+    ///
+    /// # Errors
+    /// Those of `fstat(2)`.
+    pub async fn metadata(&self) -> Result<Metadata> {
+        self.on_pool(|file| file.metadata()).await
+    }
+
+    /// Truncates or extends the file, on the blocking pool.
+    ///
+    /// # Errors
+    /// Those of `ftruncate(2)`.
+    pub async fn set_len(&self, len: u64) -> Result<()> {
+        self.on_pool(move |file| file.set_len(len)).await
+    }
+
+    /// Changes the permissions, on the blocking pool.
+    ///
+    /// # Errors
+    /// Those of `fchmod(2)`.
+    pub async fn set_permissions(&self, permissions: Permissions) -> Result<()> {
+        self.on_pool(move |file| file.set_permissions(permissions))
+            .await
+    }
+
+    pub(crate) async fn on_pool<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&std::fs::File) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let file = Arc::clone(&self.0.file);
+        let work = |file: &mut Arc<std::fs::File>| work(file);
+        pool::run(&self.0.driver.pool(), file, work).await.0
+    }
+}
+
+impl Access {
+    /// Returns how a file is accessed, and the alignment of direct I/O.
+    pub(crate) fn of(file: &std::fs::File) -> Result<(Access, usize)> {
+        let kind = file.metadata()?.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Ok((Access::Other, 1));
+        }
+        // SAFETY: F_GETFL has no pointer.
+        let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+        match flags {
+            -1 => Err(Error::last_os_error()),
+            flags if flags & libc::O_DIRECT != 0 => Ok((Access::Direct, block(file))),
+            _ => Ok((Access::Buffered, 1)),
+        }
+    }
+}
+
+/// Returns the alignment of direct I/O, as the kernel reports it (Linux 6.1), or 4096.
+fn block(file: &std::fs::File) -> usize {
+    const USUAL: usize = 4096;
+    let found = Alignment::of(file).ok().flatten();
+    match found.map_or(0, |found| found.memory().max(found.offset())) {
+        0 => USUAL,
+        block => block.checked_next_power_of_two().unwrap_or(USUAL),
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.file.as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.file.as_raw_fd()
+    }
+}
+
+/// See [`File::from_std`].
+impl TryFrom<std::fs::File> for File {
+    type Error = Error;
+
+    fn try_from(file: std::fs::File) -> Result<File> {
+        File::from_std(file)
+    }
+}
+
+/// See [`File::from_std`].
+impl TryFrom<OwnedFd> for File {
+    type Error = Error;
+
+    fn try_from(file: OwnedFd) -> Result<File> {
+        File::from_std(file.into())
+    }
+}

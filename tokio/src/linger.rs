@@ -1,0 +1,52 @@
+//! The end of a reactor, on a thread of its own.
+//!
+//! `io_destroy(2)` takes an RCU grace period, tens of milliseconds, and as long as the
+//! operations in flight. So no worker of a runtime destroys a context.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use linux_aio::WaitOptions;
+use tokio::sync::oneshot;
+
+use crate::driver::{Shares, drop_quietly};
+
+/// The first and the longest time between two checks whether every other share has been
+/// returned.
+const SOON: Duration = Duration::from_millis(1);
+const LATER: Duration = Duration::from_millis(250);
+
+/// Completes the operations of a reactor and destroys it, on a new thread. Without a
+/// thread, that is left to the last share.
+pub(crate) fn end(reactor: Arc<Shares>, destroyed: oneshot::Sender<()>) {
+    let thread = thread::Builder::new().name("linux-aio-end".into());
+    let _ = thread.spawn(move || {
+        until_last(&reactor);
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(reactor)));
+        if let Err(panic) = dropped {
+            drop_quietly(panic);
+        }
+        // Nothing may wait for it.
+        let _ = destroyed.send(());
+    });
+}
+
+/// Turns the reactor until this is its only share.
+fn until_last(reactor: &Arc<Shares>) {
+    let mut pause = SOON;
+    while Arc::strong_count(reactor) > 1 {
+        let wait = WaitOptions::new().timeout(pause);
+        match catch_unwind(AssertUnwindSafe(|| reactor.wait_eventfd(wait))) {
+            Ok(Ok(1..)) => pause = SOON,
+            Ok(Ok(0)) => pause = (pause * 2).min(LATER),
+            // A wait that fails must not become a loop without a pause.
+            Ok(Err(_)) => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(LATER);
+            }
+            Err(panic) => drop_quietly(panic),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Tests under load: the scheduler of tokio, tasks without a slot, futures that are dropped.
+
+mod support;
+
+use std::fs::File as StdFile;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use linux_aio_tokio::{Aio, File};
+use support::{BLOCK, Counted, PATIENCE, Temp, idle, in_both, one_thread, pattern, threads};
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
+
+/// Creates a file of one hole. A direct read of it completes while it is submitted, so that
+/// its future is ready at the first poll.
+async fn hole(blocks: u64) -> (Temp, File) {
+    let temp = Temp::new();
+    let file = StdFile::create(&temp.0).unwrap();
+    file.set_len(blocks * BLOCK as u64).unwrap();
+    let file = temp.open(true).await;
+    (temp, file)
+}
+
+/// Reads blocks one after the other until it is stopped. Returns their number.
+async fn read_until(stop: &AtomicBool, file: &File, at: u64) -> usize {
+    let mut buffer = file.buffer(BLOCK).unwrap();
+    let mut reads = 0;
+    while !stop.load(Relaxed) {
+        let read;
+        (read, buffer) = file.read_exact_at(buffer, at * BLOCK as u64).await;
+        read.unwrap();
+        reads += 1;
+    }
+    reads
+}
+
+/// Polls all of the futures whenever the task is polled, until each is ready.
+async fn all<F: Future>(futures: Vec<F>) {
+    let mut futures: Vec<_> = futures.into_iter().map(|f| Some(Box::pin(f))).collect();
+    poll_fn(|task| {
+        let mut pending = false;
+        for place in &mut futures {
+            if let Some(future) = place {
+                match future.as_mut().poll(task) {
+                    Poll::Ready(_) => *place = None,
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+}
+
+/// Without the budget of tokio no reader ever returns to the scheduler: the timer never
+/// fires, and the readers never stop.
+async fn readers_beside_a_timer() {
+    let (_temp, file) = hole(256).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    for task in 0..16 {
+        let (file, stop) = (file.clone(), stop.clone());
+        tasks.spawn(async move {
+            let readers = (0..16).map(|reader| read_until(&stop, &file, task * 16 + reader));
+            all(readers.collect()).await;
+        });
+    }
+    let mut ticks = interval(Duration::from_millis(10));
+    let begin = Instant::now();
+    for _ in 0..20 {
+        ticks.tick().await;
+    }
+    stop.store(true, Relaxed);
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    assert!(begin.elapsed() < PATIENCE, "the timer was late");
+}
+
+#[test]
+fn readers_of_a_hole_let_a_timer_fire() {
+    // One worker, which both the readers and the timer need.
+    watched(|| {
+        threads(1)
+            .block_on(async { tokio::spawn(readers_beside_a_timer()).await })
+            .unwrap()
+    });
+    watched(|| one_thread().block_on(readers_beside_a_timer()));
+    watched(|| threads(4).block_on(readers_beside_a_timer()));
+}
+
+/// Fails instead of running for ever.
+fn watched(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(test);
+    let begin = Instant::now();
+    while !thread.is_finished() {
+        assert!(begin.elapsed() < PATIENCE, "the runtime never got its turn");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_timeout_fires_around_reads_of_cached_data() {
+    watched(|| {
+        threads(1).block_on(async {
+            let task = tokio::spawn(async {
+                let file = File::open("/proc/self/exe").await.unwrap();
+                let stop = AtomicBool::new(false);
+                let cached = file.clone();
+                // Not direct: the page cache has the data.
+                assert!(!cached.is_direct());
+                let endless = async {
+                    let mut buffer = vec![0; 16];
+                    while !stop.load(Relaxed) {
+                        buffer = file.read_at(buffer, 0).await.1;
+                    }
+                };
+                timeout(Duration::from_millis(50), endless).await.is_err()
+            });
+            assert!(task.await.unwrap(), "the timeout did not fire");
+        });
+    });
+}
+
+/// Tasks wait for slots, and each gets one.
+#[test]
+fn ten_thousand_tasks_share_64_slots() {
+    in_both(|| async {
+        let aio = Aio::builder().capacity(64).start().unwrap();
+        let content = pattern(64 * BLOCK);
+        let temp = Temp::with(&content);
+        let file = temp.open(true).await;
+        let most = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for i in 0..10_000_u64 {
+            let (file, aio, most) = (file.clone(), aio.clone(), most.clone());
+            tasks.spawn(async move {
+                let at = i % 64 * BLOCK as u64;
+                let (read, buffer) = file.read_exact_at(file.buffer(BLOCK).unwrap(), at).await;
+                read.unwrap();
+                most.fetch_max(aio.in_flight(), Relaxed);
+                (at as usize, buffer)
+            });
+        }
+        let mut ended = 0;
+        while let Some(task) = timeout(PATIENCE, tasks.join_next()).await.unwrap() {
+            let (at, buffer) = task.unwrap();
+            assert!(buffer[..] == content[at..at + BLOCK]);
+            ended += 1;
+        }
+        assert_eq!(ended, 10_000);
+        assert!(most.load(Relaxed) <= 64);
+        assert_eq!(aio.in_flight(), 0);
+    });
+}
+
+const ROUNDS: usize = 20_000;
+const PLACES: usize = 64;
+
+/// A block of the file in a test that drops writes.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// The stamp of the last write that has completed.
+    written: u32,
+    /// That of a later write, whose future was dropped: it happens as a whole or not at
+    /// all.
+    dropped: Option<u32>,
+    /// No write of the place is in flight.
+    settled: bool,
+}
+
+impl Place {
+    fn verify(&mut self, block: &[u8]) {
+        let stamp = whole(block);
+        assert!(
+            stamp == self.written || Some(stamp) == self.dropped,
+            "another write's bytes"
+        );
+        *self = Place {
+            written: stamp,
+            dropped: None,
+            settled: true,
+        };
+    }
+}
+
+/// Drops most writes in flight.
+async fn dropped_writes() {
+    let temp = Temp::with(&[0; PLACES * BLOCK]);
+    let file = temp.open(true).await;
+    let count = Arc::new(());
+    let mut places = [Place::default(); PLACES];
+    let (mut random, mut dropped) = (1_u32, 0);
+    for round in 1..=ROUNDS as u32 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let place = random as usize >> 16 & (PLACES - 1);
+        let at = (place * BLOCK) as u64;
+        if places[place].dropped.is_some() {
+            if !places[place].settled {
+                // The order of two writes to one place is not defined.
+                settle(&file.aio()).await;
+                places.iter_mut().for_each(|place| place.settled = true);
+            }
+            let (read, mut back) = file.read_exact_at(Counted::new(&count, 1), at).await;
+            read.unwrap();
+            places[place].verify(back.bytes());
+        }
+        let mut buffer = Counted::new(&count, 1);
+        for word in buffer.bytes().chunks_exact_mut(4) {
+            word.copy_from_slice(&round.to_ne_bytes());
+        }
+        tokio::select! {
+            biased;
+            (written, mut back) = file.write_all_at(buffer, at) => {
+                written.unwrap();
+                assert_eq!(whole(back.bytes()), round);
+                places[place].written = round;
+            }
+            () = polls(random as usize >> 3 & 1) => {
+                places[place].dropped = Some(round);
+                places[place].settled = false;
+                dropped += 1;
+            }
+        }
+    }
+    settle(&file.aio()).await;
+    // The driver's task may be in the middle of its turn, with the last buffers.
+    let begin = Instant::now();
+    while Arc::strong_count(&count) > 1 {
+        assert!(begin.elapsed() < PATIENCE, "a buffer was lost");
+        tokio::task::yield_now().await;
+    }
+    assert!(dropped > ROUNDS / 10, "only {dropped} writes were dropped");
+    for (place, block) in places.iter_mut().zip(temp.content().chunks_exact(BLOCK)) {
+        place.verify(block);
+    }
+}
+
+/// Waits until no operation is in flight, and does not sleep meanwhile.
+async fn settle(aio: &Aio) {
+    let begin = Instant::now();
+    while aio.in_flight() > 0 {
+        assert!(begin.elapsed() < PATIENCE, "{aio:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Returns the stamp that each word of a block has.
+fn whole(block: &[u8]) -> u32 {
+    let mut words = block
+        .chunks_exact(4)
+        .map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
+    let first = words.next().unwrap();
+    assert!(words.all(|word| word == first), "a torn block");
+    first
+}
+
+/// Is ready at the poll after this many.
+async fn polls(mut pending: usize) {
+    poll_fn(|task| {
+        if pending == 0 {
+            return Poll::Ready(());
+        }
+        pending -= 1;
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[test]
+fn twenty_thousand_selects_drop_writes_and_lose_nothing() {
+    in_both(|| async { dropped_writes().await });
+}
+
+/// The buffer of a read that is dropped is not reused before the kernel has filled it.
+#[test]
+fn a_dropped_read_writes_to_no_other_buffer() {
+    in_both(|| async {
+        let temp = Temp::with(&vec![7; PLACES * BLOCK]);
+        let file = temp.open(true).await;
+        let count = Arc::new(());
+        let mut in_flight = 0;
+        for round in 0..2_000 {
+            let at = (round % PLACES * BLOCK) as u64;
+            {
+                let mut read = pin!(file.read_exact_at(Counted::new(&count, 1), at));
+                let polled = poll_fn(|task| Poll::Ready(read.as_mut().poll(task))).await;
+                in_flight += usize::from(polled.is_pending());
+            }
+            // The allocator returns memory of the same size that was freed last.
+            let mut other = Counted::new(&count, 1);
+            tokio::task::yield_now().await;
+            assert!(other.bytes().iter().all(|byte| *byte == 0), "round {round}");
+        }
+        assert!(in_flight > 0, "no read was in flight");
+        idle(&file.aio()).await;
+    });
+}
