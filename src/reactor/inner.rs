@@ -307,9 +307,14 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if self.signalled || !self.has_eventfd {
             return false;
         }
-        let staged = self.engine.slots.staged() > 0;
-        self.signalled = unnotified || self.unnotified || staged || self.waiters.needs_turn();
+        self.signalled = unnotified || self.needs_turn();
         self.signalled
+    }
+
+    /// Returns whether a turn has work that no completion announces.
+    #[inline]
+    pub(super) fn needs_turn(&self) -> bool {
+        self.unnotified || self.engine.slots.staged() > 0 || self.waiters.needs_turn()
     }
 
     /// Takes a slot and begins the operation, or enters the list of waiters.

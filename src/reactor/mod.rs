@@ -473,6 +473,17 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self.notify_all(0, WaitOptions::poll())
     }
 
+    /// Returns whether a [`turn`](Reactor::turn) has work that no completion announces: an
+    /// operation to be submitted, one that was refused, or a free slot that the task which
+    /// was woken for it has not taken.
+    ///
+    /// An executor that asks after each poll and drop of a future, and after each turn,
+    /// needs no eventfd of the reactor: it turns when this returns `true`, and when an
+    /// operation's own [eventfd](crate::op::Op::eventfd) is signalled.
+    pub fn needs_turn(&self) -> bool {
+        self.with(|inner| inner.needs_turn())
+    }
+
     /// Returns the number of slots.
     pub fn capacity(&self) -> usize {
         self.with(|inner| inner.engine.slots.len())

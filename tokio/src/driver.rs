@@ -3,7 +3,7 @@
 //! The kernel adds to an eventfd for each completion. The eventfd is registered with the
 //! runtime's poller, which is edge-triggered: each addition is an event, so that the
 //! driver never reads it. The task turns the reactor at each event, which wakes the tasks
-//! whose operations have completed.
+//! whose operations have completed, and when a task has requested it ([`Shares`]).
 //!
 //! ```text
 //!            start                    close
@@ -19,25 +19,23 @@
 //! The thread is the last owner: no task waits for the destruction.
 
 use std::fs::File;
-use std::io::{Error, Result, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::poll_fn;
+use std::io::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
-use linux_aio::reactor::{Reactor, Shared};
 use linux_aio::{AioContext, Errno, sys};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use crate::builder::{Builder, Fallback};
-use crate::erased::Erased;
 use crate::eventfd::eventfd;
-use crate::{linger, registry};
-
-/// A reactor whose operations own their file.
-pub(crate) type Shares = Reactor<'static, Erased, Shared, Arc<File>>;
+use crate::shares::Shares;
+use crate::{fork, linger, registry};
 
 /// The least number of operations for which a context is set up.
 const LEAST: u32 = 8;
@@ -48,8 +46,9 @@ pub(crate) struct Driver {
     fallback: Fallback,
     logs: bool,
     state: Mutex<State>,
-    /// The process that started the driver. A forked child cannot use its context.
-    process: u32,
+    /// The generation of the process that started the driver. A forked child cannot use its
+    /// context.
+    generation: u32,
     capacity: usize,
 }
 
@@ -75,8 +74,7 @@ pub(crate) enum Closed {
 
 #[derive(Debug)]
 enum State {
-    /// The reactor, and its eventfd.
-    Running(Arc<Shares>, Arc<File>),
+    Running(Arc<Shares>),
     Absent(Errno),
     Closed(Closed),
 }
@@ -89,16 +87,13 @@ impl Driver {
     /// Those of `eventfd(2)` and `epoll_ctl(2)`, and of `io_setup(2)` where the fall-back
     /// is off.
     pub(crate) fn start(builder: &Builder, runtime: Handle) -> Result<(Arc<Driver>, bool)> {
+        fork::watch();
         let (state, ready, capacity) = match reactor(builder.capacity) {
             Ok((reactor, eventfd)) => {
                 #[allow(deprecated, reason = "its replacement came with tokio 1.54")]
-                let ready = AsyncFd::with_interest(eventfd.clone(), Interest::READABLE)?;
+                let ready = AsyncFd::with_interest(eventfd, Interest::READABLE)?;
                 let capacity = reactor.capacity();
-                (
-                    State::Running(Arc::new(reactor), eventfd),
-                    Some(ready),
-                    capacity,
-                )
+                (State::Running(Arc::new(reactor)), Some(ready), capacity)
             }
             Err(Failure::Aio(errno)) if builder.fallback == Fallback::BlockingPool => {
                 (State::Absent(errno), None, 0)
@@ -111,7 +106,7 @@ impl Driver {
             fallback: builder.fallback,
             logs: builder.logs,
             state: Mutex::new(state),
-            process: std::process::id(),
+            generation: fork::generation(),
             capacity,
         });
         let registered = registry::insert(runtime.id(), &driver);
@@ -134,11 +129,19 @@ impl Driver {
         Ok((driver, true))
     }
 
+    /// Returns whether this is the process that started the driver.
+    fn is_own(&self) -> bool {
+        fork::generation() == self.generation
+    }
+
     /// Returns how the next operation is performed.
     #[inline]
     pub(crate) fn route(&self) -> Route {
+        if !self.is_own() {
+            return Route::Pool;
+        }
         match &*self.state() {
-            State::Running(reactor, _) => Route::Reactor(Arc::clone(reactor)),
+            State::Running(reactor) => Route::Reactor(Arc::clone(reactor)),
             State::Absent(_) => Route::Pool,
             State::Closed(reason) => Route::Closed(*reason),
         }
@@ -156,7 +159,7 @@ impl Driver {
     pub(crate) fn absent(&self) -> Option<Errno> {
         match &*self.state() {
             State::Absent(errno) => Some(*errno),
-            State::Running(..) | State::Closed(_) => None,
+            State::Running(_) | State::Closed(_) => None,
         }
     }
 
@@ -178,7 +181,7 @@ impl Driver {
     #[cold]
     pub(crate) fn refused(&self, errno: Errno) -> bool {
         if errno == Errno::INVAL {
-            return std::process::id() != self.process;
+            return !self.is_own();
         }
         if self.fallback != Fallback::BlockingPool || !is_absence(errno) {
             return false;
@@ -218,13 +221,12 @@ impl Driver {
         }
         let old = std::mem::replace(&mut *state, new);
         drop(state);
-        let State::Running(reactor, eventfd) = old else {
+        let State::Running(reactor) = old else {
             return false;
         };
-        if std::process::id() == self.process {
-            // The driver's task ends. An error is impossible unless the counter is at its
-            // maximum, and then the task has an event already.
-            let _ = (&*eventfd).write(&1_u64.to_ne_bytes());
+        if self.is_own() {
+            // The signal ends the driver's task.
+            reactor.without_driver();
             linger::end(reactor, destroyed);
         }
         // In a forked child the parent's context is not destroyed.
@@ -261,18 +263,15 @@ enum Failure {
 /// Creates a reactor and its eventfd. It has fewer slots if that many exceed what
 /// `fs.aio-max-nr` leaves.
 fn reactor(capacity: u32) -> std::result::Result<(Shares, Arc<File>), Failure> {
+    let eventfd = Arc::new(eventfd().map_err(Failure::Other)?);
     let mut wanted = capacity;
-    let reactor = loop {
-        match Shares::with_capacity(wanted) {
-            Ok(reactor) => break reactor,
+    loop {
+        match Shares::new(wanted, &eventfd) {
+            Ok(shares) => return Ok((shares, eventfd)),
             Err(Errno::AGAIN) if wanted > LEAST => wanted = (wanted / 2).max(LEAST),
             Err(errno) => return Err(Failure::Aio(errno)),
         }
-    };
-    let eventfd = Arc::new(eventfd().map_err(Failure::Other)?);
-    // The tasks yield by tokio's budget.
-    let reactor = reactor.budget(u32::MAX).eventfd_owned(Arc::clone(&eventfd));
-    Ok((reactor, eventfd))
+    }
 }
 
 /// Closes the driver when its task ends: the runtime was dropped.
@@ -286,22 +285,26 @@ impl Drop for CloseOnDrop {
 
 /// Turns the reactor until the driver is closed.
 async fn drive(guard: CloseOnDrop, ready: AsyncFd<Arc<File>>) {
-    while let Ok(mut event) = ready.readable().await {
-        // Before the turn: an operation that completes in between is another event.
-        event.clear_ready();
-        let Some(reactor) = guard.0.reactor() else {
+    loop {
+        match poll_fn(|task| poll_work(&guard.0, &ready, task)).await {
+            // Other tasks that can run may begin operations, which one turn submits.
+            Work::Requested => yield_now().await,
+            Work::Completed => {}
+            Work::Ended => break,
+        }
+        // A share is held during the turn alone, so that the last one can be found.
+        let Some(shares) = guard.0.reactor() else {
             break;
         };
-        // A waker or the destructor of a buffer may panic. Every other task was notified.
-        match catch_unwind(AssertUnwindSafe(|| reactor.turn())) {
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) if std::process::id() != guard.0.process => break,
+        shares.take_request();
+        match shares.turn() {
+            Ok(_) => {}
+            Err(_) if !guard.0.is_own() => break,
             // The ring was changed by something else, and a sandbox forbids the system
             // call that replaces it. No completion will be found.
-            Ok(Err(errno)) => {
+            Err(errno) => {
                 guard.0.stop(errno);
             }
-            Err(panic) => drop_quietly(panic),
         }
     }
     drop(ready);
@@ -310,15 +313,34 @@ async fn drive(guard: CloseOnDrop, ready: AsyncFd<Arc<File>>) {
     }
 }
 
+/// What the driver's task has to do.
+enum Work {
+    /// The kernel has signalled the eventfd.
+    Completed,
+    /// A task has requested a turn.
+    Requested,
+    /// The driver is closed, or the runtime's poller is.
+    Ended,
+}
+
+fn poll_work(driver: &Driver, ready: &AsyncFd<Arc<File>>, task: &mut Context<'_>) -> Poll<Work> {
+    let Some(shares) = driver.reactor() else {
+        return Poll::Ready(Work::Ended);
+    };
+    match ready.poll_read_ready(task) {
+        // This comes before the turn: an operation that completes in between is another
+        // event.
+        Poll::Ready(Ok(mut event)) => {
+            event.clear_ready();
+            Poll::Ready(Work::Completed)
+        }
+        Poll::Ready(Err(_)) => Poll::Ready(Work::Ended),
+        Poll::Pending => shares.poll_request(task).map(|()| Work::Requested),
+    }
+}
+
 /// Keeps the driver for as long as the runtime.
 async fn keep(guard: CloseOnDrop) {
     std::future::pending::<()>().await;
     drop(guard);
-}
-
-/// Drops the payload of a panic, whose destructor may panic as well.
-pub(crate) fn drop_quietly(panic: Box<dyn std::any::Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(again);
-    }
 }

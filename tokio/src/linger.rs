@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use linux_aio::WaitOptions;
 use tokio::sync::oneshot;
 
-use crate::driver::{Shares, drop_quietly};
+use crate::shares::{Shares, drop_quietly};
 
-/// The first and the longest time between two checks whether every other share has been
-/// returned.
-const SOON: Duration = Duration::from_millis(1);
-const LATER: Duration = Duration::from_millis(250);
+/// The first and the longest time, in milliseconds, between two checks whether every other
+/// share has been returned.
+const SOON: i32 = 1;
+const LATER: i32 = 250;
 
 /// Completes the operations of a reactor and destroys it, on a new thread. Without a
 /// thread, that is left to the last share.
@@ -37,16 +36,14 @@ pub(crate) fn end(reactor: Arc<Shares>, destroyed: oneshot::Sender<()>) {
 fn until_last(reactor: &Arc<Shares>) {
     let mut pause = SOON;
     while Arc::strong_count(reactor) > 1 {
-        let wait = WaitOptions::new().timeout(pause);
-        match catch_unwind(AssertUnwindSafe(|| reactor.wait_eventfd(wait))) {
-            Ok(Ok(1..)) => pause = SOON,
-            Ok(Ok(0)) => pause = (pause * 2).min(LATER),
-            // A wait that fails must not become a loop without a pause.
-            Ok(Err(_)) => {
-                thread::sleep(pause);
+        match reactor.wait(pause) {
+            Ok(1..) => pause = SOON,
+            Ok(0) => pause = (pause * 2).min(LATER),
+            // A turn that fails must not become a loop without a pause.
+            Err(_) => {
+                thread::sleep(Duration::from_millis(pause as u64));
                 pause = (pause * 2).min(LATER);
             }
-            Err(panic) => drop_quietly(panic),
         }
     }
 }

@@ -4,21 +4,18 @@ use std::io::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use linux_aio::Errno;
 use linux_aio::buffer::{IoBuf, IoBufMut};
-use linux_aio::op::{Fdsync, Fsync, Op, Read, Write};
-use linux_aio::{Completion, Errno};
-use tokio::task::coop::{consume_budget, cooperative};
+use tokio::task::coop::consume_budget;
 
 use crate::aio::Aio;
 use crate::builder::current;
-use crate::driver::{Closed, Driver, Route, Shares};
+use crate::driver::{Closed, Driver, Route};
 use crate::erased::Erased;
 use crate::file::{Access, File};
 use crate::pool;
+use crate::shares::{Done, Shares};
 use crate::transfer::{self, Waits};
-
-/// An operation of a reactor.
-type Owned = Op<'static, Erased, Arc<std::fs::File>>;
 
 impl File {
     /// Reads into a buffer at `offset` in bytes. Returns the number of bytes read, and the
@@ -53,8 +50,10 @@ impl File {
             }
         }
         if self.0.access == Access::Direct {
-            let read = |file, buffer| Read::owned(file, buffer).offset(offset).into();
-            let tried = self.by_aio(buffer, Erased::for_read, read).await;
+            let read = |shares: Arc<Shares>, file, buffer| async move {
+                shares.read(file, Erased::for_read(buffer), offset).await
+            };
+            let tried = self.by_aio(buffer, read).await;
             match tried {
                 Tried::Done(result, buffer) => return (result, buffer),
                 Tried::Pool(back) => buffer = back,
@@ -95,8 +94,10 @@ impl File {
             }
         }
         if self.0.access == Access::Direct {
-            let write = |file, buffer| Write::owned(file, buffer).offset(offset).into();
-            let tried = self.by_aio(buffer, Erased::for_write, write).await;
+            let write = |shares: Arc<Shares>, file, buffer| async move {
+                shares.write(file, Erased::for_write(buffer), offset).await
+            };
+            let tried = self.by_aio(buffer, write).await;
             match tried {
                 Tried::Done(result, buffer) => return (result, buffer),
                 Tried::Pool(back) => buffer = back,
@@ -115,8 +116,7 @@ impl File {
     /// EIO, ENOSPC, EDQUOT: data of this file was lost. EINVAL: it cannot be synced. `Other`
     /// as for a read.
     pub async fn sync_all(&self) -> Result<()> {
-        let fsync = |file, ()| Fsync::owned(file).into();
-        self.sync(fsync, std::fs::File::sync_all).await
+        self.sync(false, std::fs::File::sync_all).await
     }
 
     /// Writes the file's cached data to the disk, as `fdatasync(2)`, and of the metadata
@@ -125,17 +125,12 @@ impl File {
     /// # Errors
     /// Those of [`sync_all`](File::sync_all).
     pub async fn sync_data(&self) -> Result<()> {
-        let fdsync = |file, ()| Fdsync::owned(file).into();
-        self.sync(fdsync, std::fs::File::sync_data).await
+        self.sync(true, std::fs::File::sync_data).await
     }
 
-    async fn sync(
-        &self,
-        op: impl FnOnce(Arc<std::fs::File>, ()) -> Owned,
-        call: fn(&std::fs::File) -> Result<()>,
-    ) -> Result<()> {
+    async fn sync(&self, data: bool, call: fn(&std::fs::File) -> Result<()>) -> Result<()> {
         if self.0.access != Access::Other {
-            if let Some(result) = self.sync_by_aio(op).await {
+            if let Some(result) = self.sync_by_aio(data).await {
                 return result;
             }
         }
@@ -143,10 +138,7 @@ impl File {
     }
 
     /// Returns `None` if the pool has to do it.
-    async fn sync_by_aio(
-        &self,
-        op: impl FnOnce(Arc<std::fs::File>, ()) -> Owned,
-    ) -> Option<Result<()>> {
+    async fn sync_by_aio(&self, data: bool) -> Option<Result<()>> {
         let reactor = match route(&self.0.driver) {
             Ok(Way::Reactor(reactor, _)) => reactor,
             Ok(Way::Pool) => return None,
@@ -155,8 +147,12 @@ impl File {
                 return Some(Err(error));
             }
         };
-        let op = op(Arc::clone(&self.0.file), ());
-        let done = cooperative(reactor.push(op)).await;
+        let file = Arc::clone(&self.0.file);
+        let done = if data {
+            reactor.fdsync(file).await
+        } else {
+            reactor.fsync(file).await
+        };
         match done.result {
             Ok(_) => Some(Ok(())),
             // Before Linux 4.18, and where a file has no fsync: fsync(2) says which.
@@ -167,11 +163,10 @@ impl File {
     }
 
     /// Performs an operation by AIO, if the driver has it.
-    async fn by_aio<B: Send + 'static>(
+    async fn by_aio<B: Send + 'static, F: Future<Output = Done>>(
         &self,
         buffer: B,
-        erase: impl FnOnce(B) -> Erased,
-        op: impl FnOnce(Arc<std::fs::File>, Erased) -> Owned,
+        op: impl FnOnce(Arc<Shares>, Arc<std::fs::File>, B) -> F,
     ) -> Tried<B> {
         let (reactor, driver) = match route(&self.0.driver) {
             Ok(Way::Reactor(reactor, driver)) => (reactor, driver),
@@ -182,8 +177,7 @@ impl File {
                 return Tried::Done(Err(error), buffer);
             }
         };
-        let op = op(Arc::clone(&self.0.file), erase(buffer));
-        let done = cooperative(reactor.push(op)).await;
+        let done = op(reactor, Arc::clone(&self.0.file), buffer).await;
         let (result, refused) = (done.result, done.refused);
         let buffer = inner(done);
         match result {
@@ -239,8 +233,8 @@ fn shut_down() -> Error {
 }
 
 /// Returns the buffer of a completed operation.
-fn inner<B: 'static>(done: Completion<Erased, Arc<std::fs::File>>) -> B {
-    match done.buffer.and_then(Erased::into_inner) {
+fn inner<B: 'static>(done: Done) -> B {
+    match done.buffer.into_inner() {
         Some(buffer) => buffer,
         None => unreachable!("an operation returns the buffer that it was given"),
     }

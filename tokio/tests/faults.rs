@@ -151,6 +151,16 @@ fn a_forked_child_has_its_own_driver() {
             });
         };
         read(&runtime, &file);
+        // A read is in flight, and the driver has not been polled since.
+        let block = file.buffer(BLOCK).unwrap();
+        let mut pending = [
+            Box::pin(file.read_at(block, 0)),
+            Box::pin(file.read_at(file.buffer(BLOCK).unwrap(), 0)),
+        ];
+        let task = &mut Context::from_waker(Waker::noop());
+        for read in &mut pending {
+            let _ = read.as_mut().poll(task);
+        }
         // SAFETY: the child has this thread alone, whose runtime has no workers. Pool threads
         // of the parent hold no lock: they are idle.
         match unsafe { libc::fork() } {
@@ -165,7 +175,6 @@ fn a_forked_child_has_its_own_driver() {
                     read(&own, &opened);
                     assert_eq!(contexts(), 1);
                     drop(own);
-                    drop(file);
                     drop(opened);
                 }));
                 // SAFETY: the child ends without the parent's destructors.
@@ -179,6 +188,10 @@ fn a_forked_child_has_its_own_driver() {
             }
         }
         read(&runtime, &file);
+        let _entered = runtime.enter();
+        for read in pending {
+            runtime.block_on(read).0.unwrap();
+        }
         assert_eq!(contexts(), 1);
     });
 }

@@ -163,7 +163,8 @@ fn ten_thousand_tasks_share_64_slots() {
     });
 }
 
-const ROUNDS: usize = 20_000;
+/// In each of the two runtimes.
+const ROUNDS: usize = 10_000;
 const PLACES: usize = 64;
 
 /// A block of the file in a test that drops writes.
