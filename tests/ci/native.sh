@@ -17,6 +17,7 @@ lint() {
     lint_of --manifest-path capi/Cargo.toml -p capi-install
     # Each with its own selection of the library's features.
     lint_of -p linux-aio-tokio --all-features
+    lint_of -p runtimes
     lint_of -p benches --features std
 }
 
@@ -91,12 +92,13 @@ test_tokio() {
     cargo test --locked --no-fail-fast -p linux-aio-tokio --all-features
 }
 
-# Tests the examples one by one: one has std, and the other must not. The last one checks
-# itself.
+# Tests the examples one by one: some have std, and the executor must not. The last one
+# checks itself.
 examples() {
     QEMU_USER=$(cargo qemu emulators)
     export QEMU_USER
     cargo test --locked --no-fail-fast -p executor
+    cargo test --locked --no-fail-fast -p runtimes
     static_elf "$target/debug/executor"
     cargo run --locked --features std -p linux-aio --example vmm_block -- "$target"
 }
