@@ -1,12 +1,21 @@
-# Compares the public interface with its snapshot. Sourced.
+# Compares the public interfaces with their snapshots. Sourced.
 
-# PUBLIC_API=write replaces the snapshot with the current interface.
+# PUBLIC_API=write replaces the snapshots with the current interfaces.
 public_api() {
-    local snapshot=docs/public-api.txt now=$target/public-api.txt
+    local same=0
+    interface linux-aio docs/public-api.txt || same=1
+    interface linux-aio-tokio docs/public-api-tokio.txt || same=1
+    return $same
+}
+
+# interface PACKAGE SNAPSHOT
+interface() {
+    local package=$1 snapshot=$2 name=${1//-/_}
+    local now=$target/$name-api.txt
     # The format is unstable, and depends on this compiler.
-    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$target/api cargo rustdoc --locked -p linux-aio --lib \
-        --all-features -- -Zunstable-options --output-format json
-    cargo run --locked --quiet --profile tool -p api -- "$target/api/doc/linux_aio.json" >"$now"
+    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$target/api cargo rustdoc --locked -p "$package" --lib \
+        --all-features -- -Zunstable-options --output-format json || return
+    cargo run --locked --quiet --profile tool -p api -- "$target/api/doc/$name.json" >"$now" || return
     if [ "${PUBLIC_API:-}" = write ]; then
         cp "$now" "$snapshot"
     fi

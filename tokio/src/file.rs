@@ -152,7 +152,8 @@ impl File {
     }
 
     /// Allocates a zeroed buffer of at least `len` bytes whose address and length suit
-    /// direct I/O on this file: multiples of what the kernel reports, or of 4096.
+    /// direct I/O on this file: multiples of what the kernel reports, or of 4096. For a file
+    /// that is not direct it has no alignment.
     ///
     /// # Errors
     /// `OutOfMemory`.
