@@ -133,7 +133,8 @@ impl Shares {
         let mut begins = true;
         let operation = poll_fn(|task| {
             let polled = future.as_mut().poll(task);
-            if begins && polled.is_pending() {
+            // An operation that has waited for its slot begins in a later poll.
+            if polled.is_pending() && (begins || self.reactor.needs_turn()) {
                 self.submit();
             }
             begins = false;

@@ -167,6 +167,29 @@ fn ten_thousand_tasks_share_64_slots() {
 const ROUNDS: usize = 10_000;
 const PLACES: usize = 64;
 
+/// The operation of a task that has waited begins in a later poll than the first.
+#[test]
+fn the_last_task_that_waits_for_the_only_slot_gets_it() {
+    in_both(|| async {
+        Aio::builder().capacity(1).start().unwrap();
+        let temp = Temp::with(&pattern(4 * BLOCK));
+        let file = temp.open(true).await;
+        for _ in 0..100 {
+            let mut tasks = JoinSet::new();
+            for at in 0..3 {
+                let (file, at) = (file.clone(), at * BLOCK as u64);
+                tasks.spawn(async move {
+                    let buffer = file.buffer(BLOCK).unwrap();
+                    file.read_exact_at(buffer, at).await.0.unwrap();
+                });
+            }
+            while let Some(task) = timeout(PATIENCE, tasks.join_next()).await.unwrap() {
+                task.unwrap();
+            }
+        }
+    });
+}
+
 /// A block of the file in a test that drops writes.
 #[derive(Clone, Copy, Default)]
 struct Place {
