@@ -78,6 +78,28 @@ fn buffers_of_every_type_are_filled() {
     });
 }
 
+/// A file of proc returns about a page at a time.
+#[test]
+fn short_reads_are_continued() {
+    let symbols = std::fs::read("/proc/kallsyms").unwrap();
+    let wanted = &symbols[..20_000];
+    in_both(|| async {
+        let file = File::open("/proc/kallsyms").await.unwrap();
+        let (read, _) = file.read_at(vec![0; 20_000], 0).await;
+        assert!(read.unwrap() < 20_000, "this read is not short");
+        let (read, empty) = file.read_exact_at(Vec::with_capacity(20_000), 0).await;
+        read.unwrap();
+        assert!(empty[..20_000] == *wanted);
+        let (read, full) = file.read_exact_at(vec![0; 20_000], 0).await;
+        read.unwrap();
+        assert!(full == wanted);
+        let append = Append::with_capacity(20_000);
+        let (read, append) = file.read_exact_at(append, 0).await;
+        read.unwrap();
+        assert!(append[..20_000] == *wanted);
+    });
+}
+
 #[test]
 fn mistakes_are_errors_and_return_the_buffer() {
     in_both(|| async {
