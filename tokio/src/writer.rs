@@ -23,7 +23,9 @@ use crate::{File, pool};
 ///
 /// It writes to direct files in aligned blocks. What a flush finds in front of the first
 /// block and behind the last is written through the page cache, on the blocking pool, by a
-/// second descriptor that is opened for it through `/proc`.
+/// second descriptor that is opened for it through `/proc`. While it is written, nothing else
+/// may use direct I/O on the same pages (EIO). Do not open a direct file to append for a
+/// writer: the place of these bytes would be the position, and not the end.
 ///
 /// # Examples
 /// ```
