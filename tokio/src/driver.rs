@@ -28,7 +28,7 @@ use std::task::{Context, Poll};
 use linux_aio::{AioContext, Errno, sys};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
@@ -285,10 +285,13 @@ impl Drop for CloseOnDrop {
 
 /// Turns the reactor until the driver is closed.
 async fn drive(guard: CloseOnDrop, ready: AsyncFd<Arc<File>>) {
+    let several = guard.0.runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
     loop {
         match poll_fn(|task| poll_work(&guard.0, &ready, task)).await {
-            // Other tasks that can run may begin operations, which one turn submits.
-            Work::Requested => yield_now().await,
+            // The tasks that can run may begin operations, which one turn submits. A
+            // runtime of one thread has run them: this task was queued behind them.
+            Work::Requested if several => yield_now().await,
+            Work::Requested => {}
             Work::Completed => {}
             Work::Ended => break,
         }

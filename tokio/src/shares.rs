@@ -2,8 +2,8 @@
 //!
 //! The reactor is batched: an operation is staged at the first poll of its future, and a
 //! turn submits all that are staged. The first of a batch requests a turn from the driver's
-//! task, which lets the other runnable tasks begin theirs before. An operation that is alone
-//! is submitted at once.
+//! task, which runs after the other runnable tasks. An operation that is alone is submitted
+//! at once.
 //!
 //! The kernel signals the eventfd for each completion. The reactor itself does not know the
 //! eventfd, so that it makes no system call to request a turn.
