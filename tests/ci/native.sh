@@ -17,7 +17,6 @@ lint() {
     lint_of --manifest-path capi/Cargo.toml -p capi-install
     # Each with its own selection of the library's features.
     lint_of -p linux-aio-tokio --all-features
-    lint_of -p runtimes
     lint_of -p benches --features std
 }
 
@@ -58,7 +57,7 @@ package_tokio() {
         tar -xf "$(ls -t "$target/package/$archive"-[0-9]*.crate | head -n 1)" \
             -C "$away/$archive" --strip-components=1
     done
-    CARGO_TARGET_DIR=$target/package-tests cargo check --all-features --examples \
+    CARGO_TARGET_DIR=$target/package-tests cargo check --all-features \
         --manifest-path "$away/linux-aio-tokio/Cargo.toml" \
         --config "patch.crates-io.linux-aio.path='$away/linux-aio'"
 }
