@@ -229,6 +229,7 @@ const EXCEPTIONS: &[(&str, &[&str], &[&str])] = &[
         &["x86"],
         &["capi/tests/symbols.sh"],
     ),
+    (
         EXAMPLES,
         &["aarch64", "riscv64", "s390x"],
         &[
