@@ -3,6 +3,8 @@
 
 #[path = "support/block.rs"]
 mod block;
+#[path = "support/pause.rs"]
+mod pause;
 mod support;
 
 use std::future::Future;
@@ -10,6 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context as Task, Poll, Wake, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use block::while_blocked;
@@ -17,6 +20,8 @@ use linux_aio::op::{Fsync, Poll as PollOp, Read, Write};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, Shared};
 use linux_aio::{Errno, WaitOptions};
+use pause::{Pause, Pausing};
+use support::tasks::{is_readable, read_eventfd};
 use support::{TempFile, eventfd, pattern, pipe};
 
 type Shares<'r> = Reactor<'r, Vec<u8>, Shared>;
@@ -182,4 +187,98 @@ fn a_blocked_turn_keeps_no_completion_from_other_turns() {
         },
     );
     assert!(poll(first.as_mut(), Waker::noop()).is_ready());
+}
+
+/// The turn goes on with the operations behind the refused one, and blocks. The refused
+/// one's future must be notified by another turn.
+#[test]
+fn a_refusal_is_signalled_before_the_next_submission_blocks() {
+    let (reader, writer) = pipe();
+    let eventfd = eventfd();
+    let reactor = Shares::with_capacity(4).unwrap();
+    let reactor = reactor.eventfd(&eventfd).batched();
+    let count = Arc::new(Count::default());
+    // A pipe cannot be synced.
+    let mut refused = pin!(reactor.fsync(&reader));
+    assert!(poll(refused.as_mut(), &Waker::from(count.clone())).is_pending());
+    let mut read = pin!(reactor.read(&reader, vec![0; 1], 0));
+    assert!(poll(read.as_mut(), Waker::noop()).is_pending());
+    assert_eq!(read_eventfd(&eventfd), 1);
+    let mut signalled = false;
+    while_blocked(
+        || reactor.turn().unwrap(),
+        &writer,
+        || {
+            signalled = is_readable(&eventfd, 0);
+            reactor.turn().unwrap();
+        },
+    );
+    assert!(signalled);
+    assert_eq!(count.0.load(SeqCst), 1);
+}
+
+/// A thread that begins a read which blocks must not keep a signal for itself meanwhile.
+#[test]
+fn a_submission_that_blocks_holds_no_signal_back() {
+    let (reader, writer) = pipe();
+    let eventfd = eventfd();
+    let reactor = Reactor::<Vec<u8>, Pausing>::with_capacity(3).unwrap();
+    let reactor = reactor.eventfd(&eventfd);
+    // Another thread's operation has just been refused, and its future has not taken it.
+    let (pause, paused) = Pause::after(2);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            pause.here();
+            poll(pin!(reactor.fsync(&reader)), Waker::noop()).is_ready()
+        });
+        assert!(paused.wait());
+        let mut signalled = false;
+        let read = while_blocked(
+            || reactor.try_push(Read::new(&reader, vec![0; 1])),
+            &writer,
+            || {
+                drop(paused);
+                assert!(other.join().unwrap());
+                // Refused, and not polled: only a turn can notify it.
+                let refused = reactor.try_push(Fsync::new(&reader)).unwrap();
+                signalled = is_readable(&eventfd, 0);
+                drop(refused);
+            },
+        );
+        assert!(signalled);
+        assert!(poll(pin!(read.unwrap()), Waker::noop()).is_ready());
+    });
+}
+
+/// Other threads begin operations as fast as the turn submits them.
+#[test]
+fn a_turn_submits_only_what_was_staged_before() {
+    const ENDLESS: usize = 1_000;
+    let file = TempFile::with(&pattern(8));
+    let reactor = Reactor::<Vec<u8>, Pausing>::with_capacity(8)
+        .unwrap()
+        .batched();
+    let read = || {
+        let mut read = Box::pin(reactor.read(&file.file, vec![0; 8], 0));
+        assert!(poll(read.as_mut(), Waker::noop()).is_pending());
+        read
+    };
+    let (pause, paused) = Pause::after(0);
+    thread::scope(|scope| {
+        let turn = scope.spawn(|| {
+            pause.here();
+            reactor.turn().unwrap()
+        });
+        let (mut last, mut begun) = (read(), 1);
+        while paused.wait() && begun < ENDLESS {
+            if poll(last.as_mut(), Waker::noop()).is_ready() {
+                last = read();
+                begun += 1;
+            }
+            paused.resume();
+        }
+        drop(paused);
+        turn.join().unwrap();
+        assert!(begun < 5, "the turn has submitted {begun}");
+    });
 }

@@ -1,6 +1,8 @@
 //! Tests of the wait for an idle reactor, which blocks no thread.
 #![cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))]
 
+#[path = "support/pause.rs"]
+mod pause;
 mod support;
 
 use std::future::Future;
@@ -15,7 +17,9 @@ use std::time::Duration;
 use linux_aio::WaitOptions;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, Shared, WaitIdle};
-use support::{TempFile, eventfd, pattern};
+use pause::{Pause, Pausing};
+use support::tasks::is_readable;
+use support::{TempFile, eventfd, pattern, pipe};
 
 type Shares<'r> = Reactor<'r, Vec<u8>, Shared>;
 
@@ -114,6 +118,34 @@ fn an_operation_that_ends_without_an_event_wakes_the_waiters() {
     assert_eq!(count.0.load(SeqCst), 2);
     assert!(poll(one.as_mut(), &waker).is_ready());
     assert!(poll(other.as_mut(), &waker).is_ready());
+}
+
+/// The operation is refused, and its own future takes it: no event and no turn follow.
+#[test]
+fn a_refusal_that_its_future_takes_wakes_every_waiter() {
+    let (reader, _writer) = pipe();
+    let eventfd = eventfd();
+    let reactor = Reactor::<Vec<u8>, Pausing>::with_capacity(2).unwrap();
+    let reactor = reactor.eventfd(&eventfd);
+    let (pause, paused) = Pause::after(1);
+    std::thread::scope(|scope| {
+        let refused = scope.spawn(|| {
+            pause.here();
+            poll(pin!(reactor.fsync(&reader)), Waker::noop()).is_ready()
+        });
+        // The submission runs.
+        assert!(paused.wait());
+        let (count, waker) = counted();
+        let (mut one, mut other) = (pin!(reactor.wait_idle()), pin!(reactor.wait_idle()));
+        assert!(poll(one.as_mut(), &waker).is_pending());
+        assert!(poll(other.as_mut(), &waker).is_pending());
+        drop(paused);
+        assert!(refused.join().unwrap());
+        assert_eq!(count.0.load(SeqCst), 1);
+        assert!(is_readable(&eventfd, 0));
+        reactor.turn().unwrap();
+        assert_eq!(count.0.load(SeqCst), 2);
+    });
 }
 
 /// Panics when it is woken.

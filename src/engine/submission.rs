@@ -27,6 +27,10 @@ pub(crate) struct Submission {
     iocbs: [MaybeUninit<*mut Iocb>; BATCH],
     tags: [MaybeUninit<Tag>; BATCH],
     len: usize,
+    /// The number of operations that are to be submitted, in this batch and later ones.
+    /// Those that are staged meanwhile are left to others: an endless stream of them would
+    /// keep this thread submitting.
+    pub(crate) left: usize,
     /// `None` in a forked child.
     context: Option<AioContext>,
 }
@@ -39,6 +43,7 @@ impl Submission {
             iocbs: [const { MaybeUninit::uninit() }; BATCH],
             tags: [const { MaybeUninit::uninit() }; BATCH],
             len: 0,
+            left: 0,
             context: None,
         }
     }

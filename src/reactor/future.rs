@@ -13,7 +13,7 @@ use super::Reactor;
 use super::deferred::Deferred;
 use super::eventfd::Signals;
 use super::handle::{Handle, Token};
-use super::inner::{Payload, Remains, State, submit};
+use super::inner::{Payload, Remains, State, submit, submit_all};
 use super::waiters::Waiter;
 use crate::buffer::IoBuf;
 use crate::completion::{Completion, fill, is_refusal, result};
@@ -91,16 +91,18 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         let mut submission = Submission::new();
         self.reactor.with(Token(()), |inner| {
             inner.begin_now(state, &mut submission);
-            signals.reactor = inner.signals_turn(false);
+            // A submission may block, so the signal is not kept until after it.
+            signals.reactor = submission.is_empty() && inner.signals_turn(false);
         });
         while !submission.is_empty() {
             // SAFETY: `Inner::begin_now` filled it from this reactor, which the handle
             // keeps.
             let result = unsafe { submit(&submission) };
             self.reactor.with(Token(()), |inner| {
-                inner.finish_submission(&mut submission, result);
-                signals.reactor |= inner.signals_turn(false);
+                signals.reactor = inner.finish_submission(&mut submission, result)
+                    || (submission.is_empty() && inner.signals_turn(false));
             });
+            core::mem::take(&mut signals).send(self.reactor.eventfd());
         }
         signals.send(self.reactor.eventfd());
         if let State::Ready(_, _, payload) = &mut self.state {
@@ -142,14 +144,8 @@ impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
                     signals.reactor = inner.signals_turn(false);
                 }
             });
-            while !submission.is_empty() {
-                // SAFETY: `Inner::begin` filled it from this reactor, which the handle
-                // keeps.
-                let result = unsafe { submit(&submission) };
-                reactor.with(Token(()), |inner| {
-                    inner.finish_submission(&mut submission, result);
-                });
-            }
+            // SAFETY: `Inner::begin` filled it from this reactor.
+            unsafe { submit_all(reactor, &mut submission) };
         }
         if settles {
             reactor.with(Token(()), |inner| {

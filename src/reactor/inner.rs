@@ -6,6 +6,7 @@ use core::task::Waker;
 
 use super::deferred::Deferred;
 use super::eventfd::Signals;
+use super::handle::{Handle, Token};
 use super::waiters::{Waiter, Waiters};
 use crate::buffer::IoBuf;
 use crate::context::WaitOptions;
@@ -93,7 +94,26 @@ pub(super) enum Remains<B, T> {
     Ended(Ended<B, T>),
 }
 
-/// Submits operations while the lock is free.
+/// Submits operations while the lock is free, until the submission is empty.
+///
+/// # Safety
+/// [`Inner::take_submission`] of this reactor filled it.
+#[inline]
+pub(super) unsafe fn submit_all<R: Handle>(reactor: &R, submission: &mut Submission) {
+    while !submission.is_empty() {
+        // SAFETY: the caller promises that it is of this reactor, which the handle keeps.
+        let result = unsafe { submit(submission) };
+        let signals = Signals {
+            reactor: reactor.with(Token(()), |inner| {
+                inner.finish_submission(submission, result)
+            }),
+            own: None,
+        };
+        signals.send(reactor.eventfd());
+    }
+}
+
+/// Submits a batch of operations while the lock is free.
 ///
 /// # Safety
 /// [`Inner::take_submission`] filled it. The reactor exists until this function returns.
@@ -145,18 +165,28 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// them, and calls [`finish_submission`](Inner::finish_submission) then.
     #[inline]
     pub(super) fn take_submission(&mut self, submission: &mut Submission) {
+        submission.left = self.engine.slots.staged();
+        self.take_batch(submission);
+    }
+
+    #[inline]
+    fn take_batch(&mut self, submission: &mut Submission) {
         self.engine.take_submission(submission);
         self.submitting += u32::from(!submission.is_empty());
     }
 
     /// Records the result of a submission. Takes the next operations if some are to be
     /// submitted at once; otherwise the submission is empty then.
+    ///
+    /// Returns whether the reactor must signal its eventfd before that next submission,
+    /// which may block.
     #[inline]
     pub(super) fn finish_submission(
         &mut self,
         submission: &mut Submission,
         result: Result<usize, Errno>,
-    ) {
+    ) -> bool {
+        let staged = self.engine.slots.staged();
         let submitted = self.engine.finish_submission(submission, result);
         self.submitting -= 1;
         if self.detached {
@@ -165,11 +195,15 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if submitted == Submitted::Refused {
             self.unnotified = true;
         }
-        if submitted == Submitted::NoRoom || self.engine.slots.staged() == 0 {
+        let again = self.engine.slots.staged().saturating_sub(staged);
+        let ended = submission.len().saturating_sub(again);
+        submission.left = submission.left.saturating_sub(ended);
+        if submitted == Submitted::NoRoom || submission.left == 0 {
             submission.clear();
-        } else {
-            self.take_submission(submission);
+            return false;
         }
+        self.take_batch(submission);
+        self.unnotified && self.signals_turn(false)
     }
 
     /// Ends the operations of a submission whose futures were dropped while it ran: what is
@@ -295,8 +329,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// Returns whether the reactor must signal its eventfd because no completion may
     /// ever do so.
     ///
-    /// That is the case for `unnotified` completed operations, for a staged operation
-    /// and for an unused claim to a slot.
+    /// That is the case for `unnotified` completed operations, for a staged operation,
+    /// for an unused claim to a slot, and for the futures that wait for an idle reactor:
+    /// what makes it idle without a turn wakes only the first.
     ///
     /// The kernel signals no eventfd for a refusal either. An operation is refused in
     /// the poll that begins it, or it was staged before. In the second case a turn has
@@ -314,7 +349,8 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// Returns whether a turn has work that no completion announces.
     #[inline]
     pub(super) fn needs_turn(&self) -> bool {
-        self.unnotified || self.engine.slots.staged() > 0 || self.waiters.needs_turn()
+        let waiting = self.waiters.needs_turn() || self.ends_idle_wait();
+        self.unnotified || self.engine.slots.staged() > 0 || waiting
     }
 
     /// Takes a slot and begins the operation, or enters the list of waiters.

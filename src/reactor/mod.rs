@@ -580,12 +580,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Submits operations while the lock is free, until the submission is empty.
     #[inline]
     fn submit(&self, submission: &mut Submission) {
-        while !submission.is_empty() {
-            // SAFETY: `Inner::take_submission` filled it from this reactor, which is
-            // borrowed: its context and its slots exist until the call returns.
-            let result = unsafe { inner::submit(submission) };
-            self.with(|inner| inner.finish_submission(submission, result));
-        }
+        // SAFETY: `notify_all`, the only caller, fills it from this reactor.
+        unsafe { inner::submit_all(&self, submission) }
     }
 
     /// Polls for completions or waits for them, and runs the resulting user code
