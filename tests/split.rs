@@ -7,6 +7,8 @@ mod support;
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -19,6 +21,7 @@ use linux_aio::opcode::PollMask;
 use linux_aio::reactor::Shared;
 use linux_aio::split::SplitQueue;
 use linux_aio::{Completion, Errno, IdleContext, Queue, Slot, WaitOptions};
+use support::inject::{fill, shared_context};
 use support::{TempFile, eventfd, in_child, pattern, pipe};
 
 type Plain<'q> = SplitQueue<'q, Vec<u8>, Shared, usize>;
@@ -197,6 +200,55 @@ fn a_wait_ends_by_completion_timeout_or_not_at_all() {
         assert_eq!((done.ticket, done.data), (poll, 1));
     });
     assert_eq!(submit.cancel(poll), Err(Errno::INVAL));
+}
+
+/// The kernel does not know the poll yet, so the other thread has to try again.
+#[test]
+fn an_operation_that_is_being_submitted_can_be_cancelled_later() {
+    let (reader, writer) = pipe();
+    let (never, _open) = pipe();
+    let mut split = Plain::new(Queue::with_capacity(2).unwrap());
+    let (submit, mut reap) = split.halves();
+    submit.push(Read::new(&reader, vec![0; 1]).data(1)).unwrap();
+    let poll = Poll::new(&never, PollMask::IN).data(2);
+    let poll = submit.push(poll).unwrap();
+    let mut cancelled = Ok(());
+    let submitted = while_blocked(
+        || submit.submit(),
+        &writer,
+        || cancelled = submit.cancel(poll),
+    );
+    assert_eq!((cancelled, submitted), (Err(Errno::BUSY), Ok(2)));
+    assert_eq!(submit.cancel(poll), Ok(()));
+    let mut next = || reap.wait(limit()).unwrap().unwrap().data;
+    assert_eq!([next(), next()], [1, 2]);
+    assert_eq!(submit.cancel(poll), Err(Errno::INVAL));
+}
+
+/// A submitter outside the library has filled the context with operations that complete.
+#[test]
+fn foreign_events_do_not_end_a_wait_without_a_limit() {
+    let (foreign, own) = (eventfd(), eventfd());
+    let signal = |eventfd: &OwnedFd| {
+        let mut file = File::from(eventfd.try_clone().unwrap());
+        file.write_all(&1_u64.to_ne_bytes()).unwrap();
+    };
+    let (context, name) = shared_context(2);
+    let mut slots = Slot::array::<2>();
+    let mut split = Plain::new(Queue::with_context(context, &mut slots));
+    let (submit, mut reap) = split.halves();
+    submit.push(Poll::new(&own, PollMask::IN).data(7)).unwrap();
+    assert_eq!(submit.submit(), Ok(1));
+    assert_ne!(fill(name, &foreign), 0);
+    thread::scope(|scope| {
+        let wait = scope.spawn(|| reap.wait(WaitOptions::new()));
+        thread::sleep(Duration::from_millis(20));
+        signal(&foreign);
+        thread::sleep(Duration::from_millis(20));
+        signal(&own);
+        let done = wait.join().unwrap().unwrap();
+        assert_eq!(done.expect("a completion").data, 7);
+    });
 }
 
 #[test]

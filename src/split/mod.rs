@@ -73,6 +73,8 @@ struct Inner<'q, B: IoBuf + 'static, T> {
     queue: Queue<'q, B, T>,
     /// The reaping half waits in the kernel, which moves the ring's head.
     waits: bool,
+    /// The number of submissions that run outside the lock now.
+    submitting: usize,
 }
 
 // SAFETY: the queue is `Send` if its buffers and data are. `inner` is accessed under the
@@ -88,6 +90,7 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
             inner: UnsafeCell::new(Inner {
                 queue,
                 waits: false,
+                submitting: 0,
             }),
         }
     }

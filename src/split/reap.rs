@@ -58,18 +58,23 @@ where
         if wait.is_poll() {
             return Ok(None);
         }
-        let context = self.0.with(Inner::begin_wait);
-        let context = context.ok_or(Errno::INVAL)?;
-        let mut events = [Event::EMPTY; BATCH];
-        // SAFETY: this is the only reaping half, it is borrowed exclusively, and the
-        // submitting half does not write the ring's head while `waits` is set. So nothing
-        // reads the ring in user space during the call. The context exists as long as this
-        // half.
-        let count = unsafe { wait_for_events(context, 1, &mut events, wait) };
-        self.0
-            .with(|inner| inner.end_wait(events.iter().take(count.unwrap_or(0))));
-        count?;
-        self.pop()
+        loop {
+            let context = self.0.with(Inner::begin_wait);
+            let context = context.ok_or(Errno::INVAL)?;
+            let mut events = [Event::EMPTY; BATCH];
+            // SAFETY: this is the only reaping half, it is borrowed exclusively, and the
+            // submitting half does not write the ring's head while `waits` is set. So
+            // nothing reads the ring in user space during the call. The context exists as
+            // long as this half.
+            let count = unsafe { wait_for_events(context, 1, &mut events, wait) };
+            self.0
+                .with(|inner| inner.end_wait(events.iter().take(count.unwrap_or(0))));
+            let (count, next) = (count?, self.pop()?);
+            // Events of foreign operations do not end a wait without a limit.
+            if next.is_some() || count == 0 || !wait.is_forever() {
+                return Ok(next);
+            }
+        }
     }
 
     /// Returns the number of submitted operations whose events have not been taken from

@@ -92,6 +92,7 @@ where
                 let engine = &mut inner.queue.engine;
                 wanted = wanted.min(submitted + engine.slots.staged());
                 engine.take_submission(&mut submission);
+                inner.submitting += usize::from(!submission.is_empty());
             });
             if submission.is_empty() {
                 break;
@@ -104,6 +105,7 @@ where
             let accepted = result.unwrap_or(0);
             submitted += accepted;
             let room = self.0.with(|inner| {
+                inner.submitting -= 1;
                 let engine = &mut inner.queue.engine;
                 engine.stage_rest_again(&submission, accepted);
                 // Events that were taken may not have been published to the kernel yet;
@@ -131,15 +133,23 @@ where
     /// # Errors
     /// - EBUSY: the operation is staged and not submitted. ([`Queue::cancel`] completes it
     ///   with ECANCELED; here a completion without an event would not end a wait of the
-    ///   reaping half.) [`unstage`](SubmitHalf::unstage) removes staged operations.
+    ///   reaping half.) [`unstage`](SubmitHalf::unstage) removes staged operations. Also if a
+    ///   [`submit`](SubmitHalf::submit) that another thread runs now may have the operation:
+    ///   the kernel may not know it before that has returned.
     /// - Otherwise those of [`Queue::cancel`].
     pub fn cancel(&self, ticket: Ticket) -> Result<(), Errno> {
         self.0.with(|inner| {
             let engine = &mut inner.queue.engine;
-            if let Some(OpState::Staged(_)) = engine.slots.find(ticket) {
-                return Err(Errno::BUSY);
+            let in_flight = match engine.slots.find(ticket) {
+                Some(OpState::Staged(_)) => return Err(Errno::BUSY),
+                Some(OpState::InFlight(_)) => true,
+                Some(OpState::Completed(_)) | None => false,
+            };
+            match engine.cancel(ticket) {
+                // The kernel does not have it yet, which is not the end of it.
+                Err(Errno::INVAL) if in_flight && inner.submitting > 0 => Err(Errno::BUSY),
+                cancelled => cancelled,
             }
-            engine.cancel(ticket)
         })
     }
 
