@@ -145,9 +145,11 @@ where
                 Some(OpState::InFlight(_)) => true,
                 Some(OpState::Completed(_)) | None => false,
             };
-            match engine.cancel(ticket) {
-                // The kernel does not have it yet, which is not the end of it.
-                Err(Errno::INVAL) if in_flight && inner.submitting > 0 => Err(Errno::BUSY),
+            let cancelled = engine.cancel(ticket);
+            let submitted = inner.submitting > 0 && engine.backend.is_own();
+            match cancelled {
+                // The kernel may not have it yet.
+                Err(Errno::INVAL) if in_flight && submitted => Err(Errno::BUSY),
                 cancelled => cancelled,
             }
         })
