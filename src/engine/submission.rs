@@ -64,7 +64,7 @@ impl Submission {
     }
 
     #[inline]
-    fn iocbs(&self) -> &[*mut Iocb] {
+    pub(super) fn iocbs(&self) -> &[*mut Iocb] {
         // SAFETY: `Slots::take_batch` initialised the first `len` elements.
         unsafe { core::slice::from_raw_parts(self.iocbs.as_ptr().cast(), self.len) }
     }

@@ -346,9 +346,15 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// caller checks that there is one. Returns its tag and its iocb.
     #[inline]
     pub(super) fn take_first_staged(&mut self) -> (Tag, *mut Iocb) {
-        let slot = self.slot(self.first_staged);
+        let at = self.first_staged;
+        let slot = self.slot(at);
         slot.change(Tag::unstaged);
-        let (tag, iocb, next) = (slot.tag(), &raw mut slot.iocb, slot.next);
+        let (tag, next) = (slot.tag(), slot.next);
+        // The pointer is derived from the array's: one derived from a reference to the
+        // slot would be invalid once the slot is used again, which may be before the
+        // kernel uses the pointer.
+        // SAFETY: the array is exclusively borrowed for `'s`, and `at` is one of its slots.
+        let iocb = unsafe { &raw mut (*self.base.byte_add(at.0 as usize).as_ptr()).iocb };
         self.first_staged = next;
         self.staged -= 1;
         self.in_flight += 1;

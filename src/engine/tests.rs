@@ -384,6 +384,29 @@ fn a_submission_without_room_and_without_hope_is_completed() {
     assert_eq!(engine.slots.staged(), 1);
 }
 
+/// The kernel reads the iocbs and writes their keys while others use the same slots.
+#[test]
+fn the_iocbs_of_a_submission_stay_accessible() {
+    let mut slots = slots(3);
+    let (mut engine, submission, tickets) = taken(&mut slots);
+    for ticket in tickets {
+        let Some(OpState::InFlight(at)) = engine.slots.find(ticket) else {
+            panic!("the operation is not in flight");
+        };
+        engine.slots.extra(at);
+    }
+    for &iocb in submission.iocbs() {
+        // SAFETY: the slots exist, and nothing refers to them now.
+        unsafe { (*iocb).key = (*iocb).opcode.into() };
+    }
+    let event = Event {
+        // SAFETY: as above.
+        data: unsafe { (*submission.iocbs()[0]).data },
+        ..Event::EMPTY
+    };
+    assert!(engine.operation_of(&event).is_some());
+}
+
 /// A ring with false contents completes an operation before the kernel refuses it.
 #[test]
 fn an_operation_that_a_false_event_has_completed_is_not_staged_again() {
