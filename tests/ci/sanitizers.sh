@@ -4,7 +4,10 @@
 # The tests: the layers, the ring and the context, and all user code. (`unreadable` is
 # excluded, as it writes to a ring: the thread sanitizer does not detect that the kernel
 # passes the address to another thread in between.)
-sanitized=(context idle_context owned queue reactor ring scope shared shares user_code)
+sanitized=(
+    context idle_context owned queue reactor ring scope shared shares split submission
+    user_code wait_idle
+)
 
 # sanitizer NAME: runs these tests, instrumented. For the thread and the memory
 # sanitizer every crate is instrumented, the standard library included: its locks order
