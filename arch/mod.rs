@@ -178,6 +178,15 @@ cfg_if::cfg_if! {
     }
 }
 
+// Vectors that every processor of the target has, for `rt::mem`: the condition is that
+// of `src/rt/mem/mod.rs`. 32-bit Arm has no stable vector types.
+#[cfg(all(feature = "rt", target_feature = "sse2"))]
+#[path = "vectors_x86.rs"]
+pub(crate) mod vectors;
+#[cfg(all(feature = "rt", target_feature = "neon", target_pointer_width = "64"))]
+#[path = "vectors_aarch64.rs"]
+pub(crate) mod vectors;
+
 /// The ABI of the target being built.
 pub(crate) const ABI: Abi = target::ABI;
 

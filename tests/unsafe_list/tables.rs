@@ -136,7 +136,27 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "src/ring/batch_reader.rs",
         "tests/queue.rs, model/tests/checker.rs, model/tests/hostile.rs",
     ),
-    ("src/rt/mem.rs", "src/rt/mem.rs, tests/rt.rs"),
+    (
+        "src/rt/mem/vectors/compare.rs",
+        "src/rt/mem/tests.rs, tests/rt.rs",
+    ),
+    (
+        "src/rt/mem/vectors/copy.rs",
+        "src/rt/mem/tests.rs, tests/rt.rs",
+    ),
+    (
+        "src/rt/mem/vectors/fill.rs",
+        "src/rt/mem/tests.rs, tests/rt.rs",
+    ),
+    (
+        "src/rt/mem/vectors/length.rs",
+        "src/rt/mem/tests.rs, tests/rt.rs",
+    ),
+    (
+        "src/rt/mem/vectors/mod.rs",
+        "src/rt/mem/tests.rs, tests/rt.rs",
+    ),
+    ("src/rt/mem/words.rs", "src/rt/mem/tests.rs, tests/rt.rs"),
     ("src/rt/mod.rs", "tests/rt.rs"),
     ("src/rt/process.rs", "src/rt/process.rs, tests/rt.rs"),
     (
