@@ -164,11 +164,11 @@ impl Iterator for Strings {
         }
         self.next = self.next.wrapping_add(1);
         // SAFETY: the strings in the layout that `from_stack` requires end with a zero
-        // byte, the first of which `length` finds, and stay valid for ever.
+        // byte, the first of which `length_bytewise` finds, and stay valid for ever.
         // `CStr::from_ptr` would call `strlen`, which a program with its own memory
         // functions may lack.
         Some(unsafe {
-            let length = mem::length(string.cast());
+            let length = mem::length_bytewise(string.cast());
             CStr::from_bytes_with_nul_unchecked(slice::from_raw_parts(string.cast(), length + 1))
         })
     }

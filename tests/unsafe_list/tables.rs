@@ -136,6 +136,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "src/ring/batch_reader.rs",
         "tests/queue.rs, model/tests/checker.rs, model/tests/hostile.rs",
     ),
+    ("src/rt/mem/mod.rs", "src/rt/mem/tests.rs, tests/rt.rs"),
     (
         "src/rt/mem/vectors/compare.rs",
         "src/rt/mem/tests.rs, tests/rt.rs",

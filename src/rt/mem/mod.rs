@@ -51,3 +51,22 @@ struct Unaligned<T>(T);
 fn fence() {
     compiler_fence(Ordering::SeqCst);
 }
+
+/// Returns the number of bytes before the first zero byte, with the least
+/// code: for short strings that are read once.
+///
+/// # Safety
+/// `string` is valid to read up to and including a zero byte.
+#[inline]
+pub unsafe fn length_bytewise(string: *const u8) -> usize {
+    let mut n = 0;
+    loop {
+        // SAFETY: no byte before this one was zero, so the zero byte of the `# Safety`
+        // section is here or further on.
+        if unsafe { *string.wrapping_add(n) } == 0 {
+            return n;
+        }
+        n += 1;
+        fence();
+    }
+}

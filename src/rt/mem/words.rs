@@ -6,6 +6,7 @@
 
 use core::mem::MaybeUninit;
 
+pub use super::length_bytewise as length;
 use super::{Unaligned, fence};
 
 type Byte = MaybeUninit<u8>;
@@ -210,22 +211,4 @@ pub unsafe fn compare(mut a: *const u8, mut b: *const u8, n: usize) -> i32 {
         fence();
     }
     0
-}
-
-/// Returns the number of bytes before the first zero byte.
-///
-/// # Safety
-/// `string` is valid to read up to and including a zero byte.
-#[inline]
-pub unsafe fn length(string: *const u8) -> usize {
-    let mut n = 0;
-    loop {
-        // SAFETY: no byte before this one was zero, so the zero byte of the `# Safety`
-        // section is here or further on.
-        if unsafe { *string.wrapping_add(n) } == 0 {
-            return n;
-        }
-        n += 1;
-        fence();
-    }
 }
