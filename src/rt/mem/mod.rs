@@ -17,8 +17,8 @@
 //! run time. Bytes are copied as `MaybeUninit`, as they may be padding or a part of a
 //! pointer.
 //!
-//! The same source is to be small in a program that is optimised for size. So no loop is
-//! unrolled by hand: the simple number of iterations lets the compiler do it, which it
+//! The same source is to be small in a program that is optimised for size. So the source
+//! unrolls no loop: the simple number of iterations lets the compiler do it, which it
 //! does where it optimises for speed. A loop that ends at an address was not unrolled.
 
 use core::sync::atomic::{Ordering, compiler_fence};

@@ -8,7 +8,7 @@ use super::{CHUNK, Chunk, fence, load, store};
 ///
 /// # Safety
 /// `src` is valid to read and `dst` to write for `n` bytes, and `dst` is not inside the
-/// region at `src` except at its start, or `n` is less than [`CHUNK`].
+/// region at `src` except at its start, or `n` is less than `CHUNK`.
 #[inline]
 pub unsafe fn copy_forward(dst: *mut u8, src: *const u8, n: usize) {
     if n < CHUNK {
