@@ -116,9 +116,9 @@ pub(crate) mod stubs {
     /// `aux` returns by their kinds.
     #[cfg(feature = "rt")]
     pub(crate) fn started(aux: impl Fn(usize) -> Option<usize>) {
-        if let Some(entry) = aux(AT_SYSINFO) {
-            ENTRY.store(entry, Relaxed);
-        }
+        // Without a C library there is no thread block to look for: `gs` has any value.
+        let entry = aux(AT_SYSINFO).filter(|&entry| entry != 0);
+        ENTRY.store(entry.unwrap_or_else(interrupt), Relaxed);
     }
 
     /// Returns the address that the stubs call, or zero if none was called yet.

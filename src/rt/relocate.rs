@@ -17,7 +17,8 @@
 //! Sources: the ELF generic ABI, "Dynamic Section" and "Relocation" (with RELR); the
 //! kernel's `fs/binfmt_elf.c` (`create_elf_tables`).
 
-use crate::arch::{ABI, Relative, stubs};
+use super::process::Process;
+use crate::arch::{self, ABI, Relative, stubs};
 
 // Kinds of the auxiliary vector.
 const AT_PHDR: usize = 3;
@@ -193,6 +194,10 @@ pub unsafe fn relocate(stack: *const usize) {
     let start = base.wrapping_add(constants) & mask;
     let end = base.wrapping_add(constants_end) & mask;
     if start < end {
+        // The stubs are prepared before the first system call.
+        // SAFETY: `stack` points to the initial layout, by the `# Safety` section.
+        let process = unsafe { Process::from_stack(stack) };
+        arch::started(|kind| process.aux(kind));
         // SAFETY: the linker has laid out these pages for this protection: they hold
         // only constants, all of which are relocated now. A failure leaves them writable.
         let _ = unsafe {
