@@ -44,32 +44,28 @@ mod future;
 mod handle;
 mod inner;
 mod lock;
+mod push;
+mod turn;
 mod wait_idle;
 mod waiters;
 mod whole;
 
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::mem::MaybeUninit;
 
-use crate::buffer::{IoBuf, IoBufMut};
-use crate::completion::Full;
+use crate::buffer::IoBuf;
 #[cfg(doc)]
 use crate::context::Context;
 use crate::context::IdleContext;
-use crate::context::WaitOptions;
-use crate::engine::{ContextBackend, Engine, Submission, slot_type};
+use crate::engine::{ContextBackend, Engine, slot_type};
 use crate::fd::Fd;
-use crate::op::{Fdsync, Fsync, Op, Operation, Poll, Read, WithoutBuffer, Write};
-use crate::opcode::{PollMask, RawFd};
-use crate::sys::abi::Iocb;
+#[cfg(doc)]
+use crate::op::Read;
 use crate::sys::errno::Errno;
 
-use eventfd::Signals;
 pub use future::OpFuture;
-use handle::Access;
 pub use handle::Handle;
-use inner::{Awaited, Inner, Notice, Payload};
+use inner::{Awaited, Inner};
 #[cfg(feature = "std")]
 pub use lock::Shared;
 pub use lock::{Local, Lock};
@@ -308,171 +304,6 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self
     }
 
-    /// Converts an operation into a future.
-    ///
-    /// The operation begins when the future is polled and a slot is free. If every slot is
-    /// taken, the future waits for one. If the kernel refuses the operation, the error is
-    /// its result ([`Completion::refused`](crate::Completion::refused)).
-    ///
-    /// # Examples
-    /// ```
-    /// use linux_aio::op::Write;
-    /// use linux_aio::reactor::Reactor;
-    /// use linux_aio::{Errno, Fd};
-    ///
-    /// /// Writes a line, with a number that the completion returns.
-    /// async fn log(
-    ///     reactor: &Reactor<'_, &'static [u8], linux_aio::reactor::Local, u32>,
-    ///     to: Fd<'static>,
-    /// ) -> Result<usize, Errno> {
-    ///     let done = reactor.push(Write::new(to, &b"hello\n"[..]).data(42)).await;
-    ///     assert_eq!(done.data, 42);
-    ///     done.result
-    /// }
-    /// ```
-    #[inline]
-    pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
-        let (iocb, own, payload) = self.prepare(op.into_op());
-        // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self, iocb, own, payload) }
-    }
-
-    /// Begins an operation at once, if a slot is free, and returns its future.
-    ///
-    /// [`push`](Reactor::push) begins an operation when its future is first polled. This
-    /// function submits it (unless the reactor is [batched](Reactor::batched)) before it
-    /// returns. If the future is dropped, polled or not, the buffer stays in the reactor
-    /// until the operation has completed.
-    ///
-    /// # Errors
-    /// Returns [`Full`] with the operation if every slot is taken, or if the free ones are
-    /// reserved for futures that wait for a slot.
-    ///
-    /// # Examples
-    /// Load shedding, in place of a wait for a slot:
-    /// ```
-    /// use linux_aio::op::Read;
-    /// use linux_aio::reactor::Reactor;
-    /// use linux_aio::{Errno, Fd};
-    ///
-    /// async fn serve(
-    ///     reactor: &Reactor<'_, &'static mut [u8]>,
-    ///     file: Fd<'static>,
-    ///     buffer: &'static mut [u8],
-    /// ) -> Result<usize, Errno> {
-    ///     match reactor.try_push(Read::new(file, buffer)) {
-    ///         Ok(read) => read.await.result,
-    ///         Err(_full) => Err(Errno::BUSY),
-    ///     }
-    /// }
-    /// ```
-    pub fn try_push<O: Operation<'r, B, T>>(&self, op: O) -> Begun<'r, &Self, O::Kind> {
-        let op = op.into_op();
-        if self.with(|inner| inner.is_full()) {
-            return Err(Full(op));
-        }
-        // User code runs in `prepare`, so the slot may be taken afterwards.
-        let before = *op.iocb();
-        let (iocb, own, payload) = self.prepare(op);
-        // SAFETY: the operation is of its own kind.
-        let mut future = unsafe { OpFuture::new(self, iocb, own, payload) };
-        match future.begin_now() {
-            None => Ok(future),
-            // SAFETY: the iocb and the payload are those of one operation, whose
-            // descriptor outlives `'r`.
-            Some(payload) => Err(Full(unsafe { Op::restore(before, payload) })),
-        }
-    }
-
-    /// Converts an operation into a future that owns a share of the reactor.
-    ///
-    /// With a `Reactor<'static, …>` the future is `'static`: it can be stored beside the
-    /// reactor, and spawned. Otherwise as [`push`](Reactor::push). If the future is the
-    /// last owner of the reactor, dropping it drops the reactor, which blocks.
-    ///
-    /// # Examples
-    /// ```
-    /// # #[cfg(not(feature = "std"))] fn main() {}
-    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
-    /// # use linux_aio::Errno;
-    /// use linux_aio::op::Read;
-    /// use linux_aio::reactor::{OpFuture, Reactor, Shared};
-    /// use std::fs::File;
-    /// use std::sync::Arc;
-    ///
-    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
-    /// type Shares = Reactor<'static, Vec<u8>, Shared, Arc<File>>;
-    ///
-    /// /// A file and the read in flight, without a lifetime.
-    /// struct Reader {
-    ///     file: Arc<File>,
-    ///     reactor: Arc<Shares>,
-    ///     read: Option<OpFuture<Arc<Shares>>>,
-    /// }
-    ///
-    /// let reactor = Arc::new(Shares::with_capacity(64)?);
-    /// let file = Arc::new(File::open("/proc/self/exe").unwrap());
-    /// let read = reactor.push_arc(Read::owned(file.clone(), vec![0; 4]));
-    /// let reader = Reader { file, reactor, read: Some(read) };
-    /// # drop(reader);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-    pub fn push_arc<O: Operation<'r, B, T>>(
-        self: &alloc::sync::Arc<Self>,
-        op: O,
-    ) -> OpFuture<alloc::sync::Arc<Self>, O::Kind> {
-        let (iocb, own, payload) = self.prepare(op.into_op());
-        // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
-    }
-
-    /// Converts an operation into a future that owns a share of the reactor, for one
-    /// thread. Otherwise as `push_arc`.
-    #[cfg(feature = "alloc")]
-    pub fn push_rc<O: Operation<'r, B, T>>(
-        self: &alloc::rc::Rc<Self>,
-        op: O,
-    ) -> OpFuture<alloc::rc::Rc<Self>, O::Kind> {
-        let (iocb, own, payload) = self.prepare(op.into_op());
-        // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
-    }
-
-    /// Returns the iocb of an operation, its own eventfd if the reactor signals it, and
-    /// its payload.
-    #[inline]
-    fn prepare(&self, mut op: Op<'r, B, T>) -> Prepared<B, T> {
-        let mut own = None;
-        if let Some(eventfd) = self.eventfd {
-            own = op.signals().map(|RawFd(own)| own);
-            // Anything but an eventfd stays in the iocb, and the kernel refuses
-            // the operation (EINVAL).
-            if own.is_none_or(eventfd::is_anonymous) {
-                op.signal(eventfd);
-            } else {
-                own = None;
-            }
-        }
-        let (iocb, payload) = op.prepare();
-        (iocb, own, payload)
-    }
-
-    /// Submits the staged operations, takes the available completions without waiting, and
-    /// wakes their tasks.
-    ///
-    /// Returns the number of completed operations that this call has handled. Operations
-    /// whose future was dropped count; operations whose future found the completion itself,
-    /// by a poll, do not.
-    ///
-    /// # Errors
-    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`]
-    /// except EINTR; EINVAL in a forked child. Tasks are woken also after an error.
-    pub fn turn(&self) -> Result<usize, Errno> {
-        self.notify_all(0, WaitOptions::poll())
-    }
-
     /// Returns whether a [`turn`](Reactor::turn) has work that no completion announces: an
     /// operation to be submitted, one that was refused, or a free slot that the task which
     /// was woken for it has not taken.
@@ -576,252 +407,10 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             f(unsafe { &mut *self.inner.get() })
         })
     }
-
-    /// Submits operations while the lock is free, until the submission is empty.
-    #[inline]
-    fn submit(&self, submission: &mut Submission) {
-        // SAFETY: `notify_all`, the only caller, fills it from this reactor.
-        unsafe { inner::submit_all(&self, submission) }
-    }
-
-    /// Polls for completions or waits for them, and runs the resulting user code
-    /// outside the lock.
-    ///
-    /// It takes one operation at a time out of the completed list, so that a panic
-    /// leaves the others there.
-    fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let mut submission = Submission::new();
-        self.with(|inner| {
-            inner.begin_turn();
-            inner.take_submission(&mut submission);
-        });
-        self.submit(&mut submission);
-        let (polled, mut left) = self.with(|inner| {
-            let polled = inner.poll(min_nr, wait);
-            // The completions may have freed entries for operations that the kernel did
-            // not accept before.
-            inner.take_submission(&mut submission);
-            (polled, inner.engine.slots.completed())
-        });
-        if !submission.is_empty() {
-            self.submit(&mut submission);
-            left = self.with(|inner| inner.engine.slots.completed());
-        }
-        let mut notification = Notification {
-            reactor: self,
-            left,
-            count: 0,
-        };
-        #[cfg(feature = "std")]
-        {
-            let mut panics = deferred::Panics::default();
-            let mut more = true;
-            while more {
-                // A panic in between leaves `more` unchanged.
-                panics.catch(|| {
-                    while notification.notify_next() {}
-                    more = false;
-                });
-            }
-            let count = notification.finish();
-            panics.resume();
-            polled.map(|()| count)
-        }
-        #[cfg(not(feature = "std"))]
-        {
-            while notification.notify_next() {}
-            let count = notification.finish();
-            polled.map(|()| count)
-        }
-    }
 }
-
-/// A future that has begun, or an operation that found no free slot.
-type Begun<'r, R, K> =
-    Result<OpFuture<R, K>, Full<Op<'r, <R as Access>::Buffer, <R as Access>::Data>>>;
 
 /// The default of [`Reactor::budget`].
 const BUDGET: u32 = 128;
-
-/// An operation that is ready to be staged: its iocb, its own eventfd, its payload.
-type Prepared<B, T> = (Iocb, Option<i32>, MaybeUninit<Payload<B, T>>);
-
-/// The notifications of one turn.
-struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
-    reactor: &'a Reactor<'r, B, L, T>,
-    /// The number of completed operations whose futures are to be notified. Operations
-    /// that complete meanwhile are left to the next turn; otherwise a waker that begins
-    /// operations could prolong this one without end.
-    left: usize,
-    count: usize,
-}
-
-impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
-    /// Runs one notification. Returns `false` if there is none left.
-    fn notify_next(&mut self) -> bool {
-        let (left, count) = (&mut self.left, &mut self.count);
-        let (notice, own) = self.reactor.with(|inner| inner.notice(left, count));
-        Signals {
-            reactor: false,
-            own,
-        }
-        .send(None);
-        match notice {
-            None => false,
-            Some(Notice::Nothing) => true,
-            Some(Notice::Wake(waker)) => {
-                waker.wake();
-                true
-            }
-            Some(Notice::Drop(buffer, data, waker)) => {
-                drop((buffer, data, waker));
-                true
-            }
-        }
-    }
-
-    /// Returns the number of notified operations. The destructor signals the eventfd.
-    fn finish(self) -> usize {
-        self.count
-    }
-}
-
-impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
-    fn drop(&mut self) {
-        let signals = Signals {
-            reactor: self.reactor.with(|inner| {
-                // Some operations are not notified yet because of a panic.
-                inner.signals_turn(self.left > 0)
-            }),
-            own: None,
-        };
-        signals.send(self.reactor.eventfd);
-    }
-}
-
-impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
-    /// Reads into `buffer`, from the byte at `offset` in the file.
-    ///
-    /// The result may be fewer bytes than the buffer holds:
-    /// [`read_exact_at`](Reactor::read_exact_at) continues. For flags, priorities, data and
-    /// owned descriptors, use [`push`](Reactor::push) with a [`Read`].
-    #[inline]
-    pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self>
-    where
-        B: IoBufMut,
-    {
-        self.push(Read::new(fd, buffer).offset(offset))
-    }
-
-    /// Writes `buffer` to the file, from the byte at `offset`.
-    ///
-    /// The result may be fewer bytes than the buffer holds:
-    /// [`write_all_at`](Reactor::write_all_at) continues. For flags, priorities, data and
-    /// owned descriptors, use [`push`](Reactor::push) with a [`Write`].
-    pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self> {
-        self.push(Write::new(fd, buffer).offset(offset))
-    }
-
-    /// Writes a file's cached data and metadata to the disk (Linux 4.18; the result is
-    /// EINVAL before). It covers the writes that have completed before, not those in
-    /// flight at the same time.
-    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
-        self.push(Fsync::new(fd))
-    }
-
-    /// Writes a file's cached data to the disk, without metadata that is not needed to read
-    /// it. Otherwise as [`fsync`](Reactor::fsync).
-    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
-        self.push(Fdsync::new(fd))
-    }
-
-    /// Waits until a descriptor is ready for one of the events in `mask` (Linux 4.19; the
-    /// result is EINVAL before). [`PollMask::from_result`] converts the result into the set
-    /// of the events that occurred. Dropping the future cancels the poll.
-    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<&Self, WithoutBuffer> {
-        self.push(Poll::new(fd, mask))
-    }
-}
-
-impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
-    /// Submits the staged operations, waits until an operation has completed, and wakes
-    /// the tasks of all completed operations. `wait` sets the timeout and the signal mask.
-    ///
-    /// Returns the number of completed operations, as [`turn`](Reactor::turn) does: 0 after
-    /// the timeout. It returns 0 without waiting if nothing is in flight, and if a task was
-    /// woken for a free slot and has not taken it while others wait for one.
-    ///
-    /// A reactor with a lock between threads has no such function, because the lock would
-    /// be held during the wait: use `wait_eventfd` (feature `std`).
-    ///
-    /// # Errors
-    /// Those of [`Context::wait_with`], such as EINTR after a signal. No completion is lost
-    /// by an error.
-    pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        self.notify_all(1, wait)
-    }
-}
-
-#[cfg(feature = "std")]
-impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
-    /// Waits for the reactor's [eventfd](Reactor::eventfd) with `ppoll(2)`, resets it,
-    /// takes the available completions and wakes their tasks. Other threads use the reactor
-    /// meanwhile: the lock is free during the wait.
-    ///
-    /// `wait` sets the timeout and the signal mask. Returns the number of completed
-    /// operations, as [`turn`](Reactor::turn) does. It is 0 after the timeout, and also if
-    /// another thread has found the completions first or has signalled the eventfd. Unlike
-    /// [`wait`](Reactor::wait) it waits even if nothing is in flight, because another
-    /// thread may begin an operation.
-    ///
-    /// Waking a task does not end this wait. An executor that runs tasks on the waiting
-    /// thread needs wakers that also signal the eventfd. Otherwise, let one thread do
-    /// nothing but wait, as in the example.
-    ///
-    /// Make the eventfd non-blocking (`EFD_NONBLOCK`). If several threads reset a blocking
-    /// one, a wait can last until the next signal, past its timeout.
-    ///
-    /// # Errors
-    /// - EINVAL: the reactor has no eventfd, or this is a forked child.
-    /// - EINTR: a signal handler has run. No completion is lost by it.
-    /// - ENOSYS: there is no `ppoll(2)` with 32-bit time, on riscv32 and on 32-bit kernels
-    ///   without `CONFIG_COMPAT_32BIT_TIME`.
-    /// - Those of [`turn`](Reactor::turn).
-    ///
-    /// # Examples
-    /// ```
-    /// use linux_aio::reactor::{Reactor, Shared};
-    /// use linux_aio::{Errno, WaitOptions};
-    /// use std::sync::atomic::{AtomicBool, Ordering};
-    ///
-    /// /// Runs a reactor for the executors of other threads until `stop` is set and the
-    /// /// eventfd is signalled.
-    /// fn drive(reactor: &Reactor<'_, Vec<u8>, Shared>, stop: &AtomicBool) -> Result<(), Errno> {
-    ///     while !stop.load(Ordering::Acquire) {
-    ///         match reactor.wait_eventfd(WaitOptions::new()) {
-    ///             Ok(_) | Err(Errno::INTR) => {}
-    ///             Err(errno) => return Err(errno),
-    ///         }
-    ///     }
-    ///     Ok(())
-    /// }
-    /// ```
-    pub fn wait_eventfd(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let eventfd = self.eventfd.ok_or(Errno::INVAL)?;
-        // A forked child takes no signal from its parent.
-        if !self.with(|inner| inner.engine.backend.is_own()) {
-            return Err(Errno::INVAL);
-        }
-        let completed = self.turn()?;
-        if completed > 0 {
-            return Ok(completed);
-        }
-        if eventfd::wait_readable(eventfd, wait)? {
-            eventfd::reset(eventfd);
-        }
-        self.turn()
-    }
-}
 
 impl<B: IoBuf + 'static, L: Lock, T> fmt::Debug for Reactor<'_, B, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

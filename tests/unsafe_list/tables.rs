@@ -108,6 +108,8 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ),
     ("src/reactor/inner.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/mod.rs", "tests/reactor.rs, tests/user_code"),
+    ("src/reactor/push.rs", "tests/reactor.rs, tests/user_code"),
+    ("src/reactor/turn.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/future.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/wait_idle.rs", "tests/wait_idle.rs"),
     ("src/split/mod.rs", "tests/split.rs"),
@@ -598,7 +600,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/user_code/reactor.rs::a_lock_calls_the_reactor",
     ),
     (
-        "src/reactor/mod.rs",
+        "src/reactor/turn.rs",
         "Notification::notify_next",
         "wake()",
         "After the lock was released; the operation is notified already. A panic leaves the others \
@@ -607,7 +609,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
          tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
     ),
     (
-        "src/reactor/mod.rs",
+        "src/reactor/turn.rs",
         "Notification::notify_next",
         "drop(",
         "After the lock was released; the slot is free already.",

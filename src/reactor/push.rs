@@ -1,0 +1,218 @@
+//! How operations become futures of a reactor.
+
+use core::mem::MaybeUninit;
+
+use super::future::OpFuture;
+use super::handle::Access;
+use super::inner::Payload;
+use super::{Lock, Reactor, eventfd};
+use crate::buffer::{IoBuf, IoBufMut};
+use crate::completion::Full;
+use crate::fd::Fd;
+use crate::op::{Fdsync, Fsync, Op, Operation, Poll, Read, WithoutBuffer, Write};
+use crate::opcode::{PollMask, RawFd};
+use crate::sys::abi::Iocb;
+
+impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
+    /// Converts an operation into a future.
+    ///
+    /// The operation begins when the future is polled and a slot is free. If every slot is
+    /// taken, the future waits for one. If the kernel refuses the operation, the error is
+    /// its result ([`Completion::refused`](crate::Completion::refused)).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Write;
+    /// use linux_aio::reactor::Reactor;
+    /// use linux_aio::{Errno, Fd};
+    ///
+    /// /// Writes a line, with a number that the completion returns.
+    /// async fn log(
+    ///     reactor: &Reactor<'_, &'static [u8], linux_aio::reactor::Local, u32>,
+    ///     to: Fd<'static>,
+    /// ) -> Result<usize, Errno> {
+    ///     let done = reactor.push(Write::new(to, &b"hello\n"[..]).data(42)).await;
+    ///     assert_eq!(done.data, 42);
+    ///     done.result
+    /// }
+    /// ```
+    #[inline]
+    pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
+        let (iocb, own, payload) = self.prepare(op.into_op());
+        // SAFETY: the operation is of its own kind.
+        unsafe { OpFuture::new(self, iocb, own, payload) }
+    }
+
+    /// Begins an operation at once, if a slot is free, and returns its future.
+    ///
+    /// [`push`](Reactor::push) begins an operation when its future is first polled. This
+    /// function submits it (unless the reactor is [batched](Reactor::batched)) before it
+    /// returns. If the future is dropped, polled or not, the buffer stays in the reactor
+    /// until the operation has completed.
+    ///
+    /// # Errors
+    /// Returns [`Full`] with the operation if every slot is taken, or if the free ones are
+    /// reserved for futures that wait for a slot.
+    ///
+    /// # Examples
+    /// Load shedding, in place of a wait for a slot:
+    /// ```
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Reactor;
+    /// use linux_aio::{Errno, Fd};
+    ///
+    /// async fn serve(
+    ///     reactor: &Reactor<'_, &'static mut [u8]>,
+    ///     file: Fd<'static>,
+    ///     buffer: &'static mut [u8],
+    /// ) -> Result<usize, Errno> {
+    ///     match reactor.try_push(Read::new(file, buffer)) {
+    ///         Ok(read) => read.await.result,
+    ///         Err(_full) => Err(Errno::BUSY),
+    ///     }
+    /// }
+    /// ```
+    pub fn try_push<O: Operation<'r, B, T>>(&self, op: O) -> Begun<'r, &Self, O::Kind> {
+        let op = op.into_op();
+        if self.with(|inner| inner.is_full()) {
+            return Err(Full(op));
+        }
+        // User code runs in `prepare`, so the slot may be taken afterwards.
+        let before = *op.iocb();
+        let (iocb, own, payload) = self.prepare(op);
+        // SAFETY: the operation is of its own kind.
+        let mut future = unsafe { OpFuture::new(self, iocb, own, payload) };
+        match future.begin_now() {
+            None => Ok(future),
+            // SAFETY: the iocb and the payload are those of one operation, whose
+            // descriptor outlives `'r`.
+            Some(payload) => Err(Full(unsafe { Op::restore(before, payload) })),
+        }
+    }
+
+    /// Converts an operation into a future that owns a share of the reactor.
+    ///
+    /// With a `Reactor<'static, …>` the future is `'static`: it can be stored beside the
+    /// reactor, and spawned. Otherwise as [`push`](Reactor::push). If the future is the
+    /// last owner of the reactor, dropping it drops the reactor, which blocks.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # use linux_aio::Errno;
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::{OpFuture, Reactor, Shared};
+    /// use std::fs::File;
+    /// use std::sync::Arc;
+    ///
+    /// # if let Err(Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+    /// type Shares = Reactor<'static, Vec<u8>, Shared, Arc<File>>;
+    ///
+    /// /// A file and the read in flight, without a lifetime.
+    /// struct Reader {
+    ///     file: Arc<File>,
+    ///     reactor: Arc<Shares>,
+    ///     read: Option<OpFuture<Arc<Shares>>>,
+    /// }
+    ///
+    /// let reactor = Arc::new(Shares::with_capacity(64)?);
+    /// let file = Arc::new(File::open("/proc/self/exe").unwrap());
+    /// let read = reactor.push_arc(Read::owned(file.clone(), vec![0; 4]));
+    /// let reader = Reader { file, reactor, read: Some(read) };
+    /// # drop(reader);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    pub fn push_arc<O: Operation<'r, B, T>>(
+        self: &alloc::sync::Arc<Self>,
+        op: O,
+    ) -> OpFuture<alloc::sync::Arc<Self>, O::Kind> {
+        let (iocb, own, payload) = self.prepare(op.into_op());
+        // SAFETY: the operation is of its own kind.
+        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
+    }
+
+    /// Converts an operation into a future that owns a share of the reactor, for one
+    /// thread. Otherwise as `push_arc`.
+    #[cfg(feature = "alloc")]
+    pub fn push_rc<O: Operation<'r, B, T>>(
+        self: &alloc::rc::Rc<Self>,
+        op: O,
+    ) -> OpFuture<alloc::rc::Rc<Self>, O::Kind> {
+        let (iocb, own, payload) = self.prepare(op.into_op());
+        // SAFETY: the operation is of its own kind.
+        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
+    }
+
+    /// Returns the iocb of an operation, its own eventfd if the reactor signals it, and
+    /// its payload.
+    #[inline]
+    fn prepare(&self, mut op: Op<'r, B, T>) -> Prepared<B, T> {
+        let mut own = None;
+        if let Some(eventfd) = self.eventfd {
+            own = op.signals().map(|RawFd(own)| own);
+            // Anything but an eventfd stays in the iocb, and the kernel refuses
+            // the operation (EINVAL).
+            if own.is_none_or(eventfd::is_anonymous) {
+                op.signal(eventfd);
+            } else {
+                own = None;
+            }
+        }
+        let (iocb, payload) = op.prepare();
+        (iocb, own, payload)
+    }
+}
+
+/// A future that has begun, or an operation that found no free slot.
+type Begun<'r, R, K> =
+    Result<OpFuture<R, K>, Full<Op<'r, <R as Access>::Buffer, <R as Access>::Data>>>;
+
+/// An operation that is ready to be staged: its iocb, its own eventfd, its payload.
+type Prepared<B, T> = (Iocb, Option<i32>, MaybeUninit<Payload<B, T>>);
+
+impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
+    /// Reads into `buffer`, from the byte at `offset` in the file.
+    ///
+    /// The result may be fewer bytes than the buffer holds:
+    /// [`read_exact_at`](Reactor::read_exact_at) continues. For flags, priorities, data and
+    /// owned descriptors, use [`push`](Reactor::push) with a [`Read`].
+    #[inline]
+    pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self>
+    where
+        B: IoBufMut,
+    {
+        self.push(Read::new(fd, buffer).offset(offset))
+    }
+
+    /// Writes `buffer` to the file, from the byte at `offset`.
+    ///
+    /// The result may be fewer bytes than the buffer holds:
+    /// [`write_all_at`](Reactor::write_all_at) continues. For flags, priorities, data and
+    /// owned descriptors, use [`push`](Reactor::push) with a [`Write`].
+    pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self> {
+        self.push(Write::new(fd, buffer).offset(offset))
+    }
+
+    /// Writes a file's cached data and metadata to the disk (Linux 4.18; the result is
+    /// EINVAL before). It covers the writes that have completed before, not those in
+    /// flight at the same time.
+    pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
+        self.push(Fsync::new(fd))
+    }
+
+    /// Writes a file's cached data to the disk, without metadata that is not needed to read
+    /// it. Otherwise as [`fsync`](Reactor::fsync).
+    pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
+        self.push(Fdsync::new(fd))
+    }
+
+    /// Waits until a descriptor is ready for one of the events in `mask` (Linux 4.19; the
+    /// result is EINVAL before). [`PollMask::from_result`] converts the result into the set
+    /// of the events that occurred. Dropping the future cancels the poll.
+    pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<&Self, WithoutBuffer> {
+        self.push(Poll::new(fd, mask))
+    }
+}

@@ -1,0 +1,222 @@
+//! Turns and waits: they submit, take completions, and wake tasks outside the lock.
+
+#[cfg(feature = "std")]
+use super::deferred;
+#[cfg(feature = "std")]
+use super::eventfd;
+use super::eventfd::Signals;
+use super::inner::{self, Notice};
+use super::{Local, Lock, Reactor};
+use crate::buffer::IoBuf;
+#[cfg(doc)]
+use crate::context::Context;
+use crate::context::WaitOptions;
+use crate::engine::Submission;
+use crate::sys::errno::Errno;
+
+impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
+    /// Submits the staged operations, takes the available completions without waiting, and
+    /// wakes their tasks.
+    ///
+    /// Returns the number of completed operations that this call has handled. Operations
+    /// whose future was dropped count; operations whose future found the completion itself,
+    /// by a poll, do not.
+    ///
+    /// # Errors
+    /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`]
+    /// except EINTR; EINVAL in a forked child. Tasks are woken also after an error.
+    pub fn turn(&self) -> Result<usize, Errno> {
+        self.notify_all(0, WaitOptions::poll())
+    }
+
+    /// Submits operations while the lock is free, until the submission is empty.
+    #[inline]
+    fn submit(&self, submission: &mut Submission) {
+        // SAFETY: `notify_all`, the only caller, fills it from this reactor.
+        unsafe { inner::submit_all(&self, submission) }
+    }
+
+    /// Polls for completions or waits for them, and runs the resulting user code
+    /// outside the lock.
+    ///
+    /// It takes one operation at a time out of the completed list, so that a panic
+    /// leaves the others there.
+    fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        let mut submission = Submission::new();
+        self.with(|inner| {
+            inner.begin_turn();
+            inner.take_submission(&mut submission);
+        });
+        self.submit(&mut submission);
+        let (polled, mut left) = self.with(|inner| {
+            let polled = inner.poll(min_nr, wait);
+            // The completions may have freed entries for operations that the kernel did
+            // not accept before.
+            inner.take_submission(&mut submission);
+            (polled, inner.engine.slots.completed())
+        });
+        if !submission.is_empty() {
+            self.submit(&mut submission);
+            left = self.with(|inner| inner.engine.slots.completed());
+        }
+        let mut notification = Notification {
+            reactor: self,
+            left,
+            count: 0,
+        };
+        #[cfg(feature = "std")]
+        {
+            let mut panics = deferred::Panics::default();
+            let mut more = true;
+            while more {
+                // A panic in between leaves `more` unchanged.
+                panics.catch(|| {
+                    while notification.notify_next() {}
+                    more = false;
+                });
+            }
+            let count = notification.finish();
+            panics.resume();
+            polled.map(|()| count)
+        }
+        #[cfg(not(feature = "std"))]
+        {
+            while notification.notify_next() {}
+            let count = notification.finish();
+            polled.map(|()| count)
+        }
+    }
+}
+
+impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
+    /// Submits the staged operations, waits until an operation has completed, and wakes
+    /// the tasks of all completed operations. `wait` sets the timeout and the signal mask.
+    ///
+    /// Returns the number of completed operations, as [`turn`](Reactor::turn) does: 0 after
+    /// the timeout. It returns 0 without waiting if nothing is in flight, and if a task was
+    /// woken for a free slot and has not taken it while others wait for one.
+    ///
+    /// A reactor with a lock between threads has no such function, because the lock would
+    /// be held during the wait: use `wait_eventfd` (feature `std`).
+    ///
+    /// # Errors
+    /// Those of [`Context::wait_with`], such as EINTR after a signal. No completion is lost
+    /// by an error.
+    pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        self.notify_all(1, wait)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
+    /// Waits for the reactor's [eventfd](Reactor::eventfd) with `ppoll(2)`, resets it,
+    /// takes the available completions and wakes their tasks. Other threads use the reactor
+    /// meanwhile: the lock is free during the wait.
+    ///
+    /// `wait` sets the timeout and the signal mask. Returns the number of completed
+    /// operations, as [`turn`](Reactor::turn) does. It is 0 after the timeout, and also if
+    /// another thread has found the completions first or has signalled the eventfd. Unlike
+    /// [`wait`](Reactor::wait) it waits even if nothing is in flight, because another
+    /// thread may begin an operation.
+    ///
+    /// Waking a task does not end this wait. An executor that runs tasks on the waiting
+    /// thread needs wakers that also signal the eventfd. Otherwise, let one thread do
+    /// nothing but wait, as in the example.
+    ///
+    /// Make the eventfd non-blocking (`EFD_NONBLOCK`). If several threads reset a blocking
+    /// one, a wait can last until the next signal, past its timeout.
+    ///
+    /// # Errors
+    /// - EINVAL: the reactor has no eventfd, or this is a forked child.
+    /// - EINTR: a signal handler has run. No completion is lost by it.
+    /// - ENOSYS: there is no `ppoll(2)` with 32-bit time, on riscv32 and on 32-bit kernels
+    ///   without `CONFIG_COMPAT_32BIT_TIME`.
+    /// - Those of [`turn`](Reactor::turn).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::reactor::{Reactor, Shared};
+    /// use linux_aio::{Errno, WaitOptions};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// /// Runs a reactor for the executors of other threads until `stop` is set and the
+    /// /// eventfd is signalled.
+    /// fn drive(reactor: &Reactor<'_, Vec<u8>, Shared>, stop: &AtomicBool) -> Result<(), Errno> {
+    ///     while !stop.load(Ordering::Acquire) {
+    ///         match reactor.wait_eventfd(WaitOptions::new()) {
+    ///             Ok(_) | Err(Errno::INTR) => {}
+    ///             Err(errno) => return Err(errno),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn wait_eventfd(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        let eventfd = self.eventfd.ok_or(Errno::INVAL)?;
+        // A forked child takes no signal from its parent.
+        if !self.with(|inner| inner.engine.backend.is_own()) {
+            return Err(Errno::INVAL);
+        }
+        let completed = self.turn()?;
+        if completed > 0 {
+            return Ok(completed);
+        }
+        if eventfd::wait_readable(eventfd, wait)? {
+            eventfd::reset(eventfd);
+        }
+        self.turn()
+    }
+}
+
+/// The notifications of one turn.
+struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
+    reactor: &'a Reactor<'r, B, L, T>,
+    /// The number of completed operations whose futures are to be notified. Operations
+    /// that complete meanwhile are left to the next turn; otherwise a waker that begins
+    /// operations could prolong this one without end.
+    left: usize,
+    count: usize,
+}
+
+impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
+    /// Runs one notification. Returns `false` if there is none left.
+    fn notify_next(&mut self) -> bool {
+        let (left, count) = (&mut self.left, &mut self.count);
+        let (notice, own) = self.reactor.with(|inner| inner.notice(left, count));
+        Signals {
+            reactor: false,
+            own,
+        }
+        .send(None);
+        match notice {
+            None => false,
+            Some(Notice::Nothing) => true,
+            Some(Notice::Wake(waker)) => {
+                waker.wake();
+                true
+            }
+            Some(Notice::Drop(buffer, data, waker)) => {
+                drop((buffer, data, waker));
+                true
+            }
+        }
+    }
+
+    /// Returns the number of notified operations. The destructor signals the eventfd.
+    fn finish(self) -> usize {
+        self.count
+    }
+}
+
+impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
+    fn drop(&mut self) {
+        let signals = Signals {
+            reactor: self.reactor.with(|inner| {
+                // Some operations are not notified yet because of a panic.
+                inner.signals_turn(self.left > 0)
+            }),
+            own: None,
+        };
+        signals.send(self.reactor.eventfd);
+    }
+}
