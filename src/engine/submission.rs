@@ -96,7 +96,7 @@ impl Submission {
 
 impl<P, X: Extra> Slots<'_, P, X> {
     /// Takes the first staged operations, at most [`BATCH`]. They count as in flight from
-    /// here on.
+    /// here on. The caller checks that there is one.
     #[inline]
     pub(super) fn take_batch(&mut self, submission: &mut Submission) {
         let count = self.staged().min(BATCH);
@@ -163,9 +163,9 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
             if self.backend.make_room() {
                 return Submitted::Part;
             }
-            if self.slots.in_flight() > 0 {
-                return Submitted::NoRoom;
-            }
+        }
+        if self.waits_for_room(errno) {
+            return Submitted::NoRoom;
         }
         if let Some(at) = first {
             self.complete_staged(at, errno);
@@ -192,6 +192,12 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     /// there was anything to publish.
     pub(crate) fn make_room(&mut self) -> bool {
         self.backend.make_room()
+    }
+
+    /// Returns whether an operation that the kernel did not accept stays staged: there is no
+    /// free entry now, and something in flight, whose completion frees one.
+    pub(super) fn waits_for_room(&self, errno: Errno) -> bool {
+        errno == Errno::AGAIN && self.slots.in_flight() > 0
     }
 
     /// Completes a staged operation with an error.

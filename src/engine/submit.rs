@@ -3,7 +3,6 @@
 use core::mem::MaybeUninit;
 
 use super::{BATCH, Backend, Engine, Extra};
-use crate::completion::refusal;
 use crate::context::SubmitError;
 use crate::sys::errno::Errno;
 
@@ -119,12 +118,11 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         // SAFETY: this function requires the promise of `Engine::submit`. It covers
         // every staged operation, and no other is submitted.
         while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
-            if errno == Errno::AGAIN && self.slots.in_flight() > 0 {
+            if self.waits_for_room(errno) {
                 break;
             }
-            self.complete_found();
-            if let Some(at) = self.slots.unstage_first() {
-                self.complete(at, refusal(errno));
+            if let Some(at) = self.slots.first_staged() {
+                self.complete_staged(at, errno);
             }
         }
     }

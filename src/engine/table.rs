@@ -250,6 +250,16 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         unsafe { self.base.byte_add(at.0 as usize).as_mut() }
     }
 
+    /// Returns a slot for reading.
+    #[inline]
+    fn slot_ref(&self, at: SlotOffset) -> &RawSlot<P, X> {
+        debug_assert!(at.0 < self.used * Self::SIZE && at.0 % Self::SIZE == 0);
+        // SAFETY: as in `slot`, `at` is a slot in use of the array, which is exclusively
+        // borrowed for `'s`. The reference lives as long as `&self`, and slots are written
+        // only through `&mut self`.
+        unsafe { self.base.byte_add(at.0 as usize).as_ref() }
+    }
+
     /// Returns the slot with the index of this tag, if there is one.
     #[inline]
     fn at(&self, tag: Tag) -> Option<SlotOffset> {
@@ -388,11 +398,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     #[cold]
     pub(super) fn state_of(&self, tag: Tag) -> Option<OpState> {
         let at = self.at(tag)?;
-        // SAFETY: the array is exclusively borrowed for `'s`, and `at` was compared
-        // with `used`, so the slot is initialised. The reference lives as long as `&self`, and slots are written
-        // only through `&mut self`.
-        let slot = unsafe { self.base.byte_add(at.0 as usize).as_ref() };
-        tag.state(slot.tag(), at)
+        tag.state(self.slot_ref(at).tag(), at)
     }
 
     /// Takes the operation of this event out of flight, and returns its slot. Returns
@@ -490,14 +496,16 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         slot.result
     }
 
+    /// Returns the slot of the first staged operation.
+    pub(crate) fn first_staged(&self) -> Option<SlotOffset> {
+        (self.staged > 0).then_some(self.first_staged)
+    }
+
     /// Removes the first staged operation, which will not be submitted.
     pub(crate) fn unstage_first(&mut self) -> Option<SlotOffset> {
-        let at = self.first_staged;
-        let any = self.staged > 0;
-        any.then(|| {
-            self.unstage(at);
-            at
-        })
+        let at = self.first_staged()?;
+        self.unstage(at);
+        Some(at)
     }
 
     /// Removes a staged operation that will not be submitted.
@@ -549,11 +557,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     #[inline]
     pub(crate) fn find(&self, ticket: Ticket) -> Option<OpState> {
         let at = self.at(ticket.tag)?;
-        debug_assert!(at.0 < self.used * Self::SIZE && at.0 % Self::SIZE == 0);
-        // SAFETY: the array is exclusively borrowed for `'s`, and `at` was compared
-        // with `used`, so the slot is initialised. The reference lives as long as `&self`, and slots are written
-        // only through `&mut self`.
-        let slot = unsafe { self.base.byte_add(at.0 as usize).as_ref() };
+        let slot = self.slot_ref(at);
         if slot.wraps != ticket.wraps || self.owner != ticket.owner {
             return None;
         }
@@ -585,90 +589,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         }
         None
     }
-
-    /// Empties every slot and drops the payloads and extras. The payloads of operations
-    /// in flight are leaked unless `completed` says that the kernel no longer uses
-    /// their buffers.
-    ///
-    /// A destructor that panics does not keep the others from running.
-    #[inline]
-    pub(crate) fn clear(&mut self, completed: bool) {
-        if self.staged + self.in_flight + self.completed + self.notified > 0 {
-            self.clear_all(completed);
-        }
-    }
-
-    fn clear_all(&mut self, completed: bool) {
-        struct Rest<'a, 's, P, X: Extra> {
-            slots: &'a mut Slots<'s, P, X>,
-            completed: bool,
-            /// The last slot that was found by the scan.
-            last: Option<SlotOffset>,
-        }
-
-        impl<P, X: Extra> Rest<'_, '_, P, X> {
-            fn drop_all(&mut self) {
-                while let Some(at) = self.slots.take_any(&mut self.last) {
-                    let owned = self.completed || !at.in_flight;
-                    let Released { payload, extra, .. } = self.slots.release(at.slot);
-                    let payload = MaybeUninit::new(payload);
-                    if owned {
-                        // SAFETY: it was initialised one line above, and is read only
-                        // here.
-                        drop((unsafe { payload.assume_init() }, extra));
-                    }
-                }
-            }
-        }
-
-        impl<P, X: Extra> Drop for Rest<'_, '_, P, X> {
-            fn drop(&mut self) {
-                self.drop_all();
-            }
-        }
-
-        let mut rest = Rest {
-            slots: self,
-            completed,
-            last: None,
-        };
-        rest.drop_all();
-    }
-
-    /// Takes any operation out of its list, ready to be released. Operations that
-    /// are in no list come last, found by a scan from `last`.
-    fn take_any(&mut self, last: &mut Option<SlotOffset>) -> Option<Unlisted> {
-        let listed = |slot| Unlisted {
-            slot,
-            in_flight: false,
-        };
-        if let Some(at) = self.unstage_first() {
-            return Some(listed(at));
-        }
-        if let Some((at, _)) = self.pop_completed() {
-            return Some(listed(at));
-        }
-        if self.notified + self.in_flight == 0 {
-            return None;
-        }
-        let slot = self.next_after(*last, |tag| tag.is_notified() || tag.is_in_flight())?;
-        *last = Some(slot);
-        let in_flight = self.slot(slot).tag().is_in_flight();
-        if in_flight {
-            self.leave_flight(slot);
-        } else {
-            // Notified; its future was leaked.
-            self.take_result(slot);
-        }
-        Some(Unlisted { slot, in_flight })
-    }
 }
 
-/// An operation that was taken out of its list.
-struct Unlisted {
-    slot: SlotOffset,
-    in_flight: bool,
-}
-
+mod clear;
 #[cfg(test)]
 mod tests;

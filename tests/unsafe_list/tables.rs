@@ -456,7 +456,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/user_code/panics.rs::an_old_waker_never_meets_the_new_owner_of_its_slot",
     ),
     (
-        "src/engine/table.rs",
+        "src/engine/table/clear.rs",
         "Slots::clear_all::Rest::drop_all",
         "drop(",
         "Payloads and wakers, in the destructor of the engine: the slot is free already, and no \
