@@ -159,10 +159,8 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
             Ok(_) => return Submitted::Part,
             Err(errno) => errno,
         };
-        if errno == Errno::AGAIN {
-            if self.backend.make_room() {
-                return Submitted::Part;
-            }
+        if errno == Errno::AGAIN && self.backend.make_room() {
+            return Submitted::Part;
         }
         if self.waits_for_room(errno) {
             return Submitted::NoRoom;

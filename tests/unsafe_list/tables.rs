@@ -70,6 +70,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ),
     ("src/engine/submit.rs", ENGINE),
     ("src/engine/table.rs", ENGINE),
+    ("src/engine/table/clear.rs", ENGINE),
     (
         "src/fd.rs",
         "src/lib.rs, tests/user_code/layers.rs, tests/user_code/reactor.rs",
