@@ -159,6 +159,12 @@ wanted() {
     return 1
 }
 
+# discard FOLDER...: removes build folders below the target folder that no later step of a
+# whole run uses, since the disk of the machine can be small.
+discard() {
+    if $all && ! $list && [ ${#only[@]} = 0 ]; then rm -rf "${@/#/$target/}"; fi
+}
+
 # finish: prints the sum as the last line. Returns 1 on any failure.
 finish() {
     ! $list || exit 0
@@ -167,7 +173,7 @@ finish() {
         echo "no step has that name"
         failed=1
     fi
-    echo "took $SECONDS s"
+    echo "took $SECONDS s; $(du -sm "$target" | cut -f 1) MB below $target"
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ]
 }
