@@ -505,7 +505,8 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// their buffers and data, and returns the context for reuse.
     ///
     /// Apart from the wait for operations this takes microseconds. Dropping the queue
-    /// takes tens of milliseconds, because it destroys the context.
+    /// takes tens of milliseconds, because it destroys the context. With the feature `std`,
+    /// [`IdleContext`]'s `destroy_later` does that in the background.
     ///
     /// # Errors
     /// Those of [`drain`](Queue::drain), and

@@ -22,7 +22,8 @@ use crate::sys::errno::Errno;
 /// [`scope_with_context`](crate::scope_with_context) borrows one. [`ContextPool`] keeps
 /// several.
 ///
-/// Dropping it destroys the context, as dropping a [`Context`] does.
+/// Dropping it destroys the context, as dropping a [`Context`] does. With the feature
+/// `std`, `destroy_later` does that in the background.
 ///
 /// # Examples
 /// ```
@@ -292,7 +293,8 @@ impl<const N: usize> ContextPool<N> {
         }
     }
 
-    /// Puts a context into the pool, or returns it as `Some` if the pool is full.
+    /// Puts a context into the pool, or returns it as `Some` if the pool is full. (With the
+    /// feature `std`, `destroy_later` destroys it in the background.)
     ///
     /// A context that this process cannot use (inherited by fork, or destroyed) is
     /// dropped, which does nothing.

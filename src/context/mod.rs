@@ -20,6 +20,8 @@ use crate::sys::getevents::wait_for_events;
 
 #[cfg(feature = "std")]
 mod destroy_all;
+#[cfg(feature = "std")]
+mod destroy_later;
 mod idle;
 mod wait;
 

@@ -378,7 +378,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// No future of the reactor exists at this point, as each borrows it or owns a share
     /// of it. The buffers and data of the operations whose futures were dropped before are
-    /// dropped here. Signals do not end the wait.
+    /// dropped here. Signals do not end the wait. After
+    /// [`wait_idle`](Reactor::wait_idle), nothing is waited for, and with the feature `std`
+    /// [`IdleContext`]'s `destroy_later` destroys the context in the background.
     ///
     /// # Errors
     /// Those of [`Context::wait`] except EINTR.

@@ -442,6 +442,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "",
     ),
     (
+        "src/context/destroy_later.rs",
+        "*",
+        "drop(self)",
+        "The destructor of a context, which is none of the user's.",
+        "",
+    ),
+    (
         "src/direct_io.rs",
         "Alignment::of",
         "fd.into()",
