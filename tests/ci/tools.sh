@@ -8,7 +8,7 @@ packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind acl attr bin
 # For the C interface: the reference, the dependencies of its source and its tests, and
 # the programs that link it.
 packages+=(libaio-dev dpkg-dev make pkgconf e2fsprogs groff-base)
-packages+=(fio qemu-utils lvm2 thin-provisioning-tools stressapptest)
+packages+=(fio qemu-utils lvm2 thin-provisioning-tools stressapptest mariadb-server-core)
 if [ "$(uname -m)" = x86_64 ]; then
     packages+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
     packages+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)

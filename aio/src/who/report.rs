@@ -308,7 +308,8 @@ pub(super) fn complain_about(found: &Found) {
             "; run it as root"
         };
         complain(format_args!(
-            "who: incomplete: {count} processes may not be read (EACCES){}",
+            "who: incomplete: {count} process{} may not be read (EACCES){}",
+            Text(if count == 1 { "" } else { "es" }),
             Text(hint)
         ));
     }
