@@ -7,6 +7,8 @@
 //! without a system call. It is `no_std` and has no build script. Only the feature
 //! `alloc`, and the features that imply it, add functions that allocate.
 //!
+//! The [`guide`] has longer explanations, page by page.
+//!
 //! # What is asynchronous
 //! Reads and writes of files that are open with `O_DIRECT`, fsync, and polls. The kernel
 //! performs every other operation inside `io_submit(2)`, and blocks the submitting thread
@@ -164,6 +166,8 @@ pub mod direct_io;
 mod engine;
 pub mod fd;
 mod files;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod op;
 pub mod opcode;
 mod pages;

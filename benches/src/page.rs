@@ -39,7 +39,7 @@ impl Page {
 
     /// Appends a plot, with a text alternative.
     pub(crate) fn plot(&mut self, name: &str, words: &str, svg: String) {
-        self.text += &format!("![{words}](performance/{name}.svg)\n\n");
+        self.text += &format!("![{words}][performance/{name}.svg]\n\n");
         self.plots.push((name.to_owned(), svg));
     }
 
@@ -62,7 +62,11 @@ impl Page {
             for (name, svg) in &self.plots {
                 std::fs::write(plots.join(name).with_extension("svg"), svg)?;
             }
-            let text = self.text.trim_end().to_owned() + "\n";
+            let mut text = self.text.trim_end().to_owned() + "\n\n";
+            // The links' definitions, as in every page of the guide (`src/guide.rs`).
+            for (name, _) in &self.plots {
+                text += &format!("[performance/{name}.svg]: performance/{name}.svg\n");
+            }
             std::fs::write(folder.join("performance.md"), text)
         };
         write().map_err(|error| format!("{}: {error}", folder.display()))

@@ -32,7 +32,19 @@ formatted() {
 documentation() {
     export RUSTDOCFLAGS=-Dwarnings
     cargo doc --locked --no-deps --all-features || return
-    cargo doc --locked --no-deps --manifest-path capi/Cargo.toml -p linux-aio-capi
+    cargo doc --locked --no-deps --manifest-path capi/Cargo.toml -p linux-aio-capi || return
+    documented_items
+}
+
+# Checks that each link of a page to an item of the library leads to one.
+documented_items() {
+    local url missing=0
+    while read -r url; do
+        [ -f "$target/doc/${url#https://docs.rs/linux-aio/latest/}" ] && continue
+        echo "$url is not in the documentation" >&2
+        missing=1
+    done < <(grep -ohE 'https://docs\.rs/linux-aio/latest/[^])# ]+' ./*.md docs/*.md | sort -u)
+    return $missing
 }
 
 # Builds the published package from its archive.
@@ -66,7 +78,8 @@ package_tokio() {
         --config "patch.crates-io.linux-aio.path='$away/linux-aio'"
 }
 
-# Checks that each relative link of the pages in the package leads to a file of it.
+# Checks that each relative link of the pages in the package leads to a file of it, and
+# each link to a file of the package on docs.rs.
 package_links() {
     local files page link missing=0
     files=$(cargo package --locked -p linux-aio --list --allow-dirty) || return
@@ -77,8 +90,14 @@ package_links() {
             [ -z "$link" ] || grep -qxF "$(normal "$(dirname "$page")/$link")" <<<"$files" && continue
             echo "$page: $link is not in the package" >&2
             missing=1
-        done < <(grep -oE '\]\([^)]+\)' "$page" | sed 's/^](//; s/)$//' | grep -vE '^(https?:|#|[A-Za-z_]+::)')
+        done < <(grep -oE '\]\([^)]+\)|^\[[^]]+\]: [^ ]+' "$page" |
+            sed -E 's/^\]\(//; s/\)$//; s/^\[[^]]+\]: //' | grep -vE '^(https?:|data:|#|[A-Za-z_]+::)')
     done
+    while read -r link; do
+        grep -qxF "$link" <<<"$files" && continue
+        echo "src/guide/links.md: $link is not in the package" >&2
+        missing=1
+    done < <(sed -nE 's!^\[.*\]: https://docs.rs/crate/linux-aio/latest/source/!!p' src/guide/links.md)
     return $missing
 }
 
