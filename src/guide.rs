@@ -35,8 +35,12 @@ macro_rules! pages {
 }
 
 pages! {
+    "asynchronous" asynchronous;
+    "layers" layers;
+    "migrating" migrating;
     "performance" performance + "guide/charts.md";
     "porting" porting;
     "sandboxes" sandboxes;
+    "start" start;
     "static" static_binaries;
 }

@@ -136,6 +136,30 @@ fn direct_sums_every_byte() {
 }
 
 #[test]
+fn asynchronous_measures_buffered_operations_as_synchronous() {
+    let Some(mut asynchronous) = example("asynchronous") else {
+        return;
+    };
+    let folder = File::new("asynchronous");
+    fs::create_dir(&folder.0).unwrap();
+    let text = output(asynchronous.arg(&folder.0), "");
+    // Its file is removed.
+    fs::remove_dir(&folder.0).unwrap();
+    assert_eq!(text.lines().count(), 12, "{text}");
+    for row in text.lines().skip(1) {
+        let (name, measured) = row.split_at(34);
+        let is_buffered = name.starts_with("read") || name.starts_with("write");
+        let is_direct = name.starts_with("direct");
+        // Where the folder's file system has no O_DIRECT, an error is in its place.
+        assert!(is_direct || measured.contains(" of 32 "), "{row}");
+        assert!(
+            !is_buffered || measured.starts_with("      0 of 32 "),
+            "{row}"
+        );
+    }
+}
+
+#[test]
 fn poll_reads_the_sockets_in_the_order_in_which_they_are_readable() {
     if let Some(mut poll) = example("poll") {
         assert_eq!(output(&mut poll, ""), "socket 2\nsocket 1\nsocket 0\n");

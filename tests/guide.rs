@@ -1,9 +1,9 @@
 //! Tests of the links of the guide (`src/guide.rs`), which have to work in a viewer of
 //! the repository and in the documentation of the crate.
 //!
-//! `GUIDE=write cargo test --test guide` writes `src/guide/charts.md`, which has the
-//! pictures of `docs/performance.md`: the documentation of the crate has no files beside
-//! its pages.
+//! `GUIDE=write cargo test --test guide` writes the programs of `examples/` into the pages
+//! that show them, and `src/guide/charts.md`, which has the pictures of
+//! `docs/performance.md`: the documentation of the crate has no files beside its pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -240,12 +240,45 @@ fn pictures_of_the_guide_are_those_of_the_repository() {
             expected += &format!("[{target}]: data:image/svg+xml;base64,{}\n", base64(&svg));
         }
     }
-    let path = root().join("src/guide/charts.md");
+    compare("src/guide/charts.md", &expected);
+}
+
+/// Compares a file with its expected content, or writes it.
+fn compare(path: &str, expected: &str) {
     if std::env::var("GUIDE").is_ok_and(|mode| mode == "write") {
-        fs::write(path, expected).unwrap();
-    } else if fs::read_to_string(path).unwrap() != expected {
-        panic!("the pictures have changed: GUIDE=write cargo test --test guide");
+        fs::write(root().join(path), expected).unwrap();
+    } else {
+        let same = read(path) == expected;
+        assert!(
+            same,
+            "{path} is out of date: GUIDE=write cargo test --test guide"
+        );
     }
+}
+
+#[test]
+fn programs_in_the_pages_are_those_of_the_examples() {
+    let mut shown = 0;
+    for (name, _) in pages() {
+        let path = format!("docs/{name}.md");
+        let page = read(&path);
+        let (mut expected, mut rest) = (String::new(), page.as_str());
+        // The program follows a line that ends with its name.
+        while let Some((before, after)) = rest.split_once(".rs]:\n\n```rust,no_run\n") {
+            let (_, example) = before.rsplit_once('[').unwrap();
+            let (_, after) = after.split_once("```\n").unwrap();
+            let source = read(&format!("{example}.rs"));
+            let code = source.lines().skip_while(|line| line.starts_with("//!"));
+            let code = code.collect::<Vec<_>>().join("\n");
+            let code = code.trim_start();
+            expected += &format!("{before}.rs]:\n\n```rust,no_run\n{code}\n```\n");
+            rest = after;
+            shown += 1;
+        }
+        expected += rest;
+        compare(&path, &expected);
+    }
+    assert!(shown >= 7, "only {shown} programs");
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -91,7 +91,7 @@ package_links() {
             echo "$page: $link is not in the package" >&2
             missing=1
         done < <(grep -oE '\]\([^)]+\)|^\[[^]]+\]: [^ ]+' "$page" |
-            sed -E 's/^\]\(//; s/\)$//; s/^\[[^]]+\]: //' | grep -vE '^(https?:|data:|#|[A-Za-z_]+::)')
+            sed -E 's/^\]\(//; s/\)$//; s/^\[[^]]+\]: //' | grep -vE '^(https?:|data:|#|[A-Za-z_@]+::)')
     done
     while read -r link; do
         grep -qxF "$link" <<<"$files" && continue
