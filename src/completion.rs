@@ -54,6 +54,7 @@ pub struct Completion<B, T = ()> {
     /// alignment), EAGAIN (with [`NOWAIT`](crate::abi::RwFlags::NOWAIT)), …; or
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if the context was destroyed, or
     /// inherited by a forked child, before the result was read.
+    #[doc(alias = "aio_return")]
     pub result: Result<usize, Errno>,
     /// Whether the operation was not submitted: the kernel refused it at submission, or it
     /// was cancelled before. Its result is an error then, and no data was transferred.

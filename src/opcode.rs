@@ -107,17 +107,23 @@ bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct PollMask: u16 {
         /// `POLLIN`: data to read.
+        #[doc(alias = "POLLIN")]
         const IN = 0x0001;
         /// `POLLPRI`: urgent data.
+        #[doc(alias = "POLLPRI")]
         const PRI = 0x0002;
         /// `POLLOUT`: space to write.
+        #[doc(alias = "POLLOUT")]
         const OUT = 0x0004;
         /// `POLLERR`: an error.
+        #[doc(alias = "POLLERR")]
         const ERR = 0x0008;
         /// `POLLHUP`: the peer has hung up.
+        #[doc(alias = "POLLHUP")]
         const HUP = 0x0010;
         /// `POLLRDHUP`: the peer will send no more data. The value depends on the
         /// architecture.
+        #[doc(alias = "POLLRDHUP")]
         const RDHUP = ABI.pollrdhup;
         const _ = !0;
     }
@@ -134,6 +140,7 @@ impl Iocb {
     /// Sets `user_data`, which is returned in the event. Use an index and a generation
     /// rather than a pointer: an address read from an event must never be dereferenced.
     #[must_use]
+    #[doc(alias("io_set_callback", "io_callback_t"))]
     pub const fn user_data(mut self, user_data: u64) -> Iocb {
         self.data = user_data;
         self
@@ -173,6 +180,7 @@ macro_rules! builder {
             /// Signals this eventfd when the operation has completed (its counter is
             /// incremented by one). A descriptor that is not an eventfd is refused at
             /// submission with EINVAL.
+            #[doc(alias = "io_set_eventfd")]
             pub fn eventfd(mut self, eventfd: impl Into<RawFd>) -> Self {
                 self.0.signal(eventfd.into());
                 self
@@ -195,12 +203,14 @@ macro_rules! read_or_write {
 
             /// Sets the flags of this operation. A flag that the kernel does not
             /// support is refused at submission with EOPNOTSUPP.
+            #[doc(alias("preadv2", "pwritev2"))]
             pub const fn rw_flags(mut self, flags: $crate::sys::abi::RwFlags) -> Self {
                 self.$iocb.rw_flags = flags;
                 self
             }
 
             /// Sets the I/O priority, which replaces the thread's (Linux 4.18).
+            #[doc(alias = "ioprio_set")]
             pub const fn ioprio(mut self, priority: $crate::opcode::IoPriority) -> Self {
                 self.$iocb.flags = self.$iocb.flags.union($crate::sys::abi::IocbFlags::IOPRIO);
                 self.$iocb.reqprio = priority.0;
@@ -260,6 +270,7 @@ impl Pwrite {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_preadv")]
+#[doc(alias("io_prep_preadv2", "io_iocb_vector"))]
 pub struct Preadv(Iocb);
 
 impl Preadv {
@@ -275,6 +286,7 @@ impl Preadv {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_pwritev")]
+#[doc(alias("io_prep_pwritev2", "io_iocb_vector"))]
 pub struct Pwritev(Iocb);
 
 impl Pwritev {
@@ -292,6 +304,7 @@ impl Pwritev {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_fsync")]
+#[doc(alias = "io_fsync")]
 pub struct Fsync(Iocb);
 
 impl Fsync {
@@ -306,6 +319,7 @@ impl Fsync {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_fdsync")]
+#[doc(alias = "io_fdsync")]
 pub struct Fdsync(Iocb);
 
 impl Fdsync {
@@ -321,6 +335,7 @@ impl Fdsync {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 #[doc(alias = "io_prep_poll")]
+#[doc(alias("io_poll", "io_iocb_poll"))]
 pub struct Poll(Iocb);
 
 impl Poll {

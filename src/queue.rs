@@ -129,6 +129,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// # Errors
     /// Those of [`Context::new`], for as many operations as there are slots. EINVAL if
     /// there is no slot.
+    #[doc(alias("io_queue_init", "aio_init"))]
     pub fn new(slots: &'q mut [Slot<B, T>]) -> Result<Queue<'q, B, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Queue::with_context(IdleContext::new(nr)?, slots))
@@ -238,6 +239,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// begins with it. [`flush`](Queue::flush) converts refused operations into completions
     /// instead.
     #[inline]
+    #[doc(alias("lio_listio", "LIO_NOWAIT", "io_submit"))]
     pub fn submit(&mut self) -> Result<usize, SubmitError> {
         // SAFETY: `push` is the only function that stages. Each iocb describes the
         // region of an `IoBuf`, which is in the slot and inaccessible until the
@@ -329,6 +331,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// }
     /// ```
     #[inline(always)]
+    #[doc(alias("aio_error", "aio_return"))]
     pub fn pop(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         Ok(self.pop_raw()?.map(Taken::into_completion))
     }
@@ -357,6 +360,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// # Errors
     /// Those of [`Context::wait`], except EINTR. No completion is lost by an error.
     #[inline(always)]
+    #[doc(alias = "io_queue_run")]
     pub fn wait(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         let completed = match self.engine.pop() {
             Polled::Found(completed) => Some(completed),
@@ -406,6 +410,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     ///     Ok(())
     /// }
     /// ```
+    #[doc(alias("aio_suspend", "io_queue_wait", "io_getevents"))]
     pub fn wait_with(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         // SAFETY: every staged operation was staged by `push`: its iocb describes only
         // the buffer in its slot, which is inaccessible until the operation has
@@ -440,6 +445,13 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// assert_eq!((done.ticket, done.result), (sync, Err(Errno::CANCELED)));
     /// # Ok::<(), Errno>(())
     /// ```
+    #[doc(alias(
+        "aio_cancel",
+        "AIO_CANCELED",
+        "AIO_NOTCANCELED",
+        "AIO_ALLDONE",
+        "io_cancel"
+    ))]
     pub fn cancel(&mut self, ticket: Ticket) -> Result<(), Errno> {
         self.engine.cancel(ticket)
     }
@@ -485,6 +497,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     ///
     /// # Errors
     /// Those of [`Context::wait`] except EINTR, and of [`Context::destroy`].
+    #[doc(alias = "LIO_WAIT")]
     pub fn drain(&mut self) -> Result<(), Errno> {
         loop {
             // SAFETY: every staged operation was staged by `push`: its iocb describes

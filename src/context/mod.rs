@@ -449,6 +449,7 @@ impl Context {
     /// ```
     #[doc(alias = "io_pgetevents")]
     #[inline(always)]
+    #[doc(alias = "io_queue_wait")]
     pub fn wait_with<'e>(
         &self,
         min_nr: usize,
@@ -533,6 +534,7 @@ impl Context {
     ///
     /// [`io_destroy(2)`]: https://man7.org/linux/man-pages/man2/io_destroy.2.html
     #[doc(alias = "io_destroy")]
+    #[doc(alias = "io_queue_release")]
     pub fn destroy(self) -> Result<(), Errno> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `self` owns the context and is consumed, and no `Ring` borrows it, so

@@ -75,6 +75,7 @@ use crate::sys::abi::{
 /// ```
 #[derive(Debug)]
 #[must_use]
+#[doc(alias("aio_read", "LIO_READ"))]
 pub struct Read<'fd, B, T = ()> {
     iocb: Iocb,
     buffer: B,
@@ -154,6 +155,7 @@ impl<'fd, B> Read<'fd, B> {
 /// ```
 #[derive(Debug)]
 #[must_use]
+#[doc(alias("aio_write", "LIO_WRITE"))]
 pub struct Write<'fd, B, T = ()> {
     iocb: Iocb,
     buffer: B,
@@ -292,9 +294,11 @@ without_buffer! {
     /// It covers the writes that have completed before, not those in flight at the same
     /// time: wait for their completions first. A file that cannot be synced, such as a
     /// pipe, is refused with EINVAL.
+    #[doc(alias = "aio_fsync")]
     Fsync() = IOCB_CMD_FSYNC;
     /// A write of a file's cached data to the disk, as `fdatasync(2)`: an [`Fsync`] without
     /// metadata that is not needed to read the data (Linux 4.18).
+    #[doc(alias = "aio_fsync")]
     Fdsync() = IOCB_CMD_FDSYNC;
     /// A one-shot wait until a descriptor is ready for any of `mask`, as `poll(2)`
     /// (Linux 4.19; EINVAL at submission before, and in gVisor). The result is the mask of
@@ -329,6 +333,7 @@ without_buffer! {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "io_prep_poll")]
     Poll(mask: PollMask) = IOCB_CMD_POLL;
 }
 
@@ -340,6 +345,7 @@ macro_rules! resfd {
             /// incremented by one). An operation that the kernel refuses signals nothing. At
             /// submission a descriptor that is not an eventfd is refused with EINVAL, and one
             /// that is not open with EBADF.
+            #[doc(alias("aio_sigevent", "sigevent", "io_set_eventfd"))]
             pub fn eventfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
                 self.iocb.signal(eventfd.into().into());
                 self
@@ -402,6 +408,7 @@ macro_rules! copies {
 /// ```
 #[derive(Debug)]
 #[must_use]
+#[doc(alias = "aiocb")]
 pub struct Op<'fd, B, T = ()> {
     iocb: Iocb,
     buffer: Option<B>,

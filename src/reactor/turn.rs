@@ -25,6 +25,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// # Errors
     /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`]
     /// except EINTR; EINVAL in a forked child. Tasks are woken also after an error.
+    #[doc(alias = "io_queue_run")]
     pub fn turn(&self) -> Result<usize, Errno> {
         self.notify_all(0, WaitOptions::poll())
     }

@@ -88,6 +88,7 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     /// and the operations in flight have the result
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN). If it cannot be destroyed, the process
     /// is aborted: see [`scope()`](crate::scope()).
+    #[doc(alias = "aio_suspend")]
     pub fn wait(self) -> Completion<K::Buffer<B>, T>
     where
         B: IoBuf,
@@ -135,6 +136,7 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     ///
     /// It submits the operations that were begun, if there are any, and polls the ring.
     /// The poll needs no system call if the ring is mapped.
+    #[doc(alias = "aio_error")]
     pub fn is_finished(&self) -> bool {
         let mut engine = self.engine.borrow_mut();
         flush(&mut engine);
@@ -154,6 +156,7 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     /// # Errors
     /// Those of [`Queue::cancel`](crate::Queue::cancel), such as EINVAL for an operation in
     /// flight that is not a poll.
+    #[doc(alias = "aio_cancel")]
     pub fn cancel(&self) -> Result<(), Errno> {
         let ticket = self.ticket.ok_or(Errno::INVAL)?;
         self.engine.borrow_mut().cancel(ticket)

@@ -38,37 +38,50 @@ impl AioContext {
 /// [`sys`](crate::sys) directly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
-#[doc(alias = "iocb")]
+#[doc(alias("iocb", "io_iocb_common"))]
 pub struct Iocb {
     /// A value that is returned unchanged in the event's [`data`](Event::data).
+    #[doc(alias = "aio_data")]
     pub data: u64,
     /// The key: written by the kernel at submission (always 0), checked by io_cancel.
     #[cfg(target_endian = "little")]
+    #[doc(alias = "aio_key")]
     pub key: u32,
     /// `RWF_*` flags, for reads and writes only. On big-endian machines this field
     /// precedes `key`.
+    #[doc(alias = "aio_rw_flags")]
     pub rw_flags: RwFlags,
     /// The key: written by the kernel at submission (always 0), checked by io_cancel.
     #[cfg(target_endian = "big")]
+    #[doc(alias = "aio_key")]
     pub key: u32,
     /// The operation code, one of `IOCB_CMD_*`.
+    #[doc(alias("aio_lio_opcode", "io_iocb_cmd", "io_iocb_cmd_t"))]
     pub opcode: u16,
     /// The I/O priority, used only with [`IocbFlags::IOPRIO`].
+    #[doc(alias = "aio_reqprio")]
     pub reqprio: i16,
     /// The file descriptor.
+    #[doc(alias = "aio_fildes")]
     pub fildes: u32,
     /// The address of the buffer or of the `iovec` array; for a poll, its mask.
+    #[doc(alias = "aio_buf")]
     pub buf: u64,
     /// The length of the buffer in bytes, or the number of entries of the `iovec`
     /// array.
+    #[doc(alias = "aio_nbytes")]
     pub nbytes: u64,
     /// The byte offset in the file; never negative.
+    #[doc(alias = "aio_offset")]
     pub offset: i64,
     /// A reserved field, which must be zero.
+    #[doc(alias = "aio_reserved2")]
     pub reserved2: u64,
     /// Flags that enable `resfd` and `reqprio`.
+    #[doc(alias = "aio_flags")]
     pub flags: IocbFlags,
     /// The eventfd to signal, used only with [`IocbFlags::RESFD`].
+    #[doc(alias = "aio_resfd")]
     pub resfd: u32,
 }
 
@@ -91,20 +104,28 @@ impl Iocb {
 }
 
 /// The opcode of a read into one buffer.
+#[doc(alias = "IO_CMD_PREAD")]
 pub const IOCB_CMD_PREAD: u16 = 0;
 /// The opcode of a write of one buffer.
+#[doc(alias = "IO_CMD_PWRITE")]
 pub const IOCB_CMD_PWRITE: u16 = 1;
 /// The opcode of an fsync (Linux 4.18).
+#[doc(alias = "IO_CMD_FSYNC")]
 pub const IOCB_CMD_FSYNC: u16 = 2;
 /// The opcode of an fdatasync (Linux 4.18).
+#[doc(alias = "IO_CMD_FDSYNC")]
 pub const IOCB_CMD_FDSYNC: u16 = 3;
 /// The opcode of a poll (Linux 4.19).
+#[doc(alias = "IO_CMD_POLL")]
 pub const IOCB_CMD_POLL: u16 = 5;
 /// An opcode that the header defines and every kernel refuses (EINVAL).
+#[doc(alias = "IO_CMD_NOOP")]
 pub const IOCB_CMD_NOOP: u16 = 6;
 /// The opcode of a read into several buffers.
+#[doc(alias = "IO_CMD_PREADV")]
 pub const IOCB_CMD_PREADV: u16 = 7;
 /// The opcode of a write of several buffers.
+#[doc(alias = "IO_CMD_PWRITEV")]
 pub const IOCB_CMD_PWRITEV: u16 = 8;
 
 bitflags! {
@@ -113,8 +134,10 @@ bitflags! {
     #[repr(transparent)]
     pub struct IocbFlags: u32 {
         /// `resfd` holds an eventfd.
+        #[doc(alias = "IOCB_FLAG_RESFD")]
         const RESFD = 1;
         /// `reqprio` holds an I/O priority (Linux 4.18).
+        #[doc(alias = "IOCB_FLAG_IOPRIO")]
         const IOPRIO = 2;
         // The kernel ignores unknown bits.
         const _ = !0;
@@ -128,24 +151,33 @@ bitflags! {
     /// sets any bit.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     #[repr(transparent)]
+    #[doc(alias("__kernel_rwf_t", "RWF_SUPPORTED"))]
     pub struct RwFlags: u32 {
         /// High priority. Accepted (Linux 4.13), but without effect in AIO.
+        #[doc(alias = "RWF_HIPRI")]
         const HIPRI = 0x01;
         /// Writes as if the file were open with O_DSYNC (Linux 4.13).
+        #[doc(alias = "RWF_DSYNC")]
         const DSYNC = 0x02;
         /// Writes as if the file were open with O_SYNC (Linux 4.13).
+        #[doc(alias = "RWF_SYNC")]
         const SYNC = 0x04;
         /// Completes with EAGAIN, in the event, instead of waiting for allocation,
         /// locks or the device's queue (Linux 4.14).
+        #[doc(alias = "RWF_NOWAIT")]
         const NOWAIT = 0x08;
         /// Appends to the file and ignores the offset (Linux 4.16).
+        #[doc(alias = "RWF_APPEND")]
         const APPEND = 0x10;
         /// Uses the offset although the file is open with O_APPEND (Linux 6.9).
+        #[doc(alias = "RWF_NOAPPEND")]
         const NOAPPEND = 0x20;
         /// Writes all or nothing, with O_DIRECT where the device supports it (Linux
         /// 6.11).
+        #[doc(alias = "RWF_ATOMIC")]
         const ATOMIC = 0x40;
         /// Uses the page cache and drops the pages afterwards (Linux 6.14).
+        #[doc(alias = "RWF_DONTCACHE")]
         const DONTCACHE = 0x80;
         const _ = !0;
     }

@@ -182,6 +182,7 @@ pub unsafe fn io_cancel(
 /// may also be an address that the program cannot access. No other code reads the ring
 /// in user space at the same time.
 #[inline(always)]
+#[doc(alias("io_queue_wait", "io_queue_run"))]
 pub unsafe fn io_getevents(
     ctx: AioContext,
     min_nr: isize,

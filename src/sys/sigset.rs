@@ -94,7 +94,7 @@ impl core::fmt::Debug for SigSet {
 /// unrelated memory behind the structure, and return EINVAL.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-#[doc(alias = "__aio_sigset")]
+#[doc(alias("__aio_sigset", "io_sigset", "io_sigset_compat"))]
 pub struct SigsetArg {
     sigmask: Long,
     sigsetsize: Long,
