@@ -11,18 +11,19 @@
 
 #[cfg(not(any(target_arch = "hexagon", target_arch = "csky")))]
 pub(crate) use linux_raw_sys::general::{
-    __NR_clone, __NR_close, __NR_copy_file_range, __NR_dup, __NR_dup3, __NR_eventfd2,
+    __NR_capset, __NR_clone, __NR_close, __NR_copy_file_range, __NR_dup, __NR_dup3, __NR_eventfd2,
     __NR_execveat, __NR_exit, __NR_finit_module, __NR_getpid, __NR_getsockname, __NR_gettid,
     __NR_kill, __NR_madvise, __NR_memfd_create, __NR_mkdirat, __NR_mount, __NR_mremap, __NR_munmap,
     __NR_openat, __NR_personality, __NR_pipe2, __NR_prctl, __NR_pread64, __NR_preadv,
     __NR_prlimit64, __NR_pwrite64, __NR_pwritev, __NR_read, __NR_reboot, __NR_rt_sigprocmask,
     __NR_sched_yield, __NR_set_tid_address, __NR_statx, __NR_umask, __NR_umount2, __NR_uname,
     __NR_waitid, __NR_write, MAP_ANONYMOUS, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_NONBLOCK,
-    O_TMPFILE, SIG_SETMASK, SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
+    O_TMPFILE, RLIMIT_AS, SIG_SETMASK, SIGCHLD, SIGCONT, SIGSTOP, SIGUSR1,
 };
 
 #[cfg(any(target_arch = "hexagon", target_arch = "csky"))]
 mod generic {
+    pub(crate) const __NR_capset: u32 = 91;
     pub(crate) const __NR_clone: u32 = 220;
     pub(crate) const __NR_clock_gettime64: u32 = 403;
     pub(crate) const __NR_close: u32 = 57;
@@ -74,6 +75,7 @@ mod generic {
     pub(crate) const O_DIRECT: u32 = 0o40_000;
     pub(crate) const O_NONBLOCK: u32 = 0o4_000;
     pub(crate) const O_TMPFILE: u32 = 0o20_200_000;
+    pub(crate) const RLIMIT_AS: u32 = 9;
     pub(crate) const SIG_SETMASK: u32 = 2;
     pub(crate) const SIGCHLD: u32 = 17;
     pub(crate) const SIGCONT: u32 = 18;
@@ -153,6 +155,8 @@ pub(crate) const NO_CALL: u32 = BASE + 999;
 // The same on every architecture, by the kernel's include/uapi.
 pub(crate) const AT_FDCWD: i32 = -100;
 pub(crate) const AT_EMPTY_PATH: u32 = 0x1000;
+pub(crate) const CAP_SYS_ADMIN: u32 = 21;
+pub(crate) const CAP_SYS_NICE: u32 = 23;
 pub(crate) const FD_CLOEXEC: usize = 1;
 pub(crate) const FUTEX_WAIT: u32 = 0;
 pub(crate) const F_GETFD: u32 = 1;
@@ -169,6 +173,7 @@ pub(crate) const PROT_READ: u32 = 1;
 pub(crate) const PROT_WRITE: u32 = 2;
 pub(crate) const PROT_READ_WRITE: u32 = 3;
 pub(crate) const RLIMIT_FSIZE: usize = 1;
+pub(crate) const SEEK_CUR: u32 = 1;
 pub(crate) const SEEK_END: u32 = 2;
 pub(crate) const SEEK_SET: u32 = 0;
 pub(crate) const STATX_BASIC_STATS: u32 = 0x7ff;

@@ -1,11 +1,16 @@
 //! Checks the limits: on the slots of a ring, on the number of contexts, and on the
 //! number of operations that all processes together may request.
 
+use core::ffi::CStr;
+
 use linux_aio::{AioContext, Context, Errno, sys};
 
 use crate::check::Check;
 use crate::nr;
 use crate::os;
+
+/// The file of the limit on the operations of all processes.
+const MOST: &CStr = c"/proc/sys/fs/aio-max-nr";
 
 #[inline(never)]
 pub(crate) fn run(check: &mut Check) {
@@ -83,7 +88,7 @@ fn many(check: &mut Check) {
 fn counted(check: &mut Check) {
     const REQUESTED: u32 = 100;
     let name = "limit io_setup is counted";
-    let Some(most) = read(c"/proc/sys/fs/aio-max-nr") else {
+    let Some(most) = read(MOST) else {
         check.skip(name, "no /proc/sys/fs");
         return;
     };
@@ -110,7 +115,75 @@ fn counted(check: &mut Check) {
         Errno::INVAL
     };
     check.equal("limit aio-max-nr", over, Err(want));
+    internal(check, most);
     all(check, most);
+    raised(check, most);
+}
+
+/// Checks the limit that no setting raises: 4,194,304 operations, with rings of 256 MiB.
+/// The kernel compares the doubled number, of 32 bits, with it.
+fn internal(check: &mut Check, most: u32) {
+    const LARGEST: u32 = 1 << 22;
+    let over = Context::new(LARGEST + 1).map(drop);
+    check.equal("limit internal", over, Err(Errno::INVAL));
+    let name = "limit internal is not exceeded";
+    if most < LARGEST {
+        let within = Context::new(LARGEST).map(drop);
+        check.equal(name, within, Err(Errno::AGAIN));
+        let wraps = Context::new(1 << 31).map(drop);
+        check.equal("limit internal wraps around", wraps, Err(Errno::AGAIN));
+    } else {
+        check.skip(name, "fs.aio-max-nr allows as many");
+    }
+}
+
+/// Checks that the limit can be raised and lowered at any time, that this changes no
+/// context, and that the kernel reserves nothing for it: rings for all the operations
+/// would be larger than the machine. It is the limit of all processes, so this runs
+/// only as a kernel's first process.
+fn raised(check: &mut Check, most: u32) {
+    const HUGE: u32 = 1 << 30;
+    let name = "limit raised";
+    if !os::is_first_process() {
+        check.skip(name, "the limit is that of all processes");
+        return;
+    }
+    let Some(mut context) = check.needs("limit context", Context::new(64)) else {
+        return;
+    };
+    let mut text = [0; 16];
+    let Some(length) = check.needs("limit text", read_text(MOST, &mut text)) else {
+        return;
+    };
+    let slots = context.ring().slots();
+    let before = read(c"/proc/sys/fs/aio-nr");
+    let written = write_limit(b"1073741824");
+    check.equal(name, written.map(|_| ()), Ok(()));
+    check.holds("limit raised is read back", read(MOST) == Some(HUGE));
+    check.holds(
+        "limit raised reserves nothing",
+        read(c"/proc/sys/fs/aio-nr") == before && context.ring().slots() == slots,
+    );
+    let more = Context::new(most + 1).and_then(Context::destroy);
+    check.equal("limit raised allows more", more, Ok(()));
+
+    // Below what is in use: contexts stay, and none is added.
+    let written = write_limit(b"1");
+    check.equal("limit lowered", written.map(|_| ()), Ok(()));
+    check.equal("limit lowered keeps contexts", context.check(), Ok(()));
+    let more = Context::new(1).map(drop);
+    check.equal("limit lowered allows no more", more, Err(Errno::AGAIN));
+    let restored = write_limit(&text[..length]);
+    check.equal("limit restored", restored.map(|_| ()), Ok(()));
+    check.holds("limit restored is read back", read(MOST) == Some(most));
+}
+
+/// Sets `fs.aio-max-nr`.
+fn write_limit(text: &[u8]) -> os::Result<usize> {
+    let file = os::open(nr::AT_FDCWD, MOST, nr::O_WRONLY, 0)?;
+    let written = os::write(file, text);
+    let _ = os::close(file);
+    written
 }
 
 /// Checks that all operations that the limit allows can be requested, at once and in
@@ -145,16 +218,22 @@ fn all(check: &mut Check, most: u32) {
 }
 
 /// Reads a decimal number from a file.
-fn read(path: &core::ffi::CStr) -> Option<u32> {
-    let file = os::open(nr::AT_FDCWD, path, 0, 0).ok()?;
+fn read(path: &CStr) -> Option<u32> {
     let mut text = [0; 16];
-    let length = os::read(file, &mut text);
-    let _ = os::close(file);
-    let digits = text.get(..length.ok()?)?.iter();
+    let length = read_text(path, &mut text).ok()?;
+    let digits = text.get(..length)?.iter();
     let digits = digits.take_while(|byte| byte.is_ascii_digit());
     Some(digits.fold(0, |number: u32, digit| {
         // Multiplies by ten without a multiplication.
         let eightfold = number << 3;
         eightfold + (number << 1) + u32::from(digit - b'0')
     }))
+}
+
+/// Reads a file that is shorter than the buffer, and returns its length.
+fn read_text(path: &CStr, text: &mut [u8]) -> os::Result<usize> {
+    let file = os::open(nr::AT_FDCWD, path, 0, 0)?;
+    let length = os::read(file, text);
+    let _ = os::close(file);
+    length
 }

@@ -22,6 +22,7 @@ mod mapped;
 mod masks;
 mod owned;
 mod polls;
+mod privileges;
 mod probe;
 mod processes;
 mod raw;
@@ -80,6 +81,7 @@ fn present(check: &mut Check, process: Process) {
     layers::run(check);
     probe::run(check);
     limits::run(check);
+    privileges::run(check);
     signals::run(check);
     sandbox::run(check);
 }

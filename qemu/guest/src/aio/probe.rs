@@ -35,7 +35,7 @@ const FLAGS: [(&str, RwFlags, Version); 8] = [
     ("probe RWF_DONTCACHE", RwFlags::DONTCACHE, (6, 14)),
 ];
 
-type Version = (u32, u32);
+pub(super) type Version = (u32, u32);
 const NEVER: Version = (u32::MAX, 0);
 
 pub(crate) fn run(check: &mut Check) {
@@ -169,7 +169,7 @@ pub(crate) fn absent(check: &mut Check) {
 }
 
 /// Returns the two numbers at the beginning of the kernel's release.
-fn version() -> Result<Version, Errno> {
+pub(super) fn version() -> Result<Version, Errno> {
     let names = os::uname()?;
     let mut numbers = names.release().split(|byte| !byte.is_ascii_digit());
     let mut next = || {

@@ -57,6 +57,11 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
         Iocb { buf, ..poll },
         Errno::INVAL,
     );
+    refused(
+        "aio poll with a length",
+        Iocb { nbytes: 1, ..poll },
+        Errno::INVAL,
+    );
     let reqprio = 4 << 13;
     let flags = IocbFlags::IOPRIO;
     refused(

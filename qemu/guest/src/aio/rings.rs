@@ -104,6 +104,14 @@ fn full(check: &mut Check, context: &mut Context, reader: i32) {
         }
     };
     check.equal("ring without free slots", refused, Err(Errno::AGAIN));
+    // The kernel takes a slot before it looks the descriptor up.
+    // SAFETY: the operation has no buffer.
+    let refused = unsafe { context.submit(&mut [&mut poll(-1, 2)]) };
+    check.equal(
+        "ring without free slots comes first",
+        refused,
+        Err(Errno::AGAIN),
+    );
     check.holds(
         "ring accepts at least the requested number",
         (REQUESTED..slots).contains(&count),

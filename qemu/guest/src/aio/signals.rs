@@ -6,10 +6,11 @@
 use core::time::Duration;
 
 use linux_aio::abi::{OldTimespec, Timespec};
-use linux_aio::opcode::{Poll, PollMask};
+use linux_aio::opcode::{Poll, PollMask, Pread};
 use linux_aio::sys::getevents::{self, Timeout};
 use linux_aio::{AioContext, Context, Errno, Event, WaitOptions, nr as calls, sys};
 
+use super::complete_one;
 use crate::check::Check;
 use crate::nr;
 use crate::os;
@@ -50,6 +51,13 @@ pub(crate) fn run(check: &mut Check) {
             check.skip(name, "this kernel or this sandbox has no io_pgetevents");
         }
     }
+    // A read that blocks runs inside io_submit, which cannot be restarted.
+    let status = interrupted(reader, writer, 0, by_submitted_read);
+    check.equal(
+        "signal ends a read in io_submit",
+        status,
+        Ok(INTERRUPTED << 8),
+    );
     for end in [reader, writer] {
         let _ = os::close(end);
     }
@@ -105,6 +113,15 @@ fn by_io_getevents(context: &mut Context, events: &mut [Event; 2]) -> Result<usi
     let into = events.as_mut_ptr();
     // SAFETY: two events may be written, and the time lives.
     unsafe { sys::io_getevents(context.as_raw(), 2, 2, into, &raw const long) }
+}
+
+/// Reads from an empty pipe. The operation is accepted, and its event has the error.
+fn by_submitted_read(context: &mut Context, _: &mut [Event; 2]) -> Result<usize, Errno> {
+    let [reader, _writer] = os::pipe(0)?;
+    let mut byte = [0];
+    let mut read = Pread::new(reader, byte.as_mut_ptr(), 1).build();
+    // SAFETY: the byte lives and is not used before the event.
+    unsafe { complete_one(context, &mut read) }
 }
 
 fn by_context(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {

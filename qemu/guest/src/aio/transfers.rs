@@ -130,12 +130,25 @@ fn flags(check: &mut Check, context: &Context, file: i32) {
     let unknown = flagged(RwFlags::from_bits_retain(1 << 31));
     check.equal("aio unknown RWF", result(unknown), Err(Errno::OPNOTSUPP));
 
-    // The data is written at the end of the file, not at the offset.
+    // The data is written at the end of the file, not at the offset. The result is the
+    // number of bytes.
+    let end = os::stat(file).map(|stat| stat.size);
+    let position = os::seek(file, 3, nr::SEEK_SET);
+    check.equal("aio position", position, Ok(3));
     check.equal("aio RWF_APPEND", result(flagged(RwFlags::APPEND)), Ok(7));
+    let grown = os::stat(file).map(|stat| stat.size);
+    check.equal(
+        "aio RWF_APPEND is at the end",
+        grown,
+        end.map(|end| end + 7),
+    );
     let mut got = [0; 7];
     let event = read(context, file, &mut got, FAR + 207);
     check.equal("aio read what was appended", result(event), Ok(7));
     check.equal("aio what was appended", &got[..], b"flagged");
+    // No operation moves the file's position, not even one that appends.
+    let position = os::seek(file, 0, nr::SEEK_CUR);
+    check.equal("aio position after RWF_APPEND", position, Ok(3));
 
     let priority = |priority| {
         let bytes = b"first";

@@ -9,7 +9,7 @@ use linux_aio::opcode::{Poll, PollMask};
 use linux_aio::{AioContext, Context, Errno, Event, SigSet, WaitOptions, nr, sys};
 
 use crate::check::Check;
-use crate::os::{self, NOWHERE};
+use crate::os::{self, Moment, NOWHERE};
 
 type Answer = Result<usize, Errno>;
 
@@ -18,7 +18,7 @@ type Answer = Result<usize, Errno>;
 /// or at an unmapped address). The mask is null.
 struct Call {
     missing: bool,
-    names: [&'static str; 9],
+    names: [&'static str; 10],
     call: fn(AioContext, isize, isize, *mut Event, Time) -> Answer,
 }
 
@@ -51,6 +51,7 @@ macro_rules! names {
         [
             concat!("aio ", $call, " of nothing"),
             concat!("aio ", $call, " until a time"),
+            concat!("aio ", $call, " is not early"),
             concat!("aio ", $call, " takes two"),
             concat!("aio ", $call, " takes the third"),
             concat!("aio ", $call, " minimum above maximum"),
@@ -135,6 +136,7 @@ fn one(check: &mut Check, context: &Context, writer: i32, wait: &Call) {
     let [
         nothing,
         until,
+        not_early,
         two,
         third,
         over,
@@ -153,6 +155,13 @@ fn one(check: &mut Check, context: &Context, writer: i32, wait: &Call) {
         answer => check.equal(nothing, answer, Ok(0)),
     }
     check.equal(until, call(ctx, 1, 4, into, Time::Short), Ok(0));
+    // Each of them takes the whole time, by the clock that measures it.
+    let early = (0..8).filter(|_| {
+        let begin = Moment::now();
+        let answer = call(ctx, 1, 4, into, Time::Short);
+        answer != Ok(0) || begin.elapsed() < Time::Short.nanoseconds()
+    });
+    check.equal(not_early, early.count(), 0);
 
     let filled = fill(context, writer, 3);
     let lost = call(ctx, 1, 4, without_provenance_mut(NOWHERE), Time::Zero);

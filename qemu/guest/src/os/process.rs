@@ -32,16 +32,43 @@ pub(crate) fn kill(pid: usize, signal: u32) -> Result<usize> {
 
 /// Limits the size of this process's files from now on, in bytes.
 pub(crate) fn limit_files(bytes: u64) -> Result<usize> {
-    // The soft and the hard limit, of 64 bits each on every architecture.
-    let limit = [bytes; 2];
-    // SAFETY: the limit lives through the call and is only read.
+    limit(nr::RLIMIT_FSIZE, [bytes; 2])
+}
+
+/// Limits the address space of this process, in bytes. The limit can be raised again.
+pub(crate) fn limit_address_space(bytes: u64) -> Result<usize> {
+    limit(nr::RLIMIT_AS as usize, [bytes, u64::MAX])
+}
+
+/// Sets the soft and the hard limit of a resource, of 64 bits each on every
+/// architecture.
+fn limit(resource: usize, limits: [u64; 2]) -> Result<usize> {
+    // SAFETY: the limits live through the call and are only read.
     Errno::check(unsafe {
         syscall4(
             nr::__NR_prlimit64 as usize,
             0,
-            nr::RLIMIT_FSIZE,
-            (&raw const limit).expose_provenance(),
+            resource,
+            (&raw const limits).expose_provenance(),
             0,
+        )
+    })
+}
+
+/// Reduces the effective and the permitted capabilities of this process to those of the
+/// set, in which each capability is a bit.
+pub(crate) fn limit_capabilities(set: u32) -> Result<usize> {
+    /// `_LINUX_CAPABILITY_VERSION_3`: two times three words.
+    const VERSION: u32 = 0x2008_0522;
+    let header = [VERSION, 0];
+    let sets = [set, set, 0, 0, 0, 0];
+    // SAFETY: the header and the sets have the layout of this version and live through
+    // the call.
+    Errno::check(unsafe {
+        syscall2(
+            nr::__NR_capset as usize,
+            (&raw const header).expose_provenance(),
+            (&raw const sets).expose_provenance(),
         )
     })
 }
