@@ -4,6 +4,7 @@
 use core::ptr::with_exposed_provenance_mut;
 use core::slice;
 
+use linux_aio::abi::RwFlags;
 use linux_aio::opcode::{Pread, Pwrite};
 use linux_aio::{Context, Errno, Iocb};
 
@@ -146,5 +147,14 @@ fn appended(check: &mut Check, one: One<'_>) {
     }
     check.equal("append read", read(&mut bytes), Ok(8));
     check.equal("append what was written", &bytes[..8], b"12345678");
+    let over = Pwrite::new(file, b"ab".as_ptr(), 2).rw_flags(RwFlags::NOAPPEND);
+    match one(over.build()) {
+        Err(Errno::OPNOTSUPP) => check.skip("append RWF_NOAPPEND", "this kernel lacks it"),
+        written => {
+            check.equal("append RWF_NOAPPEND", written, Ok(2));
+            check.equal("append read again", read(&mut bytes), Ok(8));
+            check.equal("append what is at the offset", &bytes[..8], b"ab345678");
+        }
+    }
     let _ = os::close(file);
 }

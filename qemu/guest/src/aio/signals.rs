@@ -24,11 +24,19 @@ pub(crate) fn run(check: &mut Check) {
     let Some([reader, writer]) = check.needs("signal pipe", os::pipe(0)) else {
         return;
     };
-    for (name, events, want) in [
-        ("signal and no event", 0, INTERRUPTED),
-        ("signal and one event of two", 1, 1),
-    ] {
-        let status = interrupted(reader, writer, events, by_io_getevents);
+    let cases: [(_, _, Waits, _); 3] = [
+        ("signal and no event", 0, by_io_getevents, INTERRUPTED),
+        ("signal and one event of two", 1, by_io_getevents, 1),
+        // The kernel does not refuse it, and does not return at once.
+        (
+            "signal and a negative timeout",
+            0,
+            by_negative_time,
+            INTERRUPTED,
+        ),
+    ];
+    for (name, events, wait, want) in cases {
+        let status = interrupted(reader, writer, events, wait);
         if status == Ok(LACKING << 8) {
             check.skip(name, "this kernel or this ABI has no io_getevents");
         } else {
@@ -122,6 +130,13 @@ fn by_submitted_read(context: &mut Context, _: &mut [Event; 2]) -> Result<usize,
     let mut read = Pread::new(reader, byte.as_mut_ptr(), 1).build();
     // SAFETY: the byte lives and is not used before the event.
     unsafe { complete_one(context, &mut read) }
+}
+
+fn by_negative_time(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
+    let past = OldTimespec { sec: -1, nsec: 0 };
+    let into = events.as_mut_ptr();
+    // SAFETY: two events may be written, and the time lives.
+    unsafe { sys::io_getevents(context.as_raw(), 2, 2, into, &raw const past) }
 }
 
 fn by_context(context: &mut Context, events: &mut [Event; 2]) -> Result<usize, Errno> {
