@@ -35,9 +35,11 @@ impl Table {
 /// Returns the tables of a page.
 fn tables(page: &str) -> Vec<Table> {
     let cells = |line: &str| {
-        let line = line.trim_start_matches("| ").trim_end_matches(" |");
-        let cells = line.split(" | ").map(|cell| cell.trim().to_owned());
-        cells.collect::<Vec<_>>()
+        let line = line
+            .strip_prefix('|')
+            .and_then(|line| line.strip_suffix('|'));
+        let cells = line.expect("a row without an end").split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
     };
     let mut found = Vec::new();
     let mut lines = page.lines().peekable();
@@ -155,4 +157,13 @@ fn every_item_of_the_manual_exists() {
     }
     assert!(count > 100, "{count}");
     assert!(!items.has("Context::nothing") && !items.has("Contex"));
+}
+
+#[test]
+fn every_item_of_the_errors_exists() {
+    let items = Items::new();
+    let page = tables(&read("docs/errors.md"));
+    let cells = page.iter().filter_map(|table| table.column("here"));
+    let count: usize = cells.flatten().map(|cell| items.verify(cell)).sum();
+    assert!(count > 60, "{count}");
 }
