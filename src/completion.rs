@@ -51,7 +51,8 @@ pub struct Completion<B, T = ()> {
     /// If [`refused`](Completion::refused) is `true`, the error is one of those at
     /// [`Context::submit`](crate::Context::submit), or ECANCELED. Otherwise it is an error
     /// of the operation itself: EIO, ENOSPC, EFAULT (the buffer), EINVAL (`O_DIRECT`
-    /// alignment), EAGAIN (with [`NOWAIT`](crate::abi::RwFlags::NOWAIT)), …; or
+    /// alignment), EAGAIN (with [`NOWAIT`](crate::abi::RwFlags::NOWAIT)), EINTR (a signal
+    /// ended a read or write that blocked its submission), …; or
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) if the context was destroyed, or
     /// inherited by a forked child, before the result was read.
     #[doc(alias = "aio_return")]

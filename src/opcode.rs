@@ -75,8 +75,9 @@ pub struct IoPriority(pub(crate) i16);
 
 impl IoPriority {
     /// Returns a priority of the real-time class, served before all others, or `None`
-    /// for a level over 7. Without CAP_SYS_ADMIN or CAP_SYS_NICE, submission fails with
-    /// EPERM.
+    /// for a level over 7. Without CAP_SYS_ADMIN and CAP_SYS_NICE, submission fails with
+    /// EPERM; one of them suffices (CAP_SYS_NICE since Linux 5.14, and in late releases of
+    /// 5.10). Capabilities in another user namespace than the first do not count.
     pub const fn real_time(level: u8) -> Option<IoPriority> {
         IoPriority::new(1, level)
     }

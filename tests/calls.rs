@@ -305,6 +305,10 @@ fn pgetevents() {
             call(1, nowhere::<SigsetArg>().cast_const()),
             Err(Errno::FAULT)
         );
+        // The argument is a pointer and a size, and the size is the kernel's.
+        let half = [(&raw const mask).expose_provenance(), SigSet::BYTES / 2];
+        let half = (&raw const half).cast::<SigsetArg>();
+        assert_eq!(call(1, half), Err(Errno::INVAL));
         assert_eq!(call(1, &raw const argument), Ok(1));
         assert_eq!(call(1, null()), Ok(0));
     }

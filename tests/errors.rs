@@ -36,7 +36,7 @@ fn read(file: &impl AsRawFd, buffer: &mut [u8]) -> Pread {
     Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
 }
 
-/// Returns an error that tells a context that does not exist from the operation's.
+/// Verifies that the kernel refuses the operation with EINVAL, although the context exists.
 fn refused_by_operation(context: &Context, iocb: Iocb) {
     assert_eq!(outcome(context, iocb), Refused(Errno::INVAL), "{iocb:?}");
     assert_eq!(context.check(), Ok(()));

@@ -115,13 +115,15 @@ impl Context {
     /// [`io_setup(2)`].
     ///
     /// `nr_events` counts against `/proc/sys/fs/aio-max-nr`, a limit for all processes
-    /// together (65536 by default), until the context is destroyed.
+    /// together (65536 by default), until the context is destroyed. Raising the limit, for
+    /// example with `sysctl -w fs.aio-max-nr=1048576`, reserves no memory.
     ///
     /// # Errors
     /// - EAGAIN: `fs.aio-max-nr` would be exceeded.
     /// - EINVAL: `nr_events` is 0 or above 4194304 (`ioctx_alloc` of [`fs/aio.c`], Linux
     ///   6.12).
-    /// - ENOMEM: out of memory or address space.
+    /// - ENOMEM: out of memory, of address space (RLIMIT_AS), or of mappings
+    ///   (`vm.max_map_count`).
     /// - ENOSYS: there is no AIO on this target or in this kernel, or a sandbox returns
     ///   this error.
     /// - EPERM: a sandbox forbids `io_setup(2)`.

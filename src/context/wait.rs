@@ -28,7 +28,7 @@ use crate::sys::abi::{Event, SigSet};
 /// use linux_aio::{SigSet, WaitOptions};
 ///
 /// const SIGTERM: u32 = 15;
-/// // At most a second, with all signals blocked except SIGTERM.
+/// // A timeout of a second, with all signals blocked except SIGTERM.
 /// let mask = SigSet::full().without(SIGTERM);
 /// let wait = WaitOptions::new().timeout(Duration::from_secs(1)).sigmask(&mask);
 /// ```
@@ -69,6 +69,10 @@ impl<'a> WaitOptions<'a> {
 
     /// Sets the timeout, relative to the start of the wait, with a resolution of
     /// nanoseconds. Zero does not wait, as [`poll`](WaitOptions::poll).
+    ///
+    /// The timeout never expires early: a wait that ends by it has taken at least this long,
+    /// by the monotonic clock. It expires late by up to the thread's timer slack (50 µs
+    /// unless changed with `prctl(2)`), and by the time until the thread runs again.
     ///
     /// The timeout starts again when the kernel restarts the wait
     /// ([Signals](WaitOptions#signals)). A timeout of more seconds than the kernel's type

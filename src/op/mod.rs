@@ -47,7 +47,8 @@ use crate::sys::abi::{
 /// Only direct reads of files are asynchronous. The kernel performs every other read
 /// while it submits the operation, and blocks the submitting thread meanwhile: as long as
 /// the disk takes if the data are not in the page cache, and **until data arrive** for a
-/// pipe, a socket or a terminal.
+/// pipe, a socket or a terminal. A signal ends the latter, even one without a handler:
+/// the result is EINTR, and nothing was read.
 ///
 /// For pipes, sockets and terminals, wait with a [`Poll`] first. With
 /// [`RwFlags::NOWAIT`](crate::abi::RwFlags::NOWAIT) (Linux 4.14) a read that would block

@@ -166,7 +166,9 @@ bitflags! {
         /// locks or the device's queue (Linux 4.14).
         #[doc(alias = "RWF_NOWAIT")]
         const NOWAIT = 0x08;
-        /// Appends to the file and ignores the offset (Linux 4.16).
+        /// Appends to the file and ignores the offset (Linux 4.16). As with every operation
+        /// of AIO, the position of the file (`lseek(2)`) does not change, and the result is
+        /// the number of bytes written.
         #[doc(alias = "RWF_APPEND")]
         const APPEND = 0x10;
         /// Uses the offset although the file is open with O_APPEND (Linux 6.9).
@@ -219,7 +221,8 @@ impl Event {
     ///
     /// # Errors
     /// Any error that reading or writing the file can return: EIO, ENOSPC, EFAULT (the
-    /// buffer), EINVAL (O_DIRECT alignment), EAGAIN (with [`RwFlags::NOWAIT`]), …
+    /// buffer), EINVAL (O_DIRECT alignment), EAGAIN (with [`RwFlags::NOWAIT`]), EINTR (a
+    /// signal ended a read or write that blocked inside io_submit), …
     pub const fn result(&self) -> Result<usize, Errno> {
         if self.res < 0 {
             Err(Errno::from_negated(self.res as i32))

@@ -22,8 +22,10 @@ const ENOSYS: isize = -(Errno::NOSYS.raw_os_error() as isize);
 /// # Errors
 /// - EAGAIN: `fs.aio-max-nr` would be exceeded.
 /// - EFAULT: `ctxp` cannot be read or written.
-/// - EINVAL: `*ctxp` is not zero; `nr_events` is zero or too large.
-/// - ENOMEM: out of kernel memory, or of address space.
+/// - EINVAL: `*ctxp` is not zero; `nr_events` is 0 or above 4194304. (From 2³¹ to 2³¹ +
+///   4194304 the kernel's arithmetic wraps around, and the error is EAGAIN.)
+/// - ENOMEM: out of kernel memory, of address space (RLIMIT_AS), or of mappings
+///   (`vm.max_map_count`).
 /// - ENOSYS: AIO is unavailable. EPERM: a sandbox forbids it.
 ///
 /// # Safety
@@ -75,7 +77,8 @@ pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
 }
 
 /// Submits the `nr` operations in the array of pointers `iocbpp`, and returns the
-/// number of operations that the kernel accepted, from the front.
+/// number of operations that the kernel accepted, from the front. It returns 0 if `nr`
+/// is 0; the array is not read then.
 ///
 /// The kernel stops at the first operation that it cannot accept. The count is then
 /// smaller than `nr`; submitting that operation first returns its error. The kernel
@@ -85,12 +88,15 @@ pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
 ///
 /// # Errors
 /// Errors are returned for the first operation only:
-/// - EAGAIN: the context is full; [`io_getevents`] frees slots.
+/// - EAGAIN: the context is full; [`io_getevents`] frees slots. This is checked before
+///   the descriptor and the opcode.
 /// - EBADF: its descriptor is not open, or not open for this operation.
 /// - EFAULT: the array or the iocb cannot be read, or the iocb cannot be written.
 /// - EINVAL: no such context; `nr` is negative; unknown opcode; a field that
 ///   must be zero; a negative offset; `resfd` is not an eventfd; …
-/// - EOPNOTSUPP: an unknown `RWF_*` flag. EPERM: an I/O priority that is not permitted.
+/// - EOPNOTSUPP: an `RWF_*` flag that the kernel does not have, or the file not support.
+/// - EPERM: an I/O priority of the real-time class, without CAP_SYS_ADMIN and
+///   CAP_SYS_NICE; or a sandbox forbids the system call.
 /// - ENOSYS: AIO is unavailable.
 ///
 /// # Safety
@@ -166,8 +172,8 @@ pub unsafe fn io_cancel(
 /// events written to `events`. The number is below `min_nr` after a signal or when the
 /// timeout has expired.
 ///
-/// `timeout` is relative. Null waits without a limit, and so does a negative time: the
-/// kernel does not refuse it. 32-bit kernels without 32-bit time, and riscv32 always,
+/// `timeout` is relative. The kernel rounds it up, and it never expires early. Null waits
+/// without a limit, and so does a negative time: the kernel does not refuse it. 32-bit kernels without 32-bit time, and riscv32 always,
 /// have only [`io_pgetevents_time64`]. Source: `io_getevents(2)`, `fs/aio.c`.
 ///
 /// # Errors
