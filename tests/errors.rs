@@ -5,8 +5,9 @@
 mod support;
 
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::net::UdpSocket;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use linux_aio::abi::{IoVec, Iocb, RwFlags};
@@ -87,6 +88,38 @@ fn a_file_must_have_the_operation() {
     let file = support::memory_file();
     let poll = Poll::new(file.as_raw_fd(), PollMask::IN).build();
     assert_eq!(outcome(&context, poll), Completed(Ok(1)));
+    let urgent = Poll::new(file.as_raw_fd(), PollMask::PRI).build();
+    refused_by_operation(&context, urgent);
+}
+
+#[test]
+fn a_terminal_can_be_polled_only_if_it_is_ready() {
+    let flags = libc::O_RDWR | libc::O_NOCTTY;
+    // SAFETY: the call touches no memory.
+    let master = unsafe { libc::posix_openpt(flags) };
+    assert!(master >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is new and has no other owner.
+    let master = unsafe { OwnedFd::from_raw_fd(master) };
+    // SAFETY: the descriptor is open, and the calls touch no memory.
+    let terminal = unsafe {
+        assert_eq!(libc::grantpt(master.as_raw_fd()), 0);
+        assert_eq!(libc::unlockpt(master.as_raw_fd()), 0);
+        libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags)
+    };
+    assert!(terminal >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is new and has no other owner.
+    let terminal = File::from(unsafe { OwnedFd::from_raw_fd(terminal) });
+
+    let context = Context::new(4).unwrap();
+    let poll = || Poll::new(terminal.as_raw_fd(), PollMask::IN).build();
+    refused_by_operation(&context, poll());
+    File::from(master.try_clone().unwrap())
+        .write_all(b"a line\n")
+        .unwrap();
+    let Completed(Ok(ready)) = outcome(&context, poll()) else {
+        panic!("a terminal with a line is not ready");
+    };
+    assert!(PollMask::from_result(ready).contains(PollMask::IN));
 }
 
 #[test]

@@ -50,10 +50,11 @@ use crate::sys::abi::{
 /// pipe, a socket or a terminal. A signal ends the latter, even one without a handler:
 /// the result is EINTR, and nothing was read.
 ///
-/// For pipes, sockets and terminals, wait with a [`Poll`] first. With
-/// [`RwFlags::NOWAIT`](crate::abi::RwFlags::NOWAIT) (Linux 4.14) a read that would block
-/// has the result EAGAIN. It is refused with EOPNOTSUPP if the file does not support the
-/// flag: terminals (measured on Linux 6.18), and pipes on older kernels.
+/// For pipes and sockets, wait with a [`Poll`] first. A terminal cannot be polled: read it
+/// on a thread of its own. With [`RwFlags::NOWAIT`](crate::abi::RwFlags::NOWAIT) (Linux
+/// 4.14) a read that would block has the result EAGAIN. It is refused with EOPNOTSUPP if
+/// the file does not support the flag: terminals (measured on Linux 6.18), and pipes on
+/// older kernels.
 ///
 /// # Examples
 /// ```
@@ -305,6 +306,10 @@ without_buffer! {
     /// (Linux 4.19; EINVAL at submission before, and in gVisor). The result is the mask of
     /// the events that occurred ([`PollMask::from_result`]), or 0 if the poll was
     /// cancelled.
+    ///
+    /// A file with two wait queues, such as a terminal, is refused with EINVAL, unless it is
+    /// ready at once. So is a file that is always ready, such as a regular one, for other
+    /// events than `IN` and `OUT`.
     ///
     /// It is the only operation that may never complete, and the only one that can be
     /// cancelled in flight (apart from transfers of some USB gadget drivers).
