@@ -12,10 +12,10 @@
 //! them. A system call that the target does not have ([`nr`]) returns ENOSYS without
 //! entering the kernel.
 //!
-//! The system calls exist since Linux 2.5, except for io_pgetevents, and no other system
-//! has them: they are not for portable programs. An error is the `Err` of a `Result`. (The
-//! kernel returns the negated number, libaio passes it on, and `syscall(2)` of a C library
-//! returns −1 and stores the number in `errno`.)
+//! The system calls exist since Linux 2.5 (io_pgetevents: 4.18, io_pgetevents_time64: 5.1).
+//! No other system has them: they are not for portable programs. An error is the `Err` of a
+//! `Result`. (The kernel returns the negated number. libaio passes it on; `syscall(2)` of a
+//! C library returns −1 and stores the number in `errno`.)
 //!
 //! All of them are `unsafe`: the kernel writes to the addresses that it is given, and
 //! any code can construct the number that identifies a context.
