@@ -43,6 +43,7 @@ slot_type! {
     /// assert_eq!(slots.len(), depth);
     /// ```
     Slot<B, T = ()> = (Option<B>, T), ();
+    example "Slot::<&'static mut [u8]>";
 }
 
 /// A queue of asynchronous operations that own their buffers.

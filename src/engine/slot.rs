@@ -119,8 +119,11 @@ impl<P, X> RawSlot<P, X> {
 }
 
 /// Defines the public slot type of a layer, an opaque [`RawSlot`].
+///
+/// `$example` is the path of the type with its arguments, for the documentation.
 macro_rules! slot_type {
-    ($(#[$doc:meta])* $name:ident $(<$($p:ident $(= $default:ty)?),+>)? = $payload:ty, $extra:ty;) => {
+    ($(#[$doc:meta])* $name:ident $(<$($p:ident $(= $default:ty)?),+>)? = $payload:ty, $extra:ty;
+        example $example:literal;) => {
         $(#[$doc])*
         #[repr(transparent)]
         pub struct $name $(<$($p $(= $default)?),+>)? (crate::engine::RawSlot<$payload, $extra>);
@@ -130,12 +133,30 @@ macro_rules! slot_type {
             pub const NEW: Self = $name(crate::engine::RawSlot::NEW);
 
             /// Creates an array of `N` empty slots.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("let slots = linux_aio::", $example, "::array::<64>();")]
+            /// assert_eq!(slots.len(), 64);
+            /// ```
             pub const fn array<const N: usize>() -> [Self; N] {
                 [const { $name::NEW }; N]
             }
 
             /// Initialises uninitialised memory with empty slots: as many as are needed at
             /// run time, without an allocator. Earlier contents are not dropped.
+            ///
+            /// # Examples
+            /// ```
+            /// use core::mem::MaybeUninit;
+            ///
+            /// # let depth = 7;
+            /// let mut memory = [const { MaybeUninit::uninit() }; 64];
+            #[doc = concat!(
+                "let slots = linux_aio::", $example, "::init_slice(&mut memory[..depth]);"
+            )]
+            /// assert_eq!(slots.len(), depth);
+            /// ```
             pub fn init_slice(memory: &mut [core::mem::MaybeUninit<Self>]) -> &mut [Self] {
                 for slot in memory.iter_mut() {
                     slot.write($name::NEW);

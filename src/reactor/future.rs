@@ -40,6 +40,41 @@ use crate::sys::abi::Iocb;
 ///
 /// # Panics
 /// Polling panics once the future has returned its output.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
+/// use linux_aio::op::WithoutBuffer;
+/// use linux_aio::reactor::{OpFuture, Reactor};
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// type Local<'a> = Reactor<'a, Vec<u8>>;
+///
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let reactor = Local::with_capacity(4)?;
+/// let read: OpFuture<&Local<'_>> = reactor.read(&file, vec![0; 4], 0);
+/// let sync: OpFuture<&Local<'_>, WithoutBuffer> = reactor.fsync(&file);
+/// # block_on(&reactor, async {
+/// let (buffer, ()) = (read.await.buffer, sync.await.buffer);
+/// assert_eq!(buffer, b"\x7fELF");
+/// # })?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct OpFuture<R: Handle, K: BufferKind = WithBuffer> {
     state: State<R::Buffer, R::Data>,

@@ -48,11 +48,30 @@ pub unsafe trait Lock {
     const NEW: Self;
 
     /// Runs `f` while excluding every other call on the same lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::reactor::{Local, Lock};
+    ///
+    /// assert_eq!(Local::NEW.with(|| 2 + 2), 4);
+    /// ```
     fn with<R>(&self, f: impl FnOnce() -> R) -> R;
 }
 
 /// A lock that does nothing, for a reactor that one thread uses. The reactor is not `Sync`,
 /// and its futures are not `Send`.
+///
+/// # Examples
+/// ```
+/// use linux_aio::reactor::{Local, Reactor, ReactorSlot};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let mut slots = ReactorSlot::<()>::array::<8>();
+/// let reactor = Reactor::<(), Local>::new(&mut slots)?;
+/// // `Local` is the default.
+/// let same: Reactor<'_, ()> = reactor;
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[derive(Debug)]
 pub struct Local(PhantomData<Cell<()>>);
 
@@ -69,6 +88,28 @@ unsafe impl Lock for Local {
 
 /// A mutex of `std`, for a reactor that several threads use. The reactor is `Sync`, and its
 /// futures are `Send`, if its buffers and data are `Send`.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::op::Read;
+/// use linux_aio::reactor::{Reactor, Shared};
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::open("/dev/null").unwrap();
+/// let reactor = Reactor::<Vec<u8>, Shared>::with_capacity(4)?;
+/// std::thread::scope(|threads| {
+///     for _ in 0..2 {
+///         threads.spawn(|| drop(reactor.try_push(Read::new(&file, vec![0; 4]))));
+///     }
+/// });
+/// reactor.turn()?;
+/// assert_eq!(reactor.in_flight(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub struct Shared(std::sync::Mutex<()>);

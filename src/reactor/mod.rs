@@ -77,7 +77,18 @@ slot_type! {
     ///
     /// Dropping a slot does not drop what is in it: if the reactor was leaked, the kernel
     /// may still be writing to the buffer.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::reactor::{Reactor, ReactorSlot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = ReactorSlot::array::<64>();
+    /// let reactor = Reactor::<&'static mut [u8]>::new(&mut slots)?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     ReactorSlot<B, T = ()> = (Option<B>, T), Awaited;
+    example "reactor::ReactorSlot::<&'static mut [u8]>";
 }
 
 /// A context, its operations, and the futures that wait for them.
@@ -155,6 +166,17 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// # Errors
     /// Those of [`Context::new`], for as many operations as there are slots. EINVAL if
     /// there is no slot.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::reactor::{Reactor, ReactorSlot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = ReactorSlot::array::<8>();
+    /// let reactor = Reactor::<&'static mut [u8]>::new(&mut slots)?;
+    /// assert_eq!(reactor.capacity(), 8);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn new(slots: &'r mut [ReactorSlot<B, T>]) -> Result<Reactor<'r, B, L, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
         Ok(Reactor::with_context(IdleContext::new(nr)?, slots))
@@ -187,6 +209,20 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// The reactor uses no more slots than the number of operations that the context was
     /// set up for ([`IdleContext::capacity`]).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::IdleContext;
+    /// use linux_aio::reactor::{Reactor, ReactorSlot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = IdleContext::new(4)?;
+    /// let mut slots = ReactorSlot::array::<8>();
+    /// let reactor = Reactor::<&'static mut [u8]>::with_context(context, &mut slots);
+    /// assert_eq!(reactor.capacity(), 4);
+    /// let context = reactor.into_idle_context()?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn with_context(
         context: IdleContext,
         slots: &'r mut [ReactorSlot<B, T>],
@@ -260,6 +296,29 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 
     /// Sets an eventfd that the reactor owns and keeps open, such as an `Arc` of it or a
     /// duplicate. Otherwise as [`eventfd`](Reactor::eventfd).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::reactor::Reactor;
+    /// use std::os::fd::OwnedFd;
+    /// use std::sync::Arc;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # use std::os::fd::FromRawFd;
+    /// # // SAFETY: eventfd(2) accesses no memory.
+    /// # let raw = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    /// # assert!(raw >= 0);
+    /// # // SAFETY: the descriptor is new, and nothing else owns it.
+    /// # let eventfd = unsafe { OwnedFd::from_raw_fd(raw) };
+    /// let eventfd: Arc<OwnedFd> = Arc::new(eventfd);
+    /// let reactor = Reactor::<'static, Vec<u8>>::with_capacity(4)?.eventfd_owned(eventfd.clone());
+    /// // An event loop waits for `eventfd`, and the reactor can be stored anywhere.
+    /// # drop((eventfd, reactor));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn eventfd_owned(
@@ -282,6 +341,46 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Up to 32 operations are submitted with each `io_submit(2)`. This suits an executor
     /// that calls one of these functions whenever no task is runnable. The eventfd is
     /// signalled for the first operation of each batch.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?.batched();
+    /// let mut first = pin!(reactor.read(&file, vec![0; 4], 0));
+    /// let mut second = pin!(reactor.read(&file, vec![0; 4], 4));
+    /// let mut task = Context::from_waker(Waker::noop());
+    /// assert!(first.as_mut().poll(&mut task).is_pending());
+    /// assert!(second.as_mut().poll(&mut task).is_pending());
+    /// // One system call submits both.
+    /// reactor.turn()?;
+    /// # block_on(&reactor, async {
+    /// assert_eq!(first.await.result, Ok(4));
+    /// assert_eq!(second.await.result, Ok(4));
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn batched(mut self) -> Reactor<'r, B, L, T> {
         self.inner.get_mut().batched = true;
@@ -297,6 +396,28 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// `operations` of them have completed since the last [`turn`](Reactor::turn) or
     /// [`wait`](Reactor::wait), the next future returns `Pending` once and wakes its task.
     /// `u32::MAX` turns this off in practice.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// // Each operation yields to the other tasks of the executor.
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?.budget(0);
+    /// let mut read = pin!(reactor.read(&file, vec![0; 4], 0));
+    /// let mut task = Context::from_waker(Waker::noop());
+    /// assert!(read.as_mut().poll(&mut task).is_pending());
+    /// assert!(read.as_mut().poll(&mut task).is_ready());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn budget(mut self, operations: u32) -> Reactor<'r, B, L, T> {
         let inner = self.inner.get_mut();
@@ -311,11 +432,45 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// An executor that asks after each poll and drop of a future, and after each turn,
     /// needs no eventfd of the reactor: it turns when this returns `true`, and when an
     /// operation's own [eventfd](crate::op::Op::eventfd) is signalled.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?.batched();
+    /// let mut read = pin!(reactor.read(&file, vec![0; 4], 0));
+    /// let _ = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// // The read is staged, and a turn submits it.
+    /// assert!(reactor.needs_turn());
+    /// reactor.turn()?;
+    /// assert!(!reactor.needs_turn());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn needs_turn(&self) -> bool {
         self.with(|inner| inner.needs_turn())
     }
 
     /// Returns the number of slots.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::reactor::{Reactor, ReactorSlot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = ReactorSlot::<()>::array::<8>();
+    /// let reactor = Reactor::<()>::new(&mut slots)?;
+    /// assert_eq!(reactor.capacity(), 8);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn capacity(&self) -> usize {
         self.with(|inner| inner.engine.slots.len())
     }
@@ -327,12 +482,52 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// keeps their slots meanwhile. If it waits for a further operation of the same
     /// reactor, and no slot is left, it waits for ever. Give a reactor more slots than such
     /// tasks keep at the same time.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?;
+    /// let read = reactor.try_push(Read::new(&file, vec![0; 4])).unwrap();
+    /// // The read has completed, but its future exists.
+    /// reactor.turn()?;
+    /// assert_eq!((reactor.in_flight(), reactor.free_slots()), (0, 3));
+    /// drop(read);
+    /// assert_eq!(reactor.free_slots(), 4);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn free_slots(&self) -> usize {
         self.with(|inner| inner.engine.slots.free())
     }
 
     /// Returns the number of operations that have begun and whose completions have not been
     /// found yet. It makes no poll itself.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?.batched();
+    /// let read = reactor.try_push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert_eq!(reactor.in_flight(), 1);
+    /// reactor.turn()?;
+    /// assert_eq!(reactor.in_flight(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_flight(&self) -> usize {
         self.with(|inner| {
             let slots = &inner.engine.slots;
@@ -390,6 +585,22 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// # Panics
     /// Panics if a destructor of a buffer, of data or of the eventfd's owner panics.
     /// The context is destroyed then.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::IdleContext;
+    /// use linux_aio::reactor::{Reactor, ReactorSlot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = IdleContext::new(8)?;
+    /// for _ in 0..3 {
+    ///     let mut slots = ReactorSlot::array::<8>();
+    ///     let reactor = Reactor::<&'static mut [u8]>::with_context(context, &mut slots);
+    ///     // Run tasks that use the reactor.
+    ///     context = reactor.into_idle_context()?;
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
         let inner = self.inner.get_mut();
         let drained = inner.engine.drain();

@@ -136,6 +136,39 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 
     /// Converts an operation into a future that owns a share of the reactor, for one
     /// thread. Otherwise as `push_arc`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::{Local, Reactor};
+    /// use std::fs::File;
+    /// use std::rc::Rc;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = Rc::new(File::open("/proc/self/exe").unwrap());
+    /// let reactor = Rc::new(Reactor::<'static, Vec<u8>, Local, _>::with_capacity(4)?);
+    /// // The future is `'static`, so `spawn_local` of an executor accepts it.
+    /// let read = reactor.push_rc(Read::owned(file, vec![0; 4]));
+    /// # block_on(&reactor, async {
+    /// assert_eq!(read.await.buffer, b"\x7fELF");
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "alloc")]
     pub fn push_rc<O: Operation<'r, B, T>>(
         self: &alloc::rc::Rc<Self>,
@@ -179,6 +212,36 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     /// The result may be fewer bytes than the buffer holds:
     /// [`read_exact_at`](Reactor::read_exact_at) continues. For flags, priorities, data and
     /// owned descriptors, use [`push`](Reactor::push) with a [`Read`].
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let reactor = Reactor::with_capacity(4)?;
+    /// # block_on(&reactor, async {
+    /// let done = reactor.read(&file, vec![0; 3], 1).await;
+    /// assert_eq!((done.result, &done.buffer[..]), (Ok(3), &b"ELF"[..]));
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     pub fn read(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self>
     where
@@ -192,6 +255,36 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     /// The result may be fewer bytes than the buffer holds:
     /// [`write_all_at`](Reactor::write_all_at) continues. For flags, priorities, data and
     /// owned descriptors, use [`push`](Reactor::push) with a [`Write`].
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::create("/dev/null").unwrap();
+    /// let reactor = Reactor::with_capacity(4)?;
+    /// # block_on(&reactor, async {
+    /// let done = reactor.write(&file, b"hello".to_vec(), 0).await;
+    /// assert_eq!(done.result, Ok(5));
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write(&self, fd: impl Into<Fd<'r>>, buffer: B, offset: u64) -> OpFuture<&Self> {
         self.push(Write::new(fd, buffer).offset(offset))
     }
@@ -199,12 +292,72 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     /// Writes a file's cached data and metadata to the disk (Linux 4.18; the result is
     /// EINVAL before). It covers the writes that have completed before, not those in
     /// flight at the same time.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_FSYNC) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?;
+    /// # block_on(&reactor, async {
+    /// assert_eq!(reactor.fsync(&file).await.result, Ok(0));
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Fsync::new(fd))
     }
 
     /// Writes a file's cached data to the disk, without metadata that is not needed to read
     /// it. Otherwise as [`fsync`](Reactor::fsync).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_FSYNC) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?;
+    /// # block_on(&reactor, async {
+    /// assert_eq!(reactor.fdsync(&file).await.result, Ok(0));
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fdsync(&self, fd: impl Into<Fd<'r>>) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Fdsync::new(fd))
     }
@@ -212,6 +365,40 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     /// Waits until a descriptor is ready for one of the events in `mask` (Linux 4.19; the
     /// result is EINVAL before). [`PollMask::from_result`] converts the result into the set
     /// of the events that occurred. Dropping the future cancels the poll.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::opcode::PollMask;
+    /// use linux_aio::reactor::Reactor;
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_POLL) { return Ok(()) }
+    /// let (mut from, to) = UnixStream::pair().unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?;
+    /// from.write_all(b"hello").unwrap();
+    /// # block_on(&reactor, async {
+    /// let ready = reactor.poll(&to, PollMask::IN).await.result.unwrap();
+    /// assert!(PollMask::from_result(ready).contains(PollMask::IN));
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll(&self, fd: impl Into<Fd<'r>>, mask: PollMask) -> OpFuture<&Self, WithoutBuffer> {
         self.push(Poll::new(fd, mask))
     }

@@ -25,6 +25,24 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// # Errors
     /// None while the ring is mapped and valid. Otherwise those of [`Context::wait`]
     /// except EINTR; EINVAL in a forked child. Tasks are woken also after an error.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?;
+    /// let read = reactor.try_push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert_eq!(reactor.turn()?, 1);
+    /// assert_eq!(reactor.turn()?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "io_queue_run")]
     pub fn turn(&self) -> Result<usize, Errno> {
         self.notify_all(0, WaitOptions::poll())
@@ -103,6 +121,21 @@ impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
     /// # Errors
     /// Those of [`Context::wait_with`], such as EINTR after a signal. No completion is lost
     /// by an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use core::time::Duration;
+    /// use linux_aio::WaitOptions;
+    /// use linux_aio::reactor::{Reactor, ReactorSlot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = ReactorSlot::<()>::array::<8>();
+    /// let reactor = Reactor::<()>::new(&mut slots)?;
+    /// // An executor with a timer that expires in 10 milliseconds.
+    /// let wait = WaitOptions::new().timeout(Duration::from_millis(10));
+    /// assert_eq!(reactor.wait(wait)?, 0);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         self.notify_all(1, wait)
     }

@@ -13,6 +13,40 @@ use super::waiters::Waiter;
 /// [`Reactor::wait_idle`](super::Reactor::wait_idle).
 ///
 /// Several tasks may wait. Polling it again after it was ready waits again.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
+/// use linux_aio::op::Read;
+/// use linux_aio::reactor::{Reactor, WaitIdle};
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let reactor = Reactor::<Vec<u8>>::with_capacity(4)?;
+/// // The result of this read is not wanted.
+/// drop(reactor.try_push(Read::new(&file, vec![0; 4])));
+/// # block_on(&reactor, async {
+/// let idle: WaitIdle<_> = reactor.wait_idle();
+/// idle.await;
+/// assert_eq!(reactor.in_flight(), 0);
+/// # })?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitIdle<R: Handle> {
     waiter: Waiter,

@@ -38,6 +38,36 @@ impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
     /// # Errors
     /// Returns the error of the first write that fails, and the buffer. The bytes of
     /// earlier writes have been written; their number is not returned.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::create("/dev/null").unwrap();
+    /// let reactor = Reactor::with_capacity(4)?;
+    /// # block_on(&reactor, async {
+    /// let (written, buffer) = reactor.write_all_at(&file, b"hello".to_vec(), 0).await;
+    /// assert_eq!((written, buffer.len()), (Ok(5), 5));
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_all_at(
         &self,
         fd: impl Into<Fd<'r>>,
@@ -68,6 +98,37 @@ impl<'r, B: IoBufMut + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
     /// # Errors
     /// Returns the error of the first read that fails, and the buffer. The number of bytes
     /// that earlier reads have read is not returned.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// use linux_aio::reactor::Reactor;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let reactor = Reactor::with_capacity(4)?;
+    /// # block_on(&reactor, async {
+    /// let (read, buffer) = reactor.read_exact_at(&file, vec![0; 4], 0).await;
+    /// assert_eq!(read, Ok(4));
+    /// assert_eq!(buffer, b"\x7fELF");
+    /// # })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_exact_at(
         &self,
         fd: impl Into<Fd<'r>>,

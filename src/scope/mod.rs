@@ -36,7 +36,18 @@ slot_type! {
     /// The storage of one operation of a [`scope()`].
     ///
     /// It holds nothing with a destructor: buffers and data stay in the [`ScopedOp`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{ScopeSlot, scope};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = ScopeSlot::array::<4>();
+    /// scope(&mut slots, |s| assert_eq!(s.in_flight(), 0))?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     ScopeSlot = (), Detached;
+    example "ScopeSlot";
 }
 
 type ScopeEngine = Engine<'static, (), Detached, ContextBackend>;
