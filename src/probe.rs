@@ -108,6 +108,16 @@ impl Probe {
     ///   openat.
     /// - Other errors that a sandbox returns for io_submit, and those of opening the
     ///   root directory.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Probe;
+    /// use linux_aio::abi::IOCB_CMD_PREAD;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// assert!(Probe::new()?.supports(IOCB_CMD_PREAD));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn new() -> Result<Probe, Errno> {
         Probe::with_context(&mut IdleContext::new(1)?)
     }
@@ -120,6 +130,20 @@ impl Probe {
     /// # Errors
     /// As [`Probe::new`], without those of io_setup. EINVAL: the context was destroyed,
     /// or is inherited by fork(2).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{IdleContext, Probe, ScopeSlot, scope_with_context};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = IdleContext::new(8)?;
+    /// let probe = Probe::with_context(&mut context)?;
+    /// // The context is idle again.
+    /// scope_with_context(&mut context, &mut ScopeSlot::array::<8>(), |s| {
+    ///     assert_eq!(s.in_flight(), 0);
+    /// });
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn with_context(context: &mut IdleContext) -> Result<Probe, Errno> {
         with(context, ProbeContext::probe)
     }
@@ -133,6 +157,20 @@ impl Probe {
     /// # Kernel
     /// PREAD and PWRITE: Linux 2.5. PREADV and PWRITEV: 2.6.19. FSYNC and FDSYNC: 4.18.
     /// POLL: 4.19.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Probe;
+    /// use linux_aio::abi::{IOCB_CMD_NOOP, IOCB_CMD_POLL, IOCB_CMD_PREAD};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let probe = Probe::new()?;
+    /// assert!(probe.supports(IOCB_CMD_PREAD) && !probe.supports(IOCB_CMD_NOOP));
+    /// if !probe.supports(IOCB_CMD_POLL) {
+    ///     println!("no polls: Linux before 4.19, or gVisor");
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use]
     pub const fn supports(&self, opcode: u16) -> bool {
         opcode < 16 && self.opcodes >> opcode & 1 != 0
@@ -147,6 +185,20 @@ impl Probe {
     /// # Kernel
     /// Linux 4.13, and later for some flags: see [`RwFlags`]. Linux 4.14 and 4.15 may
     /// be reported without NOWAIT, which `/dev/null` refuses there.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Probe;
+    /// use linux_aio::abi::RwFlags;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// // Durable writes: each by itself, or an fsync after them.
+    /// let durable = Probe::new()?.rw_flags() & RwFlags::DSYNC;
+    /// if durable.is_empty() {
+    ///     println!("fsync after writing");
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use]
     pub const fn rw_flags(&self) -> RwFlags {
         self.rw_flags
@@ -202,6 +254,17 @@ impl Probe {
     ///
     /// # Kernel
     /// Linux 4.18.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Probe;
+    /// use linux_aio::opcode::IoPriority;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let idle = Probe::new()?.supports_io_priority().then(IoPriority::idle);
+    /// println!("priority of background reads: {idle:?}");
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use]
     pub const fn supports_io_priority(&self) -> bool {
         self.io_priority
@@ -209,6 +272,17 @@ impl Probe {
 
     /// Returns whether operations can be cancelled ([`Context::cancel`]), of which only
     /// polls are cancellable.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Probe;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// if !Probe::new()?.supports_cancel() {
+    ///     println!("a poll ends only when its descriptor is ready");
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use]
     #[doc(alias = "io_cancel")]
     pub const fn supports_cancel(&self) -> bool {
@@ -220,6 +294,16 @@ impl Probe {
     ///
     /// Where it cannot, a [mapped ring](Probe::has_mapped_ring) still returns the
     /// events, without waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Probe;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let probe = Probe::new()?;
+    /// assert!(probe.supports_wait() || probe.has_mapped_ring());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use]
     #[doc(alias = "io_getevents")]
     pub const fn supports_wait(&self) -> bool {
@@ -233,6 +317,19 @@ impl Probe {
     ///
     /// # Kernel
     /// io_pgetevents, Linux 4.18; on 32-bit ABIs without it, Linux 5.1.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Probe, SigSet, WaitOptions};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mask = SigSet::full();
+    /// let mut wait = WaitOptions::new();
+    /// if Probe::new()?.supports_sigmask() {
+    ///     wait = wait.sigmask(&mask);
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use]
     #[doc(alias = "io_pgetevents")]
     pub const fn supports_sigmask(&self) -> bool {
@@ -241,6 +338,16 @@ impl Probe {
 
     /// Returns whether completions are read in user space, without a system call
     /// ([`Ring::is_mapped`](crate::Ring::is_mapped)).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Probe};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let is_mapped = Context::new(1)?.ring().is_mapped();
+    /// assert_eq!(Probe::new()?.has_mapped_ring(), is_mapped);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use]
     pub const fn has_mapped_ring(&self) -> bool {
         self.mapped_ring

@@ -130,6 +130,17 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// # Errors
     /// Those of [`Context::new`], for as many operations as there are slots. EINVAL if
     /// there is no slot.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Queue, Slot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = Slot::<&'static mut [u8]>::array::<8>();
+    /// let queue = Queue::new(&mut slots)?;
+    /// assert_eq!(queue.capacity(), 8);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[doc(alias("io_queue_init", "aio_init"))]
     pub fn new(slots: &'q mut [Slot<B, T>]) -> Result<Queue<'q, B, T>, Errno> {
         let nr = u32::try_from(slots.len()).map_err(|_| Errno::INVAL)?;
@@ -217,6 +228,26 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken. An operation keeps its
     /// slot until its completion has been returned.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(1)?;
+    /// let ticket = queue.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// // The only slot is taken, and the second operation is returned.
+    /// let full = queue.push(Read::new(&file, vec![0; 4]).offset(4)).unwrap_err();
+    /// assert_eq!(queue.wait()?.unwrap().ticket, ticket);
+    /// queue.push(full.0).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     pub fn push(&mut self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
         let op = op.into();
@@ -239,6 +270,32 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// the refused operation with [`unstage`](Queue::unstage); otherwise every submission
     /// begins with it. [`flush`](Queue::flush) converts refused operations into completions
     /// instead.
+    ///
+    /// # Examples
+    /// A refused operation is removed, and those behind it are submitted:
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::{Errno, Queue};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let read_only = File::open("/dev/null").unwrap();
+    /// let write_only = File::create("/dev/null").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// queue.push(Read::new(&read_only, vec![0; 4])).unwrap();
+    /// let refused = queue.push(Read::new(&write_only, vec![0; 4])).unwrap();
+    /// queue.push(Read::new(&read_only, vec![0; 4])).unwrap();
+    ///
+    /// let error = queue.submit().unwrap_err();
+    /// assert_eq!((error.submitted, error.errno), (1, Errno::BADF));
+    /// let (ticket, _buffer, ()) = queue.unstage().unwrap();
+    /// assert_eq!(ticket, refused);
+    /// assert_eq!(queue.submit(), Ok(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     #[doc(alias("lio_listio", "LIO_NOWAIT", "io_submit"))]
     pub fn submit(&mut self) -> Result<usize, SubmitError> {
@@ -360,6 +417,29 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     ///
     /// # Errors
     /// Those of [`Context::wait`], except EINTR. No completion is lost by an error.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// for block in 0..4 {
+    ///     queue.push(Read::new(&file, vec![0; 16]).offset(block * 16)).unwrap();
+    /// }
+    /// let mut bytes = 0;
+    /// while let Some(done) = queue.wait()? {
+    ///     bytes += done.result?;
+    /// }
+    /// assert_eq!(bytes, 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline(always)]
     #[doc(alias = "io_queue_run")]
     pub fn wait(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
@@ -459,21 +539,88 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
 
     /// Returns whether the operation is in the queue: staged, in flight, or completed
     /// without its completion having been returned.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// let ticket = queue.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert!(queue.contains(ticket));
+    /// queue.wait()?;
+    /// assert!(!queue.contains(ticket));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn contains(&self, ticket: Ticket) -> bool {
         self.engine.slots.find(ticket).is_some()
     }
 
     /// Returns whether the operation is staged, and so not submitted yet.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// let ticket = queue.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert!(queue.is_staged(ticket));
+    /// queue.submit().unwrap();
+    /// assert!(!queue.is_staged(ticket));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_staged(&self, ticket: Ticket) -> bool {
         matches!(self.engine.slots.find(ticket), Some(OpState::Staged(_)))
     }
 
     /// Returns the number of slots.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Queue, Slot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = Slot::<()>::array::<8>();
+    /// assert_eq!(Queue::new(&mut slots)?.capacity(), 8);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn capacity(&self) -> usize {
         self.engine.slots.len()
     }
 
     /// Returns the number of staged operations.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// queue.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert_eq!(queue.staged(), 1);
+    /// queue.submit().unwrap();
+    /// assert_eq!(queue.staged(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn staged(&self) -> usize {
         self.engine.slots.staged()
     }
@@ -483,6 +630,28 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     ///
     /// Completions that [`wait_with`](Queue::wait_with) or [`drain`](Queue::drain) has
     /// taken from the ring, and [`pop`](Queue::pop) has not returned yet, do not count.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// queue.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert_eq!(queue.in_flight(), 0);
+    /// queue.submit().unwrap();
+    /// // The event of the read is in the ring.
+    /// assert_eq!(queue.in_flight(), 1);
+    /// queue.pop()?.unwrap();
+    /// assert_eq!(queue.in_flight(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_flight(&self) -> usize {
         self.engine.slots.in_flight()
     }
@@ -498,6 +667,28 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     ///
     /// # Errors
     /// Those of [`Context::wait`] except EINTR, and of [`Context::destroy`].
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Poll;
+    /// use linux_aio::opcode::PollMask;
+    /// use linux_aio::{Queue, Slot};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_POLL) { return Ok(()) }
+    /// let (socket, _peer) = UnixStream::pair().unwrap();
+    /// let mut slots = Slot::<()>::array::<4>();
+    /// let mut queue = Queue::new(&mut slots)?;
+    /// queue.push(Poll::new(&socket, PollMask::IN)).unwrap();
+    /// // The socket is never readable, and `drain` cancels the poll.
+    /// queue.drain()?;
+    /// assert_eq!(queue.pop()?.unwrap().result, Ok(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "LIO_WAIT")]
     pub fn drain(&mut self) -> Result<(), Errno> {
         loop {
@@ -530,6 +721,20 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// # Panics
     /// Panics if a destructor of a buffer or of data panics. The context is destroyed in
     /// that case.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Queue, Slot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut slots = Slot::<&'static mut [u8]>::array::<8>();
+    /// let queue = Queue::new(&mut slots)?;
+    /// let context = queue.into_idle_context()?;
+    /// // Other buffers, on the same context.
+    /// let mut slots = Slot::<&'static [u8]>::array::<8>();
+    /// let queue = Queue::with_context(context, &mut slots);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn into_idle_context(mut self) -> Result<IdleContext, Errno> {
         let drained = self.drain();
         let idle = drained.and_then(|()| self.engine.idle(self.capacity));

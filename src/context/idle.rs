@@ -50,6 +50,16 @@ impl IdleContext {
     ///
     /// # Errors
     /// Those of [`Context::new`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::IdleContext;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = IdleContext::new(8)?;
+    /// assert_eq!(context.capacity(), 8);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn new(capacity: u32) -> Result<IdleContext, Errno> {
         Ok(IdleContext {
             backend: ContextBackend::new(Context::new(capacity)?),
@@ -62,6 +72,19 @@ impl IdleContext {
     ///
     /// # Errors
     /// Those of [`Context::new`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{IdleContext, Queue, Slot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// // A queue in a sandbox that permits only AIO system calls and getpid(2).
+    /// let context = IdleContext::new_unmapped(8)?;
+    /// let mut slots = Slot::<&'static mut [u8]>::array::<8>();
+    /// let mut queue = Queue::with_context(context, &mut slots);
+    /// assert!(queue.pop()?.is_none());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn new_unmapped(capacity: u32) -> Result<IdleContext, Errno> {
         Ok(IdleContext {
             backend: ContextBackend::new(Context::new_unmapped(capacity)?),
@@ -75,6 +98,17 @@ impl IdleContext {
     /// # Safety
     /// No operation is in flight in the context, all events have been taken, and it was
     /// set up for at least `capacity` operations.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, IdleContext};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(8)?;
+    /// // SAFETY: nothing was submitted, and the context was set up for 8 operations.
+    /// let idle = unsafe { IdleContext::from_context(context, 8) };
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub unsafe fn from_context(mut context: Context, capacity: u32) -> IdleContext {
         if !context.is_own() {
             // The ring is not mapped in a forked child, and the engine would read its
@@ -88,6 +122,16 @@ impl IdleContext {
     }
 
     /// Returns the context, for direct use.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, IdleContext};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context: Context = IdleContext::new(8)?.into_context();
+    /// context.destroy()?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn into_context(self) -> Context {
         self.backend.into_context()
     }
@@ -110,6 +154,22 @@ impl IdleContext {
 
     /// Returns the number of operations that the context was set up for, `capacity` of
     /// [`new`](IdleContext::new). The kernel's ring has more slots.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::IdleContext;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = IdleContext::new(8)?.into_context();
+    /// // The kernel has made space for more operations.
+    /// if let Some(slots) = context.ring().slots() {
+    ///     assert!(slots > 8);
+    /// }
+    /// // SAFETY: nothing was submitted, and the context was set up for 8 operations.
+    /// let idle = unsafe { IdleContext::from_context(context, 8) };
+    /// assert_eq!(idle.capacity(), 8);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn capacity(&self) -> usize {
         self.capacity as usize
     }
@@ -195,6 +255,33 @@ impl Context {
 
 /// The error of [`Context::drain`]. It contains the context, so that the operations in
 /// flight are not lost.
+///
+/// # Examples
+/// Destroying a context whose wait has failed:
+/// ```
+/// use linux_aio::{Context, DrainError, Errno, IdleContext};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// /// Waits until the operations have completed.
+/// ///
+/// /// # Safety
+/// /// As [`Context::drain`].
+/// unsafe fn drain(context: Context, in_flight: usize) -> Result<IdleContext, Errno> {
+///     // SAFETY: the caller makes the promise of `Context::drain`.
+///     match unsafe { context.drain(in_flight, 8) } {
+///         Ok(idle) => Ok(idle),
+///         Err(DrainError { context, missing, errno, .. }) => {
+///             println!("{missing} events missing: {errno}");
+///             // The kernel may still use the buffers until this returns `Ok`.
+///             context.destroy()?;
+///             IdleContext::new(8)
+///         }
+///     }
+/// }
+/// # // SAFETY: nothing is in flight.
+/// # assert_eq!(unsafe { drain(Context::new(8)?, 0) }?.capacity(), 8);
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DrainError {
@@ -262,6 +349,14 @@ pub struct ContextPool<const N: usize> {
 
 impl<const N: usize> ContextPool<N> {
     /// Creates an empty pool.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::ContextPool;
+    ///
+    /// let pool = ContextPool::<4>::new();
+    /// assert!(pool.is_empty());
+    /// ```
     pub const fn new() -> ContextPool<N> {
         ContextPool {
             contexts: [const { None }; N],
@@ -273,6 +368,21 @@ impl<const N: usize> ContextPool<N> {
     ///
     /// # Errors
     /// Those of [`Context::new`], if there is no such context in the pool.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::ContextPool;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut pool = ContextPool::<4>::new();
+    /// let small = pool.take(8)?;
+    /// assert!(pool.put(small).is_none());
+    /// // The context in the pool is too small, and a new one is created.
+    /// assert_eq!(pool.take(64)?.capacity(), 64);
+    /// // The context in the pool suffices.
+    /// assert_eq!(pool.take(2)?.capacity(), 8);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn take(&mut self, capacity: u32) -> Result<IdleContext, Errno> {
         self.discard_unusable();
         let fits = |context: &Option<IdleContext>| {
@@ -298,6 +408,18 @@ impl<const N: usize> ContextPool<N> {
     ///
     /// A context that this process cannot use (inherited by fork, or destroyed) is
     /// dropped, which does nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{ContextPool, IdleContext};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut pool = ContextPool::<1>::new();
+    /// assert!(pool.put(IdleContext::new(8)?).is_none());
+    /// // The pool is full.
+    /// assert!(pool.put(IdleContext::new(8)?).is_some());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use = "dropping what did not fit takes tens of milliseconds"]
     pub fn put(&mut self, context: IdleContext) -> Option<IdleContext> {
         self.discard_unusable();
@@ -318,18 +440,59 @@ impl<const N: usize> ContextPool<N> {
     }
 
     /// Returns the number of contexts in the pool.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{ContextPool, IdleContext};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut pool = ContextPool::<4>::new();
+    /// assert!(pool.put(IdleContext::new(8)?).is_none());
+    /// assert_eq!(pool.len(), 1);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn len(&self) -> usize {
         let waiting = self.contexts.iter().flatten();
         waiting.filter(|context| context.is_own()).count()
     }
 
     /// Returns whether the pool is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{ContextPool, IdleContext};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut pool = ContextPool::<4>::new();
+    /// assert!(pool.is_empty());
+    /// assert!(pool.put(IdleContext::new(8)?).is_none());
+    /// assert!(!pool.is_empty());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns an iterator that takes the contexts out of the pool. Those that it has not
     /// yielded when it is dropped stay in the pool.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ContextPool, IdleContext, destroy_all};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut pool = ContextPool::<4>::new();
+    /// for _ in 0..3 {
+    ///     assert!(pool.put(IdleContext::new(8)?).is_none());
+    /// }
+    /// // Destroys them in parallel.
+    /// assert_eq!(destroy_all(pool.drain()), [Ok(()); 3]);
+    /// assert!(pool.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&mut self) -> impl Iterator<Item = IdleContext> + '_ {
         let taken = self.contexts.iter_mut().filter_map(Option::take);
         taken.filter(IdleContext::is_own)

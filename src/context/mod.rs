@@ -130,6 +130,17 @@ impl Context {
     ///
     /// [`io_setup(2)`]: https://man7.org/linux/man-pages/man2/io_setup.2.html
     /// [`fs/aio.c`]: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/fs/aio.c?h=v6.12
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Errno};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(32)?;
+    /// context.check()?;
+    /// assert_eq!(Context::new(0).unwrap_err(), Errno::INVAL);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[doc(alias = "io_setup")]
     #[doc(alias = "io_queue_init")]
     pub fn new(nr_events: u32) -> Result<Context, Errno> {
@@ -159,6 +170,16 @@ impl Context {
     ///
     /// # Errors
     /// Those of [`new`](Context::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Context;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = Context::new_unmapped(32)?;
+    /// assert!(!context.ring().is_mapped());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn new_unmapped(nr_events: u32) -> Result<Context, Errno> {
         let mut name = AioContext::NONE;
         // SAFETY: `name` is a local variable, valid for the write of the new name.
@@ -176,6 +197,21 @@ impl Context {
     /// # Safety
     /// `raw` was returned by `io_setup` in this process and is owned by the caller: no
     /// other code takes events through its ring, or destroys it.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{AioContext, Context, sys};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut raw = AioContext::NONE;
+    /// // SAFETY: `raw` may be written.
+    /// unsafe { sys::io_setup(8, &mut raw) }?;
+    /// // SAFETY: the context was set up above, and nothing else uses it.
+    /// let context = unsafe { Context::from_raw(raw) };
+    /// // The owner destroys it.
+    /// context.destroy()?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub unsafe fn from_raw(raw: AioContext) -> Context {
         Context {
             name: raw,
@@ -221,12 +257,33 @@ impl Context {
     /// Returns the raw context without destroying it. The caller owns it from then on:
     /// [`from_raw`](Context::from_raw) takes it back, and
     /// [`sys::io_destroy`](crate::sys::io_destroy) destroys it.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, sys};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let raw = Context::new(8)?.into_raw();
+    /// // SAFETY: nothing else uses the context.
+    /// unsafe { sys::io_destroy(raw) }?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[must_use = "the context lives on and must be destroyed by someone"]
     pub fn into_raw(self) -> AioContext {
         ManuallyDrop::new(self).name
     }
 
     /// Returns the raw context, which `self` continues to own.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{AioContext, Context};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(8)?;
+    /// assert_ne!(context.as_raw(), AioContext::NONE);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn as_raw(&self) -> AioContext {
         self.name
     }
@@ -265,6 +322,32 @@ impl Context {
     /// nor written by other code, and memory that it writes from is not written. The caller
     /// may use the descriptors of the operations, as I/O safety requires. They may be
     /// closed after this call: the kernel holds references to the files.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::Pread;
+    /// use linux_aio::{Context, Errno};
+    /// use std::{fs::File, os::fd::AsRawFd};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let (mut first, mut second) = ([0_u8; 16], [0_u8; 16]);
+    /// let read = |fd: i32, buffer: &mut [u8]| {
+    ///     Pread::new(fd, buffer.as_mut_ptr(), buffer.len()).build()
+    /// };
+    /// let (mut good, mut bad) = (read(file.as_raw_fd(), &mut first), read(-1, &mut second));
+    ///
+    /// let context = Context::new(8)?;
+    /// // SAFETY: the file is open, and the buffers are not accessed before the context is
+    /// // destroyed, which waits for the reads.
+    /// let accepted = unsafe { context.submit(&mut [&mut good, &mut bad]) }?;
+    /// // The second one was refused: no file has the descriptor -1.
+    /// assert_eq!(accepted, 1);
+    /// // SAFETY: as above.
+    /// assert_eq!(unsafe { context.submit(&mut [&mut bad]) }, Err(Errno::BADF));
+    /// context.destroy()?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[doc(alias = "io_submit")]
     #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
@@ -415,6 +498,33 @@ impl Context {
     /// - EPERM: a sandbox forbids both `io_pgetevents(2)` and `io_getevents(2)`.
     ///
     /// No event is lost by an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::Pread;
+    /// use linux_aio::{Context, Errno, Event};
+    /// use std::{fs::File, os::fd::AsRawFd};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0_u8; 16];
+    /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()).build();
+    /// let context = Context::new(8)?;
+    /// // SAFETY: the file is open, and the buffer is not accessed before the event is taken.
+    /// unsafe { context.submit(&mut [&mut read]) }?;
+    ///
+    /// let mut events = [Event::EMPTY; 8];
+    /// let done = loop {
+    ///     match context.wait(1, &mut events) {
+    ///         // A signal handler has run.
+    ///         Err(Errno::INTR) => {}
+    ///         Ok(done) => break done.len(),
+    ///         Err(errno) => return Err(errno),
+    ///     }
+    /// };
+    /// assert_eq!(done, 1);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[doc(alias = "io_getevents")]
     #[inline]
     pub fn wait<'e>(
@@ -470,6 +580,16 @@ impl Context {
     /// Returns the completion ring, which is read without a system call. It borrows the
     /// context exclusively. [`split`](Context::split) also returns a [`Submitter`], for
     /// submissions meanwhile.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Context;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = Context::new(8)?;
+    /// assert_eq!(context.ring().pop()?, None);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[inline]
     pub fn ring(&mut self) -> Ring<'_> {
         self.split().1
@@ -535,6 +655,16 @@ impl Context {
     ///   the context's raw value, destroyed the context before.
     ///
     /// [`io_destroy(2)`]: https://man7.org/linux/man-pages/man2/io_destroy.2.html
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Context;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(8)?;
+    /// context.destroy()?;
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[doc(alias = "io_destroy")]
     #[doc(alias = "io_queue_release")]
     pub fn destroy(self) -> Result<(), Errno> {
@@ -551,6 +681,21 @@ impl Context {
     /// # Errors
     /// EINVAL if the context does not exist; ENOSYS if AIO is unavailable; EPERM if a
     /// sandbox forbids `io_getevents(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Errno, sys};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(1)?;
+    /// assert_eq!(context.check(), Ok(()));
+    /// // SAFETY: nothing is in flight, and nothing uses the context afterwards.
+    /// unsafe { sys::io_destroy(context.as_raw()) }?;
+    /// assert_eq!(context.check(), Err(Errno::INVAL));
+    /// # // Another context may have the address, so it is not destroyed once more.
+    /// # let _ = context.into_raw();
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn check(&self) -> Result<(), Errno> {
         if !self.is_own() {
             return Err(Errno::INVAL);
@@ -599,6 +744,19 @@ impl fmt::Debug for Context {
 
 /// The part of a [`Context`] that submits and cancels, while a [`Ring`] takes its events:
 /// see [`Context::split`].
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Context, Submitter};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// fn for_any_thread<T: Copy + Send + Sync>(_: T) {}
+///
+/// let mut context = Context::new(8)?;
+/// let (submitter, ring): (Submitter<'_>, _) = context.split();
+/// for_any_thread(submitter);
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Submitter<'c> {
     context: &'c Context,
@@ -612,6 +770,24 @@ impl Submitter<'_> {
     ///
     /// # Safety
     /// As [`Context::submit`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::Pread;
+    /// use linux_aio::{Context, Event};
+    /// use std::{fs::File, os::fd::AsRawFd};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0_u8; 16];
+    /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()).build();
+    /// let mut context = Context::new(8)?;
+    /// let (submitter, mut ring) = context.split();
+    /// // SAFETY: the file is open, and the buffer is not accessed before the event is taken.
+    /// assert_eq!(unsafe { submitter.submit(&mut [&mut read]) }?, 1);
+    /// assert_eq!(ring.wait(1, &mut [Event::EMPTY])?[0].result(), Ok(16));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[inline]
     pub unsafe fn submit(&self, iocbs: &mut [&mut Iocb]) -> Result<usize, Errno> {
         // SAFETY: the caller makes the promise of `Context::submit` about the buffers and
@@ -626,6 +802,24 @@ impl Submitter<'_> {
     ///
     /// # Safety
     /// As [`Context::submit`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::Pread;
+    /// use linux_aio::{Context, Event};
+    /// use std::{fs::File, os::fd::AsRawFd};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0_u8; 16];
+    /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()).build();
+    /// let mut context = Context::new(8)?;
+    /// let (submitter, mut ring) = context.split();
+    /// // SAFETY: the file is open, and the buffer is not accessed before the event is taken.
+    /// unsafe { submitter.submit_all(&mut [&mut read]) }?;
+    /// assert_eq!(ring.wait(1, &mut [Event::EMPTY])?[0].result(), Ok(16));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[inline]
     pub unsafe fn submit_all(&self, iocbs: &mut [&mut Iocb]) -> Result<(), SubmitError> {
         // SAFETY: the caller makes the promise of `Context::submit` about the buffers and
@@ -637,6 +831,25 @@ impl Submitter<'_> {
     ///
     /// # Errors
     /// As [`Context::cancel`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::{Poll, PollMask};
+    /// use linux_aio::{Context, Event};
+    /// use std::{os::fd::AsRawFd, os::unix::net::UnixStream};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_POLL) { return Ok(()) }
+    /// let (socket, _peer) = UnixStream::pair().unwrap();
+    /// let mut poll = Poll::new(socket.as_raw_fd(), PollMask::IN).build();
+    /// let mut context = Context::new(8)?;
+    /// let (submitter, mut ring) = context.split();
+    /// // SAFETY: the socket is open, and a poll has no buffer.
+    /// unsafe { submitter.submit(&mut [&mut poll]) }?;
+    /// submitter.cancel(&poll)?;
+    /// assert_eq!(ring.wait(1, &mut [Event::EMPTY])?[0].result(), Ok(0));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn cancel(&self, iocb: *const Iocb) -> Result<(), Errno> {
         self.context.cancel(iocb)
     }
@@ -644,6 +857,32 @@ impl Submitter<'_> {
 
 /// The error of a submission of which the kernel accepted the first operations and
 /// refused the next.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Context, Errno, Iocb, SubmitError};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// /// Submits the operations, and returns those that the kernel has not accepted.
+/// ///
+/// /// # Safety
+/// /// As [`Context::submit`].
+/// unsafe fn begin<'a, 'b>(
+///     context: &Context,
+///     iocbs: &'a mut [&'b mut Iocb],
+/// ) -> Result<&'a mut [&'b mut Iocb], Errno> {
+///     // SAFETY: the caller makes the promise of `Context::submit`.
+///     match unsafe { context.submit_all(iocbs) } {
+///         Ok(()) => Ok(&mut []),
+///         Err(SubmitError { submitted, errno: Errno::AGAIN, .. }) => Ok(&mut iocbs[submitted..]),
+///         Err(error) => Err(error.errno),
+///     }
+/// }
+/// # let context = Context::new(1)?;
+/// # // SAFETY: nothing is submitted.
+/// # assert!(unsafe { begin(&context, &mut []) }?.is_empty());
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SubmitError {

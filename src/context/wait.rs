@@ -52,6 +52,24 @@ pub(crate) enum Limit {
 impl<'a> WaitOptions<'a> {
     /// Creates options for a wait without a timeout, with the thread's current signal
     /// mask.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Event, WaitOptions};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(8)?;
+    /// # // An event, so that the wait ends.
+    /// # let file = std::fs::File::open("/dev/null").unwrap();
+    /// # let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+    /// # let mut empty = linux_aio::opcode::Pread::new(fd, std::ptr::null_mut(), 0).build();
+    /// # // SAFETY: the read has no buffer.
+    /// # unsafe { context.submit(&mut [&mut empty]) }?;
+    /// // Returns when there is an event, or after a signal handler has run.
+    /// let mut events = [Event::EMPTY; 8];
+    /// assert_eq!(context.wait_with(1, &mut events, WaitOptions::new())?.len(), 1);
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub const fn new() -> WaitOptions<'a> {
         WaitOptions {
             limit: Limit::Never,
@@ -60,6 +78,17 @@ impl<'a> WaitOptions<'a> {
     }
 
     /// Creates options that do not wait: only the available events are taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Event, WaitOptions};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(8)?;
+    /// let mut events = [Event::EMPTY; 8];
+    /// assert!(context.wait_with(1, &mut events, WaitOptions::poll())?.is_empty());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub const fn poll() -> WaitOptions<'a> {
         WaitOptions {
             limit: Limit::Now,
@@ -77,6 +106,19 @@ impl<'a> WaitOptions<'a> {
     /// The timeout starts again when the kernel restarts the wait
     /// ([Signals](WaitOptions#signals)). A timeout of more seconds than the kernel's type
     /// can hold is reduced to its maximum.
+    ///
+    /// # Examples
+    /// ```
+    /// use core::time::Duration;
+    /// use linux_aio::{Context, Event, WaitOptions};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let context = Context::new(8)?;
+    /// let mut events = [Event::EMPTY; 8];
+    /// let wait = WaitOptions::new().timeout(Duration::from_millis(1));
+    /// assert!(context.wait_with(1, &mut events, wait)?.is_empty());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub const fn timeout(mut self, timeout: Duration) -> WaitOptions<'a> {
         self.limit = if timeout.is_zero() {
             Limit::Now
@@ -89,6 +131,28 @@ impl<'a> WaitOptions<'a> {
     /// Sets the thread's signal mask during the wait. The kernel installs and restores
     /// it atomically with the wait (`io_pgetevents(2)`, Linux 4.18). Where that system call
     /// is missing or forbidden, the wait fails with ENOSYS or EPERM.
+    ///
+    /// # Examples
+    /// ```
+    /// use core::time::Duration;
+    /// use linux_aio::{Context, Errno, Event, SigSet, WaitOptions};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// const SIGTERM: u32 = 15;
+    /// // Only SIGTERM ends the wait before its timeout.
+    /// let mask = SigSet::full().without(SIGTERM);
+    /// let wait = WaitOptions::new().timeout(Duration::from_millis(1)).sigmask(&mask);
+    ///
+    /// let context = Context::new(8)?;
+    /// match context.wait_with(1, &mut [Event::EMPTY], wait) {
+    ///     Ok(events) => assert!(events.is_empty()),
+    ///     Err(Errno::INTR) => println!("SIGTERM"),
+    ///     // A kernel before 4.18, or a sandbox.
+    ///     Err(Errno::NOSYS | Errno::PERM) => println!("no wait can set a mask"),
+    ///     Err(errno) => return Err(errno),
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub const fn sigmask(mut self, mask: &'a SigSet) -> WaitOptions<'a> {
         self.sigmask = Some(mask);
         self

@@ -104,6 +104,18 @@ impl Ring<'_> {
     }
 
     /// Returns whether events are taken in user space, without a system call.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Context;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = Context::new(8)?;
+    /// if !context.ring().is_mapped() {
+    ///     println!("every completion takes a system call");
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn is_mapped(&self) -> bool {
         self.slots().is_some()
     }
@@ -114,6 +126,17 @@ impl Ring<'_> {
     /// The kernel allocates more slots than [`Context::new`](crate::Context::new)
     /// requests: their number depends on the page size and the number of processors (127
     /// for a context of 8 operations with pages of 4 KiB and 2 processors).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Context;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = Context::new(8)?;
+    /// let slots = context.ring().slots();
+    /// assert!(slots.is_none_or(|slots| slots > 8));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn slots(&self) -> Option<u32> {
         self.map.slots()
     }
@@ -123,6 +146,19 @@ impl Ring<'_> {
     ///
     /// # Errors
     /// Those of [`Ring::reap`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Context;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = Context::new(8)?;
+    /// // Takes the available events.
+    /// while let Some(event) = context.ring().pop()? {
+    ///     println!("{}: {:?}", event.user_data(), event.result());
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Event>, Errno> {
         if self.home.is_marked() {
@@ -148,6 +184,19 @@ impl Ring<'_> {
     /// # Errors
     /// EINVAL in a forked child. If the ring is mapped and valid, there is no other error.
     /// Otherwise those of [`Context::wait`](crate::Context::wait).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Context, Event};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = Context::new(8)?;
+    /// let mut events = [Event::EMPTY; 8];
+    /// for event in context.ring().reap(&mut events)? {
+    ///     println!("{}: {:?}", event.user_data(), event.result());
+    /// }
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[inline]
     pub fn reap<'e>(&mut self, events: &'e mut [Event]) -> Result<&'e mut [Event], Errno> {
         if !self.home.is_current() {
@@ -172,6 +221,24 @@ impl Ring<'_> {
     /// # Errors
     /// Those of [`Context::wait`](crate::Context::wait), EINTR included, and only if no
     /// event was taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::Pread;
+    /// use linux_aio::{Context, Event};
+    /// use std::{fs::File, os::fd::AsRawFd};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut buffer = [0_u8; 16];
+    /// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()).build();
+    /// let mut context = Context::new(8)?;
+    /// // SAFETY: the file is open, and the buffer is not accessed before the event is taken.
+    /// unsafe { context.submit(&mut [&mut read]) }?;
+    /// let mut events = [Event::EMPTY; 8];
+    /// assert_eq!(context.ring().wait(1, &mut events)?[0].result(), Ok(0));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[inline]
     pub fn wait<'e>(
         &mut self,
@@ -190,6 +257,20 @@ impl Ring<'_> {
     /// # Errors
     /// Those of [`Context::wait_with`](crate::Context::wait_with), and only if no event was
     /// taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use core::time::Duration;
+    /// use linux_aio::{Context, Event, WaitOptions};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut context = Context::new(8)?;
+    /// let mut events = [Event::EMPTY; 8];
+    /// // Nothing is in flight, so the timeout elapses.
+    /// let wait = WaitOptions::new().timeout(Duration::from_millis(1));
+    /// assert!(context.ring().wait_with(1, &mut events, wait)?.is_empty());
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     #[inline]
     pub fn wait_with<'e>(
         &mut self,

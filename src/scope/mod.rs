@@ -218,6 +218,32 @@ where
 /// A scope in which operations are begun: see [`scope()`].
 ///
 /// A scope is used by the thread that calls [`scope()`] alone: it is not `Sync`.
+///
+/// # Examples
+/// A function that begins operations for its caller:
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::{Scope, ScopeSlot, ScopedOp, scope};
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// fn header<'scope>(
+///     s: &'scope Scope<'scope, '_>,
+///     file: &'scope File,
+///     buffer: &'scope mut [u8; 4],
+/// ) -> ScopedOp<'scope, &'scope mut [u8]> {
+///     s.read(file, buffer, 0).unwrap()
+/// }
+///
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut buffer = [0; 4];
+/// scope(&mut ScopeSlot::array::<1>(), |s| {
+///     assert_eq!(header(s, &file, &mut buffer).wait().buffer, b"\x7fELF");
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Scope<'scope, 'env: 'scope> {
     engine: RefCell<ScopeEngine>,
     /// A marker for invariance, as in `std::thread::Scope`: scopes with a longer or a
@@ -298,6 +324,24 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0; 3];
+    /// let read = scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     s.read(&file, &mut buffer, 1).unwrap().wait().result
+    /// })?;
+    /// assert_eq!((read, &buffer), (Ok(3), b"ELF"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
@@ -314,6 +358,24 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::create("/dev/null").unwrap();
+    /// let text = String::from("hello");
+    /// let written = scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     s.write(&file, text.as_bytes(), 0).unwrap().wait().result
+    /// })?;
+    /// assert_eq!(written, Ok(5));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
@@ -332,6 +394,24 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_FSYNC) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let synced = scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     s.fsync(&file).unwrap().wait().result
+    /// })?;
+    /// assert_eq!(synced, Ok(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fsync(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
@@ -344,6 +424,24 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// Those of [`push`](Scope::push).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_FSYNC) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let synced = scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     s.fdsync(&file).unwrap().wait().result
+    /// })?;
+    /// assert_eq!(synced, Ok(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fdsync(
         &'scope self,
         fd: impl Into<Fd<'scope>>,
@@ -393,6 +491,27 @@ impl<'scope> Scope<'scope, '_> {
     /// Without this call they are submitted by the next wait. An operation that the kernel
     /// refuses completes with the error as its result. Operations for which the context
     /// has no free entry (EAGAIN) are submitted later.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0; 64];
+    /// scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     let read = s.read(&file, &mut buffer, 0).unwrap();
+    ///     // The disk works while this thread does something else.
+    ///     s.submit();
+    ///     let sum: u32 = (1..=100).sum();
+    ///     assert_eq!((sum, read.wait().result), (5050, Ok(64)));
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn submit(&self) {
         flush(&mut self.engine.borrow_mut());
     }
@@ -444,6 +563,26 @@ impl<'scope> Scope<'scope, '_> {
 
     /// Returns the number of operations that were begun and had not completed when the ring
     /// was last polled. It makes no poll itself.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut buffer = [0; 64];
+    /// scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     let read = s.read(&file, &mut buffer, 0).unwrap();
+    ///     assert_eq!(s.in_flight(), 1);
+    ///     let _ = read.wait();
+    ///     assert_eq!(s.in_flight(), 0);
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_flight(&self) -> usize {
         let engine = self.engine.borrow();
         engine.slots.in_flight() + engine.slots.staged()

@@ -88,6 +88,27 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     /// and the operations in flight have the result
     /// [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN). If it cannot be destroyed, the process
     /// is aborted: see [`scope()`](crate::scope()).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Write;
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::create("/dev/null").unwrap();
+    /// scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     let write = Write::new(&file, b"hello".to_vec()).data("greeting");
+    ///     let done = s.push(write).unwrap().wait();
+    ///     assert_eq!((done.result, done.data), (Ok(5), "greeting"));
+    ///     // An owned buffer is returned.
+    ///     assert_eq!(done.buffer, b"hello");
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "aio_suspend")]
     pub fn wait(self) -> Completion<K::Buffer<B>, T>
     where
@@ -136,6 +157,25 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     ///
     /// It submits the operations that were begun, if there are any, and polls the ring.
     /// The poll needs no system call if the ring is mapped.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut buffer = [0; 4];
+    /// scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     let read = s.read(&file, &mut buffer, 0).unwrap();
+    ///     // The kernel completes a read of a device without a disk during its submission.
+    ///     assert!(read.is_finished());
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "aio_error")]
     pub fn is_finished(&self) -> bool {
         let mut engine = self.engine.borrow_mut();
@@ -156,6 +196,27 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     /// # Errors
     /// Those of [`Queue::cancel`](crate::Queue::cancel), such as EINVAL for an operation in
     /// flight that is not a poll.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::opcode::PollMask;
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_POLL) { return Ok(()) }
+    /// let (socket, _peer) = UnixStream::pair().unwrap();
+    /// scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     let poll = s.poll(&socket, PollMask::IN).unwrap();
+    ///     s.submit();
+    ///     poll.cancel().unwrap();
+    ///     assert_eq!(poll.wait().result, Ok(0));
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "aio_cancel")]
     pub fn cancel(&self) -> Result<(), Errno> {
         let ticket = self.ticket.ok_or(Errno::INVAL)?;

@@ -63,6 +63,25 @@ pub use submit::SubmitHalf;
 ///
 /// Dropping it drops the queue, which **blocks until every submitted operation has
 /// completed**.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "alloc"))] fn main() {}
+/// # #[cfg(feature = "alloc")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::Queue;
+/// use linux_aio::reactor::Local;
+/// use linux_aio::split::SplitQueue;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// // With the lock `Local` both halves stay in one thread.
+/// let queue = Queue::<Vec<u8>>::with_capacity(4)?;
+/// let mut split = SplitQueue::<_, Local>::new(queue);
+/// let (submit, mut reap) = split.halves();
+/// assert_eq!(submit.submit(), Ok(0));
+/// assert!(reap.pop()?.is_none());
+/// # Ok(())
+/// # }
+/// ```
 pub struct SplitQueue<'q, B: IoBuf + 'static, L: Lock, T = ()> {
     lock: L,
     inner: UnsafeCell<Inner<'q, B, T>>,
@@ -84,6 +103,28 @@ unsafe impl<B: IoBuf + Send + 'static, L: Lock + Sync, T: Send> Sync for SplitQu
 
 impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
     /// Wraps a queue, which may contain operations. Its tickets stay valid.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// let ticket = queue.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(queue);
+    /// let (submit, mut reap) = split.halves();
+    /// submit.submit().unwrap();
+    /// assert_eq!(reap.pop()?.unwrap().ticket, ticket);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(queue: Queue<'q, B, T>) -> SplitQueue<'q, B, L, T> {
         SplitQueue {
             lock: L::NEW,
@@ -132,6 +173,33 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
 
     /// Returns the two halves, each of which owns a share of the queue. Dropping the last
     /// one drops the queue, which blocks; [`ReapHalf::into_queue`] returns it.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use linux_aio::{Queue, WaitOptions};
+    /// use std::fs::File;
+    /// use std::sync::Arc;
+    /// use std::thread;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = Arc::new(File::open("/dev/null").unwrap());
+    /// let queue = Queue::<Vec<u8>, Arc<File>>::with_capacity(4)?;
+    /// let (submit, mut reap) = SplitQueue::<_, Shared, _>::new(queue).into_halves();
+    /// // Each half can be moved to a thread that is not scoped.
+    /// let submitter = thread::spawn(move || {
+    ///     submit.push(Read::owned(file, vec![0; 4])).unwrap();
+    ///     submit.submit().unwrap()
+    /// });
+    /// let done = reap.wait(WaitOptions::new())?.unwrap();
+    /// assert_eq!((done.result, submitter.join().unwrap()), (Ok(0), 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
     pub fn into_halves(
         self,
@@ -144,6 +212,22 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
     }
 
     /// Returns the queue, with its operations.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "alloc"))] fn main() {}
+    /// # #[cfg(feature = "alloc")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::reactor::Local;
+    /// use linux_aio::split::SplitQueue;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let split = SplitQueue::<_, Local>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let context = split.into_queue().into_idle_context()?;
+    /// assert_eq!(context.capacity(), 4);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_queue(self) -> Queue<'q, B, T> {
         self.inner.into_inner().queue
     }

@@ -17,6 +17,29 @@ use crate::sys::getevents::wait_for_events;
 
 /// The half of a [`SplitQueue`] that takes completions. There is only one, and one thread
 /// uses it at a time.
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use linux_aio::reactor::Shared;
+/// use linux_aio::split::{ReapHalf, SplitQueue};
+/// use linux_aio::{Errno, WaitOptions};
+/// use std::sync::Arc;
+///
+/// type Shares = Arc<SplitQueue<'static, Vec<u8>, Shared>>;
+///
+/// /// The thread that takes completions, until one of them has the result 0.
+/// fn reap_all(mut reap: ReapHalf<Shares>) -> Result<(), Errno> {
+///     while let Some(done) = reap.wait(WaitOptions::new())? {
+///         println!("{:?}: {:?}", done.ticket, done.result);
+///         if done.result == Ok(0) {
+///             break;
+///         }
+///     }
+///     Ok(())
+/// }
+/// # }
+/// ```
 pub struct ReapHalf<S>(pub(super) S);
 
 impl<'q, B, L, T, S> ReapHalf<S>
@@ -31,6 +54,28 @@ where
     ///
     /// # Errors
     /// Those of [`Queue::pop`].
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, mut reap) = split.halves();
+    /// assert!(reap.pop()?.is_none());
+    /// submit.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// submit.submit().unwrap();
+    /// assert_eq!(reap.pop()?.unwrap().result, Ok(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pop(&mut self) -> Result<Option<Completion<Option<B>, T>>, Errno> {
         let taken = self.0.with(|inner| inner.queue.pop_raw());
         Ok(taken?.map(|taken| taken.into_completion()))
@@ -48,6 +93,26 @@ where
     /// # Errors
     /// Those of [`Context::wait_with`](crate::Context::wait_with), such as EINTR after a
     /// signal. No completion is lost by an error. EINVAL in a forked child.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::WaitOptions;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::time::Duration;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (_submit, mut reap) = split.halves();
+    /// // Nothing is in flight, but the other half could submit: the timeout elapses.
+    /// let wait = WaitOptions::new().timeout(Duration::from_millis(1));
+    /// assert!(reap.wait(wait)?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait(
         &mut self,
         wait: WaitOptions<'_>,
@@ -79,6 +144,28 @@ where
 
     /// Returns the number of submitted operations whose events have not been taken from
     /// the ring, as [`Queue::in_flight`] does.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::Queue;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, reap) = split.halves();
+    /// submit.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert_eq!(reap.in_flight(), 0);
+    /// submit.submit().unwrap();
+    /// assert_eq!(reap.in_flight(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_flight(&self) -> usize {
         self.0.with(|inner| inner.queue.in_flight())
     }
@@ -90,6 +177,24 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> ReapHalf<alloc::sync::Arc<SplitQueue<'q
     ///
     /// # Errors
     /// Returns this half if a submitting half exists.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let queue = Queue::<Vec<u8>>::with_capacity(4)?;
+    /// let (submit, reap) = SplitQueue::<_, Shared>::new(queue).into_halves();
+    /// let reap = reap.into_queue().unwrap_err();
+    /// drop(submit);
+    /// let queue = reap.into_queue().unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_queue(self) -> Result<crate::Queue<'q, B, T>, Self> {
         match alloc::sync::Arc::try_unwrap(self.0) {
             Ok(split) => Ok(split.into_queue()),

@@ -16,6 +16,35 @@ use crate::sys::errno::Errno;
 
 /// The half of a [`SplitQueue`] that stages, submits and cancels operations. Its clones use
 /// the same queue.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::Queue;
+/// use linux_aio::op::Read;
+/// use linux_aio::reactor::Shared;
+/// use linux_aio::split::SplitQueue;
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::open("/dev/null").unwrap();
+/// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+/// let (submit, reap) = split.halves();
+/// // Two threads that submit.
+/// std::thread::scope(|threads| {
+///     for submit in [submit.clone(), submit] {
+///         let file = &file;
+///         threads.spawn(move || {
+///             submit.push(Read::new(file, vec![0; 4])).unwrap();
+///             submit.submit().unwrap();
+///         });
+///     }
+/// });
+/// assert_eq!(reap.in_flight(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SubmitHalf<S>(pub(super) S);
 
@@ -32,6 +61,27 @@ where
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken. The reaping half frees a
     /// slot with each completion that it returns.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(1)?);
+    /// let (submit, _reap) = split.halves();
+    /// submit.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// // The only slot is taken.
+    /// assert!(submit.push(Read::new(&file, vec![0; 4])).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn push(&self, op: impl Into<Op<'q, B, T>>) -> Result<Ticket, Full<Op<'q, B, T>>> {
         let op = op.into();
         let before = *op.iocb();
@@ -124,6 +174,27 @@ where
 
     /// Removes the first staged operation, and returns its ticket, its buffer and its
     /// data, as [`Queue::unstage`] does.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, _reap) = split.halves();
+    /// let ticket = submit.push(Read::new(&file, vec![7; 4])).unwrap();
+    /// assert_eq!(submit.unstage(), Some((ticket, Some(vec![7; 4]), ())));
+    /// assert_eq!(submit.unstage(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unstage(&self) -> Option<(Ticket, Option<B>, T)> {
         self.0.with(|inner| inner.queue.unstage())
     }
@@ -137,6 +208,32 @@ where
     ///   [`submit`](SubmitHalf::submit) that another thread runs now may have the operation:
     ///   the kernel may not know it before that has returned.
     /// - Otherwise those of [`Queue::cancel`].
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Poll;
+    /// use linux_aio::opcode::PollMask;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use linux_aio::{Errno, WaitOptions};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_POLL) { return Ok(()) }
+    /// let (socket, _peer) = UnixStream::pair().unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, mut reap) = split.halves();
+    /// let poll = submit.push(Poll::new(&socket, PollMask::IN)).unwrap();
+    /// assert_eq!(submit.cancel(poll), Err(Errno::BUSY));
+    /// submit.submit().unwrap();
+    /// submit.cancel(poll)?;
+    /// assert_eq!(reap.wait(WaitOptions::new())?.unwrap().result, Ok(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel(&self, ticket: Ticket) -> Result<(), Errno> {
         self.0.with(|inner| {
             let engine = &mut inner.queue.engine;
@@ -156,16 +253,78 @@ where
     }
 
     /// Returns the number of slots.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "alloc"))] fn main() {}
+    /// # #[cfg(feature = "alloc")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::reactor::Local;
+    /// use linux_aio::split::SplitQueue;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut split = SplitQueue::<_, Local>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, _reap) = split.halves();
+    /// assert_eq!(submit.capacity(), 4);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn capacity(&self) -> usize {
         self.0.with(|inner| inner.queue.capacity())
     }
 
     /// Returns the number of free slots.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, mut reap) = split.halves();
+    /// submit.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// submit.submit().unwrap();
+    /// assert_eq!(submit.free_slots(), 3);
+    /// // A completion that is returned frees its slot.
+    /// reap.pop()?.unwrap();
+    /// assert_eq!(submit.free_slots(), 4);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn free_slots(&self) -> usize {
         self.0.with(|inner| inner.queue.engine.slots.free())
     }
 
     /// Returns the number of staged operations.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use linux_aio::reactor::Shared;
+    /// use linux_aio::split::SplitQueue;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/dev/null").unwrap();
+    /// let mut split = SplitQueue::<_, Shared>::new(Queue::<Vec<u8>>::with_capacity(4)?);
+    /// let (submit, _reap) = split.halves();
+    /// submit.push(Read::new(&file, vec![0; 4])).unwrap();
+    /// assert_eq!(submit.staged(), 1);
+    /// submit.submit().unwrap();
+    /// assert_eq!(submit.staged(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn staged(&self) -> usize {
         self.0.with(|inner| inner.queue.staged())
     }
