@@ -28,6 +28,33 @@ pub trait Operation<'fd, B, T>: Sealed<'fd, B, T> {
 /// [`Scope::push`](crate::Scope::push), as a scope accepts buffers of any type.
 ///
 /// Only the types of this [module](super) implement it.
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use linux_aio::op::{AnyOperation, Fsync, Read};
+/// use linux_aio::{Errno, Scope};
+/// use std::fs::File;
+///
+/// /// Begins an operation of any kind, with a buffer of any type, and waits for it.
+/// fn run<'scope, O>(s: &'scope Scope<'scope, '_>, op: O) -> Result<usize, Errno>
+/// where
+///     O: AnyOperation<'scope, Buffer: 'scope, Data: 'scope>,
+/// {
+///     let begun = s.push(op).map_err(|_full| Errno::BUSY)?;
+///     begun.wait().result
+/// }
+///
+/// fn read_and_sync<'scope>(
+///     s: &'scope Scope<'scope, '_>,
+///     file: &'scope File,
+///     buffer: &'scope mut [u8],
+/// ) -> Result<usize, Errno> {
+///     run(s, Read::new(file, buffer))?;
+///     run(s, Fsync::new(file))
+/// }
+/// # }
+/// ```
 pub trait AnyOperation<'fd>: Operation<'fd, Self::Buffer, Self::Data> {
     /// The type of the buffer.
     type Buffer: IoBuf;
@@ -50,6 +77,18 @@ pub trait Sealed<'fd, B, T> {
 /// [`WithBuffer`] (as `B`), [`WithoutBuffer`] (as `()`) or [`AnyBuffer`] (as `Option<B>`).
 ///
 /// No other type implements this trait.
+///
+/// # Examples
+/// ```
+/// use linux_aio::op::{AnyBuffer, BufferKind, WithBuffer, WithoutBuffer};
+///
+/// /// The buffer in the completion of an operation of the kind `K`.
+/// type Returned<K, B> = <K as BufferKind>::Buffer<B>;
+///
+/// let read: Returned<WithBuffer, &str> = "hello";
+/// let sync: Returned<WithoutBuffer, &str> = ();
+/// let any: Returned<AnyBuffer, &str> = Some("hello");
+/// ```
 pub trait BufferKind: Private {
     /// The type of a completion's `buffer`, for buffers of type `B`.
     type Buffer<B>;
@@ -70,14 +109,60 @@ pub trait BufferKind: Private {
 pub trait Private {}
 
 /// The kind of operations that have a buffer: [`Read`] and [`Write`].
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use linux_aio::op::WithBuffer;
+/// use linux_aio::reactor::{OpFuture, Reactor};
+///
+/// type Files = Reactor<'static, Vec<u8>>;
+///
+/// /// The future of a read or a write returns its buffer.
+/// async fn buffer(transfer: OpFuture<&Files, WithBuffer>) -> Vec<u8> {
+///     transfer.await.buffer
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum WithBuffer {}
 
 /// The kind of operations without a buffer: [`Fsync`], [`Fdsync`] and [`Poll`].
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use linux_aio::op::WithoutBuffer;
+/// use linux_aio::reactor::{OpFuture, Reactor};
+///
+/// type Files = Reactor<'static, Vec<u8>>;
+///
+/// /// The future of a sync or a poll has no buffer to return.
+/// async fn is_synced(sync: OpFuture<&Files, WithoutBuffer>) -> bool {
+///     let () = sync.await.buffer;
+///     true
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum WithoutBuffer {}
 
 /// The kind of operations that may have a buffer: [`Op`].
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use linux_aio::op::AnyBuffer;
+/// use linux_aio::reactor::{OpFuture, Reactor};
+///
+/// type Files = Reactor<'static, Vec<u8>>;
+///
+/// /// The future of an `Op` returns the buffer if there is one.
+/// async fn buffer(operation: OpFuture<&Files, AnyBuffer>) -> Option<Vec<u8>> {
+///     operation.await.buffer
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum AnyBuffer {}
 

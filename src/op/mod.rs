@@ -88,6 +88,24 @@ pub struct Read<'fd, B, T = ()> {
 impl<'fd, B: IoBufMut> Read<'fd, B> {
     /// Creates a read of at most as many bytes as fit into `buffer`, from the start of the
     /// file. `offset` sets another position.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Read;
+    /// use linux_aio::{Fd, Queue, Slot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let file = std::fs::File::open("/dev/zero").unwrap();
+    /// # // SAFETY: the file is open until the queue is dropped.
+    /// # let file = unsafe { Fd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(&file)) };
+    /// let memory: &'static mut [u8] = Box::leak(Box::new([7; 64]));
+    /// let mut slots = Slot::<&'static mut [u8]>::array::<4>();
+    /// let mut queue = Queue::new(&mut slots)?;
+    /// queue.push(Read::new(file, memory)).unwrap();
+    /// let done = queue.wait()?.unwrap();
+    /// assert_eq!((done.result, done.buffer.unwrap()), (Ok(64), &mut [0; 64][..]));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Read<'fd, B> {
         Read {
             iocb: Iocb::new(read_opcode(&buffer), fd.into().into()),
@@ -102,6 +120,24 @@ impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
     /// Creates a read from the descriptor of `owner`, which is stored in the operation as
     /// its user data, and returned with the completion. A pair `(owner, data)` carries
     /// further data.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut queue = Queue::<Vec<u8>, _>::with_capacity(4)?;
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// queue.push(Read::owned((file, "the program"), vec![0; 4])).unwrap();
+    /// let (file, name) = queue.wait()?.unwrap().data;
+    /// assert_eq!(name, "the program");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn owned(owner: T, buffer: B) -> Read<'static, B, T> {
         Read {
             iocb: Iocb::new(read_opcode(&buffer), RawFd(owner.raw_fd())),
@@ -114,6 +150,28 @@ impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
 
 impl<'fd, B> Read<'fd, B> {
     /// Attaches `data`, which is returned with the completion.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Vec<u8>, usize>::with_capacity(4)?;
+    /// for block in 0..4 {
+    ///     let read = Read::new(&file, vec![0; 16]).offset(block as u64 * 16);
+    ///     queue.push(read.data(block)).unwrap();
+    /// }
+    /// while let Some(done) = queue.wait()? {
+    ///     println!("block {}: {:?}", done.data, done.result);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn data<T>(self, data: T) -> Read<'fd, B, T> {
         Read {
             iocb: self.iocb,
@@ -168,6 +226,22 @@ pub struct Write<'fd, B, T = ()> {
 impl<'fd, B: IoBuf> Write<'fd, B> {
     /// Creates a write of all of `buffer`, from the start of the file. `offset` sets another
     /// position.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::op::Write;
+    /// use linux_aio::{Fd, Queue, Slot};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let file = std::fs::File::create("/dev/null").unwrap();
+    /// # // SAFETY: the file is open until the queue is dropped.
+    /// # let file = unsafe { Fd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(&file)) };
+    /// let mut slots = Slot::<&'static str>::array::<4>();
+    /// let mut queue = Queue::new(&mut slots)?;
+    /// queue.push(Write::new(file, "hello")).unwrap();
+    /// assert_eq!(queue.wait()?.unwrap().result, Ok(5));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub fn new(fd: impl Into<Fd<'fd>>, buffer: B) -> Write<'fd, B> {
         Write {
             iocb: Iocb::new(write_opcode(&buffer), fd.into().into()),
@@ -182,6 +256,23 @@ impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
     /// Creates a write to the descriptor of `owner`, which is stored in the operation as
     /// its user data, and returned with the completion. A pair `(owner, data)` carries
     /// further data.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Write;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let mut queue = Queue::<&'static str, File>::with_capacity(4)?;
+    /// let file = File::create("/dev/null").unwrap();
+    /// queue.push(Write::owned(file, "hello")).unwrap();
+    /// let file = queue.wait()?.unwrap().data;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn owned(owner: T, buffer: B) -> Write<'static, B, T> {
         Write {
             iocb: Iocb::new(write_opcode(&buffer), RawFd(owner.raw_fd())),
@@ -194,6 +285,23 @@ impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
 
 impl<'fd, B> Write<'fd, B> {
     /// Attaches `data`, which is returned with the completion.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Write;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::create("/dev/null").unwrap();
+    /// let mut queue = Queue::<&'static str, u32>::with_capacity(4)?;
+    /// queue.push(Write::new(&file, "hello").data(42)).unwrap();
+    /// assert_eq!(queue.wait()?.unwrap().data, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn data<T>(self, data: T) -> Write<'fd, B, T> {
         Write {
             iocb: self.iocb,
@@ -222,7 +330,96 @@ fn write_opcode<B: IoBuf>(buffer: &B) -> u16 {
     }
 }
 
-read_or_write! { Read['fd, B, T].iocb; Write['fd, B, T].iocb; }
+/// Returns the example of a method that several operations have, for the documentation.
+macro_rules! example {
+    (Read, offset) => {
+        example!("use linux_aio::op::Read;\n",
+            "File::open(\"/proc/self/exe\")",
+            "Read::new(&file, vec![0; 3]).offset(1)",
+            "assert_eq!(done.buffer.unwrap(), b\"ELF\");")
+    };
+    (Write, offset) => {
+        example!("use linux_aio::op::Write;\n",
+            "File::create(\"/dev/null\")",
+            "Write::new(&file, vec![0; 512]).offset(4096)",
+            "assert_eq!(done.result, Ok(512));")
+    };
+    (Read, rw_flags) => {
+        example!("use linux_aio::abi::RwFlags;\nuse linux_aio::op::Read;\n",
+            "File::open(\"/proc/self/exe\")",
+            "Read::new(&file, vec![0; 512]).rw_flags(RwFlags::NOWAIT)",
+            "match done.result {\n\
+            \x20   Ok(bytes) => println!(\"{bytes} bytes from the page cache\"),\n\
+            \x20   Err(errno) => println!(\"the read would block, or the flag is unknown: {errno}\"),\n\
+            }")
+    };
+    (Write, rw_flags) => {
+        example!("use linux_aio::abi::RwFlags;\nuse linux_aio::op::Write;\n",
+            "File::create(\"/dev/null\")",
+            "Write::new(&file, vec![0; 512]).rw_flags(RwFlags::DSYNC)",
+            "# if done.refused { return Ok(()) }\n\
+            // The data are on the disk.\n\
+            assert_eq!(done.result, Ok(512));")
+    };
+    (Read, ioprio) => {
+        example!("use linux_aio::op::Read;\nuse linux_aio::opcode::IoPriority;\n",
+            "File::open(\"/proc/self/exe\")",
+            "Read::new(&file, vec![0; 512]).ioprio(IoPriority::idle())",
+            "# if done.refused { return Ok(()) }\n\
+            assert_eq!(done.result, Ok(512));")
+    };
+    (Write, ioprio) => {
+        example!("use linux_aio::op::Write;\nuse linux_aio::opcode::IoPriority;\n",
+            "File::create(\"/dev/null\")",
+            "Write::new(&file, vec![0; 512]).ioprio(IoPriority::idle())",
+            "# if done.refused { return Ok(()) }\n\
+            assert_eq!(done.result, Ok(512));")
+    };
+    ($name:ident, new) => {
+        example!(example!(use $name), "File::open(\"/proc/self/exe\")",
+            example!($name, "new(&file"),
+            "# if done.refused { return Ok(()) }\n\
+            assert!(done.result.is_ok());")
+    };
+    ($name:ident, data) => {
+        example!(example!(use $name), "File::open(\"/proc/self/exe\")",
+            concat!(example!($name, "new(&file"), ".data(\"the program\")"),
+            "assert_eq!(done.data, \"the program\");")
+    };
+    ($name:ident, owned) => {
+        example!(example!(use $name), "File::open(\"/proc/self/exe\")",
+            example!($name, "owned(file"),
+            "let file: File = done.data;")
+    };
+    // An operation on a file, by a constructor.
+    (Read, $new:literal) => { concat!("Read::", $new, ", vec![0; 4])") };
+    (Write, $new:literal) => { concat!("Write::", $new, ", vec![0; 4])") };
+    (Op, $new:literal) => { concat!("Op::from(Read::", $new, ", vec![0; 4]))") };
+    (Poll, $new:literal) => { concat!("Poll::", $new, ", PollMask::IN)") };
+    ($name:ident, $new:literal) => { concat!(stringify!($name), "::", $new, ")") };
+    (use Op) => { "use linux_aio::op::{Op, Read};\n" };
+    (use Poll) => { "use linux_aio::op::Poll;\nuse linux_aio::opcode::PollMask;\n" };
+    (use $name:ident) => { concat!("use linux_aio::op::", stringify!($name), ";\n") };
+    ($imports:expr, $file:literal, $operation:expr, $check:literal) => {
+        concat!(
+            "\n# Examples\n```\n",
+            "# #[cfg(not(feature = \"std\"))] fn main() {}\n",
+            "# #[cfg(feature = \"std\")] fn main() -> Result<(), linux_aio::Errno> {\n",
+            "use linux_aio::Queue;\n",
+            $imports,
+            "use std::fs::File;\n\n",
+            "# if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }\n",
+            "let file = ", $file, ".unwrap();\n",
+            "let mut queue = Queue::<Vec<u8>, _>::with_capacity(4)?;\n",
+            "queue.push(", $operation, ").unwrap();\n",
+            "let done = queue.wait()?.unwrap();\n",
+            $check,
+            "\n# Ok(())\n# }\n```",
+        )
+    };
+}
+
+read_or_write! { example; Read['fd, B, T].iocb; Write['fd, B, T].iocb; }
 
 /// Defines an operation without a buffer: its type, constructors and conversion to
 /// [`Op`].
@@ -239,6 +436,7 @@ macro_rules! without_buffer {
 
         impl<'fd> $name<'fd> {
             /// Creates the operation on a borrowed descriptor.
+            #[doc = example!($name, new)]
             pub fn new(fd: impl Into<Fd<'fd>> $(, $mask: $type)?) -> $name<'fd> {
                 #[allow(unused_mut, reason = "a poll's only")]
                 let mut iocb = Iocb::new($opcode, fd.into().into());
@@ -251,6 +449,7 @@ macro_rules! without_buffer {
             }
 
             /// Attaches `data`, which is returned with the completion.
+            #[doc = example!($name, data)]
             pub fn data<T>(self, data: T) -> $name<'fd, T> {
                 $name {
                     iocb: self.iocb,
@@ -263,6 +462,7 @@ macro_rules! without_buffer {
         impl<T: OwnsFd> $name<'static, T> {
             /// Creates the operation on the descriptor of `owner`, which is stored in
             /// the operation and returned with the completion.
+            #[doc = example!($name, owned)]
             pub fn owned(owner: T $(, $mask: $type)?) -> $name<'static, T> {
                 #[allow(unused_mut, reason = "a poll's only")]
                 let mut iocb = Iocb::new($opcode, RawFd(owner.raw_fd()));
@@ -296,10 +496,54 @@ without_buffer! {
     /// It covers the writes that have completed before, not those in flight at the same
     /// time: wait for their completions first. A file that cannot be synced, such as a
     /// pipe, is refused with EINVAL.
+    ///
+    /// # Examples
+    /// A file that is written and then synced:
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::{Fsync, Write};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_FSYNC) { return Ok(()) }
+    /// # let path = std::env::temp_dir().join(format!("linux-aio-fsync-{}", std::process::id()));
+    /// let file = File::create(&path).unwrap();
+    /// let mut queue = Queue::<&'static str>::with_capacity(4)?;
+    /// queue.push(Write::new(&file, "hello")).unwrap();
+    /// // An fsync covers only writes that have completed before.
+    /// assert_eq!(queue.wait()?.unwrap().result, Ok(5));
+    /// queue.push(Fsync::new(&file)).unwrap();
+    /// let synced = queue.wait()?.unwrap().result;
+    /// # std::fs::remove_file(&path).unwrap();
+    /// assert_eq!(synced, Ok(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "aio_fsync")]
     Fsync() = IOCB_CMD_FSYNC;
     /// A write of a file's cached data to the disk, as `fdatasync(2)`: an [`Fsync`] without
     /// metadata that is not needed to read the data (Linux 4.18).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Fdsync;
+    /// use linux_aio::{ScopeSlot, scope};
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_FSYNC) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let synced = scope(&mut ScopeSlot::array::<1>(), |s| {
+    ///     s.push(Fdsync::new(&file)).unwrap().wait().result
+    /// })?;
+    /// assert_eq!(synced, Ok(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "aio_fsync")]
     Fdsync() = IOCB_CMD_FDSYNC;
     /// A one-shot wait until a descriptor is ready for any of `mask`, as `poll(2)`
@@ -351,6 +595,32 @@ macro_rules! resfd {
             /// incremented by one). An operation that the kernel refuses signals nothing. At
             /// submission a descriptor that is not an eventfd is refused with EINVAL, and one
             /// that is not open with EBADF.
+            #[doc = concat!(
+                "\n# Examples\n```\n",
+                "# #[cfg(not(feature = \"std\"))] fn main() {}\n",
+                "# #[cfg(feature = \"std\")] fn main() -> Result<(), linux_aio::Errno> {\n",
+                "use linux_aio::Queue;\n",
+                example!(use $name),
+                "use std::fs::File;\n",
+                "use std::io::Read as _;\n\n",
+                "# if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }\n",
+                "# // SAFETY: eventfd(2) accesses no memory.\n",
+                "# let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };\n",
+                "# assert!(eventfd >= 0);\n",
+                "# // SAFETY: the descriptor is new, and nothing else owns it.\n",
+                "# let eventfd = unsafe { <File as std::os::fd::FromRawFd>::from_raw_fd(eventfd) };\n",
+                "# let path = if \"", stringify!($name), "\" == \"Write\" { \"/dev/null\" } else { \"/proc/self/exe\" };\n",
+                "# let file = File::options().read(true).write(path == \"/dev/null\").open(path).unwrap();\n",
+                "let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;\n",
+                "queue.push(", example!($name, "new(&file"), ".eventfd(&eventfd)).unwrap();\n",
+                "queue.flush();\n",
+                "# if queue.in_flight() == 0 { return Ok(()) }\n",
+                "// Returns when the operation has completed.\n",
+                "let mut count = [0; 8];\n",
+                "(&eventfd).read_exact(&mut count).unwrap();\n",
+                "assert_eq!(u64::from_ne_bytes(count), 1);\n",
+                "# Ok(())\n# }\n```",
+            )]
             #[doc(alias("aio_sigevent", "sigevent", "io_set_eventfd"))]
             pub fn eventfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
                 self.iocb.signal(eventfd.into().into());
@@ -426,6 +696,18 @@ copies! { Fsync, Fdsync, Poll; Read, Write, Op }
 
 impl<'fd, B> Op<'fd, B> {
     /// Attaches `data`, which is returned with the completion.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Fd;
+    /// use linux_aio::op::{Fsync, Op};
+    ///
+    /// // SAFETY: standard output stays open.
+    /// let stdout = unsafe { Fd::borrow_raw(1) };
+    /// let sync: Op<'_, &[u8]> = Fsync::new(stdout).into();
+    /// let (buffer, data) = sync.data("standard output").into_parts();
+    /// assert_eq!((buffer, data), (None, "standard output"));
+    /// ```
     pub fn data<T>(self, data: T) -> Op<'fd, B, T> {
         Op {
             iocb: self.iocb,
@@ -439,6 +721,17 @@ impl<'fd, B> Op<'fd, B> {
 impl<'fd, B, T> Op<'fd, B, T> {
     /// Returns the buffer, if there is one, of an operation that is not to be submitted.
     /// The user data are dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Fd;
+    /// use linux_aio::op::{Op, Write};
+    ///
+    /// // SAFETY: standard output stays open.
+    /// let stdout = unsafe { Fd::borrow_raw(1) };
+    /// let write = Op::from(Write::new(stdout, "hello"));
+    /// assert_eq!(write.into_buffer(), Some("hello"));
+    /// ```
     pub fn into_buffer(self) -> Option<B> {
         let Op { buffer, data, .. } = self;
         // Dropping `data` runs user code, while the buffer is a local variable: a panic
@@ -449,6 +742,25 @@ impl<'fd, B, T> Op<'fd, B, T> {
 
     /// Returns the buffer, if there is one, and the user data of an operation that is not
     /// to be submitted.
+    ///
+    /// # Examples
+    /// The buffer of an operation that found no free slot:
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Write;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::create("/dev/null").unwrap();
+    /// let mut queue = Queue::<&'static str, u32>::with_capacity(1)?;
+    /// queue.push(Write::new(&file, "first").data(1)).unwrap();
+    /// let full = queue.push(Write::new(&file, "second").data(2)).unwrap_err();
+    /// assert_eq!(full.0.into_parts(), (Some("second"), 2));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_parts(self) -> (Option<B>, T) {
         (self.buffer, self.data)
     }
