@@ -37,6 +37,34 @@ use crate::sys::abi::{
 use crate::sys::errno::Errno;
 
 /// The alignments that direct I/O on a file requires, in bytes.
+///
+/// # Examples
+/// A buffer for direct I/O on a file, with the file's own alignment:
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::buffer::AlignedBuf;
+/// use linux_aio::direct_io::Alignment;
+/// use linux_aio::op::{Op, Read};
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # if Alignment::of(&File::open("/proc/self/exe").unwrap()).is_err() { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let Some(alignment) = Alignment::of(&file)? else {
+///     println!("the kernel does not report the alignment of this file");
+///     return Ok(());
+/// };
+/// if alignment.memory() == 0 {
+///     println!("this file has no direct I/O");
+///     return Ok(());
+/// }
+/// let buffer = AlignedBuf::zeroed(alignment.offset(), alignment.memory()).expect("memory");
+/// let mut read = Op::from(Read::new(&file, buffer));
+/// assert_eq!(alignment.check(&mut read), Ok(()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alignment {
     memory: u32,
@@ -47,6 +75,14 @@ pub struct Alignment {
 impl Alignment {
     /// Creates the alignments of buffer addresses (`memory`), and of file offsets and
     /// lengths (`offset`). Both are 0 if the file has no direct I/O.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::direct_io::Alignment;
+    ///
+    /// let alignment = Alignment::new(4, 512);
+    /// assert_eq!((alignment.memory(), alignment.offset()), (4, 512));
+    /// ```
     pub const fn new(memory: u32, offset: u32) -> Alignment {
         Alignment {
             memory,
@@ -65,6 +101,25 @@ impl Alignment {
     ///
     /// # Kernel
     /// Linux 6.1; for reads with a separate offset alignment (XFS), Linux 6.14.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::direct_io::Alignment;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # // A sandbox, or a kernel before 4.11.
+    /// # if Alignment::of(&File::open("/proc/self/exe").unwrap()).is_err() { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// match Alignment::of(&file)? {
+    ///     None => println!("unknown: a kernel before 6.1, or another kind of file"),
+    ///     Some(alignment) => println!("{alignment:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "statx")]
     pub fn of<'fd>(fd: impl Into<Fd<'fd>>) -> Result<Option<Alignment>, Errno> {
         let wanted = STATX_DIOALIGN | STATX_DIO_READ_ALIGN;
@@ -73,6 +128,13 @@ impl Alignment {
 
     /// Returns the alignment of a buffer's address, or 0 where the file has no direct
     /// I/O.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::direct_io::Alignment;
+    ///
+    /// assert_eq!(Alignment::new(4, 512).memory(), 4);
+    /// ```
     #[doc(alias = "stx_dio_mem_align")]
     pub const fn memory(self) -> usize {
         self.memory as usize
@@ -80,6 +142,13 @@ impl Alignment {
 
     /// Returns the alignment of a file offset and of the length of a buffer or a segment,
     /// or 0 where the file has no direct I/O.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::direct_io::Alignment;
+    ///
+    /// assert_eq!(Alignment::new(4, 512).offset(), 512);
+    /// ```
     #[doc(alias = "stx_dio_offset_align")]
     pub const fn offset(self) -> usize {
         self.offset as usize
@@ -87,6 +156,14 @@ impl Alignment {
 
     /// Returns the alignment of file offsets and lengths for reads, which is smaller on
     /// some files.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::direct_io::Alignment;
+    ///
+    /// // Equal to `offset`, unless the kernel reports another alignment of a file.
+    /// assert_eq!(Alignment::new(4, 512).read_offset(), 512);
+    /// ```
     #[doc(alias = "stx_dio_read_offset_align")]
     pub const fn read_offset(self) -> usize {
         self.read_offset as usize
@@ -98,6 +175,20 @@ impl Alignment {
     /// # Errors
     /// The first requirement that the operation violates. An operation that transfers
     /// no bytes (fsync, poll) violates none.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Fd;
+    /// use linux_aio::direct_io::{Alignment, Misaligned};
+    /// use linux_aio::op::{Op, Write};
+    ///
+    /// let alignment = Alignment::new(1, 512);
+    /// // SAFETY: standard output stays open.
+    /// let stdout = unsafe { Fd::borrow_raw(1) };
+    /// let mut write = Op::from(Write::new(stdout, "too short"));
+    /// let problem = Misaligned::Length { len: 9, multiple_of: 512 };
+    /// assert_eq!(alignment.check(&mut write), Err(problem));
+    /// ```
     pub fn check<B: IoBuf, T>(self, op: &mut Op<'_, B, T>) -> Result<(), Misaligned> {
         let (iocb, buffer) = op.parts();
         let Some(buffer) = buffer else {
@@ -122,6 +213,17 @@ impl Alignment {
     ///
     /// # Errors
     /// As [`check`](Alignment::check).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::direct_io::{Alignment, Misaligned};
+    /// use linux_aio::opcode::Pread;
+    ///
+    /// # let memory = std::ptr::without_provenance_mut(4096);
+    /// let read = Pread::new(3, memory, 512).offset(100).build();
+    /// let problem = Misaligned::Offset { offset: 100, multiple_of: 512 };
+    /// assert_eq!(Alignment::new(4, 512).check_iocb(&read), Err(problem));
+    /// ```
     pub fn check_iocb(self, iocb: &Iocb) -> Result<(), Misaligned> {
         match iocb.opcode {
             IOCB_CMD_PREAD | IOCB_CMD_PWRITE => {
@@ -170,6 +272,17 @@ impl Alignment {
 }
 
 /// The reason why direct I/O would be refused with EINVAL.
+///
+/// # Examples
+/// ```
+/// use linux_aio::direct_io::Misaligned;
+///
+/// let problem = Misaligned::Memory { address: 0x1001, multiple_of: 512 };
+/// assert_eq!(
+///     problem.to_string(),
+///     "direct I/O on this file wants memory at a multiple of 512, not at 0x1001"
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misaligned {

@@ -43,6 +43,14 @@ impl<'fd> Fd<'fd> {
     /// The descriptor stays open, and stays the same open file, for `'fd`; or
     /// no descriptor has this number for `'fd`, and every operation on it is
     /// refused (EBADF).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Fd;
+    ///
+    /// // SAFETY: standard output stays open, and is not replaced by another file.
+    /// let stdout = unsafe { Fd::borrow_raw(1) };
+    /// ```
     pub const unsafe fn borrow_raw(number: i32) -> Fd<'fd> {
         Fd {
             number,
@@ -51,6 +59,22 @@ impl<'fd> Fd<'fd> {
     }
 
     /// Borrows the descriptor that `owner` owns.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::{Fd, OwnsFd};
+    ///
+    /// struct Stdin;
+    ///
+    /// // SAFETY: standard input stays open as long as the program runs.
+    /// unsafe impl OwnsFd for Stdin {
+    ///     fn raw_fd(&self) -> i32 {
+    ///         0
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Fd::of(&Stdin).as_raw(), 0);
+    /// ```
     pub fn of<T: OwnsFd + ?Sized>(owner: &'fd T) -> Fd<'fd> {
         Fd {
             number: owner.raw_fd(),
@@ -59,6 +83,18 @@ impl<'fd> Fd<'fd> {
     }
 
     /// Returns the descriptor's number.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use linux_aio::Fd;
+    /// use std::fs::File;
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// let file = File::open("/dev/null").unwrap();
+    /// assert_eq!(Fd::from(&file).as_raw(), file.as_raw_fd());
+    /// # }
+    /// ```
     pub const fn as_raw(self) -> i32 {
         self.number
     }
@@ -74,8 +110,69 @@ impl<'fd> Fd<'fd> {
 /// The descriptor whose number [`raw_fd`](OwnsFd::raw_fd) returns stays open, and
 /// refers to the same open file, until the value is dropped or consumed by a method.
 /// Neither moving the value nor any operation through a shared reference changes that.
+///
+/// # Examples
+/// A type that owns a descriptor, in a program without `std`:
+/// ```
+/// use linux_aio::op::Read;
+/// use linux_aio::{Fd, OwnsFd, Queue, Slot};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// struct Descriptor(i32);
+///
+/// # impl Descriptor {
+/// #     fn open(path: &std::ffi::CStr) -> Descriptor {
+/// #         // SAFETY: the path ends with a zero byte.
+/// #         Descriptor(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY) })
+/// #     }
+/// # }
+/// #
+/// impl Drop for Descriptor {
+///     fn drop(&mut self) {
+///         // Closes the descriptor.
+/// #         // SAFETY: this value owns the descriptor.
+/// #         unsafe { libc::close(self.0) };
+///     }
+/// }
+///
+/// // SAFETY: only the destructor closes the descriptor.
+/// unsafe impl OwnsFd for Descriptor {
+///     fn raw_fd(&self) -> i32 {
+///         self.0
+///     }
+/// }
+///
+/// impl<'fd> From<&'fd Descriptor> for Fd<'fd> {
+///     fn from(owner: &'fd Descriptor) -> Fd<'fd> {
+///         Fd::of(owner)
+///     }
+/// }
+///
+/// let null = Descriptor::open(c"/dev/null");
+/// let memory: &'static mut [u8] = Box::leak(Box::new([0; 16]));
+/// let mut slots = Slot::<&'static mut [u8], Descriptor>::array::<4>();
+/// let mut queue = Queue::new(&mut slots)?;
+/// // The operation owns the descriptor, and the completion returns it.
+/// queue.push(Read::owned(null, memory)).unwrap();
+/// let null: Descriptor = queue.wait()?.unwrap().data;
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 pub unsafe trait OwnsFd {
     /// Returns the descriptor's number.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use linux_aio::OwnsFd;
+    /// use std::fs::File;
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// let file = File::open("/dev/null").unwrap();
+    /// let number = file.as_raw_fd();
+    /// // A pair owns the descriptor of its first element.
+    /// assert_eq!((file, "null").raw_fd(), number);
+    /// # }
+    /// ```
     fn raw_fd(&self) -> i32;
 }
 

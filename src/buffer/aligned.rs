@@ -38,6 +38,17 @@ pub struct Aligned<'m, const A: usize> {
 
 impl<'m, const A: usize> Aligned<'m, A> {
     /// Returns the largest aligned part of `memory`, which may be empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Aligned;
+    ///
+    /// let mut memory = [0; 3 * 512];
+    /// let aligned = Aligned::<512>::within(&mut memory);
+    /// assert_eq!(aligned.as_ptr().addr() % 512, 0);
+    /// // At most 511 bytes are lost at each end.
+    /// assert!(aligned.len() >= 2 * 512);
+    /// ```
     pub fn within(memory: &'m mut [u8]) -> Aligned<'m, A> {
         const { assert!(A.is_power_of_two(), "an alignment is a power of two") };
         let before = memory.as_ptr().addr().wrapping_neg() % A;
@@ -50,6 +61,16 @@ impl<'m, const A: usize> Aligned<'m, A> {
 
     /// Splits the memory into buffers of `len` bytes each, rounded up to a multiple of
     /// `A`. Memory after the last buffer is unused.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Aligned;
+    ///
+    /// let mut memory = [0; 5 * 512];
+    /// let mut buffers = Aligned::<512>::within(&mut memory).chunks(1000);
+    /// assert_eq!(buffers.next().unwrap().len(), 1024);
+    /// assert_eq!(buffers.len(), 1);
+    /// ```
     pub fn chunks(self, len: usize) -> impl ExactSizeIterator<Item = Aligned<'m, A>> {
         let len = len.max(1).checked_next_multiple_of(A);
         // No slice has usize::MAX bytes, so the iterator is empty then.
@@ -59,6 +80,15 @@ impl<'m, const A: usize> Aligned<'m, A> {
     }
 
     /// Returns the memory.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Aligned;
+    ///
+    /// let mut memory = [7; 1024];
+    /// let bytes: &mut [u8] = Aligned::<512>::within(&mut memory).into_slice();
+    /// assert_eq!(bytes[0], 7);
+    /// ```
     pub fn into_slice(self) -> &'m mut [u8] {
         self.bytes
     }

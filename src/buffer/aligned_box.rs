@@ -36,6 +36,14 @@ unsafe impl<const A: usize> Sync for AlignedBox<A> {}
 impl<const A: usize> AlignedBox<A> {
     /// Allocates at least `len` bytes, rounded up to a multiple of `A`, all of them 0.
     /// Returns `None` if the allocation fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::AlignedBox;
+    ///
+    /// let buffer = AlignedBox::<512>::zeroed(1000).expect("memory");
+    /// assert_eq!(buffer[..], [0; 1024]);
+    /// ```
     pub fn zeroed(len: usize) -> Option<AlignedBox<A>> {
         const { assert!(A.is_power_of_two(), "an alignment is a power of two") };
         let layout = Layout::from_size_align(len, A).ok()?.pad_to_align();

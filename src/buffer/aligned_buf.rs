@@ -33,6 +33,25 @@ unsafe impl Sync for AlignedBuf {}
 impl AlignedBuf {
     /// Allocates at least `len` bytes, rounded up to a multiple of `align`, all of them 0.
     /// Returns `None` if `align` is not a power of two, or if the allocation fails.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::buffer::AlignedBuf;
+    /// use linux_aio::direct_io::Alignment;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # if Alignment::of(&File::open("/proc/self/exe").unwrap()).is_err() { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// // 4096 suits most files whose alignment the kernel does not report.
+    /// let align = Alignment::of(&file)?.map_or(4096, |alignment| alignment.memory().max(1));
+    /// let buffer = AlignedBuf::zeroed(10_000, align).expect("memory");
+    /// assert!(buffer.len() >= 10_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn zeroed(len: usize, align: usize) -> Option<AlignedBuf> {
         let layout = Layout::from_size_align(len, align).ok()?.pad_to_align();
         let start = if layout.size() == 0 {
@@ -46,6 +65,14 @@ impl AlignedBuf {
     }
 
     /// Returns the alignment.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::AlignedBuf;
+    ///
+    /// let buffer = AlignedBuf::zeroed(1000, 512).expect("memory");
+    /// assert_eq!((buffer.alignment(), buffer.len()), (512, 1024));
+    /// ```
     pub fn alignment(&self) -> usize {
         self.layout.align()
     }

@@ -23,11 +23,38 @@ pub struct Append(Vec<u8>);
 
 impl Append {
     /// Creates an empty buffer with this capacity.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::buffer::Append;
+    /// use linux_aio::op::Read;
+    /// use std::fs::File;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::<Append>::with_capacity(4)?;
+    /// queue.push(Read::new(&file, Append::with_capacity(16))).unwrap();
+    /// let buffer = queue.wait()?.unwrap().buffer.unwrap();
+    /// assert_eq!(buffer[..4], *b"\x7fELF");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_capacity(capacity: usize) -> Append {
         Append(Vec::with_capacity(capacity))
     }
 
     /// Returns the vector.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Append;
+    ///
+    /// let vector: Vec<u8> = Append::from(b"header".to_vec()).into_inner();
+    /// assert_eq!(vector, b"header");
+    /// ```
     pub fn into_inner(self) -> Vec<u8> {
         self.0
     }

@@ -56,6 +56,56 @@ use core::ops::RangeBounds;
 ///   [`IoVec`](crate::sys::abi::IoVec), and its length is the number of *elements*. The
 ///   same requirements hold for the memory to which they point. The result of
 ///   `is_vectored` never changes, and it is `false` unless `VECTORED` is `true`.
+///
+/// # Examples
+/// A page of a pool, which returns to the pool when it is dropped:
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::Queue;
+/// use linux_aio::buffer::{IoBuf, IoBufMut};
+/// use linux_aio::op::Read;
+/// use std::fs::File;
+/// use std::sync::mpsc::{Sender, channel};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// type Memory = Box<[u8; 4096]>;
+///
+/// struct Page {
+///     memory: Option<Memory>,
+///     pool: Sender<Memory>,
+/// }
+///
+/// // SAFETY: the memory is on the heap, so it does not move with the value, and it is
+/// // reached only through the value until it is dropped.
+/// unsafe impl IoBuf for Page {
+///     fn region(&mut self) -> (*mut u8, usize) {
+///         match &mut self.memory {
+///             Some(memory) => (memory.as_mut_ptr(), memory.len()),
+///             None => (core::ptr::null_mut(), 0),
+///         }
+///     }
+/// }
+/// // SAFETY: the memory is writable and owned by the value, and every byte is a valid `u8`.
+/// unsafe impl IoBufMut for Page {}
+///
+/// impl Drop for Page {
+///     fn drop(&mut self) {
+///         // An error means that the pool has been dropped.
+///         let _ = self.memory.take().map(|memory| self.pool.send(memory));
+///     }
+/// }
+///
+/// let (pool, free) = channel();
+/// let page = Page { memory: Some(Box::new([0; 4096])), pool };
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut queue = Queue::<Page>::with_capacity(4)?;
+/// queue.push(Read::new(&file, page)).unwrap();
+/// drop(queue.wait()?);
+/// assert_eq!(free.recv().unwrap()[..4], *b"\x7fELF");
+/// # Ok(())
+/// # }
+/// ```
 pub unsafe trait IoBuf {
     /// Whether the region can be an array of segments. `false`: it consists of bytes.
     const VECTORED: bool = false;
@@ -66,9 +116,27 @@ pub unsafe trait IoBuf {
 
     /// Returns the address of the memory, and its length in bytes or, if the buffer is
     /// vectored, in segments.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::IoBuf;
+    ///
+    /// let mut bytes = [0; 16];
+    /// let start = bytes.as_mut_ptr();
+    /// assert_eq!((&mut bytes).region(), (start, 16));
+    /// ```
     fn region(&mut self) -> (*mut u8, usize);
 
     /// Returns whether the region is an array of segments.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::{IoBuf, IoSlice};
+    ///
+    /// let segments = [IoSlice::new(b"hello, "), IoSlice::new(b"world")];
+    /// assert!((&segments[..]).is_vectored());
+    /// assert!(!"hello".is_vectored());
+    /// ```
     #[inline]
     fn is_vectored(&self) -> bool {
         Self::VECTORED
@@ -76,6 +144,18 @@ pub unsafe trait IoBuf {
 
     /// Returns the memory that a read fills, which may be uninitialised. It is called
     /// only if `GROWS` is `true`; the promises for [`region`](IoBuf::region) hold for it.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use linux_aio::buffer::IoBuf;
+    ///
+    /// // A read fills an empty vector up to its capacity.
+    /// let mut vector = Vec::<u8>::with_capacity(512);
+    /// assert_eq!(vector.region().1, 0);
+    /// assert!(vector.region_mut().1 >= 512);
+    /// # }
+    /// ```
     fn region_mut(&mut self) -> (*mut u8, usize) {
         self.region()
     }
@@ -86,6 +166,21 @@ pub unsafe trait IoBuf {
     /// # Safety
     /// These bytes have been initialised, and the value was not changed since
     /// `region_mut` returned.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use linux_aio::buffer::IoBuf;
+    ///
+    /// let mut vector = Vec::<u8>::with_capacity(512);
+    /// let (start, _) = vector.region_mut();
+    /// // SAFETY: the vector has memory for 512 bytes.
+    /// unsafe { start.copy_from("hello".as_ptr(), 5) };
+    /// // SAFETY: the first 5 bytes were written above.
+    /// unsafe { vector.set_filled(5) };
+    /// assert_eq!(vector, b"hello");
+    /// # }
+    /// ```
     unsafe fn set_filled(&mut self, count: usize) {
         let _ = count;
     }
@@ -119,6 +214,40 @@ pub unsafe trait IoBuf {
 /// # Safety
 /// The region that a read uses is valid for writes, it can be reached only through the
 /// value, and every content of it is valid.
+///
+/// # Examples
+/// A buffer of the elements of a file of records:
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::Queue;
+/// use linux_aio::buffer::{IoBuf, IoBufMut};
+/// use linux_aio::op::Read;
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// struct Records(Box<[[u8; 16]]>);
+///
+/// // SAFETY: the memory is on the heap, so it does not move with the value, and it is
+/// // reached only through the value.
+/// unsafe impl IoBuf for Records {
+///     fn region(&mut self) -> (*mut u8, usize) {
+///         let bytes = self.0.as_flattened_mut();
+///         (bytes.as_mut_ptr(), bytes.len())
+///     }
+/// }
+/// // SAFETY: the memory is writable and owned by the value, and every content of it is valid.
+/// unsafe impl IoBufMut for Records {}
+///
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut queue = Queue::<Records>::with_capacity(4)?;
+/// queue.push(Read::new(&file, Records(Box::new([[0; 16]; 4])))).unwrap();
+/// let done = queue.wait()?.unwrap();
+/// assert_eq!(done.result, Ok(64));
+/// assert_eq!(done.buffer.unwrap().0[0][..4], *b"\x7fELF");
+/// # Ok(())
+/// # }
+/// ```
 pub unsafe trait IoBufMut: IoBuf {}
 
 // SAFETY: the reference borrows the memory exclusively for its lifetime. The memory

@@ -9,6 +9,27 @@ use super::{IoBuf, IoBufMut};
 use crate::sys::abi::IoVec;
 
 /// A segment of a vectored read: a `&mut [u8]` with the layout of an `iovec`.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::buffer::IoSliceMut;
+/// use linux_aio::op::Read;
+/// use linux_aio::{ScopeSlot, scope};
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let (mut magic, mut rest) = ([0; 4], [0; 60]);
+/// let mut segments = [IoSliceMut::new(&mut magic), IoSliceMut::new(&mut rest)];
+/// let read = scope(&mut ScopeSlot::array::<1>(), |s| {
+///     s.push(Read::new(&file, &mut segments[..])).unwrap().wait().result
+/// })?;
+/// assert_eq!((read, &magic), (Ok(64), b"\x7fELF"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct IoSliceMut<'a> {
@@ -23,6 +44,16 @@ unsafe impl Sync for IoSliceMut<'_> {}
 
 impl<'a> IoSliceMut<'a> {
     /// Creates a segment from these bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::IoSliceMut;
+    ///
+    /// let mut bytes = [0; 4];
+    /// let mut segment = IoSliceMut::new(&mut bytes);
+    /// segment[0] = 7;
+    /// assert_eq!(bytes[0], 7);
+    /// ```
     pub const fn new(bytes: &'a mut [u8]) -> IoSliceMut<'a> {
         IoSliceMut {
             segment: IoVec {
@@ -53,6 +84,26 @@ impl core::ops::DerefMut for IoSliceMut<'_> {
 }
 
 /// A segment of a vectored write: a `&[u8]` with the layout of an `iovec`.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::buffer::IoSlice;
+/// use linux_aio::op::Write;
+/// use linux_aio::{ScopeSlot, scope};
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::create("/dev/null").unwrap();
+/// let segments = [IoSlice::new(b"hello, "), IoSlice::new(b"world")];
+/// let written = scope(&mut ScopeSlot::array::<1>(), |s| {
+///     s.push(Write::new(&file, &segments[..])).unwrap().wait().result
+/// })?;
+/// assert_eq!(written, Ok(12));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub struct IoSlice<'a> {
@@ -67,6 +118,14 @@ unsafe impl Sync for IoSlice<'_> {}
 
 impl<'a> IoSlice<'a> {
     /// Creates a segment from these bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::IoSlice;
+    ///
+    /// let segment = IoSlice::new(b"hello");
+    /// assert_eq!(&segment[..], b"hello");
+    /// ```
     pub const fn new(bytes: &'a [u8]) -> IoSlice<'a> {
         IoSlice {
             segment: IoVec {

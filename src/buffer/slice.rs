@@ -11,6 +11,23 @@ use super::{IoBuf, IoBufMut};
 /// into a slice of an empty vector that begins at 0 fills the vector up to the end of the
 /// slice (`Vec::with_capacity(4096).slice(..512)`). Every other slice is read into as far
 /// as the buffer is initialised, also that of an `Append` (feature `alloc`).
+///
+/// # Examples
+/// A write that continues after a short one:
+/// ```
+/// # #[cfg(feature = "alloc")] {
+/// use linux_aio::buffer::{IoBuf, Slice};
+///
+/// let mut rest: Slice<Vec<u8>> = b"hello".to_vec().slice(..);
+/// // A write has transferred 2 bytes.
+/// rest.advance(2);
+/// assert_eq!(&rest[..], b"llo");
+/// // The next one transfers all that is left.
+/// rest.advance(3);
+/// assert_eq!(rest.remaining(), 0);
+/// assert_eq!(rest.into_inner(), b"hello");
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Slice<B> {
     buffer: B,
@@ -20,6 +37,14 @@ pub struct Slice<B> {
 
 impl<B: IoBuf> Slice<B> {
     /// Creates a slice of a buffer. An inverted range is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Slice;
+    ///
+    /// let slice = Slice::new(&b"hello"[..], 1..=2);
+    /// assert_eq!(&slice[..], b"el");
+    /// ```
     pub fn new(buffer: B, range: impl RangeBounds<usize>) -> Slice<B> {
         const { assert!(!B::VECTORED, "a vectored buffer has no range of bytes") };
         let begin = match range.start_bound() {
@@ -37,11 +62,28 @@ impl<B: IoBuf> Slice<B> {
 
     /// Moves the beginning of the slice by `count` bytes: the slice is then what is left
     /// after an operation that has transferred `count` bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Slice;
+    ///
+    /// let mut slice = Slice::new(&b"hello"[..], ..4);
+    /// slice.advance(3);
+    /// assert_eq!(&slice[..], b"l");
+    /// ```
     pub fn advance(&mut self, count: usize) {
         self.begin = self.begin.saturating_add(count);
     }
 
     /// Returns the number of bytes that a write would transfer.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Slice;
+    ///
+    /// let mut slice = Slice::new(&b"hello"[..], 2..100);
+    /// assert_eq!(slice.remaining(), 3);
+    /// ```
     pub fn remaining(&mut self) -> usize {
         self.region().1
     }
@@ -61,11 +103,27 @@ impl<B: IoBuf> Slice<B> {
 
 impl<B> Slice<B> {
     /// Returns the whole buffer.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Slice;
+    ///
+    /// let slice = Slice::new(&b"hello"[..], 2..);
+    /// assert_eq!(slice.into_inner(), b"hello");
+    /// ```
     pub fn into_inner(self) -> B {
         self.buffer
     }
 
     /// Returns a reference to the whole buffer.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Slice;
+    ///
+    /// let slice = Slice::new(&b"hello"[..], 2..);
+    /// assert_eq!(slice.get_ref(), b"hello");
+    /// ```
     pub fn get_ref(&self) -> &B {
         &self.buffer
     }

@@ -8,6 +8,27 @@ use super::{IoBuf, IoBufMut};
 use crate::sys::abi::IoVec;
 
 /// Several owned buffers as the segments of one vectored operation.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::Queue;
+/// use linux_aio::buffer::Vectored;
+/// use linux_aio::op::Read;
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut queue = Queue::<Vectored<Vec<u8>>>::with_capacity(4)?;
+/// let segments = Vectored::new([vec![0; 4], vec![0; 60]]);
+/// queue.push(Read::new(&file, segments)).unwrap();
+/// let done = queue.wait()?.unwrap();
+/// assert_eq!(done.result, Ok(64));
+/// assert_eq!(done.buffer.unwrap().segments()[0], b"\x7fELF");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Vectored<B> {
     segments: Box<[B]>,
@@ -25,6 +46,14 @@ unsafe impl<B: Sync> Sync for Vectored<B> {}
 impl<B: IoBuf> Vectored<B> {
     /// Creates a vectored buffer of these buffers, in this order. The kernel accepts at
     /// most 1024 (EINVAL).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Vectored;
+    ///
+    /// let buffers = Vectored::new(["hello, ", "world"]);
+    /// assert_eq!(buffers.segments().len(), 2);
+    /// ```
     pub fn new(segments: impl Into<Vec<B>>) -> Vectored<B> {
         const { assert!(!B::VECTORED, "a segment has no segments") };
         let segments = segments.into().into_boxed_slice();
@@ -37,11 +66,27 @@ impl<B: IoBuf> Vectored<B> {
     }
 
     /// Returns the buffers.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Vectored;
+    ///
+    /// let buffers = Vectored::new(["hello, ", "world"]);
+    /// assert_eq!(buffers.segments(), ["hello, ", "world"]);
+    /// ```
     pub fn segments(&self) -> &[B] {
         &self.segments
     }
 
     /// Returns the buffers by value.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::buffer::Vectored;
+    ///
+    /// let buffers = Vectored::new(["hello, ", "world"]);
+    /// assert_eq!(buffers.into_segments(), ["hello, ", "world"]);
+    /// ```
     pub fn into_segments(self) -> Vec<B> {
         self.segments.into_vec()
     }
@@ -90,6 +135,27 @@ unsafe impl<B: IoBufMut> IoBufMut for Vectored<B> {}
 
 /// One buffer, or several for a vectored operation: the buffer type of a queue that has
 /// operations of both kinds.
+///
+/// # Examples
+/// ```
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// use linux_aio::Queue;
+/// use linux_aio::buffer::{Mixed, Vectored};
+/// use linux_aio::op::Write;
+/// use std::fs::File;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::create("/dev/null").unwrap();
+/// let mut queue = Queue::<Mixed<&'static str>>::with_capacity(4)?;
+/// let segments = Vectored::new(["hello, ", "world"]);
+/// queue.push(Write::new(&file, Mixed::Single("hello"))).unwrap();
+/// queue.push(Write::new(&file, Mixed::Vectored(segments))).unwrap();
+/// assert_eq!(queue.wait()?.unwrap().result, Ok(5));
+/// assert_eq!(queue.wait()?.unwrap().result, Ok(12));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Mixed<B> {
     /// One buffer.
