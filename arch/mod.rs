@@ -382,6 +382,15 @@ impl HeaderSource {
 ///
 /// Sources: the kernel's `arch/*/kernel/syscalls/*.tbl` and
 /// `include/uapi/asm-generic/unistd.h`.
+///
+/// # Examples
+/// ```
+/// use linux_aio::nr::{self, Numbers};
+///
+/// // A seccomp filter for x32 programs.
+/// let x32: Numbers = nr::every().find(|numbers| numbers.abi == "x32").unwrap();
+/// assert_eq!(x32.io_setup, Some(0x4000_0000 + 543));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Numbers {

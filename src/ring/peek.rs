@@ -41,6 +41,20 @@ use crate::sys::abi::{AioContext, RingHeader};
 /// # Safety
 /// `ctx` is a context that is alive and stays so during the call, or the
 /// address of 32 readable bytes, aligned for a `u32`.
+///
+/// # Examples
+/// ```
+/// use linux_aio::Context;
+/// use linux_aio::sys::getevents::ring_is_empty;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let context = Context::new(8)?;
+/// // SAFETY: the context is alive.
+/// if unsafe { ring_is_empty(context.as_raw()) } {
+///     println!("no event");
+/// }
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 #[doc(alias = "aio_ring")]
 pub unsafe fn ring_is_empty(ctx: AioContext) -> bool {

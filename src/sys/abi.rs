@@ -20,6 +20,16 @@ pub use crate::sys::sigset::{SigSet, SigsetArg};
 /// A plain number without ownership, which can be copied freely. Zero and garbage are
 /// allowed: the kernel refuses them with EINVAL. [`Context`](crate::Context) is the
 /// owning type.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{AioContext, Errno, sys};
+///
+/// // A number without ownership, which the kernel refuses if it names no context.
+/// // SAFETY: no context has this number, so nothing is destroyed.
+/// let destroyed = unsafe { sys::io_destroy(AioContext::NONE) };
+/// assert!(matches!(destroyed, Err(Errno::INVAL | Errno::NOSYS)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 #[doc(alias = "aio_context_t")]
@@ -36,6 +46,17 @@ impl AioContext {
 /// The builders in [`opcode`](crate::opcode) create it, and express only operations
 /// that the kernel can accept. The fields are public for code that uses
 /// [`sys`](crate::sys) directly.
+///
+/// # Examples
+/// ```
+/// use linux_aio::Iocb;
+/// use linux_aio::abi::IOCB_CMD_FSYNC;
+/// use linux_aio::opcode::Fsync;
+///
+/// let iocb = Iocb { opcode: IOCB_CMD_FSYNC, fildes: 3, data: 42, ..Iocb::EMPTY };
+/// // The builder creates the same.
+/// assert_eq!(iocb, Fsync::new(3).build().user_data(42));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 #[doc(alias("iocb", "io_iocb_common"))]
@@ -130,6 +151,16 @@ pub const IOCB_CMD_PWRITEV: u16 = 8;
 
 bitflags! {
     /// The bits of [`Iocb::flags`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::abi::IocbFlags;
+    /// use linux_aio::opcode::{Fsync, IoPriority, Pread};
+    ///
+    /// assert_eq!(Fsync::new(3).eventfd(4).build().flags, IocbFlags::RESFD);
+    /// let read = Pread::new(3, std::ptr::null_mut(), 0).ioprio(IoPriority::idle()).eventfd(4);
+    /// assert_eq!(read.build().flags, IocbFlags::RESFD | IocbFlags::IOPRIO);
+    /// ```
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     pub struct IocbFlags: u32 {
@@ -149,6 +180,15 @@ bitflags! {
     ///
     /// The kernel refuses an unknown bit with EOPNOTSUPP. `RwFlags::from_bits_retain`
     /// sets any bit.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::abi::RwFlags;
+    ///
+    /// let durable = RwFlags::DSYNC | RwFlags::APPEND;
+    /// assert_eq!(durable.bits(), 0x12);
+    /// assert!(!durable.contains(RwFlags::NOWAIT));
+    /// ```
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     #[repr(transparent)]
     #[doc(alias("__kernel_rwf_t", "RWF_SUPPORTED"))]
@@ -186,6 +226,18 @@ bitflags! {
 }
 
 /// A completion in the layout that the kernel writes.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{Errno, Event};
+///
+/// // As the kernel writes it: 4096 bytes were transferred.
+/// let event = Event { data: 42, res: 4096, ..Event::EMPTY };
+/// assert_eq!((event.user_data(), event.result()), (42, Ok(4096)));
+/// // A negated error number.
+/// let failed = Event { res: -i64::from(Errno::IO.raw_os_error()), ..event };
+/// assert_eq!(failed.result(), Err(Errno::IO));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 #[doc(alias = "io_event")]
@@ -211,6 +263,14 @@ impl Event {
     };
 
     /// Returns the number set by [`Iocb::user_data`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Event;
+    ///
+    /// let event = Event { data: 42, ..Event::EMPTY };
+    /// assert_eq!(event.user_data(), 42);
+    /// ```
     pub const fn user_data(&self) -> u64 {
         self.data
     }
@@ -223,6 +283,24 @@ impl Event {
     /// Any error that reading or writing the file can return: EIO, ENOSPC, EFAULT (the
     /// buffer), EINVAL (O_DIRECT alignment), EAGAIN (with [`RwFlags::NOWAIT`]), EINTR (a
     /// signal ended a read or write that blocked inside io_submit), …
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::opcode::Pread;
+    /// use linux_aio::{Context, Errno, Event};
+    /// use std::{fs::File, os::fd::AsRawFd};
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let context = Context::new(4)?;
+    /// // The kernel checks the memory only when it reads the file.
+    /// let mut read = Pread::new(file.as_raw_fd(), std::ptr::null_mut(), 512).build();
+    /// // SAFETY: the file is open. No memory is mapped at 0, so the kernel writes nothing.
+    /// unsafe { context.submit(&mut [&mut read]) }?;
+    /// let mut events = [Event::EMPTY; 4];
+    /// assert_eq!(context.wait(1, &mut events)?[0].result(), Err(Errno::FAULT));
+    /// # Ok::<(), linux_aio::Errno>(())
+    /// ```
     pub const fn result(&self) -> Result<usize, Errno> {
         if self.res < 0 {
             Err(Errno::from_negated(self.res as i32))
@@ -233,6 +311,14 @@ impl Event {
 }
 
 /// A memory region of a vectored operation, as in `readv(2)`.
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::IoVec;
+///
+/// let mut buffer = [0_u8; 512];
+/// let segment = IoVec { base: buffer.as_mut_ptr().cast(), len: buffer.len() };
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 #[doc(alias = "iovec")]
@@ -245,6 +331,25 @@ pub struct IoVec {
 
 /// The header of the ring that the kernel maps at a context's address. The events
 /// follow it.
+///
+/// # Examples
+/// Reading the header of a context that no other code uses:
+/// ```
+/// use linux_aio::Context;
+/// use linux_aio::abi::RingHeader;
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let context = Context::new(8)?;
+/// // SAFETY: the kernel has mapped the ring at this address, and nothing is in flight.
+/// let header = unsafe {
+///     std::ptr::with_exposed_provenance::<RingHeader>(context.as_raw().0).read()
+/// };
+/// # // gVisor maps none.
+/// # if header.magic != RingHeader::MAGIC { return Ok(()) }
+/// assert_eq!(header.magic, RingHeader::MAGIC);
+/// assert_eq!((header.head, header.tail), (0, 0));
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "aio_ring")]
@@ -274,6 +379,16 @@ impl RingHeader {
 }
 
 /// A time in the layout of the 64-bit system calls, on every ABI.
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::Timespec;
+/// use std::time::Duration;
+///
+/// let limit = Duration::from_millis(1500);
+/// let time = Timespec { sec: limit.as_secs() as i64, nsec: limit.subsec_nanos().into() };
+/// assert_eq!(time, Timespec { sec: 1, nsec: 500_000_000 });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "__kernel_timespec")]
@@ -289,6 +404,14 @@ pub type Long = target::Long;
 
 /// A time in the layout of the older system calls: two fields of the kernel's `long`.
 /// Where `long` is 64 bits wide, the layout is that of [`Timespec`].
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::{Long, OldTimespec};
+///
+/// let time = OldTimespec { sec: 1, nsec: 500_000_000 };
+/// assert_eq!(size_of_val(&time), 2 * size_of::<Long>());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "old_timespec32")]

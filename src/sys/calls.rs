@@ -31,6 +31,20 @@ const ENOSYS: isize = -(Errno::NOSYS.raw_os_error() as isize);
 /// # Safety
 /// `ctxp` points at an [`AioContext`] that may be written, or at an address that the
 /// program cannot access (then EFAULT).
+///
+/// # Examples
+/// ```
+/// use linux_aio::{AioContext, sys};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let mut context = AioContext::NONE;
+/// // SAFETY: `context` may be written.
+/// unsafe { sys::io_setup(8, &mut context) }?;
+/// assert_ne!(context, AioContext::NONE);
+/// # // SAFETY: nothing else uses the context.
+/// # unsafe { sys::io_destroy(context) }?;
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 #[doc(alias = "io_queue_init")]
 pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errno> {
@@ -63,6 +77,19 @@ pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errn
 /// # Safety
 /// Nothing reads the context's ring afterwards, and no code relies on events that have
 /// not been taken: the caller has the right to destroy the context.
+///
+/// # Examples
+/// ```
+/// use linux_aio::{AioContext, Errno, sys};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let mut context = AioContext::NONE;
+/// // SAFETY: `context` may be written.
+/// unsafe { sys::io_setup(8, &mut context) }?;
+/// // SAFETY: nothing else uses the context.
+/// unsafe { sys::io_destroy(context) }?;
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 #[doc(alias = "io_queue_release")]
 pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
@@ -104,6 +131,25 @@ pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
 /// has returned. Until then its buffers stay valid and are not freed. Other code does
 /// not access the buffers of a read, and does not write those of a write. Each iocb
 /// that the kernel can access may be written by the kernel.
+///
+/// # Examples
+/// ```
+/// use linux_aio::opcode::Pread;
+/// use linux_aio::{Context, Event, sys};
+/// use std::{fs::File, os::fd::AsRawFd};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut buffer = [0_u8; 4];
+/// let mut read = Pread::new(file.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()).build();
+/// let context = Context::new(8)?;
+/// // SAFETY: the iocb may be written, the file is open, and the buffer is not accessed before
+/// // the event has been taken.
+/// let accepted = unsafe { sys::io_submit(context.as_raw(), 1, [&raw mut read].as_ptr()) }?;
+/// assert_eq!(accepted, 1);
+/// assert_eq!(context.wait(1, &mut [Event::EMPTY])?[0].result(), Ok(4));
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 pub unsafe fn io_submit(
     ctx: AioContext,
@@ -145,6 +191,28 @@ pub unsafe fn io_submit(
 ///
 /// # Safety
 /// `result` is valid for a write of an event, or null.
+///
+/// # Examples
+/// ```
+/// use linux_aio::opcode::{Poll, PollMask};
+/// use linux_aio::{Context, Errno, Event, sys};
+/// use std::{os::fd::AsRawFd, os::unix::net::UnixStream};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_POLL) { return Ok(()) }
+/// let (socket, _peer) = UnixStream::pair().unwrap();
+/// let mut poll = Poll::new(socket.as_raw_fd(), PollMask::IN).build();
+/// let context = Context::new(8)?;
+/// // SAFETY: the socket is open, and a poll has no buffer.
+/// unsafe { context.submit(&mut [&mut poll]) }?;
+/// let mut unused = Event::EMPTY;
+/// // SAFETY: `unused` may be written.
+/// let cancelled = unsafe { sys::io_cancel(context.as_raw(), &poll, &mut unused) };
+/// assert_eq!(cancelled, Err(Errno::INPROGRESS));
+/// // The event arrives like any other.
+/// assert_eq!(context.wait(1, &mut [Event::EMPTY])?[0].result(), Ok(0));
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 pub unsafe fn io_cancel(
     ctx: AioContext,
@@ -187,6 +255,24 @@ pub unsafe fn io_cancel(
 /// `events` is valid for writes of `nr` events, and `timeout` is valid or null; either
 /// may also be an address that the program cannot access. No other code reads the ring
 /// in user space at the same time.
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::OldTimespec;
+/// use linux_aio::{Context, Errno, Event, sys};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let context = Context::new(8)?;
+/// let mut events = [Event::EMPTY; 8];
+/// let now = OldTimespec { sec: 0, nsec: 0 };
+/// // SAFETY: `events` may be written, and nothing else reads the ring.
+/// let taken = unsafe {
+///     sys::io_getevents(context.as_raw(), 1, 8, events.as_mut_ptr(), &now)
+/// };
+/// # if taken == Err(Errno::NOSYS) { return Ok(()) } // no 32-bit time
+/// assert_eq!(taken, Ok(0));
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 #[doc(alias("io_queue_wait", "io_queue_run"))]
 pub unsafe fn io_getevents(
@@ -232,6 +318,31 @@ pub unsafe fn io_getevents(
 /// # Kernel
 /// Since 4.18. riscv32 and m68k do not have this system call, only
 /// [`io_pgetevents_time64`].
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::{OldTimespec, SigSet, SigsetArg};
+/// use linux_aio::{Context, Errno, Event, sys};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let context = Context::new(8)?;
+/// let mut events = [Event::EMPTY; 8];
+/// let now = OldTimespec { sec: 0, nsec: 0 };
+/// let blocked = SigSet::full();
+/// let mask = SigsetArg::new(Some(&blocked));
+/// // SAFETY: `events` may be written, the mask outlives the call, and nothing else reads the
+/// // ring.
+/// let taken = unsafe {
+///     sys::io_pgetevents(context.as_raw(), 1, 8, events.as_mut_ptr(), &now, &mask)
+/// };
+/// match taken {
+///     Ok(count) => assert_eq!(count, 0),
+///     // Linux before 4.18, a 32-bit ABI without it, or a sandbox.
+///     Err(Errno::NOSYS | Errno::PERM) => println!("no mask"),
+///     Err(errno) => return Err(errno),
+/// }
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 pub unsafe fn io_pgetevents(
     ctx: AioContext,
@@ -257,6 +368,27 @@ pub unsafe fn io_pgetevents(
 ///
 /// # Kernel
 /// Since 5.1.
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::{SigsetArg, Timespec};
+/// use linux_aio::{Context, Errno, Event, sys};
+///
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// let context = Context::new(8)?;
+/// let mut events = [Event::EMPTY; 8];
+/// let now = Timespec { sec: 0, nsec: 0 };
+/// let mask = SigsetArg::new(None);
+/// // SAFETY: `events` may be written, and nothing else reads the ring.
+/// let taken = unsafe {
+///     sys::io_pgetevents_time64(context.as_raw(), 1, 8, events.as_mut_ptr(), &now, &mask)
+/// };
+/// if cfg!(target_pointer_width = "64") {
+///     // Such an ABI has 64-bit time in `io_pgetevents`.
+///     assert_eq!(taken, Err(Errno::NOSYS));
+/// }
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[inline(always)]
 pub unsafe fn io_pgetevents_time64(
     ctx: AioContext,

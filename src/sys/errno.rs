@@ -34,6 +34,17 @@ const MAX: usize = 4095;
 impl Errno {
     /// Returns the error with the positive number `raw`, as in C's `errno`, or `None`
     /// unless `raw` is 1 to 4095.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Errno;
+    ///
+    /// assert_eq!(Errno::from_raw_os_error(1), Some(Errno::PERM));
+    /// assert_eq!(Errno::from_raw_os_error(0), None);
+    /// // From an error of std.
+    /// let missing = std::fs::File::open("/proc/self/none").unwrap_err();
+    /// assert_eq!(missing.raw_os_error().and_then(Errno::from_raw_os_error), Some(Errno::NOENT));
+    /// ```
     pub const fn from_raw_os_error(raw: i32) -> Option<Errno> {
         if raw < 1 || raw > MAX as i32 {
             return None;
@@ -45,12 +56,30 @@ impl Errno {
     }
 
     /// Returns the positive number, as in C's `errno`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Errno;
+    ///
+    /// // The number of ENOSYS depends on the architecture, unlike that of EPERM.
+    /// assert_eq!(Errno::PERM.raw_os_error(), 1);
+    /// ```
     pub const fn raw_os_error(self) -> i32 {
         self.0.get().wrapping_neg()
     }
 
     /// Converts the result of any system call to a value or an error. Only −4095 to −1
     /// is an error: `mmap` on 32-bit returns addresses that are negative as an `isize`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Errno;
+    ///
+    /// assert_eq!(Errno::check(3), Ok(3));
+    /// assert_eq!(Errno::check(-1), Err(Errno::PERM));
+    /// // An address of mmap(2).
+    /// assert!(Errno::check(-4096).is_ok());
+    /// ```
     #[inline(always)]
     pub const fn check(result: isize) -> Result<usize, Errno> {
         if result as usize >= MAX.wrapping_neg() {

@@ -38,6 +38,18 @@ pub const IO_PGETEVENTS_TIME64: Option<u32> = ABI.aio.io_pgetevents_time64;
 pub const TARGET: Numbers = ABI.aio;
 
 /// Returns the numbers of every Linux ABI that this crate supports, on any target.
+///
+/// # Examples
+/// The ABIs without io_getevents(2):
+/// ```
+/// use linux_aio::nr;
+///
+/// let without: Vec<_> = nr::every()
+///     .filter(|numbers| numbers.io_getevents.is_none())
+///     .map(|numbers| numbers.abi)
+///     .collect();
+/// assert!(without.contains(&"riscv32"));
+/// ```
 pub fn every() -> impl Iterator<Item = Numbers> {
     ALL_ABIS
         .iter()

@@ -12,6 +12,17 @@ const SIGSET_WORDS: usize = ABI.sigset_bytes / size_of::<usize>();
 
 /// A set of signals in the kernel's layout: 64 signals, on MIPS 128. This is not libc's
 /// `sigset_t`, which is larger.
+///
+/// # Examples
+/// ```
+/// use linux_aio::SigSet;
+///
+/// const SIGINT: u32 = 2;
+/// const SIGTERM: u32 = 15;
+/// let ends = SigSet::empty().with(SIGINT).with(SIGTERM);
+/// assert!(ends.contains(SIGTERM));
+/// assert_eq!(format!("{ends:?}"), "{2, 15}");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 #[doc(alias = "sigset_t")]
@@ -25,16 +36,38 @@ impl SigSet {
     pub const BYTES: usize = ABI.sigset_bytes;
 
     /// Returns the empty set: as a mask it blocks nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::SigSet;
+    ///
+    /// assert!(!SigSet::empty().contains(15));
+    /// ```
     pub const fn empty() -> SigSet {
         SigSet([0; SIGSET_WORDS])
     }
 
     /// Returns the set of all signals.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::SigSet;
+    ///
+    /// assert!(SigSet::full().contains(1) && SigSet::full().contains(SigSet::SIGNALS));
+    /// ```
     pub const fn full() -> SigSet {
         SigSet([usize::MAX; SIGSET_WORDS])
     }
 
     /// Returns the set with `signal` added. An invalid signal number changes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::SigSet;
+    ///
+    /// const SIGTERM: u32 = 15;
+    /// assert!(SigSet::empty().with(SIGTERM).contains(SIGTERM));
+    /// ```
     #[must_use]
     pub const fn with(mut self, signal: u32) -> SigSet {
         if let Some((word, bit)) = place(signal) {
@@ -44,6 +77,15 @@ impl SigSet {
     }
 
     /// Returns the set without `signal`. An invalid signal number changes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::SigSet;
+    ///
+    /// const SIGTERM: u32 = 15;
+    /// let mask = SigSet::full().without(SIGTERM);
+    /// assert!(!mask.contains(SIGTERM));
+    /// ```
     #[must_use]
     pub const fn without(mut self, signal: u32) -> SigSet {
         if let Some((word, bit)) = place(signal) {
@@ -59,6 +101,14 @@ impl SigSet {
     }
 
     /// Returns whether `signal` is in the set.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::SigSet;
+    ///
+    /// let set = SigSet::empty().with(2);
+    /// assert!(set.contains(2) && !set.contains(3) && !set.contains(0));
+    /// ```
     pub const fn contains(&self, signal: u32) -> bool {
         match place(signal) {
             Some((word, bit)) => self.0[word] & bit != 0,
@@ -92,6 +142,16 @@ impl core::fmt::Debug for SigSet {
 /// must be zero: 64-bit kernels from 4.18 until commit 97eba80fcca7 of 2019 read a 32-bit
 /// program's structure with a 64-bit pointer. They then read a length of zero instead of
 /// unrelated memory behind the structure, and return EINVAL.
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::{SigSet, SigsetArg};
+///
+/// let mask = SigSet::full();
+/// let argument = SigsetArg::new(Some(&mask));
+/// # #[cfg(target_pointer_width = "64")]
+/// assert_eq!(size_of_val(&argument), 16);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 #[doc(alias("__aio_sigset", "io_sigset", "io_sigset_compat"))]
@@ -105,6 +165,14 @@ pub struct SigsetArg {
 impl SigsetArg {
     /// Creates the argument for a mask; `None` leaves the thread's mask unchanged. The
     /// mask must live until the system call returns.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::abi::SigsetArg;
+    ///
+    /// // The thread's mask stays as it is.
+    /// let argument = SigsetArg::new(None);
+    /// ```
     pub fn new(mask: Option<&SigSet>) -> SigsetArg {
         SigsetArg::from_ptr(mask.map_or(core::ptr::null(), core::ptr::from_ref))
     }
