@@ -108,6 +108,16 @@ pub use crate::__rt_unwind_symbols as unwind_symbols;
 /// The kernel keeps the low eight bits of the status. Nothing is dropped or flushed.
 ///
 /// On a target without Linux, it waits for ever.
+///
+/// # Examples
+/// ```no_run
+/// use linux_aio::rt::{exit, write_all};
+///
+/// fn fail(message: &str) -> ! {
+///     let _ = write_all(2, message.as_bytes());
+///     exit(1)
+/// }
+/// ```
 #[doc(alias = "exit_group")]
 pub fn exit(status: i32) -> ! {
     loop {
@@ -124,6 +134,15 @@ pub fn exit(status: i32) -> ! {
 /// # Errors
 /// Those of `write(2)`; the number of bytes written before the error is not known. A
 /// `write(2)` that writes no byte, for which the kernel has no error, is [`Errno::IO`].
+///
+/// # Examples
+/// ```
+/// use linux_aio::Errno;
+/// use linux_aio::rt::write_all;
+///
+/// assert_eq!(write_all(1, b"hello\n"), Ok(()));
+/// assert_eq!(write_all(-1, b"hello\n"), Err(Errno::BADF));
+/// ```
 pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         // SAFETY: the kernel reads no more than the slice, and writes no memory. A
@@ -149,6 +168,14 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
 /// Standard output, unbuffered: each piece of a formatted text is a separate write.
 ///
 /// An error of the write is [`fmt::Error`], without its number; [`write_all`] returns it.
+///
+/// # Examples
+/// ```
+/// use core::fmt::Write;
+/// use linux_aio::rt::Stdout;
+///
+/// writeln!(Stdout, "{} bytes", 4096).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stdout;
 
@@ -159,6 +186,15 @@ impl fmt::Write for Stdout {
 }
 
 /// Standard error, unbuffered: each piece of a formatted text is a separate write.
+///
+/// # Examples
+/// ```
+/// use core::fmt::Write;
+/// use linux_aio::Errno;
+/// use linux_aio::rt::Stderr;
+///
+/// writeln!(Stderr, "read: {}", Errno::IO).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
 
@@ -195,7 +231,25 @@ pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
 /// else.
 ///
 /// The value that `main` returns is the exit status. See [`rt`](crate::rt) for a
-/// complete program, and for the parts of this macro one by one.
+/// complete project, and for the parts of this macro one by one.
+///
+/// # Examples
+/// A whole program, which is also in the folder `examples/hello-static`:
+/// ```rs
+/// #![no_std]
+/// #![no_main]
+///
+/// use linux_aio::rt::{Process, write_all};
+///
+/// linux_aio::entry!(main);
+///
+/// fn main(_process: Process) -> i32 {
+///     match write_all(1, b"hello\n") {
+///         Ok(()) => 0,
+///         Err(errno) => errno.raw_os_error(),
+///     }
+/// }
+/// ```
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
@@ -212,6 +266,18 @@ macro_rules! entry {
 /// The entry has two symbols. `_start`, which linkers look for, is weak: where the
 /// compiler adds the start files of a C library (as for `*-linux-musl`), these define it,
 /// and the linker argument `--entry=__linux_aio_start` selects the entry.
+///
+/// # Examples
+/// ```no_run,standalone_crate
+/// use linux_aio::rt::Process;
+///
+/// linux_aio::rt::start!(run);
+///
+/// fn run(process: Process) -> i32 {
+///     process.args().count() as i32
+/// }
+/// # fn main() {}
+/// ```
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[doc(hidden)]
 #[macro_export]
@@ -267,6 +333,13 @@ macro_rules! __rt_start {
 
 /// Defines only the `#[panic_handler]`, which writes message and location to standard
 /// error and exits with status 101 ([`panicked`](crate::rt::panicked)).
+///
+/// # Examples
+/// A program with an entry of its own, and memory functions from elsewhere:
+/// ```rs
+/// linux_aio::rt::panic_handler!();
+/// linux_aio::rt::unwind_symbols!();
+/// ```
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_panic_handler {
@@ -285,6 +358,12 @@ macro_rules! __rt_panic_handler {
 /// `memmove`, `memset`, `memcmp`, `bcmp` and `strlen`.
 ///
 /// The linker drops those that nothing calls.
+///
+/// # Examples
+/// ```no_run,standalone_crate
+/// linux_aio::rt::memory_functions!();
+/// # fn main() {}
+/// ```
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_memory_functions {
@@ -424,6 +503,12 @@ macro_rules! __rt_stack_protector {
 ///
 /// On aarch64, the atomic operations of an unoptimised program are functions of
 /// `compiler_builtins`, and a function beside them references `getauxval`.
+///
+/// # Examples
+/// ```no_run,standalone_crate
+/// linux_aio::rt::unwind_symbols!();
+/// # fn main() {}
+/// ```
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_unwind_symbols {

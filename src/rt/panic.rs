@@ -20,6 +20,22 @@ static PANICKING: AtomicBool = AtomicBool::new(false);
 ///
 /// If formatting the message panics in turn, only the location of the second panic is
 /// written. Write errors are ignored.
+///
+/// # Examples
+/// A handler that does something else first. A program that uses `entry!` has one already,
+/// so this one uses [`start!`](crate::rt::start) and the other parts of it:
+/// ```
+/// use core::panic::PanicInfo;
+/// use linux_aio::rt::{panicked, write_all};
+///
+/// # /*
+/// #[panic_handler]
+/// # */
+/// fn panic(info: &PanicInfo<'_>) -> ! {
+///     let _ = write_all(2, b"please report this:\n");
+///     panicked(info)
+/// }
+/// ```
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     let mut message = Message {
         bytes: [0; 512],

@@ -39,6 +39,19 @@ impl Process {
     ///
     /// Code that `main` does not pass its argument to can read the arguments and the
     /// auxiliary vector from it.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::rt::Process;
+    ///
+    /// fn page_size() -> Option<usize> {
+    ///     const AT_PAGESZ: usize = 6;
+    ///     Process::current()?.aux(AT_PAGESZ)
+    /// }
+    ///
+    /// // This program has the entry of the standard library.
+    /// assert_eq!(page_size(), None);
+    /// ```
     pub fn current() -> Option<Process> {
         let stack = STACK.load(Ordering::Relaxed);
         // SAFETY: only `enter` stores a pointer, that of the initial stack, which is
@@ -64,6 +77,18 @@ impl Process {
     /// # Safety
     /// `stack` is the stack pointer that the kernel gave the process, or points to the
     /// same layout, valid and unchanged for ever.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::rt::Process;
+    ///
+    /// // The layout of a program without arguments, environment and auxiliary vector.
+    /// static STACK: [usize; 5] = [0; 5];
+    /// // SAFETY: the layout is the kernel's: argc, two null pointers, and a pair of the kind 0. It
+    /// // never changes.
+    /// let process = unsafe { Process::from_stack(STACK.as_ptr()) };
+    /// assert_eq!(process.args().count(), 0);
+    /// ```
     pub unsafe fn from_stack(stack: *const usize) -> Process {
         // SAFETY: `stack` points to the initial layout by the `# Safety` section, and
         // argc is its first word.
@@ -90,16 +115,50 @@ impl Process {
     /// Returns the arguments, the program's name first.
     ///
     /// The list may be empty: even the name is chosen by the parent process.
+    ///
+    /// # Examples
+    /// ```
+    /// # let address = |string: &'static std::ffi::CStr| string.as_ptr().expose_provenance();
+    /// # let stack = Box::leak(Box::new([
+    /// #     2, address(c"copy"), address(c"FILE"), 0, address(c"HOME=/root"), 0, 6, 4096, 0, 0,
+    /// # ]));
+    /// # // SAFETY: the layout is the kernel's, and it is leaked, so it never changes.
+    /// # let process = unsafe { linux_aio::rt::Process::from_stack(stack.as_ptr()) };
+    /// assert!(process.args().eq([c"copy", c"FILE"]));
+    /// ```
     pub fn args(&self) -> Strings {
         self.args
     }
 
     /// Returns the environment's strings, each in the form `NAME=value`.
+    ///
+    /// # Examples
+    /// ```
+    /// # let address = |string: &'static std::ffi::CStr| string.as_ptr().expose_provenance();
+    /// # let stack = Box::leak(Box::new([
+    /// #     2, address(c"copy"), address(c"FILE"), 0, address(c"HOME=/root"), 0, 6, 4096, 0, 0,
+    /// # ]));
+    /// # // SAFETY: the layout is the kernel's, and it is leaked, so it never changes.
+    /// # let process = unsafe { linux_aio::rt::Process::from_stack(stack.as_ptr()) };
+    /// assert!(process.env().eq([c"HOME=/root"]));
+    /// ```
     pub fn env(&self) -> Strings {
         self.env
     }
 
     /// Returns the value of the environment's first variable `name`.
+    ///
+    /// # Examples
+    /// ```
+    /// # let address = |string: &'static std::ffi::CStr| string.as_ptr().expose_provenance();
+    /// # let stack = Box::leak(Box::new([
+    /// #     2, address(c"copy"), address(c"FILE"), 0, address(c"HOME=/root"), 0, 6, 4096, 0, 0,
+    /// # ]));
+    /// # // SAFETY: the layout is the kernel's, and it is leaked, so it never changes.
+    /// # let process = unsafe { linux_aio::rt::Process::from_stack(stack.as_ptr()) };
+    /// assert_eq!(process.var("HOME"), Some(c"/root"));
+    /// assert_eq!(process.var("PATH"), None);
+    /// ```
     pub fn var(&self, name: impl AsRef<[u8]>) -> Option<&'static CStr> {
         let name = name.as_ref();
         self.env().find_map(|string| {
@@ -113,12 +172,36 @@ impl Process {
 
     /// Returns the auxiliary vector: pairs of kind and value, without the last, which
     /// only marks the end. A value may be an address.
+    ///
+    /// # Examples
+    /// ```
+    /// # let address = |string: &'static std::ffi::CStr| string.as_ptr().expose_provenance();
+    /// # let stack = Box::leak(Box::new([
+    /// #     2, address(c"copy"), address(c"FILE"), 0, address(c"HOME=/root"), 0, 6, 4096, 0, 0,
+    /// # ]));
+    /// # // SAFETY: the layout is the kernel's, and it is leaked, so it never changes.
+    /// # let process = unsafe { linux_aio::rt::Process::from_stack(stack.as_ptr()) };
+    /// const AT_PAGESZ: usize = 6;
+    /// assert!(process.auxv().eq([(AT_PAGESZ, 4096)]));
+    /// ```
     pub fn auxv(&self) -> Auxv {
         self.auxv
     }
 
     /// Returns the auxiliary vector's value of this kind, such as 6 (`AT_PAGESZ`), the
     /// bytes of a page.
+    ///
+    /// # Examples
+    /// ```
+    /// # let address = |string: &'static std::ffi::CStr| string.as_ptr().expose_provenance();
+    /// # let stack = Box::leak(Box::new([
+    /// #     2, address(c"copy"), address(c"FILE"), 0, address(c"HOME=/root"), 0, 6, 4096, 0, 0,
+    /// # ]));
+    /// # // SAFETY: the layout is the kernel's, and it is leaked, so it never changes.
+    /// # let process = unsafe { linux_aio::rt::Process::from_stack(stack.as_ptr()) };
+    /// const AT_PAGESZ: usize = 6;
+    /// assert_eq!(process.aux(AT_PAGESZ), Some(4096));
+    /// ```
     #[doc(alias = "getauxval")]
     pub fn aux(&self, kind: usize) -> Option<usize> {
         self.auxv()
@@ -136,6 +219,23 @@ impl fmt::Debug for Process {
 }
 
 /// An iterator over the strings of the arguments or of the environment.
+///
+/// # Examples
+/// ```
+/// use linux_aio::rt::Strings;
+///
+/// # let address = |string: &'static std::ffi::CStr| string.as_ptr().expose_provenance();
+/// # let stack = Box::leak(Box::new([
+/// #     2, address(c"copy"), address(c"FILE"), 0, address(c"HOME=/root"), 0, 6, 4096, 0, 0,
+/// # ]));
+/// # // SAFETY: the layout is the kernel's, and it is leaked, so it never changes.
+/// # let process = unsafe { linux_aio::rt::Process::from_stack(stack.as_ptr()) };
+/// let mut arguments: Strings = process.args();
+/// assert_eq!(arguments.next(), Some(c"copy"));
+/// // A copy continues from the same place.
+/// let rest = arguments;
+/// assert!(rest.eq([c"FILE"]));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Strings {
     /// The next entry; never behind the null pointer that ends the list.
@@ -181,6 +281,22 @@ impl fmt::Debug for Strings {
 }
 
 /// An iterator over the auxiliary vector: pairs of kind and value.
+///
+/// # Examples
+/// ```
+/// use linux_aio::rt::Auxv;
+///
+/// # let address = |string: &'static std::ffi::CStr| string.as_ptr().expose_provenance();
+/// # let stack = Box::leak(Box::new([
+/// #     2, address(c"copy"), address(c"FILE"), 0, address(c"HOME=/root"), 0, 6, 4096, 0, 0,
+/// # ]));
+/// # // SAFETY: the layout is the kernel's, and it is leaked, so it never changes.
+/// # let process = unsafe { linux_aio::rt::Process::from_stack(stack.as_ptr()) };
+/// let vector: Auxv = process.auxv();
+/// for (kind, value) in vector {
+///     println!("{kind}: {value:#x}");
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Auxv {
     /// The next pair; never behind the pair that ends the vector.

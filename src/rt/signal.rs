@@ -53,6 +53,21 @@ const FLAGS_SHIFT: u32 = if ABI.signals.flags_first && cfg!(target_endian = "big
 };
 
 /// The action of a process on a signal: the kernel's `struct sigaction`.
+///
+/// # Examples
+/// ```
+/// use linux_aio::rt::signal::{self, Action};
+///
+/// const SIGPIPE: u32 = 13;
+/// // A write to a pipe that no process reads returns EPIPE, and does not end the process.
+/// // SAFETY: no handler runs.
+/// let before = unsafe { signal::set_action(SIGPIPE, Action::IGNORE) };
+/// # // The target is not Linux.
+/// # if before.is_err() { return }
+/// // SAFETY: no handler runs.
+/// let ignored = unsafe { signal::set_action(SIGPIPE, Action::DEFAULT) }.unwrap();
+/// assert!(ignored.is_ignored());
+/// ```
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 #[doc(alias = "sigaction")]
@@ -73,6 +88,16 @@ impl Action {
     ///
     /// System calls that the signal interrupts return [`Errno::INTR`]; see
     /// [`restart`](Action::restart).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::rt::signal::Action;
+    ///
+    /// extern "C" fn stop(_signal: i32) {}
+    ///
+    /// let action = Action::handler(stop);
+    /// assert!(!action.is_default() && !action.is_ignored());
+    /// ```
     #[must_use]
     pub fn handler(handler: extern "C" fn(i32)) -> Action {
         let mut action = Action::DEFAULT;
@@ -89,6 +114,17 @@ impl Action {
     }
 
     /// Blocks these signals, too, while the handler runs.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::SigSet;
+    /// use linux_aio::rt::signal::Action;
+    ///
+    /// extern "C" fn stop(_signal: i32) {}
+    ///
+    /// // No other signal interrupts the handler.
+    /// let action = Action::handler(stop).mask(SigSet::full());
+    /// ```
     #[must_use]
     pub fn mask(mut self, mask: SigSet) -> Action {
         if let Some(words) = self.0.get_mut(MASK..) {
@@ -101,6 +137,16 @@ impl Action {
 
     /// Restarts the system calls that the signal interrupts, where the kernel does that
     /// (`SA_RESTART`). It does not restart the waits for AIO.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::rt::signal::Action;
+    ///
+    /// extern "C" fn count(_signal: i32) {}
+    ///
+    /// // A read(2) of a terminal is not interrupted by the signal.
+    /// let action = Action::handler(count).restart();
+    /// ```
     #[must_use]
     pub fn restart(mut self) -> Action {
         self.add_flags(ABI.signals.restart);
@@ -112,11 +158,27 @@ impl Action {
     }
 
     /// Returns whether the action is the default one.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::rt::signal::Action;
+    ///
+    /// assert!(Action::DEFAULT.is_default());
+    /// assert!(!Action::IGNORE.is_default());
+    /// ```
     pub fn is_default(&self) -> bool {
         self.0[HANDLER] == SIG_DFL
     }
 
     /// Returns whether the signal is ignored.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::rt::signal::Action;
+    ///
+    /// assert!(Action::IGNORE.is_ignored());
+    /// assert!(!Action::DEFAULT.is_ignored());
+    /// ```
     pub fn is_ignored(&self) -> bool {
         self.0[HANDLER] == SIG_IGN
     }
@@ -142,6 +204,29 @@ impl fmt::Debug for Action {
 /// the signal. It must be sound there: it uses atomic variables and system calls, but no
 /// allocator and no lock of the interrupted code, and does not panic. An action that was
 /// returned by another program's libc is set only in that program.
+///
+/// # Examples
+/// ```
+/// use core::sync::atomic::{AtomicBool, Ordering};
+/// use linux_aio::rt::signal::{Action, set_action};
+///
+/// const SIGTERM: u32 = 15;
+/// static STOP: AtomicBool = AtomicBool::new(false);
+///
+/// extern "C" fn stop(_signal: i32) {
+///     STOP.store(true, Ordering::Relaxed);
+/// }
+///
+/// // SAFETY: the handler only stores to an atomic variable.
+/// let before = unsafe { set_action(SIGTERM, Action::handler(stop)) };
+/// # // The target is not Linux.
+/// # if before.is_err() { return }
+/// // … the program gets the signal …
+/// # // SAFETY: raise(3) accesses no memory of the program.
+/// # unsafe { libc::raise(15) };
+/// assert!(before.unwrap().is_default());
+/// assert!(STOP.load(Ordering::Relaxed));
+/// ```
 pub unsafe fn set_action(signal: u32, action: Action) -> Result<Action, Errno> {
     let mut old = Action::DEFAULT;
     let new = action.0.as_ptr().expose_provenance();
@@ -170,6 +255,21 @@ pub unsafe fn set_action(signal: u32, action: Action) -> Result<Action, Errno> {
 ///
 /// # Errors
 /// [`Errno::NOSYS`] where the target is not Linux.
+///
+/// # Examples
+/// A signal that is delivered only during waits:
+/// ```
+/// use linux_aio::rt::signal::set_mask;
+/// use linux_aio::{SigSet, WaitOptions};
+///
+/// const SIGTERM: u32 = 15;
+/// # if set_mask(SigSet::empty()) == Err(linux_aio::Errno::NOSYS) { return Ok(()) }
+/// let before = set_mask(SigSet::empty().with(SIGTERM))?;
+/// let during_waits = before.without(SIGTERM);
+/// let wait = WaitOptions::new().sigmask(&during_waits);
+/// # set_mask(before)?;
+/// # Ok::<(), linux_aio::Errno>(())
+/// ```
 #[doc(alias = "sigprocmask")]
 pub fn set_mask(mask: SigSet) -> Result<SigSet, Errno> {
     let mut old = SigSet::empty();

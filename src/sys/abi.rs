@@ -400,6 +400,13 @@ pub struct Timespec {
 }
 
 /// The kernel's `long`: as wide as a pointer, and wider on x32.
+///
+/// # Examples
+/// ```
+/// use linux_aio::abi::Long;
+///
+/// assert!(size_of::<Long>() >= size_of::<usize>());
+/// ```
 pub type Long = target::Long;
 
 /// A time in the layout of the older system calls: two fields of the kernel's `long`.

@@ -188,6 +188,14 @@ macro_rules! errnos {
 
             /// Returns the C name, such as `"EAGAIN"`, or `None` for a number without a
             /// name.
+            ///
+            /// # Examples
+            /// ```
+            /// use linux_aio::Errno;
+            ///
+            /// assert_eq!(Errno::AGAIN.name(), Some("EAGAIN"));
+            /// assert_eq!(Errno::OUTCOME_UNKNOWN.name(), None);
+            /// ```
             pub const fn name(self) -> Option<&'static str> {
                 match self.describe() {
                     Some((name, _)) => Some(name),
@@ -197,6 +205,13 @@ macro_rules! errnos {
 
             /// Returns a short description of the error, or `None` for a number without
             /// a name.
+            ///
+            /// # Examples
+            /// ```
+            /// use linux_aio::Errno;
+            ///
+            /// assert_eq!(Errno::NOSPC.description(), Some("no space left on device"));
+            /// ```
             pub const fn description(self) -> Option<&'static str> {
                 match self.describe() {
                     Some((_, text)) => Some(text),
