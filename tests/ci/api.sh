@@ -1,11 +1,18 @@
-# Compares the public interfaces with their snapshots. Sourced.
+# Compares the public interfaces with their snapshots, and checks that every public item
+# of the library has an example. Sourced.
 
 # PUBLIC_API=write replaces the snapshots with the current interfaces.
 public_api() {
     local same=0
     interface linux-aio docs/public-api.txt || same=1
+    examples linux-aio || same=1
     interface linux-aio-tokio docs/public-api-tokio.txt || same=1
     return $same
+}
+
+# examples PACKAGE, after its interface
+examples() {
+    cargo run --locked --quiet --profile tool -p api -- examples "$target/api/doc/${1//-/_}.json"
 }
 
 # interface PACKAGE SNAPSHOT
@@ -15,7 +22,7 @@ interface() {
     # The format is unstable, and depends on this compiler.
     RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$target/api cargo rustdoc --locked -p "$package" --lib \
         --all-features -- -Zunstable-options --output-format json || return
-    cargo run --locked --quiet --profile tool -p api -- "$target/api/doc/$name.json" >"$now" || return
+    cargo run --locked --quiet --profile tool -p api -- items "$target/api/doc/$name.json" >"$now" || return
     if [ "${PUBLIC_API:-}" = write ]; then
         cp "$now" "$snapshot"
     fi
