@@ -595,32 +595,36 @@ macro_rules! resfd {
             /// incremented by one). An operation that the kernel refuses signals nothing. At
             /// submission a descriptor that is not an eventfd is refused with EINVAL, and one
             /// that is not open with EBADF.
-            #[doc = concat!(
-                "\n# Examples\n```\n",
-                "# #[cfg(not(feature = \"std\"))] fn main() {}\n",
-                "# #[cfg(feature = \"std\")] fn main() -> Result<(), linux_aio::Errno> {\n",
-                "use linux_aio::Queue;\n",
-                example!(use $name),
-                "use std::fs::File;\n",
-                "use std::io::Read as _;\n\n",
-                "# if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }\n",
-                "# // SAFETY: eventfd(2) accesses no memory.\n",
-                "# let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };\n",
-                "# assert!(eventfd >= 0);\n",
-                "# // SAFETY: the descriptor is new, and nothing else owns it.\n",
-                "# let eventfd = unsafe { <File as std::os::fd::FromRawFd>::from_raw_fd(eventfd) };\n",
-                "# let path = if \"", stringify!($name), "\" == \"Write\" { \"/dev/null\" } else { \"/proc/self/exe\" };\n",
-                "# let file = File::options().read(true).write(path == \"/dev/null\").open(path).unwrap();\n",
-                "let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;\n",
-                "queue.push(", example!($name, "new(&file"), ".eventfd(&eventfd)).unwrap();\n",
-                "queue.flush();\n",
-                "# if queue.in_flight() == 0 { return Ok(()) }\n",
-                "// Returns when the operation has completed.\n",
-                "let mut count = [0; 8];\n",
-                "(&eventfd).read_exact(&mut count).unwrap();\n",
-                "assert_eq!(u64::from_ne_bytes(count), 1);\n",
-                "# Ok(())\n# }\n```",
-            )]
+            ///
+            /// # Examples
+            /// ```
+            /// # #[cfg(not(feature = "std"))] fn main() {}
+            /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+            /// use linux_aio::Queue;
+            #[doc = concat!(example!(use $name), "use std::fs::File;")]
+            /// use std::io::Read as _;
+            ///
+            /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+            /// # // SAFETY: eventfd(2) accesses no memory.
+            /// # let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+            /// # assert!(eventfd >= 0);
+            /// # // SAFETY: the descriptor is new, and nothing else owns it.
+            /// # let eventfd = unsafe { <File as std::os::fd::FromRawFd>::from_raw_fd(eventfd) };
+            #[doc = concat!("# let writes = \"", stringify!($name), "\" == \"Write\";")]
+            /// # let path = if writes { "/dev/null" } else { "/proc/self/exe" };
+            /// # let file = File::options().read(true).write(writes).open(path).unwrap();
+            /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
+            #[doc = concat!("let operation = ", example!($name, "new(&file"), ";")]
+            /// queue.push(operation.eventfd(&eventfd)).unwrap();
+            /// queue.flush();
+            /// # if queue.in_flight() == 0 { return Ok(()) }
+            /// // Returns when the operation has completed.
+            /// let mut count = [0; 8];
+            /// (&eventfd).read_exact(&mut count).unwrap();
+            /// assert_eq!(u64::from_ne_bytes(count), 1);
+            /// # Ok(())
+            /// # }
+            /// ```
             #[doc(alias("aio_sigevent", "sigevent", "io_set_eventfd"))]
             pub fn eventfd(mut self, eventfd: impl Into<Fd<'fd>>) -> Self {
                 self.iocb.signal(eventfd.into().into());
