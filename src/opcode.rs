@@ -291,7 +291,7 @@ macro_rules! example {
     };
     ($name:ident, $setter:literal, $field:literal, $value:expr) => {
         concat!(
-            "\n# Examples\n```\n",
+            "# Examples\n```\n",
             "use linux_aio::opcode::",
             stringify!($name),
             ";\n",
@@ -341,6 +341,7 @@ macro_rules! builder {
             /// Signals this eventfd when the operation has completed (its counter is
             /// incremented by one). A descriptor that is not an eventfd is refused at
             /// submission with EINVAL.
+            ///
             #[doc = example!($name, eventfd)]
             #[doc(alias = "io_set_eventfd")]
             pub fn eventfd(mut self, eventfd: impl Into<RawFd>) -> Self {
@@ -359,6 +360,7 @@ macro_rules! read_or_write {
             /// Sets the offset in the file, in bytes; the default is 0. An offset over
             /// `i64::MAX` is refused at submission with EINVAL. Pipes and other files
             /// without a position ignore it.
+            ///
             #[doc = $example!($name, offset)]
             pub const fn offset(mut self, offset: u64) -> Self {
                 self.$iocb.offset = offset as i64;
@@ -367,6 +369,7 @@ macro_rules! read_or_write {
 
             /// Sets the flags of this operation. A flag that the kernel does not
             /// support is refused at submission with EOPNOTSUPP.
+            ///
             #[doc = $example!($name, rw_flags)]
             #[doc(alias("preadv2", "pwritev2"))]
             pub const fn rw_flags(mut self, flags: $crate::sys::abi::RwFlags) -> Self {
@@ -375,6 +378,7 @@ macro_rules! read_or_write {
             }
 
             /// Sets the I/O priority, which replaces the thread's (Linux 4.18).
+            ///
             #[doc = $example!($name, ioprio)]
             #[doc(alias = "ioprio_set")]
             pub const fn ioprio(mut self, priority: $crate::opcode::IoPriority) -> Self {
@@ -393,6 +397,7 @@ macro_rules! build {
     ($($name:ident = $opcode:ident;)+) => {$(
         impl $name {
             /// Returns the operation, ready to be submitted.
+            ///
             #[doc = example!($name, $opcode)]
             pub const fn build(self) -> Iocb {
                 self.0

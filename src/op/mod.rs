@@ -402,7 +402,7 @@ macro_rules! example {
     (use $name:ident) => { concat!("use linux_aio::op::", stringify!($name), ";\n") };
     ($imports:expr, $file:literal, $operation:expr, $check:literal) => {
         concat!(
-            "\n# Examples\n```\n",
+            "# Examples\n```\n",
             "# #[cfg(not(feature = \"std\"))] fn main() {}\n",
             "# #[cfg(feature = \"std\")] fn main() -> Result<(), linux_aio::Errno> {\n",
             "use linux_aio::Queue;\n",
@@ -436,6 +436,7 @@ macro_rules! without_buffer {
 
         impl<'fd> $name<'fd> {
             /// Creates the operation on a borrowed descriptor.
+            ///
             #[doc = example!($name, new)]
             pub fn new(fd: impl Into<Fd<'fd>> $(, $mask: $type)?) -> $name<'fd> {
                 #[allow(unused_mut, reason = "a poll's only")]
@@ -449,6 +450,7 @@ macro_rules! without_buffer {
             }
 
             /// Attaches `data`, which is returned with the completion.
+            ///
             #[doc = example!($name, data)]
             pub fn data<T>(self, data: T) -> $name<'fd, T> {
                 $name {
@@ -462,6 +464,7 @@ macro_rules! without_buffer {
         impl<T: OwnsFd> $name<'static, T> {
             /// Creates the operation on the descriptor of `owner`, which is stored in
             /// the operation and returned with the completion.
+            ///
             #[doc = example!($name, owned)]
             pub fn owned(owner: T $(, $mask: $type)?) -> $name<'static, T> {
                 #[allow(unused_mut, reason = "a poll's only")]
@@ -613,6 +616,7 @@ macro_rules! resfd {
             #[doc = concat!("# let writes = \"", stringify!($name), "\" == \"Write\";")]
             /// # let path = if writes { "/dev/null" } else { "/proc/self/exe" };
             /// # let file = File::options().read(true).write(writes).open(path).unwrap();
+            /// // `file` and `eventfd` are open.
             /// let mut queue = Queue::<Vec<u8>>::with_capacity(4)?;
             #[doc = concat!("let operation = ", example!($name, "new(&file"), ";")]
             /// queue.push(operation.eventfd(&eventfd)).unwrap();
