@@ -5,13 +5,13 @@
 public_api() {
     local same=0
     interface linux-aio docs/public-api.txt || same=1
-    examples linux-aio || same=1
+    have_examples linux-aio || same=1
     interface linux-aio-tokio docs/public-api-tokio.txt || same=1
     return $same
 }
 
-# examples PACKAGE, after its interface
-examples() {
+# have_examples PACKAGE, after its interface
+have_examples() {
     cargo run --locked --quiet --profile tool -p api -- examples "$target/api/doc/${1//-/_}.json"
 }
 
