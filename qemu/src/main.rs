@@ -31,6 +31,8 @@ mod list;
 mod m68k;
 mod machine;
 mod modules;
+mod numbers_page;
+mod picture;
 mod readme;
 mod report;
 mod rust_src;
@@ -98,9 +100,10 @@ enum Verbs {
     ///
     /// It copies an image to the disk, which is compared afterwards.
     Init(init::Init),
-    /// Write the README's table of targets from qemu/results.json
+    /// Write the generated parts of README.md and docs/: the table of targets from
+    /// qemu/results.json, the system call numbers, and the pictures
     Readme {
-        /// Fail if the table differs
+        /// Fail if one differs
         #[arg(long)]
         check: bool,
     },

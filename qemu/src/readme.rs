@@ -1,34 +1,67 @@
-//! The README's table of targets, generated from the recorded results. It contains no
-//! claim beyond these results.
+//! The generated parts of the documentation: the table of targets in docs/proof.md and its
+//! summary in the README, the numbers of every ABI, and the pictures. The table contains no
+//! claim beyond the recorded results.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::cache::root;
 use crate::report::{Outcome, Recorded, Results, Status, Verb};
 use crate::targets::{Abi, Table};
+use crate::{numbers_page, picture};
 
-const BEGIN: &str = "<!-- targets: made by `cargo qemu readme` -->\n";
-const END: &str = "<!-- /targets -->\n";
+/// The pictures: the name of the source in docs/pictures, and the description.
+const PICTURES: [(&str, &str); 1] = [(
+    "data-path",
+    "The data path: an operation is pushed to a queue, a scope or a reactor, whose context \
+     submits it by io_submit; the kernel writes an event to the completion ring in shared \
+     memory, which is read without a system call, and a wait returns result and buffer.",
+)];
 
-/// Writes the table into the README, or with `check` fails if it differs.
+/// Writes the generated parts, or with `check` fails if one differs.
 pub(crate) fn update(table: &Table, results: &Results, check: bool) -> Result<()> {
-    let path = root().join("README.md");
-    let readme = fs::read_to_string(&path)?;
-    let (head, rest) = readme.split_once(BEGIN).context("no table in the README")?;
-    let (_, tail) = rest
-        .split_once(END)
-        .context("no end of the README's table")?;
     known(table, results)?;
-    let new = format!("{head}{BEGIN}{}{END}{tail}", render(table, results));
-    if check {
-        ensure!(
-            new == readme,
-            "the README's table is not that of qemu/results.json: run `cargo qemu readme`"
-        );
-    } else if new != readme {
+    let part = |page: &str, name: &str, text: &str| part(&root().join(page), name, text, check);
+    part("docs/proof.md", "targets", &render(table, results))?;
+    part("README.md", "summary", &summary(table, results))?;
+    part("docs/numbers.md", "numbers", &numbers_page::render())?;
+    for (name, description) in PICTURES {
+        let source = root().join(format!("docs/pictures/{name}.txt"));
+        let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+        let svg = source.with_extension("svg");
+        let old = fs::read_to_string(&svg).unwrap_or_default();
+        write(&svg, &old, &picture::draw(&text, description), check)?;
+    }
+    Ok(())
+}
+
+/// Replaces the part of a page between the comments that name it.
+fn part(page: &Path, name: &str, text: &str, check: bool) -> Result<()> {
+    let old = fs::read_to_string(page).with_context(|| page.display().to_string())?;
+    let begin = format!("<!-- {name}: made by `cargo qemu readme` -->\n");
+    let end = format!("<!-- /{name} -->\n");
+    let place = || format!("no part `{name}` in {}", page.display());
+    let (head, rest) = old.split_once(&begin).with_context(place)?;
+    let (_, tail) = rest.split_once(&end).with_context(place)?;
+    write(
+        page,
+        &old,
+        &format!("{head}{begin}{text}{end}{tail}"),
+        check,
+    )
+}
+
+/// Writes a file that has changed, or with `check` fails.
+fn write(path: &Path, old: &str, new: &str, check: bool) -> Result<()> {
+    ensure!(
+        old == new || !check,
+        "{} is not what the sources give: run `cargo qemu readme`",
+        path.display()
+    );
+    if old != new {
         fs::write(path, new)?;
     }
     Ok(())
@@ -68,6 +101,19 @@ fn render(table: &Table, results: &Results) -> String {
         + &boots(results)
         + &recorded(results)
         + "\n¹ `asm!` is not stable there: a nightly compiler is needed.\n"
+}
+
+/// Returns the README's sentence: on how many ABIs a real kernel has run the program.
+fn summary(table: &Table, results: &Results) -> String {
+    let rows = table.abis().iter().map(|abi| Row::of(table, abi, results));
+    let rows: Vec<Row> = rows.collect();
+    let on_kernels = rows.iter().filter(|row| row.proof.starts_with("Linux "));
+    format!(
+        "Proven on real kernels: {} of {} ABIs.\n{}",
+        on_kernels.count(),
+        rows.len(),
+        boots(results)
+    )
 }
 
 /// Returns a summary of the boots of all kernels.

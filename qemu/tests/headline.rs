@@ -1,4 +1,4 @@
-//! Verifies that the figures in the README are those of the performance page.
+//! Verifies that the figures in the README are those of the pages with measurements.
 
 use std::fs;
 use std::path::Path;
@@ -14,23 +14,69 @@ fn cells(line: &str) -> Vec<&str> {
     line.split(" | ").map(str::trim).collect()
 }
 
-/// Each row of the README's table names a row of the page, by the text of its first cell.
-/// Every figure in bold is in a row of that name.
+/// Returns whether a row begins with these cells, which `name` separates by " / ".
+fn begins(line: &str, name: &str) -> bool {
+    let cells = cells(line);
+    let names = name.split(" / ").map(str::trim);
+    names
+        .enumerate()
+        .all(|(at, name)| cells.get(at) == Some(&name))
+}
+
+/// Returns the rows that a source names: `[LABEL], SECTION: ROW; ROW`, where the label is
+/// that of a link to a page.
+fn rows_of(readme: &str, source: &str) -> Vec<String> {
+    let (label, source) = source.split_once("], ").expect(source);
+    let (section, names) = source.split_once(": ").expect(source);
+    let (_, path) = readme.split_once(&format!("\n{label}]: ")).expect(label);
+    let page = read(path.lines().next().unwrap());
+    let heading = format!("\n## {section}\n");
+    let (_, section) = page.split_once(&heading).expect(&heading);
+    let section = section.split("\n## ").next().unwrap();
+    let mut rows = Vec::new();
+    for name in names.split("; ") {
+        let before = rows.len();
+        let found = section.lines().filter(|line| begins(line, name));
+        rows.extend(found.map(str::to_owned));
+        assert!(rows.len() > before, "no row begins with {name:?}");
+    }
+    rows
+}
+
+/// The last cell of each row of the README's table names rows of pages, and every figure
+/// in bold is in one of these. The cell before it states the case in which the row does
+/// not hold.
 #[test]
-fn the_readme_has_the_figures_of_the_page() {
-    let (readme, page) = (read("README.md"), read("docs/performance.md"));
-    let (_, table) = readme.split_once("## How it compares").unwrap();
+fn the_readme_has_the_figures_of_the_pages() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("## AIO, io_uring or threads?").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
     let rows: Vec<_> = table.lines().filter(|line| line.contains("**")).collect();
-    assert!((1..=5).contains(&rows.len()), "headlines: {}", rows.len());
+    assert!((3..=8).contains(&rows.len()), "headlines: {}", rows.len());
     for row in rows {
-        let [_, figures, name] = cells(row)[..] else {
-            panic!("not three cells: {row}");
+        let [_, _, figures, except, sources] = cells(row)[..] else {
+            panic!("not five cells: {row}");
         };
-        let there: Vec<_> = page.lines().filter(|line| cells(line)[0] == name).collect();
-        assert!(!there.is_empty(), "no row of the page begins with {name:?}");
-        for figure in figures.split("**").skip(1).step_by(2) {
-            let found = there.iter().any(|line| line.contains(figure));
-            assert!(found, "{figure} is not in {name:?}");
+        assert!(figures.contains("**") && !except.is_empty(), "{row}");
+        let sources = sources.split("; [");
+        let there: Vec<String> = sources
+            .flat_map(|source| rows_of(&readme, &format!("[{}", source.trim_start_matches('['))))
+            .collect();
+        for cell in [figures, except] {
+            for figure in cell.split("**").skip(1).step_by(2) {
+                let found = there.iter().any(|line| contains(line, figure));
+                assert!(found, "{figure} is not in {there:#?}");
+            }
         }
     }
+}
+
+/// Returns whether a row has a figure that is not part of a longer number.
+fn contains(line: &str, figure: &str) -> bool {
+    line.match_indices(figure).any(|(at, _)| {
+        let digit = |c: char| c.is_ascii_digit() || c == '.';
+        let before = line[..at].chars().next_back();
+        let after = line[at + figure.len()..].chars().next();
+        !before.is_some_and(digit) && !after.is_some_and(|c| c.is_ascii_digit())
+    })
 }
