@@ -90,8 +90,7 @@ package_links() {
             [ -z "$link" ] || grep -qxF "$(normal "$(dirname "$page")/$link")" <<<"$files" && continue
             echo "$page: $link is not in the package" >&2
             missing=1
-        done < <(grep -oE '\]\([^)]+\)|^\[[^]]+\]: [^ ]+' "$page" |
-            sed -E 's/^\]\(//; s/\)$//; s/^\[[^]]+\]: //' | grep -vE '^(https?:|data:|#|[A-Za-z_@]+::)')
+        done < <(links "$page" | grep -vE '^(https?:|data:|#|[A-Za-z_@]+::)')
     done
     while read -r link; do
         grep -qxF "$link" <<<"$files" && continue
@@ -99,6 +98,11 @@ package_links() {
         missing=1
     done < <(sed -nE 's!^\[.*\]: https://docs.rs/crate/linux-aio/latest/source/!!p' src/guide/links.md)
     return $missing
+}
+
+# links PAGE: prints the targets of its links, `[text](target)` and `[label]: target`.
+links() {
+    grep -oE '\]\([^)]+\)|^\[[^]]+\]: [^ ]+' "$1" | sed -E 's/^\]\(//; s/\)$//; s/^\[[^]]+\]: //'
 }
 
 # normal PATH: prints a relative path without `.` and `..`.
