@@ -128,6 +128,8 @@ impl Context {
     ///   this error.
     /// - EPERM: a sandbox forbids `io_setup(2)`.
     ///
+    /// The guide has [causes and remedies](crate::guide::errors#io_setup).
+    ///
     /// [`io_setup(2)`]: https://man7.org/linux/man-pages/man2/io_setup.2.html
     /// [`fs/aio.c`]: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/fs/aio.c?h=v6.12
     ///
@@ -316,6 +318,8 @@ impl Context {
     /// - EFAULT: an `iovec` array that cannot be read.
     /// - ENOSYS: AIO is unavailable.
     ///
+    /// The guide has [causes and remedies](crate::guide::errors#io_submit).
+    ///
     /// # Safety
     /// For each accepted operation, until its event has been reaped or this context is
     /// destroyed: its buffers stay allocated, memory that it reads into is neither read
@@ -439,6 +443,8 @@ impl Context {
     /// - ENOSYS: AIO is unavailable, or this system call alone is (gVisor).
     /// - EPERM: a sandbox forbids `io_cancel(2)`.
     ///
+    /// The guide has [causes and remedies](crate::guide::errors#io_cancel).
+    ///
     /// # Examples
     /// ```
     /// use linux_aio::opcode::{Poll, PollMask};
@@ -498,6 +504,8 @@ impl Context {
     /// - EPERM: a sandbox forbids both `io_pgetevents(2)` and `io_getevents(2)`.
     ///
     /// No event is lost by an error.
+    ///
+    /// The guide has [causes and remedies](crate::guide::errors#io_getevents-and-io_pgetevents).
     ///
     /// # Examples
     /// ```
@@ -653,6 +661,8 @@ impl Context {
     /// # Errors
     /// - EINVAL: in a forked child, where nothing is destroyed; or other code, which has
     ///   the context's raw value, destroyed the context before.
+    ///
+    /// The guide has [causes and remedies](crate::guide::errors#io_destroy).
     ///
     /// [`io_destroy(2)`]: https://man7.org/linux/man-pages/man2/io_destroy.2.html
     ///

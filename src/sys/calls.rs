@@ -28,6 +28,8 @@ const ENOSYS: isize = -(Errno::NOSYS.raw_os_error() as isize);
 ///   (`vm.max_map_count`).
 /// - ENOSYS: AIO is unavailable. EPERM: a sandbox forbids it.
 ///
+/// The guide has [causes and remedies](crate::guide::errors#io_setup).
+///
 /// # Safety
 /// `ctxp` points at an [`AioContext`] that may be written, or at an address that the
 /// program cannot access (then EFAULT).
@@ -73,6 +75,8 @@ pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errn
 ///   destroyed before, or the caller is a forked child. (The manual page lists EFAULT,
 ///   which current kernels do not return.)
 /// - ENOSYS: AIO is unavailable.
+///
+/// The guide has [causes and remedies](crate::guide::errors#io_destroy).
 ///
 /// # Safety
 /// Nothing reads the context's ring afterwards, and no code relies on events that have
@@ -125,6 +129,8 @@ pub unsafe fn io_destroy(ctx: AioContext) -> Result<(), Errno> {
 /// - EPERM: an I/O priority of the real-time class, without CAP_SYS_ADMIN and
 ///   CAP_SYS_NICE; or a sandbox forbids the system call.
 /// - ENOSYS: AIO is unavailable.
+///
+/// The guide has [causes and remedies](crate::guide::errors#io_submit).
 ///
 /// # Safety
 /// Each accepted operation is sound until its event has been taken or [`io_destroy`]
@@ -189,6 +195,8 @@ pub unsafe fn io_submit(
 ///   cancelled.
 /// - ENOSYS: AIO is unavailable (gVisor lacks only this system call).
 ///
+/// The guide has [causes and remedies](crate::guide::errors#io_cancel).
+///
 /// # Safety
 /// `result` is valid for a write of an event, or null.
 ///
@@ -250,6 +258,8 @@ pub unsafe fn io_cancel(
 ///   SIGSTOP and SIGCONT, or a tracer that attaches.
 /// - EINVAL: no such context; `min_nr` negative or over `nr`.
 /// - ENOSYS: AIO is unavailable, or the kernel has no 32-bit time (see above).
+///
+/// The guide has [causes and remedies](crate::guide::errors#io_getevents-and-io_pgetevents).
 ///
 /// # Safety
 /// `events` is valid for writes of `nr` events, and `timeout` is valid or null; either

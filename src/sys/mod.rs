@@ -15,7 +15,9 @@
 //! The system calls exist since Linux 2.5 (io_pgetevents: 4.18, io_pgetevents_time64: 5.1).
 //! No other system has them: they are not for portable programs. An error is the `Err` of a
 //! `Result`. (The kernel returns the negated number. libaio passes it on; `syscall(2)` of a
-//! C library returns −1 and stores the number in `errno`.)
+//! C library returns −1 and stores the number in `errno`.) The guide has the
+//! [errors](crate::guide::errors) by number and by call, and compares the
+//! [manual pages](crate::guide::manual) with today's kernels.
 //!
 //! All of them are `unsafe`: the kernel writes to the addresses that it is given, and
 //! any code can construct the number that identifies a context.
