@@ -1,6 +1,14 @@
 //! The guide: how to use this crate, page by page. The same pages are in the folder
 //! `docs/` of the repository.
 //!
+//! | | |
+//! |---|---|
+//! | to begin | [`start`], [`asynchronous`], [`layers`], and [`migrating`] from another interface |
+//! | to look up | [`errors`], the [`manual`] pages, [`numbers`] of system calls |
+//! | to run a program | [`admin`], [`sandboxes`], [`static_binaries`], and the [`tool`] |
+//! | to judge the crate | [`proof`], [`performance`] |
+//! | to change it | [`porting`] to an architecture |
+//!
 //! # How it works
 //! Each module is one page, whose text is its documentation. The links of a page have
 //! their definitions at its end (`[layers]: layers.md`), where a viewer of the repository
@@ -35,12 +43,18 @@ macro_rules! pages {
 }
 
 pages! {
+    "admin" admin;
     "asynchronous" asynchronous;
+    "errors" errors;
     "layers" layers;
+    "manual" manual;
     "migrating" migrating;
+    "numbers" numbers;
     "performance" performance + "guide/charts.md";
     "porting" porting;
+    "proof" proof;
     "sandboxes" sandboxes;
     "start" start;
     "static" static_binaries;
+    "tool" tool;
 }
