@@ -7,15 +7,38 @@
 //! without a system call. It is `no_std` and has no build script. Only the feature
 //! `alloc`, and the features that imply it, add functions that allocate.
 //!
-//! The [`guide`] has longer explanations, page by page.
+//! The [`guide`] has longer explanations, page by page: [`start`](guide::start) begins with
+//! complete programs, and [`migrating`](guide::migrating) with the functions of libaio, POSIX
+//! AIO and io-uring.
 //!
 //! # What is asynchronous
 //! Reads and writes of files that are open with `O_DIRECT`, fsync, and polls. The kernel
 //! performs every other operation inside `io_submit(2)`, and blocks the submitting thread
 //! meanwhile: see [`op::Read`](op::Read#blocking), and [`op::Write`](op::Write#blocking)
-//! for direct writes that block.
+//! for direct writes that block. [`guide::asynchronous`] has the differences between file
+//! systems.
 //!
 //! # A first example
+//! A read in a [`scope()`], which borrows the buffer:
+//! ```
+//! # #[cfg(not(feature = "std"))] fn main() {}
+//! # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+//! use linux_aio::{ScopeSlot, scope};
+//! use std::fs::File;
+//!
+//! # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+//! let file = File::open("/proc/self/exe").unwrap();
+//! let mut buffer = [0_u8; 4096];
+//! let bytes = scope(&mut ScopeSlot::array::<32>(), |s| {
+//!     s.read(&file, &mut buffer, 0).unwrap().wait().result
+//! })??;
+//! println!("{bytes} bytes");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same read with a [`Context`], for programs that manage the memory of their operations
+//! themselves:
 //! ```
 //! use linux_aio::{Context, Errno, Event, opcode::Pread};
 //! use std::{fs::File, os::fd::AsRawFd};
@@ -42,26 +65,8 @@
 //! # Ok::<(), Errno>(())
 //! ```
 //!
-//! The same read without `unsafe`, in a [`scope()`], which borrows the buffer:
-//! ```
-//! # #[cfg(not(feature = "std"))] fn main() {}
-//! # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
-//! use linux_aio::{ScopeSlot, scope};
-//! use std::fs::File;
-//!
-//! # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
-//! let file = File::open("/proc/self/exe").unwrap();
-//! let mut buffer = [0_u8; 4096];
-//! let bytes = scope(&mut ScopeSlot::array::<32>(), |s| {
-//!     s.read(&file, &mut buffer, 0).unwrap().wait().result
-//! })??;
-//! println!("{bytes} bytes");
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! # Layers
-//! Each layer builds on those below it.
+//! Each layer builds on those below it. [`guide::layers`] compares them.
 //!
 //! | layer | purpose |
 //! |---|---|
@@ -101,6 +106,7 @@
 //!   for every target; where there is no Linux, no function enters a kernel.
 //! - A sandbox returns [`Errno::NOSYS`] or [`Errno::PERM`], or ends the process (SIGSYS).
 //!   [`Context::new_unmapped`] makes the fewest system calls.
+//!   [`guide::sandboxes`] lists the system calls of each layer.
 //! - gVisor has AIO without `io_cancel(2)`, `io_pgetevents(2)` and polls, and without a
 //!   ring in user space: completions are taken by system calls.
 //!

@@ -56,6 +56,9 @@ use crate::sys::abi::{
 /// the file does not support the flag: terminals (measured on Linux 6.18), and pipes on
 /// older kernels.
 ///
+/// [`guide::asynchronous`](crate::guide::asynchronous) has the differences between file
+/// systems.
+///
 /// # Examples
 /// ```
 /// use linux_aio::op::Read;

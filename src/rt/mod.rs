@@ -48,8 +48,8 @@
 //! panic = "abort"
 //! ```
 //!
-//! The guide `docs/static.md` in the repository has the whole project, the settings for
-//! other architectures, and complete programs.
+//! [`guide::static_binaries`](crate::guide::static_binaries) has the whole project, the
+//! settings for other architectures, and complete programs.
 //!
 //! The program is position-independent and relocates itself, so the kernel maps it at a
 //! random address. The architectures without this (csky, hexagon, m68k, mips, powerpc,

@@ -13,6 +13,8 @@ use crate::arch::target::errno;
 /// The value is never zero, so `Result<(), Errno>` is one machine word, and
 /// constructing it from the kernel's result costs no instruction.
 ///
+/// [`guide::errors`](crate::guide::errors) has the causes of each error, by number and by call.
+///
 /// ```
 /// use linux_aio::Errno;
 ///
