@@ -53,6 +53,10 @@ pub(crate) const ABI: Abi = Abi {
     relative: Relative::None,
 };
 
+#[allow(
+    clippy::missing_safety_doc,
+    reason = "these only return a constant; the signatures are those of the other stubs"
+)]
 pub(crate) mod stubs {
     const ENOSYS: isize = -(super::errno::ENOSYS as isize);
 

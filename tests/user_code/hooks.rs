@@ -226,6 +226,10 @@ pub(crate) struct Named {
     pub(crate) woken: AtomicUsize,
 }
 
+#[allow(
+    clippy::missing_safety_doc,
+    reason = "RawWakerVTable::new has their contract"
+)]
 pub(crate) static WAKER: RawWakerVTable = {
     unsafe fn clone(this: *const ()) -> RawWaker {
         let this = this.cast::<Named>();
