@@ -56,12 +56,35 @@ package() {
     fi
     package_links
     cargo package --locked -p linux-aio "${dirty[@]}"
-    cargo package --locked --no-verify -p linux-aio -p linux-aio-tokio "${dirty[@]}"
+    cargo package --locked --no-verify -p linux-aio -p linux-aio-build -p linux-aio-tokio \
+        "${dirty[@]}"
+    package_files
     package_tokio
 }
 
-# Builds the second package from its archive, with the archive of the first. (cargo's own
-# check keeps the first one unpacked in its cache, by version, when its content changes.)
+# Checks that each archive has the texts that a crate needs, and no link to a file outside.
+package_files() {
+    local archive name file missing=0
+    for name in linux-aio linux-aio-build linux-aio-tokio; do
+        archive=$(ls -t "$target/package/$name"-[0-9]*.crate | head -n 1)
+        for file in README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT; do
+            # A symbolic link is packaged as the file that it leads to.
+            [ -n "$(tar -xOf "$archive" --wildcards "*/$file" 2>/dev/null)" ] && continue
+            echo "$archive: no $file" >&2
+            missing=1
+        done
+        for file in description documentation keywords categories license readme rust-version; do
+            tar -xOf "$archive" --wildcards '*/Cargo.toml' | grep -q "^$file = " && continue
+            echo "$archive: no $file in its manifest" >&2
+            missing=1
+        done
+    done
+    return $missing
+}
+
+# Builds the adapter for tokio from its archive, with the archive of the library, and runs
+# the examples of its documentation. (cargo's own check keeps the library unpacked in its cache, by version,
+# when its content changes.)
 package_tokio() {
     local away archive
     # Outside of this workspace.
@@ -73,7 +96,7 @@ package_tokio() {
         tar -xf "$(ls -t "$target/package/$archive"-[0-9]*.crate | head -n 1)" \
             -C "$away/$archive" --strip-components=1
     done
-    CARGO_TARGET_DIR=$target/package-tests cargo check --all-features \
+    CARGO_TARGET_DIR=$target/package-tests cargo test --all-features --doc \
         --manifest-path "$away/linux-aio-tokio/Cargo.toml" \
         --config "patch.crates-io.linux-aio.path='$away/linux-aio'"
 }
