@@ -24,6 +24,16 @@ use crate::sys::errno::Errno;
 ///     // A read has a buffer.
 ///     Ok(&done.buffer.unwrap()[..count])
 /// }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file = std::fs::File::open("/dev/zero").unwrap();
+/// # let mut queue = linux_aio::Queue::<&'static mut [u8]>::with_capacity(4)?;
+/// # let buffer: &'static mut [u8] = Box::leak(Box::new([7; 16]));
+/// # queue.push(linux_aio::op::Read::new(&file, buffer)).unwrap();
+/// # assert_eq!(bytes(queue.wait()?.unwrap())?, [0; 16]);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -99,6 +109,16 @@ pub(crate) fn is_refusal(res: i64) -> bool {
 ///     }
 ///     Ok(pushed.unwrap())
 /// }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file = std::fs::File::open("/dev/null").unwrap();
+/// # let mut queue = Queue::with_capacity(1)?;
+/// # for _ in 0..2 {
+/// #     push(&mut queue, linux_aio::op::Read::new(&file, &mut [][..]).into())?;
+/// # }
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

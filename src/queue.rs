@@ -387,6 +387,10 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     ///     }
     ///     Ok(())
     /// }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let mut slots = linux_aio::Slot::array::<4>();
+    /// # reap(&mut Queue::new(&mut slots)?)?;
+    /// # Ok::<(), linux_aio::Errno>(())
     /// ```
     #[inline(always)]
     #[doc(alias("aio_error", "aio_return"))]
@@ -490,6 +494,10 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     ///     }
     ///     Ok(())
     /// }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let mut slots = linux_aio::Slot::array::<4>();
+    /// # serve(&mut Queue::new(&mut slots)?)?;
+    /// # Ok::<(), linux_aio::Errno>(())
     /// ```
     #[doc(alias("aio_suspend", "io_queue_wait", "io_getevents"))]
     pub fn wait_with(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {

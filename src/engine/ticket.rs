@@ -30,6 +30,18 @@ use super::tag::Tag;
 ///     }
 ///     Ok(())
 /// }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file = std::fs::File::open("/dev/null").unwrap();
+/// # let mut queue = Queue::with_capacity(1)?;
+/// # let ticket = queue.push(linux_aio::op::Read::new(&file, &mut [][..])).unwrap();
+/// # let mut names = HashMap::from([(ticket, "null".to_string())]);
+/// # queue.submit()?;
+/// # report(&mut queue, &mut names)?;
+/// # assert!(names.is_empty());
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {

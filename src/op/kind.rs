@@ -18,6 +18,28 @@ use crate::buffer::{IoBuf, IoBufMut};
 /// {
 ///     reactor.push(op).await.result.is_ok()
 /// }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let reactor = Reactor::with_capacity(4)?;
+/// # let file: &'static std::fs::File =
+/// #     Box::leak(Box::new(std::fs::File::create("/dev/null").unwrap()));
+/// # let write = linux_aio::op::Write::new(file, &b"hello"[..]);
+/// # assert!(block_on(&reactor, run(&reactor, write))?);
+/// # Ok(())
+/// # }
 /// ```
 pub trait Operation<'fd, B, T>: Sealed<'fd, B, T> {
     /// The kind of the operation, which determines the type of a completion's `buffer`.
@@ -31,7 +53,8 @@ pub trait Operation<'fd, B, T>: Sealed<'fd, B, T> {
 ///
 /// # Examples
 /// ```
-/// # #[cfg(feature = "std")] {
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
 /// use linux_aio::op::{AnyOperation, Fsync, Read};
 /// use linux_aio::{Errno, Scope};
 /// use std::fs::File;
@@ -53,6 +76,15 @@ pub trait Operation<'fd, B, T>: Sealed<'fd, B, T> {
 ///     run(s, Read::new(file, buffer))?;
 ///     run(s, Fsync::new(file))
 /// }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # if !linux_aio::Probe::new()?.supports(linux_aio::abi::IOCB_CMD_FSYNC) { return Ok(()) }
+/// # let file = File::open("/proc/self/exe").unwrap();
+/// # let mut buffer = [0; 4];
+/// # linux_aio::scope(&mut linux_aio::ScopeSlot::array::<1>(), |s| {
+/// #     read_and_sync(s, &file, &mut buffer)
+/// # })??;
+/// # assert_eq!(&buffer, b"\x7fELF");
+/// # Ok(())
 /// # }
 /// ```
 pub trait AnyOperation<'fd>: Operation<'fd, Self::Buffer, Self::Data> {
@@ -112,7 +144,20 @@ pub trait Private {}
 ///
 /// # Examples
 /// ```
-/// # #[cfg(feature = "std")] {
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
 /// use linux_aio::op::WithBuffer;
 /// use linux_aio::reactor::{OpFuture, Reactor};
 ///
@@ -122,6 +167,12 @@ pub trait Private {}
 /// async fn buffer(transfer: OpFuture<&Files, WithBuffer>) -> Vec<u8> {
 ///     transfer.await.buffer
 /// }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file: &'static std::fs::File =
+/// #     Box::leak(Box::new(std::fs::File::open("/proc/self/exe").unwrap()));
+/// # let reactor = Files::with_capacity(4)?;
+/// # assert_eq!(block_on(&reactor, buffer(reactor.read(file, vec![0; 16], 0)))?.len(), 16);
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +182,20 @@ pub enum WithBuffer {}
 ///
 /// # Examples
 /// ```
-/// # #[cfg(feature = "std")] {
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
 /// use linux_aio::op::WithoutBuffer;
 /// use linux_aio::reactor::{OpFuture, Reactor};
 ///
@@ -142,6 +206,12 @@ pub enum WithBuffer {}
 ///     let () = sync.await.buffer;
 ///     true
 /// }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file: &'static std::fs::File =
+/// #     Box::leak(Box::new(std::fs::File::open("/proc/self/exe").unwrap()));
+/// # let reactor = Files::with_capacity(4)?;
+/// # assert_eq!(block_on(&reactor, is_synced(reactor.fsync(file)))?, true);
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +221,20 @@ pub enum WithoutBuffer {}
 ///
 /// # Examples
 /// ```
-/// # #[cfg(feature = "std")] {
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
 /// use linux_aio::op::AnyBuffer;
 /// use linux_aio::reactor::{OpFuture, Reactor};
 ///
@@ -161,6 +244,12 @@ pub enum WithoutBuffer {}
 /// async fn buffer(operation: OpFuture<&Files, AnyBuffer>) -> Option<Vec<u8>> {
 ///     operation.await.buffer
 /// }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file: &'static std::fs::File =
+/// #     Box::leak(Box::new(std::fs::File::open("/proc/self/exe").unwrap()));
+/// # let reactor = Files::with_capacity(4)?;
+/// # assert_eq!(block_on(&reactor, buffer(reactor.push(linux_aio::op::Op::from(linux_aio::op::Fsync::new(file)))))?, None);
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,27 @@ use crate::fd::Fd;
 /// async fn bytes<R: Handle>(read: OpFuture<R>) -> usize {
 ///     read.await.result.unwrap_or(0)
 /// }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # use linux_aio::reactor::Reactor;
+/// # let file = std::fs::File::open("/proc/self/exe").unwrap();
+/// # let reactor = Reactor::<Vec<u8>>::with_capacity(4)?;
+/// # assert_eq!(block_on(&reactor, bytes(reactor.read(&file, vec![0; 16], 0)))?, 16);
+/// # Ok(())
+/// # }
 /// ```
 pub trait Handle: Access {}
 

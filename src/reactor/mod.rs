@@ -286,6 +286,24 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///     reactor.turn()?;
     ///     Ok(())
     /// }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # use std::os::fd::FromRawFd;
+    /// # // SAFETY: eventfd(2) accesses no memory.
+    /// # let raw = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    /// # assert!(raw >= 0);
+    /// # // SAFETY: the descriptor is new, and nothing else owns it.
+    /// # let eventfd = unsafe { File::from_raw_fd(raw) };
+    /// # let file = File::open("/dev/null").unwrap();
+    /// # let mut slots = linux_aio::reactor::ReactorSlot::array::<4>();
+    /// # let reactor = Reactor::new(&mut slots)?.eventfd(&eventfd);
+    /// # let read = linux_aio::op::Read::new(&file, &mut [][..]);
+    /// # let _read = reactor.try_push(read).unwrap();
+    /// # on_readable(&eventfd, &reactor)?;
+    /// # assert_eq!(reactor.in_flight(), 0);
+    /// # Ok(())
+    /// # }
     /// ```
     #[must_use]
     pub fn eventfd(mut self, eventfd: impl Into<Fd<'r>>) -> Reactor<'r, B, L, T> {
@@ -548,7 +566,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// # Examples
     /// ```
-    /// # #[cfg(feature = "std")] mod hidden {
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
     /// use linux_aio::reactor::{Reactor, Shared};
     /// use linux_aio::{Errno, IdleContext};
     /// use std::sync::Arc;
@@ -562,6 +581,15 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///     stop().await;
     ///     Some(Arc::into_inner(reactor)?.into_idle_context())
     /// }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # use std::task::{Context, Poll, Waker};
+    /// # let reactor = Arc::new(Shares::with_capacity(4)?);
+    /// # let mut closed = std::pin::pin!(close(reactor, async || ()));
+    /// # match closed.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    /// #     Poll::Ready(context) => assert_eq!(context.unwrap()?.capacity(), 4),
+    /// #     Poll::Pending => unreachable!(),
+    /// # }
+    /// # Ok(())
     /// # }
     /// ```
     pub fn wait_idle(&self) -> WaitIdle<&Self> {

@@ -35,6 +35,28 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///     assert_eq!(done.data, 42);
     ///     done.result
     /// }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let file = std::fs::File::create("/dev/null").unwrap();
+    /// # // SAFETY: the file is open until the reactor has been dropped.
+    /// # let to = unsafe { Fd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(&file)) };
+    /// # let reactor = Reactor::with_capacity(4)?;
+    /// # assert_eq!(block_on(&reactor, log(&reactor, to))?, Ok(6));
+    /// # Ok(())
+    /// # }
     /// ```
     #[inline]
     pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
@@ -71,6 +93,30 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///         Err(_full) => Err(Errno::BUSY),
     ///     }
     /// }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let file = std::fs::File::open("/dev/null").unwrap();
+    /// # // SAFETY: the file is open until the reactor has been dropped.
+    /// # let file = unsafe { Fd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(&file)) };
+    /// # let reactor = Reactor::with_capacity(1)?;
+    /// # assert_eq!(block_on(&reactor, serve(&reactor, file, &mut []))?, Ok(0));
+    /// # let taken = reactor.try_push(Read::new(file, &mut [][..]));
+    /// # assert_eq!(block_on(&reactor, serve(&reactor, file, &mut []))?, Err(Errno::BUSY));
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn try_push<O: Operation<'r, B, T>>(&self, op: O) -> Begun<'r, &Self, O::Kind> {
         let op = op.into_op();

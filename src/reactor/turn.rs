@@ -184,6 +184,25 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     ///     }
     ///     Ok(())
     /// }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # use std::os::fd::{AsFd, FromRawFd};
+    /// # // SAFETY: eventfd(2) accesses no memory.
+    /// # let raw = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    /// # assert!(raw >= 0);
+    /// # // SAFETY: the descriptor is new, and nothing else owns it.
+    /// # let eventfd = unsafe { std::fs::File::from_raw_fd(raw) };
+    /// # let reactor = Reactor::<Vec<u8>, Shared>::with_capacity(4)?.eventfd(&eventfd);
+    /// # let stop = AtomicBool::new(false);
+    /// # std::thread::scope(|threads| {
+    /// #     let driver = threads.spawn(|| drive(&reactor, &stop));
+    /// #     stop.store(true, Ordering::Release);
+    /// #     std::io::Write::write_all(&mut &eventfd, &1_u64.to_ne_bytes()).unwrap();
+    /// #     driver.join().unwrap()
+    /// # })?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn wait_eventfd(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let eventfd = self.eventfd.ok_or(Errno::INVAL)?;

@@ -25,6 +25,26 @@ use crate::sys::errno::Errno;
 ///     assert_eq!(read, Ok(512));
 ///     buffer
 /// }
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+/// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+/// #     task: F,
+/// # ) -> Result<F::Output, linux_aio::Errno> {
+/// #     use std::task::{Context, Poll, Waker};
+/// #     let mut task = std::pin::pin!(task);
+/// #     loop {
+/// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// #         if let Poll::Ready(output) = polled { return Ok(output) }
+/// #         reactor.wait(linux_aio::WaitOptions::new())?;
+/// #     }
+/// # }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file: &'static File = Box::leak(Box::new(File::open("/proc/self/exe").unwrap()));
+/// # let reactor = Reactor::with_capacity(4)?;
+/// # assert_eq!(block_on(&reactor, header(&reactor, file))?[..4], *b"\x7fELF");
+/// # Ok(())
+/// # }
 /// ```
 impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, Slice<B>, L> {
     /// Writes all of `buffer` to the file, from the byte at `offset`, with as many
@@ -196,6 +216,27 @@ impl<'r, L: Lock> Reactor<'r, Append, L> {
     ///     read?;
     ///     Ok(buffer.into_inner())
     /// }
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # fn block_on<B: linux_aio::buffer::IoBuf, T, F: Future>(
+    /// #     reactor: &Reactor<'_, B, linux_aio::reactor::Local, T>,
+    /// #     task: F,
+    /// # ) -> Result<F::Output, linux_aio::Errno> {
+    /// #     use std::task::{Context, Poll, Waker};
+    /// #     let mut task = std::pin::pin!(task);
+    /// #     loop {
+    /// #         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// #         if let Poll::Ready(output) = polled { return Ok(output) }
+    /// #         reactor.wait(linux_aio::WaitOptions::new())?;
+    /// #     }
+    /// # }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let file: &'static File = Box::leak(Box::new(File::open("/proc/self/exe").unwrap()));
+    /// # let reactor = Reactor::with_capacity(4)?;
+    /// # let contents = block_on(&reactor, contents(&reactor, file))??;
+    /// # assert!(contents == std::fs::read("/proc/self/exe").unwrap());
+    /// # Ok(())
+    /// # }
     /// ```
     pub async fn read_to_end_at(
         &self,

@@ -20,7 +20,8 @@ use crate::sys::getevents::wait_for_events;
 ///
 /// # Examples
 /// ```
-/// # #[cfg(feature = "std")] {
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
 /// use linux_aio::reactor::Shared;
 /// use linux_aio::split::{ReapHalf, SplitQueue};
 /// use linux_aio::{Errno, WaitOptions};
@@ -38,6 +39,15 @@ use crate::sys::getevents::wait_for_events;
 ///     }
 ///     Ok(())
 /// }
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+/// # let file = std::fs::File::open("/dev/null").unwrap();
+/// # let mut queue = linux_aio::Queue::<Vec<u8>>::with_capacity(4)?;
+/// # let file: &'static std::fs::File = Box::leak(Box::new(file));
+/// # queue.push(linux_aio::op::Read::new(file, vec![0; 4])).unwrap();
+/// # let (submit, reap) = SplitQueue::new(queue).into_halves();
+/// # submit.submit()?;
+/// # reap_all(reap)?;
+/// # Ok(())
 /// # }
 /// ```
 pub struct ReapHalf<S>(pub(super) S);

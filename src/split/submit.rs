@@ -113,7 +113,8 @@ where
     /// # Examples
     /// A refused operation is removed, and those behind it are submitted:
     /// ```
-    /// # #[cfg(feature = "alloc")] {
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
     /// use linux_aio::Errno;
     /// use linux_aio::reactor::Lock;
     /// use linux_aio::split::{SplitQueue, SubmitHalf};
@@ -132,6 +133,15 @@ where
     ///     }
     ///     Ok(())
     /// }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # let file = std::fs::File::create("/dev/null").unwrap();
+    /// # let queue = linux_aio::Queue::<Vec<u8>>::with_capacity(4)?;
+    /// # let mut split = SplitQueue::<_, linux_aio::reactor::Shared>::new(queue);
+    /// # let (submit, _reap) = split.halves();
+    /// # submit.push(linux_aio::op::Read::new(&file, vec![0; 4])).unwrap();
+    /// # submit_all(&submit)?;
+    /// # assert_eq!(submit.free_slots(), 4);
+    /// # Ok(())
     /// # }
     /// ```
     pub fn submit(&self) -> Result<usize, SubmitError> {
