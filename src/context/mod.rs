@@ -270,7 +270,7 @@ impl Context {
     /// unsafe { sys::io_destroy(raw) }?;
     /// # Ok::<(), linux_aio::Errno>(())
     /// ```
-    #[must_use = "the context lives on and must be destroyed by someone"]
+    #[must_use = "the context stays allocated until `sys::io_destroy`"]
     pub fn into_raw(self) -> AioContext {
         ManuallyDrop::new(self).name
     }

@@ -299,7 +299,7 @@ errnos! {
     SPIPE = ESPIPE, "file cannot seek";
     ROFS = EROFS, "read-only file system";
     MLINK = EMLINK, "too many links";
-    PIPE = EPIPE, "nobody reads from the pipe";
+    PIPE = EPIPE, "the pipe has no reader";
     DOM = EDOM, "argument out of the function's domain";
     RANGE = ERANGE, "result out of range";
     DEADLK = EDEADLK, "would deadlock";

@@ -1,10 +1,11 @@
 //! Raw system calls, for those beyond AIO that a program without libc needs.
 //!
 //! Arguments are `usize` and results `isize`. On every architecture the result follows
-//! one convention: −4095 to −1 is a negated error number. Each function is inlined to
-//! the bare system call instruction (with the feature `sc` on aarch64 and riscv64, and on
-//! x86, to a call of it: x86 enters the kernel in the vDSO). [`Errno::check`](crate::Errno::check) converts the result. Where the
-//! target is not Linux, every function returns −ENOSYS.
+//! one convention: −4095 to −1 is a negated error number, and
+//! [`Errno::check`](crate::Errno::check) converts it. Each function is inlined to the bare
+//! system call instruction (with the feature `sc` on aarch64 and riscv64, and on x86, to a
+//! call of it: x86 enters the kernel in the vDSO). Where the target is not Linux, every
+//! function returns −ENOSYS.
 //!
 //! ```
 //! # #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {
