@@ -604,8 +604,8 @@ macro_rules! resfd {
             ///
             /// # Examples
             /// ```
-            /// # #[cfg(not(feature = "std"))] fn main() {}
-            /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+            /// # #[cfg(not(all(feature = "std", target_os = "linux")))] fn main() {}
+            /// # #[cfg(all(feature = "std", target_os = "linux"))] fn main() -> Result<(), linux_aio::Errno> {
             /// use linux_aio::Queue;
             #[doc = concat!(example!(use $name), "use std::fs::File;")]
             /// use std::io::Read as _;

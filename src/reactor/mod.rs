@@ -286,8 +286,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///     reactor.turn()?;
     ///     Ok(())
     /// }
-    /// # #[cfg(not(feature = "std"))] fn main() {}
-    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # #[cfg(not(all(feature = "std", target_os = "linux")))] fn main() {}
+    /// # #[cfg(all(feature = "std", target_os = "linux"))] fn main() -> Result<(), linux_aio::Errno> {
     /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
     /// # use std::os::fd::FromRawFd;
     /// # // SAFETY: eventfd(2) accesses no memory.
@@ -317,8 +317,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     ///
     /// # Examples
     /// ```
-    /// # #[cfg(not(feature = "std"))] fn main() {}
-    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # #[cfg(not(all(feature = "std", target_os = "linux")))] fn main() {}
+    /// # #[cfg(all(feature = "std", target_os = "linux"))] fn main() -> Result<(), linux_aio::Errno> {
     /// use linux_aio::reactor::Reactor;
     /// use std::os::fd::OwnedFd;
     /// use std::sync::Arc;

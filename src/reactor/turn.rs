@@ -184,8 +184,8 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     ///     }
     ///     Ok(())
     /// }
-    /// # #[cfg(not(feature = "std"))] fn main() {}
-    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// # #[cfg(not(all(feature = "std", target_os = "linux")))] fn main() {}
+    /// # #[cfg(all(feature = "std", target_os = "linux"))] fn main() -> Result<(), linux_aio::Errno> {
     /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
     /// # use std::os::fd::{AsFd, FromRawFd};
     /// # // SAFETY: eventfd(2) accesses no memory.
