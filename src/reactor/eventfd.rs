@@ -134,7 +134,7 @@ pub(super) fn wait_readable(eventfd: Fd<'_>, wait: WaitOptions<'_>) -> Result<bo
 /// Resets an eventfd's counter if it is not zero. If something else resets it between the
 /// check and the read, the read blocks until the next signal, unless the eventfd is
 /// non-blocking.
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", unix))]
 pub(super) fn reset(eventfd: Fd<'_>) {
     use std::io::Read;
     use std::os::fd::FromRawFd;
@@ -147,3 +147,7 @@ pub(super) fn reset(eventfd: Fd<'_>) {
         let _ = core::mem::ManuallyDrop::new(file).read(&mut [0; 8]);
     }
 }
+
+/// Does nothing: no context exists here, so nothing has been signalled.
+#[cfg(all(feature = "std", not(unix)))]
+pub(super) fn reset(_: Fd<'_>) {}
