@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// The pages that are for developers of the crate alone.
+/// The pages that are for developers of the crate alone. (Of these, `unsafe` quotes comments
+/// with links that are right only in the modules they come from.)
 const NOT_IN_THE_GUIDE: &[&str] = &["libaio-cases", "mutants", "tokio-performance", "unsafe"];
 
 fn root() -> PathBuf {
