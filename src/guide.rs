@@ -50,6 +50,7 @@ pages! {
     "manual" manual;
     "migrating" migrating;
     "numbers" numbers;
+    "packaging" packaging;
     "performance" performance + "guide/charts.md";
     "porting" porting;
     "proof" proof;
