@@ -5,7 +5,7 @@
 //! |---|---|
 //! | to begin | [`start`], [`asynchronous`], [`layers`], and [`migrating`] from another interface |
 //! | to look up | [`errors`], the [`manual`] pages, [`numbers`] of system calls |
-//! | to run a program | [`admin`], [`sandboxes`], [`static_binaries`], and the [`tool`] |
+//! | to run a program | [`admin`], [`sandboxes`], [`packaging`], [`static_binaries`], and the [`tool`] |
 //! | to judge the crate | [`proof`], [`performance`] |
 //! | to change it | [`porting`] to an architecture |
 //!
