@@ -23,29 +23,32 @@ fn begins(line: &str, name: &str) -> bool {
         .all(|(at, name)| cells.get(at) == Some(&name))
 }
 
-/// Returns the rows that a source names: `[LABEL], SECTION: ROW; ROW`, where the label is
-/// that of a link to a page.
-fn rows_of(readme: &str, source: &str) -> Vec<String> {
-    let (label, source) = source.split_once("], ").expect(source);
-    let (section, names) = source.split_once(": ").expect(source);
-    let (_, path) = readme.split_once(&format!("\n{label}]: ")).expect(label);
+/// Returns the rows that a cell names: `[LABEL] <!-- SECTION: ROW; ROW -->`, where the
+/// label is that of a link to a page. Further comments name more sections of the page.
+fn rows_of(readme: &str, cell: &str) -> Vec<String> {
+    let (label, sources) = cell.split_once(' ').expect(cell);
+    let (_, path) = readme.split_once(&format!("\n{label}: ")).expect(label);
     let page = read(path.lines().next().unwrap());
-    let heading = format!("\n## {section}\n");
-    let (_, section) = page.split_once(&heading).expect(&heading);
-    let section = section.split("\n## ").next().unwrap();
     let mut rows = Vec::new();
-    for name in names.split("; ") {
-        let before = rows.len();
-        let found = section.lines().filter(|line| begins(line, name));
-        rows.extend(found.map(str::to_owned));
-        assert!(rows.len() > before, "no row begins with {name:?}");
+    for source in sources.split("<!-- ").skip(1) {
+        let source = source.trim_end().strip_suffix(" -->").expect(source);
+        let (section, names) = source.split_once(": ").expect(source);
+        let heading = format!("\n## {section}\n");
+        let (_, section) = page.split_once(&heading).expect(&heading);
+        let section = section.split("\n## ").next().unwrap();
+        for name in names.split("; ") {
+            let before = rows.len();
+            let found = section.lines().filter(|line| begins(line, name));
+            rows.extend(found.map(str::to_owned));
+            assert!(rows.len() > before, "no row begins with {name:?}");
+        }
     }
     rows
 }
 
-/// A comment at the end of each row of the README's table names rows of pages, and every
-/// figure in bold is in one of these. The last cell states the case in which the row does
-/// not hold.
+/// The last cell of each row of the README's table names rows of a page, in comments, and
+/// every figure in bold is in one of these. The cell before it states the case in which
+/// the row does not hold.
 #[test]
 fn the_readme_has_the_figures_of_the_pages() {
     let readme = read("README.md");
@@ -54,16 +57,11 @@ fn the_readme_has_the_figures_of_the_pages() {
     let rows: Vec<_> = table.lines().filter(|line| line.contains("**")).collect();
     assert!((3..=8).contains(&rows.len()), "headlines: {}", rows.len());
     for row in rows {
-        let [_, _, figures, last] = cells(row)[..] else {
-            panic!("not four cells: {row}");
+        let [_, _, figures, except, sources] = cells(row)[..] else {
+            panic!("not five cells: {row}");
         };
-        let (except, sources) = last.split_once("<!-- ").expect(row);
-        let (sources, _) = sources.split_once(" -->").expect(row);
         assert!(figures.contains("**") && !except.is_empty(), "{row}");
-        let sources = sources.split("; [");
-        let there: Vec<String> = sources
-            .flat_map(|source| rows_of(&readme, &format!("[{}", source.trim_start_matches('['))))
-            .collect();
+        let there = rows_of(&readme, sources);
         for cell in [figures, except] {
             for figure in cell.split("**").skip(1).step_by(2) {
                 let found = there.iter().any(|line| contains(line, figure));
