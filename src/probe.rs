@@ -316,7 +316,8 @@ impl Probe {
     /// ([Signals](WaitOptions#signals)).
     ///
     /// # Kernel
-    /// io_pgetevents, Linux 4.18; on 32-bit ABIs without it, Linux 5.1.
+    /// io_pgetevents, Linux 4.18; on 32-bit ABIs without it, Linux 5.1. Not tried on
+    /// Android, whose applications it would end: `false`.
     ///
     /// # Examples
     /// ```
@@ -553,8 +554,10 @@ impl ProbeContext {
             io_priority,
             cancel: self.cancels(),
             wait: self.waits(WaitOptions::new().timeout(Duration::from_nanos(1))),
-            // With every signal blocked, no handler runs.
-            sigmask: self.waits(WaitOptions::poll().sigmask(&SigSet::full())),
+            // With every signal blocked, no handler runs. On Android the system call could
+            // end the process.
+            sigmask: !cfg!(target_os = "android")
+                && self.waits(WaitOptions::poll().sigmask(&SigSet::full())),
             mapped_ring: self.context.ring().is_mapped(),
         })
     }

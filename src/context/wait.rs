@@ -20,7 +20,9 @@ use crate::sys::abi::{Event, SigSet};
 /// (EPERM), a wait without a mask uses io_getevents, and signals without a
 /// handler end it with EINTR, too. A wait with a mask needs one of these two system calls,
 /// and otherwise fails with that error. A sandbox that kills the process for a forbidden
-/// system call has to permit the newer one as well.
+/// system call has to permit the newer one as well. Android's applications are in such a
+/// sandbox: on Android a wait without a mask uses io_getevents alone, and one with a mask
+/// ends an application with SIGSYS.
 ///
 /// # Examples
 /// ```
@@ -130,7 +132,8 @@ impl<'a> WaitOptions<'a> {
 
     /// Sets the thread's signal mask during the wait. The kernel installs and restores
     /// it atomically with the wait (`io_pgetevents(2)`, Linux 4.18). Where that system call
-    /// is missing or forbidden, the wait fails with ENOSYS or EPERM.
+    /// is missing or forbidden, the wait fails with ENOSYS or EPERM. In an application of
+    /// Android it ends the process.
     ///
     /// # Examples
     /// ```

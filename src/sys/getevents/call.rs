@@ -12,6 +12,12 @@ use crate::sys::abi::{AioContext, Event, OldTimespec, SigSet, SigsetArg, Timespe
 use crate::sys::errno::Errno;
 use crate::sys::sigset::PaddedSigsetArg;
 
+/// Whether a wait without a mask is `io_getevents(2)`. The filter of Android's applications
+/// permits this call and kills for the newer two ([SECCOMP_ALLOWLIST_COMMON.TXT]).
+///
+/// [SECCOMP_ALLOWLIST_COMMON.TXT]: https://android.googlesource.com/platform/bionic/+/refs/heads/main/libc/SECCOMP_ALLOWLIST_COMMON.TXT
+pub(super) const OLD_ALONE: bool = cfg!(target_os = "android");
+
 /// The arguments of a wait for events, except the time.
 ///
 /// # Safety
@@ -30,7 +36,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Calls `io_pgetevents(2)`, with a mask or without. Without a mask, it falls back to
+    /// Calls `io_pgetevents(2)`, with a mask or without (but see [`OLD_ALONE`]). Without a
+    /// mask, it falls back to
     /// `io_getevents(2)`, which is not restarted, where `io_pgetevents(2)` is missing or
     /// forbidden. If both are, it returns the error of the first.
     ///
@@ -48,6 +55,11 @@ impl Call {
             events,
             sigmask,
         } = self;
+        if OLD_ALONE && sigmask.is_null() {
+            // SAFETY: the caller upholds the contract of `Call` for `events`, `time` and
+            // the ring, which is the contract of `io_getevents`.
+            return unsafe { sys::io_getevents(ctx, min_nr, nr, events, time) };
+        }
         let restarted = with_mask(sigmask, |mask| {
             // SAFETY: the caller upholds the contract of `Call`, and `with_mask` passes
             // an argument that is null or valid during this closure.

@@ -22,7 +22,8 @@
 //! handler (ERESTARTNOHAND): io_pgetevents, also without a mask, or
 //! io_pgetevents_time64. io_getevents returns EINTR there: after SIGSTOP and SIGCONT, or
 //! when a tracer attaches. Polls make the same choice, as such a signal ends a poll of
-//! io_getevents too. Of the two widths of time:
+//! io_getevents too. On Android, `typed` waits by io_getevents alone, unless there is a
+//! mask: the filter of its applications kills for the others. Of the two widths of time:
 //!
 //! - 64-bit ABIs have one.
 //! - In this module, the caller's width is tried first. (m68k and riscv32 have no

@@ -4,7 +4,7 @@
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::call::Call;
+use super::call::{Call, OLD_ALONE};
 use super::time::{old_timespec, timespec};
 use crate::context::{Limit, WaitOptions};
 use crate::sys::abi::{AioContext, Event, OldTimespec, Timespec};
@@ -52,7 +52,7 @@ pub(crate) unsafe fn get_events(
     // null or borrowed by `wait`. The caller promises that no other code reads the
     // ring.
     unsafe {
-        if nr::IO_PGETEVENTS_TIME64.is_some() {
+        if nr::IO_PGETEVENTS_TIME64.is_some() && !(OLD_ALONE && wait.sigmask.is_none()) {
             time64_or_old(call, wait.limit)
         } else {
             old(call, wait.limit)

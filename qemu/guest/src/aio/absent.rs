@@ -149,9 +149,12 @@ fn context(check: &mut Check) {
 }
 
 /// Announces the system calls of a wait or a poll without a mask: first those that are
-/// restarted after signals, then, as they are absent, the old one.
+/// restarted after signals, then, as they are absent, the old one. Applications of Android
+/// may make the old one alone.
 fn trace_wait() {
-    IO_PGETEVENTS_TIME64.trace(&[]);
-    IO_PGETEVENTS.trace(&[]);
+    if !cfg!(target_os = "android") {
+        IO_PGETEVENTS_TIME64.trace(&[]);
+        IO_PGETEVENTS.trace(&[]);
+    }
     IO_GETEVENTS.trace(&[]);
 }

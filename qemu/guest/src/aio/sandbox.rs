@@ -36,7 +36,7 @@ pub(crate) fn run(check: &mut Check) {
     let Some([reader, writer]) = check.needs("sandbox pipe", os::pipe(0)) else {
         return;
     };
-    let cases: [(_, _, _, Inside); 5] = [
+    let cases: [(_, _, _, Inside); 6] = [
         ("sandbox without AIO", ALL, Errno::NOSYS, nothing),
         ("sandbox that forbids AIO", ALL, Errno::PERM, nothing),
         (
@@ -52,6 +52,12 @@ pub(crate) fn run(check: &mut Check) {
             no_mask,
         ),
         ("sandbox without io_cancel", CANCEL, Errno::NOSYS, no_cancel),
+        (
+            "sandbox of Android's applications",
+            WITH_MASK,
+            Errno::XDEV,
+            android,
+        ),
     ];
     for (name, calls, answer, inside) in cases {
         let status = os::in_child(|| {
@@ -170,5 +176,31 @@ fn no_cancel(context: &mut Context, writer: i32, answer: Errno) -> usize {
         next(context).map(|event| event.data) == Ok(9),
         submit(context, writer) == Ok(1),
         next(context).map(|event| event.data) == Ok(9),
+    ])
+}
+
+/// Checks which system call comes first. That sandbox ends the process for the calls that
+/// are refused here, with an error that has no fall-back. So only on Android are they not
+/// made.
+fn android(context: &mut Context, writer: i32, answer: Errno) -> usize {
+    let mut events = [Event::EMPTY; 2];
+    let short = WaitOptions::new().timeout(Duration::from_millis(1));
+    let on_android = cfg!(target_os = "android");
+    first_wrong(&[
+        context.wait(1, &mut events).map(|events| events.len())
+            == if on_android { Ok(1) } else { Err(answer) },
+        context
+            .wait_with(1, &mut events, short)
+            .map(|events| events.len())
+            == if on_android { Ok(0) } else { Err(answer) },
+        context.check() == if on_android { Ok(()) } else { Err(answer) },
+        !on_android || submit(context, writer) == Ok(1),
+        !on_android
+            || context
+                .ring()
+                .wait_with(2, &mut events, short)
+                .map(|events| events.len())
+                == Ok(1),
+        !on_android || linux_aio::Probe::new().is_ok_and(|found| found.supports_wait()),
     ])
 }
