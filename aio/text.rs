@@ -3,7 +3,8 @@
 /// Writes the text of `aio probe --syscalls`, from the page of which `tests/syscalls.rs`
 /// verifies the table.
 fn write_syscalls() {
-    let path = "../docs/sandboxes.md";
+    // A link to the page of docs/, so that it is in the package.
+    let path = "sandboxes.md";
     println!("cargo::rerun-if-changed={path}");
     let page = std::fs::read_to_string(path).unwrap();
     let after = |mark: &str| page.split_once(mark).unwrap_or_else(|| panic!("{mark}")).1;

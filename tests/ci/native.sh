@@ -56,8 +56,8 @@ package() {
     fi
     package_links
     cargo package --locked -p linux-aio "${dirty[@]}"
-    cargo package --locked --no-verify -p linux-aio -p linux-aio-build -p linux-aio-tokio \
-        "${dirty[@]}"
+    cargo package --locked --no-verify "${dirty[@]}" -p linux-aio -p linux-aio-build \
+        -p linux-aio-tokio -p aio
     package_files
     package_tokio
 }
@@ -65,7 +65,7 @@ package() {
 # Checks that each archive has the texts that a crate needs, and no link to a file outside.
 package_files() {
     local archive name file missing=0
-    for name in linux-aio linux-aio-build linux-aio-tokio; do
+    for name in linux-aio linux-aio-build linux-aio-tokio aio; do
         archive=$(ls -t "$target/package/$name"-[0-9]*.crate | head -n 1)
         for file in README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT; do
             # A symbolic link is packaged as the file that it leads to.

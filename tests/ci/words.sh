@@ -3,7 +3,7 @@
 # Prints the lines of prose, each with its file and number.
 prose() {
     grep -rnE '^\s*//[/!]' --include='*.rs' src arch capi/src tokio/src
-    grep -nE '' README.md build/README.md capi/README.md tokio/README.md CONTRIBUTING.md SECURITY.md docs/*.md
+    grep -nE '' README.md build/README.md aio/README.md capi/README.md tokio/README.md CONTRIBUTING.md SECURITY.md docs/*.md
 }
 
 words() {
