@@ -64,7 +64,7 @@ package() {
 
 # Checks that each archive has the texts that a crate needs, and no link to a file outside.
 package_files() {
-    local archive name file missing=0
+    local archive name file manifest missing=0
     for name in linux-aio linux-aio-build linux-aio-tokio aio; do
         archive=$(ls -t "$target/package/$name"-[0-9]*.crate | head -n 1)
         for file in README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT; do
@@ -73,8 +73,9 @@ package_files() {
             echo "$archive: no $file" >&2
             missing=1
         done
+        manifest=$(tar -xOf "$archive" --wildcards "$name-[0-9]*/Cargo.toml") || return
         for file in description documentation keywords categories license readme rust-version; do
-            tar -xOf "$archive" --wildcards '*/Cargo.toml' | grep -q "^$file = " && continue
+            grep -q "^$file = " <<<"$manifest" && continue
             echo "$archive: no $file in its manifest" >&2
             missing=1
         done
