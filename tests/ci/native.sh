@@ -84,8 +84,8 @@ package_files() {
 }
 
 # Builds the adapter for tokio from its archive, with the archive of the library, and runs
-# the examples of its documentation. (cargo's own check keeps the library unpacked in its cache, by version,
-# when its content changes.)
+# the examples of its documentation. (cargo's own check keeps the library unpacked in its
+# cache, by version, when its content changes.)
 package_tokio() {
     local away archive
     # Outside of this workspace.
