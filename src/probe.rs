@@ -365,7 +365,7 @@ fn with<T>(
         return Err(Errno::INVAL);
     }
     let mut context = ProbeContext {
-        context: idle.lend().into_context(),
+        context: idle.lend().take().into_context(),
         in_flight: false,
     };
     let result = run(&mut context);
@@ -374,7 +374,7 @@ fn with<T>(
         // memory, and the context is not used again.
         let _ = context.context.destroy();
     } else {
-        idle.give_back(ContextBackend::new(context.context));
+        *idle.lend() = ContextBackend::new(context.context);
     }
     result
 }

@@ -65,6 +65,7 @@ fn cases() -> Vec<Case<'static>> {
     );
     add("reap", REAPERS, &[1, 8, 64]);
     add("read", READERS, &[1, 32]);
+    add("empty", &["scope"], &[0]);
     // The typed layer cannot destroy an invalid context.
     cases.retain(|case| (case.group, case.baseline) != ("destroy", "context"));
     cases

@@ -174,15 +174,11 @@ impl IdleContext {
         self.capacity as usize
     }
 
-    /// Takes the context out, and leaves a destroyed one in its place until
-    /// [`give_back`](IdleContext::give_back).
-    pub(crate) fn lend(&mut self) -> ContextBackend {
-        self.backend.take()
-    }
-
-    /// Puts the context back, or a destroyed one if it had to be destroyed.
-    pub(crate) fn give_back(&mut self, backend: ContextBackend) {
-        *self = IdleContext::from_backend(backend, self.capacity);
+    /// Lends the context to an engine, which leaves nothing in flight, or a destroyed
+    /// context.
+    #[inline]
+    pub(crate) fn lend(&mut self) -> &mut ContextBackend {
+        &mut self.backend
     }
 }
 

@@ -41,6 +41,13 @@ pub(crate) unsafe trait Backend: Sized {
     /// [`NeedsSyscall`](Polled::NeedsSyscall), call [`pop`](Backend::pop).
     fn poll(&mut self) -> Polled;
 
+    /// Takes the next event from memory if it has this `data`, and returns its result. An
+    /// implementation that cannot find out returns `None`.
+    fn poll_own(&mut self, data: u64) -> Option<i64> {
+        let _ = data;
+        None
+    }
+
     /// Takes one event by system call where necessary. Returns `None` if there is none.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
 
@@ -69,10 +76,6 @@ pub(crate) unsafe trait Backend: Sized {
     /// error, the kernel may still use the buffers. The backend is destroyed in both
     /// cases.
     fn destroy(&mut self) -> Result<(), Errno>;
-
-    /// Moves the backend out and leaves a destroyed one, which accepts no operation,
-    /// has no event, and cannot be destroyed (EINVAL).
-    fn take(&mut self) -> Self;
 
     /// Publishes the position of the reader to the kernel, which makes room for as many
     /// operations as events were taken. Returns whether there was anything to publish.
@@ -122,6 +125,18 @@ impl ContextBackend {
     /// Returns whether the context was destroyed or taken.
     pub(crate) fn is_dead(&self) -> bool {
         self.context.as_raw() == AioContext::NONE
+    }
+
+    /// Moves the context out and leaves a destroyed one, which accepts no operation, has
+    /// no event, and cannot be destroyed (EINVAL).
+    pub(crate) fn take(&mut self) -> ContextBackend {
+        core::mem::replace(
+            self,
+            ContextBackend {
+                context: Context::dead(),
+                reader: BatchReader::at(&RingMap::NONE, 0),
+            },
+        )
     }
 
     pub(crate) fn into_context(self) -> Context {
@@ -216,6 +231,17 @@ unsafe impl Backend for ContextBackend {
         unsafe { self.reader.poll(self.context.map()) }
     }
 
+    #[inline(always)]
+    fn poll_own(&mut self, data: u64) -> Option<i64> {
+        if !self.context.is_marked() {
+            return None;
+        }
+        // SAFETY: `reader` belongs to `self.context`, whose ring is mapped (the context
+        // is marked) and has no other reader (it is exclusively borrowed).
+        let event = unsafe { self.reader.next_if(self.context.map(), data) }?;
+        Some(event.res)
+    }
+
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
         self.by_call(|context| context.ring().pop())
     }
@@ -253,19 +279,71 @@ unsafe impl Backend for ContextBackend {
         self.take().context.destroy()
     }
 
-    fn take(&mut self) -> ContextBackend {
-        core::mem::replace(
-            self,
-            ContextBackend {
-                context: Context::dead(),
-                reader: BatchReader::at(&RingMap::NONE, 0),
-            },
-        )
-    }
-
+    #[inline]
     fn make_room(&mut self) -> bool {
+        if self.reader.is_published() {
+            return false;
+        }
         // This does nothing in a forked child: the ring is not mapped there.
         self.context.is_own() && self.reader.publish(self.context.map())
+    }
+}
+
+// SAFETY: each function calls the same one of the backend, which keeps the promises.
+unsafe impl<K: Backend> Backend for &mut K {
+    #[inline(always)]
+    unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
+        // SAFETY: `Backend::submit` requires the same promise of its caller.
+        unsafe { K::submit(self, iocbs) }
+    }
+
+    #[inline(always)]
+    fn poll_found(&mut self) -> Polled {
+        K::poll_found(self)
+    }
+
+    #[inline(always)]
+    fn poll(&mut self) -> Polled {
+        K::poll(self)
+    }
+
+    #[inline(always)]
+    fn poll_own(&mut self, data: u64) -> Option<i64> {
+        K::poll_own(self, data)
+    }
+
+    fn pop(&mut self) -> Result<Option<Event>, Errno> {
+        K::pop(self)
+    }
+
+    fn wait(
+        &mut self,
+        min_nr: usize,
+        events: &mut [Event],
+        wait: WaitOptions<'_>,
+    ) -> Result<usize, Errno> {
+        K::wait(self, min_nr, events, wait)
+    }
+
+    fn check(&self) -> Result<(), Errno> {
+        K::check(self)
+    }
+
+    fn is_copy(&self) -> bool {
+        K::is_copy(self)
+    }
+
+    fn cancel(&mut self, iocb: *const Iocb) -> Result<(), Errno> {
+        K::cancel(self, iocb)
+    }
+
+    fn destroy(&mut self) -> Result<(), Errno> {
+        K::destroy(self)
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self) -> bool {
+        K::make_room(self)
     }
 }
 

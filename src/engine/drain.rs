@@ -66,10 +66,16 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     /// # Errors
     /// Those of the wait or of io_destroy; the remaining operations are still in
     /// flight. EINVAL in a forked child.
+    #[inline]
     pub(crate) fn drain(&mut self) -> Result<(), Errno> {
         if self.slots.in_flight() == 0 {
             return Ok(());
         }
+        self.drain_in_flight()
+    }
+
+    /// Waits as [`drain`](Engine::drain) does, with something in flight.
+    fn drain_in_flight(&mut self) -> Result<(), Errno> {
         self.backend.check()?;
         let refusal = self.cancel_polls();
         while self.slots.in_flight() > 0 {

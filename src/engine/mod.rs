@@ -327,6 +327,16 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
+    /// Takes the next event from memory if it is that of the operation in this slot, which
+    /// is in flight. Returns the result: the slot is out of flight then, and in no list.
+    /// `None` says nothing about the operation.
+    #[inline(always)]
+    pub(crate) fn pop_own(&mut self, at: SlotOffset) -> Option<i64> {
+        let result = self.backend.poll_own(self.slots.iocb(at).data)?;
+        self.slots.leave_flight(at);
+        Some(result)
+    }
+
     /// Takes the events that can be read from memory. If there are none, waits for
     /// `min_nr` events as `wait` allows. Returns whether there were any, foreign ones
     /// included.
@@ -386,14 +396,6 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     }
 }
 
-impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
-    /// Takes the backend out of the engine, with nothing in flight. The engine keeps a
-    /// destroyed one.
-    pub(crate) fn take(&mut self) -> K {
-        self.backend.take()
-    }
-}
-
 impl<P, X: Extra> Engine<'_, P, X, ContextBackend> {
     /// Takes the context, which has nothing in flight, for reuse.
     ///
@@ -401,7 +403,7 @@ impl<P, X: Extra> Engine<'_, P, X, ContextBackend> {
     /// - `OUTCOME_UNKNOWN`: the context had to be destroyed.
     /// - EINVAL: in a forked child.
     pub(crate) fn idle(&mut self, capacity: u32) -> Result<IdleContext, Errno> {
-        let backend = self.take();
+        let backend = self.backend.take();
         if backend.is_dead() {
             return Err(Errno::OUTCOME_UNKNOWN);
         }

@@ -114,15 +114,31 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     ///
     /// # Safety
     /// As [`Engine::submit`].
-    unsafe fn flush_staged(&mut self) {
+    #[inline(always)]
+    pub(crate) unsafe fn flush_staged(&mut self) {
         // SAFETY: this function requires the promise of `Engine::submit`. It covers
         // every staged operation, and no other is submitted.
-        while let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
-            if self.waits_for_room(errno) {
-                break;
-            }
+        if let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
+            // SAFETY: as above.
+            unsafe { self.flush_refused(errno) };
+        }
+    }
+
+    /// Continues after the kernel has refused the first staged operation.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[cold]
+    unsafe fn flush_refused(&mut self, mut errno: Errno) {
+        while !self.waits_for_room(errno) {
             if let Some(at) = self.slots.first_staged() {
                 self.complete_staged(at, errno);
+            }
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
+            match unsafe { self.submit() } {
+                Ok(_) => return,
+                Err(error) => errno = error.errno,
             }
         }
     }

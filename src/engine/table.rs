@@ -30,9 +30,9 @@
 //! `first_staged`. Neither writes a forward link. A released slot is linked in at the
 //! border.
 //!
-//! Slots are made ready a few at a time ([`CHUNK`]): the rest of the array is untouched, so
-//! creating an owner takes the same time for any number of slots. If no ready slot is free,
-//! [`reserve`](Slots::reserve) appends more to the chain.
+//! A slot is made ready when it is needed: the rest of the array is untouched, so creating
+//! an owner takes the same time for any number of slots. If no ready slot is free,
+//! [`reserve`](Slots::reserve) appends the next one to the chain.
 //!
 //! Operations leave the staged part and the completed list out of order, in constant time,
 //! by a back link in a field that is unused in that state: the `result` of a staged slot,
@@ -68,9 +68,6 @@ use super::slot::{Extra, RawSlot};
 use super::tag::{MOST, Tag};
 use super::ticket::{OwnerId, Ticket};
 use crate::sys::abi::{Event, Iocb};
-
-/// The number of slots that are made ready for use at once.
-const CHUNK: u32 = 32;
 
 /// A batch of operations to be submitted with one system call.
 pub(crate) struct Batch<'b> {
@@ -123,6 +120,12 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// type, no slot of the array is used.
     const SIZE: u32 = size_of::<RawSlot<P, X>>() as u32;
 
+    /// The limit of the number of slots.
+    const LIMIT: usize = {
+        let most = MOST_BYTES / size_of::<RawSlot<P, X>>();
+        if most < MOST { most } else { MOST }
+    };
+
     /// Creates the slots of a new owner, all of them free. If a previous owner was
     /// leaked, its payloads stay leaked, and its tickets stay invalid.
     ///
@@ -145,11 +148,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// slots are initialised unless it is `fresh`.
     #[inline(always)]
     pub(super) unsafe fn of_memory(array: NonNull<[RawSlot<P, X>]>, fresh: bool) -> Self {
-        let len = array
-            .len()
-            .min(MOST)
-            .min(MOST_BYTES / size_of::<RawSlot<P, X>>());
-        let mut slots = Slots {
+        let len = array.len().min(Self::LIMIT);
+        Slots {
             base: array.cast(),
             len: len as u32,
             used: 0,
@@ -165,52 +165,31 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
             completed: 0,
             notified: 0,
             array: PhantomData,
-        };
-        slots.use_chunk();
-        slots
+        }
     }
 
-    /// Makes the next [`CHUNK`] untouched slots free, while no other slot is. Returns
-    /// whether there were any.
+    /// Makes the next untouched slot free, while no other slot is. The caller checks that
+    /// there is one.
     #[cold]
     #[inline(never)]
-    fn use_untouched(&mut self) -> bool {
-        self.use_chunk()
-    }
-
-    #[inline(always)]
-    fn use_chunk(&mut self) -> bool {
-        let (first, fresh) = (self.used, self.fresh);
-        let end = self.len.min(first.saturating_add(CHUNK));
-        if first == end {
-            return false;
-        }
-        self.used = end;
-        let mut at = SlotOffset(first * Self::SIZE);
-        let start = at;
-        for index in first..end {
-            if fresh {
-                // SAFETY: `index` is below `len`, so the slot is one of the array, which
-                // is valid for writes. Nothing is lost: it is uninitialised.
-                unsafe { self.base.byte_add(at.0 as usize).write(RawSlot::NEW) };
-            }
-            let next = SlotOffset(at.0 + Self::SIZE);
-            let slot = self.slot(at);
-            slot.free(slot.tag().at(index));
-            slot.next = if index + 1 == end {
-                SlotOffset::END
-            } else {
-                next
-            };
-            at = next;
+    fn use_untouched(&mut self) {
+        let index = self.used;
+        let at = SlotOffset(index * Self::SIZE);
+        self.used += 1;
+        if self.fresh {
+            // SAFETY: `index` is below `len`, so the slot is one of the array, which is
+            // valid for writes. Nothing is lost: it is uninitialised.
+            unsafe { self.base.byte_add(at.0 as usize).write(RawSlot::NEW) };
         }
         if self.staged == 0 {
-            self.first_staged = start;
+            self.first_staged = at;
         } else {
-            self.slot(self.last_staged).next = start;
+            self.slot(self.last_staged).next = at;
         }
-        self.first_free = start;
-        true
+        self.first_free = at;
+        let slot = self.slot(at);
+        slot.next = SlotOffset::END;
+        slot.free(slot.tag().at(index));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -234,10 +213,16 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         (self.len - self.staged - self.in_flight - self.completed - self.notified) as usize
     }
 
-    /// Makes a slot ready for [`stage`](Slots::stage). Returns whether one is free.
+    /// Makes a slot ready for [`stage`](Slots::stage). Returns whether there is one.
     #[inline]
     pub(crate) fn reserve(&mut self) -> bool {
-        self.first_free.is_slot() || self.use_untouched()
+        if !self.first_free.is_slot() {
+            if self.used == self.len {
+                return false;
+            }
+            self.use_untouched();
+        }
+        true
     }
 
     #[inline]
@@ -267,19 +252,16 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         (index < self.used).then(|| SlotOffset(index * Self::SIZE))
     }
 
-    /// Stages an operation in a free slot, behind those already staged. The caller
-    /// makes one ready ([`reserve`](Slots::reserve)). Without it the payload is leaked, and the ticket identifies no operation. No destructor runs.
+    /// Stages an operation in a free slot, behind those already staged. If no slot is free
+    /// ([`reserve`](Slots::reserve)), the payload is leaked, and the ticket identifies no
+    /// operation. No destructor runs.
     #[inline]
     pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<P>, extra: X) -> Ticket {
-        let (at, owner, before) = (self.first_free, self.owner, self.last_staged);
-        if !at.is_slot() {
+        if !self.reserve() {
             core::mem::forget(extra);
-            return Ticket {
-                tag: Tag::NONE,
-                wraps: 0,
-                owner,
-            };
+            return Ticket::NONE;
         }
+        let (at, owner, before) = (self.first_free, self.owner, self.last_staged);
         let slot = self.slot(at);
         let staged = slot.tag().staged();
         slot.iocb = Iocb {
@@ -412,6 +394,19 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         }
         self.leave_flight(at);
         Some(at)
+    }
+
+    /// Returns whether the operation in this slot, which is staged, in flight or completed, is
+    /// in flight.
+    #[inline]
+    pub(crate) fn is_in_flight(&self, at: SlotOffset) -> bool {
+        self.slot_ref(at).tag().is_in_flight()
+    }
+
+    /// Returns whether the operation in this slot, which is staged, in flight or completed,
+    /// has completed.
+    pub(crate) fn is_completed(&self, at: SlotOffset) -> bool {
+        self.slot_ref(at).tag().is_completed()
     }
 
     /// Takes the operation in this slot out of flight.

@@ -136,6 +136,10 @@ impl Tag {
         self.0 & (FREE | COMPLETED | NOTIFIED) == NOTIFIED
     }
 
+    pub(super) fn is_completed(self) -> bool {
+        self.0 & (FREE | COMPLETED | NOTIFIED) == COMPLETED
+    }
+
     pub(super) fn is_in_flight(self) -> bool {
         self.0 & (FREE | COMPLETED | NOTIFIED) == 0
     }

@@ -115,10 +115,6 @@ unsafe impl Backend for Fake {
         Ok(())
     }
 
-    fn take(&mut self) -> Fake {
-        core::mem::take(self)
-    }
-
     fn make_room(&mut self) -> bool {
         false
     }

@@ -80,6 +80,61 @@ impl<M: Memory> BatchReader<M> {
         Some(event)
     }
 
+    /// Takes the next event if it has this `data`: one that was found, or one that a poll
+    /// finds now.
+    ///
+    /// # Safety
+    /// As [`next`](BatchReader::next).
+    #[inline(always)]
+    pub(crate) unsafe fn next_if(&mut self, ring: &M, data: u64) -> Option<Event> {
+        if self.is_empty() {
+            let tail = kernel_tail(ring.tail());
+            let next = behind(ring, self.head);
+            if tail == next {
+                // SAFETY: the caller makes the promise of `next`, and the ring has an event
+                // at `head`, as `tail` is behind it.
+                return unsafe { self.take_single(ring, next, |event| event.data == data) };
+            }
+            if tail == self.head || !self.find(ring, tail) {
+                return None;
+            }
+        }
+        // SAFETY: `next` is a slot between the published head and the tail of the last
+        // poll, so the kernel does not write it now. The caller promises that the ring
+        // is mapped and has no other reader.
+        let event = unsafe { ring.event(self.next) };
+        if event.data != data {
+            return None;
+        }
+        self.next = ring.after(self.next);
+        Some(event)
+    }
+
+    /// Takes the only event of the ring if it is `wanted`. This is the common case when
+    /// events arrive one at a time.
+    ///
+    /// # Safety
+    /// As [`next`](BatchReader::next). No event is left that was found, `next` is the index
+    /// after `head`, and there is an event at `head`.
+    #[inline(always)]
+    unsafe fn take_single(
+        &mut self,
+        ring: &M,
+        next: u32,
+        wanted: impl FnOnce(&Event) -> bool,
+    ) -> Option<Event> {
+        // SAFETY: `head` is below `slots`, as an event is there, and the kernel does not
+        // write this slot before the head is stored.
+        let event = unsafe { ring.event(ring.location(self.head)) };
+        if !wanted(&event) {
+            return None;
+        }
+        self.head = next;
+        self.published = next;
+        publish_head(ring.head(), next);
+        Some(event)
+    }
+
     /// Polls for more events, where [`next`](BatchReader::next) has none, and takes the
     /// first. It needs a system call if there is no ring, or if the tail is out of range.
     ///
@@ -104,15 +159,12 @@ impl<M: Memory> BatchReader<M> {
                 None => Polled::Empty,
             };
         }
-        // The path for a single event, the common case when events arrive one at a
-        // time.
-        // SAFETY: `head` is below `slots`, and the kernel does not write this slot
-        // before the head is stored.
-        let event = unsafe { ring.event(ring.location(self.head)) };
-        self.head = next;
-        self.published = next;
-        publish_head(ring.head(), next);
-        Polled::Found(event)
+        // SAFETY: the caller makes the promise of `next`, and the ring has an event at
+        // `head`, as `tail` is behind it.
+        match unsafe { self.take_single(ring, next, |_| true) } {
+            Some(event) => Polled::Found(event),
+            None => Polled::Empty,
+        }
     }
 
     /// Records the events before `tail`, up to the end of the ring, because locations
@@ -133,6 +185,12 @@ impl<M: Memory> BatchReader<M> {
             self.head = 0;
         }
         true
+    }
+
+    /// Returns whether the ring's head is the reader's position.
+    #[inline(always)]
+    pub(crate) fn is_published(&self) -> bool {
+        self.is_empty() && self.published == self.head
     }
 
     /// Stores the reader's position in the ring's head. Events that were found but not

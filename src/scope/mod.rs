@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
 
 use crate::buffer::IoBuf;
 use crate::completion::Full;
@@ -50,7 +50,10 @@ slot_type! {
     example "ScopeSlot";
 }
 
-type ScopeEngine = Engine<'static, (), Detached, ContextBackend>;
+/// The engine of a scope, on a context and slots that it borrows. It is not dropped, as
+/// that would destroy the context: the guard of the scope ends its operations, and nothing
+/// in it or in the slots has a destructor.
+type ScopeEngine = ManuallyDrop<Engine<'static, (), Detached, &'static mut ContextBackend>>;
 
 /// Runs `f` with a scope in which operations borrow their buffers, in the manner of
 /// `std::thread::scope`.
@@ -195,18 +198,20 @@ where
 {
     let len = slots.len().min(context.capacity());
     let slots: *mut [ScopeSlot] = &raw mut slots[..len];
-    // SAFETY: the reference is `'static` in name only. It goes into an engine that is
-    // dropped before this function returns. The engine cannot be moved out of `scope`,
-    // because `f` gets a shared reference.
-    let slots: &'static mut [ScopeSlot] = unsafe { &mut *slots };
+    let context: *mut ContextBackend = context.lend();
+    // SAFETY: the references are `'static` in name only. They go into an engine that is
+    // used no more when this function returns. It cannot be moved out of `scope`, because
+    // `f` gets a shared reference. What they refer to is borrowed as long, and used by
+    // nothing else.
+    let (slots, context) = unsafe { (&mut *slots, &mut *context) };
+    let engine = Engine::new(ScopeSlot::raw(slots), context);
     let scope = Scope {
-        engine: RefCell::new(Engine::new(ScopeSlot::raw(slots), context.lend())),
+        engine: RefCell::new(ManuallyDrop::new(engine)),
         scope: PhantomData,
         env: PhantomData,
     };
     let mut guard = ScopeGuard {
         scope: &scope,
-        context,
         returned: false,
     };
     let value = f(&scope);
@@ -304,14 +309,12 @@ impl<'scope> Scope<'scope, '_> {
         // User code (the buffer's `region`) runs here, outside any borrow of the
         // engine. It may begin operations itself, and take the slot.
         let (iocb, payload) = op.prepare();
-        let mut engine = self.engine.borrow_mut();
-        let ticket = if engine.slots.reserve() {
-            let nothing = MaybeUninit::new(());
-            Some(engine.slots.stage(&iocb, nothing, Detached::NEW))
-        } else {
-            None
-        };
-        drop(engine);
+        let nothing = MaybeUninit::new(());
+        let ticket = self
+            .engine
+            .borrow_mut()
+            .slots
+            .stage(&iocb, nothing, Detached::NEW);
         let fills = O::Buffer::GROWS && iocb.is_read();
         // SAFETY: the operation is of its own kind.
         Ok(unsafe { ScopedOp::new(&self.engine, ticket, fills, payload) })
@@ -600,14 +603,22 @@ impl<'scope> Scope<'scope, '_> {
 type Started<'scope, B, T = (), K = WithBuffer> =
     Result<ScopedOp<'scope, B, T, K>, Full<Op<'scope, B, T>>>;
 
-/// Submits the staged operations.
+/// Submits the staged operations, if there are any.
 fn flush(engine: &mut ScopeEngine) {
+    if engine.slots.staged() > 0 {
+        flush_staged(engine);
+    }
+}
+
+/// Submits the staged operations.
+#[inline(always)]
+fn flush_staged(engine: &mut ScopeEngine) {
     // SAFETY: operations are staged only by `Scope::push`, so each iocb describes the
     // region of an `IoBuf` that lives as long as the scope. The `ScopedOp` keeps the
     // buffer inaccessible until the operation has completed, and the scope does not end
     // before. The descriptor is borrowed for the scope, or owned by the data in the
     // `ScopedOp`, which keeps it open until the operation is submitted.
-    unsafe { engine.flush() };
+    unsafe { engine.flush_staged() };
 }
 
 impl fmt::Debug for Scope<'_, '_> {
@@ -621,29 +632,38 @@ impl fmt::Debug for Scope<'_, '_> {
 /// A guard that ends the scope when it is dropped, also during unwinding.
 struct ScopeGuard<'a, 'scope, 'env> {
     scope: &'a Scope<'scope, 'env>,
-    context: &'a mut IdleContext,
     /// Set if `f` returned without a panic. Operations that were begun are submitted
     /// then.
     returned: bool,
 }
 
 impl Drop for ScopeGuard<'_, '_, '_> {
+    #[inline]
     fn drop(&mut self) {
         let mut engine = self.scope.engine.borrow_mut();
-        loop {
-            if self.returned {
-                flush(&mut engine);
-            }
-            if engine.drain().is_err() {
-                force_completion(&mut engine);
-            }
-            // Operations that the kernel did not accept for lack of free entries are
-            // submitted now.
-            if !self.returned || engine.slots.staged() == 0 {
-                break;
-            }
+        if engine.slots.staged() + engine.slots.in_flight() > 0 {
+            end(&mut engine, self.returned);
         }
-        self.context.give_back(engine.take());
+        // The context may be used without an engine next, with the whole of its ring.
+        engine.backend.make_room();
+    }
+}
+
+/// Ends the operations in flight, and the staged ones as well if `f` has returned.
+#[cold]
+fn end(engine: &mut ScopeEngine, returned: bool) {
+    loop {
+        if returned {
+            flush(engine);
+        }
+        if engine.drain().is_err() {
+            force_completion(engine);
+        }
+        // Operations that the kernel did not accept for lack of free entries are
+        // submitted now.
+        if !returned || engine.slots.staged() == 0 {
+            break;
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use core::cell::RefCell;
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
 
-use super::{Detached, ScopeEngine, flush, force_completion};
+use super::{Detached, ScopeEngine, flush, flush_staged, force_completion};
 use crate::buffer::IoBuf;
 use crate::completion::{Completion, fill, is_refusal, refusal, result};
 use crate::context::WaitOptions;
@@ -47,9 +47,9 @@ use crate::sys::errno::Errno;
 #[must_use = "dropping it lets the operation go on by itself"]
 pub struct ScopedOp<'scope, B, T = (), K: BufferKind = WithBuffer> {
     engine: &'scope RefCell<ScopeEngine>,
-    /// `None` if the operation was refused because the last slot was taken while it was
-    /// begun.
-    ticket: Option<Ticket>,
+    /// [`Ticket::NONE`] if the operation was refused because the last slot was taken while
+    /// it was begun.
+    ticket: Ticket,
     /// A read, of a buffer that grows.
     fills: bool,
     /// Possibly uninitialised bytes, so that moving them makes no claim about the
@@ -65,7 +65,7 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     /// The payload is that of an operation of this kind.
     pub(super) unsafe fn new(
         engine: &'scope RefCell<ScopeEngine>,
-        ticket: Option<Ticket>,
+        ticket: Ticket,
         fills: bool,
         payload: MaybeUninit<(Option<B>, T)>,
     ) -> ScopedOp<'scope, B, T, K> {
@@ -114,42 +114,23 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     where
         B: IoBuf,
     {
-        loop {
-            if let Some(res) = self.take() {
-                let mut this = core::mem::ManuallyDrop::new(self);
-                let payload = core::mem::replace(&mut this.payload, MaybeUninit::uninit());
-                // SAFETY: `Scope::push` wrote the payload, and it is read only here.
-                // The operation has completed or was refused, so the kernel no longer
-                // accesses the buffer.
-                let (mut buffer, data) = unsafe { payload.assume_init() };
-                let (result, refused) = (result(res), is_refusal(res));
-                fill(&mut buffer, this.fills, result);
-                // SAFETY: `ScopedOp::new` requires that the operation is of this kind, and
-                // the buffer is the one that it had.
-                let buffer = unsafe { K::convert(buffer) };
-                return Completion {
-                    ticket: this.ticket.unwrap_or(Ticket::NONE),
-                    result,
-                    refused,
-                    buffer,
-                    data,
-                };
-            }
-            let mut engine = self.engine.borrow_mut();
-            let wanted = engine.slots.completed() + 1;
-            flush(&mut engine);
-            if engine.slots.completed() >= wanted {
-                // The kernel has refused an operation, so no wait is needed.
-                continue;
-            }
-            // SAFETY: as in `flush`, every staged operation came from `Scope::push`.
-            // Its buffer and descriptor are borrowed for the scope, or owned by its
-            // `ScopedOp`, which leaks them if it is dropped before the operation has
-            // completed. The scope does not end before that.
-            match unsafe { engine.submit_and_wait(wanted, WaitOptions::new()) } {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => force_completion(&mut engine),
-            }
+        let res = wait_for(self.engine, self.ticket);
+        let mut this = ManuallyDrop::new(self);
+        let payload = core::mem::replace(&mut this.payload, MaybeUninit::uninit());
+        // SAFETY: `Scope::push` wrote the payload, and it is read only here. The operation
+        // has completed or was refused, so the kernel no longer accesses the buffer.
+        let (mut buffer, data) = unsafe { payload.assume_init() };
+        let (result, refused) = (result(res), is_refusal(res));
+        fill(&mut buffer, this.fills, result);
+        // SAFETY: `ScopedOp::new` requires that the operation is of this kind, and the
+        // buffer is the one that it had.
+        let buffer = unsafe { K::convert(buffer) };
+        Completion {
+            ticket: this.ticket,
+            result,
+            refused,
+            buffer,
+            data,
         }
     }
 
@@ -182,10 +163,8 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
         flush(&mut engine);
         // The error recurs in a call that returns errors.
         let _ = engine.wait(0, WaitOptions::poll());
-        match self.ticket {
-            Some(ticket) => matches!(engine.slots.find(ticket), Some(OpState::Completed(_))),
-            None => true,
-        }
+        let state = engine.slots.find(self.ticket);
+        !matches!(state, Some(OpState::Staged(_) | OpState::InFlight(_)))
     }
 
     /// Requests the cancellation of the operation. A poll that was in flight then has the
@@ -219,26 +198,71 @@ impl<'scope, B, T, K: BufferKind> ScopedOp<'scope, B, T, K> {
     /// ```
     #[doc(alias = "aio_cancel")]
     pub fn cancel(&self) -> Result<(), Errno> {
-        let ticket = self.ticket.ok_or(Errno::INVAL)?;
-        self.engine.borrow_mut().cancel(ticket)
+        self.engine.borrow_mut().cancel(self.ticket)
     }
+}
 
-    /// Takes the result of a completed operation and frees its slot.
-    fn take(&self) -> Option<i64> {
-        let Some(ticket) = self.ticket else {
-            return Some(refusal(Errno::AGAIN));
+/// Waits until an operation has completed. Returns its result, and frees its slot.
+///
+/// In most cases the ring's next event is that of the operation. Everything else is left to
+/// [`wait_long`], which is called last, so that this function needs no stack frame.
+fn wait_for(cell: &RefCell<ScopeEngine>, ticket: Ticket) -> i64 {
+    let mut engine = cell.borrow_mut();
+    if let Some(OpState::InFlight(at)) = engine.slots.find(ticket) {
+        if let Some(result) = engine.pop_own(at) {
+            engine.slots.release(at);
+            return result;
+        }
+    }
+    drop(engine);
+    wait_long(cell, ticket)
+}
+
+/// Waits as [`wait_for`] does.
+#[inline(never)]
+fn wait_long(cell: &RefCell<ScopeEngine>, ticket: Ticket) -> i64 {
+    let mut engine = cell.borrow_mut();
+    loop {
+        let at = match engine.slots.find(ticket) {
+            Some(OpState::InFlight(at)) => at,
+            Some(OpState::Staged(at)) => {
+                flush_staged(&mut engine);
+                at
+            }
+            Some(OpState::Completed(at)) => return finish(&mut engine, at),
+            // It has no slot.
+            None => return refusal(Errno::AGAIN),
         };
-        let mut engine = self.engine.borrow_mut();
-        let Some(OpState::Completed(at)) = engine.slots.find(ticket) else {
-            return None;
-        };
-        Some(finish(&mut engine, at))
+        if engine.slots.is_in_flight(at) {
+            if let Some(result) = engine.pop_own(at) {
+                engine.slots.release(at);
+                return result;
+            }
+        }
+        wait_by_call(&mut engine, at);
+    }
+}
+
+/// Submits the staged operations, and waits until an operation has completed, unless the one
+/// in this slot has.
+#[inline(never)]
+fn wait_by_call(engine: &mut ScopeEngine, at: SlotOffset) {
+    if engine.slots.is_completed(at) {
+        return;
+    }
+    let wanted = engine.slots.completed() + 1;
+    // SAFETY: as in `flush`, every staged operation came from `Scope::push`. Its buffer and
+    // descriptor are borrowed for the scope, or owned by its `ScopedOp`, which leaks them if
+    // it is dropped before the operation has completed. The scope does not end before that.
+    match unsafe { engine.submit_and_wait(wanted, WaitOptions::new()) } {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(_) => force_completion(engine),
     }
 }
 
 /// Takes the result of a completed operation and frees its slot.
 ///
-/// It is not inlined, because most polls find no completion.
+/// It is not inlined, because most waits find the event of their operation in the ring.
 #[inline(never)]
 fn finish(engine: &mut ScopeEngine, at: SlotOffset) -> i64 {
     let result = engine.slots.take_result(at);
@@ -246,19 +270,31 @@ fn finish(engine: &mut ScopeEngine, at: SlotOffset) -> i64 {
     result
 }
 
-impl<B, T, K: BufferKind> Drop for ScopedOp<'_, B, T, K> {
-    fn drop(&mut self) {
-        if self.take().is_some() {
-            // SAFETY: `Scope::push` wrote the payload. `wait`, which moves it out,
-            // skips this destructor. The operation has completed or was refused, so the
-            // kernel no longer accesses the buffer.
-            unsafe { self.payload.assume_init_drop() };
-            return;
-        }
-        let mut engine = self.engine.borrow_mut();
-        let state = self.ticket.and_then(|ticket| engine.slots.find(ticket));
-        if let Some(OpState::Staged(at) | OpState::InFlight(at)) = state {
+/// Detaches an operation, unless it has completed or was refused. Returns whether it has, so
+/// that the kernel no longer accesses its buffer; its slot is free then.
+fn detach(engine: &RefCell<ScopeEngine>, ticket: Ticket) -> bool {
+    let mut engine = engine.borrow_mut();
+    match engine.slots.find(ticket) {
+        Some(OpState::Staged(at) | OpState::InFlight(at)) => {
             *engine.slots.extra(at) = Detached(true);
+            return false;
+        }
+        Some(OpState::Completed(at)) => {
+            finish(&mut engine, at);
+        }
+        None => {}
+    }
+    true
+}
+
+impl<B, T, K: BufferKind> Drop for ScopedOp<'_, B, T, K> {
+    #[inline]
+    fn drop(&mut self) {
+        if detach(self.engine, self.ticket) {
+            // SAFETY: `Scope::push` wrote the payload. `wait`, which moves it out, skips
+            // this destructor. The operation has completed or was refused, so the kernel no
+            // longer accesses the buffer.
+            unsafe { self.payload.assume_init_drop() };
         }
     }
 }

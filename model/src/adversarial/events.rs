@@ -178,14 +178,6 @@ unsafe impl Backend for Liar<'_, '_> {
         self.check()
     }
 
-    fn take(&mut self) -> Self {
-        let dead = core::mem::replace(&mut self.dead, true);
-        Liar {
-            known: self.known,
-            dead,
-        }
-    }
-
     fn is_copy(&self) -> bool {
         false
     }

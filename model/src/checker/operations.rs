@@ -222,10 +222,6 @@ unsafe impl Backend for Model {
         Ok(())
     }
 
-    fn take(&mut self) -> Model {
-        core::mem::replace(self, Model::new(2))
-    }
-
     fn is_copy(&self) -> bool {
         self.foreign
     }

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         "submit" => calls::submit(baseline, &mut meter),
         "getevents" => calls::getevents(baseline, &mut meter),
         "peek" => reap::peek(baseline, &mut meter),
+        "empty" => transfers::empty(baseline, &mut meter),
         "read" => transfers::read(baseline, size, &mut meter),
         "copy" => copy::copy(baseline, size, text(4), text(5), &mut meter),
         "disk" => disk::disk(baseline, size, text(4), text(5), &mut meter),

@@ -210,6 +210,22 @@ fn scope<const DEPTH: usize>(
     })
 }
 
+/// Runs scopes that begin no operation.
+pub(crate) fn empty(baseline: &str, meter: &mut Meter) -> Option<()> {
+    if baseline != "scope" {
+        return None;
+    }
+    let mut idle = IdleContext::new(8).ok()?;
+    let mut slots = ScopeSlot::array::<8>();
+    meter.repeat(|| {
+        scope_with_context(black_box(&mut idle), &mut slots, |s| {
+            black_box(s);
+            true
+        })
+    });
+    Some(())
+}
+
 /// Reads with a future for each read, and an executor that polls them all.
 fn reactor<const DEPTH: usize>(
     rounds: u64,
