@@ -255,7 +255,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
             return Err(Full(op));
         }
         let (iocb, payload) = op.prepare();
-        Ok(self.engine.slots.stage(&iocb, payload, ()))
+        Ok(self.engine.slots.stage_reserved(&iocb, payload, ()))
     }
 
     /// Submits the staged operations in order, with one `io_submit(2)` for up to 32 of

@@ -289,7 +289,8 @@ unsafe impl Backend for ContextBackend {
     }
 }
 
-// SAFETY: each function calls the same one of the backend, which keeps the promises.
+// SAFETY: `K` is a backend, and each function calls that of `K` with the same arguments: an
+// operation produces its one event there, and `destroy` returns what that of `K` does.
 unsafe impl<K: Backend> Backend for &mut K {
     #[inline(always)]
     unsafe fn submit(&mut self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {

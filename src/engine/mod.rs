@@ -91,6 +91,7 @@ mod tag;
 mod tests;
 mod ticket;
 
+use core::ptr::NonNull;
 use core::time::Duration;
 
 pub(crate) use backend::{Backend, ContextBackend};
@@ -129,6 +130,26 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     pub(crate) fn new(array: &'s mut [RawSlot<P, X>], backend: K) -> Engine<'s, P, X, K> {
         Engine {
             slots: Slots::new(array),
+            backend,
+            storage: OwnedSlots::NONE,
+        }
+    }
+
+    /// Creates an engine in these slots. `backend` has nothing in flight and no event.
+    ///
+    /// # Safety
+    /// The slots are valid for reads and writes for `'s`, accessed by nothing else, and
+    /// initialised unless they are `fresh`. An initialised slot has no `extra` to drop.
+    #[inline]
+    pub(crate) unsafe fn in_memory(
+        slots: NonNull<[RawSlot<P, X>]>,
+        fresh: bool,
+        backend: K,
+    ) -> Engine<'s, P, X, K> {
+        Engine {
+            // SAFETY: this function requires that the slots are valid for `'s`, accessed by
+            // nothing else, and initialised or `fresh`.
+            slots: unsafe { Slots::of_memory(slots, fresh) },
             backend,
             storage: OwnedSlots::NONE,
         }

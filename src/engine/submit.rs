@@ -119,7 +119,8 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         // SAFETY: this function requires the promise of `Engine::submit`. It covers
         // every staged operation, and no other is submitted.
         if let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
-            // SAFETY: as above.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             unsafe { self.flush_refused(errno) };
         }
     }

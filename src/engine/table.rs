@@ -252,16 +252,28 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         (index < self.used).then(|| SlotOffset(index * Self::SIZE))
     }
 
-    /// Stages an operation in a free slot, behind those already staged. If no slot is free
-    /// ([`reserve`](Slots::reserve)), the payload is leaked, and the ticket identifies no
-    /// operation. No destructor runs.
+    /// Stages an operation in a free slot, behind those already staged. If no slot is free,
+    /// the payload is leaked, and the ticket identifies no operation. No destructor runs.
     #[inline]
     pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<P>, extra: X) -> Ticket {
-        if !self.reserve() {
+        self.reserve();
+        self.stage_reserved(iocb, payload, extra)
+    }
+
+    /// Stages an operation as [`stage`](Slots::stage) does, in a slot that
+    /// [`reserve`](Slots::reserve) has made ready.
+    #[inline]
+    pub(crate) fn stage_reserved(
+        &mut self,
+        iocb: &Iocb,
+        payload: MaybeUninit<P>,
+        extra: X,
+    ) -> Ticket {
+        let (at, owner, before) = (self.first_free, self.owner, self.last_staged);
+        if !at.is_slot() {
             core::mem::forget(extra);
             return Ticket::NONE;
         }
-        let (at, owner, before) = (self.first_free, self.owner, self.last_staged);
         let slot = self.slot(at);
         let staged = slot.tag().staged();
         slot.iocb = Iocb {
@@ -445,8 +457,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// The slot is in no list then.
     pub(crate) fn take_result(&mut self, at: SlotOffset) -> i64 {
         if self.slot(at).tag().is_notified() {
-            self.notified -= 1;
-            return self.unlink_completed(at);
+            return self.take_notified(at);
         }
         let slot = self.slot(at);
         let (before, next) = (slot.completed_before(), slot.next);
@@ -462,6 +473,19 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         }
         self.completed -= 1;
         self.unlink_completed(at)
+    }
+
+    /// Takes the result of a notified operation, whose slot is in no list.
+    #[inline]
+    pub(crate) fn take_notified(&mut self, at: SlotOffset) -> i64 {
+        self.notified -= 1;
+        self.unlink_completed(at)
+    }
+
+    /// Returns the first operation of the completed list.
+    #[inline]
+    pub(crate) fn first_completed(&self) -> Option<SlotOffset> {
+        (self.completed > 0).then_some(self.first_completed)
     }
 
     /// Removes the first operation from the completed list and marks it as notified.
@@ -551,12 +575,23 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// Returns the state of a ticket's operation, or `None` if its slot was released.
     #[inline]
     pub(crate) fn find(&self, ticket: Ticket) -> Option<OpState> {
+        let (at, slot) = self.slot_of(ticket)?;
+        ticket.tag.state(slot.tag(), at)
+    }
+
+    /// Returns the slot that a ticket's operation is in or was in.
+    #[inline(always)]
+    fn slot_of(&self, ticket: Ticket) -> Option<(SlotOffset, &RawSlot<P, X>)> {
         let at = self.at(ticket.tag)?;
         let slot = self.slot_ref(at);
-        if slot.wraps != ticket.wraps || self.owner != ticket.owner {
-            return None;
-        }
-        ticket.tag.state(slot.tag(), at)
+        (slot.wraps == ticket.wraps && self.owner == ticket.owner).then_some((at, slot))
+    }
+
+    /// Returns the slot of a ticket's operation if it is notified.
+    #[inline]
+    pub(crate) fn find_notified(&self, ticket: Ticket) -> Option<SlotOffset> {
+        let (at, slot) = self.slot_of(ticket)?;
+        (slot.tag() == ticket.tag.completed().notified()).then_some(at)
     }
 
     pub(crate) fn iocb(&mut self, at: SlotOffset) -> &Iocb {

@@ -6,18 +6,18 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::ptr::NonNull;
-use core::task::{Context as Task, Poll};
+use core::task::{Context as Task, Poll, Waker};
 
 #[cfg(doc)]
 use super::Reactor;
 use super::deferred::Deferred;
 use super::eventfd::Signals;
 use super::handle::{Handle, Token};
-use super::inner::{Payload, Remains, State, submit, submit_all};
+use super::inner::{Look, Payload, Remains, State, submit, submit_all};
 use super::waiters::Waiter;
 use crate::buffer::IoBuf;
 use crate::completion::{Completion, fill, is_refusal, result};
-use crate::engine::Submission;
+use crate::engine::{Submission, Ticket};
 use crate::op::{BufferKind, WithBuffer};
 use crate::sys::abi::Iocb;
 
@@ -156,75 +156,194 @@ impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
         // SAFETY: the waiter, which must stay pinned, is not moved. The other fields do
         // not need pinning.
         let this = unsafe { self.get_unchecked_mut() };
-        let waiter = NonNull::from(&this.waiter);
+        match this.state {
+            State::Ready(..) => this.poll_first(task),
+            State::Begun(ticket) => this.poll_begun(task, ticket),
+            State::Done(..) | State::Returned => this.finish(task, Unsettled::default()),
+        }
+    }
+}
+
+/// What a poll has not finished under the lock.
+#[derive(Default)]
+struct Unsettled {
+    deferred: Deferred,
+    signals: Signals,
+    yields: bool,
+}
+
+impl<R: Handle, K: BufferKind> OpFuture<R, K> {
+    /// Begins the operation, or waits for a slot.
+    #[inline(always)]
+    fn poll_first(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
+        let waiter = NonNull::from(&self.waiter);
         // Cloned outside the lock, because this is the executor's code.
         let mut waker = Some(task.waker().clone());
-        let (reactor, state) = (&this.reactor, &mut this.state);
-        let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
-        let mut yields = false;
-        // A batched operation is not submitted here, so it cannot have completed.
-        let mut settles = true;
-        let begins = matches!(state, State::Ready(..));
-        if begins {
-            let mut submission = Submission::new();
-            reactor.with(Token(()), |inner| {
-                inner.waiters.count_poll();
-                // SAFETY: the waiter belongs to this future, which is pinned. It is in
-                // the lists of this reactor alone, and the future's destructor removes
-                // it from them.
-                deferred.drop[0] =
-                    unsafe { inner.begin(state, waiter, &mut waker, &mut submission) };
-                settles = !submission.is_empty();
-                if !settles {
-                    signals.reactor = inner.signals_turn(false);
-                }
-            });
+        let (mut old, mut signals) = (None, false);
+        let mut submission = Submission::new();
+        let state = &mut self.state;
+        self.reactor.with(Token(()), |inner| {
+            inner.waiters.count_poll();
+            // SAFETY: the waiter belongs to this future, which is pinned. It is in the
+            // lists of this reactor alone, and the future's destructor removes it from
+            // them.
+            old = unsafe { inner.begin(state, waiter, &mut waker, &mut submission) };
+            if submission.is_empty() {
+                signals = inner.signals_turn(false);
+            }
+        });
+        if submission.is_empty() && old.is_none() && waker.is_none() {
+            self.signal(signals);
+            return Poll::Pending;
+        }
+        let mut rest = Unsettled::default();
+        rest.deferred.drop[0] = old;
+        rest.signals.reactor = signals;
+        self.poll_submitted(task, waker, rest, submission)
+    }
+
+    /// Submits the operation, if the submission is not empty, and takes its result if it has
+    /// completed. A batched operation is not submitted here, so it cannot have completed.
+    #[inline(never)]
+    fn poll_submitted(
+        &mut self,
+        task: &mut Task<'_>,
+        waker: Option<Waker>,
+        mut rest: Unsettled,
+        mut submission: Submission,
+    ) -> Poll<<Self as Future>::Output> {
+        if submission.is_empty() {
+            rest.deferred.drop[2] = waker;
+        } else {
             // SAFETY: `Inner::begin` filled it from this reactor.
-            unsafe { submit_all(reactor, &mut submission) };
+            unsafe { submit_all(&self.reactor, &mut submission) };
+            self.settle(true, waker, &mut rest);
         }
-        if settles {
-            reactor.with(Token(()), |inner| {
-                yields = inner.settle(state, begins, &mut waker, &mut deferred, &mut signals);
-                signals.reactor = inner.signals_turn(false);
-            });
+        self.finish(task, rest)
+    }
+
+    /// Takes the result of the operation, or keeps the waker.
+    #[inline(always)]
+    fn poll_begun(
+        &mut self,
+        task: &mut Task<'_>,
+        ticket: Ticket,
+    ) -> Poll<<Self as Future>::Output> {
+        let mut signals = false;
+        let look = self.reactor.with(Token(()), |inner| {
+            let look = inner.look(ticket, task.waker());
+            if !matches!(look, Look::Other) {
+                inner.waiters.count_poll();
+                signals = inner.signals_turn(false);
+            }
+            look
+        });
+        match look {
+            Look::Taken(result, payload) => {
+                self.state = State::Returned;
+                self.signal(signals);
+                Poll::Ready(self.completion(ticket, result, payload))
+            }
+            Look::Waits => {
+                self.signal(signals);
+                Poll::Pending
+            }
+            Look::Other => self.poll_other(task),
         }
+    }
+
+    /// Takes the result of the operation, or keeps the waker, where that takes user code.
+    #[inline(never)]
+    fn poll_other(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
+        // Cloned outside the lock, because this is the executor's code.
+        let waker = Some(task.waker().clone());
+        let mut rest = Unsettled::default();
+        self.settle(false, waker, &mut rest);
+        self.finish(task, rest)
+    }
+
+    fn settle(&mut self, begins: bool, mut waker: Option<Waker>, rest: &mut Unsettled) {
+        let state = &mut self.state;
+        self.reactor.with(Token(()), |inner| {
+            let (deferred, signals) = (&mut rest.deferred, &mut rest.signals);
+            rest.yields = inner.settle(state, begins, &mut waker, deferred, signals);
+            signals.reactor = inner.signals_turn(false);
+        });
+        rest.deferred.drop[2] = waker;
+    }
+
+    /// Runs the user code that remains, and returns the output if the operation has completed.
+    fn finish(&mut self, task: &mut Task<'_>, rest: Unsettled) -> Poll<<Self as Future>::Output> {
         // User code follows; the state of the operation is up to date.
-        deferred.drop[2] = waker;
-        signals.send(reactor.eventfd());
-        deferred.run();
-        if yields {
+        rest.signals.send(self.reactor.eventfd());
+        rest.deferred.run();
+        if rest.yields {
             task.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match &mut this.state {
+        match &mut self.state {
             State::Done(ticket, res, payload) => {
                 let (ticket, res) = (*ticket, *res);
                 let payload = core::mem::replace(payload, MaybeUninit::uninit());
-                this.state = State::Returned;
+                self.state = State::Returned;
                 // SAFETY: the payload was written when the slot was released. It is
                 // read only here: the state is `Returned` now.
-                let (mut buffer, data) = unsafe { payload.assume_init() };
-                let (result, refused) = (result(res), is_refusal(res));
-                fill(&mut buffer, this.fills, result);
-                // SAFETY: `OpFuture::new` requires that the operation is of this kind, and
-                // the buffer is the one that it had.
-                let buffer = unsafe { K::convert(buffer) };
-                Poll::Ready(Completion {
-                    ticket,
-                    result,
-                    refused,
-                    buffer,
-                    data,
-                })
+                let payload = unsafe { payload.assume_init() };
+                Poll::Ready(self.completion(ticket, res, payload))
             }
             State::Returned => panic!("a future of a reactor was polled after it was ready"),
             State::Ready(..) | State::Begun(_) => Poll::Pending,
         }
     }
+
+    /// Returns the completion. A buffer that grows is filled here, which is user code.
+    #[inline(always)]
+    fn completion(
+        &self,
+        ticket: Ticket,
+        res: i64,
+        (mut buffer, data): Payload<R::Buffer, R::Data>,
+    ) -> <Self as Future>::Output {
+        let (result, refused) = (result(res), is_refusal(res));
+        fill(&mut buffer, self.fills, result);
+        // SAFETY: `OpFuture::new` requires that the operation is of this kind, and the
+        // buffer is the one that it had.
+        let buffer = unsafe { K::convert(buffer) };
+        Completion {
+            ticket,
+            result,
+            refused,
+            buffer,
+            data,
+        }
+    }
+
+    /// Signals the reactor's eventfd if `signals` is `true`.
+    #[inline(always)]
+    fn signal(&self, signals: bool) {
+        if signals {
+            let signals = Signals {
+                reactor: true,
+                own: None,
+            };
+            signals.send(self.reactor.eventfd());
+        }
+    }
 }
 
 impl<R: Handle, K: BufferKind> Drop for OpFuture<R, K> {
+    #[inline]
     fn drop(&mut self) {
+        if !matches!(self.state, State::Returned) {
+            self.leave();
+        }
+    }
+}
+
+impl<R: Handle, K: BufferKind> OpFuture<R, K> {
+    /// Drops the operation, or leaves it to the reactor.
+    #[inline(never)]
+    fn leave(&mut self) {
         let waiter = NonNull::from(&self.waiter);
         let reactor = &self.reactor;
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());

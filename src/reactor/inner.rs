@@ -75,9 +75,27 @@ pub(super) enum Notice<B, T> {
     Nothing,
 }
 
+/// The next notification.
+pub(super) enum Next {
+    Wake(Waker),
+    Other,
+    Nothing,
+}
+
+/// The state of an operation that has begun, to the poll of its future.
+pub(super) enum Look<B, T> {
+    /// Completed: the result, and the contents of the slot.
+    Taken(i64, Payload<B, T>),
+    /// The waker is kept already.
+    Waits,
+    Other,
+}
+
 /// The state of the operation.
 ///
-/// It has no destructor, so assigning it runs no user code.
+/// It has no destructor, so assigning it runs no user code. The discriminant is a field of its
+/// own: each poll reads it, and one in a niche takes several instructions to decode.
+#[repr(u8)]
 pub(super) enum State<B, T> {
     /// Not begun. The second field is the operation's own eventfd, if the reactor
     /// signals it.
@@ -186,9 +204,20 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         submission: &mut Submission,
         result: Result<usize, Errno>,
     ) -> bool {
+        self.submitting -= 1;
+        let len = submission.len();
+        if result == Ok(len) && submission.left <= len && !self.detached {
+            submission.clear();
+            return false;
+        }
+        self.finish_some(submission, result)
+    }
+
+    /// Records the result of a submission after which others follow, or futures are detached.
+    #[inline(never)]
+    fn finish_some(&mut self, submission: &mut Submission, result: Result<usize, Errno>) -> bool {
         let staged = self.engine.slots.staged();
         let submitted = self.engine.finish_submission(submission, result);
-        self.submitting -= 1;
         if self.detached {
             self.end_detached(submission);
         }
@@ -296,6 +325,33 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         (Some(notice), own)
     }
 
+    /// Takes the waker of the next completed operation, where nothing else is to be done for
+    /// it, and no future waits for a slot or for an idle reactor. In all other cases
+    /// [`notice`](Inner::notice) does the work.
+    #[inline(always)]
+    pub(super) fn next_waker(&mut self, left: &mut usize, count: &mut usize) -> Next {
+        if !self.waiters.is_empty() || self.idle.has_waiting() {
+            return Next::Other;
+        }
+        if *left == 0 {
+            return Next::Nothing;
+        }
+        let Some(at) = self.engine.slots.first_completed() else {
+            return Next::Other;
+        };
+        let awaited = self.engine.slots.extra(at);
+        if awaited.dropped || awaited.own_eventfd.is_some() {
+            return Next::Other;
+        }
+        let Some(waker) = awaited.waker.take() else {
+            return Next::Other;
+        };
+        self.engine.slots.notify_next();
+        *left -= 1;
+        *count += 1;
+        Next::Wake(waker)
+    }
+
     /// Returns the waker of the next task that waits for a slot, if one is free for it, or
     /// that waits for an idle reactor.
     #[inline]
@@ -339,7 +395,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// poll of another future is what submits it.
     #[inline]
     pub(super) fn signals_turn(&mut self, unnotified: bool) -> bool {
-        if self.signalled || !self.has_eventfd {
+        if !self.has_eventfd || self.signalled {
             return false;
         }
         self.signalled = unnotified || self.needs_turn();
@@ -351,6 +407,33 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     pub(super) fn needs_turn(&self) -> bool {
         let waiting = self.waiters.needs_turn() || self.ends_idle_wait();
         self.unnotified || self.engine.slots.staged() > 0 || waiting
+    }
+
+    /// Returns whether a future may take a slot though others have waited for one, or no slot
+    /// was free. Otherwise it enters the list of waiters, and the result is an error. Either
+    /// has the waker that was replaced.
+    ///
+    /// # Safety
+    /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
+    /// until it has left them, or for ever.
+    #[inline(never)]
+    unsafe fn arrive(
+        &mut self,
+        waiter: NonNull<Waiter>,
+        waker: &mut Option<Waker>,
+    ) -> Result<Option<Waker>, Option<Waker>> {
+        let free = self.engine.slots.free();
+        // SAFETY: the `# Safety` section requires that `waiter` is in no other lists and
+        // stays alive and in place, which is the condition of `Waiters`.
+        match unsafe { self.waiters.arrive(waiter, free) } {
+            (true, old) => Ok(old),
+            (false, _) => match waker.take() {
+                // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
+                // and stays alive and in place, which is the condition of `Waiters`.
+                Some(waker) => Err(unsafe { self.waiters.enter(waiter, waker) }),
+                None => Err(None),
+            },
+        }
     }
 
     /// Takes a slot and begins the operation, or enters the list of waiters.
@@ -375,18 +458,11 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         let old = if self.engine.slots.reserve() && self.waiters.is_empty() {
             None
         } else {
-            let free = self.engine.slots.free();
-            // SAFETY: the `# Safety` section requires that `waiter` is in no other
-            // lists and stays alive and in place, which is the condition of `Waiters`.
-            match unsafe { self.waiters.arrive(waiter, free) } {
-                (true, old) => old,
-                (false, _) => {
-                    let waker = waker.take()?;
-                    // SAFETY: the `# Safety` section requires that `waiter` is in no
-                    // other lists and stays alive and in place, which is the condition
-                    // of `Waiters`.
-                    return unsafe { self.waiters.enter(waiter, waker) };
-                }
+            // SAFETY: the `# Safety` section requires that `waiter` is in no other lists and
+            // stays alive and in place.
+            match unsafe { self.arrive(waiter, waker) } {
+                Ok(old) => old,
+                Err(old) => return old,
             }
         };
         let awaited = Awaited {
@@ -395,13 +471,45 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             own_eventfd: *own_eventfd,
         };
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
-        let ticket = self.engine.slots.stage(iocb, payload, awaited);
+        let ticket = self.engine.slots.stage_reserved(iocb, payload, awaited);
         // This comes before anything else: the payload is in the slot now.
         *state = State::Begun(ticket);
         if !self.batched {
             self.take_submission(submission);
         }
         old
+    }
+
+    /// Takes the result of an operation whose future was notified, and the contents of its
+    /// slot. Otherwise returns whether the operation has not completed and the slot has a
+    /// waker that wakes the same task.
+    #[inline(always)]
+    pub(super) fn look(&mut self, ticket: Ticket, waker: &Waker) -> Look<B, T> {
+        if self.waiters.is_empty() && !self.idle.has_waiting() && !self.unnotified {
+            if let Some(at) = self.engine.slots.find_notified(ticket) {
+                let result = self.engine.slots.take_notified(at);
+                let Released { payload, extra, .. } = self.engine.slots.release(at);
+                // The notification has taken the waker and the eventfd.
+                core::mem::forget(extra);
+                return Look::Taken(result, payload);
+            }
+        }
+        self.look_after_poll(ticket, waker)
+    }
+
+    #[inline(never)]
+    fn look_after_poll(&mut self, ticket: Ticket, waker: &Waker) -> Look<B, T> {
+        match self.find_after_poll(ticket) {
+            Some(OpState::Staged(at) | OpState::InFlight(at)) => {
+                let kept = &self.engine.slots.extra(at).waker;
+                // It compares pointers, and runs no user code.
+                match kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                    true => Look::Waits,
+                    false => Look::Other,
+                }
+            }
+            Some(OpState::Completed(_)) | None => Look::Other,
+        }
     }
 
     /// Takes the result of the operation if it has completed, or keeps the waker if it is
@@ -467,7 +575,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 ..Awaited::NEW
             };
             let payload = core::mem::replace(payload, MaybeUninit::uninit());
-            let ticket = self.engine.slots.stage(iocb, payload, awaited);
+            let ticket = self.engine.slots.stage_reserved(iocb, payload, awaited);
             *state = State::Begun(ticket);
             if !self.batched {
                 self.take_submission(submission);

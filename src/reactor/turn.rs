@@ -5,7 +5,7 @@ use super::deferred;
 #[cfg(feature = "std")]
 use super::eventfd;
 use super::eventfd::Signals;
-use super::inner::{self, Notice};
+use super::inner::{self, Next, Notice};
 use super::{Local, Lock, Reactor};
 use crate::buffer::IoBuf;
 #[cfg(doc)]
@@ -55,6 +55,14 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
         unsafe { inner::submit_all(&self, submission) }
     }
 
+    /// Submits the operations for which the kernel had no room before. Returns the number of
+    /// completed ones.
+    #[cold]
+    fn submit_more(&self, submission: &mut Submission) -> usize {
+        self.submit(submission);
+        self.with(|inner| inner.engine.slots.completed())
+    }
+
     /// Polls for completions or waits for them, and runs the resulting user code
     /// outside the lock.
     ///
@@ -75,8 +83,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
             (polled, inner.engine.slots.completed())
         });
         if !submission.is_empty() {
-            self.submit(&mut submission);
-            left = self.with(|inner| inner.engine.slots.completed());
+            left = self.submit_more(&mut submission);
         }
         let mut notification = Notification {
             reactor: self,
@@ -233,7 +240,22 @@ struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
 
 impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     /// Runs one notification. Returns `false` if there is none left.
+    #[inline(always)]
     fn notify_next(&mut self) -> bool {
+        let (left, count) = (&mut self.left, &mut self.count);
+        match self.reactor.with(|inner| inner.next_waker(left, count)) {
+            Next::Wake(waker) => {
+                waker.wake();
+                true
+            }
+            Next::Nothing => false,
+            Next::Other => self.notify_any(),
+        }
+    }
+
+    /// Runs one notification of any kind.
+    #[inline(never)]
+    fn notify_any(&mut self) -> bool {
         let (left, count) = (&mut self.left, &mut self.count);
         let (notice, own) = self.reactor.with(|inner| inner.notice(left, count));
         Signals {

@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ptr::NonNull;
 
 use crate::buffer::IoBuf;
 use crate::completion::Full;
@@ -11,7 +12,7 @@ use crate::completion::Full;
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::context::WaitOptions;
-use crate::engine::{Backend, ContextBackend, Engine, Extra, slot_type};
+use crate::engine::{Backend, ContextBackend, Engine, Extra, RawSlot, slot_type};
 use crate::fd::Fd;
 use crate::op::{AnyOperation, Fdsync, Fsync, Op, Poll, Read, WithBuffer, WithoutBuffer, Write};
 use crate::opcode::PollMask;
@@ -155,11 +156,14 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let mut context = IdleContext::new(capacity)?;
-    let mut slots = alloc::vec::Vec::new();
+    let mut slots = alloc::vec::Vec::<ScopeSlot>::new();
     let reserved = slots.try_reserve_exact(context.capacity());
     reserved.map_err(|_| Errno::NOMEM)?;
-    slots.resize_with(context.capacity(), || ScopeSlot::NEW);
-    Ok(scope_with_context(&mut context, &mut slots, f))
+    let memory = NonNull::from(&mut slots.spare_capacity_mut()[..context.capacity()]);
+    let memory = NonNull::slice_from_raw_parts(memory.cast(), memory.len());
+    // SAFETY: the memory is spare capacity of `slots`, and so uninitialised, or at least
+    // nothing that is to be dropped. `slots` is not used before it is dropped, after `run`.
+    Ok(unsafe { run(&mut context, memory, true, f) })
 }
 
 /// Runs `f` with a scope on an existing context, which is idle again afterwards.
@@ -197,14 +201,36 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let len = slots.len().min(context.capacity());
-    let slots: *mut [ScopeSlot] = &raw mut slots[..len];
+    let slots = NonNull::from(ScopeSlot::raw(&mut slots[..len]));
+    // SAFETY: the slots are initialised, and borrowed until this function returns.
+    unsafe { run(context, slots, false, f) }
+}
+
+/// Runs `f` with a scope in these slots.
+///
+/// # Safety
+/// The slots are valid for reads and writes until the function returns, and accessed by
+/// nothing else. They are initialised unless they are `fresh`.
+#[inline]
+unsafe fn run<'env, F, T>(
+    context: &mut IdleContext,
+    slots: NonNull<[RawSlot<(), Detached>]>,
+    fresh: bool,
+    f: F,
+) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
     let context: *mut ContextBackend = context.lend();
-    // SAFETY: the references are `'static` in name only. They go into an engine that is
-    // used no more when this function returns. It cannot be moved out of `scope`, because
-    // `f` gets a shared reference. What they refer to is borrowed as long, and used by
+    // SAFETY: the reference is `'static` in name only, as the slots of the engine are. The
+    // engine is used no more when this function returns: it cannot be moved out of `scope`,
+    // because `f` gets a shared reference. The context is borrowed as long, and used by
     // nothing else.
-    let (slots, context) = unsafe { (&mut *slots, &mut *context) };
-    let engine = Engine::new(ScopeSlot::raw(slots), context);
+    let context = unsafe { &mut *context };
+    // SAFETY: this function requires that the slots are valid until it returns, accessed by
+    // nothing else, and initialised or `fresh`. The engine is used no longer. What a slot has
+    // in `extra`, a `bool`, need not be dropped.
+    let engine = unsafe { Engine::in_memory(slots, fresh, context) };
     let scope = Scope {
         engine: RefCell::new(ManuallyDrop::new(engine)),
         scope: PhantomData,

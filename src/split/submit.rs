@@ -92,7 +92,7 @@ where
             if !slots.reserve() {
                 return Err(payload);
             }
-            Ok(slots.stage(&iocb, payload, ()))
+            Ok(slots.stage_reserved(&iocb, payload, ()))
         });
         // SAFETY: the iocb and the payload are those of one operation, whose descriptor
         // outlives `'q`.

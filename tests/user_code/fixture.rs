@@ -171,6 +171,24 @@ impl<L: Lock + 'static> Fixture<L> {
         self.turn_until(|| self.is_woken(name));
     }
 
+    /// Makes a poll ready, and polls another task until it has completed. No task is woken.
+    pub(crate) fn complete(&self, name: &'static str) {
+        self.release(name);
+        let deadline = Instant::now() + LONG;
+        while self.reactor.in_flight() == SLOTS {
+            self.poll("b");
+            assert!(Instant::now() < deadline);
+        }
+    }
+
+    /// Moves a task to another waker of this name.
+    pub(crate) fn change_waker(&self, name: &'static str) {
+        let mut tasks = self.tasks.borrow_mut();
+        for task in tasks.iter_mut().filter(|task| task.name == name) {
+            task.waker = Named::new(name);
+        }
+    }
+
     pub(crate) fn turn_until(&self, completed: impl Fn() -> bool) {
         let deadline = Instant::now() + LONG;
         while !completed() {
