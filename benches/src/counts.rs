@@ -71,23 +71,71 @@ fn cases() -> Vec<Case<'static>> {
     cases
 }
 
+/// The numbers of operations at once at which the cost of one is compared.
+pub(crate) const GROWTH: [usize; 2] = [16, 4096];
+
+/// Operations that leave a list in the middle, one at a time.
+const LISTS: &[&str] = &[
+    "scope-random",
+    "scope-reverse",
+    "cancel-random",
+    "cancel-reverse",
+    "drop-random",
+    "drop-reverse",
+];
+
+/// The creation of owners of slots, one at a time.
+const OWNERS: &[&str] = &["create-queue", "create-scope", "create-owned"];
+
 /// Returns the instructions for each operation, by case name: of this library's cases,
 /// or of all.
 pub(crate) fn count(built: &Built, ours_alone: bool) -> Result<BTreeMap<String, f64>> {
     let mut cases = cases();
     cases.retain(|case| !ours_alone || OURS.contains(&case.baseline));
     cases.retain(|case| case.baseline != "capi" || built.subject.has_capi());
-    let (cases, counts) = (Mutex::new(cases), Mutex::new(BTreeMap::new()));
+    // Completions are reaped in batches.
+    let count = |case: Case<'_>| if case.group == "reap" { 8192 } else { 6400 };
+    measure(built, cases.into_iter().map(|case| (case, count(case))))
+}
+
+/// Returns the instructions for each operation at both numbers of [`GROWTH`], by case name.
+pub(crate) fn growth(built: &Built) -> Result<BTreeMap<String, [f64; 2]>> {
+    let lists = LISTS.iter().map(|&baseline| (baseline, GROWTH[1] as u64));
+    let owners = OWNERS.iter().map(|&baseline| (baseline, 8));
+    let named: Vec<_> = lists.chain(owners).collect();
+    let case = |baseline, size| Case {
+        group: "grow",
+        baseline,
+        size,
+        more: &[],
+    };
+    let both = named
+        .iter()
+        .flat_map(|&(name, count)| GROWTH.map(|size| (case(name, size), count)));
+    let counts = measure(built, both)?;
+    let found = named.iter().map(|&(name, _)| {
+        let both = GROWTH.map(|size| counts[&case(name, size).name()]);
+        (format!("grow {name}"), both)
+    });
+    Ok(found.collect())
+}
+
+/// Counts the instructions of these cases, each performed this many times. Returns those of
+/// one time, by case name.
+fn measure<'a>(
+    built: &Built,
+    cases: impl Iterator<Item = (Case<'a>, u64)>,
+) -> Result<BTreeMap<String, f64>> {
+    let (cases, counts) = (Mutex::new(cases.collect::<Vec<_>>()), Mutex::default());
     let work = || -> Result<()> {
         loop {
-            let Some(case) = cases.lock().map_err(|_| "a thread died")?.pop() else {
+            let next = cases.lock().map_err(|_| "a thread died")?.pop();
+            let Some((case, count)) = next else {
                 return Ok(());
             };
-            // Completions are reaped in batches.
-            let count = if case.group == "reap" { 4096 } else { 640 };
             let instructions = built.subject.instructions(case, count)?;
             let mut counts = counts.lock().map_err(|_| "a thread died")?;
-            counts.insert(case.name(), instructions);
+            BTreeMap::insert(&mut counts, case.name(), instructions);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

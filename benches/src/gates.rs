@@ -13,6 +13,8 @@ use crate::counts;
 struct Ceilings {
     /// Instructions for each operation, in user space.
     instructions: BTreeMap<String, f64>,
+    /// The instructions for an operation among many, as a multiple of those among few.
+    growth: f64,
     /// Bytes of stripped programs, and of functions.
     bytes: BTreeMap<String, f64>,
 }
@@ -42,6 +44,7 @@ pub(crate) fn check(built: &Built) -> Result<()> {
     let mut wrong = Vec::new();
     let counts = counts::count(built, true)?;
     hold("instructions", &counts, &ceilings.instructions, &mut wrong);
+    hold_growth(&counts::growth(built)?, ceilings.growth, &mut wrong);
     hold("bytes", &sizes(built)?, &ceilings.bytes, &mut wrong);
     if wrong.is_empty() {
         return Ok(());
@@ -50,6 +53,19 @@ pub(crate) fn check(built: &Built) -> Result<()> {
         "{}\nthe ceilings are in benches/ceilings.toml",
         wrong.join("\n")
     ))
+}
+
+/// Compares the cost of an operation among many with that among few.
+fn hold_growth(found: &BTreeMap<String, [f64; 2]>, ceiling: f64, wrong: &mut Vec<String>) {
+    let [few, many] = counts::GROWTH;
+    for (name, [cost, grown]) in found {
+        let line = format!("{name}: {cost:.1} instructions at {few}, {grown:.1} at {many}");
+        if *grown > ceiling * cost {
+            wrong.push(format!("{line}, more than {ceiling} times as many"));
+        } else {
+            println!("{line}");
+        }
+    }
 }
 
 fn hold(

@@ -8,6 +8,7 @@ mod baselines;
 mod calls;
 mod copy;
 mod disk;
+mod growth;
 mod libaio;
 mod meter;
 mod ready;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         "submit" => calls::submit(baseline, &mut meter),
         "getevents" => calls::getevents(baseline, &mut meter),
         "peek" => reap::peek(baseline, &mut meter),
+        "grow" => growth::growth(baseline, size, &mut meter),
         "empty" => transfers::empty(baseline, &mut meter),
         "read" => transfers::read(baseline, size, &mut meter),
         "copy" => copy::copy(baseline, size, text(4), text(5), &mut meter),
