@@ -199,7 +199,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         let mut rest = Unsettled::default();
         rest.deferred.drop[0] = old;
         rest.signals.reactor = signals;
-        self.poll_submitted(task, waker, rest, submission)
+        self.poll_submitted(task, waker, rest, &mut submission)
     }
 
     /// Submits the operation, if the submission is not empty, and takes its result if it has
@@ -210,13 +210,13 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         task: &mut Task<'_>,
         waker: Option<Waker>,
         mut rest: Unsettled,
-        mut submission: Submission,
+        submission: &mut Submission,
     ) -> Poll<<Self as Future>::Output> {
         if submission.is_empty() {
             rest.deferred.drop[2] = waker;
         } else {
             // SAFETY: `Inner::begin` filled it from this reactor.
-            unsafe { submit_all(&self.reactor, &mut submission) };
+            unsafe { submit_all(&self.reactor, submission) };
             self.settle(true, waker, &mut rest);
         }
         self.finish(task, rest)
@@ -262,6 +262,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         self.finish(task, rest)
     }
 
+    #[inline(always)]
     fn settle(&mut self, begins: bool, mut waker: Option<Waker>, rest: &mut Unsettled) {
         let state = &mut self.state;
         self.reactor.with(Token(()), |inner| {
@@ -273,6 +274,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     }
 
     /// Runs the user code that remains, and returns the output if the operation has completed.
+    #[inline]
     fn finish(&mut self, task: &mut Task<'_>, rest: Unsettled) -> Poll<<Self as Future>::Output> {
         // User code follows; the state of the operation is up to date.
         rest.signals.send(self.reactor.eventfd());

@@ -531,29 +531,35 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         let State::Begun(ticket) = *state else {
             return false;
         };
-        match self.find_after_poll(ticket) {
-            Some(OpState::Staged(at) | OpState::InFlight(at)) => {
-                if let Some(waker) = waker.take() {
-                    let awaited = self.engine.slots.extra(at);
-                    deferred.drop[0] = awaited.waker.replace(waker);
+        let own = match self.engine.slots.find(ticket) {
+            // In most cases its event is the next one of the ring.
+            Some(OpState::InFlight(at)) => self.engine.pop_own(at).map(|result| (at, result)),
+            _ => None,
+        };
+        let (at, result) = match own {
+            Some(own) => own,
+            None => match self.find_after_poll(ticket) {
+                Some(OpState::Staged(at) | OpState::InFlight(at)) => {
+                    if let Some(waker) = waker.take() {
+                        let awaited = self.engine.slots.extra(at);
+                        deferred.drop[0] = awaited.waker.replace(waker);
+                    }
+                    return false;
                 }
-                false
-            }
-            Some(OpState::Completed(at)) => {
-                let result = self.engine.slots.take_result(at);
-                let ended = self.engine.slots.release(at);
-                *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
-                signals.own = ended.extra.own_eventfd;
-                deferred.drop[1] = ended.extra.waker;
-                deferred.wake = self.call();
-                // A refusal needs no notification where its own future has taken it.
-                if self.unnotified && self.engine.slots.completed() == 0 {
-                    self.unnotified = false;
-                }
-                begins && self.yields()
-            }
-            None => false,
+                Some(OpState::Completed(at)) => (at, self.engine.slots.take_result(at)),
+                None => return false,
+            },
+        };
+        let ended = self.engine.slots.release(at);
+        *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
+        signals.own = ended.extra.own_eventfd;
+        deferred.drop[1] = ended.extra.waker;
+        deferred.wake = self.call();
+        // A refusal needs no notification where its own future has taken it.
+        if self.unnotified && self.engine.slots.completed() == 0 {
+            self.unnotified = false;
         }
+        begins && self.yields()
     }
 
     /// Returns whether an operation that begins now would have to wait for a slot: none is
