@@ -106,7 +106,10 @@ fn details(found: &Findings, path: Option<Bytes>, json: &mut Json<'_, Out>) -> f
                         json.string("errno", errno.name().map(str::as_bytes))?;
                     }
                     Mode::Measured(times) => {
-                        json.boolean("asynchronous", times.is_asynchronous())?;
+                        match times.is_asynchronous() {
+                            Some(is) => json.boolean("asynchronous", is)?,
+                            None => json.string("asynchronous", None)?,
+                        }
                         json.number("reads", Some(times.reads.into()))?;
                         json.number("submit_ns", Some(times.submitting))?;
                         json.number("total_ns", Some(times.total))?;

@@ -186,10 +186,10 @@ fn file(found: &Findings, path: Bytes, out: &mut Out) -> fmt::Result {
         match mode {
             Mode::Refused(errno) => writeln!(out, "refused: {errno}")?,
             Mode::Measured(times) => {
-                let how = if times.is_asynchronous() {
-                    "asynchronous"
-                } else {
-                    "not asynchronous: the read runs inside io_submit"
+                let how = match times.is_asynchronous() {
+                    Some(true) => "asynchronous",
+                    Some(false) => "not asynchronous: the read runs inside io_submit",
+                    None => "unclear: the machine is too busy to measure it",
                 };
                 let reads = u64::from(times.reads.max(1));
                 writeln!(
