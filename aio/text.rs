@@ -16,7 +16,7 @@ fn write_syscalls() {
         let calls = calls.trim_end_matches(" |");
         text += &format!("  {}\n      {calls}\n", step.replace('`', ""));
     }
-    text += "\nWhere they may be made, in a unit of systemd:\n\n";
+    text += "\nTo be added to the calls that the program itself needs, in a unit of systemd:\n\n";
     text += after("```ini\n").split("```").next().unwrap();
     text += "\nAmong the \"syscalls\" of a profile of the OCI runtime specification:\n\n";
     let profile = after("```json\n").split("```").next().unwrap();

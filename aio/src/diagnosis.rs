@@ -62,7 +62,10 @@ impl Cause {
             Cause::Kernel => "run a kernel with CONFIG_AIO",
             Cause::Sandbox => "'aio probe --syscalls' prints a profile",
             Cause::Emulator => "run it without the emulator, or in a virtual machine",
-            Cause::Limit => return raise(limit, f),
+            Cause::Limit => {
+                f.write_str("'aio who' shows who holds them; ")?;
+                return raise(limit, f);
+            }
             Cause::Memory => "raise the limits of memory and processes (ulimit, cgroup)",
             Cause::Unknown => "mount /proc, and probe again",
         })
@@ -81,7 +84,11 @@ pub(crate) fn raised(limit: Option<Limit>) -> u64 {
 
 /// Writes the command that raises the limit.
 pub(crate) fn raise(limit: Option<Limit>, f: &mut dyn fmt::Write) -> fmt::Result {
-    write!(f, "raise it: 'sysctl -w fs.aio-max-nr={}'", raised(limit))
+    write!(
+        f,
+        "raise it, as root on the host: 'sysctl -w fs.aio-max-nr={}'",
+        raised(limit)
+    )
 }
 
 /// What was observed besides the error number.

@@ -34,6 +34,16 @@ impl Limit {
         self.used.saturating_add(requested.into()) <= self.most
     }
 
+    /// Returns how many events can still be requested.
+    pub(crate) fn free(self) -> u64 {
+        self.most.saturating_sub(self.used)
+    }
+
+    /// Returns whether half of the limit or more is used.
+    pub(crate) fn is_scarce(self) -> bool {
+        self.used >= self.most.div_ceil(2)
+    }
+
     /// Returns the current limit; `None` if the kernel has no AIO or `/proc` is hidden.
     pub(crate) fn now() -> Option<Limit> {
         let number = |path| {

@@ -216,7 +216,8 @@ fn manual_page(help: &Help) -> String {
     if !help.commands.is_empty() {
         page += "The commands are:\n.Bl -tag -width indent\n";
         for (command, text) in &help.commands {
-            write!(page, ".It Cm {command}\n{}", roff(text)).unwrap();
+            let end = if text.ends_with('.') { "" } else { "." };
+            write!(page, ".It Cm {command}\n{}", roff(&format!("{text}{end}"))).unwrap();
             if command != "help" {
                 writeln!(page, "See\n.Xr aio-{command} 1 .").unwrap();
             }

@@ -2,6 +2,8 @@
 //! of what could not be seen.
 
 mod common;
+#[path = "../src/who/range.rs"]
+mod range;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -121,6 +123,13 @@ fn who_finds_the_holders() {
         .unwrap();
     assert_eq!(words(line)[2], contexts.len().to_string(), "{line}");
     assert!(shown.contains(" of fs.aio-max-nr "), "{shown}");
+    let free = " events are free; a larger request gets EAGAIN";
+    let free = shown.lines().find_map(|line| line.strip_suffix(free));
+    let free: u64 = free.unwrap().parse().unwrap();
+    assert!(
+        free + 1002 <= report["aio_max_nr"].as_u64().unwrap(),
+        "{shown}"
+    );
 
     drop(held);
     assert!(of(&who(), me).is_none());
@@ -222,6 +231,9 @@ fn who_is_not_misled_by_a_forged_mapping() {
     let report = who();
     assert!(of(&report, child.id()).is_none(), "{report}");
     assert_eq!(report["forged"], 1, "{report}");
+    let line = "aio: who: 1 forged mapping, with the name of a ring\n";
+    let output = aio(&["who"]).output().unwrap();
+    assert!(stderr(&output).contains(line), "{output:?}");
     assert!(of(&report, std::process::id()).is_some(), "{report}");
 }
 
@@ -285,10 +297,40 @@ fn who_says_what_it_could_not_see() {
     let output = run(&["-m"], nobody);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).contains("run it as root"), "{output:?}");
+    // A process of another user is named.
+    let text = stderr(&output);
+    let (_, named) = text
+        .split_once(" may not be read (EACCES), the first is ")
+        .unwrap();
+    let named: u32 = named.split(';').next().unwrap().parse().unwrap();
+    let status = fs::read_to_string(format!("/proc/{named}/status"));
+    assert!(status.is_ok_and(|text| !text.contains("Uid:\t65534")));
     let script = format!("mount -o remount,hidepid=2 /proc && {nobody}");
     let output = run(&["-fpm", "--mount-proc"], &script);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).contains("(hidepid)"), "{output:?}");
+}
+
+/// Ranges of every length end at the same column, and a space precedes them.
+#[test]
+fn ranges_are_separated_from_the_column_before() {
+    let written = |least, most| {
+        let mut text = String::new();
+        range::write_range(&mut text, least, most).unwrap();
+        text
+    };
+    for (least, most, row) in [
+        (7, 7, "               7"),
+        (63, 126, "          63-126"),
+        (99_999, 100_000, "    99999-100000"),
+        (410_051, 418_230, "   410051-418230"),
+        (2_097_152, 4_194_304, " 2097152-4194304"),
+        (20_971_520, 41_943_040, " 20971520-41943040"),
+        (u64::MAX, u64::MAX, " 18446744073709551615"),
+    ] {
+        assert_eq!(written(least, most), row);
+    }
+    assert_eq!(written(0, 1).len(), range::WIDTH);
 }
 
 #[test]

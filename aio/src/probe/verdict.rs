@@ -182,7 +182,15 @@ impl Verdict {
     /// Writes what to do next.
     pub(super) fn advise(&self, f: &mut dyn fmt::Write) -> fmt::Result {
         match self.cause {
-            None => f.write_str("'aio bench FILE' measures what AIO gains"),
+            None => match self.evidence.limit {
+                Some(limit) if limit.is_scarce() => write!(
+                    f,
+                    "'aio who' shows who holds events: only {} are free, and a larger \
+                     request gets EAGAIN",
+                    limit.free()
+                ),
+                _ => f.write_str("'aio bench FILE' measures what AIO gains"),
+            },
             Some(Cause::Sandbox) => write!(
                 f,
                 "allow {} in the sandbox; 'aio probe --syscalls' prints a profile",

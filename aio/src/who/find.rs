@@ -47,6 +47,8 @@ pub(super) struct Found {
     pub(super) most: u64,
     /// The number of processes that belong to others, and could not be read.
     pub(super) unread: u64,
+    /// The first of these processes.
+    pub(super) first_unread: u64,
     /// The last error that prevented reading a process, and the number of them.
     pub(super) failed: Option<Errno>,
     pub(super) failures: u64,
@@ -82,6 +84,7 @@ impl Found {
             least: 0,
             most: 0,
             unread: 0,
+            first_unread: 0,
             failed: None,
             failures: 0,
             unverified: 0,
@@ -149,7 +152,12 @@ impl Found {
         match result {
             // The process has ended meanwhile.
             Ok(()) | Err(Errno::NOENT | Errno::SRCH) => {}
-            Err(Errno::ACCES | Errno::PERM) => self.unread += 1,
+            Err(Errno::ACCES | Errno::PERM) => {
+                if self.unread == 0 {
+                    self.first_unread = process;
+                }
+                self.unread += 1;
+            }
             Err(errno) => {
                 self.failed = Some(errno);
                 self.failures += 1;

@@ -7,6 +7,7 @@
 mod find;
 mod lines;
 mod list;
+mod range;
 mod report;
 mod rings;
 

@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use super::find::{Found, Holder};
 use super::lines::Lines;
+use super::range::write_range;
 use super::rings;
 use crate::args;
 use crate::json::Json;
@@ -141,14 +142,8 @@ fn unit(text: &[u8]) -> &[u8] {
     name
 }
 
-/// A number, or a range of numbers.
-fn write_range(out: &mut Out, least: u64, most: u64) -> fmt::Result {
-    if least == most {
-        return write!(out, "{most:>13}");
-    }
-    // Both numbers end at the same column whatever their length.
-    let digits = 1 + most.checked_ilog10().unwrap_or(0) as usize;
-    write!(out, "{least:>width$}-{most}", width = 12 - digits.min(11))
+fn plural(count: u64, ending: &'static str) -> Text<'static> {
+    Text(if count == 1 { "" } else { ending })
 }
 
 /// Returns tenths of a percent.
@@ -162,7 +157,7 @@ pub(super) fn text(found: &mut Found, out: &mut Out) -> fmt::Result {
     let (mut contexts, count) = (0, found.holders().len());
     if count > 0 {
         let header =
-            "     PID USER      CONTEXTS       EVENTS   SHARE READY UNIT             COMMAND";
+            "     PID USER      CONTEXTS          EVENTS   SHARE READY UNIT             COMMAND";
         writeln!(out, "{}", Paint(Color::Bold, Text(header)))?;
     }
     for index in 0..count {
@@ -170,7 +165,6 @@ pub(super) fn text(found: &mut Found, out: &mut Out) -> fmt::Result {
         contexts += holder.contexts;
         line(found.directory.at(), holder, limit, out)?;
     }
-    let plural = |count, ending| Text(if count == 1 { "" } else { ending });
     write!(
         out,
         "{contexts} context{} of {count} process{}",
@@ -203,8 +197,12 @@ pub(super) fn text(found: &mut Found, out: &mut Out) -> fmt::Result {
             "{gone} events of these are given back already, or more"
         )?;
     }
-    if tenths >= 500 {
-        // At half of the limit, or above.
+    writeln!(
+        out,
+        "{} events are free; a larger request gets EAGAIN",
+        limit.free()
+    )?;
+    if limit.is_scarce() {
         crate::diagnosis::raise(Some(limit), out)?;
         let line = crate::diagnosis::raised(Some(limit));
         writeln!(
@@ -223,7 +221,10 @@ fn line(proc: At, holder: Holder, limit: Option<Limit>, out: &mut Out) -> fmt::R
     about.write_user(out)?;
     write!(out, "{contexts:>8}")?;
     write_range(out, holder.least, holder.most)?;
-    let tenths = share(holder.most, limit.map_or(0, |limit| limit.most));
+    // No process holds more than all of them together.
+    let tenths = limit.map_or(0, |limit| {
+        share(holder.most.min(limit.used.max(holder.least)), limit.most)
+    });
     write!(out, "{:>4}.{} %", tenths / 10, tenths % 10)?;
     match holder.ready {
         Some(ready) => write!(out, "{ready:>6} ")?,
@@ -288,13 +289,15 @@ pub(super) fn complain_about(found: &Found) {
     if let Some(errno) = found.failed {
         let count = found.failures;
         complain(format_args!(
-            "who: incomplete: {count} processes could not be read: {errno}"
+            "who: incomplete: {count} process{} could not be read: {errno}",
+            plural(count, "es")
         ));
     }
     if found.forged > 0 {
         let count = found.forged;
         complain(format_args!(
-            "who: {count} mappings with the name of a ring are none"
+            "who: {count} forged mapping{}, with the name of a ring",
+            plural(count, "s")
         ));
     }
     if found.is_complete() {
@@ -308,8 +311,10 @@ pub(super) fn complain_about(found: &Found) {
             "; run it as root"
         };
         complain(format_args!(
-            "who: incomplete: {count} process{} may not be read (EACCES){}",
-            Text(if count == 1 { "" } else { "es" }),
+            "who: incomplete: {count} process{} may not be read (EACCES), the first is \
+             {}{}",
+            plural(count, "es"),
+            found.first_unread,
             Text(hint)
         ));
     }
