@@ -80,10 +80,11 @@ slot_type! {
 /// context for reuse in its place.
 ///
 /// Operations that are only staged are not submitted: call [`drain`](Queue::drain) to
-/// complete them. If the context cannot be destroyed (in a forked child, or after the ring
-/// was unmapped), the buffers of the operations in flight are leaked, because the kernel
-/// may still use them. A queue that is leaked (`mem::forget`) leaks its buffers and the
-/// context; the slots may be used again.
+/// complete them. If the context cannot be destroyed (in a forked child, after the ring was
+/// unmapped, or where a sandbox forbids `io_destroy(2)`), nothing is waited for, and the
+/// buffers of the operations in flight are leaked, because the kernel may still use them.
+/// A queue that is leaked (`mem::forget`) leaks its buffers and the context; the slots may
+/// be used again.
 ///
 /// # Fork
 /// A forked child cannot use a queue of its parent. A function that would submit, wait

@@ -7,12 +7,13 @@ mod support;
 use std::fs::File;
 use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::task::{Context as Task, Waker};
 
 use linux_aio::op::{Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::{Errno, Queue, ScopeSlot, Slot, WaitOptions, nr, scope};
+use linux_aio::{Context, Errno, Queue, ScopeSlot, Slot, WaitOptions, nr, scope};
 use support::{TempFile, WAITS, forbid, pattern};
 
 const BLOCK: usize = 4096;
@@ -186,5 +187,88 @@ fn everything_ends_where_waits_are_refused() {
             7
         });
         assert_eq!(status, 7, "{errno}");
+    }
+}
+
+/// Runs `body` in a child that has ten seconds, with io_destroy refused, and io_cancel as
+/// well where `cancel` is true. Returns the exit status of the child.
+fn without_destroy(cancel: bool, errno: Errno, body: impl Fn(&Things)) -> i32 {
+    let things = Things::new();
+    support::in_child(|| {
+        // SAFETY: the alarm ends only the child, if it hangs.
+        unsafe { libc::alarm(10) };
+        let cancel = nr::IO_CANCEL.filter(|_| cancel);
+        forbid(&[nr::IO_DESTROY, cancel], errno.raw_os_error());
+        body(&things);
+        7
+    })
+}
+
+/// The kernel may still use the buffer of an operation whose event was not taken, so the
+/// buffer is leaked. Without a filter it is dropped.
+#[test]
+fn buffers_in_flight_are_leaked_without_io_destroy() {
+    let run = |things: &Things, right: usize| {
+        let count = Rc::new(());
+        let buffer = || (block(), Rc::clone(&count));
+        let mut slots = Slot::<(Block, Rc<()>)>::array::<4>();
+        let mut queue = Queue::new(&mut slots).unwrap();
+        queue.push(Read::new(&things.direct, buffer())).unwrap();
+        queue.submit().unwrap();
+        drop(queue);
+        assert_eq!(Rc::strong_count(&count), 1 + right);
+
+        let task = &mut Task::from_waker(Waker::noop());
+        let mut slots = ReactorSlot::<(Block, Rc<()>)>::array::<2>();
+        let reactor = Reactor::<(Block, Rc<()>)>::new(&mut slots).unwrap();
+        let mut read = Box::pin(reactor.read(&things.direct, buffer(), 0));
+        assert!(read.as_mut().poll(task).is_pending());
+        drop(read);
+        drop(reactor);
+        assert_eq!(Rc::strong_count(&count), 1 + 2 * right);
+    };
+    run(&Things::new(), 0);
+    for errno in [Errno::NOSYS, Errno::PERM] {
+        let status = without_destroy(false, errno, |things| {
+            run(things, 1);
+            let context = Context::new(1).unwrap();
+            let raw = context.as_raw();
+            assert_eq!(context.destroy(), Err(errno));
+            // SAFETY: the context was not destroyed, and nothing else uses it.
+            let context = unsafe { Context::from_raw(raw) };
+            assert_eq!(context.check(), Ok(()), "it lives on");
+        });
+        assert_eq!(status, 7, "{errno}");
+    }
+}
+
+/// A scope waits for its operations. Where it can neither wait for them nor destroy the
+/// context, the process is aborted, because the borrows would end.
+#[test]
+fn a_scope_aborts_only_where_nothing_else_ends_its_operations() {
+    extern "C" fn aborted(_: libc::c_int) {
+        // SAFETY: the function may be called in a signal handler.
+        unsafe { libc::_exit(9) }
+    }
+    for errno in [Errno::NOSYS, Errno::PERM] {
+        let status = without_destroy(true, errno, |things| {
+            let mut memory = block();
+            scope(&mut ScopeSlot::array::<1>(), |s| {
+                drop(s.read(&things.direct, &mut memory, 0).unwrap());
+            })
+            .unwrap();
+            assert!(memory[..] == pattern(BLOCK)[..]);
+        });
+        assert_eq!(status, 7, "{errno}: a read");
+        let status = without_destroy(true, errno, |things| {
+            std::panic::set_hook(Box::new(|_| ()));
+            // SAFETY: the handler ends the child.
+            unsafe { libc::signal(libc::SIGABRT, aborted as *const () as usize) };
+            scope(&mut ScopeSlot::array::<1>(), |s| {
+                drop(s.poll(&things.reader, PollMask::IN).unwrap());
+            })
+            .unwrap();
+        });
+        assert_eq!(status, 9, "{errno}: a poll that cannot be cancelled");
     }
 }

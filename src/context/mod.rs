@@ -661,6 +661,10 @@ impl Context {
     /// # Errors
     /// - EINVAL: in a forked child, where nothing is destroyed; or other code, which has
     ///   the context's raw value, destroyed the context before.
+    /// - ENOSYS or EPERM: a sandbox forbids `io_destroy(2)`. The context and its operations
+    ///   live on until the process exits or execs, and **the kernel still uses their
+    ///   buffers**: the promise of [`submit`](Context::submit) goes on. Dropping a context
+    ///   does not report this.
     ///
     /// The guide has [causes and remedies](crate::guide::errors#io_destroy).
     ///
@@ -720,7 +724,9 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if self.name != AioContext::NONE {
-            // An error means that there is nothing to destroy: see `destroy`.
+            // An error means that there is nothing to destroy, or that a sandbox forbids
+            // it: the kernel then keeps the context, and `Context::submit` requires the
+            // buffers to stay valid until their events have been taken.
             // SAFETY: `self` owns the context and is being dropped, and no `Ring`
             // borrows it, so no code reads the ring or expects events afterwards.
             let _ = unsafe { end(self.home, self.name) };

@@ -104,7 +104,9 @@ slot_type! {
 /// Dropping the reactor destroys the context, which **blocks until every operation has
 /// completed**, and takes tens of milliseconds even if nothing is in flight
 /// ([`into_idle_context`](Reactor::into_idle_context) returns the context for reuse). No
-/// future is left by then, because each borrows the reactor or owns a share of it.
+/// future is left by then, because each borrows the reactor or owns a share of it. Where a
+/// sandbox forbids `io_destroy(2)`, nothing is waited for, and the buffers of the operations
+/// in flight are leaked.
 ///
 /// # Fork
 /// A forked child cannot use a reactor of its parent

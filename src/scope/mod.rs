@@ -68,8 +68,8 @@ type ScopeEngine = ManuallyDrop<Engine<'static, (), Detached, &'static mut Conte
 /// returns early or panics, or if signals arrive. If `f` returns, operations that were
 /// begun and not submitted are submitted first; if it panics, they are not. Polls that are
 /// still in flight are cancelled. If the kernel refuses to cancel them, or waiting fails,
-/// the context is destroyed, which waits as well. If that fails too, the process is
-/// aborted, because the buffers must stay borrowed.
+/// the context is destroyed, which waits as well. If that fails too (a sandbox forbids
+/// `io_destroy(2)`), the process is aborted, because the buffers must stay borrowed.
 ///
 /// # Descriptors
 /// A borrowed descriptor must outlive the scope, as a borrowed buffer must. A descriptor

@@ -74,7 +74,9 @@ pub unsafe fn io_setup(nr_events: u32, ctxp: *mut AioContext) -> Result<(), Errn
 /// - EINVAL: no such context: the identifier is zero or garbage, the context was
 ///   destroyed before, or the caller is a forked child. (The manual page lists EFAULT,
 ///   which current kernels do not return.)
-/// - ENOSYS: AIO is unavailable.
+/// - ENOSYS or EPERM: AIO is unavailable, or a sandbox forbids this call. If `io_setup`
+///   had succeeded, the context and its operations live on until the process exits or
+///   execs, and **the kernel still uses their buffers**.
 ///
 /// The guide has [causes and remedies](crate::guide::errors#io_destroy).
 ///
