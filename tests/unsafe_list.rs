@@ -112,7 +112,42 @@ fn comment(lines: &[&str], at: usize, marker: &str) -> Option<String> {
         }
         argument.push_str(line);
     }
-    Some(argument.trim().to_string())
+    Some(without_links(argument.trim()))
+}
+
+/// Returns `text` with each link to an item (`[`name`](target)`, `[`name`]`) as its name,
+/// since only rustdoc resolves such a link.
+fn without_links(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("[`") {
+        let Some((name, behind)) = behind.split_once("`]") else {
+            break;
+        };
+        plain = plain + before + "`" + name + "`";
+        let target = behind.strip_prefix('(');
+        rest = target
+            .and_then(|target| target.split_once(')'))
+            .map_or(behind, |parts| parts.1);
+    }
+    plain + rest
+}
+
+#[test]
+fn links_of_rustdoc_become_code() {
+    for (comment, plain) in [
+        (
+            "As [`next`](BatchReader::next), with [`x`].",
+            "As `next`, with `x`.",
+        ),
+        (
+            "an [`IoVec`](crate::sys::IoVec) (each)",
+            "an `IoVec` (each)",
+        ),
+        ("`&mut [u8]`, [1] and [`open", "`&mut [u8]`, [1] and [`open"),
+    ] {
+        assert_eq!(without_links(comment), plain);
+    }
 }
 
 /// Returns the part of a name at the beginning of `text`.
