@@ -147,6 +147,13 @@ package_tests() {
     done
 }
 
+# Runs the library's tests but those in its documentation, which `package_tests` runs.
+library_tests() {
+    # One of them runs the examples.
+    cargo build --locked -p linux-aio --examples "$@"
+    cargo test --locked --no-fail-fast -p linux-aio --lib --tests "$@"
+}
+
 # Verifies that the documented mistakes fail to compile with the documented error codes.
 # rustdoc compares the codes only with an unstable compiler.
 misuse() {
