@@ -18,6 +18,7 @@ pub(crate) const REAPERS: &[&str] = &["hand", "ring", "uring", "context", "libai
 /// The baselines that can read.
 pub(crate) const READERS: &[&str] = &[
     "hand",
+    "hand-runtime",
     "context",
     "queue",
     "queue-wait",

@@ -22,20 +22,21 @@ const USAGE: &str = "\
 bench-report: measures linux-aio against what a user would pick instead
 
 cargo bench-report [--capi PATH] [--quick]   writes docs/performance.md
-cargo bench-report --copies [--quick]        prints the tables of `aio copy` alone
+cargo bench-report --only PART [--quick]     prints one part of the page
 cargo bench-report --gates                   holds counts and sizes to benches/ceilings.toml
 
     --capi PATH   a libaio.so.1 to be measured beside the system's
     --quick       a tenth of the work: to see that it works
+    --only PART   calls, reaping, reading, disk, log, sockets, growth, teardown, copies, sizes
 ";
 
 fn main() -> ExitCode {
-    let (mut gates, mut copies, mut quick, mut capi) = (false, false, false, None);
+    let (mut gates, mut only, mut quick, mut capi) = (false, None, false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--gates" => gates = true,
-            "--copies" => copies = true,
+            "--only" => only = arguments.next(),
             "--quick" => quick = true,
             "--capi" => capi = arguments.next(),
             _ => {
@@ -47,8 +48,8 @@ fn main() -> ExitCode {
     let done = Built::new(capi).and_then(|built| {
         if gates {
             gates::check(&built)
-        } else if copies {
-            report::print_copies(&built, quick)
+        } else if let Some(part) = only {
+            report::print_one(&built, &part, quick)
         } else {
             report::write(&built, quick)
         }

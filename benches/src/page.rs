@@ -23,9 +23,9 @@ impl Page {
     }
 
     /// Appends a table of numbers, right-aligned behind the first column.
-    pub(crate) fn table(&mut self, heads: &[&str], rows: &[Vec<String>]) {
+    pub(crate) fn table(&mut self, heads: &[impl AsRef<str>], rows: &[Vec<String>]) {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let heads: Vec<String> = heads.iter().map(|&head| head.to_owned()).collect();
+        let heads: Vec<String> = heads.iter().map(|head| head.as_ref().to_owned()).collect();
         let rule: Vec<&str> = (0..heads.len())
             .map(|at| if at == 0 { "---" } else { "--:" })
             .collect();

@@ -2,7 +2,7 @@
 
 use crate::build::Built;
 use crate::command::Result;
-use crate::machine::{load, machine};
+use crate::machine::{load, machine, mitigations};
 use crate::page::Page;
 use crate::stats::median;
 use crate::tables::{Bench, MORE};
@@ -11,25 +11,31 @@ use crate::{counts, gates};
 /// A measurement that adds its results to the page.
 type Part<'b> = fn(&mut Bench<'b>) -> Result<()>;
 
-/// Measures everything and writes `docs/performance.md`.
-pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
-    let begin = std::time::Instant::now();
-    // SAFETY: the call only affects how this process is scheduled.
-    let nice = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -5) } == 0;
-    let before = load();
-    let mut bench = new(built, quick);
-    bench.counts = counts::count(built, false)?;
-    let parts: [(&str, Part<'_>); 8] = [
+/// Returns the measurements by name, in the order of the page.
+fn parts<'b>() -> [(&'static str, Part<'b>); 10] {
+    [
         ("calls", Bench::calls),
         ("reaping", Bench::reaping),
         ("reading", Bench::reading),
         ("disk", Bench::disk),
+        ("log", Bench::log),
         ("sockets", Bench::sockets),
+        ("growth", Bench::growth),
         ("teardown", Bench::teardown),
         ("copies", Bench::copies),
         ("sizes", sizes),
-    ];
-    for (name, part) in parts {
+    ]
+}
+
+/// Measures everything and writes `docs/performance.md`.
+pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
+    let begin = std::time::Instant::now();
+    // SAFETY: the call only affects how this process is scheduled.
+    let nice = !quick && unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -5) } == 0;
+    let before = load();
+    let mut bench = new(built, quick);
+    bench.counts = counts::count(built, false)?;
+    for (name, part) in parts() {
         eprintln!("{:4} s  {name}", begin.elapsed().as_secs());
         part(&mut bench)?;
     }
@@ -50,7 +56,8 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
          {before:.1} at the start and {:.1} at the end; a load above 1 means that other programs \
          ran at the same time. Between runs of the same case, the largest processor time was {:.2} \
          times the smallest in the median, and {:.1} times at most. Smaller differences between \
-         baselines are not significant.",
+         baselines are not significant. Weaknesses of the processor that the kernel reports, with \
+         mitigations, which make system calls slower: {}.",
         machine(),
         if nice { "At nice −5, " } else { "" },
         bench.turns,
@@ -58,7 +65,17 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
         load(),
         spread.0,
         spread.1,
+        mitigations(),
     ));
+    page.heading("Headlines");
+    page.say(
+        "Figures that other pages quote, each with a case in which it does not hold. They were \
+         measured on one machine. The last column says what they depend on.",
+    );
+    page.table(
+        &["", "figure", "does not hold", "holds for"],
+        &bench.headlines(),
+    );
     page.heading("The goals");
     let rows: Vec<Vec<String>> = bench
         .goals
@@ -71,20 +88,13 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     page.table(&["goal", "result", "met"], &rows);
     page.heading("The cost of `Queue`");
     page.say(
-        "`Queue` executes more instructions than a hand-written loop: 15 at depth 32, and some 65 \
-         at depth 1, where one operation bears the fixed cost of a batch. They pay for work that \
-         the loop does not do. Tickets carry a generation: a stale ticket never matches a newer \
-         operation. Each event is checked against the state word of its slot, and the ring's tail \
-         against its length. Staged operations keep their order when the kernel refuses some or \
-         when some are cancelled. Operations are counted. The time is 0.97 to 1.00 of the loop's at \
-         depth 32, and 1.02 to 1.08 of it at depth 1, as the kernel's part is 600 ns and more.",
-    );
-    page.say(
-        "Direct reads are no faster with `Queue` or `Context` than without. Either way, 32 of them \
-         take one `io_submit` and one `io_getevents`, and 98% of the processor time is spent in \
-         the kernel and the virtual disk. The comparison with `libaio-each` gives the gain from \
-         batching: a quarter to a third of the processor time. This disk is idle until a batch \
-         arrives, and so completes up to a fifth fewer operations per second.",
+        "`Queue` executes more instructions than a hand-written loop, and most of all at depth 1, \
+         where one operation bears the fixed cost of a batch. They pay for work that the loop does \
+         not do. Tickets carry a generation: a stale ticket never matches a newer operation. Each \
+         event is checked against the state word of its slot, and the ring's tail against its \
+         length. Staged operations keep their order when the kernel refuses some or when some are \
+         cancelled. Operations are counted. In direct reads nearly all processor time is spent in \
+         the kernel and the virtual disk, with `Queue` or without.",
     );
     page.append(bench.page);
     page.write(&built.home.join("docs"))?;
@@ -92,11 +102,21 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     Ok(())
 }
 
-/// Measures copies alone, and prints the results.
-pub(crate) fn print_copies(built: &Built, quick: bool) -> Result<()> {
+/// Performs one of the measurements, and prints its tables, its goals and its headlines.
+pub(crate) fn print_one(built: &Built, name: &str, quick: bool) -> Result<()> {
     let mut bench = new(built, quick);
-    bench.copies()?;
+    let Some((_, part)) = parts().into_iter().find(|(part, _)| *part == name) else {
+        let names = parts().map(|(name, _)| name);
+        return Err(format!("no part {name:?}; there are: {}", names.join(", ")));
+    };
+    part(&mut bench)?;
     print!("{}", bench.page.text());
+    for (goal, result, met) in &bench.goals {
+        println!("{}: {goal}: {result}", if *met { "met" } else { "NOT MET" });
+    }
+    for (name, figure) in &bench.figures {
+        println!("{name}: {figure:.3}");
+    }
     Ok(())
 }
 
@@ -109,6 +129,8 @@ fn new(built: &Built, quick: bool) -> Bench<'_> {
         less: if quick { 10 } else { 1 },
         spreads: Vec::new(),
         goals: Vec::new(),
+        notes: Vec::new(),
+        figures: Default::default(),
     }
 }
 

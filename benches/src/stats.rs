@@ -1,7 +1,7 @@
 //! Medians of interleaved runs.
 
 use crate::command::Result;
-use crate::subject::{Case, Sample, Subject};
+use crate::subject::{Case, Sample, Subject, Timed};
 
 /// The runs of one baseline.
 pub(crate) struct Runs {
@@ -31,6 +31,12 @@ pub(crate) type Figure = fn(&Sample) -> f64;
 
 /// Processor time for each operation.
 pub(crate) const CPU: Figure = |sample| sample.cpu / sample.count;
+/// The same, with that of kernel threads where it was counted.
+pub(crate) const WHOLE_CPU: Figure =
+    |sample| (sample.cpu + sample.kernel.unwrap_or(0.0)) / sample.count;
+/// Processor time of kernel threads for each operation.
+pub(crate) const KERNEL_CPU: Figure =
+    |sample| sample.kernel.map_or(f64::NAN, |time| time / sample.count);
 /// Time for each operation.
 pub(crate) const WALL: Figure = |sample| sample.wall / sample.count;
 /// Operations in one second.
@@ -86,13 +92,14 @@ impl Runs {
 /// Runs every baseline in each of `turns` turns. Each turn begins with another
 /// baseline, and every second turn runs in reverse order: the after-effects of one run
 /// (such as a disk with deferred work) do not always affect the same baseline. A
-/// baseline that is not available is left out, and reported.
+/// baseline that is not available is left out, and its reason is one of the notes.
 pub(crate) fn in_turn(
     subject: &Subject,
     case: Case<'_>,
     baselines: &[&str],
     count: u64,
     turns: usize,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<Runs>> {
     let mut all: Vec<Runs> = Vec::new();
     for &baseline in baselines {
@@ -101,6 +108,7 @@ pub(crate) fn in_turn(
             all.push(Runs { baseline, samples });
         }
     }
+    let mut missing = Vec::new();
     for turn in 0..turns {
         let places = all.len().max(1);
         for place in 0..all.len() {
@@ -110,10 +118,22 @@ pub(crate) fn in_turn(
             } else {
                 places - 1 - place
             };
-            let runs = &mut all[at];
+            let Some(runs) = all.get_mut(at) else { break };
             let baseline = &runs.baseline;
-            let sample = subject.time(Case { baseline, ..case }, count)?;
-            runs.samples.push(sample);
+            match subject.time(Case { baseline, ..case }, count)? {
+                Timed::Sample(mut sample) => {
+                    notes.append(&mut sample.notes);
+                    runs.samples.push(sample);
+                }
+                Timed::Unavailable(reason) => {
+                    notes.push(reason);
+                    missing.push(at);
+                }
+            }
+        }
+        missing.sort_unstable();
+        for at in missing.drain(..).rev() {
+            all.remove(at);
         }
     }
     Ok(all)

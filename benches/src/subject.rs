@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::command::{Result, run};
+use crate::command::Result;
 
 /// One case: the group, the baseline, the batch size, and further arguments.
 #[derive(Clone, Copy)]
@@ -30,15 +30,29 @@ impl Case<'_> {
 }
 
 /// The times of a run, in nanoseconds.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Sample {
     pub(crate) count: f64,
     pub(crate) wall: f64,
     pub(crate) cpu: f64,
+    /// The processor time of the machine's kernel threads meanwhile, if it was counted.
+    pub(crate) kernel: Option<f64>,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
+    /// What was not done as the baseline's name says, and why.
+    pub(crate) notes: Vec<String>,
 }
+
+/// The result of a run.
+pub(crate) enum Timed {
+    Sample(Sample),
+    /// The baseline is not available here, for the given reason.
+    Unavailable(String),
+}
+
+/// The exit status of the program if a case is not available.
+const UNAVAILABLE: i32 = 3;
 
 pub(crate) struct Subject {
     program: PathBuf,
@@ -68,11 +82,28 @@ impl Subject {
     }
 
     /// Measures the case by the clock.
-    pub(crate) fn time(&self, case: Case<'_>, count: u64) -> Result<Sample> {
+    pub(crate) fn time(&self, case: Case<'_>, count: u64) -> Result<Timed> {
+        let name = case.name();
         let mut command = Command::new(&self.program);
         self.arguments(&mut command, case, count);
-        let line = patiently(|| run(&mut command))?;
-        serde_json::from_str(&line).map_err(|error| format!("{}: {error}", case.name()))
+        let mut unavailable = None;
+        let line = patiently(|| {
+            let output = command
+                .output()
+                .map_err(|error| format!("{name}: {error}"))?;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            match output.status.code() {
+                Some(0) => return Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+                Some(UNAVAILABLE) => unavailable = Some(said.trim().replace('\n', ": ")),
+                _ => return Err(format!("{name}: {}\n{said}", output.status)),
+            }
+            Ok(String::new())
+        })?;
+        if let Some(reason) = unavailable {
+            return Ok(Timed::Unavailable(reason));
+        }
+        let sample = serde_json::from_str(&line).map_err(|error| format!("{name}: {error}"))?;
+        Ok(Timed::Sample(sample))
     }
 
     /// Returns the instructions in user space for each of `count` operations, in tenths: what

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
 const COLOURS: &[&str] = &[
-    "#3b82f6", "#e0762f", "#2fa36b", "#a162d8", "#8a8f98", "#d4a017", "#d6455d",
+    "#3b82f6", "#e0762f", "#2fa36b", "#a162d8", "#8a8f98", "#d4a017", "#d6455d", "#1f9bb5",
 ];
 
 const STYLE: &str = "<style>\
@@ -62,7 +62,7 @@ impl Axis {
         if self.log {
             let mut marks = steps(self.least, self.most);
             marks.retain(|mark| (self.least..=self.most).contains(mark));
-            if marks.len() > 10 {
+            if marks.len() > 8 {
                 // Powers of ten only.
                 marks.retain(|mark| (mark.log10() - mark.log10().round()).abs() < 1e-9);
             }
@@ -160,7 +160,7 @@ pub(crate) fn lines(title: &str, x_name: &str, lines: &[Line]) -> String {
     let (left, top, height, right) = (60.0, 40.0, 260.0, 130.0);
     let points = lines.iter().flat_map(|(_, points)| points.iter().copied());
     let xs = points.clone().map(|(x, _)| x);
-    let x_axis = Axis::new(xs.clone(), true, WIDTH - left - right).tight(xs.clone());
+    let x_axis = Axis::new(xs.clone(), true, WIDTH - left - right).tight(xs);
     let y_axis = Axis::new(points.map(|(_, y)| y), true, height);
     let foot = top + height;
     let mut svg = open(foot + 44.0, title);
@@ -176,14 +176,12 @@ pub(crate) fn lines(title: &str, x_name: &str, lines: &[Line]) -> String {
             brief(mark),
         );
     }
-    let mut seen: Vec<f64> = xs.collect();
-    seen.sort_unstable_by(f64::total_cmp);
-    seen.dedup();
-    for mark in seen {
+    for mark in x_axis.marks() {
         let x = left + x_axis.at(mark);
         let _ = writeln!(
             svg,
-            "<text class=\"small\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{foot}\"/>\
+             <text class=\"small\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             foot + 16.0,
             brief(mark),
         );

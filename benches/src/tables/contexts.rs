@@ -1,47 +1,12 @@
-//! A context as a reactor, and the destruction of contexts.
+//! The destruction of contexts.
 
-use super::{Bench, MORE, times};
+use super::{Bench, MORE};
 use crate::command::Result;
-use crate::stats::{CPU, WALL, find, in_turn};
+use crate::stats::{WALL, in_turn};
 use crate::subject::Case;
 use crate::svg::{brief, lines};
 
 impl Bench<'_> {
-    /// Measures one ring as a reactor.
-    pub(crate) fn sockets(&mut self) -> Result<()> {
-        self.page.heading("A thousand sockets");
-        self.page.say(
-            "One byte arrives at 1 or at 64 of 1,000 sockets, the baseline reports which sockets \
-             are readable, and the byte is read. AIO and io_uring polls are submitted again each \
-             time; epoll continues to watch. Processor time for each byte, including the write and \
-             the read, as a ratio to epoll.",
-        );
-        let mut rows: Vec<Vec<String>> = Vec::new();
-        for size in [1, 64] {
-            let case = Case {
-                group: "sockets",
-                baseline: "",
-                size,
-                more: &[],
-            };
-            let all = self.runs(
-                case,
-                &["epoll", "context", "queue", "reactor", "uring"],
-                64_000,
-            )?;
-            let epoll = find(&all, "epoll").ok_or("no epoll")?;
-            for (at, runs) in all.iter().enumerate() {
-                if rows.len() <= at {
-                    rows.push(vec![runs.baseline.clone()]);
-                }
-                rows[at].extend([times(runs.ratio(epoll, CPU)), brief(runs.median(CPU))]);
-            }
-        }
-        self.page
-            .table(&["", "1 at a time", "ns", "64 at a time", "ns"], &rows);
-        Ok(())
-    }
-
     /// Measures the destruction of contexts.
     pub(crate) fn teardown(&mut self) -> Result<()> {
         self.page.heading("Destruction of contexts");
@@ -61,7 +26,8 @@ impl Bench<'_> {
                 size,
                 more: &[],
             };
-            let all = in_turn(&self.built.subject, case, &baselines, 1, self.turns)?;
+            let subject = &self.built.subject;
+            let all = in_turn(subject, case, &baselines, 1, self.turns, &mut self.notes)?;
             for (at, runs) in all.iter().enumerate() {
                 if rows.len() <= at {
                     rows.push(vec![runs.baseline.clone()]);
@@ -73,6 +39,7 @@ impl Bench<'_> {
             }
         }
         self.page.table(&["", "1", "8", "64"], &rows);
+        self.say_notes();
         let words = "Milliseconds to destroy this number of contexts";
         let alternative = "Line chart: milliseconds to destroy 1, 8 and 64 contexts";
         let plot = lines(words, "contexts", &drawn);
@@ -98,7 +65,7 @@ impl Bench<'_> {
 
     /// Returns the time in milliseconds, over enough runs that their position within an
     /// RCU grace period does not matter.
-    fn end(&self, baseline: &str, size: usize) -> Result<f64> {
+    fn end(&mut self, baseline: &str, size: usize) -> Result<f64> {
         let case = Case {
             group: "teardown",
             baseline,
@@ -106,7 +73,8 @@ impl Bench<'_> {
             more: &[],
         };
         let turns = MORE * self.turns;
-        let all = in_turn(&self.built.subject, case, &[baseline], 1, turns)?;
+        let subject = &self.built.subject;
+        let all = in_turn(subject, case, &[baseline], 1, turns, &mut self.notes)?;
         Ok(all[0].median(WALL) / 1e6)
     }
 }

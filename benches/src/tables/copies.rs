@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use super::{Bench, MORE, times};
+use super::{Bench, times};
 use crate::command::{Result, run};
 use crate::stats::median;
 
@@ -14,6 +14,9 @@ use crate::stats::median;
 type Way = (&'static str, Vec<String>);
 
 const MIB: u64 = 1 << 20;
+
+/// The factor for the number of rounds: a copy takes up to a second.
+const ROUNDS: usize = 2;
 
 impl Bench<'_> {
     /// Measures copies of several kinds of files.
@@ -26,21 +29,21 @@ impl Bench<'_> {
         );
         let from = self.built.target.join("bench-file");
         self.make(&from)?;
-        self.copy("256 MiB in the page cache", &from, false)?;
-        self.copy("256 MiB not in the page cache", &from, true)?;
+        self.copy("256 MiB in the page cache", "warm", &from, false)?;
+        self.copy("256 MiB not in the page cache", "cold", &from, true)?;
         std::fs::write(&from, b"abc").map_err(|error| error.to_string())?;
-        self.copy("3 bytes", &from, false)?;
+        self.copy("3 bytes", "small", &from, false)?;
         sparse(&from).map_err(|error| error.to_string())?;
-        self.copy("1 GiB sparse, with 64 MiB of data", &from, false)?;
+        self.copy("1 GiB sparse, with 64 MiB of data", "sparse", &from, false)?;
         let _ = std::fs::remove_file(&from);
         Ok(())
     }
 
-    fn copy(&mut self, title: &str, from: &Path, cold: bool) -> Result<()> {
+    fn copy(&mut self, title: &str, name: &str, from: &Path, cold: bool) -> Result<()> {
         let to = self.built.target.join("bench-copy");
         let ways = self.ways(from, &to);
         let mut took: Vec<Vec<f64>> = vec![Vec::new(); ways.len()];
-        for _ in 0..MORE * self.turns {
+        for _ in 0..ROUNDS * self.turns {
             for (took, (_, words)) in took.iter_mut().zip(&ways) {
                 let _ = std::fs::remove_file(&to);
                 run(&mut Command::new("sync"))?;
@@ -74,6 +77,10 @@ impl Bench<'_> {
                 ]
             })
             .collect();
+        for ((way, _), mine) in ways.iter().zip(&took) {
+            let ratios = mine.iter().zip(&took[0]).map(|(mine, first)| mine / first);
+            self.keep(format!("copy {name} {way}"), median(ratios.collect()));
+        }
         self.page.table(&[title, "time", "ms"], &rows);
         Ok(())
     }

@@ -1,13 +1,84 @@
-//! Files: operations in flight.
+//! Files: reads and writes in flight.
 
 use std::path::Path;
 use std::process::Command;
 
-use super::{Bench, MORE, times};
+use super::{Bench, MORE, NOTHING, times};
 use crate::command::{Result, run};
-use crate::stats::{CPU, Figure, RATE, Runs, find};
+use crate::stats::{Figure, KERNEL_CPU, RATE, Runs, WHOLE_CPU, find};
 use crate::subject::{Case, Sample};
-use crate::svg::{brief, lines};
+use crate::svg::{Line, brief, lines};
+
+/// A pattern of accesses, and how it is measured.
+struct Pattern {
+    name: &'static str,
+    title: &'static str,
+    /// The baseline that ratios refer to, and what it is called in the text.
+    base: (&'static str, &'static str),
+    /// The numbers of operations in flight, and the number of operations of a run.
+    depths: &'static [(usize, u64)],
+    writes: bool,
+}
+
+const PATTERNS: &[Pattern] = &[
+    Pattern {
+        name: "cached-4k",
+        title: "Random reads of 4 KiB from the page cache",
+        base: ("pread", "pread"),
+        depths: &[(1, 80_000), (32, 80_000)],
+        writes: false,
+    },
+    Pattern {
+        name: "direct-4k",
+        title: "Direct random reads of 4 KiB",
+        base: ("libaio", "libaio"),
+        depths: &[(1, 2_000), (4, 5_000), (32, 8_000), (128, 10_000)],
+        writes: false,
+    },
+    Pattern {
+        name: "write-4k",
+        title: "Direct random writes of 4 KiB",
+        base: ("libaio", "libaio"),
+        depths: &[(32, 6_000)],
+        writes: true,
+    },
+    Pattern {
+        name: "mixed-4k",
+        title: "Direct random reads and writes of 4 KiB, 70% and 30%",
+        base: ("libaio", "libaio"),
+        depths: &[(32, 6_000)],
+        writes: true,
+    },
+    Pattern {
+        name: "sequential-128k",
+        title: "Direct sequential reads of 128 KiB",
+        base: ("libaio", "libaio"),
+        depths: &[(1, 600), (8, 800)],
+        writes: false,
+    },
+    Pattern {
+        name: "sequential-1m",
+        title: "Direct sequential reads of 1 MiB",
+        base: ("libaio", "libaio"),
+        depths: &[(1, 120), (8, 150)],
+        writes: false,
+    },
+];
+
+const BASELINES: &[&str] = &[
+    "hand",
+    "context",
+    "queue",
+    "libaio",
+    "libaio-each",
+    "capi",
+    "uring",
+    "uring-tuned",
+    "pread",
+    "pread-threads",
+    "posix",
+    "posix-dup",
+];
 
 impl Bench<'_> {
     /// Measures operations in flight on a file.
@@ -15,17 +86,14 @@ impl Bench<'_> {
         let file = self.built.target.join("bench-file");
         self.make(&file)?;
         let path = file.to_string_lossy().into_owned();
-        let done = [
-            ("buffered-512", "Buffered random reads of 512 B", 60_000),
-            ("direct-4k", "Direct random reads of 4 KiB", 16_000),
-            (
-                "sequential-128k",
-                "Direct sequential reads of 128 KiB",
-                1_500,
-            ),
-        ]
-        .into_iter()
-        .try_for_each(|(pattern, title, count)| self.pattern(pattern, title, count, &path));
+        self.page.heading("Files");
+        self.page.say(WORDS);
+        let mut done = PATTERNS
+            .iter()
+            .try_for_each(|pattern| self.pattern(pattern, &path));
+        if done.is_ok() {
+            done = self.fio(&path);
+        }
         let _ = std::fs::remove_file(&file);
         done
     }
@@ -42,166 +110,179 @@ impl Bench<'_> {
         run(dd.arg(format!("of={}", file.display()))).map(drop)
     }
 
-    fn pattern(&mut self, pattern: &str, title: &str, count: u64, path: &str) -> Result<()> {
-        let baselines = [
-            "hand",
-            "context",
-            "queue",
-            "libaio",
-            "libaio-each",
-            "capi",
-            "uring",
-        ];
-        self.page.heading(title);
-        let mut table = Vec::new();
-        let mut late = Vec::new();
-        let mut details = Vec::new();
-        let mut cpu: Vec<_> = baselines
-            .iter()
-            .map(|&baseline| (baseline.to_owned(), Vec::new()))
-            .collect();
-        for depth in [1, 4, 16, 64, 256, 32] {
-            let more = [pattern, path];
+    fn pattern(&mut self, pattern: &Pattern, path: &str) -> Result<()> {
+        let mut columns = Vec::new();
+        for &(depth, count) in pattern.depths {
+            let more = [pattern.name, path];
             let case = Case {
                 group: "disk",
                 baseline: "",
                 size: depth,
                 more: &more,
             };
-            let count = if depth == 1 { count / 4 } else { count };
-            let turns = if depth == 32 { MORE } else { 1 } * self.turns;
+            let mut baselines = BASELINES.to_vec();
+            if depth == 1 {
+                // The same as without the addition.
+                baselines
+                    .retain(|name| !matches!(*name, "libaio-each" | "pread-threads" | "posix-dup"));
+            }
+            let heading = pattern.name == "direct-4k" && depth == 32;
+            let turns = if heading { MORE } else { 1 } * self.turns;
             let all = self.runs_in(turns, case, &baselines, count)?;
-            let libaio = find(&all, "libaio").ok_or("no libaio")?;
-            let ratios = |figure: Figure| {
-                all.iter()
-                    .map(move |runs| times(runs.ratio(libaio, figure)))
-            };
-            if depth == 32 {
-                if pattern == "direct-4k" {
-                    self.disk_goals(&all, libaio);
-                }
-                details = all.iter().map(detail).collect();
-                continue;
-            }
-            table.push(
-                [
-                    vec![depth.to_string()],
-                    ratios(RATE).collect(),
-                    ratios(CPU).collect(),
-                ]
-                .concat(),
-            );
-            let latencies = all.iter().map(|runs| latency(runs).join(" / "));
-            late.push([depth.to_string()].into_iter().chain(latencies).collect());
-            for runs in &all {
-                if let Some(line) = cpu.iter_mut().find(|line| line.0 == runs.baseline) {
-                    line.1.push((depth as f64, runs.median(CPU)));
-                }
-            }
+            self.disk_goals(pattern.name, depth, &all);
+            columns.push((depth, all));
         }
-        cpu.retain(|line| !line.1.is_empty());
-        let names = cpu.iter().map(|line| line.0.clone());
-        let baselines: Vec<&str> = cpu.iter().map(|line| line.0.as_str()).collect();
-        let heads: Vec<String> = ["depth".to_owned()]
-            .into_iter()
-            .chain(names.clone().map(|name| format!("{name}, ops/s")))
-            .chain(names.map(|name| format!("{name}, CPU")))
-            .collect();
-        let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-        self.page.say(
-            "Operations per second and processor time for each operation, as ratios to libaio in \
-             the same round. A higher rate is better; a lower time is better. All baselines except \
-             `libaio-each` submit as many reads as there are free buffers with one system call. \
-             `libaio-each` calls `io_submit` for every read as soon as a buffer is free: the disk \
-             starts earlier, and there are more system calls.",
-        );
-        self.page.table(&heads, &table);
-        let words = format!("{title}: processor time of one read, ns, by depth");
-        let alternative = format!("Line chart: {title}, processor time for each read by depth");
-        let plot = lines(&words, "in flight", &cpu);
-        self.page.plot(pattern, &alternative, plot);
+        let (base, base_name) = pattern.base;
+        self.page.heading(pattern.title);
+        self.page.say(&format!(
+            "Ratios to {base_name} in the same round, and medians in parentheses: operations per \
+             second, and microseconds of processor time for an operation{}.",
+            if pattern.writes {
+                ", with that of kernel threads, which is also in a column of its own"
+            } else {
+                ""
+            }
+        ));
+        let table = Columns {
+            columns: &columns,
+            base,
+            kernel: pattern.writes,
+        };
+        self.page.table(&table.heads(), &table.rows(BASELINES)?);
+        if columns.len() > 2 {
+            let title = format!("{}: processor time of one, ns, by depth", pattern.title);
+            let alternative = format!("Line chart: {}, processor time by depth", pattern.title);
+            let plot = lines(&title, "in flight", &plotted(&columns));
+            self.page.plot(pattern.name, &alternative, plot);
+        }
         self.page.say(
             "Latency from submission until the completion is taken, in microseconds; medians of p50 \
              / p99 / p99.9:",
         );
         self.page
-            .table(&[&["depth"], &baselines[..]].concat(), &late);
-        self.page
-            .say("Medians at depth 32, with the same latencies:");
-        let heads = ["", "ops/s", "CPU, µs", "p50, µs", "p99, µs", "p99.9, µs"];
-        self.page.table(&heads, &details);
+            .table(&latency_heads(&columns), &latencies(BASELINES, &columns));
+        self.say_notes();
         Ok(())
     }
+}
 
-    fn disk_goals(&mut self, all: &[Runs], libaio: &Runs) {
-        let Some(queue) = find(all, "queue") else {
-            return;
-        };
-        let Some(context) = find(all, "context") else {
-            return;
-        };
-        let rate = [queue, context].map(|runs| runs.sure_ratio(libaio, RATE));
-        self.goal(
-            "direct reads, depth 32: not below libaio in operations per second, within the 95% \
-             interval",
-            format!("queue {}, context {} of libaio's", rate[0], rate[1]),
-            rate.iter().all(|rate| rate.most >= 1.0),
-        );
-        let cpu = [queue, context].map(|runs| runs.sure_ratio(libaio, CPU));
-        let ratios = all
-            .iter()
-            .map(|runs| (runs.ratio(libaio, CPU), &runs.baseline));
-        let least = ratios.min_by(|one, other| one.0.total_cmp(&other.0));
-        let least = least.map_or(String::new(), |(ratio, baseline)| {
-            format!("; the lowest of all baselines is {ratio:.2} ({baseline})")
-        });
-        self.goal(
-            "direct reads, depth 32: at most 0.9 of libaio's processor time",
-            format!("queue {}, context {} of libaio's{least}", cpu[0], cpu[1]),
-            cpu.iter().all(|cpu| cpu.median <= 0.9),
-        );
-        if let Some(each) = find(all, "libaio-each") {
-            let cpu = [queue, context].map(|runs| runs.sure_ratio(each, CPU));
-            let rate = [queue, context].map(|runs| runs.ratio(each, RATE));
-            self.goal(
-                "the same, where libaio calls `io_submit` for every read",
-                format!(
-                    "queue {}, context {} of libaio's; operations per second {:.2}, {:.2}",
-                    cpu[0], cpu[1], rate[0], rate[1]
-                ),
-                cpu.iter().all(|cpu| cpu.median <= 0.9),
-            );
+/// The runs of every baseline, by depth.
+type ByDepth = [(usize, Vec<Runs>)];
+
+/// A table of rates and processor times.
+pub(super) struct Columns<'c> {
+    pub(super) columns: &'c ByDepth,
+    /// The baseline that ratios refer to.
+    pub(super) base: &'c str,
+    /// Whether the time of kernel threads has a column.
+    pub(super) kernel: bool,
+}
+
+impl Columns<'_> {
+    pub(super) fn heads(&self) -> Vec<String> {
+        let mut heads = vec![String::new()];
+        for (depth, _) in self.columns {
+            heads.extend([format!("{depth}: ops/s"), format!("{depth}: CPU")]);
+            if self.kernel {
+                heads.push(format!("{depth}: kernel threads, µs"));
+            }
         }
-        if let Some(uring) = find(all, "uring") {
-            let result = format!(
-                "queue {:.2} of io_uring's operations per second, {:.2} of its processor time",
-                queue.ratio(uring, RATE),
-                queue.ratio(uring, CPU)
-            );
-            self.goal(
-                "direct reads, depth 32: compared with io_uring",
-                result,
-                true,
-            );
+        heads
+    }
+
+    pub(super) fn rows(&self, baselines: &[&str]) -> Result<Vec<Vec<String>>> {
+        let mut rows = Vec::new();
+        for baseline in baselines {
+            let mut row = vec![(*baseline).to_owned()];
+            for (_, all) in self.columns {
+                let base = find(all, self.base).ok_or("no runs to compare with")?;
+                let Some(runs) = find(all, baseline) else {
+                    let missing = if self.kernel { 3 } else { 2 };
+                    row.extend((0..missing).map(|_| NOTHING.to_owned()));
+                    continue;
+                };
+                let cell = |ratio, figure| format!("{} ({})", times(ratio), brief(figure));
+                row.push(cell(runs.ratio(base, RATE), runs.median(RATE)));
+                let cpu = runs.median(WHOLE_CPU) / 1000.0;
+                row.push(cell(runs.ratio(base, WHOLE_CPU), cpu));
+                if self.kernel {
+                    row.push(brief(runs.median(KERNEL_CPU) / 1000.0));
+                }
+            }
+            if row.iter().skip(1).any(|cell| cell != NOTHING) {
+                rows.push(row);
+            }
         }
+        Ok(rows)
     }
 }
 
-fn detail(runs: &Runs) -> Vec<String> {
-    let throughput = vec![
-        runs.baseline.clone(),
-        brief(runs.median(RATE)),
-        format!("{:.2}", runs.median(CPU) / 1000.0),
+/// Returns the lines of the plot: not those that lie upon another.
+fn plotted(columns: &ByDepth) -> Vec<Line> {
+    let names = [
+        "queue",
+        "libaio",
+        "uring",
+        "uring-tuned",
+        "pread",
+        "pread-threads",
+        "posix",
     ];
-    [throughput, latency(runs).into()].concat()
+    let line = |name: &str| {
+        let points = columns
+            .iter()
+            .filter_map(|(depth, all)| Some((*depth as f64, find(all, name)?.median(WHOLE_CPU))));
+        (name.to_owned(), points.collect())
+    };
+    let mut lines: Vec<Line> = names.into_iter().map(line).collect();
+    lines.retain(|(_, points)| !points.is_empty());
+    lines
 }
 
-/// Returns three percentiles, in microseconds.
-fn latency(runs: &Runs) -> [String; 3] {
+pub(super) fn latency_heads(columns: &ByDepth) -> Vec<String> {
+    let depths = columns.iter().map(|(depth, _)| depth.to_string());
+    std::iter::once(String::new()).chain(depths).collect()
+}
+
+/// Returns a row of percentiles for each baseline.
+pub(super) fn latencies(baselines: &[&str], columns: &ByDepth) -> Vec<Vec<String>> {
     let figures: [Figure; 3] = [
         |sample: &Sample| sample.p50,
         |sample: &Sample| sample.p99,
         |sample: &Sample| sample.p999,
     ];
-    figures.map(|figure| format!("{:.1}", runs.median(figure) / 1000.0))
+    let cell = |runs: &Runs| {
+        figures
+            .map(|figure| brief(runs.median(figure) / 1000.0))
+            .join(" / ")
+    };
+    let row = |baseline: &&str| -> Option<Vec<String>> {
+        let found: Vec<_> = columns
+            .iter()
+            .map(|(_, all)| find(all, baseline).map(cell))
+            .collect();
+        found.iter().any(Option::is_some).then_some(())?;
+        let cells = found
+            .into_iter()
+            .map(|cell| cell.unwrap_or_else(|| NOTHING.to_owned()));
+        Some(
+            std::iter::once((*baseline).to_owned())
+                .chain(cells)
+                .collect(),
+        )
+    };
+    baselines.iter().filter_map(row).collect()
 }
+
+const WORDS: &str = "\
+The file has 256 MiB. Every baseline performs the same operations. `hand` is a loop over raw \
+system calls. All baselines submit as many operations as there are free buffers with one system \
+call, but for these: `libaio-each` calls `io_submit` for every operation; `pread` and \
+`pread-threads` call pread(2) or pwrite(2), in one thread whatever the depth, and in as many \
+threads as the depth; `posix` is glibc's POSIX AIO (`aio_read`, `aio_suspend`), which performs one \
+operation at a time for each descriptor, in a thread, and `posix-dup` has a descriptor for each \
+buffer (glibc uses up to 20 threads). `uring` is io_uring as most programs set it up, and \
+`uring-tuned` has a registered file, registered buffers, IORING_SETUP_SINGLE_ISSUER and \
+IORING_SETUP_DEFER_TASKRUN, and submits and waits with one system call. \
+[tokio-performance.md](tokio-performance.md) compares asynchronous runtimes: tokio's blocking \
+pool, tokio-uring and compio.";

@@ -10,8 +10,14 @@ use crate::subject::Case;
 
 mod contexts;
 mod copies;
+mod disk_goals;
 mod files;
+mod fio;
+mod growth;
+mod headlines;
 mod layer;
+mod log;
+mod sockets;
 
 /// The input and the results of all tables.
 pub(crate) struct Bench<'b> {
@@ -26,6 +32,10 @@ pub(crate) struct Bench<'b> {
     pub(crate) spreads: Vec<f64>,
     /// Each goal, the measured value, and whether the goal is met.
     pub(crate) goals: Vec<(String, String, bool)>,
+    /// What is not measured as the name of a baseline says, and why.
+    pub(crate) notes: Vec<String>,
+    /// Figures for the headlines, by the names that the tables give them.
+    pub(crate) figures: BTreeMap<String, f64>,
 }
 
 /// The factor for the number of turns where a goal is a matter of a few percent.
@@ -50,6 +60,22 @@ impl Bench<'_> {
         self.goals.push((goal.to_owned(), result, met));
     }
 
+    /// Appends the notes since the last call, each once.
+    fn say_notes(&mut self) {
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.sort();
+        notes.dedup();
+        if !notes.is_empty() {
+            self.page
+                .say(&format!("Not as named: {}.", notes.join("; ")));
+        }
+    }
+
+    /// Keeps a figure for the headlines.
+    fn keep(&mut self, name: impl Into<String>, figure: f64) {
+        self.figures.insert(name.into(), figure);
+    }
+
     fn count(&self, name: &str) -> f64 {
         self.counts.get(name).copied().unwrap_or(f64::NAN)
     }
@@ -66,7 +92,8 @@ impl Bench<'_> {
         count: u64,
     ) -> Result<Vec<Runs>> {
         let count = (count / self.less).max(1);
-        let all = in_turn(&self.built.subject, case, baselines, count, turns)?;
+        let subject = &self.built.subject;
+        let all = in_turn(subject, case, baselines, count, turns, &mut self.notes)?;
         self.spreads.extend(all.iter().map(|runs| runs.spread(CPU)));
         Ok(all)
     }

@@ -2,14 +2,16 @@
 //!
 //!     subject GROUP BASELINE COUNT [SIZE] [FILE]...
 //!
-//! Prints one line of JSON. `LIBAIO` names the shared object that is `libaio`.
+//! Prints one line of JSON, or exits with status 3 if the case is not available here.
+//! `LIBAIO` names the shared object that is `libaio`.
 
-mod baselines;
 mod calls;
 mod copy;
 mod disk;
 mod growth;
+mod kernel_threads;
 mod libaio;
+mod many;
 mod meter;
 mod ready;
 mod reap;
@@ -21,6 +23,9 @@ mod trap;
 use std::process::ExitCode;
 
 use meter::Meter;
+
+/// The exit status if a case is not available here. The reasons are on standard error.
+const UNAVAILABLE: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,14 +43,19 @@ fn main() -> ExitCode {
         "read" => transfers::read(baseline, size, &mut meter),
         "copy" => copy::copy(baseline, size, text(4), text(5), &mut meter),
         "disk" => disk::disk(baseline, size, text(4), text(5), &mut meter),
-        "sockets" => sockets::sockets(baseline, size, &mut meter),
+        "log" => disk::log(baseline, size, text(4), &mut meter),
+        "sockets" => sockets::sockets(baseline, size, number(4).unwrap_or(1000), &mut meter),
+        "growth" => many::growth(baseline, size, &mut meter),
         "teardown" => teardown::teardown(baseline, size, &mut meter),
         "reap" => reap::reap(baseline, size, &mut meter),
         _ => None,
     };
     if done.is_none() {
         eprintln!("{group} {baseline} {size}: no such case, or not here");
-        return ExitCode::FAILURE;
+        for reason in meter::take_notes() {
+            eprintln!("{reason}");
+        }
+        return ExitCode::from(UNAVAILABLE);
     }
     meter.print();
     ExitCode::SUCCESS

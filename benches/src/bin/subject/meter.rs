@@ -1,6 +1,9 @@
 //! [`Meter`]: the number of operations of a case, and their measured times.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::kernel_threads::KernelThreads;
 
 /// The counts and times of one case.
 pub(crate) struct Meter {
@@ -8,7 +11,17 @@ pub(crate) struct Meter {
     pub(crate) count: u64,
     wall: Duration,
     cpu: Duration,
+    /// The processor time of kernel threads, if it is counted.
+    kernel: Option<Duration>,
     latencies: Vec<u32>,
+}
+
+/// What is not measured as the name of the baseline says, and why.
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Records a reason why a baseline is not available, or is not used as its name says.
+pub(crate) fn note(text: String) {
+    NOTES.lock().unwrap().push(text);
 }
 
 impl Meter {
@@ -17,16 +30,26 @@ impl Meter {
             count,
             wall: Duration::ZERO,
             cpu: Duration::ZERO,
+            kernel: None,
             latencies: Vec::new(),
         }
     }
 
+    /// Sets whether the processor time of the machine's kernel threads is counted beside
+    /// that of the process. It is the work of this process only on an idle machine.
+    pub(crate) fn count_kernel_threads(&mut self, count: bool) {
+        self.kernel = count.then_some(Duration::ZERO);
+    }
+
     /// Performs a part of the work, measured by both clocks and by callgrind.
     pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let threads = self.kernel.and_then(|_| KernelThreads::now());
         let (cpu, wall) = (cpu_time(), Instant::now());
         let value = measured(work);
         self.wall += wall.elapsed();
         self.cpu += cpu_time() - cpu;
+        let passed = threads.and_then(|before| before.elapsed());
+        self.kernel = self.kernel.zip(passed).map(|(sum, passed)| sum + passed);
         value
     }
 
@@ -52,16 +75,23 @@ impl Meter {
             let place = (last as f64 * part).round() as usize;
             self.latencies.get(place).copied().unwrap_or(0)
         };
-        println!(
-            r#"{{"count":{},"wall":{},"cpu":{},"p50":{},"p99":{},"p999":{}}}"#,
-            self.count,
-            self.wall.as_nanos(),
-            self.cpu.as_nanos(),
-            at(0.5),
-            at(0.99),
-            at(0.999),
-        );
+        let line = serde_json::json!({
+            "count": self.count,
+            "wall": self.wall.as_nanos() as u64,
+            "cpu": self.cpu.as_nanos() as u64,
+            "kernel": self.kernel.map(|time| time.as_nanos() as u64),
+            "p50": at(0.5),
+            "p99": at(0.99),
+            "p999": at(0.999),
+            "notes": take_notes(),
+        });
+        println!("{line}");
     }
+}
+
+/// Returns the recorded reasons.
+pub(crate) fn take_notes() -> Vec<String> {
+    std::mem::take(&mut *NOTES.lock().unwrap())
 }
 
 /// The function that callgrind is configured, by this name, to measure.

@@ -40,6 +40,7 @@ fn read_at<const DEPTH: usize>(baseline: &str, meter: &mut Meter) -> Option<()> 
     let buffers: Vec<&'static mut [u8]> = memory.chunks_mut(LEN).collect();
     let sum = match baseline {
         "hand" => hand::<DEPTH>(rounds, fd, buffers, meter),
+        "hand-runtime" => hand_runtime(rounds, fd, buffers, meter),
         "queue" => queue::<DEPTH>(rounds, fd, buffers, meter, false),
         "queue-wait" => queue::<DEPTH>(rounds, fd, buffers, meter, true),
         "context" => context::<DEPTH>(rounds, fd, buffers, meter),
@@ -101,6 +102,49 @@ fn hand<const DEPTH: usize>(
                 // event.
                 buffers.push(unsafe { held[event.data as usize].assume_init_read() });
                 left -= 1;
+            }
+        }
+        sum
+    })
+}
+
+/// Reads as an ordinary C program would, whose depth is an argument: raw system calls, a
+/// hand-written ring reader, and buffers found by an index that is checked.
+fn hand_runtime(rounds: u64, fd: Fd<'_>, mut buffers: Buffers, meter: &mut Meter) -> i64 {
+    let depth = black_box(buffers.len());
+    let mut held: Vec<Option<&'static mut [u8]>> = Vec::new();
+    held.resize_with(depth, || None);
+    let mut ctx = AioContext::NONE;
+    // SAFETY: `ctx` is valid for writes.
+    unsafe { sys::io_setup(depth as u32, &mut ctx) }.unwrap();
+    // SAFETY: the context exists as long as `ring`, and no other code reads its ring.
+    let ring = unsafe { HandWritten::new(ctx) };
+    let mut iocbs = vec![Iocb::EMPTY; depth];
+    let mut pointers = vec![std::ptr::null_mut(); depth];
+    meter.time(|| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            let mut at = 0;
+            while let Some(buffer) = buffers.pop() {
+                let read = Pread::new(fd.as_raw(), buffer.as_mut_ptr(), buffer.len());
+                iocbs[at] = read.build().user_data(at as u64);
+                pointers[at] = &raw mut iocbs[at];
+                held[at] = Some(buffer);
+                at += 1;
+            }
+            // SAFETY: the buffers are held until all events have been taken, and are
+            // not accessed before.
+            let taken = unsafe { sys::io_submit(ctx, at as isize, pointers.as_ptr()) };
+            assert_eq!(taken, Ok(at));
+            while at > 0 {
+                let Some(event) = ring.pop() else {
+                    std::thread::yield_now();
+                    continue;
+                };
+                assert!(event.res >= 0);
+                sum += event.res;
+                buffers.push(held[event.data as usize].take().unwrap());
+                at -= 1;
             }
         }
         sum

@@ -7,7 +7,7 @@ use linux_aio::op::Poll;
 use linux_aio::opcode::PollMask;
 use linux_aio::{Context, Event, Iocb, Queue, Slot, opcode, sys};
 
-use super::{SOCKETS, Watch};
+use super::Watch;
 
 /// Polls that are submitted again, at the next call, after their byte was read.
 pub(super) struct ByContext {
@@ -24,9 +24,9 @@ impl ByContext {
             poll.build().user_data(at as u64)
         };
         ByContext {
-            context: Context::new(SOCKETS as u32).unwrap(),
+            context: Context::new(sockets.len() as u32).unwrap(),
             iocbs: sockets.iter().enumerate().map(iocb).collect(),
-            again: (0..SOCKETS).collect(),
+            again: (0..sockets.len()).collect(),
             events: vec![Event::EMPTY; 256],
         }
     }
@@ -34,7 +34,7 @@ impl ByContext {
 
 impl Watch for ByContext {
     fn ready(&mut self, each: &mut dyn FnMut(usize)) {
-        if self.again.len() == SOCKETS {
+        if self.again.len() == self.iocbs.len() {
             let mut all: Vec<&mut Iocb> = self.iocbs.iter_mut().collect();
             // SAFETY: a poll has no buffer.
             unsafe { self.context.submit_all(&mut all) }.unwrap();
@@ -75,11 +75,11 @@ pub(super) type Number = &'static mut [u8];
 
 impl ByQueue<'_> {
     pub(super) fn new(sockets: &[UnixStream]) -> ByQueue<'_> {
-        let slots: Vec<Slot<Number, usize>> = (0..SOCKETS).map(|_| Slot::NEW).collect();
+        let slots: Vec<Slot<Number, usize>> = sockets.iter().map(|_| Slot::NEW).collect();
         ByQueue {
             queue: Queue::new(slots.leak()).unwrap(),
             sockets,
-            again: (0..SOCKETS).collect(),
+            again: (0..sockets.len()).collect(),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::os::unix::net::UnixStream;
 
 use io_uring::IoUring;
 
-use super::{SOCKETS, Watch};
+use super::Watch;
+use crate::meter::note;
 
 /// Level-triggered: a socket that was not read is reported again.
 pub(super) struct ByEpoll {
@@ -55,10 +56,13 @@ pub(super) struct ByUring<'s> {
 
 impl ByUring<'_> {
     pub(super) fn new(sockets: &[UnixStream]) -> Option<ByUring<'_>> {
+        let entries = sockets.len().next_power_of_two();
+        let ring = IoUring::new(entries as u32);
+        let ring = ring.inspect_err(|error| note(format!("io_uring of {entries}: {error}")));
         Some(ByUring {
             sockets,
-            ring: IoUring::new(1024).ok()?,
-            again: (0..SOCKETS).collect(),
+            ring: ring.ok()?,
+            again: (0..sockets.len()).collect(),
         })
     }
 }

@@ -10,8 +10,8 @@ use linux_aio::op::WithoutBuffer;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
 
+use super::Watch;
 use super::aio::Number;
-use super::{SOCKETS, Watch};
 
 type Polling<'s> = Pin<Box<OpFuture<&'s Reactor<'s, Number>, WithoutBuffer>>>;
 
@@ -39,10 +39,10 @@ impl Wake for Task {
 
 impl<'s> ByReactor<'s> {
     pub(super) fn new(sockets: &'s [UnixStream]) -> ByReactor<'s> {
-        let slots: Vec<ReactorSlot<Number>> = (0..SOCKETS).map(|_| ReactorSlot::NEW).collect();
+        let slots: Vec<ReactorSlot<Number>> = sockets.iter().map(|_| ReactorSlot::NEW).collect();
         let reactor: &'s Reactor<'s, _> =
             Box::leak(Box::new(Reactor::new(slots.leak()).unwrap().batched()));
-        let woken = Arc::new(Mutex::new((0..SOCKETS).collect()));
+        let woken = Arc::new(Mutex::new((0..sockets.len()).collect()));
         let task = |at| {
             let woken = Arc::clone(&woken);
             Waker::from(Arc::new(Task { at, woken }))
@@ -52,7 +52,7 @@ impl<'s> ByReactor<'s> {
             reactor,
             sockets,
             tasks: sockets.iter().map(begin).collect(),
-            wakers: (0..SOCKETS).map(task).collect(),
+            wakers: (0..sockets.len()).map(task).collect(),
             woken,
             turn: Vec::new(),
         }

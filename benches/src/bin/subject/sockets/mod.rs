@@ -1,4 +1,4 @@
-//! One ring that watches a thousand sockets, of which some become readable.
+//! One ring that watches many sockets, of which some become readable.
 
 mod aio;
 mod baselines;
@@ -7,12 +7,10 @@ mod futures;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::meter::Meter;
+use crate::meter::{Meter, note};
 use aio::{ByContext, ByQueue};
 use baselines::{ByEpoll, ByUring};
 use futures::ByReactor;
-
-const SOCKETS: usize = 1000;
 
 /// Reports which sockets are readable, at least one of them, and continues to watch
 /// those.
@@ -20,16 +18,19 @@ trait Watch {
     fn ready(&mut self, each: &mut dyn FnMut(usize));
 }
 
-/// Receives `meter.count` bytes, of which `at_once` arrive between two calls.
-pub(crate) fn sockets(baseline: &str, at_once: usize, meter: &mut Meter) -> Option<()> {
+/// Receives `meter.count` bytes by `many` sockets. Of the bytes, `at_once` arrive between
+/// two calls.
+pub(crate) fn sockets(baseline: &str, at_once: usize, many: u64, meter: &mut Meter) -> Option<()> {
+    let most = 2 * many + 100;
     let limit = libc::rlimit {
-        rlim_cur: 4096,
-        rlim_max: 4096,
+        rlim_cur: most,
+        rlim_max: most,
     };
     // SAFETY: `limit` is only read. If the limit is refused, a socket will be refused
     // too.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    let pairs: Result<Vec<_>, _> = (0..SOCKETS).map(|_| UnixStream::pair()).collect();
+    let pairs: Result<Vec<_>, _> = (0..many).map(|_| UnixStream::pair()).collect();
+    let pairs = pairs.inspect_err(|error| note(format!("{many} pairs of sockets: {error}")));
     let (ours, theirs): (Vec<_>, Vec<_>) = pairs.ok()?.into_iter().unzip();
     match baseline {
         "context" => run(ByContext::new(&ours), at_once, &ours, theirs, meter),
@@ -56,9 +57,9 @@ fn run(
         for _ in 0..rounds {
             for _ in 0..at_once {
                 theirs[at].write_all(&[1]).unwrap();
-                // Coprime to a thousand: each socket in its turn, and no two
+                // A prime that divides no number of sockets: each in its turn, and no two
                 // neighbours.
-                at = (at + 387) % SOCKETS;
+                at = (at + 389) % theirs.len();
             }
             let mut left = at_once;
             while left > 0 {
