@@ -22,7 +22,6 @@ const ENGINES: &[(&str, &[&str])] = &[
             "--registerfiles",
         ],
     ),
-    ("posixaio", &["--ioengine=posixaio", "--iodepth=32"]),
     ("psync", &["--ioengine=psync"]),
     (
         "psync, 32 threads",
