@@ -47,8 +47,7 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     page.say("# Performance");
     page.say(
         "`cargo bench-report` writes this page; the cases and the program are in `benches/`. \
-         Instruction counts are of user space, measured by callgrind. They are exact: each is the \
-         difference between N and 2 N operations. Each round runs every baseline once, interleaved. \
+         Instruction counts are of user space, measured by callgrind, and do not vary. Each round runs every baseline once, interleaved. \
          Times are medians over the rounds, and ratios are medians of the ratios within a round.",
     );
     page.say(&format!(

@@ -54,9 +54,13 @@ struct Reads {
 impl Bench<'_> {
     /// Measures fio, where it is installed.
     pub(super) fn fio(&mut self, path: &str) -> Result<()> {
-        let version = run(Command::new("fio").arg("--version"));
-        let Ok(version) = version else {
-            return Ok(());
+        let version = match run(Command::new("fio").arg("--version")) {
+            Ok(version) => version,
+            Err(error) => {
+                self.notes.push(error);
+                self.say_notes();
+                return Ok(());
+            }
         };
         let mut all = vec![Vec::new(); ENGINES.len()];
         let runtime = if self.less > 1 { "200ms" } else { "1s" };

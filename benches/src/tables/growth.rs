@@ -2,29 +2,75 @@
 
 use super::Bench;
 use crate::command::Result;
-use crate::stats::{CPU, Runs, find};
+use crate::stats::{CPU, Runs, find, in_turn};
 use crate::subject::Case;
 use crate::svg::{Line, brief, lines};
 
 /// The numbers of operations at once.
 const SIZES: &[usize] = &[16, 1024, 4096, 16_384];
 
-/// The cases, and what they are called.
-const OPERATIONS: &[(&str, &str)] = &[
-    ("scope-order", "scope, waited in order"),
-    ("scope-reverse", "scope, in reverse"),
-    ("scope-random", "scope, at random"),
-    ("cancel-reverse", "staged, cancelled in reverse"),
-    ("cancel-random", "staged, cancelled at random"),
-    ("drop-staged-reverse", "future, staged, dropped in reverse"),
-    ("drop-flying-order", "poll in flight, dropped in order"),
-    ("drop-flying-reverse", "poll in flight, dropped in reverse"),
+/// A case: its group, its name, what it is called, and the number of operations of a run.
+type Grown = (&'static str, &'static str, &'static str, u64);
+
+/// At least as many operations as the largest of [`SIZES`].
+const COUNT: u64 = 16_384;
+
+const OPERATIONS: &[Grown] = &[
+    (
+        "many",
+        "scope-order",
+        "polls of a scope, waited for in order",
+        COUNT,
+    ),
+    (
+        "grow",
+        "scope-reverse",
+        "reads of a scope, in reverse",
+        COUNT,
+    ),
+    ("grow", "scope-random", "reads of a scope, at random", COUNT),
+    (
+        "grow",
+        "cancel-reverse",
+        "staged, cancelled in reverse",
+        COUNT,
+    ),
+    (
+        "grow",
+        "cancel-random",
+        "staged, cancelled at random",
+        COUNT,
+    ),
+    (
+        "grow",
+        "drop-reverse",
+        "futures not submitted, dropped in reverse",
+        COUNT,
+    ),
+    (
+        "grow",
+        "drop-random",
+        "futures not submitted, dropped at random",
+        COUNT,
+    ),
+    (
+        "many",
+        "poll-order",
+        "polls in flight, dropped in order",
+        COUNT,
+    ),
+    (
+        "many",
+        "poll-reverse",
+        "polls in flight, dropped in reverse",
+        COUNT,
+    ),
 ];
 
-const OWNERS: &[(&str, &str)] = &[
-    ("new-queue", "queue"),
-    ("new-scope", "scope"),
-    ("new-reactor", "reactor"),
+const OWNERS: &[Grown] = &[
+    ("grow", "create-queue", "queue", 1000),
+    ("grow", "create-scope", "scope", 1000),
+    ("many", "create-reactor", "reactor", 1000),
 ];
 
 /// The cost among the most operations may be this number of times that among the fewest:
@@ -37,46 +83,43 @@ impl Bench<'_> {
         self.page.heading("Growth");
         self.page.say(
             "Nanoseconds of processor time for an operation, by the number of operations at once. \
-             In a scope, polls that are ready at once are begun, and waited for in this order. In \
-             a queue, operations are staged, cancelled and taken; they are not submitted. The \
-             futures of a reactor are dropped, of operations that were not submitted or of polls \
-             in flight, which are cancelled: `io_cancel` searches a list in the kernel from the \
-             oldest operation on, and the reverse order is its worst case.",
+             In a scope, polls that are ready at once or cached reads of 8 bytes are begun, and \
+             waited for in this order. In a queue, operations are staged, cancelled and taken; \
+             they are not submitted. The futures of a reactor are dropped: of operations that were \
+             not submitted, half of which wait for a slot, or of polls in flight, which are \
+             cancelled. `io_cancel` searches a list in the kernel from the oldest operation on, \
+             and the reverse order is its worst case.",
         );
         let words = "Processor time of one operation, ns, by the number at once";
-        self.grows(
-            "an operation among many",
-            OPERATIONS,
-            16_384,
-            "growth",
-            words,
-        )?;
+        self.grows("an operation among many", OPERATIONS, "growth", words)?;
         self.page.say(
             "Nanoseconds of processor time to create an owner of this number of slots on an idle \
              context, and to take the context back:",
         );
         let words = "Processor time to create an owner, ns, by the number of slots";
-        self.grows("an owner of many slots", OWNERS, 1000, "creation", words)
+        self.grows("an owner of many slots", OWNERS, "creation", words)
     }
 
-    fn grows(
-        &mut self,
-        goal: &str,
-        cases: &[(&str, &str)],
-        count: u64,
-        plot: &str,
-        words: &str,
-    ) -> Result<()> {
-        let baselines: Vec<&str> = cases.iter().map(|&(case, _)| case).collect();
+    fn grows(&mut self, goal: &str, cases: &[Grown], plot: &str, words: &str) -> Result<()> {
         let mut columns: Vec<Vec<Runs>> = Vec::new();
         for &size in SIZES {
-            let case = Case {
-                group: "growth",
-                baseline: "",
-                size,
-                more: &[],
-            };
-            columns.push(self.runs(case, &baselines, count)?);
+            let mut column = Vec::new();
+            for group in ["grow", "many"] {
+                let of_group = || cases.iter().filter(|case| case.0 == group);
+                let baselines: Vec<&str> = of_group().map(|case| case.1).collect();
+                let count = of_group().map(|case| case.3).max().unwrap_or(0);
+                let case = Case {
+                    group,
+                    baseline: "",
+                    size,
+                    more: &[],
+                };
+                // A quick run has as many operations, or it would have none.
+                let subject = &self.built.subject;
+                let (turns, notes) = (self.turns, &mut self.notes);
+                column.extend(in_turn(subject, case, &baselines, count, turns, notes)?);
+            }
+            columns.push(column);
         }
         let figures = |case: &str| -> Vec<f64> {
             let figure =
@@ -85,7 +128,7 @@ impl Bench<'_> {
         };
         let mut rows = Vec::new();
         let mut drawn: Vec<Line> = Vec::new();
-        for &(case, name) in cases {
+        for &(_, case, name, _) in cases {
             let figures = figures(case);
             let cells = figures.iter().map(|&figure| brief(figure));
             rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
@@ -102,7 +145,7 @@ impl Bench<'_> {
         self.page
             .plot(plot, &alternative, lines(words, "at once", &drawn));
         // The growth of this one is the kernel's.
-        let own = drawn.iter().filter(|line| line.0 != "drop-flying-reverse");
+        let own = drawn.iter().filter(|line| line.0 != "poll-reverse");
         let growth = own.filter_map(|(case, points)| {
             Some((points.last()?.1 / points.first()?.1, case.as_str()))
         });

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         "disk" => disk::disk(baseline, size, text(4), text(5), &mut meter),
         "log" => disk::log(baseline, size, text(4), &mut meter),
         "sockets" => sockets::sockets(baseline, size, number(4).unwrap_or(1000), &mut meter),
-        "growth" => many::growth(baseline, size, &mut meter),
+        "many" => many::many(baseline, size, &mut meter),
         "teardown" => teardown::teardown(baseline, size, &mut meter),
         "reap" => reap::reap(baseline, size, &mut meter),
         _ => None,
