@@ -127,7 +127,7 @@ impl Bench<'_> {
             let mut baselines = vec!["nothing"];
             baselines.extend(REAPERS);
             let turns = if size == 1 { MORE } else { 1 } * self.turns;
-            let all = self.runs_in(turns, case, &baselines, 614_400)?;
+            let all = self.runs_in(turns, case, &baselines, 307_200)?;
             let nothing = find(&all, "nothing").map_or(0.0, |runs| runs.median(CPU));
             for runs in all.iter().filter(|runs| runs.baseline != "nothing") {
                 let time = (runs.median(CPU) - nothing).max(0.01);
