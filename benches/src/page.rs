@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::command::Result;
 
-/// The page, and its plots by name.
+/// The page, its plots by name, and the other pages of the folder that it links to.
 #[derive(Default)]
 pub(crate) struct Page {
     text: String,
     plots: Vec<(String, String)>,
+    links: Vec<&'static str>,
 }
 
 impl Page {
@@ -43,10 +44,16 @@ impl Page {
         self.plots.push((name.to_owned(), svg));
     }
 
+    /// Defines a link, whose label is the name of the other page's file.
+    pub(crate) fn link(&mut self, target: &'static str) {
+        self.links.push(target);
+    }
+
     /// Appends another page.
     pub(crate) fn append(&mut self, page: Page) {
         self.text += &page.text;
         self.plots.extend(page.plots);
+        self.links.extend(page.links);
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -66,6 +73,9 @@ impl Page {
             // The links' definitions, as in every page of the guide (`src/guide.rs`).
             for (name, _) in &self.plots {
                 text += &format!("[performance/{name}.svg]: performance/{name}.svg\n");
+            }
+            for target in &self.links {
+                text += &format!("[{target}]: {target}\n");
             }
             std::fs::write(folder.join("performance.md"), text)
         };

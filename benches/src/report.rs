@@ -47,9 +47,12 @@ pub(crate) fn write(built: &Built, quick: bool) -> Result<()> {
     page.say("# Performance");
     page.say(
         "`cargo bench-report` writes this page; the cases and the program are in `benches/`. \
-         Instruction counts are of user space, measured by callgrind, and do not vary. Each round runs every baseline once, interleaved. \
-         Times are medians over the rounds, and ratios are medians of the ratios within a round.",
+         Instruction counts are of user space, measured by callgrind, and do not vary. Each round \
+         runs every baseline once, interleaved. Times are medians over the rounds, and ratios are \
+         medians of the ratios within a round. [tokio-performance.md] compares asynchronous \
+         runtimes: tokio's blocking pool, tokio-uring and compio.",
     );
+    page.link("tokio-performance.md");
     page.say(&format!(
         "Measured on {}. {}{} rounds each, {} where a few percent matter. The load average was \
          {before:.1} at the start and {:.1} at the end; a load above 1 means that other programs \

@@ -283,6 +283,4 @@ threads as the depth; `posix` is glibc's POSIX AIO (`aio_read`, `aio_suspend`), 
 operation at a time for each descriptor, in a thread, and `posix-dup` has a descriptor for each \
 buffer (glibc uses up to 20 threads). `uring` is io_uring as most programs set it up, and \
 `uring-tuned` has a registered file, registered buffers, IORING_SETUP_SINGLE_ISSUER and \
-IORING_SETUP_DEFER_TASKRUN, and submits and waits with one system call. \
-[tokio-performance.md](tokio-performance.md) compares asynchronous runtimes: tokio's blocking \
-pool, tokio-uring and compio.";
+IORING_SETUP_DEFER_TASKRUN, and submits and waits with one system call.";
