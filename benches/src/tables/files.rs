@@ -275,7 +275,9 @@ pub(super) fn latencies(baselines: &[&str], columns: &ByDepth) -> Vec<Vec<String
 }
 
 const WORDS: &str = "\
-The file has 256 MiB. Every baseline performs the same operations. `hand` is a loop over raw \
+The file has 256 MiB. Every baseline performs the same operations. Processor time is that of the \
+process with all its threads, in user space and in the kernel; whether interrupts are in it \
+depends on the kernel. `hand` is a loop over raw \
 system calls. All baselines submit as many operations as there are free buffers with one system \
 call, but for these: `libaio-each` calls `io_submit` for every operation; `pread` and \
 `pread-threads` call pread(2) or pwrite(2), in one thread whatever the depth, and in as many \

@@ -131,7 +131,11 @@ impl Bench<'_> {
         for &(_, case, name, _) in cases {
             let figures = figures(case);
             let cells = figures.iter().map(|&figure| brief(figure));
-            rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
+            rows.push(
+                std::iter::once(format!("{case}: {name}"))
+                    .chain(cells)
+                    .collect(),
+            );
             let points = SIZES.iter().zip(&figures);
             let points = points.map(|(&size, &figure)| (size as f64, figure));
             drawn.push((case.to_owned(), points.collect()));
