@@ -6,6 +6,7 @@ use std::fmt::Write;
 const WIDTH: f64 = 720.0;
 const COLOURS: &[&str] = &[
     "#3b82f6", "#e0762f", "#2fa36b", "#a162d8", "#8a8f98", "#d4a017", "#d6455d", "#1f9bb5",
+    "#7a8b00",
 ];
 
 const STYLE: &str = "<style>\
@@ -99,6 +100,20 @@ pub(crate) fn brief(number: f64) -> String {
     }
 }
 
+/// Formats the round number of a tick mark.
+fn tick(mark: f64) -> String {
+    let text = brief(mark);
+    let (digits, unit) = match text.strip_suffix(['k', 'M']) {
+        Some(digits) => text.split_at(digits.len()),
+        None => (text.as_str(), ""),
+    };
+    if digits.contains('.') {
+        let digits = digits.trim_end_matches('0').trim_end_matches('.');
+        return format!("{digits}{unit}");
+    }
+    text
+}
+
 fn trim(number: f64) -> String {
     match number.abs() {
         size if size >= 100.0 => format!("{number:.0}"),
@@ -129,7 +144,7 @@ pub(crate) fn bars(title: &str, rows: &[(String, f64, bool)], log: bool) -> Stri
             "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{foot}\"/>\
              <text class=\"small\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             foot + 16.0,
-            brief(mark),
+            tick(mark),
         );
     }
     for (at, (name, value, ours)) in rows.iter().enumerate() {
@@ -157,7 +172,7 @@ pub(crate) type Line = (String, Vec<(f64, f64)>);
 
 /// Draws lines over a logarithmic axis of depths; `y` is logarithmic too.
 pub(crate) fn lines(title: &str, x_name: &str, lines: &[Line]) -> String {
-    let (left, top, height, right) = (60.0, 40.0, 260.0, 130.0);
+    let (left, top, height, right) = (60.0, 40.0, 260.0, 150.0);
     let points = lines.iter().flat_map(|(_, points)| points.iter().copied());
     let xs = points.clone().map(|(x, _)| x);
     let x_axis = Axis::new(xs.clone(), true, WIDTH - left - right).tight(xs);
@@ -173,7 +188,7 @@ pub(crate) fn lines(title: &str, x_name: &str, lines: &[Line]) -> String {
             WIDTH - right,
             left - 6.0,
             y + 4.0,
-            brief(mark),
+            tick(mark),
         );
     }
     for mark in x_axis.marks() {
@@ -183,7 +198,7 @@ pub(crate) fn lines(title: &str, x_name: &str, lines: &[Line]) -> String {
             "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{foot}\"/>\
              <text class=\"small\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             foot + 16.0,
-            brief(mark),
+            tick(mark),
         );
     }
     let _ = writeln!(

@@ -75,7 +75,7 @@ const OWNERS: &[Grown] = &[
 
 /// The cost among the most operations may be this number of times that among the fewest:
 /// they no longer fit in the processor's nearest caches.
-const GROWTH: f64 = 3.0;
+const GROWTH: f64 = 4.0;
 
 impl Bench<'_> {
     /// Measures how costs depend on the number of operations.
