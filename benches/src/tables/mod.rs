@@ -67,7 +67,7 @@ impl Bench<'_> {
         notes.dedup();
         if !notes.is_empty() {
             self.page
-                .say(&format!("Not as named: {}.", notes.join("; ")));
+                .say(&format!("Left out, or not as named: {}.", notes.join("; ")));
         }
     }
 

@@ -6,6 +6,8 @@ use libloading::os::unix::{Library, Symbol};
 use linux_aio::abi::OldTimespec;
 use linux_aio::{Event, Iocb};
 
+use crate::meter::note;
+
 type Submit = unsafe extern "C" fn(usize, c_long, *mut *mut Iocb) -> c_int;
 type GetEvents =
     unsafe extern "C" fn(usize, c_long, c_long, *mut Event, *const OldTimespec) -> c_int;
@@ -20,8 +22,8 @@ pub(crate) struct LibAio {
 }
 
 impl LibAio {
-    /// Opens the library. Returns `None` if there is none, and prints the reason on
-    /// standard error.
+    /// Opens the library. Returns `None` if there is none, and records the
+    /// reason.
     pub(crate) fn open() -> Option<LibAio> {
         let named = std::env::var("LIBAIO").ok();
         let names = match &named {
@@ -32,7 +34,7 @@ impl LibAio {
         let open = |name: &&str| {
             // SAFETY: libaio has no initialisers that matter.
             let library = unsafe { Library::new(*name) };
-            library.inspect_err(|error| eprintln!("{error}")).ok()
+            library.inspect_err(|error| note(error.to_string())).ok()
         };
         let library = names.iter().find_map(open)?;
         // SAFETY: the types are those of libaio.h; iocbs, events and timespecs have the

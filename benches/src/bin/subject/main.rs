@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         _ => None,
     };
     if done.is_none() {
-        eprintln!("{group} {baseline} {size}: no such case, or not here");
+        eprintln!("{group} {baseline} {size} is not available here");
         for reason in meter::take_notes() {
             eprintln!("{reason}");
         }

@@ -80,6 +80,10 @@ impl ByTunedUring {
             .setup_defer_taskrun()
             .build(depth);
         let ring = tuned.or_else(|error| {
+            if error.raw_os_error() != Some(libc::EINVAL) {
+                return Err(error);
+            }
+            // Kernels before 6.1.
             note(format!(
                 "uring-tuned: IORING_SETUP_DEFER_TASKRUN with SINGLE_ISSUER: {error}; without them"
             ));
