@@ -22,8 +22,7 @@ pub(crate) struct LibAio {
 }
 
 impl LibAio {
-    /// Opens the library. Returns `None` if there is none, and records the
-    /// reason.
+    /// Opens the library. Returns `None` if there is none, and records that.
     pub(crate) fn open() -> Option<LibAio> {
         let named = std::env::var("LIBAIO").ok();
         let names = match &named {
@@ -31,12 +30,12 @@ impl LibAio {
             // Debian renamed it with 64-bit time on 32-bit machines.
             None => &["libaio.so.1", "libaio.so.1t64"],
         };
-        let open = |name: &&str| {
-            // SAFETY: libaio has no initialisers that matter.
-            let library = unsafe { Library::new(*name) };
-            library.inspect_err(|error| note(error.to_string())).ok()
+        // SAFETY: libaio has no initialisers that matter.
+        let open = |name: &&str| unsafe { Library::new(*name) }.ok();
+        let Some(library) = names.iter().find_map(open) else {
+            note(format!("libaio: none of {}", names.join(", ")));
+            return None;
         };
-        let library = names.iter().find_map(open)?;
         // SAFETY: the types are those of libaio.h; iocbs, events and timespecs have the
         // kernel's layout.
         unsafe {
