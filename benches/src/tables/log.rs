@@ -1,7 +1,7 @@
 //! A log: records that are appended and synced.
 
 use super::Bench;
-use super::files::{Columns, latencies, latency_heads};
+use super::columns::{Columns, latencies, latency_heads};
 use crate::command::Result;
 use crate::subject::Case;
 

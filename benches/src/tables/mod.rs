@@ -8,6 +8,8 @@ use crate::page::Page;
 use crate::stats::{CPU, Runs, in_turn};
 use crate::subject::Case;
 
+mod calls;
+mod columns;
 mod contexts;
 mod copies;
 mod disk_goals;
@@ -15,8 +17,9 @@ mod files;
 mod fio;
 mod growth;
 mod headlines;
-mod layer;
 mod log;
+mod reading;
+mod reaping;
 mod sockets;
 
 /// The input and the results of all tables.

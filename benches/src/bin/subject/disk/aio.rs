@@ -1,4 +1,4 @@
-//! Linux AIO: hand-written, by this library and by libaio.
+//! Linux AIO: hand-written, and by this library.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -7,21 +7,20 @@ use linux_aio::op::{Fsync, Read, Write};
 use linux_aio::{AioContext, Context, Event, Iocb, Queue, Slot, opcode, sys};
 
 use super::{Baseline, Buffer, Op};
-use crate::libaio::LibAio;
 use crate::reap::HandWritten;
 
 /// An iocb and a buffer for each slot.
-struct Iocbs {
+pub(super) struct Iocbs {
     fd: i32,
     iocbs: Box<[Iocb]>,
     buffers: Vec<Buffer>,
     /// The expected result of each slot's operation.
     wanted: Vec<i64>,
-    staged: Vec<*mut Iocb>,
+    pub(super) staged: Vec<*mut Iocb>,
 }
 
 impl Iocbs {
-    fn new(file: &File, buffers: Vec<Buffer>) -> Iocbs {
+    pub(super) fn new(file: &File, buffers: Vec<Buffer>) -> Iocbs {
         let depth = buffers.len();
         Iocbs {
             fd: file.as_raw_fd(),
@@ -32,7 +31,7 @@ impl Iocbs {
         }
     }
 
-    fn stage(&mut self, slot: usize, op: Op) {
+    pub(super) fn stage(&mut self, slot: usize, op: Op) {
         let buffer = &mut self.buffers[slot];
         let (start, len) = (buffer.as_mut_ptr(), buffer.len());
         self.wanted[slot] = len as i64;
@@ -54,7 +53,7 @@ impl Iocbs {
         self.staged.push(&raw mut self.iocbs[slot]);
     }
 
-    fn complete(&self, event: &Event) -> usize {
+    pub(super) fn complete(&self, event: &Event) -> usize {
         let slot = event.data as usize;
         assert_eq!(event.res, self.wanted[slot]);
         slot
@@ -205,73 +204,5 @@ impl Baseline for ByQueue {
             each(completion.data);
             done = self.queue.pop().unwrap();
         }
-    }
-}
-
-/// libaio, which takes as many events as are available.
-pub(super) struct ByLibAio {
-    libaio: LibAio,
-    ctx: usize,
-    iocbs: Iocbs,
-    events: Box<[Event]>,
-}
-
-impl ByLibAio {
-    pub(super) fn new(file: &File, buffers: Vec<Buffer>) -> Option<ByLibAio> {
-        let (libaio, depth) = (LibAio::open()?, buffers.len());
-        Some(ByLibAio {
-            ctx: libaio.context(depth),
-            libaio,
-            iocbs: Iocbs::new(file, buffers),
-            events: vec![Event::EMPTY; depth].into(),
-        })
-    }
-}
-
-impl Baseline for ByLibAio {
-    fn stage(&mut self, slot: usize, op: Op) {
-        self.iocbs.stage(slot, op);
-    }
-
-    fn submit(&mut self) {
-        let staged = &mut self.iocbs.staged;
-        // SAFETY: the buffers are not accessed until their events have been taken.
-        let taken =
-            unsafe { (self.libaio.submit)(self.ctx, staged.len() as i64, staged.as_mut_ptr()) };
-        assert_eq!(taken as usize, staged.len());
-        staged.clear();
-    }
-
-    fn take(&mut self, each: &mut dyn FnMut(usize)) {
-        let (most, events) = (self.events.len() as i64, self.events.as_mut_ptr());
-        let forever = std::ptr::null();
-        // SAFETY: `events` has space for `most` events.
-        let taken = unsafe { (self.libaio.getevents)(self.ctx, 1, most, events, forever) };
-        assert!(taken > 0);
-        for event in &self.events[..taken as usize] {
-            each(self.iocbs.complete(event));
-        }
-    }
-}
-
-/// The same, with a separate submission for every operation.
-pub(super) struct ByLibAioEach(ByLibAio);
-
-impl ByLibAioEach {
-    pub(super) fn new(file: &File, buffers: Vec<Buffer>) -> Option<ByLibAioEach> {
-        ByLibAio::new(file, buffers).map(ByLibAioEach)
-    }
-}
-
-impl Baseline for ByLibAioEach {
-    fn stage(&mut self, slot: usize, op: Op) {
-        self.0.stage(slot, op);
-        self.0.submit();
-    }
-
-    fn submit(&mut self) {}
-
-    fn take(&mut self, each: &mut dyn FnMut(usize)) {
-        self.0.take(each);
     }
 }

@@ -3,6 +3,7 @@
 
 mod aio;
 mod flight;
+mod libaio;
 mod log;
 mod posix;
 mod threads;
@@ -13,7 +14,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 
 use crate::meter::Meter;
-use aio::{ByContext, ByHand, ByLibAio, ByLibAioEach, ByQueue};
+use aio::{ByContext, ByHand, ByQueue};
+use libaio::{ByLibAio, ByLibAioEach};
 use posix::ByPosix;
 use uring::{ByTunedUring, ByUring};
 
