@@ -28,8 +28,8 @@
 //!
 //! - *unlisted* is a transition: it lasts for one function of this module or of the
 //!   layer above, which either completes the operation or releases its slot.
-//! - An operation that [`pop`](Engine::pop) returns goes from in flight to free without
-//!   being *completed* in between: the layer releases it at once. A detached one
+//! - An operation that [`pop`](Engine::pop) or [`pop_own`](Engine::pop_own) returns goes from
+//!   in flight to free without being *completed* in between: the layer releases it at once. A detached one
 //!   ([`Extra::is_detached`]) does so too, in [`complete`](Engine::complete).
 //!   *notified* occurs in the reactor only.
 //! - **Cancel** ([`Engine::cancel`]). In flight: the state does not change; the event
@@ -48,7 +48,8 @@
 //! In the order of the calls: [`Queue::pop`](crate::Queue::pop), [`Engine::pop`],
 //! [`Backend::poll`] (the next event of the ring), [`Slots::take_event`] (the slot whose
 //! tag it has), [`Slots::release`] (the buffer and the data). In a scope and in a reactor
-//! [`Engine::wait`] takes the place of the first two, and
+//! [`Engine::pop_own`] takes the event of the operation that is waited for, if it is the next
+//! one. For all others [`Engine::wait`] takes the place of the first two, and
 //! [`Slots::push_completed`] keeps the result until its owner takes it.
 //!
 //! # Invariants
