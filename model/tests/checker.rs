@@ -52,6 +52,13 @@ fn one_producer_wraps_around_the_ring() {
 }
 
 #[test]
+fn a_reader_takes_the_events_of_one_operation() {
+    for nr in 2..=4 {
+        ring(nr, nr - 1, 1, i64::from(nr) + 1, Take::Own, 3, Some(3));
+    }
+}
+
+#[test]
 fn two_producers_share_the_ring() {
     for take in [Take::One, Take::Some(2), Take::Run(false), Take::Run(true)] {
         ring(2, 0, 2, 2, take, 3, Some(3));

@@ -181,7 +181,7 @@ unsafe impl Backend for Model {
     }
 
     fn make_room(&mut self) -> bool {
-        self.run.publish(&self.shared.ring)
+        !self.run.is_published() && self.run.publish(&self.shared.ring)
     }
 
     fn wait(

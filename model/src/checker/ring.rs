@@ -128,6 +128,12 @@ impl Ring {
         found.or_else(|| in_range(unsafe { run.poll(self) }))
     }
 
+    /// Takes the next event with a batch reader of this ring if it has this `data`.
+    pub(super) fn take_own(&self, run: &mut BatchReader<Ring>, data: u64) -> Option<Event> {
+        // SAFETY: each program has a single reader thread.
+        unsafe { run.next_if(self, data) }
+    }
+
     /// Returns whether the ring appears empty to a thread that does not own it.
     pub fn reads_as_empty(&self) -> bool {
         index::is_empty(&self.head, &self.tail)

@@ -18,6 +18,8 @@ pub enum Take {
     /// Takes with a batch reader. If set, the head is published after each event;
     /// otherwise never.
     Run(bool),
+    /// Takes the events of the first producer with a batch reader.
+    Own,
 }
 
 /// Runs `producers` threads that complete `each` operations in a ring of `nr` slots
@@ -71,6 +73,7 @@ fn reap(ring: &Ring, take: Take, run: &mut BatchReader<Ring>, next: &mut [i64]) 
             }
             count
         }
+        Take::Own => put(ring.take_own(run, 0), &mut events),
         Take::Some(places) => ring.take(&mut events[..places]),
     };
     for event in &events[..count] {
