@@ -107,8 +107,9 @@ package_tokio() {
 package_links() {
     local files page link missing=0
     files=$(cargo package --locked -p linux-aio --list --allow-dirty) || return
-    # docs/unsafe.md quotes comments, whose links are those of rustdoc.
-    for page in $(grep '\.md$' <<<"$files" | grep -v '^docs/unsafe.md$'); do
+    # cargo packages no file of a folder with a manifest of its own, such as `capi`.
+    files+=$'\n'$(ls capi/README.md)
+    for page in $(grep '\.md$' <<<"$files"); do
         while read -r link; do
             link=${link%%#*}
             [ -z "$link" ] || grep -qxF "$(normal "$(dirname "$page")/$link")" <<<"$files" && continue
