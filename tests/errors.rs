@@ -206,3 +206,29 @@ fn a_context_needs_a_mapping() {
     });
     assert_eq!(status, 1);
 }
+
+#[test]
+fn a_context_is_locked_memory_after_mlockall() {
+    let status = support::in_child(|| {
+        const NOBODY: libc::uid_t = 65534;
+        let most = libc::rlimit {
+            rlim_cur: 64 << 10,
+            rlim_max: 64 << 10,
+        };
+        // SAFETY: the calls change this child alone. The user `nobody` has no
+        // CAP_IPC_LOCK, with which the limit does not apply.
+        unsafe {
+            assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const most), 0);
+            if libc::geteuid() == 0 {
+                assert_eq!(libc::setresuid(NOBODY, NOBODY, NOBODY), 0);
+            }
+            assert_eq!(libc::mlockall(libc::MCL_FUTURE), 0);
+        }
+        // A ring of 2,000 operations has 128 KB.
+        let refused = Context::new(2000).map(drop) == Err(Errno::NOMEM);
+        // SAFETY: as above.
+        unsafe { libc::munlockall() };
+        i32::from(refused) + 2 * i32::from(Context::new(2000).is_ok())
+    });
+    assert_eq!(status, 3);
+}
