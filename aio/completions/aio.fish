@@ -29,7 +29,7 @@ complete -c aio -n '__fish_seen_subcommand_from bench' -l color -x -a 'auto alwa
 complete -c aio -n '__fish_seen_subcommand_from bench' -l help -s h -d 'print this help'
 complete -c aio -n '__fish_seen_subcommand_from probe' -l json -d 'print one JSON object'
 complete -c aio -n '__fish_seen_subcommand_from probe' -l quiet -d 'print nothing'
-complete -c aio -n '__fish_seen_subcommand_from probe' -l syscalls -d 'print the system calls that each layer of the library linux-aio makes, and profiles that allow them, for systemd and in the format of the OCI runtime specification'
+complete -c aio -n '__fish_seen_subcommand_from probe' -l syscalls -d 'print the system calls that each layer of the library linux-aio makes, and profiles that allow them, to be added to the calls that the program itself needs, for systemd and in the format of the OCI runtime specification'
 complete -c aio -n '__fish_seen_subcommand_from probe' -l color -x -a 'auto always never' -d 'use colors'
 complete -c aio -n '__fish_seen_subcommand_from probe' -l help -s h -d 'print this help'
 complete -c aio -n '__fish_seen_subcommand_from who' -l json -d 'print one JSON object'
