@@ -4,6 +4,8 @@
 mod support;
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -231,6 +233,55 @@ fn waiting_is_bounded_by_what_is_in_flight_and_by_time() {
     let done = queue.pop().unwrap().unwrap();
     assert_eq!(done.result.map(PollMask::from_result), Ok(PollMask::OUT));
     assert_eq!(queue.pop(), Ok(None));
+}
+
+/// Waits for polls of three pipes: 40, 60 and 300. The first `ready` of these pipes become
+/// readable one after the other during the wait. Returns the result of the wait, and the
+/// number of operations that are in flight then.
+fn wait_for_polls(
+    min_nr: usize,
+    wait: WaitOptions<'_>,
+    ready: usize,
+) -> (Result<usize, Errno>, usize) {
+    let pipes = [40, 60, 300].map(|count| (count, support::pipe()));
+    let mut queue = Queue::<Bytes>::with_capacity(400).unwrap();
+    for (count, (reader, _)) in &pipes {
+        for _ in 0..*count {
+            queue.push(Poll::new(fd(reader), PollMask::IN)).unwrap();
+        }
+    }
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for (_, (_, writer)) in &pipes[..ready] {
+                std::thread::sleep(Duration::from_millis(30));
+                let mut writer = File::from(writer.try_clone().unwrap());
+                writer.write_all(b"x").unwrap();
+            }
+        });
+        let waited = queue.wait_with(min_nr, wait);
+        let in_flight = queue.in_flight();
+        for _ in 0..waited.unwrap_or(0) {
+            assert!(queue.pop().unwrap().unwrap().result.is_ok());
+        }
+        assert_eq!(queue.in_flight(), in_flight);
+        (waited, in_flight)
+    })
+}
+
+/// A wait for more completions than one system call usually takes ends with all of them, or
+/// by its timeout.
+#[test]
+fn a_wait_for_many_completions_is_one_wait() {
+    let long = WaitOptions::new().timeout(Duration::from_secs(20));
+    assert_eq!(wait_for_polls(100, long, 2), (Ok(100), 300));
+    assert_eq!(wait_for_polls(100, WaitOptions::new(), 2), (Ok(100), 300));
+    assert_eq!(wait_for_polls(400, WaitOptions::new(), 3), (Ok(400), 0));
+    // With a timeout there is one system call, which takes 256.
+    assert_eq!(wait_for_polls(400, long, 3), (Ok(256), 144));
+    let begin = Instant::now();
+    let short = WaitOptions::new().timeout(Duration::from_millis(200));
+    assert_eq!(wait_for_polls(100, short, 1), (Ok(40), 360));
+    assert!(begin.elapsed() >= Duration::from_millis(200));
 }
 
 /// Staged operations are submitted by a wait. A refusal is then a completion, and no

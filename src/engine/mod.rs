@@ -109,8 +109,13 @@ use crate::ring::Polled;
 use crate::sys::abi::Event;
 use crate::sys::errno::Errno;
 
-/// The maximum number of operations in one io_submit, and of events in one wait.
+/// The number of operations in the first io_submit of a submission, and of events in a
+/// wait for no more than these.
 pub(crate) const BATCH: usize = 32;
+
+/// The number of events in one system call of a wait for more than [`BATCH`]. They are on
+/// the stack: 8 KiB.
+const MANY: usize = 256;
 
 /// The time after which a submission is tried again that the kernel had no room for.
 const ROOM: Duration = Duration::from_millis(1);
@@ -316,14 +321,13 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
 
     /// Waits until at least `min_nr` operations are in the completed list, or until the
     /// timeout or the signal that `wait` allows. `min_nr` is limited to the operations
-    /// that are in flight or completed, and to [`BATCH`] more than are completed
-    /// already. Returns the number of completed operations.
+    /// that are in flight or completed and, with a timeout, to [`MANY`] more than are
+    /// completed already. Returns the number of completed operations.
     pub(crate) fn wait(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let Gathered { any, all } = self.gather();
         let missing = min_nr
             .saturating_sub(self.slots.completed())
-            .min(self.slots.in_flight())
-            .min(BATCH);
+            .min(self.slots.in_flight());
         let enough = any && missing == 0;
         if self.slots.in_flight() > 0 && !(all && (enough || wait.is_poll())) {
             match self.wait_by_call(missing, wait) {
@@ -381,10 +385,39 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     /// not initialise the array.
     #[inline(never)]
     fn wait_by_call(&mut self, missing: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        if missing > BATCH {
+            return self.wait_for_many(missing, wait);
+        }
         let mut events = [Event::EMPTY; BATCH];
         let count = self.backend.wait(missing, &mut events, wait)?;
         self.take_returned(events.iter().take(count));
         Ok(count)
+    }
+
+    /// Waits as [`wait_by_call`](Engine::wait_by_call) does, for more than [`BATCH`] events.
+    ///
+    /// A wait without a timeout takes several system calls if necessary. One with a timeout
+    /// takes only one, because without a clock the rest of the time is unknown.
+    #[cold]
+    #[inline(never)]
+    fn wait_for_many(&mut self, missing: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        let mut events = [Event::EMPTY; MANY];
+        let mut taken = 0;
+        loop {
+            let wanted = (missing - taken).min(MANY);
+            let count = match self.backend.wait(wanted, &mut events, wait) {
+                Ok(count) => count,
+                // The next wait returns the error again.
+                Err(_) if taken > 0 => return Ok(taken),
+                Err(errno) => return Err(errno),
+            };
+            self.take_returned(events.iter().take(count));
+            taken += count;
+            // Fewer than wanted: a signal has ended the wait, or its time is over.
+            if count < wanted || taken >= missing || !wait.is_forever() {
+                return Ok(taken);
+            }
+        }
     }
 
     /// Completes the operations of events that a system call has returned.

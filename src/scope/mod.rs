@@ -515,7 +515,8 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Poll::new(fd, mask))
     }
 
-    /// Submits the operations that were begun, up to 32 with each `io_submit(2)`.
+    /// Submits the operations that were begun: up to 32 with the first `io_submit(2)`, and up
+    /// to 512 with each further one.
     ///
     /// Without this call they are submitted by the next wait. An operation that the kernel
     /// refuses completes with the error as its result. Operations for which the context
@@ -552,8 +553,8 @@ impl<'scope> Scope<'scope, '_> {
     /// Returns the number of completed operations whose [`ScopedOp`] exists. It is below
     /// `min_nr` if the timeout has elapsed, if a signal arrived after some of the
     /// completions, if fewer operations are in flight, and if operations completed whose
-    /// [`ScopedOp`] was dropped. One call waits for at most 32 completions besides those
-    /// that were taken from the ring before.
+    /// [`ScopedOp`] was dropped. A wait with a timeout waits for at most 256 completions
+    /// besides those that were taken from the ring before.
     ///
     /// # Errors
     /// Those of [`Context::wait_with`], such as EINTR after a signal, if no operation has
