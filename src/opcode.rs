@@ -229,6 +229,27 @@ impl Iocb {
         self
     }
 
+    /// Signals this eventfd when the operation has completed (its counter is incremented by
+    /// one), as the setter of the builders does. A descriptor that is not an eventfd is
+    /// refused at submission with EINVAL.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio::Iocb;
+    /// use linux_aio::abi::IocbFlags;
+    /// use linux_aio::opcode::Fsync;
+    ///
+    /// // The eventfd has the number 4.
+    /// let iocb: Iocb = Fsync::new(3).build().eventfd(4).user_data(7);
+    /// assert_eq!((iocb.flags, iocb.resfd), (IocbFlags::RESFD, 4));
+    /// ```
+    #[must_use]
+    #[doc(alias = "io_set_eventfd")]
+    pub fn eventfd(mut self, eventfd: impl Into<RawFd>) -> Iocb {
+        self.signal(eventfd.into());
+        self
+    }
+
     /// Returns whether this is a read.
     #[inline]
     pub(crate) const fn is_read(&self) -> bool {
