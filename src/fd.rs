@@ -176,6 +176,52 @@ pub unsafe trait OwnsFd {
     fn raw_fd(&self) -> i32;
 }
 
+/// The eventfd that the operations of a queue or a reactor signal, and the owner that keeps
+/// it open. An owner of operations keeps this value until the context has been destroyed.
+pub(crate) struct DefaultEventfd<'fd> {
+    fd: Option<Fd<'fd>>,
+    /// The owner is used no more, except that it is dropped. An assertion of unwind safety
+    /// holds for it, because no panic leaves a value that is accessed later.
+    #[cfg(feature = "alloc")]
+    owner: Option<Owner>,
+}
+
+#[cfg(feature = "alloc")]
+type Owner = core::panic::AssertUnwindSafe<alloc::boxed::Box<dyn OwnsFd + Send + Sync>>;
+
+impl<'fd> DefaultEventfd<'fd> {
+    /// No eventfd.
+    pub(crate) const NONE: DefaultEventfd<'fd> = DefaultEventfd {
+        fd: None,
+        #[cfg(feature = "alloc")]
+        owner: None,
+    };
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<Fd<'fd>> {
+        self.fd
+    }
+
+    /// Sets a borrowed eventfd. An owned one that was set before stays open, because a
+    /// staged operation may have it.
+    pub(crate) fn borrow(&mut self, eventfd: Fd<'fd>) {
+        self.fd = Some(eventfd);
+    }
+
+    /// Sets an owned eventfd. Those that were set before stay open.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn own(&mut self, owner: impl OwnsFd + Send + Sync + 'static) {
+        // SAFETY: the owner keeps the descriptor open until it is dropped. That happens
+        // when this value is dropped: after the context, when nothing is submitted or
+        // signalled any more. If this value is leaked, the owner is leaked as well.
+        let borrowed = unsafe { Fd::borrow_raw(owner.raw_fd()) };
+        let before = self.owner.take();
+        let owner = alloc::boxed::Box::new((owner, before));
+        self.owner = Some(core::panic::AssertUnwindSafe(owner));
+        self.fd = Some(borrowed);
+    }
+}
+
 // SAFETY: `T: OwnsFd` promises that the descriptor of the first element stays open, and
 // the pair keeps that element until it is dropped or consumed.
 unsafe impl<T: OwnsFd, U> OwnsFd for (T, U) {

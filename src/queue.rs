@@ -12,6 +12,7 @@
 //!   [`engine`](crate::engine).
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use crate::buffer::IoBuf;
 use crate::completion::{Completion, Full, fill, is_refusal, result};
@@ -21,8 +22,10 @@ use crate::context::IdleContext;
 use crate::context::SubmitError;
 use crate::context::WaitOptions;
 use crate::engine::{ContextBackend, Engine, OpState, Released, SlotOffset, Ticket, slot_type};
+use crate::fd::{DefaultEventfd, Fd};
 use crate::op::Op;
 use crate::ring::Polled;
+use crate::sys::abi::Iocb;
 use crate::sys::errno::Errno;
 
 slot_type! {
@@ -62,7 +65,8 @@ slot_type! {
 /// An operation passes through these steps:
 /// 1. [`push`](Queue::push) moves it into a free slot: it is *staged*.
 /// 2. [`submit`](Queue::submit), or a function that waits, submits the staged operations,
-///    up to 32 with each `io_submit(2)`: they are *in flight*. The kernel performs
+///    up to 32 with the first `io_submit(2)` and up to 512 with each further one: they are
+///    *in flight*. The kernel performs
 ///    buffered file I/O inside this system call ([`Read`](crate::op::Read)).
 /// 3. [`wait`](Queue::wait) and [`pop`](Queue::pop) return the completions, in the order
 ///    in which the operations complete, and free the slots.
@@ -123,6 +127,8 @@ pub struct Queue<'q, B: IoBuf + 'static, T = ()> {
     /// The number of operations the context was set up for, which may exceed the number
     /// of slots.
     capacity: u32,
+    /// It follows `engine`, because it is dropped after the context has been destroyed.
+    eventfd: DefaultEventfd<'q>,
 }
 
 impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
@@ -189,7 +195,11 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     pub fn with_capacity(capacity: u32) -> Result<Queue<'q, B, T>, Errno> {
         let context = IdleContext::new(capacity)?;
         let engine = Engine::with_capacity(context.capacity(), context.into_backend())?;
-        Ok(Queue { engine, capacity })
+        Ok(Queue {
+            engine,
+            capacity,
+            eventfd: DefaultEventfd::NONE,
+        })
     }
 
     /// Creates a queue in these slots on an existing context. The queue uses no more
@@ -217,7 +227,122 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Queue {
             capacity: capacity as u32,
             engine: Engine::new(Slot::raw(&mut slots[..len]), context.into_backend()),
+            eventfd: DefaultEventfd::NONE,
         }
+    }
+
+    /// Sets an eventfd that every operation pushed from here on signals when it has
+    /// completed (its counter is incremented by one), as
+    /// [`Read::eventfd`](crate::op::Read::eventfd) does for one operation. An operation
+    /// with an eventfd of its own signals only that one.
+    ///
+    /// An operation that the kernel refuses, or that is cancelled before it is submitted,
+    /// signals nothing: call [`pop`](Queue::pop) after each [`flush`](Queue::flush) and
+    /// each [`cancel`](Queue::cancel). If the descriptor is not an eventfd, every operation
+    /// is refused with EINVAL.
+    ///
+    /// # Examples
+    /// One iteration of an event loop, when the eventfd, which is non-blocking, is readable:
+    /// ```
+    /// # #[cfg(not(all(feature = "std", target_os = "linux")))] fn main() {}
+    /// # #[cfg(all(feature = "std", target_os = "linux"))] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::op::Read;
+    /// use linux_aio::{Errno, Queue};
+    /// use std::fs::File;
+    /// use std::io::Read as _;
+    ///
+    /// fn on_readable(mut eventfd: &File, queue: &mut Queue<'_, Vec<u8>>) -> Result<(), Errno> {
+    ///     // Reset before the completions are taken: a later one signals again.
+    ///     let _ = eventfd.read(&mut [0; 8]);
+    ///     // The second time, what had no free entry in the context before is submitted.
+    ///     for _ in 0..2 {
+    ///         queue.flush();
+    ///         while let Some(done) = queue.pop()? {
+    ///             println!("{:?}", done.result);
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # use std::os::fd::FromRawFd;
+    /// # // SAFETY: eventfd(2) accesses no memory.
+    /// # let raw = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    /// # assert!(raw >= 0);
+    /// # // SAFETY: the descriptor is new, and nothing else owns it.
+    /// # let eventfd = unsafe { File::from_raw_fd(raw) };
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let mut queue = Queue::with_capacity(4)?.eventfd(&eventfd);
+    /// for block in 0..3 {
+    ///     queue.push(Read::new(&file, vec![0; 16]).offset(16 * block)).unwrap();
+    /// }
+    /// queue.flush();
+    /// # if queue.in_flight() < 3 { return Ok(()) }
+    /// // Each operation has added 1.
+    /// let mut count = [0; 8];
+    /// (&eventfd).read_exact(&mut count).unwrap();
+    /// assert_eq!(u64::from_ne_bytes(count), 3);
+    /// on_readable(&eventfd, &mut queue)?;
+    /// assert_eq!(queue.in_flight(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn eventfd(mut self, eventfd: impl Into<Fd<'q>>) -> Queue<'q, B, T> {
+        self.eventfd.borrow(eventfd.into());
+        self
+    }
+
+    /// Sets an eventfd that the queue owns and keeps open, such as an `Arc` of it or a
+    /// duplicate. Otherwise as [`eventfd`](Queue::eventfd).
+    ///
+    /// The owner is dropped after the context has been destroyed or, by
+    /// [`into_idle_context`](Queue::into_idle_context), after the last operation has
+    /// completed. A queue that is leaked leaks it.
+    ///
+    /// # Examples
+    /// A structure with a queue and its eventfd:
+    /// ```
+    /// # #[cfg(not(all(feature = "std", target_os = "linux")))] fn main() {}
+    /// # #[cfg(all(feature = "std", target_os = "linux"))] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use std::fs::File;
+    /// use std::os::fd::OwnedFd;
+    /// use std::sync::Arc;
+    ///
+    /// struct Engine {
+    ///     file: Arc<File>,
+    ///     eventfd: Arc<OwnedFd>,
+    ///     queue: Queue<'static, Vec<u8>, Arc<File>>,
+    /// }
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// # use std::os::fd::FromRawFd;
+    /// # // SAFETY: eventfd(2) accesses no memory.
+    /// # let raw = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    /// # assert!(raw >= 0);
+    /// # // SAFETY: the descriptor is new, and nothing else owns it.
+    /// # let eventfd = unsafe { OwnedFd::from_raw_fd(raw) };
+    /// let eventfd: Arc<OwnedFd> = Arc::new(eventfd);
+    /// let mut engine = Engine {
+    ///     file: Arc::new(File::open("/proc/self/exe").unwrap()),
+    ///     queue: Queue::with_capacity(4)?.eventfd_owned(eventfd.clone()),
+    ///     eventfd,
+    /// };
+    /// let read = Read::owned(engine.file.clone(), vec![0; 4]);
+    /// engine.queue.push(read).unwrap();
+    /// # engine.queue.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn eventfd_owned(
+        mut self,
+        eventfd: impl crate::fd::OwnsFd + Send + Sync + 'static,
+    ) -> Queue<'q, B, T> {
+        self.eventfd.own(eventfd);
+        self
     }
 
     /// Stages an operation, and returns the ticket that identifies it.
@@ -256,12 +381,23 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
             return Err(Full(op));
         }
         let (iocb, payload) = op.prepare();
-        Ok(self.engine.slots.stage_reserved(&iocb, payload, ()))
+        Ok(self.stage(&iocb, payload))
     }
 
-    /// Submits the staged operations in order, with one `io_submit(2)` for up to 32 of
-    /// them. Returns the number of operations submitted. Buffered file I/O runs inside
-    /// that system call.
+    /// Stages an operation in a slot that was reserved, with the queue's eventfd if it has
+    /// none of its own. Runs no user code.
+    #[inline]
+    pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<(Option<B>, T)>) -> Ticket {
+        let ticket = self.engine.slots.stage_reserved(iocb, payload, ());
+        if let Some(eventfd) = self.eventfd.get() {
+            self.engine.slots.signal_last_staged(eventfd.into());
+        }
+        ticket
+    }
+
+    /// Submits the staged operations in order: up to 32 of them with the first
+    /// `io_submit(2)`, and up to 512 with each further one. Returns the number of operations
+    /// submitted. Buffered file I/O runs inside these system calls.
     ///
     /// # Errors
     /// Returns the number of operations submitted, and the error with which the kernel
@@ -312,11 +448,20 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// kernel refuses is returned as a completion with the error as its result
     /// ([`Completion::refused`]), and the operations behind it are submitted.
     ///
-    /// A refused operation does not signal its eventfd. An event loop that waits for an
-    /// eventfd therefore calls [`pop`](Queue::pop) after each `flush`.
-    ///
     /// If the context has no free entry while operations are in flight (EAGAIN), the
     /// remaining ones stay staged.
+    ///
+    /// # Event loops
+    /// A loop that waits for an [eventfd](Queue::eventfd) has to call
+    ///
+    /// - [`pop`](Queue::pop) until it returns `None` after each `flush`, because a refused
+    ///   operation does not signal its eventfd;
+    /// - `flush` again, and then `pop`, after completions were taken, because nothing else
+    ///   submits the operations that stayed staged.
+    ///
+    /// Operations that stay staged then have others in flight, whose completions signal the
+    /// eventfd. Such a loop ends when both [`staged`](Queue::staged) and
+    /// [`in_flight`](Queue::in_flight) are 0.
     ///
     /// # Examples
     /// ```
@@ -471,8 +616,9 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// call. It is below `min_nr` in these cases:
     /// - the timeout has elapsed, or a signal arrived after some of the completions;
     /// - fewer operations than `min_nr` are in flight;
-    /// - `min_nr` is above 32: one call waits for at most 32 completions besides those that
-    ///   were taken from the ring before. Call the function again for more.
+    /// - there is a timeout, and `min_nr` is above 256: a wait with a timeout waits for at
+    ///   most 256 completions besides those that were taken from the ring before. Call the
+    ///   function again for more.
     ///
     /// # Errors
     /// Those of [`Context::wait_with`], such as EINTR after a signal, if no operation has
@@ -509,7 +655,8 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     }
 
     /// Cancels an operation. It is still returned as a completion: a poll that was in
-    /// flight with the result 0, an operation that was only staged with ECANCELED.
+    /// flight with the result 0, an operation that was only staged with ECANCELED. The
+    /// latter does not signal its eventfd: call [`pop`](Queue::pop) after the cancellation.
     ///
     /// # Errors
     /// - EINVAL: the operation has completed or is completing, or it is not of a kind that
@@ -728,8 +875,8 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// queue is dropped after every error.
     ///
     /// # Panics
-    /// Panics if a destructor of a buffer or of data panics. The context is destroyed in
-    /// that case.
+    /// Panics if a destructor of a buffer, of data or of the eventfd's owner panics. The
+    /// context is destroyed in that case.
     ///
     /// # Examples
     /// ```

@@ -67,6 +67,7 @@ use super::offset::{MOST_BYTES, OpState, SlotOffset};
 use super::slot::{Extra, RawSlot};
 use super::tag::{MOST, Tag};
 use super::ticket::{OwnerId, Ticket};
+use crate::opcode::RawFd;
 use crate::sys::abi::{Event, Iocb};
 
 /// A batch of operations to be submitted with one system call.
@@ -291,6 +292,17 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.last_staged = at;
         self.staged += 1;
         Ticket { tag, wraps, owner }
+    }
+
+    /// Sets the eventfd of the operation that was staged last, unless it has one.
+    #[cold]
+    pub(crate) fn signal_last_staged(&mut self, eventfd: RawFd) {
+        if self.staged > 0 {
+            let iocb = &mut self.slot(self.last_staged).iocb;
+            if iocb.signals().is_none() {
+                iocb.signal(eventfd);
+            }
+        }
     }
 
     /// Returns the first staged operations, as many as fit into `batch`, ready to be

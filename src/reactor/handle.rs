@@ -85,7 +85,7 @@ macro_rules! handles {
 
             #[inline]
             fn eventfd(&self) -> Option<Fd<'_>> {
-                self.eventfd
+                self.eventfd.get()
             }
         }
     )+};

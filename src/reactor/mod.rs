@@ -58,7 +58,7 @@ use crate::buffer::IoBuf;
 use crate::context::Context;
 use crate::context::IdleContext;
 use crate::engine::{ContextBackend, Engine, slot_type};
-use crate::fd::Fd;
+use crate::fd::{DefaultEventfd, Fd};
 #[cfg(doc)]
 use crate::op::Read;
 use crate::sys::errno::Errno;
@@ -148,10 +148,8 @@ pub struct Reactor<'r, B: IoBuf + 'static, L: Lock = Local, T = ()> {
     /// The cell makes the reactor invariant in `'r`: a shared reference cannot
     /// shorten it and accept a descriptor that is closed too early.
     inner: UnsafeCell<Inner<'r, B, T>>,
-    eventfd: Option<Fd<'r>>,
-    /// The owners of the owned eventfds.
-    #[cfg(feature = "alloc")]
-    _eventfd_owner: Option<alloc::boxed::Box<dyn crate::fd::OwnsFd + Send + Sync>>,
+    /// It follows `inner`, because it is dropped after the context has been destroyed.
+    eventfd: DefaultEventfd<'r>,
 }
 
 // SAFETY: the waiters that the reactor links are accessed under the lock alone. None is
@@ -242,9 +240,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         Reactor {
             lock: L::NEW,
             inner: UnsafeCell::new(Inner::new(engine, capacity, BUDGET)),
-            eventfd: None,
-            #[cfg(feature = "alloc")]
-            _eventfd_owner: None,
+            eventfd: DefaultEventfd::NONE,
         }
     }
 
@@ -309,7 +305,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// ```
     #[must_use]
     pub fn eventfd(mut self, eventfd: impl Into<Fd<'r>>) -> Reactor<'r, B, L, T> {
-        self.eventfd = Some(eventfd.into());
+        self.eventfd.borrow(eventfd.into());
         self.inner.get_mut().has_eventfd = true;
         self
     }
@@ -345,14 +341,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         mut self,
         eventfd: impl crate::fd::OwnsFd + Send + Sync + 'static,
     ) -> Reactor<'r, B, L, T> {
-        // SAFETY: the owner keeps the descriptor open until it is dropped. That happens
-        // with the reactor, after which nothing is submitted or signalled.
-        let borrowed = unsafe { Fd::borrow_raw(eventfd.raw_fd()) };
-        // An earlier eventfd stays open: the operation of a leaked future may be
-        // staged with it.
-        let before = self._eventfd_owner.take();
-        self._eventfd_owner = Some(alloc::boxed::Box::new((eventfd, before)));
-        self.eventfd(borrowed)
+        self.eventfd.own(eventfd);
+        self.inner.get_mut().has_eventfd = true;
+        self
     }
 
     /// Submits operations in batches, when [`turn`](Reactor::turn) or

@@ -230,7 +230,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     #[inline]
     fn prepare(&self, mut op: Op<'r, B, T>) -> Prepared<B, T> {
         let mut own = None;
-        if let Some(eventfd) = self.eventfd {
+        if let Some(eventfd) = self.eventfd.get() {
             own = op.signals().map(|RawFd(own)| own);
             // Anything but an eventfd stays in the iocb, and the kernel refuses
             // the operation (EINVAL).

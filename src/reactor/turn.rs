@@ -212,7 +212,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// # }
     /// ```
     pub fn wait_eventfd(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let eventfd = self.eventfd.ok_or(Errno::INVAL)?;
+        let eventfd = self.eventfd.get().ok_or(Errno::INVAL)?;
         // A forked child takes no signal from its parent.
         if !self.with(|inner| inner.engine.backend.is_own()) {
             return Err(Errno::INVAL);
@@ -292,6 +292,6 @@ impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
             }),
             own: None,
         };
-        signals.send(self.reactor.eventfd);
+        signals.send(self.reactor.eventfd.get());
     }
 }

@@ -56,7 +56,8 @@ where
     T: 'q,
 {
     /// Stages an operation, as [`Queue::push`] does. It is in flight only after
-    /// [`submit`](SubmitHalf::submit).
+    /// [`submit`](SubmitHalf::submit). It signals the eventfd that the queue was given
+    /// ([`Queue::eventfd`]) if it has none of its own.
     ///
     /// # Errors
     /// Returns [`Full`] with the operation if every slot is taken. The reaping half frees a
@@ -88,11 +89,10 @@ where
         // User code runs in `prepare`, so it comes before the lock is taken.
         let (iocb, payload) = op.prepare();
         let staged = self.0.with(|inner| {
-            let slots = &mut inner.queue.engine.slots;
-            if !slots.reserve() {
+            if !inner.queue.engine.slots.reserve() {
                 return Err(payload);
             }
-            Ok(slots.stage_reserved(&iocb, payload, ()))
+            Ok(inner.queue.stage(&iocb, payload))
         });
         // SAFETY: the iocb and the payload are those of one operation, whose descriptor
         // outlives `'q`.
