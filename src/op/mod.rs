@@ -121,8 +121,8 @@ impl<'fd, B: IoBufMut> Read<'fd, B> {
 
 impl<B: IoBufMut, T: OwnsFd> Read<'static, B, T> {
     /// Creates a read from the descriptor of `owner`, which is stored in the operation as
-    /// its user data, and returned with the completion. A pair `(owner, data)` carries
-    /// further data.
+    /// its user data, and returned with the completion. [`data`](Read::data) attaches further
+    /// data, and so does a pair `(owner, data)`.
     ///
     /// # Examples
     /// ```
@@ -180,6 +180,38 @@ impl<'fd, B> Read<'fd, B> {
             iocb: self.iocb,
             buffer: self.buffer,
             data,
+            fd: self.fd,
+        }
+    }
+}
+
+impl<B, T: OwnsFd> Read<'static, B, T> {
+    /// Attaches `data` to an operation that owns its descriptor. The completion returns the
+    /// pair of the owner and `data`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Read;
+    /// use std::fs::File;
+    /// use std::sync::Arc;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = Arc::new(File::open("/proc/self/exe").unwrap());
+    /// let mut queue = Queue::<Vec<u8>, (Arc<File>, u32)>::with_capacity(4)?;
+    /// queue.push(Read::owned(file, vec![0; 4]).data(42)).unwrap();
+    /// let (file, number) = queue.wait()?.unwrap().data;
+    /// assert_eq!(number, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn data<D>(self, data: D) -> Read<'static, B, (T, D)> {
+        Read {
+            iocb: self.iocb,
+            buffer: self.buffer,
+            data: (self.data, data),
             fd: self.fd,
         }
     }
@@ -257,8 +289,8 @@ impl<'fd, B: IoBuf> Write<'fd, B> {
 
 impl<B: IoBuf, T: OwnsFd> Write<'static, B, T> {
     /// Creates a write to the descriptor of `owner`, which is stored in the operation as
-    /// its user data, and returned with the completion. A pair `(owner, data)` carries
-    /// further data.
+    /// its user data, and returned with the completion. [`data`](Write::data) attaches further
+    /// data, and so does a pair `(owner, data)`.
     ///
     /// # Examples
     /// ```
@@ -310,6 +342,38 @@ impl<'fd, B> Write<'fd, B> {
             iocb: self.iocb,
             buffer: self.buffer,
             data,
+            fd: self.fd,
+        }
+    }
+}
+
+impl<B, T: OwnsFd> Write<'static, B, T> {
+    /// Attaches `data` to an operation that owns its descriptor. The completion returns the
+    /// pair of the owner and `data`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(not(feature = "std"))] fn main() {}
+    /// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+    /// use linux_aio::Queue;
+    /// use linux_aio::op::Write;
+    /// use std::fs::File;
+    /// use std::sync::Arc;
+    ///
+    /// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(0) { return Ok(()) }
+    /// let file = Arc::new(File::create("/dev/null").unwrap());
+    /// let mut queue = Queue::<Vec<u8>, (Arc<File>, u32)>::with_capacity(4)?;
+    /// queue.push(Write::owned(file, vec![0; 4]).data(42)).unwrap();
+    /// let (file, number) = queue.wait()?.unwrap().data;
+    /// assert_eq!(number, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn data<D>(self, data: D) -> Write<'static, B, (T, D)> {
+        Write {
+            iocb: self.iocb,
+            buffer: self.buffer,
+            data: (self.data, data),
             fd: self.fd,
         }
     }
@@ -394,6 +458,11 @@ macro_rules! example {
             example!($name, "owned(file"),
             "let file: File = done.data;")
     };
+    ($name:ident, owned_data) => {
+        example!(example!(use $name), "File::open(\"/proc/self/exe\")",
+            concat!(example!($name, "owned(file"), ".data(\"the program\")"),
+            "let (file, name): (File, &str) = done.data;")
+    };
     // An operation on a file, by a constructor.
     (Read, $new:literal) => { concat!("Read::", $new, ", vec![0; 4])") };
     (Write, $new:literal) => { concat!("Write::", $new, ", vec![0; 4])") };
@@ -477,6 +546,18 @@ macro_rules! without_buffer {
                     iocb,
                     data: owner,
                     fd: PhantomData,
+                }
+            }
+
+            /// Attaches `data` to an operation that owns its descriptor. The completion
+            /// returns the pair of the owner and `data`.
+            ///
+            #[doc = example!($name, owned_data)]
+            pub fn data<D>(self, data: D) -> $name<'static, (T, D)> {
+                $name {
+                    iocb: self.iocb,
+                    data: (self.data, data),
+                    fd: self.fd,
                 }
             }
         }
@@ -724,6 +805,32 @@ impl<'fd, B> Op<'fd, B> {
             iocb: self.iocb,
             buffer: self.buffer,
             data,
+            fd: self.fd,
+        }
+    }
+}
+
+impl<B, T: OwnsFd> Op<'static, B, T> {
+    /// Attaches `data` to an operation that owns its descriptor. The completion returns the
+    /// pair of the owner and `data`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use linux_aio::op::{Fsync, Op};
+    /// use std::fs::File;
+    ///
+    /// let file = File::open("/proc/self/exe").unwrap();
+    /// let sync: Op<'_, &[u8], File> = Fsync::owned(file).into();
+    /// let (buffer, (file, name)) = sync.data("the program").into_parts();
+    /// assert_eq!((buffer, name), (None, "the program"));
+    /// # }
+    /// ```
+    pub fn data<D>(self, data: D) -> Op<'static, B, (T, D)> {
+        Op {
+            iocb: self.iocb,
+            buffer: self.buffer,
+            data: (self.data, data),
             fd: self.fd,
         }
     }
