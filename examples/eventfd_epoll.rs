@@ -27,9 +27,10 @@ fn main() -> io::Result<()> {
         Ok::<_, io::Error>(())
     });
 
-    let mut queue = Queue::<Vec<u8>, u8>::with_capacity(8)?;
+    // Every operation signals the eventfd when it has completed.
+    let mut queue = Queue::<Vec<u8>, u8>::with_capacity(8)?.eventfd(&eventfd);
     let mut open = true;
-    while open || queue.in_flight() > 0 {
+    while open || queue.staged() + queue.in_flight() > 0 {
         let ready = events.wait()?;
         if ready == socket.as_raw_fd() {
             let mut request = [0];
@@ -38,8 +39,7 @@ fn main() -> io::Result<()> {
                 let [block] = request;
                 let read = Read::new(&file, Vec::with_capacity(16));
                 let read = read.offset(16 * u64::from(block)).data(block);
-                queue.push(read.eventfd(&eventfd))?;
-                queue.flush();
+                queue.push(read)?;
             } else {
                 events.remove(&socket)?;
             }
@@ -47,9 +47,14 @@ fn main() -> io::Result<()> {
             // Reset before the completions are taken: a later one signals again.
             let _ = (&eventfd).read(&mut [0; 8]);
         }
-        // Also after `flush`: an operation that is refused does not signal the eventfd.
-        while let Some(done) = queue.pop()? {
-            println!("block {}: {} bytes", done.data, done.result?);
+        // Twice: operations for which the context had no free entry stay staged, and are
+        // submitted when completions were taken. After each `flush`, refused operations
+        // have to be taken, because they do not signal the eventfd.
+        for _ in 0..2 {
+            queue.flush();
+            while let Some(done) = queue.pop()? {
+                println!("block {}: {} bytes", done.data, done.result?);
+            }
         }
     }
     Ok(())
