@@ -7,13 +7,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linux_aio::abi::{AioContext, IoVec, RwFlags, SigsetArg};
+use linux_aio::abi::RwFlags;
 use linux_aio::buffer::{IoSlice, Vectored};
 use linux_aio::op::{Fdsync, Fsync, Op, Poll, Read, Write};
-use linux_aio::opcode::{self, IoPriority, PollMask};
+use linux_aio::opcode::{IoPriority, PollMask};
 use linux_aio::reactor::{Reactor, Shared};
 use linux_aio::split::SplitQueue;
-use linux_aio::{Context, Errno, Event, Iocb, Probe, Queue, SigSet, WaitOptions, scope};
+use linux_aio::{Errno, Queue, SigSet, WaitOptions, scope};
 
 fn queue(file: &File, efd: &File, n: u32, mask: &SigSet) -> io::Result<()> {
     let mut queue = Queue::<Vec<u8>, u8>::with_capacity(n)?;
@@ -62,35 +62,71 @@ fn scoped(file: &File) -> Result<(), Errno> {
     })
 }
 
-fn core(n: u32, fd: i32, iov: *const IoVec, mask: &SigSet) -> Result<(), Errno> {
-    let mut context = Context::new(n)?;
-    let mut events = [Event::EMPTY; 4];
-    let (ptr, number): (*mut u8, u64) = (std::ptr::null_mut(), 1);
-    let mut iocb: Iocb = opcode::Pread::new(fd, ptr, 0)
-        .offset(0)
-        .rw_flags(RwFlags::NOWAIT)
-        .eventfd(fd)
-        .build()
-        .user_data(number);
-    let _ = opcode::Pwrite::new(fd, ptr, 0).build();
-    let _ = opcode::Preadv::new(fd, iov, 1).build();
-    let _ = opcode::Pwritev::new(fd, iov, 1).build();
-    let _ = opcode::Fsync::new(fd).build();
-    let _ = opcode::Fdsync::new(fd).build();
-    let _ = opcode::Poll::new(fd, PollMask::IN).build();
-    // SAFETY: a read of no bytes refers to no memory.
-    unsafe { context.submit(&mut [&mut iocb]) }?;
-    // SAFETY: as above, of the same operation.
-    unsafe { context.submit_all(&mut [&mut iocb]) }.map_err(|error| error.errno)?;
-    context.wait(1, &mut events)?;
-    context.wait_with(1, &mut events, WaitOptions::new().sigmask(mask))?;
-    context.cancel(&iocb)?;
-    context.ring().pop()?;
-    context.ring().reap(&mut events)?;
-    let _ = context.split();
-    let _: (AioContext, SigsetArg) = (context.as_raw(), SigsetArg::new(Some(mask)));
-    let _ = Probe::new()?;
-    context.destroy()
+/// Every expression of the column "typed core" of libaio's table, as the page has it.
+mod core {
+    use std::time::Duration;
+
+    use linux_aio::abi::{AioContext, IoVec, RwFlags, SigsetArg};
+    use linux_aio::opcode::{Fdsync, Fsync, Poll, PollMask, Pread, Preadv, Pwrite, Pwritev};
+    use linux_aio::{Context, Errno, Event, Iocb, Probe, SigSet, WaitOptions};
+
+    fn prepare(fd: i32, efd: i32, ptr: *mut u8, n: usize, off: u64, number: u64) -> [Iocb; 5] {
+        let mut iocb = Pread::new(fd, ptr, n).offset(off).build();
+        iocb = iocb.eventfd(efd);
+        iocb = iocb.user_data(number);
+        [
+            iocb,
+            Pwrite::new(fd, ptr, n).offset(off).build(),
+            Fsync::new(fd).build(),
+            Fdsync::new(fd).build(),
+            Poll::new(fd, PollMask::IN).build(),
+        ]
+    }
+
+    fn prepare_vectored(fd: i32, iov: *const IoVec, n: u32, off: u64) -> [Iocb; 3] {
+        [
+            Preadv::new(fd, iov, n).offset(off).build(),
+            Pwritev::new(fd, iov, n).offset(off).build(),
+            Preadv::new(fd, iov, n).rw_flags(RwFlags::NOWAIT).build(),
+        ]
+    }
+
+    /// # Safety
+    /// That of `Context::submit`.
+    unsafe fn run(
+        n: u32,
+        min: usize,
+        iocbs: Vec<Iocb>,
+        t: Duration,
+        mask: SigSet,
+    ) -> Result<(), Errno> {
+        let (mut iocbs, mut iocb) = (iocbs, Iocb::EMPTY);
+        let mut events = [Event::EMPTY; 4];
+        let mut context = Context::new(n)?;
+        let mut batch: Vec<&mut Iocb> = iocbs.iter_mut().collect();
+        // SAFETY: this function has the same condition.
+        unsafe { context.submit(&mut batch) }?;
+        // SAFETY: this function has the same condition.
+        unsafe { context.submit_all(&mut batch) }.map_err(|error| error.errno)?;
+        // SAFETY: this function has the same condition.
+        unsafe { context.submit(&mut [&mut iocb]) }?;
+        context.wait(min, &mut events)?;
+        context.wait_with(min, &mut events, WaitOptions::new().timeout(t))?;
+        context.wait_with(1, &mut events, WaitOptions::new().timeout(t))?;
+        context.wait_with(
+            min,
+            &mut events,
+            WaitOptions::new().timeout(t).sigmask(&mask),
+        )?;
+        context.cancel(&iocb)?;
+        context.ring().pop()?;
+        context.ring().reap(&mut events)?;
+        let _ = context.split();
+        let _: (AioContext, SigsetArg) = (context.as_raw(), SigsetArg::new(Some(&mask)));
+        let _ = Probe::new()?;
+        context.destroy()?;
+        Ok(())
+    }
 }
 
 async fn reactor(reactor: &Reactor<'_, Vec<u8>>, file: &'static File) {
@@ -99,8 +135,38 @@ async fn reactor(reactor: &Reactor<'_, Vec<u8>>, file: &'static File) {
     let _ = reactor.write(file, Vec::new(), at).await;
 }
 
+fn owned(file: File, buffer: Vec<u8>, value: u8) -> (File, u8) {
+    let owned: Read<'static, Vec<u8>, (File, u8)> = Read::owned(file, buffer).data(value);
+    Op::from(owned).into_parts().1
+}
+
 fn split(queue: Queue<'static, Vec<u8>, Arc<File>>) {
     let _ = SplitQueue::<_, Shared, _>::new(queue).into_halves();
+}
+
+/// The column "typed core" of the table of libaio's functions: this file compiles what is
+/// printed there, except for the names of items and variables alone.
+#[test]
+fn this_test_has_the_expressions_of_the_typed_core() {
+    let plain = |text: &str| text.split_whitespace().collect::<String>();
+    let this = include_str!("migrating.rs");
+    let (_, core) = this.split_once("mod core {").unwrap();
+    let (core, _) = core.split_once("async fn reactor").unwrap();
+    let core = plain(core).replace(",)", ")");
+    let page = include_str!("../docs/migrating.md");
+    let (_, table) = page
+        .split_once("| libaio | safe layers | typed core |")
+        .unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let mut count = 0;
+    for row in table.lines().filter(|row| row.starts_with("| `")) {
+        let cell = row.rsplit(" | ").next().unwrap();
+        for expression in cell.split('`').skip(1).step_by(2) {
+            assert!(core.contains(&plain(expression)), "{expression}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
 }
 
 #[test]
@@ -116,13 +182,6 @@ fn the_page_has_the_expressions_of_this_test() {
         ".sigmask(&mask)",
         "queue.cancel(ticket)?",
         "Read::new(&file, buffer).offset(off)",
-        "Context::new(n)?",
-        "context.destroy()?",
-        "context.submit(&mut [&mut iocb])?",
-        "context.wait(1, &mut events)?".replace('1', "min").as_str(),
-        "context.cancel(&iocb)?",
-        "context.ring().reap(&mut events)?",
-        "Poll::new(fd, PollMask::IN).build()",
         "Probe::new()?",
         "queue.contains(ticket)",
         "operation.is_finished()",
