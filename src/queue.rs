@@ -390,7 +390,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<(Option<B>, T)>) -> Ticket {
         let ticket = self.engine.slots.stage_reserved(iocb, payload, ());
         if let Some(eventfd) = self.eventfd.get() {
-            self.engine.slots.signal_last_staged(eventfd.into());
+            self.engine.slots.signal_last_staged(eventfd);
         }
         ticket
     }
@@ -440,7 +440,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         // region of an `IoBuf`, which is in the slot and inaccessible until the
         // operation has completed. If the queue is leaked, the buffer stays valid: it is
         // `'static`. The descriptor is borrowed for `'q`, or owned by the data in the
-        // slot.
+        // slot. The eventfd is borrowed for `'q`, or owned by the queue.
         unsafe { self.engine.submit() }
     }
 

@@ -88,7 +88,7 @@ fn every_operation_signals_the_queues_eventfd_or_its_own() {
     // A later eventfd replaces the first.
     queue = queue.eventfd_owned(Arc::clone(&owned));
     queue.push(Read::new(&file.file, vec![0; 1])).unwrap();
-    queue.wait().unwrap().unwrap();
+    let _ = queue.wait().unwrap().unwrap();
     assert_eq!((read_eventfd(&default), read_eventfd(&owned)), (0, 1));
 }
 

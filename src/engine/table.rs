@@ -67,6 +67,7 @@ use super::offset::{MOST_BYTES, OpState, SlotOffset};
 use super::slot::{Extra, RawSlot};
 use super::tag::{MOST, Tag};
 use super::ticket::{OwnerId, Ticket};
+use crate::fd::Fd;
 use crate::opcode::RawFd;
 use crate::sys::abi::{Event, Iocb};
 
@@ -296,11 +297,11 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
     /// Sets the eventfd of the operation that was staged last, unless it has one.
     #[cold]
-    pub(crate) fn signal_last_staged(&mut self, eventfd: RawFd) {
+    pub(crate) fn signal_last_staged(&mut self, eventfd: Fd<'_>) {
         if self.staged > 0 {
             let iocb = &mut self.slot(self.last_staged).iocb;
             if iocb.signals().is_none() {
-                iocb.signal(eventfd);
+                iocb.signal(RawFd::from(eventfd));
             }
         }
     }

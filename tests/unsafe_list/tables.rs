@@ -474,6 +474,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/fd.rs",
+        "DefaultEventfd::own",
+        "raw_fd()",
+        "Before anything else; the queue or the reactor is owned.",
+        "",
+    ),
+    (
+        "src/fd.rs",
         "*",
         "raw_fd()",
         "Outside every layer: the operation is not built yet.",
@@ -537,6 +544,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/queue.rs",
+        "Queue::eventfd",
+        "eventfd.into()",
+        "Before anything else; the queue is owned.",
+        "",
+    ),
+    (
+        "src/queue.rs",
         "Queue::into_idle_context",
         "drop(self)",
         "The queue is owned, and nothing is in flight. A panic destroys the context.",
@@ -576,13 +590,6 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "src/reactor/mod.rs",
         "Reactor::eventfd",
         "eventfd.into()",
-        "Before anything else; the reactor is owned.",
-        "",
-    ),
-    (
-        "src/reactor/mod.rs",
-        "Reactor::eventfd_owned",
-        "raw_fd()",
         "Before anything else; the reactor is owned.",
         "",
     ),
