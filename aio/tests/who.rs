@@ -365,6 +365,49 @@ fn who_sums_up_to_the_limit() {
     assert!(position(&big) < position(&small), "{report}");
 }
 
+/// The requests of a process are known up to a page for each ring, but no share is above
+/// that of all events that are requested.
+#[test]
+fn a_share_is_at_most_what_is_used() {
+    if !is_root() {
+        return skip("no other user's processes");
+    }
+    let _alone = HOLDING.lock();
+    // SAFETY: the child makes only system calls.
+    let child = unsafe {
+        Child::new(|| {
+            for _ in 0..40 {
+                std::mem::forget(Held::new(129));
+            }
+            libc::setresuid(65534, 65534, 65534);
+            // The process may be read by its user.
+            libc::prctl(libc::PR_SET_DUMPABLE, 1);
+        })
+    };
+    // Processes that cannot be read may have contexts, so the ranges remain wide.
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=0", "--clear-groups"])
+        .arg(tool())
+        .arg("who")
+        .output()
+        .unwrap();
+    let shown = stdout(&output);
+    let row = shown
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(&child.id().to_string()))
+        .unwrap();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    let number = |text: &str| text.parse::<u64>().unwrap();
+    let after = |mark| {
+        let (_, text) = shown.split_once(mark).unwrap();
+        number(text.split([' ', '\n']).next().unwrap())
+    };
+    let (used, most) = (after("fs.aio-nr is "), after("fs.aio-max-nr "));
+    let (_, largest) = words[3].split_once('-').unwrap();
+    let share = number(&words[4].replace('.', ""));
+    assert_eq!(share, number(largest).min(used) * 1000 / most, "{shown}");
+}
+
 #[test]
 fn who_handles_long_maps_and_names() {
     let _alone = HOLDING.lock();
