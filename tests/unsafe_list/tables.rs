@@ -477,7 +477,7 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "DefaultEventfd::own",
         "raw_fd()",
         "Before anything else; the queue or the reactor is owned.",
-        "",
+        "tests/queue_eventfd.rs, tests/descriptors.rs",
     ),
     (
         "src/fd.rs",
