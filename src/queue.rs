@@ -122,6 +122,8 @@ slot_type! {
 /// # Ok(())
 /// # }
 /// ```
+// The engine comes first, so that the offsets in it are small, and the instructions short.
+#[repr(C)]
 pub struct Queue<'q, B: IoBuf + 'static, T = ()> {
     pub(crate) engine: Engine<'q, (Option<B>, T), (), ContextBackend>,
     /// The number of operations the context was set up for, which may exceed the number
