@@ -70,7 +70,7 @@
 //!
 //! | layer | purpose |
 //! |---|---|
-//! | [`Queue`] | safe: operations that own their buffers, in slots that the caller provides |
+//! | [`Queue`] | safe: operations that own their buffers, in slots of the caller or of the queue |
 //! | [`scope()`] | safe: operations that borrow their buffers and complete before the scope ends |
 //! | [`reactor`] | safe: operations as futures, for any executor |
 //! | [`split`] | safe: a queue in two halves, for a thread that submits and one that takes completions |

@@ -98,6 +98,30 @@ slot_type! {
 ///
 /// # Examples
 /// ```
+/// use linux_aio::Queue;
+/// use linux_aio::op::Read;
+/// use std::fs::File;
+///
+/// # #[cfg(not(feature = "std"))] fn main() {}
+/// # #[cfg(feature = "std")] fn main() -> Result<(), linux_aio::Errno> {
+/// # if let Err(linux_aio::Errno::NOSYS) = linux_aio::Context::new(1) { return Ok(()) }
+/// let file = File::open("/proc/self/exe").unwrap();
+/// let mut queue = Queue::with_capacity(8)?;
+/// for block in 0..2 {
+///     queue.push(Read::new(&file, vec![0; 2048]).offset(2048 * block)).unwrap();
+/// }
+/// // Submits both with one system call, and waits.
+/// while let Some(done) = queue.wait()? {
+///     let bytes = done.result?;
+///     let buffer = done.buffer.unwrap();
+///     println!("{:x?}", &buffer[..bytes.min(4)]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Without an allocator, the slots and the buffers are the caller's:
+/// ```
 /// use linux_aio::op::Read;
 /// use linux_aio::{Errno, Queue, Slot};
 /// use std::fs::File;
