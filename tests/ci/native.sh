@@ -211,9 +211,3 @@ msrv() {
 models() {
     CARGO_TARGET_DIR=$target/model cargo test --locked --release --no-fail-fast -p model -- --nocapture
 }
-
-# The conformance program on this machine's kernel, also as a program for Android, whose
-# applications may not make every system call.
-native_conformance() {
-    cargo qemu native x86_64-unknown-linux-gnu i686-unknown-linux-gnu x86_64-linux-android
-}
