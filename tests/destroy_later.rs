@@ -36,7 +36,7 @@ fn await_end(name: AioContext) {
 }
 
 /// Returns how often this thread has waited so far.
-fn waits() -> i64 {
+fn waits() -> libc::c_long {
     // SAFETY: all fields of the structure may be zero.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the structure is a local variable.
@@ -49,7 +49,7 @@ fn waits() -> i64 {
 /// of the address space.
 #[test]
 fn the_caller_does_not_wait() {
-    const MANY: i64 = 32;
+    const MANY: libc::c_long = 32;
     let contexts: Vec<_> = (0..MANY).map(|_| idle()).collect();
     let before = waits();
     let mut names = Vec::new();
