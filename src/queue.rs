@@ -65,8 +65,7 @@ slot_type! {
 /// An operation passes through these steps:
 /// 1. [`push`](Queue::push) moves it into a free slot: it is *staged*.
 /// 2. [`submit`](Queue::submit), or a function that waits, submits the staged operations,
-///    up to 32 with the first `io_submit(2)` and up to 512 with each further one: they are
-///    *in flight*. The kernel performs
+///    up to 512 with one `io_submit(2)`: they are *in flight*. The kernel performs
 ///    buffered file I/O inside this system call ([`Read`](crate::op::Read)).
 /// 3. [`wait`](Queue::wait) and [`pop`](Queue::pop) return the completions, in the order
 ///    in which the operations complete, and free the slots.
@@ -257,7 +256,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         }
     }
 
-    /// Sets an eventfd that every operation pushed from here on signals when it has
+    /// Sets an eventfd that every operation submitted from here on signals when it has
     /// completed (its counter is incremented by one), as
     /// [`Read::eventfd`](crate::op::Read::eventfd) does for one operation. An operation
     /// with an eventfd of its own signals only that one.
@@ -315,6 +314,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     #[must_use]
     pub fn eventfd(mut self, eventfd: impl Into<Fd<'q>>) -> Queue<'q, B, T> {
         self.eventfd.borrow(eventfd.into());
+        self.signal_by_default();
         self
     }
 
@@ -368,7 +368,14 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         eventfd: impl crate::fd::OwnsFd + Send + Sync + 'static,
     ) -> Queue<'q, B, T> {
         self.eventfd.own(eventfd);
+        self.signal_by_default();
         self
+    }
+
+    fn signal_by_default(&mut self) {
+        if let Some(eventfd) = self.eventfd.get() {
+            self.engine.signal_by_default(eventfd);
+        }
     }
 
     /// Stages an operation, and returns the ticket that identifies it.
@@ -410,20 +417,14 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
         Ok(self.stage(&iocb, payload))
     }
 
-    /// Stages an operation in a slot that was reserved, with the queue's eventfd if it has
-    /// none of its own. Runs no user code.
+    /// Stages an operation in a slot that was reserved. Runs no user code.
     #[inline]
     pub(crate) fn stage(&mut self, iocb: &Iocb, payload: MaybeUninit<(Option<B>, T)>) -> Ticket {
-        let ticket = self.engine.slots.stage_reserved(iocb, payload, ());
-        if let Some(eventfd) = self.eventfd.get() {
-            self.engine.slots.signal_last_staged(eventfd);
-        }
-        ticket
+        self.engine.slots.stage_reserved(iocb, payload, ())
     }
 
-    /// Submits the staged operations in order: up to 32 of them with the first
-    /// `io_submit(2)`, and up to 512 with each further one. Returns the number of operations
-    /// submitted. Buffered file I/O runs inside these system calls.
+    /// Submits the staged operations in order, up to 512 of them with one `io_submit(2)`.
+    /// Returns the number of operations submitted. Buffered file I/O runs inside these system calls.
     ///
     /// # Errors
     /// Returns the number of operations submitted, and the error with which the kernel

@@ -63,7 +63,7 @@ fn every_operation_signals_the_queues_eventfd_or_its_own() {
         Arc::new(support::eventfd()),
     );
     let mut queue = Queue::<Bytes>::with_capacity(8).unwrap();
-    // This one is staged before the queue has an eventfd.
+    // This one is staged before the queue has an eventfd, and submitted after.
     queue.push(Read::new(&file.file, vec![0; 1])).unwrap();
     queue = queue.eventfd(&default);
     for _ in 0..3 {
@@ -73,7 +73,7 @@ fn every_operation_signals_the_queues_eventfd_or_its_own() {
     queue.push(read).unwrap();
     queue.push(Fsync::new(&file.file)).unwrap();
     queue.drain().unwrap();
-    assert_eq!((read_eventfd(&default), read_eventfd(&own)), (4, 1));
+    assert_eq!((read_eventfd(&default), read_eventfd(&own)), (5, 1));
     for _ in 0..6 {
         assert!(queue.pop().unwrap().unwrap().result.is_ok());
     }
@@ -96,7 +96,11 @@ fn every_operation_signals_the_queues_eventfd_or_its_own() {
 fn the_halves_of_a_queue_have_its_eventfd() {
     let file = TempFile::with(b"x");
     let (default, own) = (support::eventfd(), support::eventfd());
-    let queue = Queue::<Bytes>::with_capacity(4).unwrap().eventfd(&default);
+    let mut queue = Queue::<Bytes>::with_capacity(6).unwrap().eventfd(&default);
+    // These are staged before the queue is split.
+    let read = || Read::new(&file.file, vec![0; 1]);
+    queue.push(read()).unwrap();
+    queue.push(read().eventfd(&own)).unwrap();
     let mut split = SplitQueue::<_, Shared>::new(queue);
     let (submit, mut reap) = split.halves();
     for _ in 0..2 {
@@ -105,11 +109,11 @@ fn the_halves_of_a_queue_have_its_eventfd() {
     let read = Read::new(&file.file, vec![0; 1]).eventfd(&own);
     submit.push(read).unwrap();
     submit.submit().unwrap();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let done = reap.wait(WaitOptions::new()).unwrap().unwrap();
         assert_eq!(done.result, Ok(1));
     }
-    assert_eq!((read_eventfd(&default), read_eventfd(&own)), (2, 1));
+    assert_eq!((read_eventfd(&default), read_eventfd(&own)), (3, 2));
 }
 
 #[test]

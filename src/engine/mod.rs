@@ -80,6 +80,7 @@
 //! slot, no operation and no other task's wake-up.
 
 mod backend;
+mod defaults;
 mod drain;
 mod offset;
 mod slot;
@@ -96,6 +97,7 @@ use core::ptr::NonNull;
 use core::time::Duration;
 
 pub(crate) use backend::{Backend, ContextBackend};
+use defaults::Defaults;
 pub(crate) use offset::{OpState, SlotOffset};
 pub(crate) use slot::{Extra, RawSlot, slot_type};
 use storage::OwnedSlots;
@@ -127,6 +129,7 @@ const ROOM: Duration = Duration::from_millis(1);
 pub(crate) struct Engine<'s, P, X: Extra, K: Backend> {
     pub(crate) slots: Slots<'s, P, X>,
     pub(crate) backend: K,
+    defaults: Defaults,
     /// The array of the slots, if the engine owns it. Freed last.
     storage: OwnedSlots<P, X>,
 }
@@ -137,6 +140,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Engine {
             slots: Slots::new(array),
             backend,
+            defaults: Defaults::NONE,
             storage: OwnedSlots::NONE,
         }
     }
@@ -157,6 +161,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
             // nothing else, and initialised or `fresh`.
             slots: unsafe { Slots::of_memory(slots, fresh) },
             backend,
+            defaults: Defaults::NONE,
             storage: OwnedSlots::NONE,
         }
     }
@@ -175,6 +180,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Ok(Engine {
             slots,
             backend,
+            defaults: Defaults::NONE,
             storage,
         })
     }

@@ -13,6 +13,7 @@ use core::mem::MaybeUninit;
 
 use super::offset::SlotOffset;
 use super::tag::Tag;
+use crate::opcode::RawFd;
 use crate::sys::abi::Iocb;
 
 /// The storage of one operation: its iocb, and its payload (the buffer and the caller's
@@ -99,6 +100,13 @@ impl<P, X> RawSlot<P, X> {
     #[inline(always)]
     pub(super) fn change(&mut self, to: impl FnOnce(Tag) -> Tag) {
         self.iocb.data = to(self.tag()).0;
+    }
+
+    /// Sets the eventfd of the operation, unless it has one.
+    pub(super) fn signal(&mut self, eventfd: RawFd) {
+        if self.iocb.signals().is_none() {
+            self.iocb.signal(eventfd);
+        }
     }
 
     /// Frees the slot, whose tag without a flag is `tag`, with the next generation.

@@ -6,8 +6,8 @@ use super::{BATCH, Backend, Engine, Extra};
 use crate::context::SubmitError;
 use crate::sys::errno::Errno;
 
-/// The number of operations of a system call where more than [`BATCH`] are staged. Their
-/// addresses are on the stack: 4 KiB.
+/// The number of operations of a system call where more than [`BATCH`] are staged, or
+/// where they are given an eventfd. Their addresses are on the stack: 4 KiB.
 const LARGE: usize = 512;
 
 impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
@@ -19,80 +19,103 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     /// not accessed in conflict with the operation until the operation has completed.
     /// Either the payload in the slot owns that memory, or the caller guarantees it
     /// otherwise.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
         let staged = self.slots.staged();
         if staged == 0 {
             return Ok(0);
         }
-        // SAFETY: this function requires the promise of `Engine::submit`. It covers
-        // every staged operation, and no other is submitted.
-        match unsafe { self.submit_batch::<BATCH>() } {
-            Ok(_) if self.slots.staged() == 0 => Ok(staged),
+        if !self.defaults.is_short(staged) {
             // SAFETY: this function requires the promise of `Engine::submit`. It covers
             // every staged operation, and no other is submitted.
-            first => unsafe { self.submit_rest(first) },
+            return unsafe { self.submit_rest(None) };
         }
+        let mut places = [const { MaybeUninit::uninit() }; BATCH];
+        let batch = self.slots.batch(&mut places, None);
+        // SAFETY: `batch` returns pointers to iocbs in the slots, which are exclusively
+        // borrowed. The operations were staged, so the promise of `Engine::submit`
+        // covers the memory that they describe.
+        let result = unsafe { self.backend.submit(batch.iocbs) };
+        // An unchecked error is less than any count, so one comparison covers both.
+        let answer = Errno::uncheck_count(result);
+        if answer >= batch.iocbs.len() as i32 {
+            self.slots.submitted(&batch);
+            return Ok(staged);
+        }
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
+        unsafe { self.submit_after(batch.iocbs.len(), answer) }
     }
 
-    /// Continues after a first system call that did not take everything. It is rare, so
-    /// it stays out of line.
+    /// Continues after a system call that did not take the whole batch. It is rare, so it
+    /// stays out of line.
     ///
     /// # Safety
     /// As [`Engine::submit`].
     #[cold]
-    unsafe fn submit_rest(&mut self, first: Result<u32, Errno>) -> Result<usize, SubmitError> {
-        let (mut submitted, mut last) = (0, first);
+    #[inline(never)]
+    unsafe fn submit_after(&mut self, nr: usize, answer: i32) -> Result<usize, SubmitError> {
+        let result = Errno::check_count(answer as isize);
+        self.slots.refused(nr, result.unwrap_or(0));
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
+        unsafe { self.submit_rest(Some(result)) }
+    }
+
+    /// Submits what is staged, in large batches and with the default eventfd. `first` is the
+    /// result of a system call before, if there was one.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn submit_rest(
+        &mut self,
+        mut first: Option<Result<usize, Errno>>,
+    ) -> Result<usize, SubmitError> {
+        let mut submitted = 0;
         loop {
-            let errno = match last {
+            let result = first.take().unwrap_or_else(|| {
+                // SAFETY: this function requires the promise of `Engine::submit`. It covers
+                // every staged operation, and no other is submitted.
+                unsafe { self.submit_large() }
+            });
+            let errno = match result {
                 // This is not known to happen; without the error it would be an endless
                 // loop.
                 Ok(0) => Errno::AGAIN,
                 Ok(taken) => {
-                    submitted += taken as usize;
+                    submitted += taken;
                     if self.slots.staged() == 0 {
                         return Ok(submitted);
                     }
-                    // SAFETY: this function requires the promise of `Engine::submit`.
-                    // It covers every staged operation, and no other is submitted.
-                    last = unsafe { self.submit_batch::<LARGE>() };
                     continue;
                 }
                 // Events that were taken may not have been published to the kernel yet;
                 // that makes room.
-                Err(Errno::AGAIN) if self.backend.make_room() => {
-                    // SAFETY: this function requires the promise of `Engine::submit`.
-                    // It covers every staged operation, and no other is submitted.
-                    last = unsafe { self.submit_batch::<LARGE>() };
-                    continue;
-                }
+                Err(Errno::AGAIN) if self.backend.make_room() => continue,
                 Err(errno) => errno,
             };
             return Err(SubmitError { submitted, errno });
         }
     }
 
-    /// Submits the first `N` staged operations with one system call. Returns the
-    /// number taken as a `u32`, so that the result fits into a register.
+    /// Submits the first [`LARGE`] staged operations with one system call, with the default
+    /// eventfd. Returns the number taken.
     ///
     /// # Safety
     /// As [`Engine::submit`].
-    #[inline(always)]
-    unsafe fn submit_batch<const N: usize>(&mut self) -> Result<u32, Errno> {
-        let mut places = [const { MaybeUninit::uninit() }; N];
-        let batch = self.slots.batch(&mut places);
-        // SAFETY: `batch` returns pointers to iocbs in the slots, which are exclusively
-        // borrowed. The operations were staged, so the promise of `Engine::submit`
-        // covers the memory that they describe.
+    unsafe fn submit_large(&mut self) -> Result<usize, Errno> {
+        let mut places = [const { MaybeUninit::uninit() }; LARGE];
+        let batch = self.slots.batch(&mut places, self.defaults.eventfd());
+        // SAFETY: as in `submit`, the pointers lead to iocbs in the slots, and this function
+        // requires the promise of `Engine::submit`.
         let result = unsafe { self.backend.submit(batch.iocbs) };
-        // An unchecked error is less than any count, so one comparison covers both.
-        if Errno::uncheck_count(result) >= batch.iocbs.len() as i32 {
-            self.slots.submitted(&batch);
-            return Ok(batch.iocbs.len() as u32);
+        match result {
+            Ok(taken) if taken >= batch.iocbs.len() => self.slots.submitted(&batch),
+            _ => self.slots.refused(batch.iocbs.len(), result.unwrap_or(0)),
         }
-        let taken = result.unwrap_or(0);
-        self.slots.refused(&batch, taken);
-        result.map(|_| taken as u32)
+        result
     }
 
     /// Submits the staged operations. An operation that the kernel refuses is completed

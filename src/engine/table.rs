@@ -67,7 +67,6 @@ use super::offset::{MOST_BYTES, OpState, SlotOffset};
 use super::slot::{Extra, RawSlot};
 use super::tag::{MOST, Tag};
 use super::ticket::{OwnerId, Ticket};
-use crate::fd::Fd;
 use crate::opcode::RawFd;
 use crate::sys::abi::{Event, Iocb};
 
@@ -297,26 +296,41 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 
     /// Sets the eventfd of the operation that was staged last, unless it has one.
     #[cold]
-    pub(crate) fn signal_last_staged(&mut self, eventfd: Fd<'_>) {
+    pub(super) fn signal_last_staged(&mut self, eventfd: RawFd) {
         if self.staged > 0 {
-            let iocb = &mut self.slot(self.last_staged).iocb;
-            if iocb.signals().is_none() {
-                iocb.signal(RawFd::from(eventfd));
-            }
+            self.slot(self.last_staged).signal(eventfd);
+        }
+    }
+
+    /// Sets the eventfd of all staged operations that have none.
+    #[cold]
+    pub(super) fn signal_staged(&mut self, eventfd: RawFd) {
+        let mut at = self.first_staged;
+        for _ in 0..self.staged {
+            let slot = self.slot(at);
+            slot.signal(eventfd);
+            at = slot.next;
         }
     }
 
     /// Returns the first staged operations, as many as fit into `batch`, ready to be
-    /// submitted. They have no flag from here on. The next call is
-    /// [`submitted`](Slots::submitted) or [`refused`](Slots::refused), which records
-    /// the result; no other may come before.
+    /// submitted. They have no flag from here on, and `eventfd` unless they have one of their
+    /// own. The next call is [`submitted`](Slots::submitted) or [`refused`](Slots::refused),
+    /// which records the result; no other may come before.
     #[inline]
-    pub(crate) fn batch<'b>(&mut self, batch: &'b mut [MaybeUninit<*mut Iocb>]) -> Batch<'b> {
+    pub(crate) fn batch<'b>(
+        &mut self,
+        batch: &'b mut [MaybeUninit<*mut Iocb>],
+        eventfd: Option<RawFd>,
+    ) -> Batch<'b> {
         let count = (self.staged as usize).min(batch.len());
         let mut at = self.first_staged;
         let mut put = |place: &mut MaybeUninit<*mut Iocb>| {
             let slot = self.slot(at);
             slot.change(Tag::unstaged);
+            if let Some(eventfd) = eventfd {
+                slot.signal(eventfd);
+            }
             place.write(&raw mut slot.iocb);
             at = slot.next;
         };
@@ -340,12 +354,12 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.staged -= count;
     }
 
-    /// Records that the kernel took only the first `taken` operations of the batch. The
+    /// Records that the kernel took only the first `taken` of a batch of `nr` operations. The
     /// rest is staged again, in its old place.
     #[cold]
-    pub(crate) fn refused(&mut self, batch: &Batch<'_>, taken: usize) {
+    pub(crate) fn refused(&mut self, nr: usize, taken: usize) {
         let mut at = self.first_staged;
-        for place in 0..batch.iocbs.len() {
+        for place in 0..nr {
             if place == taken {
                 self.first_staged = at;
             }

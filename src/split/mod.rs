@@ -125,7 +125,8 @@ impl<'q, B: IoBuf + 'static, L: Lock, T> SplitQueue<'q, B, L, T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn new(queue: Queue<'q, B, T>) -> SplitQueue<'q, B, L, T> {
+    pub fn new(mut queue: Queue<'q, B, T>) -> SplitQueue<'q, B, L, T> {
+        queue.engine.signal_staged();
         SplitQueue {
             lock: L::NEW,
             inner: UnsafeCell::new(Inner {

@@ -92,7 +92,9 @@ where
             if !inner.queue.engine.slots.reserve() {
                 return Err(payload);
             }
-            Ok(inner.queue.stage(&iocb, payload))
+            let ticket = inner.queue.stage(&iocb, payload);
+            inner.queue.engine.signal_last_staged();
+            Ok(ticket)
         });
         // SAFETY: the iocb and the payload are those of one operation, whose descriptor
         // outlives `'q`.

@@ -68,6 +68,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "src/engine/slot.rs",
         "tests/queue.rs, tests/scope.rs, tests/reactor.rs",
     ),
+    ("src/engine/defaults.rs", "tests/queue_eventfd.rs"),
     ("src/engine/submit.rs", ENGINE),
     ("src/engine/table.rs", ENGINE),
     ("src/engine/table/clear.rs", ENGINE),

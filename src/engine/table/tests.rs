@@ -101,7 +101,7 @@ fn operations_leave_the_lists_in_any_order() {
         }
         // They are submitted in order, and complete.
         let mut places = [MaybeUninit::uninit(); COUNT];
-        let batch = slots.batch(&mut places);
+        let batch = slots.batch(&mut places, None);
         slots.submitted(&batch);
         for (result, &ticket) in left.iter().enumerate() {
             let Some(OpState::InFlight(at)) = slots.find(ticket) else {
@@ -155,7 +155,7 @@ fn a_generation_comes_round_with_an_operation_in_flight() {
     for _ in 0..3 {
         let ticket = slots.stage(&Fsync::new(0).build(), MaybeUninit::new(()), ());
         let mut places = [MaybeUninit::uninit(); 1];
-        let batch = slots.batch(&mut places);
+        let batch = slots.batch(&mut places, None);
         slots.submitted(&batch);
         assert_eq!(slots.find(ticket), Some(OpState::InFlight(SlotOffset(0))));
         if let Some(last) = last {
