@@ -118,6 +118,15 @@ impl Stage {
     }
 }
 
+/// Turns the reactor until this waker has been woken.
+fn turn_until_woken(reactor: &Reactor<'_, Bytes, impl Lock>, waker: &Counter) {
+    let mut patience = Patience::new();
+    while waker.count() == 0 {
+        patience.check(1);
+        reactor.turn().unwrap();
+    }
+}
+
 /// Runs one operation after the other, for ever.
 async fn repeat<'r, L: Lock>(
     reactor: &Reactor<'r, Bytes, L>,
@@ -238,7 +247,9 @@ fn tasks_of_several_threads_all_get_on() {
             std::thread::scope(|threads| {
                 if by_eventfd {
                     threads.spawn(|| {
+                        let mut patience = Patience::new();
                         while !is_completed() {
+                            patience.check(missing());
                             if is_readable(&stage.eventfd, 10) {
                                 read_eventfd(&stage.eventfd);
                                 reactor.turn().unwrap();
@@ -380,9 +391,7 @@ fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
         })
         .collect();
     drop(holder);
-    while waiters[0].1.count() == 0 {
-        reactor.turn().unwrap();
-    }
+    turn_until_woken(&reactor, &waiters[0].1);
     // A waiter that was dropped while it waited is skipped.
     waiters[5].0 = None;
     for number in [0, 1, 2, 3, 4, 6, 7, 8] {
@@ -417,9 +426,7 @@ fn a_late_waiter_is_before_those_that_came_later() {
     let (mut second, second_count, _) = wait_for_slot(stage.never());
     let (mut third, third_count, _) = wait_for_slot(stage.op(Kind::Read));
     drop(holder);
-    while second_count.count() == 0 {
-        reactor.turn().unwrap();
-    }
+    turn_until_woken(&reactor, &second_count);
     assert_eq!((late_count.count(), third_count.count()), (1, 0));
     assert!(poll(second.as_mut(), Waker::noop()).is_none());
     // It is polled now, and its slot is taken.
@@ -492,9 +499,7 @@ fn a_leaked_waiter_delays_once() {
     std::mem::forget(start(stage.op(Kind::Read)));
     let mut waiters: Vec<_> = (0..5).map(|_| start(stage.op(Kind::Read))).collect();
     drop(holder);
-    while waiters[0].1.count() == 0 {
-        reactor.turn().unwrap();
-    }
+    turn_until_woken(&reactor, &waiters[0].1);
     for (number, (waiter, counter)) in waiters.iter_mut().enumerate() {
         assert_eq!(counter.count(), 1, "{number} waits for a turn");
         assert!(poll(waiter.as_mut(), Waker::noop()).is_some());
