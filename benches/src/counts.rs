@@ -86,7 +86,12 @@ const LISTS: &[&str] = &[
 ];
 
 /// The creation of owners of slots, one at a time.
-const OWNERS: &[&str] = &["create-queue", "create-scope", "create-owned"];
+const OWNERS: &[&str] = &[
+    "create-queue",
+    "create-scope",
+    "create-reactor",
+    "create-owned",
+];
 
 /// Returns the instructions for each operation, by case name: of this library's cases,
 /// or of all.

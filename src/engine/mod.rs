@@ -65,13 +65,9 @@
 //! Wakers (their `clone`, `wake` and `drop`), destructors of buffers and data,
 //! `IoBuf::region`, `OwnsFd::raw_fd`, `Into<Op>` and implementations of `Lock` are user
 //! code. They may panic, and they may call the queue, scope or reactor that called
-//! them. None of them runs while an engine is borrowed, except at two points where
-//! nothing else can reach it:
-//!
-//! - in [`Slots::new`], before the engine exists: it drops the contents that the
-//!   previous, leaked owner of the slots left in them, slot by slot;
-//! - in [`Slots::clear`], in the destructor of the engine. A destructor that panics
-//!   does not keep the others from running.
+//! them. None of them runs while an engine is borrowed, except in [`Slots::clear`], in the
+//! destructor of the engine, where nothing else can reach it. A destructor that panics does
+//! not keep the others from running.
 //!
 //! Everywhere else payloads and wakers are only moved: in by [`stage`](Slots::stage),
 //! which drops nothing, and out by [`release`](Slots::release), which leaves nothing in

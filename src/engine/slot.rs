@@ -61,12 +61,6 @@ impl<P, X: Extra> RawSlot<P, X> {
         wraps: 0,
         extra: X::NEW,
     };
-
-    /// Drops everything that a leaked owner has left in the slot, except the payload,
-    /// which the kernel may still use. User code runs here, after the slot was emptied.
-    pub(super) fn vacate(&mut self) {
-        drop(core::mem::replace(&mut self.extra, X::NEW));
-    }
 }
 
 impl<P, X> RawSlot<P, X> {

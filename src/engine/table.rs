@@ -128,14 +128,10 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     };
 
     /// Creates the slots of a new owner, all of them free. If a previous owner was
-    /// leaked, its payloads stay leaked, and its tickets stay invalid.
-    ///
-    /// Everything else that the previous owner left (wakers) is dropped before this
-    /// owner exists. User code runs here.
+    /// leaked, its payloads stay leaked, and its tickets stay invalid. So do its extras
+    /// (wakers) in the slots that the new owner uses: their destructors are user code, which
+    /// must not run when a slot is taken into use.
     pub(crate) fn new(array: &'s mut [RawSlot<P, X>]) -> Slots<'s, P, X> {
-        if core::mem::needs_drop::<X>() {
-            array.iter_mut().for_each(RawSlot::vacate);
-        }
         // SAFETY: every slot of the array is initialised, and the array is exclusively
         // borrowed for `'s`.
         unsafe { Slots::of_memory(NonNull::from(array), false) }
@@ -189,6 +185,8 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         }
         self.first_free = at;
         let slot = self.slot(at);
+        // A previous owner that was leaked may have left a value.
+        core::mem::forget(core::mem::replace(&mut slot.extra, X::NEW));
         slot.next = SlotOffset::END;
         slot.free(slot.tag().at(index));
     }

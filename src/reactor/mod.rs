@@ -108,6 +108,9 @@ slot_type! {
 /// sandbox forbids `io_destroy(2)`, nothing is waited for, and the buffers of the operations
 /// in flight are leaked.
 ///
+/// A reactor that is leaked (`mem::forget`) leaks its context, and the buffers, data and
+/// wakers of its operations; the slots may be used again.
+///
 /// # Fork
 /// A forked child cannot use a reactor of its parent
 /// ([`Context`](crate::Context#fork)). Operations that begin there have the result EINVAL,

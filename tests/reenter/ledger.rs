@@ -142,7 +142,7 @@ impl Ledger {
                 assert!(good, "{what} {id}: {fate:?}, but {state:?}");
             }
             let wakers = entry.wakers.load(SeqCst);
-            let kept = i32::from(fate == Fate::Leaked);
+            let kept = i32::from(leaked || fate == Fate::Leaked);
             assert!((0..=kept).contains(&wakers), "{wakers} wakers of {id}");
         }
     }

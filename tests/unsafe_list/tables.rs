@@ -457,14 +457,6 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "",
     ),
     (
-        "src/engine/slot.rs",
-        "RawSlot::vacate",
-        "drop(",
-        "Wakers that a leaked owner has left. The slot is empty already, and its new owner does \
-         not exist yet.",
-        "tests/user_code/panics.rs::an_old_waker_never_meets_the_new_owner_of_its_slot",
-    ),
-    (
         "src/engine/table/clear.rs",
         "Slots::clear_all::Rest::drop_all",
         "drop(",

@@ -70,7 +70,7 @@ const OPERATIONS: &[Grown] = &[
 const OWNERS: &[Grown] = &[
     ("grow", "create-queue", "queue", 1000),
     ("grow", "create-scope", "scope", 1000),
-    ("many", "create-reactor", "reactor", 1000),
+    ("grow", "create-reactor", "reactor", 1000),
 ];
 
 /// The cost among the most operations may be this number of times that among the fewest,
@@ -95,8 +95,7 @@ impl Bench<'_> {
         self.grows("an operation among many", OPERATIONS, "growth", words)?;
         self.page.say(
             "Nanoseconds of processor time to create an owner of this number of slots on an idle \
-             context, and to take the context back. A reactor empties each of its slots first, in \
-             which a leaked owner may have left a waker:",
+             context, and to take the context back:",
         );
         let words = "Processor time to create an owner, ns, by the number of slots";
         self.grows("an owner of many slots", OWNERS, "creation", words)

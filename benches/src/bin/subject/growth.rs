@@ -129,6 +129,17 @@ fn create(what: &str, many: usize, meter: &mut Meter) -> Option<()> {
                 })
             });
         }
+        "reactor" => {
+            let mut slots: Vec<ReactorSlot<()>> = (0..many).map(|_| ReactorSlot::NEW).collect();
+            let mut idle = IdleContext::new(capacity).ok();
+            meter.repeat(|| {
+                let idle_context = idle.take().unwrap();
+                let reactor: Reactor<'_, ()> =
+                    Reactor::with_context(idle_context, black_box(&mut slots));
+                idle = reactor.into_idle_context().ok();
+                idle.is_some()
+            });
+        }
         "owned" => meter.repeat(|| {
             let scope = scope_with_capacity(capacity, |s| {
                 black_box(s);

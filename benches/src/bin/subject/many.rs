@@ -1,7 +1,6 @@
 //! Many operations at once: the cases of [`growth`](crate::growth) that only the clock
 //! measures, as the kernel has a part in them.
 
-use std::hint::black_box;
 use std::io::{PipeReader, PipeWriter};
 use std::pin::Pin;
 use std::task::{Context as Task, Waker};
@@ -13,8 +12,7 @@ use linux_aio::{IdleContext, ScopeSlot, scope_with_context};
 
 use crate::meter::Meter;
 
-/// Performs about `meter.count` operations, `nr` at a time, or creates as many reactors of
-/// `nr` slots.
+/// Performs about `meter.count` operations, `nr` at a time.
 pub(crate) fn many(baseline: &str, nr: usize, meter: &mut Meter) -> Option<()> {
     // Never closed, as the operations of a leaked reactor may refer to it.
     let pipe: &'static _ = Box::leak(Box::new(std::io::pipe().ok()?));
@@ -23,7 +21,6 @@ pub(crate) fn many(baseline: &str, nr: usize, meter: &mut Meter) -> Option<()> {
         "scope-order" => scope(rounds, nr, &pipe.1, meter),
         "poll-order" => drop_polls(rounds, (0..nr).collect(), &pipe.0, meter),
         "poll-reverse" => drop_polls(rounds, (0..nr).rev().collect(), &pipe.0, meter),
-        "create-reactor" => return create(nr, meter),
         _ => return None,
     }
     meter.count = rounds * nr as u64;
@@ -73,17 +70,4 @@ fn drop_polls(rounds: u64, order: Vec<usize>, idle: &'static PipeReader, meter: 
         }
         assert_eq!(reactor.free_slots(), order.len());
     }
-}
-
-/// A reactor of `nr` slots is created on an idle context, and returns the context.
-fn create(nr: usize, meter: &mut Meter) -> Option<()> {
-    let mut slots: Vec<ReactorSlot<()>> = (0..nr).map(|_| ReactorSlot::NEW).collect();
-    let mut idle = IdleContext::new(nr as u32).ok();
-    meter.repeat(|| {
-        let context = idle.take().unwrap();
-        let reactor: Reactor<'_, ()> = Reactor::with_context(context, black_box(&mut slots));
-        idle = reactor.into_idle_context().ok();
-        idle.is_some()
-    });
-    Some(())
 }
