@@ -2,8 +2,8 @@
 //!
 //! The reactor is batched: an operation is staged at the first poll of its future, and a
 //! turn submits all that are staged. The first of a batch requests a turn from the driver's
-//! task, which runs after the other runnable tasks. An operation that is alone is submitted
-//! at once.
+//! task, which runs after the other runnable tasks. An operation that is alone, in that no
+//! other has a slot, is submitted at once.
 //!
 //! The kernel signals the eventfd for each completion. The reactor itself does not know the
 //! eventfd, so that it makes no system call to request a turn.
@@ -150,7 +150,9 @@ impl Shares {
             // The turn that was requested follows, and submits it.
             return;
         }
-        if self.reactor.in_flight() == 1 {
+        // A task that was woken keeps the slot of its completed operation until it runs, and
+        // then is likely to begin the next: it is waited for.
+        if self.reactor.free_slots() + 1 == self.reactor.capacity() {
             // It is alone. An error is found again by the driver.
             let _ = self.turn();
         } else {

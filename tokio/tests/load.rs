@@ -4,7 +4,7 @@ mod support;
 
 use std::fs::File as StdFile;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
@@ -161,6 +161,49 @@ fn ten_thousand_tasks_share_64_slots() {
         assert!(most.load(Relaxed) <= 64);
         assert_eq!(aio.in_flight(), 0);
     });
+}
+
+/// Tasks that one turn has woken begin their next operations together: the first of them is
+/// not alone, though nothing is in flight. A submission of its own would cost a system call
+/// and an interrupt.
+#[test]
+fn an_operation_waits_for_those_of_the_tasks_that_were_woken_with_it() {
+    one_thread().block_on(async {
+        let (_temp, file) = hole(4).await;
+        let aio = file.aio();
+        let begin = |block: u64| {
+            let buffer = file.buffer(BLOCK).unwrap();
+            Box::pin(file.read_at(buffer, block * BLOCK as u64))
+        };
+        let (mut first, mut second) = (begin(0), begin(1));
+        let both = poll_fn(|task| {
+            let _ = (first.as_mut().poll(task), second.as_mut().poll(task));
+            Poll::Ready(())
+        });
+        both.await;
+        idle(&aio).await;
+        assert_eq!(first.await.0.unwrap(), BLOCK);
+        // The second has completed, too, and its task may begin another read.
+        let mut third = begin(2);
+        assert!(polled(third.as_mut()).await.is_pending());
+        assert_eq!(
+            aio.in_flight(),
+            1,
+            "the third was submitted, and has completed"
+        );
+        assert_eq!(second.await.0.unwrap(), BLOCK);
+        assert_eq!(third.await.0.unwrap(), BLOCK);
+        // An operation that is alone is submitted in its first poll.
+        let mut alone = begin(3);
+        let _ = polled(alone.as_mut()).await;
+        assert_eq!(aio.in_flight(), 0, "the hole was not read");
+        assert_eq!(alone.await.0.unwrap(), BLOCK);
+    });
+}
+
+/// Polls a future once.
+async fn polled<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await
 }
 
 /// In each of the two runtimes.
