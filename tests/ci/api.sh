@@ -1,5 +1,5 @@
 # Compares the public interfaces with their snapshots, and checks that every public item
-# of the library has an example. Sourced.
+# of the two libraries has an example. Sourced.
 
 # PUBLIC_API=write replaces the snapshots with the current interfaces.
 public_api() {
@@ -7,6 +7,7 @@ public_api() {
     interface linux-aio docs/public-api.txt || same=1
     have_examples linux-aio || same=1
     interface linux-aio-tokio docs/public-api-tokio.txt || same=1
+    have_examples linux-aio-tokio || same=1
     return $same
 }
 

@@ -95,6 +95,8 @@ impl Driver {
                 let capacity = reactor.capacity();
                 (State::Running(Arc::new(reactor)), Some(ready), capacity)
             }
+            // The caller's capacity is wrong, or memory is short for now.
+            Err(Failure::Aio(errno @ (Errno::INVAL | Errno::NOMEM))) => return Err(errno.into()),
             Err(Failure::Aio(errno)) if builder.fallback == Fallback::BlockingPool => {
                 (State::Absent(errno), None, 0)
             }

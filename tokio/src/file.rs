@@ -69,6 +69,22 @@ impl File {
     ///
     /// # Errors
     /// Those of `open(2)`, and of [`Aio::current`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use std::io::ErrorKind;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/exe").await?;
+    /// assert!(file.metadata().await?.len() > 0);
+    ///
+    /// let missing = File::open("/no/such/file").await;
+    /// assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn open(path: impl AsRef<Path>) -> Result<File> {
         OpenOptions::new().read(true).open(path).await
     }
@@ -77,6 +93,23 @@ impl File {
     ///
     /// # Errors
     /// Those of `open(2)`, and of [`Aio::current`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-create-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// let (written, _buffer) = file.write_all_at(b"a line\n".to_vec(), 0).await;
+    /// written?;
+    /// assert_eq!(std::fs::read(&path)?, b"a line\n");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn create(path: impl AsRef<Path>) -> Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -84,6 +117,23 @@ impl File {
     }
 
     /// Returns options to open a file with.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use std::io::ErrorKind;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-options-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::options().write(true).create_new(true).open(&path).await?;
+    /// let again = File::options().write(true).create_new(true).open(&path).await;
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn options() -> OpenOptions {
         OpenOptions::new()
     }
@@ -95,6 +145,19 @@ impl File {
     ///
     /// # Errors
     /// Those of `fstat(2)`, and of [`Aio::current`].
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let opened = std::fs::File::open("/proc/self/exe")?;
+    /// let file = File::from_std(opened)?;
+    /// assert_eq!(file.read_at(vec![0; 4], 0).await.1, b"\x7fELF");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_std(file: std::fs::File) -> Result<File> {
         let access = Access::of(&file)?;
         File::new(file, access)
@@ -116,6 +179,22 @@ impl File {
     ///
     /// # Errors
     /// Returns `self` while something else shares the open file.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/exe").await?;
+    /// let clone = file.clone();
+    /// // The clone shares the open file.
+    /// let file = file.try_into_std().unwrap_err();
+    /// drop(clone);
+    /// let file: std::fs::File = file.try_into_std().expect("no clone, and nothing in flight");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_into_std(self) -> std::result::Result<std::fs::File, File> {
         let inner = Arc::try_unwrap(self.0).map_err(File)?;
         let Inner { file, driver, .. } = inner;
@@ -133,11 +212,41 @@ impl File {
 
     /// Returns whether reads and writes pass by the page cache (O_DIRECT). They are
     /// asynchronous in the kernel then.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::current_exe()?;
+    /// let file = File::open(&path).await?;
+    /// assert!(!file.is_direct());
+    /// let file = File::options().read(true).direct(true).open(&path).await?;
+    /// assert!(file.is_direct());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_direct(&self) -> bool {
         self.0.access == Access::Direct
     }
 
     /// Returns the driver that performs the operations.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/exe").await?;
+    /// // Not on AIO: the reason.
+    /// if let Some(errno) = file.aio().unavailable() {
+    ///     eprintln!("files use the blocking pool: {errno}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn aio(&self) -> Aio {
         Aio(Arc::clone(&self.0.driver))
     }
@@ -147,6 +256,22 @@ impl File {
     ///
     /// # Errors
     /// Those of `statx(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::current_exe()?;
+    /// let file = File::options().read(true).direct(true).open(path).await?;
+    /// match file.alignment()? {
+    ///     Some(needs) => println!("offsets by {}, addresses by {}", needs.offset(), needs.memory()),
+    ///     None => println!("unknown before Linux 6.1: 4096 suits most devices"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn alignment(&self) -> Result<Option<Alignment>> {
         Ok(Alignment::of(&*self.0.file)?)
     }
@@ -157,18 +282,74 @@ impl File {
     ///
     /// # Errors
     /// `OutOfMemory`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::current_exe()?;
+    /// let file = File::options().read(true).direct(true).open(path).await?;
+    /// let block = file.buffer(4096)?;
+    /// assert_eq!((block.len() % 4096, block[0]), (0, 0));
+    /// // The operation returns the buffer, for the next one.
+    /// let (read, block) = file.read_at(block, 0).await;
+    /// assert_eq!(read?, block.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn buffer(&self, len: usize) -> Result<AlignedBuf> {
         AlignedBuf::zeroed(len, self.0.block).ok_or_else(|| ErrorKind::OutOfMemory.into())
     }
 
     /// Returns a buffered reader of the file that begins at an offset, with `AsyncRead`,
     /// `AsyncBufRead` and `AsyncSeek`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/exe").await?;
+    /// // From the second byte on.
+    /// let mut reader = file.reader(1);
+    /// let mut letters = [0; 3];
+    /// reader.read_exact(&mut letters).await?;
+    /// assert_eq!(&letters, b"ELF");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reader(&self, offset: u64) -> Reader {
         Reader::new(self.clone(), offset)
     }
 
     /// Returns a buffered writer to the file that begins at an offset, with `AsyncWrite`
     /// and `AsyncSeek`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-file-writer-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// let mut writer = file.writer(0);
+    /// for number in 0..3 {
+    ///     writer.write_all(format!("{number}\n").as_bytes()).await?;
+    /// }
+    /// // Otherwise the bytes of the buffer are lost.
+    /// writer.flush().await?;
+    /// assert_eq!(std::fs::read(&path)?, b"0\n1\n2\n");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn writer(&self, offset: u64) -> Writer {
         Writer::new(self.clone(), offset)
     }
@@ -177,6 +358,19 @@ impl File {
     ///
     /// # Errors
     /// Those of `fstat(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/exe").await?;
+    /// let metadata = file.metadata().await?;
+    /// assert!(metadata.is_file() && metadata.len() > 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn metadata(&self) -> Result<Metadata> {
         self.on_pool(|file| file.metadata()).await
     }
@@ -185,6 +379,25 @@ impl File {
     ///
     /// # Errors
     /// Those of `ftruncate(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-set-len-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// // Direct writes have whole blocks: the last is cut afterwards.
+    /// let (written, _block) = file.write_all_at(vec![b'x'; 4096], 0).await;
+    /// written?;
+    /// file.set_len(10).await?;
+    /// assert_eq!(std::fs::read(&path)?, b"xxxxxxxxxx");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn set_len(&self, len: u64) -> Result<()> {
         self.on_pool(move |file| file.set_len(len)).await
     }
@@ -193,6 +406,24 @@ impl File {
     ///
     /// # Errors
     /// Those of `fchmod(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-set-permissions-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// let mut permissions = file.metadata().await?.permissions();
+    /// permissions.set_readonly(true);
+    /// file.set_permissions(permissions).await?;
+    /// assert!(file.metadata().await?.permissions().readonly());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn set_permissions(&self, permissions: Permissions) -> Result<()> {
         self.on_pool(move |file| file.set_permissions(permissions))
             .await

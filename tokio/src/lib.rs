@@ -58,7 +58,8 @@
 //! futures of one task. [`Builder::capacity`] limits the number for the runtime (256).
 //! Further operations wait for a slot in order of arrival. Operations that several tasks
 //! begin in the same pass of the scheduler are submitted together; one that is alone (no
-//! other has a slot) is submitted at once. The repository's page `docs/tokio-performance.md` compares depths.
+//! other has a slot) is submitted at once. The repository's page `docs/tokio-performance.md`
+//! compares depths.
 //!
 //! A future that has begun keeps its slot until it is polled after completion, or dropped. A
 //! task that begins operations and then waits for something else keeps their slots

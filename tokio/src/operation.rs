@@ -36,6 +36,31 @@ impl File {
     /// # Cancellation
     /// A future that is dropped in flight leaves its buffer to the driver until the
     /// kernel has filled it, and the data is lost.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::current_exe()?;
+    /// let file = File::options().read(true).direct(true).open(path).await?;
+    /// let (mut block, mut offset) = (file.buffer(64 << 10)?, 0);
+    /// loop {
+    ///     let read;
+    ///     (read, block) = file.read_at(block, offset).await;
+    ///     let count = read?;
+    ///     if count == 0 {
+    ///         break;
+    ///     }
+    ///     // The block has `count` bytes of the file.
+    ///     offset += count as u64;
+    /// #     if count % 4096 != 0 { break }
+    /// }
+    /// assert_eq!(offset, file.metadata().await?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_at<B>(&self, buffer: B, offset: u64) -> (Result<usize>, B)
     where
         B: IoBufMut + Send + 'static,
@@ -81,6 +106,25 @@ impl File {
     /// # Cancellation
     /// The write of a future that is dropped in flight continues to its end. A write of
     /// the same place that begins afterwards may reach the disk before it.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-write-at-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// let (written, buffer) = file.write_at(b"twelve bytes".to_vec(), 0).await;
+    /// // A full disk, for example, has the error ENOSPC, or a short write before it.
+    /// if written? < buffer.len() {
+    ///     eprintln!("a short write");
+    /// }
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_at<B>(&self, buffer: B, offset: u64) -> (Result<usize>, B)
     where
         B: IoBuf + Send + 'static,
@@ -115,6 +159,24 @@ impl File {
     /// # Errors
     /// EIO, ENOSPC, EDQUOT: data of this file was lost. EINVAL: it cannot be synced. `Other`
     /// as for a read.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-sync-all-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// let (written, _buffer) = file.write_all_at(b"committed".to_vec(), 0).await;
+    /// written?;
+    /// // An error means that data may be lost: syncing again does not report it.
+    /// file.sync_all().await?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn sync_all(&self) -> Result<()> {
         self.sync(false, std::fs::File::sync_all).await
     }
@@ -124,6 +186,26 @@ impl File {
     ///
     /// # Errors
     /// Those of [`sync_all`](File::sync_all).
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-sync-data-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let log = File::create(&path).await?;
+    /// let record = b"a record\n".to_vec();
+    /// let len = record.len() as u64;
+    /// log.write_all_at(record, 0).await.0?;
+    /// log.write_all_at(b"another\n".to_vec(), len).await.0?;
+    /// // One sync for both.
+    /// log.sync_data().await?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn sync_data(&self) -> Result<()> {
         self.sync(true, std::fs::File::sync_data).await
     }

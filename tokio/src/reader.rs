@@ -74,6 +74,23 @@ impl Reader {
 
     /// Sets the size of the buffer in bytes; the default is 128 KiB. What it contains is
     /// read again.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/exe").await?;
+    /// // Large reads, for a file that is read from its beginning to its end.
+    /// let mut reader = file.reader(0).with_capacity(1 << 20);
+    /// let mut content = Vec::new();
+    /// reader.read_to_end(&mut content).await?;
+    /// assert_eq!(content.len() as u64, file.metadata().await?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_capacity(mut self, bytes: usize) -> Reader {
         let position = self.position();
@@ -86,11 +103,41 @@ impl Reader {
     }
 
     /// Returns the file.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let reader = File::open("/proc/self/exe").await?.reader(0);
+    /// let len = reader.file().metadata().await?.len();
+    /// assert!(len > 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn file(&self) -> &File {
         &self.file
     }
 
     /// Returns the offset of the next byte.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use std::io::SeekFrom;
+    /// use tokio::io::{AsyncReadExt, AsyncSeekExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let mut reader = File::open("/proc/self/exe").await?.reader(0);
+    /// let magic = reader.read_u32().await?;
+    /// assert_eq!((magic, reader.position()), (0x7f45_4c46, 4));
+    /// reader.seek(SeekFrom::Start(1)).await?;
+    /// assert_eq!(reader.position(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn position(&self) -> u64 {
         self.base.saturating_add(self.begin as u64)
     }

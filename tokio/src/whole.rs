@@ -17,6 +17,25 @@ impl File {
     /// `UnexpectedEof` if the file ends before; the buffer has what was there. Otherwise
     /// those of [`read_at`](File::read_at). On a direct file each read must be aligned,
     /// also the one that follows a short one.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use std::io::ErrorKind;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/exe").await?;
+    /// let (read, magic) = file.read_exact_at(vec![0; 4], 0).await;
+    /// read?;
+    /// assert_eq!(magic, b"\x7fELF");
+    ///
+    /// let len = file.metadata().await?.len();
+    /// let (read, _rest) = file.read_exact_at(vec![0; 16], len - 4).await;
+    /// assert_eq!(read.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_exact_at<B>(&self, buffer: B, offset: u64) -> (Result<()>, B)
     where
         B: IoBufMut + Send + 'static,
@@ -64,6 +83,26 @@ impl File {
     /// # Errors
     /// `WriteZero` if a write transfers nothing. Otherwise those of
     /// [`write_at`](File::write_at). What was written before stays.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-write-all-at-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// let (written, buffer) = file.write_all_at(vec![7; 100_000], 0).await;
+    /// written?;
+    /// // The buffer is returned, to be used again.
+    /// let (written, _buffer) = file.write_all_at(buffer, 100_000).await;
+    /// written?;
+    /// assert_eq!(file.metadata().await?.len(), 200_000);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_all_at<B>(&self, buffer: B, offset: u64) -> (Result<()>, B)
     where
         B: IoBuf + Send + 'static,
@@ -95,6 +134,20 @@ impl File {
     /// # Errors
     /// `OutOfMemory`, and those of [`read_at`](File::read_at). What was read before is in
     /// the vector.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("/proc/self/status").await?;
+    /// let (read, text) = file.read_to_end_at(Vec::new(), 0).await;
+    /// assert_eq!(read?, text.len());
+    /// assert!(text.starts_with(b"Name:"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_to_end_at(&self, buffer: Vec<u8>, offset: u64) -> (Result<usize>, Vec<u8>) {
         const LEAST: usize = 4096;
         let mut buffer = Append::from(buffer);

@@ -87,6 +87,25 @@ impl Writer {
 
     /// Sets the size of the buffer in bytes; the default is 128 KiB. It has no effect once
     /// something was written.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-writer-capacity-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let file = File::create(&path).await?;
+    /// let mut writer = file.writer(0).with_capacity(1 << 20);
+    /// writer.write_all(&vec![7; 3 << 20]).await?;
+    /// writer.flush().await?;
+    /// assert_eq!(file.metadata().await?.len(), 3 << 20);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_capacity(mut self, bytes: usize) -> Writer {
         self.size = bytes.max(1);
@@ -94,11 +113,48 @@ impl Writer {
     }
 
     /// Returns the file.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-writer-file-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let mut writer = File::create(&path).await?.writer(0);
+    /// writer.write_all(b"committed").await?;
+    /// writer.flush().await?;
+    /// writer.file().sync_data().await?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn file(&self) -> &File {
         &self.file
     }
 
     /// Returns the offset of the next byte.
+    ///
+    /// # Examples
+    /// ```
+    /// use linux_aio_tokio::File;
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let name = format!("linux-aio-tokio-writer-position-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let mut writer = File::create(&path).await?.writer(0);
+    /// writer.write_all(b"header").await?;
+    /// // Where the body begins; the header is still in the buffer.
+    /// assert_eq!(writer.position(), 6);
+    /// writer.flush().await?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn position(&self) -> u64 {
         self.base.saturating_add(self.end as u64)
     }

@@ -164,6 +164,10 @@ fn a_file_of_std_comes_and_goes() {
 fn each_runtime_has_one_driver() {
     let (one, two) = (threads(1), threads(1));
     let first = one.block_on(async {
+        for wrong in [0, u32::MAX] {
+            let refused = Aio::builder().capacity(wrong).start().unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        }
         let aio = Aio::builder().capacity(16).start().unwrap();
         assert_eq!(aio.capacity(), 16);
         let again = Aio::builder().start().unwrap_err();
