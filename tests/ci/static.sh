@@ -54,6 +54,7 @@ static_programs() {
         static_expect "build $project" static_cargo $project build --release
     done
     static_expect "hello" static_hello "$CARGO_TARGET_DIR/release/hello"
+    static_documented
     # 2152 bytes when this was written, of which 896 remain at a fixed address.
     static_expect "the size of hello" [ "$(stat -c %s "$CARGO_TARGET_DIR/release/hello")" -le 2304 ]
     printf %s "an example" >"$away/file"
@@ -144,6 +145,45 @@ static_prints() {
     local text=$1
     shift
     [ "$("$@")" = "$text" ]
+}
+
+# The examples of `rt` that rustdoc cannot test, because each is a program or needs one (the
+# blocks with the tag `rs`), are built from exactly their text.
+static_documented() {
+    local project=$away/documented count
+    cp -r "$away/hello-static" "$project"
+    count=$(grep -c '^//[/!] ```rs$' "$away/linux-aio/src/rt/mod.rs")
+    # A new block needs a line below.
+    static_expect "the examples of rt" [ "$count" -eq 5 ]
+    static_example 1 >"$project/src/main.rs"
+    static_expect "the first program of rt" static_missing
+    static_expect "the build script of rt" diff <(static_example 2) "$project/build.rs"
+    static_expect "the program of entry!" diff <(static_example 3) "$away/hello-static/src/main.rs"
+    {
+        printf '#![no_std]\n#![no_main]\nlinux_aio::rt::start!(run);\nlinux_aio::rt::memory_functions!();\n'
+        printf 'fn run(_: linux_aio::rt::Process) -> i32 { 0 }\n'
+        static_example 4
+    } >"$project/src/main.rs"
+    static_expect "the example of panic_handler!" static_cargo documented build --quiet
+    {
+        printf '#![no_std]\n#![no_main]\nuse linux_aio::rt::Process;\nlinux_aio::entry!(main);\n'
+        printf 'unsafe extern "C" fn function_of_c() -> i32 { 0 }\n'
+        static_example 5
+    } >"$project/src/main.rs"
+    static_expect "the example of stack_protector!" static_cargo documented run --quiet
+}
+
+# static_example NUMBER: prints that block of the documentation of `rt`.
+static_example() {
+    sed -n 's|^//[/!] \{0,1\}||p' "$away/linux-aio/src/rt/mod.rs" |
+        awk -v wanted="$1" '/^```/ { inside = !inside; if ($0 == "```rs") at++; shown = inside && $0 == "```rs" && at == wanted; next } shown'
+}
+
+# The program reports its missing argument, and accepts one.
+static_missing() {
+    local said
+    said=$(static_cargo documented run --quiet 2>&1)
+    [ "$said" = "an argument is missing" ] && static_cargo documented run --quiet -- argument
 }
 
 # Programs that would fail at run time without a word: the linker or the compiler names the
