@@ -1,6 +1,7 @@
 //! The operations of a [`File`], each on the way that does not block a worker.
 
 use std::io::{Error, ErrorKind, Result};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -14,7 +15,7 @@ use crate::driver::{Closed, Driver, Route};
 use crate::erased::Erased;
 use crate::file::{Access, File};
 use crate::pool;
-use crate::shares::{Done, Shares};
+use crate::shares::{Begun, Done, Shares};
 use crate::transfer::{self, Waits};
 
 impl File {
@@ -75,11 +76,10 @@ impl File {
             }
         }
         if self.0.access == Access::Direct {
-            let read = |shares: Arc<Shares>, file, buffer| async move {
-                shares.read(file, Erased::for_read(buffer), offset).await
-            };
-            let tried = self.by_aio(buffer, read).await;
-            match tried {
+            let attempt = self.by_aio(buffer, |shares, file, buffer| {
+                shares.read(file, Erased::for_read(buffer), offset)
+            });
+            match attempt.await {
                 Tried::Done(result, buffer) => return (result, buffer),
                 Tried::Pool(back) => buffer = back,
             }
@@ -138,11 +138,10 @@ impl File {
             }
         }
         if self.0.access == Access::Direct {
-            let write = |shares: Arc<Shares>, file, buffer| async move {
-                shares.write(file, Erased::for_write(buffer), offset).await
-            };
-            let tried = self.by_aio(buffer, write).await;
-            match tried {
+            let attempt = self.by_aio(buffer, |shares, file, buffer| {
+                shares.write(file, Erased::for_write(buffer), offset)
+            });
+            match attempt.await {
                 Tried::Done(result, buffer) => return (result, buffer),
                 Tried::Pool(back) => buffer = back,
             }
@@ -230,10 +229,14 @@ impl File {
             }
         };
         let file = Arc::clone(&self.0.file);
-        let done = if data {
-            reactor.fdsync(file).await
-        } else {
-            reactor.fsync(file).await
+        let done = {
+            let _checked = reactor.checked();
+            let sync = pin!(if data {
+                reactor.fdsync(file)
+            } else {
+                reactor.fsync(file)
+            });
+            reactor.perform(sync).await
         };
         match done.result {
             Ok(_) => Some(Ok(())),
@@ -245,10 +248,10 @@ impl File {
     }
 
     /// Performs an operation by AIO, if the driver has it.
-    async fn by_aio<B: Send + 'static, F: Future<Output = Done>>(
+    async fn by_aio<B: Send + 'static>(
         &self,
         buffer: B,
-        op: impl FnOnce(Arc<Shares>, Arc<std::fs::File>, B) -> F,
+        begin: impl for<'a> FnOnce(&'a Shares, Arc<std::fs::File>, B) -> Begun<'a>,
     ) -> Tried<B> {
         let (reactor, driver) = match route(&self.0.driver) {
             Ok(Way::Reactor(reactor, driver)) => (reactor, driver),
@@ -259,7 +262,11 @@ impl File {
                 return Tried::Done(Err(error), buffer);
             }
         };
-        let done = op(reactor, Arc::clone(&self.0.file), buffer).await;
+        let done = {
+            let _checked = reactor.checked();
+            let operation = pin!(begin(&reactor, Arc::clone(&self.0.file), buffer));
+            reactor.perform(operation).await
+        };
         let (result, refused) = (done.result, done.refused);
         let buffer = inner(done);
         match result {

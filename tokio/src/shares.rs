@@ -17,12 +17,12 @@ use std::future::poll_fn;
 use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use linux_aio::op::{BufferKind, Fdsync, Fsync, Read, Write};
+use linux_aio::op::{BufferKind, Fdsync, Fsync, Read, WithBuffer, WithoutBuffer, Write};
 use linux_aio::reactor::{OpFuture, Reactor, Shared};
 use linux_aio::{Completion, Errno, Fd};
 use tokio::task::coop::cooperative;
@@ -56,8 +56,8 @@ type Operations = Reactor<'static, Erased, Shared, Arc<File>>;
 /// A completed read or write.
 pub(crate) type Done = Completion<Erased, Arc<File>>;
 
-/// A completed sync.
-pub(crate) type Synced = Completion<(), Arc<File>>;
+/// The future of an operation.
+pub(crate) type Begun<'a, K = WithBuffer> = OpFuture<&'a Operations, K>;
 
 impl Shares {
     /// Creates a reactor with this number of slots.
@@ -83,34 +83,30 @@ impl Shares {
         self.reactor.in_flight()
     }
 
-    pub(crate) fn read(
-        &self,
-        file: Arc<File>,
-        buffer: Erased,
-        offset: u64,
-    ) -> impl Future<Output = Done> + Send {
+    /// Returns the future of a read, for [`perform`](Shares::perform) of these shares.
+    #[inline]
+    pub(crate) fn read(&self, file: Arc<File>, buffer: Erased, offset: u64) -> Begun<'_> {
         let read = Read::owned(file, buffer).offset(offset);
-        self.perform(self.reactor.push(read.eventfd(self.announced())))
+        self.reactor.push(read.eventfd(self.announced()))
     }
 
-    pub(crate) fn write(
-        &self,
-        file: Arc<File>,
-        buffer: Erased,
-        offset: u64,
-    ) -> impl Future<Output = Done> + Send {
+    /// The same of a write.
+    #[inline]
+    pub(crate) fn write(&self, file: Arc<File>, buffer: Erased, offset: u64) -> Begun<'_> {
         let write = Write::owned(file, buffer).offset(offset);
-        self.perform(self.reactor.push(write.eventfd(self.announced())))
+        self.reactor.push(write.eventfd(self.announced()))
     }
 
-    pub(crate) fn fsync(&self, file: Arc<File>) -> impl Future<Output = Synced> + Send {
+    /// The same of a sync.
+    pub(crate) fn fsync(&self, file: Arc<File>) -> Begun<'_, WithoutBuffer> {
         let sync = Fsync::owned(file);
-        self.perform(self.reactor.push(sync.eventfd(self.announced())))
+        self.reactor.push(sync.eventfd(self.announced()))
     }
 
-    pub(crate) fn fdsync(&self, file: Arc<File>) -> impl Future<Output = Synced> + Send {
+    /// The same of a sync of the data.
+    pub(crate) fn fdsync(&self, file: Arc<File>) -> Begun<'_, WithoutBuffer> {
         let sync = Fdsync::owned(file);
-        self.perform(self.reactor.push(sync.eventfd(self.announced())))
+        self.reactor.push(sync.eventfd(self.announced()))
     }
 
     /// Returns the eventfd, for an operation of this reactor alone.
@@ -122,16 +118,16 @@ impl Shares {
         unsafe { Fd::borrow_raw(self.eventfd.as_raw_fd()) }
     }
 
-    async fn perform<K: BufferKind>(
-        &self,
-        future: OpFuture<&Operations, K>,
-    ) -> Completion<K::Buffer<Erased>, Arc<File>> {
-        // Dropped after the future, which may have left a slot to another. A future that is
-        // not polled has taken none.
-        let _checked = Checked(self);
-        let mut future = pin!(future);
-        let mut begins = true;
-        let operation = poll_fn(|task| {
+    /// Polls the future of an operation of these shares, which is submitted and takes one unit
+    /// of tokio's budget. The caller drops the future, and then a [`Checked`].
+    #[inline]
+    pub(crate) fn perform<'a, K: BufferKind>(
+        &'a self,
+        future: Pin<&'a mut Begun<'_, K>>,
+    ) -> impl Future<Output = Completion<K::Buffer<Erased>, Arc<File>>> + Send {
+        // The future is borrowed, because it is large and would be moved at each call.
+        let (mut future, mut begins) = (future, true);
+        cooperative(poll_fn(move |task| {
             let polled = future.as_mut().poll(task);
             // An operation that has waited for its slot begins in a later poll.
             if polled.is_pending() && (begins || self.reactor.needs_turn()) {
@@ -139,8 +135,13 @@ impl Shares {
             }
             begins = false;
             polled
-        });
-        cooperative(operation).await
+        }))
+    }
+
+    /// Returns a guard that is dropped after the future of an operation. The future may have
+    /// left a slot to another.
+    pub(crate) fn checked(&self) -> Checked<'_> {
+        Checked(self)
     }
 
     /// Submits the operation that has just been staged, with those that other tasks stage
@@ -263,7 +264,7 @@ impl Shares {
 }
 
 /// Requests a turn where the end of an operation makes one necessary.
-struct Checked<'a>(&'a Shares);
+pub(crate) struct Checked<'a>(&'a Shares);
 
 impl Drop for Checked<'_> {
     fn drop(&mut self) {
