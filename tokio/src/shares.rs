@@ -182,7 +182,8 @@ impl Shares {
 
     /// Requests a turn if one is needed.
     fn check(&self) {
-        if self.reactor.needs_turn() {
+        // A turn that was requested begins later than this, and ends with a check.
+        if !self.requested.load(SeqCst) && self.reactor.needs_turn() {
             self.request();
         }
     }
