@@ -233,6 +233,44 @@ fn the_last_task_that_waits_for_the_only_slot_gets_it() {
     });
 }
 
+/// A task that was woken for a slot, and does something else first, does not keep it from the
+/// others. No completion announces that: the driver is requested to look.
+#[test]
+fn a_slot_that_a_woken_task_does_not_take_goes_to_the_next() {
+    in_both(|| async {
+        Aio::builder().capacity(1).start().unwrap();
+        let temp = Temp::with(&pattern(4 * BLOCK));
+        let file = temp.open(true).await;
+        for _ in 0..20 {
+            let (mut holds, mut waits) = (
+                pin!(read_block(file.clone(), 0)),
+                pin!(read_block(file.clone(), 1)),
+            );
+            assert!(polled(holds.as_mut()).await.is_pending());
+            assert!(polled(waits.as_mut()).await.is_pending());
+            let (begun, begins) = tokio::sync::oneshot::channel();
+            let file = file.clone();
+            let other = tokio::spawn(async move {
+                let mut other = pin!(read_block(file, 2));
+                assert!(polled(other.as_mut()).await.is_pending());
+                begun.send(()).unwrap();
+                other.await;
+            });
+            begins.await.unwrap();
+            // Its slot is for `waits`, which is not polled meanwhile.
+            holds.await;
+            timeout(PATIENCE / 4, other).await.unwrap().unwrap();
+            waits.await;
+        }
+    });
+}
+
+async fn read_block(file: File, block: u64) {
+    let buffer = file.buffer(BLOCK).unwrap();
+    let (read, _buffer) = file.read_exact_at(buffer, block * BLOCK as u64).await;
+    read.unwrap();
+}
+
 /// A block of the file in a test that drops writes.
 #[derive(Clone, Copy, Default)]
 struct Place {
