@@ -66,8 +66,9 @@ reenter() {
     REENTER=100000 limited cargo test --locked --quiet "$@" --features std -p linux-aio --test reenter
 }
 
+# tokio TEST [NAME]: runs a test of the crate for tokio.
 tokio() {
-    limited cargo test --locked --quiet -p linux-aio-tokio --test dropped
+    limited cargo test --locked --quiet -p linux-aio-tokio --test "$@"
 }
 
 # model FILE [TEST]: runs a model. It is not optimised, as most of the time is spent on
