@@ -49,9 +49,9 @@
 //! direct I/O through the page cache. It is shortest for files that have their length and
 //! their blocks: written once before.
 //!
-//! An operation that completes while it is submitted makes its future ready at the first
-//! poll. Each operation takes one unit of tokio's cooperative budget, so that a loop of such
-//! operations returns to the runtime.
+//! An operation that completes while it is submitted wakes its task at once. Each operation
+//! takes one unit of tokio's cooperative budget, so that a loop of such operations returns to
+//! the runtime.
 //!
 //! # Depth
 //! A device is fast with many operations in flight: begin them in several tasks, or several

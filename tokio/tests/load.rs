@@ -15,8 +15,7 @@ use support::{BLOCK, Counted, PATIENCE, Temp, idle, in_both, one_thread, pattern
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
-/// Creates a file of one hole. A direct read of it completes while it is submitted, so that
-/// its future is ready at the first poll.
+/// Creates a file of one hole. A direct read of it completes while it is submitted.
 async fn hole(blocks: u64) -> (Temp, File) {
     let temp = Temp::new();
     let file = StdFile::create(&temp.0).unwrap();
