@@ -130,7 +130,7 @@ impl Builder {
     /// # async fn main() -> std::io::Result<()> {
     /// let aio = Aio::builder().log_fallback(false).start()?;
     /// if let Some(errno) = aio.unavailable() {
-    ///     // In the program's own words, instead of the warning.
+    ///     // A message of the program, in place of the warning.
     ///     println!("direct I/O uses threads here ({errno})");
     /// }
     /// # Ok(())

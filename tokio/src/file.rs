@@ -240,7 +240,7 @@ impl File {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
     /// let file = File::open("/proc/self/exe").await?;
-    /// // Not on AIO: the reason.
+    /// // The reason why operations do not use AIO.
     /// if let Some(errno) = file.aio().unavailable() {
     ///     eprintln!("files use the blocking pool: {errno}");
     /// }
@@ -266,7 +266,7 @@ impl File {
     /// # let path = std::env::current_exe()?;
     /// let file = File::options().read(true).direct(true).open(path).await?;
     /// match file.alignment()? {
-    ///     Some(needs) => println!("offsets by {}, addresses by {}", needs.offset(), needs.memory()),
+    ///     Some(found) => println!("offsets: {}, addresses: {}", found.offset(), found.memory()),
     ///     None => println!("unknown before Linux 6.1: 4096 suits most devices"),
     /// }
     /// # Ok(())

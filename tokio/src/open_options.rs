@@ -195,7 +195,7 @@ impl OpenOptions {
         /// # async fn main() -> std::io::Result<()> {
         /// # let name = format!("linux-aio-tokio-options-mode-{}", std::process::id());
         /// # let path = std::env::temp_dir().join(name);
-        /// // Nobody else can read it.
+        /// // Other users cannot read it.
         /// let file = OpenOptions::new().write(true).create(true).mode(0o600).open(&path).await?;
         /// assert_eq!(file.metadata().await?.permissions().mode() & 0o077, 0);
         /// # std::fs::remove_file(&path)?;
