@@ -5,7 +5,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr;
 use core::slice;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::mem;
 
@@ -25,13 +25,14 @@ use super::mem;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Process {
-    args: Strings,
-    env: Strings,
-    auxv: Auxv,
+    /// The number of arguments, followed by the rest of the layout.
+    stack: *const usize,
+    life: PhantomData<&'static usize>,
 }
 
-/// The initial stack of a program whose entry is that of `rt`.
-static STACK: AtomicPtr<usize> = AtomicPtr::new(ptr::null_mut());
+/// The address of the initial stack of a program whose entry is that of `rt`, or 0. (The
+/// compiler would keep the store of a pointer even if nothing loads it.)
+static STACK: AtomicUsize = AtomicUsize::new(0);
 
 impl Process {
     /// Returns the process of a program that started through `entry!` or `start!`, and
@@ -53,8 +54,8 @@ impl Process {
     /// assert_eq!(page_size(), None);
     /// ```
     pub fn current() -> Option<Process> {
-        let stack = STACK.load(Ordering::Relaxed);
-        // SAFETY: only `enter` stores a pointer, that of the initial stack, which is
+        let stack = ptr::with_exposed_provenance::<usize>(STACK.load(Ordering::Relaxed));
+        // SAFETY: only `enter` stores an address, that of the initial stack, which is
         // valid and unchanged for ever by the `# Safety` section of that function.
         (!stack.is_null()).then(|| unsafe { Process::from_stack(stack) })
     }
@@ -64,7 +65,7 @@ impl Process {
     /// # Safety
     /// As [`Process::from_stack`].
     pub(super) unsafe fn enter(stack: *const usize) -> Process {
-        STACK.store(stack.cast_mut(), Ordering::Relaxed);
+        STACK.store(stack.expose_provenance(), Ordering::Relaxed);
         // SAFETY: `stack` points to the initial layout, by the `# Safety` section.
         unsafe { Process::from_stack(stack) }
     }
@@ -90,25 +91,9 @@ impl Process {
     /// assert_eq!(process.args().count(), 0);
     /// ```
     pub unsafe fn from_stack(stack: *const usize) -> Process {
-        // SAFETY: `stack` points to the initial layout by the `# Safety` section, and
-        // argc is its first word.
-        let argc = unsafe { *stack };
-        let argv = stack.wrapping_add(1).cast::<*const c_char>();
-        // argv ends with a null pointer, and may hold none before it.
-        let envp = argv.wrapping_add(argc).wrapping_add(1);
-        let mut end = envp;
-        // SAFETY: the layout that the `# Safety` section requires ends the environment
-        // with a null pointer, and no pointer up to here was null.
-        while unsafe { !(*end).is_null() } {
-            end = end.wrapping_add(1);
-        }
         Process {
-            args: Strings::new(argv),
-            env: Strings::new(envp),
-            auxv: Auxv {
-                next: end.wrapping_add(1).cast(),
-                life: PhantomData,
-            },
+            stack,
+            life: PhantomData,
         }
     }
 
@@ -127,7 +112,7 @@ impl Process {
     /// assert!(process.args().eq([c"copy", c"FILE"]));
     /// ```
     pub fn args(&self) -> Strings {
-        self.args
+        Strings::new(self.stack.wrapping_add(1).cast())
     }
 
     /// Returns the environment's strings, each in the form `NAME=value`.
@@ -143,7 +128,11 @@ impl Process {
     /// assert!(process.env().eq([c"HOME=/root"]));
     /// ```
     pub fn env(&self) -> Strings {
-        self.env
+        // SAFETY: `from_stack` requires that the pointer leads to the initial layout, and argc
+        // is its first word.
+        let argc = unsafe { *self.stack };
+        // The arguments end with a null pointer, and may hold none before it.
+        Strings::new(self.stack.wrapping_add(argc).wrapping_add(2).cast())
     }
 
     /// Returns the value of the environment's first variable `name`.
@@ -185,7 +174,16 @@ impl Process {
     /// assert!(process.auxv().eq([(AT_PAGESZ, 4096)]));
     /// ```
     pub fn auxv(&self) -> Auxv {
-        self.auxv
+        let mut env = self.env().next;
+        // SAFETY: the layout that `from_stack` requires ends the environment with a null
+        // pointer, and no pointer up to here was null.
+        while unsafe { !(*env).is_null() } {
+            env = env.wrapping_add(1);
+        }
+        Auxv {
+            next: env.wrapping_add(1).cast(),
+            life: PhantomData,
+        }
     }
 
     /// Returns the auxiliary vector's value of this kind, such as 6 (`AT_PAGESZ`), the
@@ -213,7 +211,7 @@ impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The environment is left out, because it may contain secrets.
         f.debug_struct("Process")
-            .field("args", &self.args)
+            .field("args", &self.args())
             .finish_non_exhaustive()
     }
 }

@@ -23,9 +23,10 @@ pub(super) fn reserve() {
     }
     // open(2) returns the lowest free descriptor. A descriptor above these three
     // therefore means that they are all open.
+    let (mut path, mut flags) = (c"/dev/null", O_RDWR);
     loop {
-        let opened = open(c"/dev/null", O_RDWR).or_else(|_| open(c"/", O_RDONLY));
-        match opened {
+        match open(path, flags) {
+            Err(_) if flags == O_RDWR => (path, flags) = (c"/", O_RDONLY),
             // If no descriptor is left, no file can get one of these three.
             Err(_) => return,
             Ok(fd) if fd <= STDERR => {}
@@ -42,6 +43,7 @@ pub(super) fn reserve() {
 /// Returns whether the descriptors 0, 1 and 2 are known to be open.
 ///
 /// ppoll(2) counts those that are not, and those with an error or a hang-up.
+#[inline(never)]
 fn all_open() -> bool {
     let Some(ppoll) = ABI.base.ppoll else {
         return false;

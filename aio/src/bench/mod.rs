@@ -6,6 +6,7 @@
 
 mod histogram;
 mod report;
+mod start;
 mod target;
 mod worker;
 

@@ -1,11 +1,13 @@
 //! One measurement: the processes that run operations, and their results.
 
 use core::ptr::with_exposed_provenance_mut;
+use core::sync::atomic::AtomicU32;
 
 use linux_aio::opcode::{Pread, Pwrite};
 use linux_aio::{Context, Errno, Event, Iocb, WaitOptions, sys};
 
 use super::histogram::Histogram;
+use super::start::{Place, Start};
 use crate::os::{self, Clock, File, Memory};
 use crate::random::Random;
 
@@ -80,19 +82,27 @@ pub(super) fn run(job: Job<'_>) -> core::result::Result<Result, Failure> {
     };
     let memory = Memory::shared(processes * size_of::<Shared>())?;
     let shared = memory.address().cast::<Shared>();
-    // All begin at the same time, when all exist.
-    let begin = os::nanoseconds(Clock::Monotonic) + 1_000_000 + 200_000 * processes as u64;
+    let start = Memory::shared(size_of::<Start>())?;
+    // SAFETY: the memory is as large, shared and mapped until this function ends; zero bytes
+    // are valid atomic numbers.
+    let start = unsafe { &*start.address().cast::<Start>() };
+    let ready = Memory::shared(processes * size_of::<AtomicU32>())?;
+    // SAFETY: as above.
+    let ready =
+        unsafe { core::slice::from_raw_parts(ready.address().cast::<AtomicU32>(), processes) };
     let mut children = Memory::new(processes * size_of::<u32>())?;
     let mut started = 0;
     let mut failed = None;
-    for index in 0..processes {
+    let parent = os::process_id();
+    for (index, flag) in ready.iter().enumerate() {
         match os::fork() {
             Ok(None) => {
-                os::end_with_parent();
+                os::end_with_parent(parent);
                 // SAFETY: the shared memory has one structure for each process; zero bytes
                 // are valid. The parent reads it when this process has ended.
                 let shared = unsafe { &mut *shared.wrapping_add(index) };
-                work(job, begin, shared);
+                let place = Place::new(start, flag);
+                work(job, place, shared);
                 linux_aio::rt::exit(0);
             }
             Ok(Some(child)) => {
@@ -104,6 +114,9 @@ pub(super) fn run(job: Job<'_>) -> core::result::Result<Result, Failure> {
                 break;
             }
         }
+    }
+    if failed.is_none() {
+        start.begin(ready);
     }
     for &child in &ids(&mut children, processes)[..started] {
         if failed.is_some() {
@@ -151,23 +164,15 @@ fn ids(memory: &mut Memory, count: usize) -> &mut [u32] {
     unsafe { core::slice::from_raw_parts_mut(memory.address().cast::<u32>(), count) }
 }
 
-fn work(job: Job<'_>, begin: u64, shared: &mut Shared) {
-    let end = begin + job.nanoseconds;
+fn work(job: Job<'_>, place: Place<'_>, shared: &mut Shared) {
     let result = match job.engine {
-        Engine::Aio => by_aio(job, begin, end, shared),
-        Engine::Plain => plain(job, begin, end, shared),
+        Engine::Aio => by_aio(job, place, shared),
+        Engine::Plain => plain(job, place, shared),
     };
     match result {
         Ok(()) => shared.complete = true,
         Err(errno) => shared.errno = errno.raw_os_error(),
     }
-}
-
-/// Waits until the common beginning.
-fn wait_until(begin: u64) {
-    let now = os::nanoseconds(Clock::Monotonic);
-    os::sleep((begin.saturating_sub(now) / 1_000_000) as u32);
-    while os::nanoseconds(Clock::Monotonic) < begin {}
 }
 
 impl Job<'_> {
@@ -195,15 +200,11 @@ impl Job<'_> {
     }
 }
 
-fn plain(
-    job: Job<'_>,
-    begin: u64,
-    end: u64,
-    shared: &mut Shared,
-) -> core::result::Result<(), Errno> {
+fn plain(job: Job<'_>, place: Place<'_>, shared: &mut Shared) -> core::result::Result<(), Errno> {
     let buffer = job.buffers(1)?;
     let mut random = Random::new();
-    wait_until(begin);
+    let begin = place.wait();
+    let end = begin + job.nanoseconds;
     let processor = os::nanoseconds(Clock::Processor);
     let mut now = begin;
     while now < end {
@@ -234,12 +235,7 @@ struct Slot {
     started: u64,
 }
 
-fn by_aio(
-    job: Job<'_>,
-    begin: u64,
-    end: u64,
-    shared: &mut Shared,
-) -> core::result::Result<(), Errno> {
+fn by_aio(job: Job<'_>, place: Place<'_>, shared: &mut Shared) -> core::result::Result<(), Errno> {
     let depth = job.depth as usize;
     let buffers = job.buffers(depth)?;
     let slots = Memory::new(depth * size_of::<Slot>())?
@@ -291,7 +287,8 @@ fn by_aio(
         }
     };
     let mut staged = depth;
-    wait_until(begin);
+    let begin = place.wait();
+    let end = begin + job.nanoseconds;
     let processor = os::nanoseconds(Clock::Processor);
     for (index, pointer) in list.iter_mut().enumerate() {
         *pointer = prepare(index, begin, &mut random);

@@ -1,6 +1,6 @@
 //! Child processes.
 
-use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall5};
+use linux_aio::syscall::{syscall0, syscall1, syscall2, syscall3, syscall5};
 use linux_aio::{Errno, SigSet};
 use linux_raw_sys::general as k;
 
@@ -118,8 +118,8 @@ pub(crate) fn kill(child: u32, signal: u32) {
     let _ = unsafe { syscall2(k::__NR_kill as usize, child as usize, signal as usize) };
 }
 
-/// Ends this process by SIGKILL when its parent ends.
-pub(crate) fn end_with_parent() {
+/// Ends this process by SIGKILL when `parent`, its parent, ends, or now if it has ended.
+pub(crate) fn end_with_parent(parent: u32) {
     let signal = k::SIGKILL as usize;
     // SAFETY: no memory is passed.
     let _ = unsafe {
@@ -132,6 +132,12 @@ pub(crate) fn end_with_parent() {
             0,
         )
     };
+    // It may have ended before the call above.
+    // SAFETY: no memory is passed.
+    let now = unsafe { syscall0(k::__NR_getppid as usize) };
+    if now as u32 != parent {
+        linux_aio::rt::exit(1);
+    }
 }
 
 /// Returns the seccomp mode of this process without `/proc`: 0 none, 2 a filter.
