@@ -78,6 +78,7 @@
 mod backend;
 mod defaults;
 mod drain;
+mod fields;
 mod offset;
 mod slot;
 mod storage;
@@ -94,11 +95,12 @@ use core::time::Duration;
 
 pub(crate) use backend::{Backend, ContextBackend};
 use defaults::Defaults;
+pub(crate) use fields::IocbFields;
 pub(crate) use offset::{OpState, SlotOffset};
 pub(crate) use slot::{Extra, RawSlot, slot_type};
 use storage::OwnedSlots;
 pub(crate) use submission::{Submission, Submitted};
-pub(crate) use table::{Released, Slots};
+pub(crate) use table::{Released, Slots, Taken};
 pub use ticket::Ticket;
 
 use crate::context::IdleContext;

@@ -70,6 +70,8 @@ use super::ticket::{OwnerId, Ticket};
 use crate::opcode::RawFd;
 use crate::sys::abi::{Event, Iocb};
 
+pub(crate) use futures::Taken;
+
 /// A batch of operations to be submitted with one system call.
 pub(crate) struct Batch<'b> {
     pub(crate) iocbs: &'b [*mut Iocb],
@@ -612,13 +614,6 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         (slot.wraps == ticket.wraps && self.owner == ticket.owner).then_some((at, slot))
     }
 
-    /// Returns the slot of a ticket's operation if it is notified.
-    #[inline]
-    pub(crate) fn find_notified(&self, ticket: Ticket) -> Option<SlotOffset> {
-        let (at, slot) = self.slot_of(ticket)?;
-        (slot.tag() == ticket.tag.completed().notified()).then_some(at)
-    }
-
     pub(crate) fn iocb(&mut self, at: SlotOffset) -> &Iocb {
         &self.slot(at).iocb
     }
@@ -647,5 +642,6 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
 }
 
 mod clear;
+mod futures;
 #[cfg(test)]
 mod tests;

@@ -132,8 +132,17 @@ impl Tag {
         Tag(self.0 & !(COMPLETED | NOTIFIED))
     }
 
+    /// Returns the tag without a flag. `self` is notified. Unlike [`taken`](Tag::taken) it is an
+    /// addition, which the compiler combines with that of [`freed`](Tag::freed).
+    #[inline(always)]
+    pub(super) fn unnotified(self) -> Tag {
+        Tag(self.0.wrapping_sub(NOTIFIED))
+    }
+
+    /// Returns whether this is the tag of a notified operation: no other has this bit.
+    #[inline(always)]
     pub(super) fn is_notified(self) -> bool {
-        self.0 & (FREE | COMPLETED | NOTIFIED) == NOTIFIED
+        self.0 & NOTIFIED != 0
     }
 
     pub(super) fn is_completed(self) -> bool {
@@ -153,6 +162,16 @@ impl Tag {
             STAGED => Some(OpState::Staged(at)),
             COMPLETED | NOTIFIED => Some(OpState::Completed(at)),
             _ => None,
+        }
+    }
+
+    /// Returns the state of the operation whose present tag this is.
+    #[inline(always)]
+    pub(super) fn state_at(self, at: SlotOffset) -> OpState {
+        match self.0 & (FREE | COMPLETED | NOTIFIED) {
+            0 => OpState::InFlight(at),
+            STAGED => OpState::Staged(at),
+            _ => OpState::Completed(at),
         }
     }
 

@@ -27,6 +27,33 @@ use crate::sys::errno::Errno;
 #[cfg(feature = "std")]
 use crate::sys::getevents::old_timespec;
 
+/// An operation's own eventfd, if the reactor signals it.
+#[derive(Clone, Copy)]
+pub(super) struct OwnEventfd(i32);
+
+impl OwnEventfd {
+    /// No eventfd, as no descriptor is negative.
+    pub(super) const NONE: OwnEventfd = OwnEventfd(-1);
+
+    /// Creates one from an open descriptor.
+    #[inline]
+    pub(super) fn new(eventfd: Option<i32>) -> OwnEventfd {
+        eventfd.map_or(OwnEventfd::NONE, OwnEventfd)
+    }
+
+    #[inline(always)]
+    pub(super) fn is_some(self) -> bool {
+        self.0 >= 0
+    }
+
+    /// Returns the descriptor and leaves none.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<i32> {
+        let OwnEventfd(eventfd) = core::mem::replace(self, OwnEventfd::NONE);
+        (eventfd >= 0).then_some(eventfd)
+    }
+}
+
 /// The eventfds to be signalled, outside the lock.
 #[derive(Default)]
 pub(super) struct Signals {

@@ -11,15 +11,13 @@ use core::task::{Context as Task, Poll, Waker};
 #[cfg(doc)]
 use super::Reactor;
 use super::deferred::Deferred;
-use super::eventfd::Signals;
+use super::eventfd::{OwnEventfd, Signals};
 use super::handle::{Handle, Token};
 use super::inner::{Look, Payload, Remains, State, submit, submit_all};
 use super::waiters::Waiter;
-use crate::buffer::IoBuf;
 use crate::completion::{Completion, fill, is_refusal, result};
-use crate::engine::{Submission, Ticket};
+use crate::engine::{IocbFields, SlotOffset, Submission, Taken, Ticket};
 use crate::op::{BufferKind, WithBuffer};
-use crate::sys::abi::Iocb;
 
 /// An operation of a [`Reactor`], as a future.
 ///
@@ -78,9 +76,9 @@ use crate::sys::abi::Iocb;
 #[must_use = "futures do nothing unless polled"]
 pub struct OpFuture<R: Handle, K: BufferKind = WithBuffer> {
     state: State<R::Buffer, R::Data>,
-    waiter: Waiter,
-    /// A read, into a buffer that grows.
-    fills: bool,
+    /// Initialised in the state `Waited` alone. In no other state it is in a list or has a
+    /// waker, so it is never dropped.
+    waiter: MaybeUninit<Waiter>,
     kind: PhantomData<fn() -> K>,
     /// Dropped last: it may be the last owner of the reactor.
     reactor: R,
@@ -100,17 +98,16 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     ///
     /// # Safety
     /// The payload is that of an operation of this kind.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn new(
         reactor: R,
-        iocb: Iocb,
-        own_eventfd: Option<i32>,
+        own_eventfd: OwnEventfd,
+        fields: IocbFields,
         payload: MaybeUninit<Payload<R::Buffer, R::Data>>,
     ) -> OpFuture<R, K> {
         OpFuture {
-            state: State::Ready(iocb, own_eventfd, payload),
-            waiter: Waiter::new(),
-            fills: R::Buffer::GROWS && iocb.is_read(),
+            state: State::Ready(own_eventfd, fields, payload),
+            waiter: MaybeUninit::uninit(),
             kind: PhantomData,
             reactor,
         }
@@ -124,8 +121,12 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         let state = &mut self.state;
         let mut signals = Signals::default();
         let mut submission = Submission::new();
+        let batched = self.reactor.is_batched();
         self.reactor.with(Token(()), |inner| {
-            inner.begin_now(state, &mut submission);
+            inner.begin_now(state);
+            if !batched && matches!(state, State::Begun(_)) {
+                inner.take_submission(&mut submission);
+            }
             // A submission may block, so the signal is not kept until after it.
             signals.reactor = submission.is_empty() && inner.signals_turn(false);
         });
@@ -140,26 +141,25 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             core::mem::take(&mut signals).send(self.reactor.eventfd());
         }
         signals.send(self.reactor.eventfd());
-        if let State::Ready(_, _, payload) = &mut self.state {
-            let payload = core::mem::replace(payload, MaybeUninit::uninit());
-            self.state = State::Returned;
-            return Some(payload);
-        }
-        None
+        self.state.take_back()
     }
 }
 
 impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
     type Output = Completion<K::Buffer<R::Buffer>, R::Data>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         // SAFETY: the waiter, which must stay pinned, is not moved. The other fields do
         // not need pinning.
         let this = unsafe { self.get_unchecked_mut() };
         match this.state {
-            State::Ready(..) => this.poll_first(task),
-            State::Begun(ticket) => this.poll_begun(task, ticket),
-            State::Done(..) | State::Returned => this.finish(task, Unsettled::default()),
+            State::Ready(..) | State::Waited(..) if this.reactor.is_batched() => {
+                this.poll_batched(task)
+            }
+            State::Ready(..) | State::Waited(..) => this.poll_first(task),
+            State::Begun(at) => this.poll_begun(task, at),
+            State::Done(..) | State::Returned => this.poll_rest(task),
         }
     }
 }
@@ -173,50 +173,59 @@ struct Unsettled {
 }
 
 impl<R: Handle, K: BufferKind> OpFuture<R, K> {
-    /// Begins the operation, or waits for a slot.
+    /// Stages the operation in the first poll, or waits for a slot. A turn submits it.
     #[inline(always)]
+    fn poll_batched(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
+        let waiter = NonNull::from(&self.waiter).cast();
+        // Cloned outside the lock, because this is the executor's code.
+        let mut waker = Some(task.waker().clone());
+        let (mut old, mut signals) = (None, false);
+        let state = &mut self.state;
+        self.reactor.with(Token(()), |inner| {
+            if !inner.begin_staged(state, &mut waker) {
+                // SAFETY: the waiter belongs to this future, which is pinned. It is in the
+                // lists of this reactor alone, and the future's destructor removes it from
+                // them. In the state `Waited` it is initialised.
+                old = unsafe { inner.begin(state, waiter, &mut waker) };
+            }
+            signals = inner.signals_turn(false);
+        });
+        self.signal(signals);
+        if old.is_some() || waker.is_some() {
+            drop_wakers(old, waker);
+        }
+        Poll::Pending
+    }
+
+    /// Begins the operation in the first poll, or waits for a slot.
+    #[inline(never)]
     fn poll_first(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
-        let waiter = NonNull::from(&self.waiter);
+        let waiter = NonNull::from(&self.waiter).cast();
         // Cloned outside the lock, because this is the executor's code.
         let mut waker = Some(task.waker().clone());
         let (mut old, mut signals) = (None, false);
         let mut submission = Submission::new();
         let state = &mut self.state;
         self.reactor.with(Token(()), |inner| {
-            inner.waiters.count_poll();
             // SAFETY: the waiter belongs to this future, which is pinned. It is in the
             // lists of this reactor alone, and the future's destructor removes it from
-            // them.
-            old = unsafe { inner.begin(state, waiter, &mut waker, &mut submission) };
+            // them. In the state `Waited` it is initialised.
+            old = unsafe { inner.begin(state, waiter, &mut waker) };
+            if matches!(state, State::Begun(_)) {
+                inner.take_submission(&mut submission);
+            }
             if submission.is_empty() {
                 signals = inner.signals_turn(false);
             }
         });
-        if submission.is_empty() && old.is_none() && waker.is_none() {
-            self.signal(signals);
-            return Poll::Pending;
-        }
         let mut rest = Unsettled::default();
         rest.deferred.drop[0] = old;
         rest.signals.reactor = signals;
-        self.poll_submitted(task, waker, rest, &mut submission)
-    }
-
-    /// Submits the operation, if the submission is not empty, and takes its result if it has
-    /// completed. A batched operation is not submitted here, so it cannot have completed.
-    #[inline(never)]
-    fn poll_submitted(
-        &mut self,
-        task: &mut Task<'_>,
-        waker: Option<Waker>,
-        mut rest: Unsettled,
-        submission: &mut Submission,
-    ) -> Poll<<Self as Future>::Output> {
         if submission.is_empty() {
             rest.deferred.drop[2] = waker;
         } else {
-            // SAFETY: `Inner::begin` filled it from this reactor.
-            unsafe { submit_all(&self.reactor, submission) };
+            // SAFETY: `Inner::take_submission` filled it from this reactor.
+            unsafe { submit_all(&self.reactor, &mut submission) };
             self.settle(true, waker, &mut rest);
         }
         self.finish(task, rest)
@@ -227,38 +236,46 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     fn poll_begun(
         &mut self,
         task: &mut Task<'_>,
-        ticket: Ticket,
+        at: SlotOffset,
     ) -> Poll<<Self as Future>::Output> {
         let mut signals = false;
         let look = self.reactor.with(Token(()), |inner| {
-            let look = inner.look(ticket, task.waker());
+            let look = inner.look(at, task.waker());
             if !matches!(look, Look::Other) {
-                inner.waiters.count_poll();
                 signals = inner.signals_turn(false);
             }
             look
         });
-        match look {
-            Look::Taken(result, payload) => {
-                self.state = State::Returned;
-                self.signal(signals);
-                Poll::Ready(self.completion(ticket, result, payload))
-            }
+        let taken = match look {
+            Look::Taken(taken) => taken,
             Look::Waits => {
                 self.signal(signals);
-                Poll::Pending
+                return Poll::Pending;
             }
-            Look::Other => self.poll_other(task),
-        }
+            Look::Other => return self.poll_rest(task),
+        };
+        self.state = State::Returned;
+        self.signal(signals);
+        let Taken {
+            ticket,
+            result,
+            payload,
+            is_read,
+        } = taken;
+        Poll::Ready(OpFuture::<R, K>::completion(
+            ticket, result, payload, is_read,
+        ))
     }
 
-    /// Takes the result of the operation, or keeps the waker, where that takes user code.
+    /// Polls an operation that has begun, where that takes user code, or one that has completed.
     #[inline(never)]
-    fn poll_other(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
-        // Cloned outside the lock, because this is the executor's code.
-        let waker = Some(task.waker().clone());
+    fn poll_rest(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
         let mut rest = Unsettled::default();
-        self.settle(false, waker, &mut rest);
+        if let State::Begun(_) = self.state {
+            // Cloned outside the lock, because this is the executor's code.
+            let waker = Some(task.waker().clone());
+            self.settle(false, waker, &mut rest);
+        }
         self.finish(task, rest)
     }
 
@@ -284,30 +301,30 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             return Poll::Pending;
         }
         match &mut self.state {
-            State::Done(ticket, res, payload) => {
-                let (ticket, res) = (*ticket, *res);
+            State::Done(is_read, ticket, res, payload) => {
+                let (is_read, ticket, res) = (*is_read, *ticket, *res);
                 let payload = core::mem::replace(payload, MaybeUninit::uninit());
                 self.state = State::Returned;
                 // SAFETY: the payload was written when the slot was released. It is
                 // read only here: the state is `Returned` now.
                 let payload = unsafe { payload.assume_init() };
-                Poll::Ready(self.completion(ticket, res, payload))
+                Poll::Ready(OpFuture::<R, K>::completion(ticket, res, payload, is_read))
             }
             State::Returned => panic!("a future of a reactor was polled after it was ready"),
-            State::Ready(..) | State::Begun(_) => Poll::Pending,
+            State::Ready(..) | State::Waited(..) | State::Begun(_) => Poll::Pending,
         }
     }
 
     /// Returns the completion. A buffer that grows is filled here, which is user code.
     #[inline(always)]
     fn completion(
-        &self,
         ticket: Ticket,
         res: i64,
         (mut buffer, data): Payload<R::Buffer, R::Data>,
+        is_read: bool,
     ) -> <Self as Future>::Output {
         let (result, refused) = (result(res), is_refusal(res));
-        fill(&mut buffer, self.fills, result);
+        fill(&mut buffer, is_read, result);
         // SAFETY: `OpFuture::new` requires that the operation is of this kind, and the
         // buffer is the one that it had.
         let buffer = unsafe { K::convert(buffer) };
@@ -333,6 +350,14 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     }
 }
 
+/// Drops wakers that were replaced or not needed, outside the lock.
+#[cold]
+fn drop_wakers(old: Option<Waker>, waker: Option<Waker>) {
+    let mut deferred = Deferred::default();
+    (deferred.drop[0], deferred.drop[2]) = (old, waker);
+    deferred.run();
+}
+
 impl<R: Handle, K: BufferKind> Drop for OpFuture<R, K> {
     #[inline]
     fn drop(&mut self) {
@@ -346,7 +371,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     /// Drops the operation, or leaves it to the reactor.
     #[inline(never)]
     fn leave(&mut self) {
-        let waiter = NonNull::from(&self.waiter);
+        let waiter = NonNull::from(&self.waiter).cast::<Waiter>();
         let reactor = &self.reactor;
         let (mut deferred, mut signals) = (Deferred::default(), Signals::default());
         // Dropped last, also if something before it panics.
@@ -355,27 +380,31 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             State::Returned => {}
             // SAFETY: the payload was written when the slot was released, and was not
             // returned since.
-            State::Done(_, _, left) => _payload = Some(unsafe { left.assume_init() }),
-            State::Ready(_, _, left) => {
+            State::Done(_, _, _, left) => _payload = Some(unsafe { left.assume_init() }),
+            // SAFETY: the payload was written when the future was created, and was not moved
+            // to a slot.
+            State::Ready(_, _, left) => _payload = Some(unsafe { left.assume_init() }),
+            State::Waited(_, _, left) => {
                 // SAFETY: the payload was written when the future was created, and was
                 // not moved to a slot.
                 _payload = Some(unsafe { left.assume_init() });
                 reactor.with(Token(()), |inner| {
                     // SAFETY: the waiter belongs to this future, is pinned with it and
-                    // is still alive. This is its last use.
+                    // is still alive. It is initialised in this state. This is its last
+                    // use.
                     deferred.drop[0] = unsafe { inner.waiters.leave(waiter) };
                     // A slot that this future had a claim to goes to the next waiter.
                     deferred.wake = inner.call();
                     signals.reactor = inner.signals_turn(false);
                 });
             }
-            State::Begun(ticket) => reactor.with(Token(()), |inner| {
-                match inner.detach(ticket) {
+            State::Begun(at) => reactor.with(Token(()), |inner| {
+                match inner.detach(at) {
                     Remains::Waker(waker) => deferred.drop[0] = waker,
-                    Remains::Ended(ended) => {
+                    Remains::Ended(mut ended) => {
                         _payload = Some(ended.payload);
                         deferred.drop[0] = ended.extra.waker;
-                        signals.own = ended.extra.own_eventfd;
+                        signals.own = ended.extra.own_eventfd.take();
                     }
                 }
                 deferred.wake = inner.call();
@@ -390,7 +419,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
 impl<R: Handle, K: BufferKind> fmt::Debug for OpFuture<R, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Ready(..) => "ready",
+            State::Ready(..) | State::Waited(..) => "ready",
             State::Begun(_) => "begun",
             State::Done(..) => "done",
             State::Returned => "returned",

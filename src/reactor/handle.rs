@@ -66,6 +66,9 @@ pub trait Access {
 
     /// Returns the reactor's eventfd.
     fn eventfd(&self) -> Option<Fd<'_>>;
+
+    /// Returns whether turns submit the operations, and not the polls that begin them.
+    fn is_batched(&self) -> bool;
 }
 
 macro_rules! handles {
@@ -86,6 +89,11 @@ macro_rules! handles {
             #[inline]
             fn eventfd(&self) -> Option<Fd<'_>> {
                 self.eventfd.get()
+            }
+
+            #[inline(always)]
+            fn is_batched(&self) -> bool {
+                self.batched
             }
         }
     )+};

@@ -5,31 +5,32 @@ use core::ptr::NonNull;
 use core::task::Waker;
 
 use super::deferred::Deferred;
-use super::eventfd::Signals;
+use super::eventfd::{OwnEventfd, Signals};
 use super::handle::{Handle, Token};
 use super::waiters::{Waiter, Waiters};
 use crate::buffer::IoBuf;
 use crate::context::WaitOptions;
 use crate::engine::{
-    Backend, ContextBackend, Engine, Extra, OpState, Released, Submission, Submitted, Ticket,
+    Backend, ContextBackend, Engine, Extra, IocbFields, OpState, Released, SlotOffset, Submission,
+    Submitted, Taken, Ticket,
 };
-use crate::sys::abi::Iocb;
 use crate::sys::errno::Errno;
 
 /// The task that waits for an operation.
 pub(crate) struct Awaited {
+    /// Absent once the operation is notified or its future was dropped.
     pub(super) waker: Option<Waker>,
     /// The future was dropped.
     pub(super) dropped: bool,
-    /// The operation's own eventfd, if the reactor signals it.
-    pub(super) own_eventfd: Option<i32>,
+    /// Absent once the operation is notified.
+    pub(super) own_eventfd: OwnEventfd,
 }
 
 impl Extra for Awaited {
     const NEW: Awaited = Awaited {
         waker: None,
         dropped: false,
-        own_eventfd: None,
+        own_eventfd: OwnEventfd::NONE,
     };
 }
 
@@ -52,7 +53,6 @@ pub struct Inner<'r, B, T> {
     pub(super) waiters: Waiters,
     /// The futures that wait until the reactor is idle.
     pub(super) idle: Waiters,
-    pub(super) batched: bool,
     /// The number of operations that may complete in the poll that begins them, and
     /// `left` of these until the next turn.
     pub(super) budget: u32,
@@ -84,8 +84,8 @@ pub(super) enum Next {
 
 /// The state of an operation that has begun, to the poll of its future.
 pub(super) enum Look<B, T> {
-    /// Completed: the result, and the contents of the slot.
-    Taken(i64, Payload<B, T>),
+    /// Completed and notified.
+    Taken(Taken<Payload<B, T>>),
     /// The waker is kept already.
     Waits,
     Other,
@@ -97,13 +97,29 @@ pub(super) enum Look<B, T> {
 /// own: each poll reads it, and one in a niche takes several instructions to decode.
 #[repr(u8)]
 pub(super) enum State<B, T> {
-    /// Not begun. The second field is the operation's own eventfd, if the reactor
-    /// signals it.
-    Ready(Iocb, Option<i32>, MaybeUninit<Payload<B, T>>),
-    Begun(Ticket),
-    /// Completed, with a result that has not been returned yet.
-    Done(Ticket, i64, MaybeUninit<Payload<B, T>>),
+    /// Not begun, and has not waited for a slot: the waiter of the future is uninitialised.
+    Ready(OwnEventfd, IocbFields, MaybeUninit<Payload<B, T>>),
+    /// Not begun, and has waited for a slot: the waiter of the future is initialised.
+    Waited(OwnEventfd, IocbFields, MaybeUninit<Payload<B, T>>),
+    /// The operation is in this slot, which nothing but the future releases.
+    Begun(SlotOffset),
+    /// Completed: the result, which has not been returned yet, and whether it is that of a
+    /// read.
+    Done(bool, Ticket, i64, MaybeUninit<Payload<B, T>>),
     Returned,
+}
+
+impl<B, T> State<B, T> {
+    /// Takes the payload of an operation that has not begun. The state is `Returned` then.
+    pub(super) fn take_back(&mut self) -> Option<MaybeUninit<Payload<B, T>>> {
+        match core::mem::replace(self, State::Returned) {
+            State::Ready(_, _, payload) | State::Waited(_, _, payload) => Some(payload),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
 }
 
 /// The remaining values of an operation whose future was dropped.
@@ -159,7 +175,6 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             capacity,
             waiters: Waiters::new(slots),
             idle: Waiters::new(0),
-            batched: false,
             budget,
             left: budget,
             has_eventfd: false,
@@ -251,7 +266,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 OpState::Staged(at) => {
                     // The operation was not submitted, so its eventfd must not be
                     // signalled.
-                    self.engine.slots.extra(at).own_eventfd = None;
+                    self.engine.slots.extra(at).own_eventfd = OwnEventfd::NONE;
                     self.engine.complete_staged(at, Errno::CANCELED);
                     self.unnotified = true;
                 }
@@ -409,6 +424,37 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         self.unnotified || self.engine.slots.staged() > 0 || waiting
     }
 
+    /// Stages the operation in the first poll of its future, if a slot is ready for it and no
+    /// future waits for one. It takes the waker then. In all other cases
+    /// [`begin`](Inner::begin) does the work.
+    ///
+    /// The poll is not [counted](Waiters::count_poll), because there is no waiter.
+    #[inline(always)]
+    pub(super) fn begin_staged(
+        &mut self,
+        state: &mut State<B, T>,
+        waker: &mut Option<Waker>,
+    ) -> bool {
+        let State::Ready(own_eventfd, fields, payload) = state else {
+            return false;
+        };
+        if !self.waiters.is_empty() {
+            return false;
+        }
+        let Some(at) = self.engine.slots.first_free() else {
+            return false;
+        };
+        let payload = core::mem::replace(payload, MaybeUninit::uninit());
+        let slots = &mut self.engine.slots;
+        slots.stage_first_free(at, fields, payload, |awaited| {
+            // The slot has none: this drops nothing.
+            core::mem::forget(core::mem::replace(&mut awaited.waker, waker.take()));
+            awaited.own_eventfd = *own_eventfd;
+        });
+        *state = State::Begun(at);
+        true
+    }
+
     /// Returns whether a future may take a slot though others have waited for one, or no slot
     /// was free. Otherwise it enters the list of waiters, and the result is an error. Either
     /// has the waker that was replaced.
@@ -416,7 +462,6 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// # Safety
     /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
     /// until it has left them, or for ever.
-    #[inline(never)]
     unsafe fn arrive(
         &mut self,
         waiter: NonNull<Waiter>,
@@ -436,79 +481,97 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         }
     }
 
-    /// Takes a slot and begins the operation, or enters the list of waiters.
-    ///
-    /// Unless the reactor is batched, the caller submits the operation, which is in
-    /// `submission` then. Returns the waker that was replaced.
+    /// Takes a slot and stages the operation, or enters the list of waiters. Returns the waker
+    /// that was replaced.
     ///
     /// # Safety
-    /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
-    /// until it has left them, or for ever.
-    #[inline(always)]
+    /// `waiter` is valid for writes, and initialised if the state is `Waited`. It is in no
+    /// lists but those of `self.waiters`. It stays alive and in place until it has left them,
+    /// or for ever.
+    #[inline]
     pub(super) unsafe fn begin(
         &mut self,
         state: &mut State<B, T>,
         waiter: NonNull<Waiter>,
         waker: &mut Option<Waker>,
-        submission: &mut Submission,
     ) -> Option<Waker> {
-        let State::Ready(iocb, own_eventfd, payload) = state else {
-            return None;
-        };
-        let old = if self.engine.slots.reserve() && self.waiters.is_empty() {
-            None
-        } else {
-            // SAFETY: the `# Safety` section requires that `waiter` is in no other lists and
-            // stays alive and in place.
-            match unsafe { self.arrive(waiter, waker) } {
-                Ok(old) => old,
-                Err(old) => return old,
+        let mut old = None;
+        self.waiters.count_poll();
+        if !(self.engine.slots.reserve() && self.waiters.is_empty()) {
+            if let State::Ready(own_eventfd, fields, payload) = state {
+                // SAFETY: the `# Safety` section requires that `waiter` is valid for writes.
+                // Nothing is lost, because it is uninitialised in this state.
+                unsafe { waiter.write(Waiter::new()) };
+                let payload = core::mem::replace(payload, MaybeUninit::uninit());
+                *state = State::Waited(*own_eventfd, *fields, payload);
             }
-        };
-        let awaited = Awaited {
-            waker: waker.take(),
-            dropped: false,
-            own_eventfd: *own_eventfd,
+            // SAFETY: the `# Safety` section requires that `waiter` is in no other lists and
+            // stays alive and in place. It is initialised.
+            match unsafe { self.arrive(waiter, waker) } {
+                Ok(replaced) => old = replaced,
+                Err(replaced) => return replaced,
+            }
+        }
+        self.stage(state, waker.take());
+        old
+    }
+
+    /// Stages an operation that has not begun in the slot that is ready for it.
+    #[inline(always)]
+    fn stage(&mut self, state: &mut State<B, T>, waker: Option<Waker>) {
+        let slots = &mut self.engine.slots;
+        let (
+            State::Ready(own_eventfd, fields, payload)
+            | State::Waited(own_eventfd, fields, payload),
+            Some(at),
+        ) = (&mut *state, slots.first_free())
+        else {
+            // Not reached: the callers have the operation and the slot. The waker's destructor,
+            // which is user code, must not run here.
+            core::mem::forget(waker);
+            return;
         };
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
-        let ticket = self.engine.slots.stage_reserved(iocb, payload, awaited);
+        slots.stage_first_free(at, fields, payload, |awaited| {
+            // The slot has none: this drops nothing.
+            core::mem::forget(core::mem::replace(&mut awaited.waker, waker));
+            awaited.own_eventfd = *own_eventfd;
+        });
         // This comes before anything else: the payload is in the slot now.
-        *state = State::Begun(ticket);
-        if !self.batched {
-            self.take_submission(submission);
-        }
-        old
+        *state = State::Begun(at);
     }
 
     /// Takes the result of an operation whose future was notified, and the contents of its
     /// slot. Otherwise returns whether the operation has not completed and the slot has a
     /// waker that wakes the same task.
+    ///
+    /// A poll without waiters is not [counted](Waiters::count_poll).
     #[inline(always)]
-    pub(super) fn look(&mut self, ticket: Ticket, waker: &Waker) -> Look<B, T> {
+    pub(super) fn look(&mut self, at: SlotOffset, waker: &Waker) -> Look<B, T> {
         if self.waiters.is_empty() && !self.idle.has_waiting() && !self.unnotified {
-            if let Some(at) = self.engine.slots.find_notified(ticket) {
-                let result = self.engine.slots.take_notified(at);
-                let Released { payload, extra, .. } = self.engine.slots.release(at);
-                // The notification has taken the waker and the eventfd.
-                core::mem::forget(extra);
-                return Look::Taken(result, payload);
+            if let Some(taken) = self.engine.slots.release_notified(at) {
+                return Look::Taken(taken);
             }
         }
-        self.look_after_poll(ticket, waker)
+        match self.still_waits(at, waker) {
+            true => Look::Waits,
+            false => Look::Other,
+        }
     }
 
     #[inline(never)]
-    fn look_after_poll(&mut self, ticket: Ticket, waker: &Waker) -> Look<B, T> {
-        match self.find_after_poll(ticket) {
-            Some(OpState::Staged(at) | OpState::InFlight(at)) => {
+    fn still_waits(&mut self, at: SlotOffset, waker: &Waker) -> bool {
+        match self.find_after_poll(at) {
+            OpState::Staged(at) | OpState::InFlight(at) => {
                 let kept = &self.engine.slots.extra(at).waker;
                 // It compares pointers, and runs no user code.
-                match kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-                    true => Look::Waits,
-                    false => Look::Other,
+                let waits = kept.as_ref().is_some_and(|kept| kept.will_wake(waker));
+                if waits {
+                    self.waiters.count_poll();
                 }
+                waits
             }
-            Some(OpState::Completed(_)) | None => Look::Other,
+            OpState::Completed(_) => false,
         }
     }
 
@@ -528,31 +591,32 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if !begins {
             self.waiters.count_poll();
         }
-        let State::Begun(ticket) = *state else {
+        let State::Begun(at) = *state else {
             return false;
         };
-        let own = match self.engine.slots.find(ticket) {
+        let own = match self.engine.slots.state(at) {
             // In most cases its event is the next one of the ring.
-            Some(OpState::InFlight(at)) => self.engine.pop_own(at).map(|result| (at, result)),
+            OpState::InFlight(at) => self.engine.pop_own(at),
             _ => None,
         };
-        let (at, result) = match own {
-            Some(own) => own,
-            None => match self.find_after_poll(ticket) {
-                Some(OpState::Staged(at) | OpState::InFlight(at)) => {
+        let result = match own {
+            Some(result) => result,
+            None => match self.find_after_poll(at) {
+                OpState::Staged(at) | OpState::InFlight(at) => {
                     if let Some(waker) = waker.take() {
                         let awaited = self.engine.slots.extra(at);
                         deferred.drop[0] = awaited.waker.replace(waker);
                     }
                     return false;
                 }
-                Some(OpState::Completed(at)) => (at, self.engine.slots.take_result(at)),
-                None => return false,
+                OpState::Completed(at) => self.engine.slots.take_result(at),
             },
         };
-        let ended = self.engine.slots.release(at);
-        *state = State::Done(ticket, result, MaybeUninit::new(ended.payload));
-        signals.own = ended.extra.own_eventfd;
+        let is_read = self.engine.slots.iocb(at).is_read();
+        let mut ended = self.engine.slots.release(at);
+        let payload = MaybeUninit::new(ended.payload);
+        *state = State::Done(is_read, ended.ticket, result, payload);
+        signals.own = ended.extra.own_eventfd.take();
         deferred.drop[1] = ended.extra.waker;
         deferred.wake = self.call();
         // A refusal needs no notification where its own future has taken it.
@@ -571,22 +635,11 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
 
     /// Begins the operation of a future that was not polled yet, unless it would have to
     /// wait for a slot.
-    pub(super) fn begin_now(&mut self, state: &mut State<B, T>, submission: &mut Submission) {
+    pub(super) fn begin_now(&mut self, state: &mut State<B, T>) {
         if self.is_full() || !self.engine.slots.reserve() {
             return;
         }
-        if let State::Ready(iocb, own_eventfd, payload) = state {
-            let awaited = Awaited {
-                own_eventfd: *own_eventfd,
-                ..Awaited::NEW
-            };
-            let payload = core::mem::replace(payload, MaybeUninit::uninit());
-            let ticket = self.engine.slots.stage_reserved(iocb, payload, awaited);
-            *state = State::Begun(ticket);
-            if !self.batched {
-                self.take_submission(submission);
-            }
-        }
+        self.stage(state, None);
     }
 
     /// Returns whether a future whose operation completed in its first poll yields
@@ -607,38 +660,25 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// The next `turn` notifies the futures of other completed operations, and also
     /// reports an error.
     #[inline]
-    pub(super) fn find_after_poll(&mut self, ticket: Ticket) -> Option<OpState> {
-        let state = self.engine.slots.find(ticket);
-        if let Some(OpState::InFlight(_)) = state {
+    pub(super) fn find_after_poll(&mut self, at: SlotOffset) -> OpState {
+        let state = self.engine.slots.state(at);
+        if let OpState::InFlight(_) = state {
             let polled = self.engine.wait(0, crate::WaitOptions::poll());
             if polled.is_err() && self.engine.backend.is_copy() {
                 // In a forked child no event will ever arrive.
                 self.engine.abandon();
             }
-            return self.engine.slots.find(ticket);
+            return self.engine.slots.state(at);
         }
         state
-    }
-
-    /// Takes the result of a completed operation and the contents of its slot, and
-    /// frees the slot.
-    #[inline]
-    pub(super) fn take_completed(&mut self, ticket: Ticket) -> Option<(i64, Ended<B, T>)> {
-        match self.engine.slots.find(ticket) {
-            Some(OpState::Completed(at)) => {
-                let res = self.engine.slots.take_result(at);
-                Some((res, self.engine.slots.release(at)))
-            }
-            _ => None,
-        }
     }
 
     /// Detaches the operation from its future.
     ///
     /// Returns the remaining values, to be dropped outside the lock.
-    pub(super) fn detach(&mut self, ticket: Ticket) -> Remains<B, T> {
-        match self.engine.slots.find(ticket) {
-            Some(OpState::InFlight(at)) => {
+    pub(super) fn detach(&mut self, at: SlotOffset) -> Remains<B, T> {
+        match self.engine.slots.state(at) {
+            OpState::InFlight(at) => {
                 let awaited = self.engine.slots.extra(at);
                 awaited.dropped = true;
                 let waker = awaited.waker.take();
@@ -647,19 +687,18 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 let _ = self.engine.cancel_if_poll(at);
                 Remains::Waker(waker)
             }
-            Some(OpState::Staged(at)) => {
+            OpState::Staged(at) => {
                 self.engine.slots.unstage(at);
                 let mut ended = self.engine.slots.release(at);
                 // The operation was not submitted, so its eventfd must not be
                 // signalled.
-                ended.extra.own_eventfd = None;
+                ended.extra.own_eventfd = OwnEventfd::NONE;
                 Remains::Ended(ended)
             }
-            Some(OpState::Completed(_)) => match self.take_completed(ticket) {
-                Some((_, ended)) => Remains::Ended(ended),
-                None => Remains::Waker(None),
-            },
-            None => Remains::Waker(None),
+            OpState::Completed(at) => {
+                self.engine.slots.take_result(at);
+                Remains::Ended(self.engine.slots.release(at))
+            }
         }
     }
 }

@@ -151,6 +151,8 @@ pub struct Reactor<'r, B: IoBuf + 'static, L: Lock = Local, T = ()> {
     /// The cell makes the reactor invariant in `'r`: a shared reference cannot
     /// shorten it and accept a descriptor that is closed too early.
     inner: UnsafeCell<Inner<'r, B, T>>,
+    /// Turns submit the operations.
+    batched: bool,
     /// It follows `inner`, because it is dropped after the context has been destroyed.
     eventfd: DefaultEventfd<'r>,
 }
@@ -243,6 +245,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         Reactor {
             lock: L::NEW,
             inner: UnsafeCell::new(Inner::new(engine, capacity, BUDGET)),
+            batched: false,
             eventfd: DefaultEventfd::NONE,
         }
     }
@@ -397,7 +400,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// ```
     #[must_use]
     pub fn batched(mut self) -> Reactor<'r, B, L, T> {
-        self.inner.get_mut().batched = true;
+        self.batched = true;
         self
     }
 

@@ -2,16 +2,17 @@
 
 use core::mem::MaybeUninit;
 
+use super::eventfd::{self, OwnEventfd};
 use super::future::OpFuture;
 use super::handle::Access;
 use super::inner::Payload;
-use super::{Lock, Reactor, eventfd};
+use super::{Lock, Reactor};
 use crate::buffer::{IoBuf, IoBufMut};
 use crate::completion::Full;
+use crate::engine::IocbFields;
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Operation, Poll, Read, WithoutBuffer, Write};
 use crate::opcode::{PollMask, RawFd};
-use crate::sys::abi::Iocb;
 
 impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Converts an operation into a future.
@@ -60,9 +61,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// ```
     #[inline]
     pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
-        let (iocb, own, payload) = self.prepare(op.into_op());
+        let (own, fields, payload) = self.prepare(op.into_op());
         // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self, iocb, own, payload) }
+        unsafe { OpFuture::new(self, own, fields, payload) }
     }
 
     /// Begins an operation at once, if a slot is free, and returns its future.
@@ -125,9 +126,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         }
         // User code runs in `prepare`, so the slot may be taken afterwards.
         let before = *op.iocb();
-        let (iocb, own, payload) = self.prepare(op);
+        let (own, fields, payload) = self.prepare(op);
         // SAFETY: the operation is of its own kind.
-        let mut future = unsafe { OpFuture::new(self, iocb, own, payload) };
+        let mut future = unsafe { OpFuture::new(self, own, fields, payload) };
         match future.begin_now() {
             None => Ok(future),
             // SAFETY: the iocb and the payload are those of one operation, whose
@@ -175,9 +176,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self: &alloc::sync::Arc<Self>,
         op: O,
     ) -> OpFuture<alloc::sync::Arc<Self>, O::Kind> {
-        let (iocb, own, payload) = self.prepare(op.into_op());
+        let (own, fields, payload) = self.prepare(op.into_op());
         // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
+        unsafe { OpFuture::new(self.clone(), own, fields, payload) }
     }
 
     /// Converts an operation into a future that owns a share of the reactor, for one
@@ -220,13 +221,13 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self: &alloc::rc::Rc<Self>,
         op: O,
     ) -> OpFuture<alloc::rc::Rc<Self>, O::Kind> {
-        let (iocb, own, payload) = self.prepare(op.into_op());
+        let (own, fields, payload) = self.prepare(op.into_op());
         // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self.clone(), iocb, own, payload) }
+        unsafe { OpFuture::new(self.clone(), own, fields, payload) }
     }
 
-    /// Returns the iocb of an operation, its own eventfd if the reactor signals it, and
-    /// its payload.
+    /// Returns what is staged of an operation: its own eventfd if the reactor signals it, the
+    /// fields of its iocb, and its payload.
     #[inline]
     fn prepare(&self, mut op: Op<'r, B, T>) -> Prepared<B, T> {
         let mut own = None;
@@ -241,7 +242,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
             }
         }
         let (iocb, payload) = op.prepare();
-        (iocb, own, payload)
+        (OwnEventfd::new(own), IocbFields::of(&iocb), payload)
     }
 }
 
@@ -249,8 +250,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
 type Begun<'r, R, K> =
     Result<OpFuture<R, K>, Full<Op<'r, <R as Access>::Buffer, <R as Access>::Data>>>;
 
-/// An operation that is ready to be staged: its iocb, its own eventfd, its payload.
-type Prepared<B, T> = (Iocb, Option<i32>, MaybeUninit<Payload<B, T>>);
+/// An operation that is ready to be staged: its own eventfd, the fields of its iocb, and its
+/// payload.
+type Prepared<B, T> = (OwnEventfd, IocbFields, MaybeUninit<Payload<B, T>>);
 
 impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     /// Reads into `buffer`, from the byte at `offset` in the file.
