@@ -48,6 +48,13 @@ pub(crate) unsafe trait Backend: Sized {
         None
     }
 
+    /// Polls the ring in memory, and returns the number of events that
+    /// [`poll`](Backend::poll) will take and the `data` of the first. Takes none. An
+    /// implementation that cannot find out returns `None`.
+    fn look(&mut self) -> Option<(usize, u64)> {
+        None
+    }
+
     /// Takes one event by system call where necessary. Returns `None` if there is none.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
 
@@ -242,6 +249,17 @@ unsafe impl Backend for ContextBackend {
         Some(event.res)
     }
 
+    #[inline(always)]
+    fn look(&mut self) -> Option<(usize, u64)> {
+        if !self.context.is_marked() {
+            return None;
+        }
+        // SAFETY: `reader` belongs to `self.context`, whose ring is mapped (the context
+        // is marked) and has no other reader (it is exclusively borrowed).
+        let (count, event) = unsafe { self.reader.look(self.context.map()) }?;
+        Some((count as usize, event.data))
+    }
+
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
         self.by_call(|context| context.ring().pop())
     }
@@ -311,6 +329,10 @@ unsafe impl<K: Backend> Backend for &mut K {
     #[inline(always)]
     fn poll_own(&mut self, data: u64) -> Option<i64> {
         K::poll_own(self, data)
+    }
+
+    fn look(&mut self) -> Option<(usize, u64)> {
+        K::look(self)
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {

@@ -509,12 +509,6 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         self.unlink_completed(at)
     }
 
-    /// Returns the first operation of the completed list.
-    #[inline]
-    pub(crate) fn first_completed(&self) -> Option<SlotOffset> {
-        (self.completed > 0).then_some(self.first_completed)
-    }
-
     /// Removes the first operation from the completed list and marks it as notified.
     /// The caller notifies its waiter, which [takes](Slots::take_result) the result.
     /// Until then its state is [`OpState::Completed`].

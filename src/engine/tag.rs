@@ -127,6 +127,12 @@ impl Tag {
         Tag(self.0 ^ (COMPLETED | NOTIFIED))
     }
 
+    /// Returns the notified tag. `self` has no flag.
+    #[inline(always)]
+    pub(super) fn notified_at_once(self) -> Tag {
+        Tag(self.0.wrapping_add(NOTIFIED))
+    }
+
     /// Returns the tag without a flag. `self` is completed or notified.
     pub(super) fn taken(self) -> Tag {
         Tag(self.0 & !(COMPLETED | NOTIFIED))

@@ -14,6 +14,7 @@ use crate::engine::{
     Backend, ContextBackend, Engine, Extra, IocbFields, OpState, Released, SlotOffset, Submission,
     Submitted, Taken, Ticket,
 };
+use crate::ring::Polled;
 use crate::sys::errno::Errno;
 
 /// The task that waits for an operation.
@@ -191,7 +192,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         self.signalled = false;
         self.unnotified = false;
         self.left = self.budget;
-        self.waiters.pass_on();
+        if !self.waiters.is_empty() {
+            self.waiters.pass_on();
+        }
     }
 
     /// Takes the staged operations for a submission outside the lock. The caller submits
@@ -307,6 +310,27 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         Ok(())
     }
 
+    /// Returns the number of events in the ring, if the turn can take them one at a time and
+    /// has nothing else to poll or to submit. In all other cases [`poll`](Inner::poll) does the
+    /// work.
+    #[inline(always)]
+    pub(super) fn look_at_ring(&mut self) -> Option<usize> {
+        if self.engine.slots.staged() > 0 {
+            return None;
+        }
+        self.engine.look()
+    }
+
+    /// Takes all available events if no operation is in the completed list, and some are in
+    /// flight. An error is returned by the next turn.
+    fn gather(&mut self) {
+        while self.engine.slots.completed() == 0 && self.engine.slots.in_flight() > 0 {
+            if self.engine.take_events(0, WaitOptions::poll()) != Ok(true) {
+                break;
+            }
+        }
+    }
+
     /// Takes the next notification, and an operation's own eventfd to be signalled.
     ///
     /// `left` counts the completed operations that this turn notifies.
@@ -322,6 +346,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if *left == 0 {
             return (None, None);
         }
+        self.gather();
         let Some(at) = self.engine.slots.notify_next() else {
             *left = 0;
             return (None, None);
@@ -340,9 +365,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         (Some(notice), own)
     }
 
-    /// Takes the waker of the next completed operation, where nothing else is to be done for
-    /// it, and no future waits for a slot or for an idle reactor. In all other cases
-    /// [`notice`](Inner::notice) does the work.
+    /// Takes the event of the next completed operation and its waker, where nothing else is to
+    /// be done for it, and no future waits for a slot or for an idle reactor. In all other
+    /// cases [`notice`](Inner::notice) does the work.
     #[inline(always)]
     pub(super) fn next_waker(&mut self, left: &mut usize, count: &mut usize) -> Next {
         if !self.waiters.is_empty() || self.idle.has_waiting() {
@@ -351,17 +376,20 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if *left == 0 {
             return Next::Nothing;
         }
-        let Some(at) = self.engine.slots.first_completed() else {
+        let Polled::Found((at, result)) = self.engine.pop() else {
             return Next::Other;
         };
         let awaited = self.engine.slots.extra(at);
-        if awaited.dropped || awaited.own_eventfd.is_some() {
-            return Next::Other;
-        }
-        let Some(waker) = awaited.waker.take() else {
+        let waker = match awaited.own_eventfd.is_some() {
+            // A future that was dropped has no waker either.
+            false => awaited.waker.take(),
+            true => None,
+        };
+        let Some(waker) = waker else {
+            self.engine.complete(at, result);
             return Next::Other;
         };
-        self.engine.slots.notify_next();
+        self.engine.slots.notify(at, result);
         *left -= 1;
         *count += 1;
         Next::Wake(waker)

@@ -51,40 +51,67 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// Submits operations while the lock is free, until the submission is empty.
     #[inline]
     fn submit(&self, submission: &mut Submission) {
-        // SAFETY: `notify_all`, the only caller, fills it from this reactor.
+        // SAFETY: `notify_all` and `poll_all`, the only callers, fill it from this reactor.
         unsafe { inner::submit_all(&self, submission) }
     }
 
-    /// Submits the operations for which the kernel had no room before. Returns the number of
-    /// completed ones.
-    #[cold]
-    fn submit_more(&self, submission: &mut Submission) -> usize {
+    /// Submits the operations that are left of the submission, and polls for completions or
+    /// waits for them. Returns the number of completed operations.
+    #[inline(never)]
+    fn poll_all(
+        &self,
+        submission: &mut Submission,
+        min_nr: usize,
+        wait: WaitOptions<'_>,
+    ) -> (Result<(), Errno>, usize) {
         self.submit(submission);
-        self.with(|inner| inner.engine.slots.completed())
+        let (polled, mut left) = self.with(|inner| {
+            let polled = inner.poll(min_nr, wait);
+            // The completions may have freed entries for operations that the kernel did
+            // not accept before.
+            inner.take_submission(submission);
+            (polled, inner.engine.slots.completed())
+        });
+        if !submission.is_empty() {
+            self.submit(submission);
+            left = self.with(|inner| inner.engine.slots.completed());
+        }
+        (polled, left)
     }
 
     /// Polls for completions or waits for them, and runs the resulting user code
     /// outside the lock.
     ///
-    /// It takes one operation at a time out of the completed list, so that a panic
+    /// It takes one operation at a time out of the ring or the completed list, so that a panic
     /// leaves the others there.
     fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
         let mut submission = Submission::new();
-        self.with(|inner| {
+        let mut found = self.with(|inner| {
             inner.begin_turn();
             inner.take_submission(&mut submission);
-        });
-        self.submit(&mut submission);
-        let (polled, mut left) = self.with(|inner| {
-            let polled = inner.poll(min_nr, wait);
-            // The completions may have freed entries for operations that the kernel did
-            // not accept before.
-            inner.take_submission(&mut submission);
-            (polled, inner.engine.slots.completed())
+            if submission.is_empty() {
+                return inner.look_at_ring();
+            }
+            None
         });
         if !submission.is_empty() {
-            left = self.submit_more(&mut submission);
+            // SAFETY: it was filled from this reactor, which exists until this function
+            // returns.
+            let result = unsafe { inner::submit(&submission) };
+            let mut signals = Signals::default();
+            found = self.with(|inner| {
+                signals.reactor = inner.finish_submission(&mut submission, result);
+                if submission.is_empty() {
+                    return inner.look_at_ring();
+                }
+                None
+            });
+            signals.send(self.eventfd.get());
         }
+        let (polled, left) = match found {
+            Some(left) => (Ok(()), left),
+            None => self.poll_all(&mut submission, min_nr, wait),
+        };
         let mut notification = Notification {
             reactor: self,
             left,
@@ -285,6 +312,9 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
 
 impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
     fn drop(&mut self) {
+        if self.reactor.eventfd.get().is_none() {
+            return;
+        }
         let signals = Signals {
             reactor: self.reactor.with(|inner| {
                 // Some operations are not notified yet because of a panic.

@@ -167,6 +167,26 @@ impl<M: Memory> BatchReader<M> {
         }
     }
 
+    /// Polls, and returns the number of events that are available and the first of them, which
+    /// is not taken. Returns `None` if there is none, if the index cannot be used, or if
+    /// events that were found earlier are left.
+    ///
+    /// # Safety
+    /// As [`next`](BatchReader::next).
+    #[inline(always)]
+    pub(crate) unsafe fn look(&mut self, ring: &M) -> Option<(u32, Event)> {
+        let (tail, head) = (kernel_tail(ring.tail()), self.head);
+        if tail == head || !self.is_empty() || !self.find(ring, tail) {
+            return None;
+        }
+        let around = if head < tail { 0 } else { ring.slots() };
+        // SAFETY: `next` is a slot between the published head and the tail, so the kernel does
+        // not write it now. The caller promises that the ring is mapped and has no other
+        // reader.
+        let event = unsafe { ring.event(self.next) };
+        Some((tail + around - head, event))
+    }
+
     /// Records the events before `tail`, up to the end of the ring, because locations
     /// do not wrap around. Returns whether `tail` is in range.
     #[inline(always)]

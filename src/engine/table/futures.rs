@@ -54,6 +54,24 @@ impl<P, X: Extra> Slots<'_, P, X> {
         self.slot_ref(at).tag().state_at(at)
     }
 
+    /// Returns whether an event with this `data` is that of an operation in flight.
+    #[inline(always)]
+    pub(crate) fn has_in_flight(&self, data: u64) -> bool {
+        let tag = Tag(data);
+        self.at(tag)
+            .is_some_and(|at| self.slot_ref(at).tag() == tag)
+    }
+
+    /// Marks an operation as notified whose event was taken, with its result: as
+    /// [`push_completed`](Slots::push_completed) and [`notify_next`](Slots::notify_next) do.
+    #[inline(always)]
+    pub(crate) fn notify(&mut self, at: SlotOffset, result: i64) {
+        let slot = self.slot(at);
+        slot.result = result;
+        slot.change(Tag::notified_at_once);
+        self.notified += 1;
+    }
+
     /// Releases the slot of a notified operation, as [`take_result`](Slots::take_result) and
     /// [`release`](Slots::release) do. Returns `None` in all other states. The notification
     /// has left nothing in `extra`, which is [`Extra::NEW`].
