@@ -58,6 +58,7 @@ pub(super) struct Panics(Option<std::boxed::Box<dyn core::any::Any + Send>>);
 #[cfg(feature = "std")]
 impl Panics {
     /// Runs user code and stores its panic if it is the first.
+    #[inline(always)]
     pub(super) fn catch(&mut self, f: impl FnOnce()) {
         use core::panic::AssertUnwindSafe;
         // Unwind safe: the caller uses the reactor afterwards, whose state is
@@ -72,6 +73,7 @@ impl Panics {
     }
 
     /// Resumes the panic, if there was one.
+    #[inline(always)]
     pub(super) fn resume(self) {
         if let Some(payload) = self.0 {
             std::panic::resume_unwind(payload);

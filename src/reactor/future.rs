@@ -148,18 +148,15 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
 impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
     type Output = Completion<K::Buffer<R::Buffer>, R::Data>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         // SAFETY: the waiter, which must stay pinned, is not moved. The other fields do
         // not need pinning.
         let this = unsafe { self.get_unchecked_mut() };
         match this.state {
-            State::Ready(..) | State::Waited(..) if this.reactor.is_batched() => {
-                this.poll_batched(task)
-            }
-            State::Ready(..) | State::Waited(..) => this.poll_first(task),
+            State::Ready(..) if this.reactor.is_batched() => this.poll_batched(task),
             State::Begun(at) => this.poll_begun(task, at),
-            State::Done(..) | State::Returned => this.poll_rest(task),
+            _ => this.poll_any(task),
         }
     }
 }
@@ -173,45 +170,37 @@ struct Unsettled {
 }
 
 impl<R: Handle, K: BufferKind> OpFuture<R, K> {
-    /// Stages the operation in the first poll, or waits for a slot. A turn submits it.
+    /// Stages the operation in the first poll. A turn submits it.
     #[inline(always)]
     fn poll_batched(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
-        let waiter = NonNull::from(&self.waiter).cast();
         // Cloned outside the lock, because this is the executor's code.
-        let mut waker = Some(task.waker().clone());
-        let (mut old, mut signals) = (None, false);
+        let waker = task.waker().clone();
         let state = &mut self.state;
-        self.reactor.with(Token(()), |inner| {
-            if !inner.begin_staged(state, &mut waker) {
-                // SAFETY: the waiter belongs to this future, which is pinned. It is in the
-                // lists of this reactor alone, and the future's destructor removes it from
-                // them. In the state `Waited` it is initialised.
-                old = unsafe { inner.begin(state, waiter, &mut waker) };
-            }
-            signals = inner.signals_turn(false);
+        let begun = self.reactor.with(Token(()), |inner| {
+            inner.stage_at_once(state, waker)?;
+            Ok(inner.signals_turn(false))
         });
-        self.signal(signals);
-        if old.is_some() || waker.is_some() {
-            drop_wakers(old, waker);
+        match begun {
+            Ok(signals) => self.signal(signals),
+            Err(waker) => return self.poll_first(task, waker),
         }
         Poll::Pending
     }
 
-    /// Begins the operation in the first poll, or waits for a slot.
+    /// Begins the operation, or waits for a slot.
     #[inline(never)]
-    fn poll_first(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
+    fn poll_first(&mut self, task: &mut Task<'_>, waker: Waker) -> Poll<<Self as Future>::Output> {
         let waiter = NonNull::from(&self.waiter).cast();
-        // Cloned outside the lock, because this is the executor's code.
-        let mut waker = Some(task.waker().clone());
+        let mut waker = Some(waker);
         let (mut old, mut signals) = (None, false);
         let mut submission = Submission::new();
-        let state = &mut self.state;
+        let (state, batched) = (&mut self.state, self.reactor.is_batched());
         self.reactor.with(Token(()), |inner| {
             // SAFETY: the waiter belongs to this future, which is pinned. It is in the
             // lists of this reactor alone, and the future's destructor removes it from
             // them. In the state `Waited` it is initialised.
             old = unsafe { inner.begin(state, waiter, &mut waker) };
-            if matches!(state, State::Begun(_)) {
+            if !batched && matches!(state, State::Begun(_)) {
                 inner.take_submission(&mut submission);
             }
             if submission.is_empty() {
@@ -252,7 +241,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
                 self.signal(signals);
                 return Poll::Pending;
             }
-            Look::Other => return self.poll_rest(task),
+            Look::Other => return self.poll_any(task),
         };
         self.state = State::Returned;
         self.signal(signals);
@@ -267,14 +256,17 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         ))
     }
 
-    /// Polls an operation that has begun, where that takes user code, or one that has completed.
+    /// Polls in any state.
     #[inline(never)]
-    fn poll_rest(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
+    fn poll_any(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
         let mut rest = Unsettled::default();
-        if let State::Begun(_) = self.state {
+        if !matches!(self.state, State::Done(..) | State::Returned) {
             // Cloned outside the lock, because this is the executor's code.
-            let waker = Some(task.waker().clone());
-            self.settle(false, waker, &mut rest);
+            let waker = task.waker().clone();
+            let State::Begun(_) = self.state else {
+                return self.poll_first(task, waker);
+            };
+            self.settle(false, Some(waker), &mut rest);
         }
         self.finish(task, rest)
     }
@@ -348,14 +340,6 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             signals.send(self.reactor.eventfd());
         }
     }
-}
-
-/// Drops wakers that were replaced or not needed, outside the lock.
-#[cold]
-fn drop_wakers(old: Option<Waker>, waker: Option<Waker>) {
-    let mut deferred = Deferred::default();
-    (deferred.drop[0], deferred.drop[2]) = (old, waker);
-    deferred.run();
 }
 
 impl<R: Handle, K: BufferKind> Drop for OpFuture<R, K> {

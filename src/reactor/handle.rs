@@ -81,12 +81,12 @@ macro_rules! handles {
             type Buffer = B;
             type Data = T;
 
-            #[inline]
+            #[inline(always)]
             fn with<O>(&self, _: Token, f: impl FnOnce(&mut Inner<'_, B, T>) -> O) -> O {
                 Reactor::with(self, |inner| f(inner))
             }
 
-            #[inline]
+            #[inline(always)]
             fn eventfd(&self) -> Option<Fd<'_>> {
                 self.eventfd.get()
             }

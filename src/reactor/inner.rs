@@ -335,11 +335,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     ///
     /// `left` counts the completed operations that this turn notifies.
     #[inline]
-    pub(super) fn notice(
-        &mut self,
-        left: &mut usize,
-        count: &mut usize,
-    ) -> (Option<Notice<B, T>>, Option<i32>) {
+    pub(super) fn notice(&mut self, left: &mut usize) -> (Option<Notice<B, T>>, Option<i32>) {
         if let Some(waker) = self.call() {
             return (Some(Notice::Wake(waker)), None);
         }
@@ -348,11 +344,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         }
         self.gather();
         let Some(at) = self.engine.slots.notify_next() else {
-            *left = 0;
             return (None, None);
         };
         *left -= 1;
-        *count += 1;
         let awaited = self.engine.slots.extra(at);
         let own = awaited.own_eventfd.take();
         if awaited.dropped {
@@ -369,7 +363,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// be done for it, and no future waits for a slot or for an idle reactor. In all other
     /// cases [`notice`](Inner::notice) does the work.
     #[inline(always)]
-    pub(super) fn next_waker(&mut self, left: &mut usize, count: &mut usize) -> Next {
+    pub(super) fn next_waker(&mut self, left: &mut usize) -> Next {
         if !self.waiters.is_empty() || self.idle.has_waiting() {
             return Next::Other;
         }
@@ -391,7 +385,6 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         };
         self.engine.slots.notify(at, result);
         *left -= 1;
-        *count += 1;
         Next::Wake(waker)
     }
 
@@ -436,11 +429,13 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// the poll that begins it, or it was staged before. In the second case a turn has
     /// been requested already. That turn notifies the operation's future, even if the
     /// poll of another future is what submits it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn signals_turn(&mut self, unnotified: bool) -> bool {
-        if !self.has_eventfd || self.signalled {
-            return false;
-        }
+        self.has_eventfd && !self.signalled && self.signal_turn(unnotified)
+    }
+
+    #[inline(never)]
+    fn signal_turn(&mut self, unnotified: bool) -> bool {
         self.signalled = unnotified || self.needs_turn();
         self.signalled
     }
@@ -453,34 +448,34 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     }
 
     /// Stages the operation in the first poll of its future, if a slot is ready for it and no
-    /// future waits for one. It takes the waker then. In all other cases
-    /// [`begin`](Inner::begin) does the work.
+    /// future waits for one. Otherwise returns the waker, and [`begin`](Inner::begin) does the
+    /// work.
     ///
     /// The poll is not [counted](Waiters::count_poll), because there is no waiter.
     #[inline(always)]
-    pub(super) fn begin_staged(
+    pub(super) fn stage_at_once(
         &mut self,
         state: &mut State<B, T>,
-        waker: &mut Option<Waker>,
-    ) -> bool {
+        waker: Waker,
+    ) -> Result<(), Waker> {
         let State::Ready(own_eventfd, fields, payload) = state else {
-            return false;
+            return Err(waker);
         };
         if !self.waiters.is_empty() {
-            return false;
+            return Err(waker);
         }
         let Some(at) = self.engine.slots.first_free() else {
-            return false;
+            return Err(waker);
         };
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
         let slots = &mut self.engine.slots;
         slots.stage_first_free(at, fields, payload, |awaited| {
             // The slot has none: this drops nothing.
-            core::mem::forget(core::mem::replace(&mut awaited.waker, waker.take()));
+            core::mem::forget(awaited.waker.replace(waker));
             awaited.own_eventfd = *own_eventfd;
         });
         *state = State::Begun(at);
-        true
+        Ok(())
     }
 
     /// Returns whether a future may take a slot though others have waited for one, or no slot

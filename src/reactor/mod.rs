@@ -638,7 +638,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         idle
     }
 
-    #[inline]
+    #[inline(always)]
     fn with<R>(&self, f: impl FnOnce(&mut Inner<'r, B, T>) -> R) -> R {
         self.lock.with(|| {
             // SAFETY: the lock excludes other threads. No closure that is passed here

@@ -115,7 +115,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
         let mut notification = Notification {
             reactor: self,
             left,
-            count: 0,
+            total: left,
         };
         #[cfg(feature = "std")]
         {
@@ -262,15 +262,16 @@ struct Notification<'a, 'r, B: IoBuf + 'static, L: Lock, T> {
     /// that complete meanwhile are left to the next turn; otherwise a waker that begins
     /// operations could prolong this one without end.
     left: usize,
-    count: usize,
+    /// The number of those that are notified or still `left`.
+    total: usize,
 }
 
 impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     /// Runs one notification. Returns `false` if there is none left.
     #[inline(always)]
     fn notify_next(&mut self) -> bool {
-        let (left, count) = (&mut self.left, &mut self.count);
-        match self.reactor.with(|inner| inner.next_waker(left, count)) {
+        let left = &mut self.left;
+        match self.reactor.with(|inner| inner.next_waker(left)) {
             Next::Wake(waker) => {
                 waker.wake();
                 true
@@ -283,15 +284,18 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     /// Runs one notification of any kind.
     #[inline(never)]
     fn notify_any(&mut self) -> bool {
-        let (left, count) = (&mut self.left, &mut self.count);
-        let (notice, own) = self.reactor.with(|inner| inner.notice(left, count));
+        let left = &mut self.left;
+        let (notice, own) = self.reactor.with(|inner| inner.notice(left));
         Signals {
             reactor: false,
             own,
         }
         .send(None);
         match notice {
-            None => false,
+            None => {
+                self.total -= core::mem::take(&mut self.left);
+                false
+            }
             Some(Notice::Nothing) => true,
             Some(Notice::Wake(waker)) => {
                 waker.wake();
@@ -306,7 +310,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
 
     /// Returns the number of notified operations. The destructor signals the eventfd.
     fn finish(self) -> usize {
-        self.count
+        self.total - self.left
     }
 }
 

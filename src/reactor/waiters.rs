@@ -25,7 +25,7 @@
 //!   the position given by its age.
 //!
 //! # Invariants
-//! - `called.len` is the number of claims.
+//! - `called.len` is the number of claims. `linked` is `waiting.len + called.len`.
 //! - Links and wakers are accessed only under the reactor's lock, through
 //!   `&mut Waiters`. No user code runs there.
 
@@ -95,6 +95,8 @@ const EMPTY: List = List {
 pub(super) struct Waiters {
     waiting: List,
     called: List,
+    /// The number of waiters in both lists.
+    linked: u32,
     /// The age of the youngest waiter.
     ages: u64,
     /// The number of polls of all futures.
@@ -126,6 +128,7 @@ impl Waiters {
         Waiters {
             waiting: EMPTY,
             called: EMPTY,
+            linked: 0,
             ages: 0,
             polls: 0,
             polls_at_turn: 0,
@@ -180,7 +183,7 @@ impl Waiters {
     /// Returns whether both lists are empty.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.len + self.called.len == 0
+        self.linked == 0
     }
 
     /// Returns whether a waiter is in the first list.
@@ -403,6 +406,7 @@ impl Waiters {
             }
         }
         self.list(into).len += 1;
+        self.linked += 1;
     }
 
     /// Removes a waiter from its list, if it is in one.
@@ -431,6 +435,7 @@ impl Waiters {
             None => self.list(list).last = before,
         }
         self.list(list).len -= 1;
+        self.linked -= 1;
     }
 }
 
