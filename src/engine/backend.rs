@@ -48,13 +48,6 @@ pub(crate) unsafe trait Backend: Sized {
         None
     }
 
-    /// Polls the ring in memory, and returns the number of events that
-    /// [`poll`](Backend::poll) will take and the `data` of the first. Takes none. An
-    /// implementation that cannot find out returns `None`.
-    fn look(&mut self) -> Option<(usize, u64)> {
-        None
-    }
-
     /// Takes one event by system call where necessary. Returns `None` if there is none.
     fn pop(&mut self) -> Result<Option<Event>, Errno>;
 
@@ -163,6 +156,18 @@ impl ContextBackend {
         self.context.is_own().then(|| self.context.as_raw())
     }
 
+    /// Returns the number of events in the ring that [`poll`](Backend::poll) will take, as far
+    /// as the last poll has found any.
+    #[inline(always)]
+    pub(crate) fn left(&self) -> usize {
+        if !self.context.is_marked() {
+            return 0;
+        }
+        // SAFETY: `reader` belongs to `self.context`, whose ring is mapped (the context is
+        // marked).
+        unsafe { self.reader.left(self.context.map()) as usize }
+    }
+
     /// Publishes the position before a wait outside the lock, and returns the context; `None`
     /// in a forked child. Nothing reads the ring until [`end_wait`](Self::end_wait).
     pub(crate) fn begin_wait(&mut self) -> Option<AioContext> {
@@ -249,17 +254,6 @@ unsafe impl Backend for ContextBackend {
         Some(event.res)
     }
 
-    #[inline(always)]
-    fn look(&mut self) -> Option<(usize, u64)> {
-        if !self.context.is_marked() {
-            return None;
-        }
-        // SAFETY: `reader` belongs to `self.context`, whose ring is mapped (the context
-        // is marked) and has no other reader (it is exclusively borrowed).
-        let (count, event) = unsafe { self.reader.look(self.context.map()) }?;
-        Some((count as usize, event.data))
-    }
-
     fn pop(&mut self) -> Result<Option<Event>, Errno> {
         self.by_call(|context| context.ring().pop())
     }
@@ -329,10 +323,6 @@ unsafe impl<K: Backend> Backend for &mut K {
     #[inline(always)]
     fn poll_own(&mut self, data: u64) -> Option<i64> {
         K::poll_own(self, data)
-    }
-
-    fn look(&mut self) -> Option<(usize, u64)> {
-        K::look(self)
     }
 
     fn pop(&mut self) -> Result<Option<Event>, Errno> {

@@ -209,18 +209,6 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         Ok(())
     }
 
-    /// Returns the number of events in the ring if the first is that of an operation, and if
-    /// all that have completed are there: none was found earlier. Takes none;
-    /// [`pop`](Engine::pop) does. Otherwise [`wait`](Engine::wait) finds what there is.
-    #[inline(always)]
-    pub(crate) fn look(&mut self) -> Option<usize> {
-        if self.slots.completed() > 0 || self.slots.in_flight() == 0 {
-            return None;
-        }
-        let (count, data) = self.backend.look()?;
-        self.slots.has_in_flight(data).then_some(count)
-    }
-
     /// Submits the staged operations, and waits until an operation has completed.
     /// Returns at once if there is no operation. Signals do not end the wait.
     ///

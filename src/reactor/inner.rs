@@ -310,15 +310,29 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         Ok(())
     }
 
-    /// Returns the number of events in the ring, if the turn can take them one at a time and
-    /// has nothing else to poll or to submit. In all other cases [`poll`](Inner::poll) does the
-    /// work.
+    /// Submits the staged operations under the lock, for a reactor of one thread.
+    #[inline]
+    pub(super) fn submit_staged(&mut self) {
+        // SAFETY: operations are staged only for futures of this reactor, so each
+        // iocb describes the region of an `IoBuf`. The buffer is in the slot,
+        // inaccessible, until the operation has completed. If the reactor is leaked,
+        // the buffer lives for ever (`'static`). The descriptor is borrowed for `'r`,
+        // or owned by the data in the slot.
+        unsafe { self.engine.flush() };
+    }
+
+    /// Takes the first waker of a turn, as [`next_waker`](Inner::next_waker) does, and returns
+    /// the number of events that are left for the turn then. Where the turn has more to poll
+    /// or to submit, [`poll`](Inner::poll) does the work.
     #[inline(always)]
-    pub(super) fn look_at_ring(&mut self) -> Option<usize> {
+    pub(super) fn first_waker(&mut self) -> Option<(Waker, usize)> {
         if self.engine.slots.staged() > 0 {
             return None;
         }
-        self.engine.look()
+        match self.next_waker(&mut 1) {
+            Next::Wake(waker) => Some((waker, self.engine.backend.left())),
+            Next::Other | Next::Nothing => None,
+        }
     }
 
     /// Takes all available events if no operation is in the completed list, and some are in
@@ -370,8 +384,10 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if *left == 0 {
             return Next::Nothing;
         }
-        let Polled::Found((at, result)) = self.engine.pop() else {
-            return Next::Other;
+        let (at, result) = match self.engine.pop() {
+            Polled::Found(completed) => completed,
+            Polled::Empty => return Next::Nothing,
+            Polled::NeedsSyscall => return Next::Other,
         };
         let awaited = self.engine.slots.extra(at);
         let waker = match awaited.own_eventfd.is_some() {

@@ -1,5 +1,7 @@
 //! Turns and waits: they submit, take completions, and wake tasks outside the lock.
 
+use core::task::Waker;
+
 #[cfg(feature = "std")]
 use super::deferred;
 #[cfg(feature = "std")]
@@ -45,77 +47,71 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// ```
     #[doc(alias = "io_queue_run")]
     pub fn turn(&self) -> Result<usize, Errno> {
-        self.notify_all(0, WaitOptions::poll())
+        let mut submission = Submission::new();
+        let mut first = self.with(|inner| {
+            inner.begin_turn();
+            inner.take_submission(&mut submission);
+            match submission.is_empty() {
+                true => inner.first_waker(),
+                false => None,
+            }
+        });
+        if !submission.is_empty() {
+            self.submit(&mut submission);
+            first = self.with(|inner| inner.first_waker());
+        }
+        self.notify_all(first, 0, WaitOptions::poll())
     }
 
     /// Submits operations while the lock is free, until the submission is empty.
     #[inline]
     fn submit(&self, submission: &mut Submission) {
-        // SAFETY: `notify_all` and `poll_all`, the only callers, fill it from this reactor.
+        // SAFETY: `turn` and `poll_all`, the only callers, fill it from this reactor.
         unsafe { inner::submit_all(&self, submission) }
     }
 
-    /// Submits the operations that are left of the submission, and polls for completions or
-    /// waits for them. Returns the number of completed operations.
+    /// Polls for completions or waits for them. Returns the number of completed operations.
     #[inline(never)]
-    fn poll_all(
-        &self,
-        submission: &mut Submission,
-        min_nr: usize,
-        wait: WaitOptions<'_>,
-    ) -> (Result<(), Errno>, usize) {
-        self.submit(submission);
+    fn poll_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> (Result<(), Errno>, usize) {
+        let mut submission = Submission::new();
         let (polled, mut left) = self.with(|inner| {
             let polled = inner.poll(min_nr, wait);
             // The completions may have freed entries for operations that the kernel did
             // not accept before.
-            inner.take_submission(submission);
+            inner.take_submission(&mut submission);
             (polled, inner.engine.slots.completed())
         });
         if !submission.is_empty() {
-            self.submit(submission);
+            self.submit(&mut submission);
             left = self.with(|inner| inner.engine.slots.completed());
         }
         (polled, left)
     }
 
-    /// Polls for completions or waits for them, and runs the resulting user code
-    /// outside the lock.
+    /// Runs the user code of a turn outside the lock. `first` is the waker of the first
+    /// completed operation, with the number of those that follow. If there is none, it
+    /// polls for completions or waits for them.
     ///
     /// It takes one operation at a time out of the ring or the completed list, so that a panic
     /// leaves the others there.
-    fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        let mut submission = Submission::new();
-        let mut found = self.with(|inner| {
-            inner.begin_turn();
-            inner.take_submission(&mut submission);
-            if submission.is_empty() {
-                return inner.look_at_ring();
+    #[inline]
+    fn notify_all(
+        &self,
+        first: Option<(Waker, usize)>,
+        min_nr: usize,
+        wait: WaitOptions<'_>,
+    ) -> Result<usize, Errno> {
+        let (mut first, polled, left, total) = match first {
+            Some((waker, left)) => (Some(waker), Ok(()), left, left + 1),
+            None => {
+                let (polled, left) = self.poll_all(min_nr, wait);
+                (None, polled, left, left)
             }
-            None
-        });
-        if !submission.is_empty() {
-            // SAFETY: it was filled from this reactor, which exists until this function
-            // returns.
-            let result = unsafe { inner::submit(&submission) };
-            let mut signals = Signals::default();
-            found = self.with(|inner| {
-                signals.reactor = inner.finish_submission(&mut submission, result);
-                if submission.is_empty() {
-                    return inner.look_at_ring();
-                }
-                None
-            });
-            signals.send(self.eventfd.get());
-        }
-        let (polled, left) = match found {
-            Some(left) => (Ok(()), left),
-            None => self.poll_all(&mut submission, min_nr, wait),
         };
         let mut notification = Notification {
             reactor: self,
             left,
-            total: left,
+            total,
         };
         #[cfg(feature = "std")]
         {
@@ -124,6 +120,9 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
             while more {
                 // A panic in between leaves `more` unchanged.
                 panics.catch(|| {
+                    if let Some(waker) = first.take() {
+                        waker.wake();
+                    }
                     while notification.notify_next() {}
                     more = false;
                 });
@@ -134,6 +133,9 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
         }
         #[cfg(not(feature = "std"))]
         {
+            if let Some(waker) = first.take() {
+                waker.wake();
+            }
             while notification.notify_next() {}
             let count = notification.finish();
             polled.map(|()| count)
@@ -171,7 +173,12 @@ impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
     /// # Ok::<(), linux_aio::Errno>(())
     /// ```
     pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
-        self.notify_all(1, wait)
+        let first = self.with(|inner| {
+            inner.begin_turn();
+            inner.submit_staged();
+            inner.first_waker()
+        });
+        self.notify_all(first, 1, wait)
     }
 }
 
@@ -276,7 +283,10 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
                 waker.wake();
                 true
             }
-            Next::Nothing => false,
+            Next::Nothing => {
+                self.end();
+                false
+            }
             Next::Other => self.notify_any(),
         }
     }
@@ -293,7 +303,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
         .send(None);
         match notice {
             None => {
-                self.total -= core::mem::take(&mut self.left);
+                self.end();
                 false
             }
             Some(Notice::Nothing) => true,
@@ -306,6 +316,12 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
                 true
             }
         }
+    }
+
+    /// Records that no operation is left to be notified.
+    #[inline(always)]
+    fn end(&mut self) {
+        self.total -= core::mem::take(&mut self.left);
     }
 
     /// Returns the number of notified operations. The destructor signals the eventfd.

@@ -80,6 +80,25 @@ impl<M: Memory> BatchReader<M> {
         Some(event)
     }
 
+    /// Returns the number of events that are left of those that the last poll has found, and of
+    /// those at the start of the ring if it found events up to the end.
+    ///
+    /// # Safety
+    /// The ring is mapped.
+    #[inline(always)]
+    pub(crate) unsafe fn left(&self, ring: &M) -> u32 {
+        let found = ring.distance(self.next, self.end);
+        if self.head != 0 {
+            return found;
+        }
+        let tail = kernel_tail(ring.tail());
+        if tail < ring.slots() {
+            found + tail
+        } else {
+            found
+        }
+    }
+
     /// Takes the next event if it has this `data`: one that was found, or one that a poll
     /// finds now.
     ///
@@ -165,26 +184,6 @@ impl<M: Memory> BatchReader<M> {
             Some(event) => Polled::Found(event),
             None => Polled::Empty,
         }
-    }
-
-    /// Polls, and returns the number of events that are available and the first of them, which
-    /// is not taken. Returns `None` if there is none, if the index cannot be used, or if
-    /// events that were found earlier are left.
-    ///
-    /// # Safety
-    /// As [`next`](BatchReader::next).
-    #[inline(always)]
-    pub(crate) unsafe fn look(&mut self, ring: &M) -> Option<(u32, Event)> {
-        let (tail, head) = (kernel_tail(ring.tail()), self.head);
-        if tail == head || !self.is_empty() || !self.find(ring, tail) {
-            return None;
-        }
-        let around = if head < tail { 0 } else { ring.slots() };
-        // SAFETY: `next` is a slot between the published head and the tail, so the kernel does
-        // not write it now. The caller promises that the ring is mapped and has no other
-        // reader.
-        let event = unsafe { ring.event(self.next) };
-        Some((tail + around - head, event))
     }
 
     /// Records the events before `tail`, up to the end of the ring, because locations

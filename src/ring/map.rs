@@ -151,6 +151,11 @@ unsafe impl Memory for RingMap {
     }
 
     #[inline(always)]
+    fn distance(&self, from: *const Event, to: *const Event) -> u32 {
+        (to.addr().wrapping_sub(from.addr()) / size_of::<Event>()) as u32
+    }
+
+    #[inline(always)]
     fn after(&self, location: *const Event) -> *const Event {
         location.wrapping_add(1)
     }

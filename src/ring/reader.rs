@@ -44,6 +44,11 @@ pub(crate) unsafe trait Memory {
     /// Returns the index of a slot.
     fn index(&self, location: Self::Location) -> u32;
 
+    /// Returns the number of slots from one location to another, which is not before it.
+    fn distance(&self, from: Self::Location, to: Self::Location) -> u32 {
+        self.index(to) - self.index(from)
+    }
+
     /// Returns the location after this one, which may be the end of the ring.
     fn after(&self, location: Self::Location) -> Self::Location;
 

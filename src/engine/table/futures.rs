@@ -55,14 +55,6 @@ impl<P, X: Extra> Slots<'_, P, X> {
         self.slot_ref(at).tag().state_at(at)
     }
 
-    /// Returns whether an event with this `data` is that of an operation in flight.
-    #[inline(always)]
-    pub(crate) fn has_in_flight(&self, data: u64) -> bool {
-        let tag = Tag(data);
-        self.at(tag)
-            .is_some_and(|at| self.slot_ref(at).tag() == tag)
-    }
-
     /// Marks an operation as notified whose event was taken, with its result: as
     /// [`push_completed`](Slots::push_completed) and [`notify_next`](Slots::notify_next) do.
     #[inline(always)]
