@@ -156,7 +156,10 @@ impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
         match this.state {
             State::Ready(..) if this.reactor.is_batched() => this.poll_batched(task),
             State::Begun(at) => this.poll_begun(task, at),
-            _ => this.poll_any(task),
+            _ => {
+                let ready = this.poll_any(task);
+                this.output(ready)
+            }
         }
     }
 }
@@ -182,14 +185,17 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         });
         match begun {
             Ok(signals) => self.signal(signals),
-            Err(waker) => return self.poll_first(task, waker),
+            Err(waker) => {
+                let ready = self.poll_first(task, waker);
+                return self.output(ready);
+            }
         }
         Poll::Pending
     }
 
-    /// Begins the operation, or waits for a slot.
+    /// Begins the operation, or waits for a slot. Returns whether the output is ready.
     #[inline(never)]
-    fn poll_first(&mut self, task: &mut Task<'_>, waker: Waker) -> Poll<<Self as Future>::Output> {
+    fn poll_first(&mut self, task: &mut Task<'_>, waker: Waker) -> bool {
         let waiter = NonNull::from(&self.waiter).cast();
         let mut waker = Some(waker);
         let (mut old, mut signals) = (None, false);
@@ -229,7 +235,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     ) -> Poll<<Self as Future>::Output> {
         let mut signals = false;
         let look = self.reactor.with(Token(()), |inner| {
-            let look = inner.look(at, task.waker());
+            let look = inner.look(at, task);
             if !matches!(look, Look::Other) {
                 signals = inner.signals_turn(false);
             }
@@ -241,7 +247,10 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
                 self.signal(signals);
                 return Poll::Pending;
             }
-            Look::Other => return self.poll_any(task),
+            Look::Other => {
+                let ready = self.poll_any(task);
+                return self.output(ready);
+            }
         };
         self.state = State::Returned;
         self.signal(signals);
@@ -256,9 +265,9 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         ))
     }
 
-    /// Polls in any state.
+    /// Polls in any state. Returns whether the output is ready.
     #[inline(never)]
-    fn poll_any(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
+    fn poll_any(&mut self, task: &mut Task<'_>) -> bool {
         let mut rest = Unsettled::default();
         if !matches!(self.state, State::Done(..) | State::Returned) {
             // Cloned outside the lock, because this is the executor's code.
@@ -282,29 +291,42 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         rest.deferred.drop[2] = waker;
     }
 
-    /// Runs the user code that remains, and returns the output if the operation has completed.
+    /// Runs the user code that remains. Returns whether the operation has completed and the
+    /// future does not yield.
     #[inline]
-    fn finish(&mut self, task: &mut Task<'_>, rest: Unsettled) -> Poll<<Self as Future>::Output> {
+    fn finish(&mut self, task: &mut Task<'_>, rest: Unsettled) -> bool {
         // User code follows; the state of the operation is up to date.
         rest.signals.send(self.reactor.eventfd());
         rest.deferred.run();
         if rest.yields {
             task.waker().wake_by_ref();
+            return false;
+        }
+        match self.state {
+            State::Done(..) => true,
+            State::Returned => panic!("a future of a reactor was polled after it was ready"),
+            State::Ready(..) | State::Waited(..) | State::Begun(_) => false,
+        }
+    }
+
+    /// Returns the output of an operation in the state `Done`, if it is `ready`.
+    #[inline(always)]
+    fn output(&mut self, ready: bool) -> Poll<<Self as Future>::Output> {
+        let State::Done(is_read, ticket, result, payload) = &mut self.state else {
+            return Poll::Pending;
+        };
+        if !ready {
             return Poll::Pending;
         }
-        match &mut self.state {
-            State::Done(is_read, ticket, res, payload) => {
-                let (is_read, ticket, res) = (*is_read, *ticket, *res);
-                let payload = core::mem::replace(payload, MaybeUninit::uninit());
-                self.state = State::Returned;
-                // SAFETY: the payload was written when the slot was released. It is
-                // read only here: the state is `Returned` now.
-                let payload = unsafe { payload.assume_init() };
-                Poll::Ready(OpFuture::<R, K>::completion(ticket, res, payload, is_read))
-            }
-            State::Returned => panic!("a future of a reactor was polled after it was ready"),
-            State::Ready(..) | State::Waited(..) | State::Begun(_) => Poll::Pending,
-        }
+        let (is_read, ticket, result) = (*is_read, *ticket, *result);
+        let payload = core::mem::replace(payload, MaybeUninit::uninit());
+        self.state = State::Returned;
+        // SAFETY: the payload was written when the slot was released. It is read only here: the
+        // state is `Returned` now.
+        let payload = unsafe { payload.assume_init() };
+        Poll::Ready(OpFuture::<R, K>::completion(
+            ticket, result, payload, is_read,
+        ))
     }
 
     /// Returns the completion. A buffer that grows is filled here, which is user code.

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::task::Waker;
+use core::task::{Context as Task, Waker};
 
 use super::deferred::Deferred;
 use super::eventfd::{OwnEventfd, Signals};
@@ -378,7 +378,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// cases [`notice`](Inner::notice) does the work.
     #[inline(always)]
     pub(super) fn next_waker(&mut self, left: &mut usize) -> Next {
-        if !self.waiters.is_empty() || self.idle.has_waiting() {
+        if self.waiters.len() | self.idle.len() != 0 {
             return Next::Other;
         }
         if *left == 0 {
@@ -586,25 +586,27 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     ///
     /// A poll without waiters is not [counted](Waiters::count_poll).
     #[inline(always)]
-    pub(super) fn look(&mut self, at: SlotOffset, waker: &Waker) -> Look<B, T> {
-        if self.waiters.is_empty() && !self.idle.has_waiting() && !self.unnotified {
+    pub(super) fn look(&mut self, at: SlotOffset, task: &Task<'_>) -> Look<B, T> {
+        if self.waiters.len() | self.idle.len() | u32::from(self.unnotified) == 0 {
             if let Some(taken) = self.engine.slots.release_notified(at) {
                 return Look::Taken(taken);
             }
         }
-        match self.still_waits(at, waker) {
+        match self.still_waits(at, task) {
             true => Look::Waits,
             false => Look::Other,
         }
     }
 
     #[inline(never)]
-    fn still_waits(&mut self, at: SlotOffset, waker: &Waker) -> bool {
+    fn still_waits(&mut self, at: SlotOffset, task: &Task<'_>) -> bool {
         match self.find_after_poll(at) {
             OpState::Staged(at) | OpState::InFlight(at) => {
                 let kept = &self.engine.slots.extra(at).waker;
                 // It compares pointers, and runs no user code.
-                let waits = kept.as_ref().is_some_and(|kept| kept.will_wake(waker));
+                let waits = kept
+                    .as_ref()
+                    .is_some_and(|kept| kept.will_wake(task.waker()));
                 if waits {
                     self.waiters.count_poll();
                 }

@@ -186,6 +186,12 @@ impl Waiters {
         self.linked == 0
     }
 
+    /// Returns the number of waiters in both lists.
+    #[inline(always)]
+    pub(super) fn len(&self) -> u32 {
+        self.linked
+    }
+
     /// Returns whether a waiter is in the first list.
     #[inline]
     pub(super) fn has_waiting(&self) -> bool {
