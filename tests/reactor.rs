@@ -162,6 +162,34 @@ fn a_future_that_is_dropped_gives_its_slot_to_the_next() {
 }
 
 /// Tests different numbers of completed operations in one turn.
+/// The ring has an end, at which the completions of a turn continue at its start.
+#[test]
+fn one_turn_notifies_of_all_wherever_the_ring_ends() {
+    const COUNT: usize = 24;
+    let file = TempFile::with(&pattern(100));
+    for wait in [false, true] {
+        let mut slots = ReactorSlot::array::<COUNT>();
+        let reactor = Reactor::<Bytes>::new(&mut slots).unwrap().batched();
+        // A ring of 64 KiB pages has 2,047 entries.
+        for round in 0..2 * 2047 / COUNT {
+            let mut tasks: Vec<_> = (0..COUNT)
+                .map(|_| Box::pin(reactor.read(file.fd(), vec![0; 100].into(), 0)))
+                .collect();
+            for task in &mut tasks {
+                assert!(poll(task.as_mut(), Waker::noop()).is_none());
+            }
+            let notified = match wait {
+                true => reactor.wait(WaitOptions::new()),
+                false => reactor.turn(),
+            };
+            assert_eq!(notified, Ok(COUNT), "round {round}");
+            for task in &mut tasks {
+                assert_eq!(poll(task.as_mut(), Waker::noop()).unwrap().result, Ok(100));
+            }
+        }
+    }
+}
+
 #[test]
 fn one_turn_notifies_of_all_that_have_completed() {
     let file = TempFile::with(&pattern(100 * 64));

@@ -31,7 +31,8 @@
 //! - An operation that [`pop`](Engine::pop) or [`pop_own`](Engine::pop_own) returns goes from
 //!   in flight to free without being *completed* in between: the layer releases it at once. A detached one
 //!   ([`Extra::is_detached`]) does so too, in [`complete`](Engine::complete).
-//!   *notified* occurs in the reactor only.
+//!   *notified* occurs in the reactor only. Its turns take most operations there from in
+//!   flight at once ([`Slots::notify`]), and [`Slots::release_notified`] from there to free.
 //! - **Cancel** ([`Engine::cancel`]). In flight: the state does not change; the event
 //!   that follows completes it. Staged: `unstage`, then `push_completed` with
 //!   ECANCELED. Completed or notified: EINVAL.
@@ -50,7 +51,9 @@
 //! tag it has), [`Slots::release`] (the buffer and the data). In a scope and in a reactor
 //! [`Engine::pop_own`] takes the event of the operation that is waited for, if it is the next
 //! one. For all others [`Engine::wait`] takes the place of the first two, and
-//! [`Slots::push_completed`] keeps the result until its owner takes it.
+//! [`Slots::push_completed`] keeps the result until its owner takes it. A turn of a reactor
+//! takes events by [`Engine::pop`] too, and leaves the result in the slot
+//! ([`Slots::notify`]).
 //!
 //! # Invariants
 //! - An event completes an operation only if its `data` equals the tag of a slot in

@@ -57,7 +57,8 @@
 //! - A payload is initialised from [`stage`](Slots::stage) to
 //!   [`release`](Slots::release); `extra` is [`Extra::NEW`] in a free slot.
 //! - Every [`SlotOffset`] is that of a slot of this array, or `END`: an index from a
-//!   ticket or an event is compared with `used` first.
+//!   ticket or an event is compared with `used` first. The future of a reactor keeps the
+//!   offset of its slot, from staging to release.
 
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;

@@ -192,6 +192,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         self.signalled = false;
         self.unnotified = false;
         self.left = self.budget;
+        // Nothing is passed on without waiters.
         if !self.waiters.is_empty() {
             self.waiters.pass_on();
         }

@@ -141,6 +141,9 @@ impl Waiters {
     }
 
     /// Records the poll of a future.
+    ///
+    /// A poll while both lists are empty need not be recorded, nor a [turn](Waiters::pass_on)
+    /// then: only polls after a call void a claim, and the poll that fills a list is recorded.
     #[inline]
     pub(super) fn count_poll(&mut self) {
         self.polls += 1;
