@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 /// one thread, `Shared` (feature `std`) for several, or a custom lock.
 ///
 /// The critical sections are short: the lock is free during `io_submit(2)` and during
-/// waits, except for those of [`Reactor::wait`](super::Reactor::wait), which requires
+/// waits, except in [`Reactor::wait`](super::Reactor::wait), which requires
 /// [`Local`]. Calls of [`with`](Lock::with) are never nested. No user code runs inside: no
 /// waker and no destructor.
 ///

@@ -73,6 +73,10 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("src/engine/table.rs", ENGINE),
     ("src/engine/table/clear.rs", ENGINE),
     (
+        "src/engine/table/futures.rs",
+        "tests/reactor.rs, tests/user_code",
+    ),
+    (
         "src/fd.rs",
         "src/lib.rs, tests/user_code/layers.rs, tests/user_code/reactor.rs",
     ),
@@ -609,10 +613,19 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/turn.rs",
+        "Reactor::notify_all",
+        "wake()",
+        "After the lock was released; the operation is notified already. A panic leaves the others \
+         in the ring or in the completed list, and the turn goes on with them.",
+        "tests/user_code/reactor.rs::a_completion_wakes, \
+         tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
+    ),
+    (
+        "src/reactor/turn.rs",
         "Notification::notify_next",
         "wake()",
         "After the lock was released; the operation is notified already. A panic leaves the others \
-         in the completed list, and the turn goes on with them.",
+         in the ring or in the completed list, and the turn goes on with them.",
         "tests/user_code/reactor.rs::a_completion_wakes, \
          tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
     ),
@@ -632,14 +645,14 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/future.rs",
-        "OpFuture::poll_first",
+        "OpFuture::poll_batched",
         "clone()",
         "Before anything else, and outside the lock.",
         "tests/user_code/reactor.rs::a_waker_is_cloned",
     ),
     (
         "src/reactor/future.rs",
-        "OpFuture::poll_other",
+        "OpFuture::poll_any",
         "clone()",
         "Outside the lock. The poll has changed nothing so far, and looks at the operation again \
          afterwards.",
