@@ -111,15 +111,14 @@ pub(super) enum State<B, T> {
 }
 
 impl<B, T> State<B, T> {
-    /// Takes the payload of an operation that has not begun. The state is `Returned` then.
+    /// Takes the payload of an operation in the state `Ready`. The state is `Returned` then.
     pub(super) fn take_back(&mut self) -> Option<MaybeUninit<Payload<B, T>>> {
-        match core::mem::replace(self, State::Returned) {
-            State::Ready(_, _, payload) | State::Waited(_, _, payload) => Some(payload),
-            other => {
-                *self = other;
-                None
-            }
-        }
+        let State::Ready(_, _, payload) = self else {
+            return None;
+        };
+        let payload = core::mem::replace(payload, MaybeUninit::uninit());
+        *self = State::Returned;
+        Some(payload)
     }
 }
 
