@@ -6,15 +6,20 @@
 //! `ring/batch_reader.rs`, with the memory orders used there. The kernel's side is
 //! [`Ring`], modelled after `fs/aio.c`.
 
-#[allow(clippy::duplicate_mod, reason = "likewise")]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "likewise; no reactor is modelled"
+)]
 #[path = "../../../src/ring/batch_reader.rs"]
 mod batch_reader;
 #[allow(clippy::duplicate_mod, reason = "likewise")]
 #[path = "../../../src/ring/index.rs"]
 mod index;
 #[allow(
+    dead_code,
     clippy::duplicate_mod,
-    reason = "it is private in the library's `ring`"
+    reason = "it is private in the library's `ring`; no reactor is modelled"
 )]
 #[path = "../../../src/ring/reader.rs"]
 mod reader;
