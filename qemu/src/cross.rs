@@ -1,4 +1,4 @@
-//! Builds programs without libc for a target, with `core` from source.
+//! Builds programs without libc for a target, with rustup's `core`, or one from source.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache::{Cache, root, target_folder};
 use crate::command::bounded;
-use crate::rust_src::RustSrc;
+use crate::rust_src::{Core, RustSrc};
 use crate::targets::Target;
 use crate::toolchain;
 
@@ -64,7 +64,7 @@ fn package(
     cargo
         .current_dir(root())
         .args(["build", "--locked", "--quiet", "--profile", profile])
-        .args(["--target", target.triple, "-Zbuild-std=core"])
+        .args(["--target", target.triple])
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_TERM_COLOR", "never")
         .env("RUSTC", &rust.compiler)
@@ -77,6 +77,14 @@ fn package(
             format!("/proc/self/root{}", rust.library.display()),
         )
         .env("RUSTC_BOOTSTRAP", "1");
+    let mut flags = Vec::new();
+    match rust.core(cache, target.triple)? {
+        Core::Installed => {}
+        Core::Fetched(folder) => flags.push(format!("--sysroot={}", folder.display())),
+        Core::Source => {
+            cargo.arg("-Zbuild-std=core");
+        }
+    }
     if effort == Effort::Quick {
         cargo.env("CARGO_INCREMENTAL", "1");
         for name in ["linux-aio", package] {
@@ -85,7 +93,7 @@ fn package(
         }
     }
     let model = if target.abi.pie { "pic" } else { "static" };
-    let mut flags = vec![format!("-Crelocation-model={model}")];
+    flags.push(format!("-Crelocation-model={model}"));
     if let Some(link) = &link {
         // Cargo's own setting would also apply to build scripts.
         flags.push(format!("-Clinker={}", link.program.display()));

@@ -110,7 +110,7 @@ enum Verbs {
     /// Print the paths of a compiler and its library's sources, for the shell
     Library,
     /// Print a folder for rustc's `--sysroot`, with the library of these targets as rustup
-    /// distributes it
+    /// distributes it, and with a `rustc` that uses it
     Sysroot { targets: Vec<String> },
     /// Print the path of Debian's rustc of a version that starts with VERSION
     Rustc { suite: String, version: String },
@@ -266,7 +266,9 @@ fn run(command: Verbs) -> Result<ExitCode> {
         Verbs::Init(options) => return init::boot_all(&table, &options),
         Verbs::Readme { check } => readme::update(&table, &Results::load()?, check)?,
         Verbs::Library => {
-            let RustSrc { compiler, library } = RustSrc::find(&Cache::open()?)?;
+            let RustSrc {
+                compiler, library, ..
+            } = RustSrc::find(&Cache::open()?)?;
             println!(
                 "library='{}' compiler='{}'",
                 library.display(),
