@@ -129,6 +129,8 @@ fn test(
     }
     let at_once = options.jobs.unwrap_or(match verb {
         Verb::Kernel | Verb::Faults => 2 * cores(),
+        // One of them may wait for a download.
+        Verb::User => cores() + 1,
         _ => cores(),
     });
     let rust = RustSrc::find(cache)?;

@@ -156,8 +156,9 @@ struct Run {
     /// Build without optimisation, in a quarter of the time
     #[arg(long)]
     quick: bool,
-    /// The number of parallel runs (default: one for each processor, or two emulated
-    /// machines, which often wait)
+    /// The number of parallel runs (default: one for each processor, and one more
+    /// under user mode, as one may download; or two emulated machines for each, which
+    /// often wait)
     #[arg(long, short)]
     jobs: Option<usize>,
 }

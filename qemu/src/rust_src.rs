@@ -14,6 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -38,6 +39,9 @@ pub(crate) enum Core {
     /// As rustup distributes it, in a folder for rustc's `--sysroot`.
     Fetched(PathBuf),
 }
+
+/// A download that fails later than this has got no answer.
+const SILENCE: Duration = Duration::from_secs(60);
 
 const WAYS: &str = "toolchain rustup debian debian-web";
 
@@ -107,7 +111,7 @@ impl RustSrc {
     }
 
     /// Returns how a target's `core` is made. A prebuilt one takes a fifth of the time of
-    /// one from source. After a download that failed, none is tried.
+    /// one from source. A mirror may lack some; one that gives no answer is asked once.
     pub(crate) fn core(&self, cache: &Cache, target: &str) -> Result<Core> {
         let Some(rustup) = &self.rustup else {
             return Ok(Core::Source);
@@ -116,17 +120,20 @@ impl RustSrc {
         if rustup.installed.sysroot.join(library).is_dir() {
             return Ok(Core::Installed);
         }
-        if !rustup.targets.iter().any(|name| name == target) || rustup.failed.load(Relaxed) {
+        if !rustup.targets.iter().any(|name| name == target) || rustup.is_silent.load(Relaxed) {
             return Ok(Core::Source);
         }
+        let begin = Instant::now();
         match rustup.installed.target(cache, target) {
             Ok(_) => {
                 let folder = rustup.installed.sysroot_with(cache, &[target.to_owned()])?;
                 Ok(Core::Fetched(folder))
             }
             Err(error) => {
-                rustup.failed.store(true, Relaxed);
-                eprintln!("{target}: {error:#}: core is built from source");
+                if begin.elapsed() > SILENCE {
+                    rustup.is_silent.store(true, Relaxed);
+                }
+                eprintln!("{target}: {error}: core is built from source");
                 Ok(Core::Source)
             }
         }
@@ -147,8 +154,8 @@ struct Rustup {
     installed: Installed,
     /// The targets whose library can be downloaded.
     targets: Vec<String>,
-    /// Whether a download has failed.
-    failed: AtomicBool,
+    /// Whether a download got no answer.
+    is_silent: AtomicBool,
 }
 
 impl Rustup {
@@ -160,7 +167,7 @@ impl Rustup {
         Some(Rustup {
             installed,
             targets: list.lines().filter_map(first).collect(),
-            failed: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
         })
     }
 }
