@@ -39,8 +39,11 @@ const BOOTS: u32 = 3;
 /// WARN() prints at level 4, and a console prints the levels below its own. Each record
 /// begins with its time. The detectors of stalls and lockups count host time, of which
 /// a busy host gives the kernel little: they wait three times as long as by default.
+///
+/// The kernel's tests of its own cryptography would take a tenth of a boot.
 const COMPLAINING: &str = "panic=-1 oops=panic panic_on_warn=1 loglevel=5 printk.time=1 \
-                           rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30";
+                           rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30 \
+                           cryptomgr.notests";
 /// The arguments of the conformance program.
 const ARGUMENTS: &str = "one \"two words\" \"\"";
 
@@ -126,6 +129,22 @@ impl<'a> Machine<'a> {
             ""
         };
         format!("{backend},if={}{id}", self.kernel.drive)
+    }
+
+    /// Attaches one of several disks. The first takes the machine's own device, and each
+    /// other one like it.
+    pub(crate) fn attach(&self, qemu: &mut Command, index: usize, backend: &str) -> Result<()> {
+        if index == 0 {
+            qemu.args(["-drive", &self.drive(backend)]);
+            return Ok(());
+        }
+        let suffix = ",drive=disk";
+        let mut words = self.kernel.args.split_whitespace();
+        let device = words.find_map(|word| word.strip_suffix(suffix));
+        let device = device.with_context(|| format!("{} has one disk", self.kernel.name))?;
+        qemu.args(["-drive", &format!("{backend},if=none,id=disk{index}")]);
+        qemu.args(["-device", &format!("{device}{suffix}{index}")]);
+        Ok(())
     }
 
     /// Boots the machine and waits until it exits. Returns the output of the program.

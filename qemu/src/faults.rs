@@ -81,12 +81,8 @@ impl Fault {
         programs: &Programs,
     ) -> Result<Result<TestReport, String>> {
         let device = machine.device().context("it has no disk")?;
-        let initramfs = pack(
-            machine,
-            programs,
-            &format!("{} {device}", self.name),
-            &["order"],
-        )?;
+        let plan = [format!("{} {device}", self.name)];
+        let initramfs = pack(machine, programs, &plan)?;
         let disk = Disk::create(&machine.folder().join("disk"))?;
         let mut qemu = machine.command(&initramfs);
         let backend = match self.name {
@@ -119,10 +115,17 @@ fn failing(path: &Path) -> String {
     )
 }
 
-fn pack(machine: &Machine<'_>, programs: &Programs, plan: &str, lists: &[&str]) -> Result<PathBuf> {
+fn pack(machine: &Machine<'_>, programs: &Programs, plan: &[String]) -> Result<PathBuf> {
+    let on_ext4 = |line: &String| line.starts_with("copy ") || line.starts_with("found ");
+    let lists: &[&str] = match plan.iter().any(on_ext4) {
+        true => &["order", "faults"],
+        false => &["order"],
+    };
     let mut files = machine.initramfs(&programs.guest, lists)?;
     files.program("aio", fs::read(&programs.aio)?);
-    files.add_line(plan);
+    for line in plan {
+        files.add_line(line);
+    }
     let path = machine.folder().join("initramfs");
     fs::write(&path, files.pack()?)?;
     Ok(path)
@@ -140,21 +143,18 @@ const MOMENTS: [Option<Duration>; 4] = [
     None,
 ];
 
-/// Cuts the power during `aio copy` on an ext4 disk. A second boot then checks the
-/// content of the disk.
+/// Cuts the power during `aio copy` on an ext4 disk, at each moment on a disk of its own. A
+/// last boot then checks the content of all these disks.
 fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, String>> {
     let device = machine.device().context("it has no disk")?;
-    let disk = machine.folder().join("disk");
-    let mut sum = TestReport::default();
-    let mut said = String::new();
+    let mut disks = Vec::new();
     for moment in MOMENTS {
         let name = moment.map_or("done".to_owned(), |after| format!("{after:?}"));
-        file_system(&disk)?;
-        let lists = ["order", "faults"];
-        let initramfs = pack(machine, programs, &format!("copy {device}"), &lists)?;
-        let drive = format!("file={},format=raw", disk.display());
-        let slowly = format!("{drive},throttling.bps-total={COPIED}");
+        let disk = machine.folder().join(format!("disk-{name}"));
+        file_system(&disk, &name)?;
+        let initramfs = pack(machine, programs, &[format!("copy {device}")])?;
         let mut qemu = machine.command(&initramfs);
+        let slowly = format!("{},throttling.bps-total={COPIED}", file(&disk));
         qemu.args(["-drive", &machine.drive(&slowly)]);
         let mut begun = None;
         let was_cut = machine.run_until(qemu, |said| match moment {
@@ -170,41 +170,63 @@ fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, 
             return Ok(Err(format!("{name}: {why}")));
         }
         let done = machine.shown()?.program.contains("\ncopied");
+        disks.push((name, disk, done));
+    }
 
-        let initramfs = pack(machine, programs, &format!("found {device}"), &lists)?;
-        let mut qemu = machine.command(&initramfs);
-        qemu.args(["-drive", &machine.drive(&drive)]);
-        let found = match machine.run(qemu)? {
-            Ok(found) => found,
-            Err(why) => return Ok(Err(format!("{name}, the second boot: {why}"))),
+    let devices = devices(device, disks.len());
+    let plan: Vec<String> = devices.map(|device| format!("found {device}")).collect();
+    let initramfs = pack(machine, programs, &plan)?;
+    let mut qemu = machine.command(&initramfs);
+    for (index, (_, disk, _)) in disks.iter().enumerate() {
+        machine.attach(&mut qemu, index, &file(disk))?;
+    }
+    let found = match machine.run(qemu)? {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(format!("the last boot: {why}"))),
+    };
+    let mut verdict = match TestReport::read(&found, None) {
+        Ok(verdict) => verdict,
+        Err(why) => return Ok(Err(format!("the last boot: {why}"))),
+    };
+    let mut said = String::new();
+    for (name, disk, done) in disks {
+        // Each disk has its moment in a file, as drivers may find them in any order.
+        let line = format!("found {name} ");
+        let what = found.lines().find_map(|found| found.strip_prefix(&line));
+        let Some(what) = what else {
+            return Ok(Err(format!("{name}: the last boot reports no such disk")));
         };
-        let verdict = match TestReport::read(&found, None) {
-            Ok(verdict) => verdict,
-            Err(why) => return Ok(Err(format!("{name}, the second boot: {why}"))),
-        };
-        let what = found.lines().find_map(|line| line.strip_prefix("found "));
-        let what = what.unwrap_or("no reason reported");
         // A copy that was reported as complete must exist.
         if done && what != "whole" {
             return Ok(Err(format!(
-                "it was copied, and after a cut there is {what}"
+                "{name}: it was copied, and after the cut there is {what}"
             )));
         }
         write!(said, " {name}: {what};")?;
-        sum.passed += verdict.passed;
-        sum.failed += verdict.failed;
-        sum.skipped += verdict.skipped;
-        sum.kernel = verdict.kernel;
+        fs::remove_file(disk)?;
     }
-    fs::remove_file(disk)?;
-    sum.note = Some(said.trim_matches([' ', ';']).to_owned());
-    Ok(Ok(sum))
+    verdict.note = Some(said.trim_matches([' ', ';']).to_owned());
+    Ok(Ok(verdict))
 }
 
-/// Creates an ext4 disk with the file to copy.
-fn file_system(disk: &Path) -> Result<()> {
-    let folder = disk.with_extension("content");
+/// Returns the options of a disk in a file.
+fn file(disk: &Path) -> String {
+    format!("file={},format=raw", disk.display())
+}
+
+/// Returns the names in the kernel of disks from the first on: `/dev/vda`, `/dev/vdb`.
+fn devices(first: &str, count: usize) -> impl Iterator<Item = String> {
+    let stem = first.strip_suffix('a').unwrap_or(first).to_owned();
+    ('a'..='z')
+        .take(count)
+        .map(move |letter| format!("{stem}{letter}"))
+}
+
+/// Creates an ext4 disk with the file to copy, and its own name in another.
+fn file_system(disk: &Path, name: &str) -> Result<()> {
+    let folder = disk.with_file_name("content");
     fs::create_dir_all(&folder)?;
+    fs::write(folder.join("name"), name)?;
     fs::write(folder.join("source"), filled(COPIED))?;
     if disk.exists() {
         fs::remove_file(disk)?;

@@ -183,7 +183,11 @@ pub(crate) fn found(check: &mut Check, disk: &CStr) {
         Ok(_) if same(source, c"/disk/target") == Ok(true) => "whole",
         _ => "part",
     };
-    Line::new().with("found ").with(what).print();
+    let mut name = [0; 16];
+    let name = read_whole(c"/disk/name", &mut name);
+    check.holds("cut left the name", name.is_ok());
+    let line = Line::new().with("found ").with(name.unwrap_or_default());
+    line.with(" ").with(what).print();
     check.holds("cut left none or all of the target", what != "part");
     check.equal("cut left the source", same(source, source), Ok(true));
     // The next copy must succeed.
@@ -192,6 +196,15 @@ pub(crate) fn found(check: &mut Check, disk: &CStr) {
     let whole = same(source, c"/disk/target");
     check.equal("cut what was copied again", whole, Ok(true));
     check.equal("cut umount", os::umount(c"/disk"), Ok(0));
+}
+
+/// Reads a small file. Returns its text.
+fn read_whole<'a>(path: &CStr, bytes: &'a mut [u8]) -> os::Result<&'a str> {
+    let file = os::open(nr::AT_FDCWD, path, nr::O_CLOEXEC, 0)?;
+    let length = os::read(file, bytes)?;
+    os::close(file)?;
+    let text = bytes.get(..length).unwrap_or_default();
+    core::str::from_utf8(text).map_err(|_| Errno::INVAL)
 }
 
 /// Returns whether two files have the same content and are not empty.
