@@ -17,7 +17,8 @@ lint() {
     for set in "${lint_sets[@]}"; do
         cargo clippy --locked -p linux-aio --lib --features "$set" -- -D warnings
     done
-    lint_of -p api -p model -p numbers -p qemu
+    # With the macros and build scripts of the build that follows.
+    lint_of --profile tool -p api -p model -p numbers -p qemu
     lint_of --manifest-path capi/Cargo.toml -p capi-install
     # Each with its own selection of the library's features.
     lint_of -p linux-aio-tokio --all-features

@@ -12,7 +12,8 @@ sanitized=(
 # sanitizer NAME: runs these tests, instrumented. For the thread and the memory
 # sanitizer every crate is instrumented, the standard library included: its locks order
 # threads, and its writes initialise memory. The address sanitizer intercepts the
-# allocator and the functions that copy memory.
+# allocator and the functions that copy memory. The library is built without its
+# backtraces, whose crates are a fifth of it.
 #
 # The sanitizers do not detect accesses by the kernel, which is entered by a bare system
 # call instruction. The kernel reads and writes only memory that is already initialised
@@ -21,7 +22,7 @@ sanitized=(
 sanitizer() {
     local std=()
     use_library || return
-    [ "$1" = address ] || std=(-Zbuild-std=std,panic_unwind,test)
+    [ "$1" = address ] || std=(-Zbuild-std=std,panic_unwind,test -Zbuild-std-features=panic-unwind)
     export CARGO_TARGET_DIR=$target/sanitizers/$1 CARGO_PROFILE_DEV_PANIC=unwind
     # Queues and futures are leaked intentionally.
     export ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS=-Zsanitizer=$1
