@@ -56,7 +56,8 @@ use targets::{Table, Target};
 /// TARGET is a target of rustc, an ABI of `cargo qemu list`, or a pattern of either
 /// with `*`. Required packages are fetched from Debian into target/cache, once;
 /// DEBIAN_MIRROR replaces the mirror of apt's configuration, and RUST_SRC (toolchain,
-/// rustup, debian, debian-web) forces one way to obtain the sources of Rust's library.
+/// rustup, debian, debian-web) forces one way to obtain the sources of Rust's library, and
+/// the use of these where rustup has a built one.
 #[derive(Parser)]
 #[command(name = "cargo qemu", bin_name = "cargo qemu")]
 struct Cli {
