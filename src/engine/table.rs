@@ -30,9 +30,10 @@
 //! `first_staged`. Neither writes a forward link. A released slot is linked in at the
 //! border.
 //!
-//! A slot is made ready when it is needed: the rest of the array is untouched, so creating
+//! Slots are made ready when one is needed: the rest of the array is untouched, so creating
 //! an owner takes the same time for any number of slots. If no ready slot is free,
-//! [`reserve`](Slots::reserve) appends the next one to the chain.
+//! [`reserve`](Slots::reserve) appends further ones to the chain, at most as many as there
+//! are already.
 //!
 //! Operations leave the staged part and the completed list out of order, in constant time,
 //! by a back link in a field that is unused in that state: the `result` of a staged slot,
@@ -79,6 +80,13 @@ pub(crate) struct Batch<'b> {
     /// The slot behind the batch in the chain.
     after: SlotOffset,
 }
+
+/// The number of slots that are made ready one at a time, which is cheaper for an owner of a
+/// single operation.
+const FEW: u32 = 2;
+
+/// The most slots that are made ready at once.
+const GROUP: u32 = 16;
 
 /// The contents of a released slot, and the ticket of its operation.
 pub(crate) struct Released<P, X> {
@@ -168,30 +176,64 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         }
     }
 
-    /// Makes the next untouched slot free, while no other slot is. The caller checks that
-    /// there is one.
+    /// Makes untouched slots free, while no other slot is. The caller checks that there is
+    /// one.
     #[cold]
     #[inline(never)]
     fn use_untouched(&mut self) {
         let index = self.used;
-        let at = SlotOffset(index * Self::SIZE);
-        self.used += 1;
-        if self.fresh {
-            // SAFETY: `index` is below `len`, so the slot is one of the array, which is
-            // valid for writes. Nothing is lost: it is uninitialised.
-            unsafe { self.base.byte_add(at.0 as usize).write(RawSlot::NEW) };
+        if index >= FEW {
+            return self.use_group();
         }
+        // The slot comes last: it ends with a call, which then needs no stack.
+        self.append(index, 1);
+        self.make_ready(index, SlotOffset::END);
+    }
+
+    /// Makes as many untouched slots free as are in use already, at most [`GROUP`].
+    #[inline(never)]
+    fn use_group(&mut self) {
+        let first = self.used;
+        let count = first.min(GROUP).min(self.len - first);
+        let mut next = SlotOffset::END;
+        for index in (first..first + count).rev() {
+            next = self.make_ready(index, next);
+        }
+        self.append(first, count);
+    }
+
+    /// Initialises an untouched slot as a free one, and returns its place.
+    #[inline(always)]
+    fn make_ready(&mut self, index: u32, next: SlotOffset) -> SlotOffset {
+        let at = SlotOffset(index * Self::SIZE);
+        // SAFETY: the callers pass an index below `len`, so the slot is one of the array,
+        // which is exclusively borrowed and valid for writes. It is initialised unless the
+        // array is `fresh`. Nothing is lost then.
+        let slot = unsafe {
+            let slot = self.base.byte_add(at.0 as usize);
+            if self.fresh {
+                slot.write(RawSlot::NEW);
+            }
+            &mut *slot.as_ptr()
+        };
+        // A previous owner that was leaked may have left a value.
+        core::mem::forget(core::mem::replace(&mut slot.extra, X::NEW));
+        slot.next = next;
+        slot.free(slot.tag().at(index));
+        at
+    }
+
+    /// Appends slots that were made ready to the chain, which has no free one.
+    #[inline(always)]
+    fn append(&mut self, first: u32, count: u32) {
+        let at = SlotOffset(first * Self::SIZE);
+        self.used = first + count;
         if self.staged == 0 {
             self.first_staged = at;
         } else {
             self.slot(self.last_staged).next = at;
         }
         self.first_free = at;
-        let slot = self.slot(at);
-        // A previous owner that was leaked may have left a value.
-        core::mem::forget(core::mem::replace(&mut slot.extra, X::NEW));
-        slot.next = SlotOffset::END;
-        slot.free(slot.tag().at(index));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -56,6 +56,30 @@ fn untouched_slots_stay_untouched() {
     assert_eq!(array.iter().filter(untouched).count(), 5);
 }
 
+/// Never more slots are touched than twice those that were needed, and each is usable.
+#[test]
+fn few_more_slots_are_touched_than_used() {
+    for count in [1, 2, 3, 5, 40, 41] {
+        let mut array: std::vec::Vec<_> = (0..count).map(|_| RawSlot::<(), ()>::NEW).collect();
+        let mut slots = Slots::new(&mut array);
+        let iocb = Fsync::new(0).build();
+        let mut tickets = std::vec::Vec::new();
+        for staged in 1..=count {
+            assert!(slots.reserve());
+            tickets.push(slots.stage(&iocb, MaybeUninit::new(()), ()));
+            let used = slots.used as usize;
+            assert!(used >= staged && used <= (2 * staged).min(count) && used < staged + 16);
+            assert_eq!(slots.free(), count - staged);
+        }
+        assert!(!slots.reserve());
+        for ticket in tickets {
+            let at = slots.unstage_first().unwrap();
+            assert_eq!(slots.find(ticket), Some(OpState::InFlight(at)));
+            assert_eq!(slots.release(at).ticket, ticket);
+        }
+    }
+}
+
 #[test]
 fn every_slot_can_be_used() {
     for count in [0, 1, 2, 7, 100] {
