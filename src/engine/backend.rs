@@ -156,6 +156,12 @@ impl ContextBackend {
         self.context.is_own().then(|| self.context.as_raw())
     }
 
+    /// Returns whether events that an earlier poll has found were not taken yet.
+    #[inline(always)]
+    pub(crate) fn has_found(&self) -> bool {
+        !self.reader.is_empty()
+    }
+
     /// Returns the number of events in the ring that [`poll`](Backend::poll) will take, as far
     /// as the last poll has found any.
     #[inline(always)]

@@ -326,7 +326,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// or to submit, [`poll`](Inner::poll) does the work.
     #[inline(always)]
     pub(super) fn first_waker(&mut self) -> Option<(Waker, usize)> {
-        if self.engine.slots.staged() > 0 {
+        // Events that a poll of a future has found and left do not say how many came after
+        // them, whose signals of the eventfd may be reset.
+        if self.engine.slots.staged() > 0 || self.engine.backend.has_found() {
             return None;
         }
         match self.next_waker(&mut 1) {
