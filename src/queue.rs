@@ -266,6 +266,10 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
     /// each [`cancel`](Queue::cancel). If the descriptor is not an eventfd, every operation
     /// is refused with EINVAL.
     ///
+    /// A second eventfd replaces the first. Operations that are staged then may signal either
+    /// of them: those that the kernel did not take, and those that were staged in a
+    /// [`SplitQueue`](crate::split::SplitQueue), keep the first.
+    ///
     /// # Examples
     /// One iteration of an event loop, when the eventfd, which is non-blocking, is readable:
     /// ```

@@ -93,6 +93,32 @@ fn every_operation_signals_the_queues_eventfd_or_its_own() {
 }
 
 #[test]
+fn what_was_submitted_in_vain_keeps_the_first_eventfd() {
+    let file = TempFile::with(b"x");
+    let (first, second) = (support::eventfd(), support::eventfd());
+    let read = || Read::new(&file.file, vec![0; 1]);
+    let queue = Queue::<Bytes>::with_capacity(4).unwrap();
+    let mut queue = queue.eventfd(&first);
+    queue.push(Read::new(no_fd(), vec![0; 1])).unwrap();
+    queue.push(read()).unwrap();
+    assert_eq!(queue.submit().unwrap_err().errno, Errno::BADF);
+    // This one was not submitted with the first eventfd.
+    queue.push(read()).unwrap();
+    let mut queue = queue.eventfd(&second);
+    assert!(queue.unstage().is_some());
+    assert_eq!(queue.submit(), Ok(2));
+    assert_eq!((read_eventfd(&first), read_eventfd(&second)), (1, 1));
+
+    queue.drain().unwrap();
+    while queue.pop().unwrap().is_some() {}
+    queue.push(read()).unwrap();
+    let split = SplitQueue::<_, Shared>::new(queue);
+    let mut queue = split.into_queue().eventfd(&first);
+    assert_eq!(queue.submit(), Ok(1));
+    assert_eq!((read_eventfd(&first), read_eventfd(&second)), (0, 1));
+}
+
+#[test]
 fn the_halves_of_a_queue_have_its_eventfd() {
     let file = TempFile::with(b"x");
     let (default, own) = (support::eventfd(), support::eventfd());
