@@ -5,34 +5,14 @@ mod support;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::future::Future;
 use std::io::Write as _;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context as Task, Poll, Wake, Waker};
+use std::pin::pin;
 use std::time::Duration;
 
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Lock, Reactor};
-use support::tasks::await_eventfd;
+use support::tasks::{Counter, await_eventfd, poll};
 use support::{eventfd, pipe};
-
-#[derive(Default)]
-struct Counter(AtomicUsize);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-fn poll<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Option<F::Output> {
-    match future.poll(&mut Task::from_waker(waker)) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
-    }
-}
 
 thread_local! {
     /// The number of critical sections before that in front of which this file is written.
@@ -74,17 +54,18 @@ fn a_turn_takes_what_came_after_events_found_earlier() {
         let reactor = Reactor::<Vec<u8>, Between>::with_capacity(8)
             .unwrap()
             .eventfd(&signal);
-        let counters = [(); 3].map(|()| Arc::new(Counter::default()));
-        let wakers = counters
-            .each_ref()
-            .map(|counter| Waker::from(Arc::clone(counter)));
+        let [
+            (first_count, first_waker),
+            (second_count, second_waker),
+            (read_count, read_waker),
+        ] = [(); 3].map(|()| Counter::new());
         let mut polls = [&first, &second].map(|end| Box::pin(reactor.poll(end, PollMask::IN)));
-        for (future, waker) in polls.iter_mut().zip(&wakers) {
+        for (future, waker) in polls.iter_mut().zip([&first_waker, &second_waker]) {
             assert!(poll(future.as_mut(), waker).is_none());
         }
         let mut read = pin!(reactor.read(&zero, vec![0; 4], 0));
         BEFORE.replace(Some((sections, File::from(to_first))));
-        assert!(poll(read.as_mut(), &wakers[2]).is_some());
+        assert!(poll(read.as_mut(), &read_waker).is_some());
         assert!(BEFORE.take().is_none());
         let mut signals = 0;
         // The read and the first poll have signalled.
@@ -96,7 +77,7 @@ fn a_turn_takes_what_came_after_events_found_earlier() {
             signals += await_eventfd(&signal);
         }
         reactor.turn().unwrap();
-        let woken = counters.each_ref().map(|counter| counter.0.load(SeqCst));
+        let woken = [first_count, second_count, read_count].map(|counter| counter.count());
         assert_eq!(woken, [1, 1, 0], "after {sections} sections");
     }
 }

@@ -112,7 +112,7 @@ use crate::ring::Polled;
 use crate::sys::abi::Event;
 use crate::sys::errno::Errno;
 
-/// The number of operations in the first io_submit of a submission, and of events in a
+/// The most operations that are submitted in the short way, and the number of events in a
 /// wait for no more than these.
 pub(crate) const BATCH: usize = 32;
 

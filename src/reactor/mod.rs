@@ -75,8 +75,8 @@ slot_type! {
     /// The storage of one operation of a [`Reactor`], with space for its buffer `B` and for
     /// data `T` that the caller chooses.
     ///
-    /// Dropping a slot does not drop what is in it: if the reactor was leaked, the kernel
-    /// may still be writing to the buffer.
+    /// Dropping a slot does not drop the buffer in it: if the reactor was leaked, the kernel
+    /// may still be writing to it.
     ///
     /// # Examples
     /// ```
