@@ -515,8 +515,7 @@ impl<'scope> Scope<'scope, '_> {
         self.push(Poll::new(fd, mask))
     }
 
-    /// Submits the operations that were begun: up to 32 with the first `io_submit(2)`, and up
-    /// to 512 with each further one.
+    /// Submits the operations that were begun, up to 512 with one `io_submit(2)`.
     ///
     /// Without this call they are submitted by the next wait. An operation that the kernel
     /// refuses completes with the error as its result. Operations for which the context
