@@ -129,18 +129,28 @@ fn slots(count: usize) -> Slots {
 /// Creates an engine with as many operations in flight as there are slots: polls, or
 /// syncs.
 fn in_flight(slots: &mut Slots, polls: bool, kernel: Fake) -> Engine<'_, (), (), Fake> {
-    let count = slots.len();
+    let iocb = if polls { poll() } else { sync() };
+    let iocbs = vec![iocb; slots.len()];
+    submitted(slots, &iocbs, kernel)
+}
+
+fn poll() -> Iocb {
+    Poll::new(0, PollMask::IN).build()
+}
+
+fn sync() -> Iocb {
+    Fsync::new(0).build()
+}
+
+/// Creates an engine with these operations in flight.
+fn submitted<'s>(slots: &'s mut Slots, iocbs: &[Iocb], kernel: Fake) -> Engine<'s, (), (), Fake> {
     let mut engine = Engine::new(slots, kernel);
-    let iocb = match polls {
-        true => Poll::new(0, PollMask::IN).build(),
-        false => Fsync::new(0).build(),
-    };
-    for _ in 0..count {
+    for iocb in iocbs {
         assert!(engine.slots.reserve());
-        engine.slots.stage(&iocb, MaybeUninit::new(()), ());
+        engine.slots.stage(iocb, MaybeUninit::new(()), ());
     }
     // SAFETY: these operations have no memory.
-    assert_eq!(unsafe { engine.submit() }, Ok(count));
+    assert_eq!(unsafe { engine.submit() }, Ok(iocbs.len()));
     engine
 }
 
@@ -264,6 +274,21 @@ fn polls_that_a_sandbox_does_not_let_end_are_not_waited_for() {
     }
 }
 
+#[test]
+fn what_is_no_poll_is_waited_for_before_a_forced_end() {
+    let mut slots = slots(3);
+    let kernel = Fake {
+        refuses_cancel: [Errno::PERM].into(),
+        completes: 1,
+        ..Fake::default()
+    };
+    let mut engine = submitted(&mut slots, &[sync(), sync(), poll()], kernel);
+    assert_eq!(engine.drain(), Ok(()));
+    assert_eq!(engine.backend.waits, [1, 1]);
+    assert!(engine.backend.destroyed);
+    assert_eq!(results(&mut engine), [1, 1, UNKNOWN]);
+}
+
 /// The events are behind foreign ones, with a ring that can be read and one that
 /// cannot.
 #[test]
@@ -324,7 +349,7 @@ fn polls_are_waited_for_once_where_nobody_reads_the_iocb() {
 /// Creates an engine with one operation in flight, and two that are taken for a submission.
 fn taken(slots: &mut Slots) -> (Engine<'_, (), (), Fake>, Submission, [Ticket; 2]) {
     let mut engine = Engine::new(slots, Fake::default());
-    let iocb = Fsync::new(0).build();
+    let iocb = sync();
     engine.slots.stage(&iocb, MaybeUninit::new(()), ());
     // SAFETY: this operation has no memory.
     assert_eq!(unsafe { engine.submit() }, Ok(1));
