@@ -208,13 +208,23 @@ impl Memory {
 
 /// Leaves the memory out of children (MADV_DONTFORK).
 pub(crate) fn keep_from_children(memory: &Memory) -> Result<()> {
-    // SAFETY: only a child's copy of the mapping is affected, and no child uses it.
+    advise(memory, k::MADV_DONTFORK)
+}
+
+/// Asks for huge pages, so that few pieces of memory make up a block: the kernel and
+/// many disks take a time for each.
+pub(crate) fn prefer_huge_pages(memory: &Memory) {
+    let _ = advise(memory, k::MADV_HUGEPAGE);
+}
+
+fn advise(memory: &Memory, advice: u32) -> Result<()> {
+    // SAFETY: neither advice that this module gives changes the data.
     Errno::check(unsafe {
         syscall3(
             k::__NR_madvise as usize,
             memory.address.expose_provenance(),
             memory.bytes,
-            k::MADV_DONTFORK as usize,
+            advice as usize,
         )
     })
     .map(drop)

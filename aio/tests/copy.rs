@@ -17,12 +17,20 @@ fn copies(flags: &[&str], data: &[u8]) {
     let directory = directory();
     let (source, target) = (directory.path().join("a"), directory.path().join("b"));
     fs::write(&source, data).unwrap();
-    quiet(&copy(flags, &source, &target).output().unwrap());
-    assert!(
-        fs::read(&target).unwrap() == data,
-        "{flags:?} {}",
-        data.len()
-    );
+    // With O_DIRECT, the source is read from the page cache or from the disk.
+    let direct = flags.contains(&"--direct");
+    for from_disk in [false, true].into_iter().take(1 + usize::from(direct)) {
+        if from_disk {
+            uncache(&source);
+            fs::remove_file(&target).unwrap();
+        }
+        quiet(&copy(flags, &source, &target).output().unwrap());
+        assert!(
+            fs::read(&target).unwrap() == data,
+            "{flags:?} {} {from_disk}",
+            data.len()
+        );
+    }
     assert_eq!(names(directory.path()), ["a", "b"]);
 }
 
@@ -78,6 +86,40 @@ fn around_the_page_cache() {
     }
 }
 
+/// What the page cache holds as a whole is read from there, so that the disk only has to
+/// write.
+#[test]
+fn cached_data_is_not_read_again() {
+    if !direct_works() {
+        return skip("the build directory's file system refuses O_DIRECT");
+    }
+    const SIZE: usize = 16 << 20;
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    fs::write(&source, bytes(SIZE)).unwrap();
+    let way = || {
+        let mut command = copy(&["--direct", "--verbose"], &source, &target);
+        let output = command.output().unwrap();
+        assert!(fs::read(&target).unwrap() == bytes(SIZE));
+        stderr(&output)
+    };
+    let expected = |more: &str| {
+        format!(
+            "aio: copy: {}: {SIZE} bytes by AIO with O_DIRECT{more}\n",
+            target.display()
+        )
+    };
+    assert_eq!(way(), expected(", from the page cache"));
+    uncache(&source);
+    assert_eq!(way(), expected(""));
+    // The copy did not put it there.
+    assert_eq!(way(), expected(""));
+    // A part is not the whole.
+    let file = fs::File::open(&source).unwrap();
+    file.read_exact_at(&mut [0; 4096], 0).unwrap();
+    assert_eq!(way(), expected(""));
+}
+
 /// Tests a file large enough for its last part to be copied while the context is
 /// destroyed. Its data surrounds the beginning of that part and the end of the aligned
 /// part.
@@ -101,13 +143,19 @@ fn a_big_sparse_file_around_the_page_cache() {
             }
             file.set_len(size).unwrap();
             let sparse = format!("--sparse={sparse}");
-            quiet(
-                &copy(&["--direct", &sparse], &source, &target)
-                    .output()
-                    .unwrap(),
-            );
-            let same = Command::new("cmp").arg(&source).arg(&target).status();
-            assert!(same.unwrap().success(), "{size} {sparse}");
+            for from_disk in [true, false] {
+                if from_disk {
+                    uncache(&source);
+                }
+                quiet(
+                    &copy(&["--direct", &sparse], &source, &target)
+                        .output()
+                        .unwrap(),
+                );
+                // This also puts the source into the page cache.
+                let same = Command::new("cmp").arg(&source).arg(&target).status();
+                assert!(same.unwrap().success(), "{size} {sparse} {from_disk}");
+            }
             let blocks = |path| fs::metadata(path).unwrap().blocks();
             let kept = blocks(&target) <= blocks(&source) + 256;
             assert!(kept || sparse.ends_with("never"), "{size} {sparse}");
@@ -269,7 +317,14 @@ fn whole_blocks_move_through_io_submit_alone() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);
     fs::write(at("a"), bytes(1_000_001)).unwrap();
-    for flags in [&["--block", "64K"][..], &["--block", "64K", "--direct"]] {
+    for (flags, from_disk) in [
+        (&["--block", "64K"][..], false),
+        (&["--block", "64K", "--direct"], false),
+        (&["--block", "64K", "--direct"], true),
+    ] {
+        if from_disk {
+            uncache(&at("a"));
+        }
         let output = Command::new("strace")
             .args(["-f", "-e"])
             .arg(
@@ -298,17 +353,21 @@ fn whole_blocks_move_through_io_submit_alone() {
                     || call.starts_with("read(")
                         && (line.contains("\"Name:\\taio\\n") || line.ends_with(" = 0"))
                     // The data after the last aligned block.
-                    || direct && call.starts_with("copy_file_range("),
+                    || direct && call.starts_with("copy_file_range(")
+                    // cachestat(2), which strace need not know.
+                    || direct && call.starts_with("syscall_0x1c3("),
                 "{line}"
             );
             moved[0] += line.matches("aio_lio_opcode=IOCB_CMD_PREAD").count() as u64;
             moved[1] += line.matches("aio_lio_opcode=IOCB_CMD_PWRITE").count() as u64;
         }
         assert!(moved[0] >= 15 && moved[1] >= 15, "{moved:?}\n{trace}");
-        // O_DIRECT is switched on and off for both files.
-        let switched = if direct { 2 } else { 0 };
-        assert_eq!(trace.matches("O_DIRECT").count(), switched, "{trace}");
-        assert_eq!(trace.matches("F_SETFL").count(), 2 * switched, "{trace}");
+        // O_DIRECT is switched on for both files, or only for the target; and off for
+        // both.
+        let on = usize::from(direct) * (1 + usize::from(from_disk));
+        let calls = usize::from(direct) * 2 + on;
+        assert_eq!(trace.matches("O_DIRECT").count(), on, "{trace}");
+        assert_eq!(trace.matches("F_SETFL").count(), calls, "{trace}");
         assert_eq!(fs::read(at("a")).unwrap(), fs::read(at("b")).unwrap());
     }
 }

@@ -1,4 +1,5 @@
-//! O_DIRECT: whether each file allows it, and the alignment that it requires.
+//! O_DIRECT: whether each file allows it and needs it, and the alignment that it
+//! requires.
 
 use linux_aio::Errno;
 use linux_raw_sys::general::STATX_DIOALIGN;
@@ -8,35 +9,58 @@ use crate::os::{self, File, Stat};
 use crate::path::Shown;
 use crate::print::notice;
 
-/// Switches on O_DIRECT for both files, as far as they allow it.
-///
-/// Returns the alignment that they require; `None` if both refuse. The second value is
-/// true if the source accepted O_DIRECT, so that its size is reliable.
+/// How the files are accessed.
+pub(super) struct Access {
+    /// The alignment that O_DIRECT requires; `None` if both files refuse it.
+    pub(super) align: Option<usize>,
+    /// True if the source was found in the page cache, so that it is read from there.
+    pub(super) cached: bool,
+    /// True if the source accepted O_DIRECT or is cached, so that its size is reliable.
+    pub(super) sized: bool,
+}
+
+/// Switches on O_DIRECT for both files, as far as they allow it. A source that is in
+/// the page cache is read from there.
 pub(super) fn go_direct(
     options: &Options,
     source: &File,
     source_stat: &Stat,
     target: &File,
-) -> Result<(Option<usize>, bool), Errno> {
+) -> Result<Access, Errno> {
     let target_stat = os::stat_file(target)?;
-    let (mut align, mut source_took) = (None, false);
+    let cached = is_cached(source, source_stat);
+    let mut access = Access {
+        align: None,
+        cached,
+        sized: cached,
+    };
     for (file, stat, name) in [
         (source, source_stat, options.source),
         (target, &target_stat, options.target),
     ] {
+        let is_source = file.raw() == source.raw();
+        if is_source && cached {
+            continue;
+        }
         let wanted = match alignment(stat) {
             Some(wanted) => os::set_direct(file, true).map(|()| wanted),
             None => Err(Errno::INVAL),
         };
         match wanted {
             Ok(wanted) => {
-                align = align.max(Some(wanted));
-                source_took |= file.raw() == source.raw();
+                access.align = access.align.max(Some(wanted));
+                access.sized |= is_source;
             }
             Err(errno) => say_refused(name, errno),
         }
     }
-    Ok((align, source_took))
+    Ok(access)
+}
+
+/// Returns whether all data of a file is in the page cache. Holes need not be there.
+fn is_cached(file: &File, stat: &Stat) -> bool {
+    let data = stat.stx_size.min(stat.stx_blocks.saturating_mul(512));
+    data > 0 && os::cached_bytes(file) >= data
 }
 
 /// Allocates the blocks of the draft and sets its size, before data is written.

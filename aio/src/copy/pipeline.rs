@@ -83,7 +83,9 @@ impl<'a> Pipeline<'a> {
         let bytes = depth.checked_mul(block).ok_or(Errno::NOMEM)?;
         // Whole pages satisfy the alignment that O_DIRECT requires; untouched pages
         // take no memory.
-        Ok([Memory::new(bytes)?, Memory::new(depth * size_of::<Slot>())?])
+        let buffers = Memory::new(bytes)?;
+        os::prefer_huge_pages(&buffers);
+        Ok([buffers, Memory::new(depth * size_of::<Slot>())?])
     }
 
     #[expect(

@@ -7,7 +7,7 @@ use linux_aio::abi::IoVec;
 use linux_aio::syscall::{syscall2, syscall3, syscall4, syscall5, syscall6};
 use linux_raw_sys::general as k;
 
-use super::{File, Result};
+use super::{File, Result, page_size};
 
 /// Splits a 64-bit number as 32-bit ABIs pass it: in two words, ordered by the byte
 /// order of the machine.
@@ -244,6 +244,28 @@ pub(crate) unsafe fn read_at(
     // SAFETY: the caller guarantees that `length` bytes at `buffer` are valid for writes
     // and not accessed otherwise, as preadv(2) requires.
     unsafe { positioned(k::__NR_preadv, fd, buffer, length, offset) }
+}
+
+/// Returns the number of bytes of the file in the page cache, in whole pages; 0 where
+/// the kernel does not tell (cachestat(2), since Linux 6.5).
+pub(crate) fn cached_bytes(file: &File) -> u64 {
+    // A length of 0 means up to the end of the file.
+    let range = k::cachestat_range { off: 0, len: 0 };
+    let mut found = MaybeUninit::<k::cachestat>::zeroed();
+    // SAFETY: the kernel reads one range and writes one result, which live through the
+    // call.
+    let result = Errno::check(unsafe {
+        syscall4(
+            k::__NR_cachestat as usize,
+            file.raw() as usize,
+            (&raw const range).expose_provenance(),
+            found.as_mut_ptr().expose_provenance(),
+            0,
+        )
+    });
+    // SAFETY: the structure consists of integers, for which zeros are valid.
+    let found = unsafe { found.assume_init() };
+    result.map_or(0, |_| found.nr_cache.saturating_mul(page_size()))
 }
 
 /// Calls preadv(2) or pwritev(2) with one buffer.

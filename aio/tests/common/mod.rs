@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no test file needs all of it")]
 
 use std::io::{Error, Result};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -163,6 +164,41 @@ pub(crate) fn direct_works() -> bool {
         .create(true)
         .custom_flags(libc::O_DIRECT);
     options.open(directory.path().join("a")).is_ok()
+}
+
+/// Writes a file to the disk and takes its data out of the page cache.
+pub(crate) fn uncache(file: &Path) {
+    let file = std::fs::File::open(file).unwrap();
+    file.sync_all().unwrap();
+    // The kernel keeps pages that a processor is about to put into a list.
+    for _ in 0..1000 {
+        // SAFETY: no memory is passed.
+        let result =
+            unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        assert_eq!(result, 0);
+        if cached_pages(&file) == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("its data stays in the page cache");
+}
+
+fn cached_pages(file: &std::fs::File) -> usize {
+    let size = file.metadata().unwrap().len() as usize;
+    if size == 0 {
+        return 0;
+    }
+    // SAFETY: a new mapping, which is not accessed; mincore(2) writes a byte for each page.
+    unsafe {
+        let (read, shared, fd) = (libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd());
+        let map = libc::mmap(std::ptr::null_mut(), size, read, shared, fd, 0);
+        assert_ne!(map, libc::MAP_FAILED);
+        let mut pages = vec![0_u8; size.div_ceil(libc::sysconf(libc::_SC_PAGESIZE) as usize)];
+        assert_eq!(libc::mincore(map, size, pages.as_mut_ptr()), 0);
+        libc::munmap(map, size);
+        pages.iter().filter(|&&page| page & 1 != 0).count()
+    }
 }
 
 /// Returns a command that runs another one on a terminal with this many columns. The
