@@ -60,7 +60,7 @@ package() {
     cargo package --locked --no-verify "${dirty[@]}" -p linux-aio -p linux-aio-build \
         -p linux-aio-tokio -p aio
     package_files
-    package_tokio
+    package_uses
 }
 
 # Checks that each archive has the texts that a crate needs, and no link to a file outside.
@@ -84,23 +84,32 @@ package_files() {
     return $missing
 }
 
-# Builds the adapter for tokio from its archive, with the archive of the library, and runs
-# the examples of its documentation. (cargo's own check keeps the library unpacked in its
-# cache, by version, when its content changes.)
-package_tokio() {
-    local away archive
-    # Outside of this workspace.
+# Uses the archives of the published packages in place of this workspace: runs the examples
+# in the documentation of the adapter for tokio, and installs the tool.
+package_uses() {
+    local away
     away=$(mktemp -d)
     # shellcheck disable=SC2064 # the name of now
     trap "rm -rf '$away'" EXIT
-    for archive in linux-aio linux-aio-tokio; do
-        mkdir "$away/$archive"
-        tar -xf "$(ls -t "$target/package/$archive"-[0-9]*.crate | head -n 1)" \
-            -C "$away/$archive" --strip-components=1
-    done
-    CARGO_TARGET_DIR=$target/package-tests cargo test --all-features --doc \
-        --manifest-path "$away/linux-aio-tokio/Cargo.toml" \
-        --config "patch.crates-io.linux-aio.path='$away/linux-aio'"
+    static_unpack "$away" linux-aio linux-aio-build linux-aio-tokio aio
+    export CARGO_TARGET_DIR=$target/package-tests
+    cargo test --all-features --doc --manifest-path "$away/linux-aio-tokio/Cargo.toml" \
+        --config "$away/patch.toml"
+    package_aio "$away"
+}
+
+# package_aio FOLDER: installs the tool by the command in its README, which makes one static
+# program.
+package_aio() {
+    local command installed=$1/installed
+    command=$(sed -n '/^cargo install/,/[^\\]$/p' "$1/aio/README.md")
+    [ -n "$command" ]
+    # What it locks is replaced here.
+    command=${command/--locked/--config '"$1/patch.toml"' --root '"$installed"'}
+    (cd "$1/aio" && eval "$command")
+    static_elf "$installed/bin/aio"
+    "$installed/bin/aio" copy "$1/aio/README.md" "$1/copy"
+    cmp "$1/aio/README.md" "$1/copy"
 }
 
 # Checks that each relative link of the pages in the package leads to a file of it, and

@@ -97,9 +97,10 @@ static_programs() {
 static_unpack() {
     local away=$1 package archive
     shift
+    # Together: some depend on others, which no registry has.
+    cargo package --locked --no-verify --allow-dirty --quiet "${@/#/--package=}"
     echo "[patch.crates-io]" >"$away/patch.toml"
     for package; do
-        cargo package --locked --no-verify --allow-dirty --quiet -p "$package"
         archive=$(ls -t "$target/package/$package"-[0-9]*.crate | head -n 1)
         mkdir "$away/$package"
         tar -xf "$archive" -C "$away/$package" --strip-components=1
