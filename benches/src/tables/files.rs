@@ -64,6 +64,13 @@ const PATTERNS: &[Pattern] = &[
         depths: &[(1, 120), (8, 150)],
         writes: false,
     },
+    Pattern {
+        name: "huge-1m",
+        title: "Direct sequential reads of 1 MiB into huge pages",
+        base: ("libaio", "libaio"),
+        depths: &[(1, 120), (8, 150)],
+        writes: false,
+    },
 ];
 
 const BASELINES: &[&str] = &[

@@ -49,6 +49,8 @@ struct Pattern {
     random: bool,
     /// Of ten operations, this number are writes.
     writes: u64,
+    /// Whether the buffers are in huge pages.
+    huge: bool,
 }
 
 impl Pattern {
@@ -59,7 +61,7 @@ impl Pattern {
             "write-4k" => (4096, true, true, 10),
             "mixed-4k" => (4096, true, true, 3),
             "sequential-128k" => (128 << 10, true, false, 0),
-            "sequential-1m" => (1 << 20, true, false, 0),
+            "sequential-1m" | "huge-1m" => (1 << 20, true, false, 0),
             _ => return None,
         };
         Some(Pattern {
@@ -67,6 +69,7 @@ impl Pattern {
             direct,
             random,
             writes,
+            huge: name.starts_with("huge"),
         })
     }
 
@@ -119,7 +122,12 @@ pub(crate) fn disk(
         "pread-threads" | "pwrite-threads" => depth,
         _ => {
             let run = flight::Flight { pattern, meter };
-            return with(baseline, file, buffers(depth, pattern.len), run);
+            return with(
+                baseline,
+                file,
+                buffers(depth, pattern.len, pattern.huge),
+                run,
+            );
         }
     };
     threads::access(threads, file, pattern, meter);
@@ -141,7 +149,7 @@ pub(crate) fn log(baseline: &str, depth: usize, path: &str, meter: &mut Meter) -
             return with(
                 baseline,
                 file,
-                buffers(depth, log::RECORD),
+                buffers(depth, log::RECORD, false),
                 log::Log { meter },
             );
         }
@@ -174,12 +182,22 @@ fn with(baseline: &str, file: &'static File, buffers: Vec<Buffer>, run: impl Run
 }
 
 /// Returns buffers that are aligned for direct I/O.
-fn buffers(depth: usize, len: usize) -> Vec<Buffer> {
-    let layout = Layout::from_size_align(depth * len, 4096).unwrap();
-    // SAFETY: not of size zero, and never freed.
-    let memory: Buffer =
-        unsafe { std::slice::from_raw_parts_mut(std::alloc::alloc_zeroed(layout), depth * len) };
-    // Present, as is the memory of a program that runs for long.
-    memory.fill(1);
-    memory.chunks_mut(len).collect()
+fn buffers(depth: usize, len: usize, huge: bool) -> Vec<Buffer> {
+    let align = if huge { 2 << 20 } else { 4096 };
+    let layout = Layout::from_size_align((depth * len).next_multiple_of(align), align).unwrap();
+    // SAFETY: not of size zero. The advice does not change the content, and all of it is
+    // written before it is read, so that it is present as in a program that runs for long.
+    // It is never freed.
+    let memory: Buffer = unsafe {
+        let memory = std::alloc::alloc(layout);
+        if huge {
+            assert_eq!(
+                libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE),
+                0
+            );
+        }
+        memory.write_bytes(1, layout.size());
+        std::slice::from_raw_parts_mut(memory, layout.size())
+    };
+    memory.chunks_mut(len).take(depth).collect()
 }

@@ -13,7 +13,8 @@ use crate::meter::Meter;
 /// Performs the operations of the pattern. Each thread has one in flight.
 pub(super) fn access(threads: usize, file: &File, pattern: Pattern, meter: &mut Meter) {
     let blocks = pattern.blocks(file);
-    run(threads, pattern.len, meter, |number, buffer| {
+    let memory = |threads| buffers(threads, pattern.len, pattern.huge);
+    run(threads, memory, meter, |number, buffer| {
         let done = match pattern.op(number, blocks) {
             Op::Read(offset) => file.read_at(buffer, offset),
             Op::Write(offset) => file.write_at(buffer, offset),
@@ -25,13 +26,19 @@ pub(super) fn access(threads: usize, file: &File, pattern: Pattern, meter: &mut 
 
 /// Appends records, and syncs the file after each.
 pub(super) fn append(threads: usize, file: &File, meter: &mut Meter) {
-    run(threads, RECORD, meter, |number, buffer| {
+    let memory = |threads| buffers(threads, RECORD, false);
+    run(threads, memory, meter, |number, buffer| {
         file.write_all_at(buffer, number * RECORD as u64).unwrap();
         file.sync_all().unwrap();
     });
 }
 
-fn run(threads: usize, len: usize, meter: &mut Meter, perform: impl Fn(u64, &mut [u8]) + Sync) {
+fn run(
+    threads: usize,
+    memory: impl FnOnce(usize) -> Vec<Buffer>,
+    meter: &mut Meter,
+    perform: impl Fn(u64, &mut [u8]) + Sync,
+) {
     let (next, count) = (AtomicU64::new(0), meter.count);
     let work = |buffer: Buffer| -> Vec<Duration> {
         let mut times = Vec::with_capacity(count as usize / threads);
@@ -45,7 +52,7 @@ fn run(threads: usize, len: usize, meter: &mut Meter, perform: impl Fn(u64, &mut
             times.push(begun.elapsed());
         }
     };
-    let mut buffers = buffers(threads, len);
+    let mut buffers = memory(threads);
     let times = if threads == 1 {
         let buffer = buffers.remove(0);
         vec![meter.time(|| work(buffer))]
