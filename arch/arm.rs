@@ -49,6 +49,7 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 322,
         close: 6,
+        fcntl: 55,
         mprotect: 125,
         rt_sigaction: 174,
         rt_sigprocmask: 175,

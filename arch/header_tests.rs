@@ -142,7 +142,7 @@ fn every() -> impl Iterator<Item = &'static Abi> {
     ALL_ABIS.iter().flat_map(|abis| abis.iter())
 }
 
-fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 19] {
+fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 20] {
     let Abi { aio, base, .. } = facts;
     [
         ("__NR_io_setup", aio.io_setup),
@@ -161,6 +161,7 @@ fn numbers(facts: &Abi) -> [(&'static str, Option<i64>); 19] {
         ("__NR_getpid", Some(base.getpid)),
         ("__NR_openat", Some(base.openat)),
         ("__NR_close", Some(base.close)),
+        ("FCNTL", Some(base.fcntl)),
         ("__NR_mprotect", Some(base.mprotect)),
         ("__NR_rt_sigaction", Some(base.rt_sigaction)),
         ("__NR_rt_sigprocmask", Some(base.rt_sigprocmask)),
@@ -178,11 +179,21 @@ const MMAP: &str = "
 #endif
 ";
 
+/// C code that defines `FCNTL` as the number of fcntl(2) where it exists, and otherwise as
+/// the number of fcntl64(2). They are the same for the commands without a lock.
+const FCNTL: &str = "
+#ifdef __NR_fcntl
+#define FCNTL __NR_fcntl
+#else
+#define FCNTL __NR_fcntl64
+#endif
+";
+
 /// Compiles assertions about the system call numbers of the ABI. Returns the
 /// error messages of the compiler if one fails.
 fn check_numbers(abi: &str, rows: &[(&str, Option<i64>)]) -> Result<String, String> {
     let header_source = header_source(abi);
-    let source = include(&header_source, "unistd.h") + MMAP + &claims(rows);
+    let source = include(&header_source, "unistd.h") + MMAP + FCNTL + &claims(rows);
     compile(&header_source, CHECK, &source)
 }
 

@@ -85,6 +85,7 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 4020,
         openat: 4288,
         close: 4006,
+        fcntl: 4055,
         mprotect: 4125,
         rt_sigaction: 4194,
         rt_sigprocmask: 4195,

@@ -436,6 +436,9 @@ pub(crate) struct BaseNumbers {
     pub(crate) openat: u32,
     /// The number of `close(2)`.
     pub(crate) close: u32,
+    /// The number of `fcntl(2)`, or of `fcntl64(2)` where that is the only one. It finds
+    /// the standard descriptors that were closed when an `rt` program started.
+    pub(crate) fcntl: u32,
     /// The number of `mprotect(2)`, which makes relocated constants read-only.
     pub(crate) mprotect: u32,
     /// The number of `rt_sigaction(2)`.
@@ -468,6 +471,7 @@ const GENERIC_64: Abi = Abi {
         getpid: 172,
         openat: 56,
         close: 57,
+        fcntl: 25,
         mprotect: 226,
         rt_sigaction: 134,
         rt_sigprocmask: 135,

@@ -55,6 +55,7 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 286,
         close: 6,
+        fcntl: 55,
         mprotect: 125,
         rt_sigaction: 173,
         rt_sigprocmask: 174,

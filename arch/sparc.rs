@@ -59,6 +59,7 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 20,
         openat: 284,
         close: 6,
+        fcntl: 92,
         mprotect: 74,
         rt_sigaction: 102,
         rt_sigprocmask: 103,

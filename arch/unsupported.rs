@@ -39,6 +39,7 @@ pub(crate) const ABI: Abi = Abi {
         getpid: 0,
         openat: 0,
         close: 0,
+        fcntl: 0,
         mprotect: 0,
         rt_sigaction: 0,
         rt_sigprocmask: 0,

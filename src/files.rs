@@ -14,19 +14,19 @@ pub(crate) const O_RDWR: usize = 2;
 pub(crate) const O_CLOEXEC: usize = ABI.o_cloexec as usize;
 const AT_FDCWD: isize = -100;
 
-/// Opens an existing file, and returns the lowest free descriptor.
+/// Opens an existing file, and returns the lowest free descriptor. (openat(2) has a fourth
+/// argument, the mode, which it reads only with `O_CREAT` and `O_TMPFILE`.)
 pub(crate) fn open(path: &CStr, flags: usize) -> Result<i32, Errno> {
     // SAFETY: `path` ends in a zero byte and lives until the call returns.
     let result = unsafe {
-        stubs::syscall4(
+        stubs::syscall3(
             ABI.base.openat as usize,
             AT_FDCWD as usize,
             path.as_ptr().expose_provenance(),
             flags,
-            0,
         )
     };
-    Errno::check(result).map(|fd| fd as i32)
+    Errno::check_count(result).map(|fd| fd as i32)
 }
 
 /// Closes a descriptor. Linux releases the number even if it returns an error.

@@ -120,6 +120,12 @@ pub use crate::__rt_unwind_symbols as unwind_symbols;
 /// ```
 #[doc(alias = "exit_group")]
 pub fn exit(status: i32) -> ! {
+    terminate(status)
+}
+
+/// The same, for the process entry.
+#[inline(always)]
+fn terminate(status: i32) -> ! {
     loop {
         // SAFETY: exit_group(2) accesses no memory of the process, and the process
         // ends. On a target without Linux the call does nothing.
@@ -155,9 +161,12 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
                 bytes.len(),
             )
         };
-        match Errno::check(result) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+        // A write has 2,147,479,552 bytes at most, on every architecture.
+        match Errno::check_count(result) {
+            Ok(written) => match bytes.get(written..) {
+                Some(rest) if written != 0 => bytes = rest,
+                _ => return Err(Errno::IO),
+            },
             Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
@@ -214,14 +223,26 @@ pub const __STACK_ALIGN: usize = ABI.stack_align;
 /// # Safety
 /// `stack` is the stack pointer that the kernel gave the process.
 #[doc(hidden)]
+#[inline(always)]
 pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
+    // SAFETY: the `# Safety` section has the same requirement.
+    terminate(unsafe { run(stack, main) })
+}
+
+/// Prepares the process, and runs `main`. (A function of its own, because the compiler
+/// does not inline calls before one that never returns.)
+///
+/// # Safety
+/// `stack` is the stack pointer that the kernel gave the process.
+#[inline]
+unsafe fn run(stack: *const usize, main: fn(Process) -> i32) -> i32 {
     // SAFETY: the `# Safety` section requires the initial stack pointer, which is the
     // condition of `enter`. The layout stays unchanged: the library exposes no way
     // to write to it, and the stack grows downwards from it.
     let process = unsafe { Process::enter(stack) };
     arch::started(|kind| process.aux(kind));
     stdio::reserve();
-    exit(main(process))
+    main(process)
 }
 
 /// Makes `main`, a `fn(`[`Process`](crate::rt::Process)`) -> i32`, the program's entry
@@ -304,7 +325,9 @@ macro_rules! __rt_start {
         // A function of its own: the address of `main` may be read from a table that the
         // compiler regards as constant, and which is relocated only now.
         #[cfg(not(test))]
-        #[inline(never)]
+        #[allow(unexpected_cfgs)]
+        #[cfg_attr(linux_aio_fixed, inline(always))]
+        #[cfg_attr(not(linux_aio_fixed), inline(never))]
         unsafe extern "C" fn __linux_aio_run(stack: *const usize) -> ! {
             // SAFETY: `__linux_aio_enter`, the only caller, passes the stack pointer that
             // the kernel gave the process.

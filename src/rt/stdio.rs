@@ -1,11 +1,14 @@
 //! Standard input, output and error at process start.
 
 use crate::arch::{ABI, stubs};
-use crate::files::{self, O_RDONLY, O_RDWR, open};
-use crate::sys::abi::OldTimespec;
+use crate::files::{self, O_RDONLY, O_RDWR};
 
 /// The highest of the three standard descriptors.
 const STDERR: i32 = 2;
+
+/// The command of fcntl(2) that returns the flags of a descriptor, the same on every
+/// architecture.
+const F_GETFD: usize = 1;
 
 /// Opens `/dev/null` as each of the descriptors 0, 1 and 2 that is not open.
 ///
@@ -16,16 +19,26 @@ const STDERR: i32 = 2;
 /// opened for reading instead: writes to it fail with EBADF and reads with EISDIR.
 ///
 /// Nothing is opened if all three are open, so that a sandbox may end the process for
-/// openat(2). Where ppoll(2) is missing or refused, openat(2) finds out.
+/// openat(2). Where fcntl(2) is refused, openat(2) finds out.
+#[inline(always)]
 pub(super) fn reserve() {
-    if all_open() {
-        return;
+    let mut fd = 0;
+    while is_open(fd) {
+        if fd == STDERR {
+            return;
+        }
+        fd += 1;
     }
-    // open(2) returns the lowest free descriptor. A descriptor above these three
-    // therefore means that they are all open.
+    open_missing();
+}
+
+/// Opens files until one has a descriptor above the standard ones, and closes that one.
+/// open(2) returns the lowest free descriptor, so all three are open then.
+#[cold]
+fn open_missing() {
     let (mut path, mut flags) = (c"/dev/null", O_RDWR);
     loop {
-        match open(path, flags) {
+        match files::open(path, flags) {
             Err(_) if flags == O_RDWR => (path, flags) = (c"/", O_RDONLY),
             // If no descriptor is left, no file can get one of these three.
             Err(_) => return,
@@ -40,28 +53,10 @@ pub(super) fn reserve() {
     }
 }
 
-/// Returns whether the descriptors 0, 1 and 2 are known to be open.
-///
-/// ppoll(2) counts those that are not, and those with an error or a hang-up.
-#[inline(never)]
-fn all_open() -> bool {
-    let Some(ppoll) = ABI.base.ppoll else {
-        return false;
-    };
-    // Three `struct pollfd`: a descriptor, and two halves for events, of which none.
-    let mut entries = [0, 0, 1, 0, STDERR, 0];
-    let mut time = OldTimespec { sec: 0, nsec: 0 };
-    // SAFETY: the kernel reads and writes the entries, whose number is passed, and the
-    // time; both live through the call. No signal mask is passed.
-    let count = unsafe {
-        stubs::syscall5(
-            ppoll as usize,
-            entries.as_mut_ptr().expose_provenance(),
-            entries.len() / 2,
-            (&raw mut time).expose_provenance(),
-            0,
-            0,
-        )
-    };
-    count == 0
+/// Returns whether a descriptor is known to be open.
+#[inline(always)]
+fn is_open(fd: i32) -> bool {
+    // SAFETY: the command passes no memory, and changes nothing.
+    let flags = unsafe { stubs::syscall2(ABI.base.fcntl as usize, fd as usize, F_GETFD) };
+    flags >= 0
 }
