@@ -22,6 +22,7 @@
 //! costs a system call for each check and is less exact: see
 //! [`AddressSpace::is_this_process`].
 
+use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::arch::{ABI, stubs};
@@ -46,19 +47,17 @@ unsafe impl Send for AddressSpace {}
 // race with a write.
 unsafe impl Sync for AddressSpace {}
 
-/// The newest mark, and two words that are never set. They are one static, whose
-/// initial value is not zero, because each additional section enlarges a small program.
+/// The newest mark, and a word that is never set. Their initial values are zero, so that a
+/// small program has no bytes for them in its file, and nothing to relocate.
 struct Marks {
-    /// The newest mark of this process or, in a forked child, of its parent. It is
-    /// `unknown` before the first, and `unmarked` where marks are unavailable.
+    /// The newest mark of this process or, in a forked child, of its parent. It is null
+    /// before the first, and `unmarked` where marks are unavailable.
     newest: AtomicPtr<u32>,
-    unknown: u32,
     unmarked: u32,
 }
 
 static MARKS: Marks = Marks {
-    newest: AtomicPtr::new((&raw const MARKS.unknown).cast_mut()),
-    unknown: 0,
+    newest: AtomicPtr::new(ptr::null_mut()),
     unmarked: 0,
 };
 
@@ -78,7 +77,7 @@ impl AddressSpace {
         // publication.
         let mark = MARKS.newest.load(Ordering::Acquire).cast_const();
         let newest = AddressSpace { mark, pid: 0 };
-        if newest.is_marked() {
+        if !mark.is_null() && newest.is_marked() {
             newest
         } else {
             AddressSpace::marked(mark)
@@ -158,7 +157,7 @@ fn set_mark() -> Option<*const u32> {
     // SAFETY: MADV_WIPEONFORK affects forked children alone. If it is refused, the page
     // stays mapped and unused, one page per process.
     unsafe { madvise(page, BYTES, MADV_WIPEONFORK) }.ok()?;
-    let mark = core::ptr::with_exposed_provenance_mut::<u32>(page);
+    let mark = ptr::with_exposed_provenance_mut::<u32>(page);
     // The mark is set after the advice, so at no moment would fork copy the 1. The
     // write is volatile, so that it stays after the advice.
     // SAFETY: the address is the start of a fresh, writable page, which no other code

@@ -24,11 +24,17 @@
 
 #![forbid(unsafe_code)]
 
+mod compact;
+
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
-/// The addition to the linker's own script.
-const SCRIPT: &str = include_str!("static.ld");
+use compact::Machine;
+
+/// The commands of a linker script that every program has: what is left out, and what the
+/// linker rejects.
+const CHECKS: &str = include_str!("checks.ld");
 
 /// The architectures whose programs relocate themselves (`Abi::relative` in `linux-aio`).
 const POSITION_INDEPENDENT: &[&str] = &[
@@ -57,6 +63,10 @@ pub fn link_static() {
 pub struct Link {
     bare_linker: bool,
     position_independent: bool,
+    compact: bool,
+    is_optimised: bool,
+    /// The headers of a compact program, or the reason for which there is none.
+    machine: Result<Machine, &'static str>,
 }
 
 impl Link {
@@ -74,15 +84,29 @@ impl Link {
             env: env::var("CARGO_CFG_TARGET_ENV").unwrap_or_default(),
         };
         let linker = env::var("RUSTC_LINKER").ok();
-        Link::new(&target, &flags, linker.as_deref())
+        let of_rustc = env::var("TARGET").is_ok_and(|triple| triple == SELF_CONTAINED)
+            && rustc_minor().is_some_and(|minor| minor >= SELF_CONTAINED_SINCE);
+        let mut link = Link::new(&target, &flags, linker.as_deref(), of_rustc);
+        link.is_optimised = env::var("OPT_LEVEL").is_ok_and(|level| level != "0");
+        link
     }
 
-    fn new(target: &Target, flags: &str, linker: Option<&str>) -> Link {
+    /// `of_rustc`: rustc uses its own linker unless something else is said.
+    fn new(target: &Target, flags: &str, linker: Option<&str>, of_rustc: bool) -> Link {
         let is_static =
             flag(flags, "relocation-model=").is_some_and(|model| !model.starts_with("pi"));
+        let machine = if llvm_linker(flags, linker, of_rustc) {
+            Machine::of(&target.arch, &target.pointer_width)
+                .ok_or("no program was run in this form on this architecture")
+        } else {
+            Err("it needs the linker of LLVM (rust-lld)")
+        };
         Link {
             bare_linker: bare_linker(flags, linker),
             position_independent: target.relocates_itself() && !is_static,
+            compact: false,
+            is_optimised: true,
+            machine,
         }
     }
 
@@ -91,6 +115,57 @@ impl Link {
         Link {
             position_independent: false,
             ..self
+        }
+    }
+
+    /// Makes the file as small as possible: it contains what the kernel reads, and nothing
+    /// for other programs.
+    ///
+    /// Code and constants are in one segment, and the variables, if there are any, in a
+    /// second one, which is not executable. There are no section headers and no symbols:
+    /// `readelf -l` prints the segments, and debuggers disassemble the code, but have no
+    /// names, and `strip` and `objcopy` refuse the file. A variable whose initial value is
+    /// not zero makes the file larger than a page.
+    ///
+    /// The program does not relocate itself. If it is position-independent, no constant may
+    /// have an address in it, and the linker reports one as an error. Panic messages contain
+    /// such constants, and on riscv64 most code reads addresses from a table of them. At a
+    /// fixed address, every program can be compact.
+    ///
+    /// This needs the linker of LLVM, which rustc uses for `x86_64-unknown-linux-gnu` since
+    /// 1.90, and wherever `rust-lld` is named, and it is available on x86_64, x86, aarch64,
+    /// riscv64 and s390x. Otherwise [`emit`](Link::emit) prints a warning, and this method
+    /// has no effect. It has none in an unoptimised build either, which keeps its symbols.
+    ///
+    /// ```no_run
+    /// // build.rs
+    /// linux_aio_build::Link::from_cargo().fixed_address().compact().emit();
+    /// ```
+    pub fn compact(self) -> Link {
+        Link {
+            compact: true,
+            ..self
+        }
+    }
+
+    /// Returns the headers of a program that is linked in the compact form.
+    fn headers(&self) -> Option<Machine> {
+        self.machine
+            .ok()
+            .filter(|_| self.compact && self.is_optimised)
+    }
+
+    /// Returns whether the program contains the code that relocates it.
+    fn relocates_itself(&self) -> bool {
+        self.position_independent && self.headers().is_none()
+    }
+
+    /// Returns the linker script.
+    fn script(&self) -> String {
+        match self.headers() {
+            Some(machine) => machine.script(self.position_independent, CHECKS),
+            // Added to the linker's own script, which it does not replace.
+            None => format!("SECTIONS\n{{\n{CHECKS}}}\nINSERT AFTER .text;\n"),
         }
     }
 
@@ -108,18 +183,29 @@ impl Link {
             "-znoseparate-code".to_owned(),
             "--build-id=none".to_owned(),
             "--no-eh-frame-hdr".to_owned(),
-            // A linker that does not know it (GNU, other than for x86) ignores it.
-            "-zpack-relative-relocs".to_owned(),
             // Nothing looks up symbols; GNU's linker would add two hash tables.
             "--hash-style=sysv".to_owned(),
             format!("--script={}", script.display()),
         ];
+        if self.headers().is_some() {
+            // A section that the script does not name would be where no header points.
+            inner.push("--orphan-handling=error".to_owned());
+            // Of two program headers at the same place, the second one is used.
+            inner.push("--no-check-sections".to_owned());
+        }
         // rustc requests a position-independent executable first; the last argument
         // counts.
         let mut words = vec!["-nostdlib".to_owned()];
         if self.position_independent {
             // Words that are not in a writable segment cannot be relocated.
             inner.push("-ztext".to_owned());
+            if self.relocates_itself() {
+                // A linker that does not know it (GNU, other than for x86) ignores it.
+                inner.push("-zpack-relative-relocs".to_owned());
+                // LLVM's, and others ignore it: the dynamic section is among the constants,
+                // so a program without variables and relocations has no writable segment.
+                inner.push("-zrodynamic".to_owned());
+            }
             if self.bare_linker {
                 words.extend(["-static", "-pie", "--no-dynamic-linker"].map(str::to_owned));
             } else {
@@ -148,12 +234,15 @@ impl Link {
     pub fn emit(self) {
         let folder = PathBuf::from(env::var_os("OUT_DIR").expect("no build script"));
         let script = folder.join("static.ld");
-        fs::write(&script, SCRIPT).expect("the linker script cannot be written");
+        fs::write(&script, self.script()).expect("the linker script cannot be written");
         println!("cargo::rerun-if-changed=build.rs");
         println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
         println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
         println!("cargo::rustc-check-cfg=cfg(linux_aio_fixed)");
-        if !self.position_independent {
+        if let (true, Err(reason)) = (self.compact && self.is_optimised, self.machine) {
+            println!("cargo::warning=the program is not linked in the compact form: {reason}");
+        }
+        if !self.relocates_itself() {
             // The process entry leaves out the code that relocates the program.
             println!("cargo::rustc-cfg=linux_aio_fixed");
         }
@@ -180,6 +269,19 @@ impl Target {
         let has_descriptors = self.arch == "powerpc64" && self.endian == "big" && self.env == "gnu";
         POSITION_INDEPENDENT.contains(&self.arch.as_str()) && !is_narrow && !has_descriptors
     }
+}
+
+/// The target for which rustc uses its own linker, and the version since which it does.
+const SELF_CONTAINED: &str = "x86_64-unknown-linux-gnu";
+const SELF_CONTAINED_SINCE: u32 = 90;
+
+/// Returns the second number of the compiler's version.
+fn rustc_minor() -> Option<u32> {
+    let rustc = env::var_os("RUSTC")?;
+    let output = Command::new(rustc).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let version = text.split(' ').nth(1)?;
+    version.split('.').nth(1)?.parse().ok()
 }
 
 /// Returns the value of the last flag `-C name`, with `name` up to its `=`.
@@ -216,6 +318,24 @@ fn bare_linker(flags: &str, linker: Option<&str>) -> bool {
         .to_string_lossy()
         .into_owned();
     stem == "ld" || stem.ends_with("-ld") || stem.ends_with("lld") || stem.starts_with("ld.")
+}
+
+/// Returns whether the linker is LLVM's, as far as this is known.
+fn llvm_linker(flags: &str, linker: Option<&str>, of_rustc: bool) -> bool {
+    let words = || flags.split('\x1f');
+    if let Some(name) = words().rev().find_map(|word| word.split_once("-fuse-ld=")) {
+        return name.1.contains("lld");
+    }
+    if let Some(linker) = flag(flags, "linker=").or(linker) {
+        return linker.contains("lld");
+    }
+    let is_off = |name| {
+        flag(flags, name).is_some_and(|value| {
+            value.contains("-l") || matches!(value, "n" | "no" | "off" | "false")
+        })
+    };
+    let is_bare = bare_linker(flags, None);
+    of_rustc && !is_bare && !is_off("linker-features=") && !is_off("link-self-contained=")
 }
 
 #[cfg(test)]
@@ -255,7 +375,7 @@ mod tests {
 
     #[test]
     fn the_last_relocation_model_counts() {
-        let link = |flags| Link::new(&target("x86_64", "64", "little"), flags, None);
+        let link = |flags| Link::new(&target("x86_64", "64", "little"), flags, None, false);
         assert!(link("").position_independent);
         assert!(!link("-Crelocation-model=static").position_independent);
         assert!(
@@ -274,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_compiler_gets_the_linkers_words_wrapped() {
-        let link = |linker| Link::new(&target("x86", "32", "little"), "", linker);
+        let link = |linker| Link::new(&target("x86", "32", "little"), "", linker, false);
         let script = Path::new("a.ld");
         let compiler = link(None).args(script);
         assert!(compiler.contains(&"-static-pie".to_owned()));
@@ -283,5 +403,61 @@ mod tests {
         assert!(plain.contains(&"-no-pie".to_owned()));
         assert!(plain.contains(&"--script=a.ld".to_owned()));
         assert!(!plain.contains(&"-nostartfiles".to_owned()));
+    }
+
+    #[test]
+    fn the_linker_of_llvm_is_known() {
+        // rustc's own, unless something else is said.
+        assert!(llvm_linker("", None, true));
+        assert!(!llvm_linker("", None, false));
+        for flags in [
+            "-Clinker-features=-lld",
+            "-Clink-self-contained=-linker",
+            "-Clink-self-contained=no",
+            "-Clink-arg=-fuse-ld=bfd",
+            "-Clinker=clang",
+            "-Clinker-flavor=ld",
+        ] {
+            assert!(!llvm_linker(flags, None, true), "{flags}");
+        }
+        assert!(!llvm_linker("", Some("ld"), true));
+        assert!(llvm_linker("", Some("rust-lld"), false));
+        assert!(llvm_linker("-Clink-arg=-fuse-ld=lld", Some("clang"), false));
+    }
+
+    #[test]
+    fn a_compact_program_has_its_headers_in_the_script() {
+        let link = |arch, width, linker| {
+            Link::new(&target(arch, width, "little"), "", linker, false).compact()
+        };
+        let compact = link("aarch64", "64", Some("rust-lld"));
+        assert!(compact.position_independent && !compact.relocates_itself());
+        assert!(compact.script().contains("OUTPUT_FORMAT(binary)"));
+        // The type of a position-independent file, and of one at a fixed address.
+        assert!(compact.script().contains("SHORT(3) SHORT(183)"));
+        let fixed = compact.fixed_address();
+        assert!(fixed.script().contains("SHORT(2) SHORT(183)"));
+        assert!(
+            fixed
+                .script()
+                .contains("ADDR(.text) + SIZEOF(.text) - 2097152")
+        );
+        // Another linker, another architecture, or an unoptimised build: as without it.
+        let unoptimised = Link {
+            is_optimised: false,
+            ..fixed
+        };
+        for other in [
+            link("x86_64", "64", None),
+            link("m68k", "32", Some("rust-lld")),
+            unoptimised,
+        ] {
+            assert!(other.script().ends_with("INSERT AFTER .text;\n"));
+            assert!(
+                !other
+                    .args(Path::new("a"))
+                    .contains(&"--orphan-handling=error".to_owned())
+            );
+        }
     }
 }
