@@ -1,5 +1,6 @@
 //! Builds the measured programs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,7 +15,17 @@ pub(crate) struct Built {
     /// Cargo's target directory.
     pub(crate) target: PathBuf,
     pub(crate) subject: Subject,
+    /// The sizes in bytes of the smallest programs, in each form.
+    pub(crate) smallest: BTreeMap<String, u64>,
 }
+
+/// The forms of the smallest programs: a name, and the features that select it.
+const FORMS: [(&str, &str); 4] = [
+    ("fixed", "section-headers"),
+    ("pie", "section-headers,position-independent"),
+    ("pie compact", "position-independent"),
+    ("fixed compact", ""),
+];
 
 impl Built {
     pub(crate) fn new(capi: Option<String>) -> Result<Built> {
@@ -23,15 +34,25 @@ impl Built {
         // This program is in `target/release`.
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
         let target = me.ancestors().nth(2).ok_or("no target directory")?;
-        let built = Built {
+        let mut built = Built {
             target: target.to_path_buf(),
             subject: Subject::new(target.join("release/subject"), capi),
             home,
+            smallest: BTreeMap::new(),
         };
         let packages = ["--package", "benches", "--package", "linux-aio"];
         let all = ["build", "--release", "--features", "benches/std"];
         built.cargo(&[&all[..], &packages].concat())?;
-        built.cargo(&["build", "--profile", "smallest", "--package", "smallest"])?;
+        for (form, features) in FORMS {
+            let all = ["build", "--profile", "smallest", "--package", "smallest"];
+            built.cargo(&[&all[..], &["--features", features]].concat())?;
+            for program in ["hello", "smallest"] {
+                let path = built.target.join("smallest").join(program);
+                let size = std::fs::metadata(path).map(|data| data.len());
+                let size = size.map_err(|error| error.to_string())?;
+                built.smallest.insert(format!("{program} {form}"), size);
+            }
+        }
         built.cargo(&["build", "--profile", "aio", "--package", "aio"])?;
         Ok(built)
     }

@@ -142,10 +142,11 @@ fn sizes(bench: &mut Bench<'_>) -> Result<()> {
     bench.page.heading("Size");
     let sizes = gates::sizes(built)?;
     let program = |name: &str| sizes.get(name).copied().unwrap_or(f64::NAN);
-    let (smallest, aio) = (program("smallest"), program("aio"));
+    let (smallest, aio) = (program("smallest fixed compact"), program("aio"));
+    let hello = program("hello fixed compact");
     bench.page.say(&format!(
         "The smallest static program that sets up a context, reads with it and destroys it is a \
-         file of **{smallest} bytes**. The tool `aio` without symbols has **{aio} bytes**. Machine \
+         file of **{smallest} bytes**, and one that prints a line has **{hello} bytes**. The tool `aio` without symbols has **{aio} bytes**. Machine \
          code of the inlined functions, each compiled as a separate function:"
     ));
     let rows: Vec<Vec<String>> = sizes
@@ -167,9 +168,9 @@ fn sizes(bench: &mut Bench<'_>) -> Result<()> {
         .collect();
     bench.page.table(&["function", "bytes"], &rows);
     bench.goals.push((
-        "the smallest static program: under 2,100 bytes".to_owned(),
+        "the smallest static program that reads by AIO: under 1,500 bytes".to_owned(),
         format!("{smallest} bytes"),
-        smallest < 2100.0,
+        smallest < 1500.0,
     ));
     let met = aio < f64::from(128 << 10);
     bench.goals.push((
