@@ -17,7 +17,8 @@
 //!
 //! The program is position-independent where it can relocate itself, so that the kernel
 //! maps it at a random address. [`Link::fixed_address`] selects a fixed address instead,
-//! for a program that is some hundred bytes smaller.
+//! for a program that is about a kilobyte smaller, and [`Link::compact`] leaves out what
+//! the kernel does not read.
 //!
 //! The linker rejects a program that cannot run, and reports the reason: a dependency that
 //! needs libc, thread-local storage, or constructors.

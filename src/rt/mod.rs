@@ -70,9 +70,10 @@
 //!
 //! Before `main`, `/dev/null` is opened as each of the descriptors 0, 1 and 2 that was not
 //! open at process start. Otherwise a file that the program opens could receive the text
-//! written to standard error. This uses openat(2) and close(2), which a sandbox has to
-//! allow. A position-independent program also calls mprotect(2) once, to make relocated
-//! constants read-only; an error has no other effect than that they stay writable.
+//! written to standard error. fcntl(2) finds them, and a sandbox has to allow it, or to
+//! return an error; then, and for one that was not open, openat(2) and close(2) are used. A
+//! position-independent program with relocated constants also calls mprotect(2) once, to
+//! make them read-only; an error has no other effect than that they stay writable.
 
 use core::fmt;
 
