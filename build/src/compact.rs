@@ -13,9 +13,7 @@
 //! | the next page | initial values of variables, if one is not zero |
 //!
 //! In this format, the distance of two sections is the same in the file and in memory, so
-//! a variable with an initial value pads the file to a page. The segment of the variables
-//! begins with a page also for another reason: kernels before 6.7 fail on a segment without
-//! bytes in the file that begins inside of one.
+//! a variable with an initial value pads the file to a page.
 //!
 //! Sources: the ELF generic ABI, "ELF Header" and "Program Header"; the kernel's
 //! `fs/binfmt_elf.c`.
