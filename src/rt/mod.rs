@@ -226,7 +226,7 @@ pub const __STACK_ALIGN: usize = ABI.stack_align;
 #[doc(hidden)]
 #[inline(always)]
 pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
-    // SAFETY: the `# Safety` section has the same requirement.
+    // SAFETY: the `# Safety` section requires the initial stack pointer, as that of `run`.
     terminate(unsafe { run(stack, main) })
 }
 
