@@ -120,6 +120,40 @@ fn cached_data_is_not_read_again() {
     assert_eq!(way(), expected(""));
 }
 
+/// Pages of holes in the page cache do not stand for pages of data: the data is read from
+/// the disk, around the cache.
+#[test]
+fn cached_holes_are_not_cached_data() {
+    if !direct_works() {
+        return skip("the build directory's file system refuses O_DIRECT");
+    }
+    const DATA: usize = 4 << 20;
+    const HOLE: usize = 2 * DATA;
+    let directory = directory();
+    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
+    let file = fs::File::create_new(&source).unwrap();
+    file.write_all_at(&bytes(DATA), 0).unwrap();
+    file.set_len((DATA + HOLE) as u64).unwrap();
+    uncache(&source);
+    let read = |at: usize, size| {
+        let file = fs::File::open(&source).unwrap();
+        file.read_exact_at(&mut vec![0; size], at as u64).unwrap();
+    };
+    let way = || {
+        let mut command = copy(&["--direct", "--verbose"], &source, &target);
+        stderr(&command.output().unwrap())
+    };
+    read(DATA, HOLE);
+    assert!(way().ends_with(" by AIO with O_DIRECT\n"));
+    // With its data there as well, all of the file is in the cache.
+    read(0, DATA);
+    assert!(way().ends_with(" by AIO with O_DIRECT, from the page cache\n"));
+    // The holes need not be there.
+    uncache(&source);
+    read(0, DATA);
+    assert!(way().ends_with(" by AIO with O_DIRECT, from the page cache\n"));
+}
+
 /// Tests a file large enough for its last part to be copied while the context is
 /// destroyed. Its data surrounds the beginning of that part and the end of the aligned
 /// part.

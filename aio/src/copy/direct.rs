@@ -4,7 +4,7 @@
 use linux_aio::Errno;
 use linux_raw_sys::general::STATX_DIOALIGN;
 
-use super::Options;
+use super::{Options, Part};
 use crate::os::{self, File, Stat};
 use crate::path::Shown;
 use crate::print::notice;
@@ -58,9 +58,28 @@ pub(super) fn go_direct(
 }
 
 /// Returns whether all data of a file is in the page cache. Holes need not be there.
+///
+/// Pages of holes can be there, too, so that a comparison of the whole file's pages with
+/// its blocks would not suffice.
 fn is_cached(file: &File, stat: &Stat) -> bool {
-    let data = stat.stx_size.min(stat.stx_blocks.saturating_mul(512));
-    data > 0 && os::cached_bytes(file) >= data
+    let size = stat.stx_size;
+    let mut at = 0;
+    while stat.stx_blocks > 0 && at < size {
+        match Part::next(file, at, size) {
+            Ok(Some(part)) if part.from < size => {
+                let to = part.to.unwrap_or(size);
+                if !os::is_cached(file, part.from, to) {
+                    return false;
+                }
+                at = to;
+            }
+            // Only a hole follows.
+            Ok(None) => break,
+            // The file became shorter.
+            Ok(Some(_)) | Err(_) => return false,
+        }
+    }
+    at > 0
 }
 
 /// Allocates the blocks of the draft and sets its size, before data is written.

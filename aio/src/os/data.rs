@@ -246,11 +246,13 @@ pub(crate) unsafe fn read_at(
     unsafe { positioned(k::__NR_preadv, fd, buffer, length, offset) }
 }
 
-/// Returns the number of bytes of the file in the page cache, in whole pages; 0 where
-/// the kernel does not tell (cachestat(2), since Linux 6.5).
-pub(crate) fn cached_bytes(file: &File) -> u64 {
-    // A length of 0 means up to the end of the file.
-    let range = k::cachestat_range { off: 0, len: 0 };
+/// Returns whether the file's pages from `from` to `to`, which is greater, are in the page
+/// cache; false where the kernel does not tell (cachestat(2), since Linux 6.5).
+pub(crate) fn is_cached(file: &File, from: u64, to: u64) -> bool {
+    let range = k::cachestat_range {
+        off: from,
+        len: to - from,
+    };
     let mut found = MaybeUninit::<k::cachestat>::zeroed();
     // SAFETY: the kernel reads one range and writes one result, which live through the
     // call.
@@ -265,7 +267,8 @@ pub(crate) fn cached_bytes(file: &File) -> u64 {
     });
     // SAFETY: the structure consists of integers, for which zeros are valid.
     let found = unsafe { found.assume_init() };
-    result.map_or(0, |_| found.nr_cache.saturating_mul(page_size()))
+    let pages = to.div_ceil(page_size()) - from / page_size();
+    result.is_ok() && found.nr_cache >= pages
 }
 
 /// Calls preadv(2) or pwritev(2) with one buffer.
