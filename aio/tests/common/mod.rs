@@ -184,6 +184,18 @@ pub(crate) fn uncache(file: &Path) {
     panic!("its data stays in the page cache");
 }
 
+/// Returns whether the tool can find a file's data in the page cache: not under a seccomp
+/// filter, which may kill it for cachestat(2), nor before Linux 6.5.
+pub(crate) fn cache_is_reported() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let call = linux_raw_sys::general::__NR_cachestat as libc::c_long;
+    // SAFETY: the descriptor is invalid, so no memory is accessed.
+    let result = unsafe { libc::syscall(call, -1, 0_usize, 0_usize, 0) };
+    assert_eq!(result, -1);
+    let known = Error::last_os_error().raw_os_error() != Some(libc::ENOSYS);
+    known && status.contains("\nSeccomp:\t0\n")
+}
+
 fn cached_pages(file: &std::fs::File) -> usize {
     let size = file.metadata().unwrap().len() as usize;
     if size == 0 {
