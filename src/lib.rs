@@ -316,6 +316,14 @@ pub use sys::{abi, nr, syscall};
 /// # use linux_aio::op::Write;
 /// let write = Write::new(7, &b"whose file is this?"[..]);
 /// ```
+#[cfg_attr(
+    feature = "rt",
+    doc = r#"
+```compile_fail,E0277
+linux_aio::rt::write_all(7, b"whose file is this?");
+```
+"#
+)]
 ///
 /// A descriptor is closed before a queue, a scope or a reactor has submitted its
 /// operation, or a reactor's eventfd is closed while it is in use:

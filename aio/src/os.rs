@@ -10,7 +10,6 @@ use linux_aio::Errno;
 use linux_aio::syscall::{syscall1, syscall2, syscall3, syscall5, syscall6};
 use linux_raw_sys::general as k;
 
-pub(crate) use linux_aio::rt::write_all;
 pub(crate) use linux_raw_sys::general::{
     O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
     O_TMPFILE, O_TRUNC, O_WRONLY, statx as Stat,

@@ -79,6 +79,7 @@ use core::fmt;
 
 use crate::Errno;
 use crate::arch::{self, ABI, stubs};
+use crate::fd::Fd;
 
 #[doc(hidden)]
 pub mod mem;
@@ -112,10 +113,10 @@ pub use crate::__rt_unwind_symbols as unwind_symbols;
 ///
 /// # Examples
 /// ```no_run
-/// use linux_aio::rt::{exit, write_all};
+/// use linux_aio::rt::{Stderr, exit, write_all};
 ///
 /// fn fail(message: &str) -> ! {
-///     let _ = write_all(2, message.as_bytes());
+///     let _ = write_all(Stderr, message.as_bytes());
 ///     exit(1)
 /// }
 /// ```
@@ -135,8 +136,11 @@ fn terminate(status: i32) -> ! {
     }
 }
 
-/// Writes all bytes to a file descriptor. It continues after a short write, and after
-/// one that a signal interrupted.
+/// Writes all bytes to a file. It continues after a short write, and after one that a
+/// signal interrupted.
+///
+/// [`Stdout`] and [`Stderr`] are the standard descriptors. A descriptor that is known by
+/// its number alone needs `unsafe` ([`Fd::borrow_raw`]).
 ///
 /// # Errors
 /// Those of `write(2)`; the number of bytes written before the error is not known. A
@@ -144,20 +148,22 @@ fn terminate(status: i32) -> ! {
 ///
 /// # Examples
 /// ```
-/// use linux_aio::Errno;
-/// use linux_aio::rt::write_all;
+/// use linux_aio::rt::{Stdout, write_all};
 ///
-/// assert_eq!(write_all(1, b"hello\n"), Ok(()));
-/// assert_eq!(write_all(-1, b"hello\n"), Err(Errno::BADF));
+/// assert_eq!(write_all(Stdout, b"hello\n"), Ok(()));
 /// ```
-pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
+pub fn write_all<'fd>(fd: impl Into<Fd<'fd>>, bytes: &[u8]) -> Result<(), Errno> {
+    write_all_to(fd.into(), bytes)
+}
+
+fn write_all_to(fd: Fd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        // SAFETY: the kernel reads no more than the slice, and writes no memory. A
-        // descriptor that is not open, or is used elsewhere, does not affect memory.
+        // SAFETY: the kernel reads no more than the slice, and writes no memory. The
+        // descriptor is borrowed, so no file of other code is written to.
         let result = unsafe {
             stubs::syscall3(
                 ABI.base.write as usize,
-                fd as usize,
+                fd.as_raw() as usize,
                 bytes.as_ptr().expose_provenance(),
                 bytes.len(),
             )
@@ -189,9 +195,17 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stdout;
 
+impl From<Stdout> for Fd<'static> {
+    fn from(_: Stdout) -> Fd<'static> {
+        // SAFETY: process entry opens each standard descriptor that is closed, and so does
+        // std in other programs. Closing it later needs unsafe code.
+        unsafe { Fd::borrow_raw(1) }
+    }
+}
+
 impl fmt::Write for Stdout {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        write_all(1, s.as_bytes()).map_err(|_| fmt::Error)
+        write_all(Stdout, s.as_bytes()).map_err(|_| fmt::Error)
     }
 }
 
@@ -208,9 +222,17 @@ impl fmt::Write for Stdout {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
 
+impl From<Stderr> for Fd<'static> {
+    fn from(_: Stderr) -> Fd<'static> {
+        // SAFETY: process entry opens each standard descriptor that is closed, and so does
+        // std in other programs. Closing it later needs unsafe code.
+        unsafe { Fd::borrow_raw(2) }
+    }
+}
+
 impl fmt::Write for Stderr {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        write_all(2, s.as_bytes()).map_err(|_| fmt::Error)
+        write_all(Stderr, s.as_bytes()).map_err(|_| fmt::Error)
     }
 }
 
@@ -261,12 +283,12 @@ unsafe fn run(stack: *const usize, main: fn(Process) -> i32) -> i32 {
 /// #![no_std]
 /// #![no_main]
 ///
-/// use linux_aio::rt::{Process, write_all};
+/// use linux_aio::rt::{Process, Stdout, write_all};
 ///
 /// linux_aio::entry!(main);
 ///
 /// fn main(_process: Process) -> i32 {
-///     match write_all(1, b"hello\n") {
+///     match write_all(Stdout, b"hello\n") {
 ///         Ok(()) => 0,
 ///         Err(errno) => errno.raw_os_error(),
 ///     }
@@ -446,7 +468,7 @@ macro_rules! __rt_memory_functions {
 /// Ends the process: a stack guard was overwritten.
 #[doc(hidden)]
 pub fn __stack_overwritten() -> ! {
-    let _ = write_all(2, b"stack smashing detected\n");
+    let _ = write_all(Stderr, b"stack smashing detected\n");
     exit(134)
 }
 

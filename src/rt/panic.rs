@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::{exit, write_all};
+use super::{Stderr, exit, write_all};
 
 /// The exit status of the standard library's panics.
 const STATUS: i32 = 101;
@@ -26,13 +26,13 @@ static PANICKING: AtomicBool = AtomicBool::new(false);
 /// so this one uses [`start!`](crate::rt::start) and the other parts of it:
 /// ```
 /// use core::panic::PanicInfo;
-/// use linux_aio::rt::{panicked, write_all};
+/// use linux_aio::rt::{Stderr, panicked, write_all};
 ///
 /// # /*
 /// #[panic_handler]
 /// # */
 /// fn panic(info: &PanicInfo<'_>) -> ! {
-///     let _ = write_all(2, b"please report this:\n");
+///     let _ = write_all(Stderr, b"please report this:\n");
 ///     panicked(info)
 /// }
 /// ```
@@ -65,7 +65,7 @@ struct Message {
 impl Message {
     fn flush(&mut self) {
         let (filled, _) = self.bytes.split_at(self.filled);
-        let _ = write_all(2, filled);
+        let _ = write_all(Stderr, filled);
         self.filled = 0;
     }
 }

@@ -694,6 +694,13 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
         "tests/split.rs",
     ),
     (
+        "src/rt/mod.rs",
+        "write_all",
+        "fd.into()",
+        "Before anything else.",
+        "",
+    ),
+    (
         "src/rt/process.rs",
         "Process::var",
         "as_ref()",

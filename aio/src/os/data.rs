@@ -2,9 +2,9 @@
 
 use core::mem::MaybeUninit;
 
-use linux_aio::Errno;
 use linux_aio::abi::IoVec;
 use linux_aio::syscall::{syscall2, syscall3, syscall4, syscall5, syscall6};
+use linux_aio::{Errno, Fd};
 use linux_raw_sys::general as k;
 
 use super::{File, Result, page_size};
@@ -170,6 +170,12 @@ pub(crate) fn write_to(fd: i32, bytes: &[u8]) -> Result<usize> {
     let (memory, length) = (bytes.as_ptr().expose_provenance(), bytes.len());
     // SAFETY: the kernel reads at most the slice's length from it.
     Errno::check(unsafe { syscall3(k::__NR_write as usize, fd as usize, memory, length) })
+}
+
+/// Writes all bytes at the current position.
+pub(crate) fn write_all(fd: i32, bytes: &[u8]) -> Result<()> {
+    // SAFETY: each caller has the descriptor open, or it is a standard one.
+    linux_aio::rt::write_all(unsafe { Fd::borrow_raw(fd) }, bytes)
 }
 
 /// Waits until a descriptor can be read or written, for a tenth of a second at most.

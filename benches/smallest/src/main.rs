@@ -4,7 +4,7 @@
 #![no_main]
 
 use linux_aio::opcode::Pread;
-use linux_aio::rt::{Process, write_all};
+use linux_aio::rt::{Process, Stdout, write_all};
 use linux_aio::{Context, Errno, Event};
 
 linux_aio::entry!(main);
@@ -28,5 +28,5 @@ fn start_of(fd: i32) -> Result<(), Errno> {
         .map(|events| events.first().copied());
     context.destroy()?;
     let len = taken?.map_or(Ok(0), |event| event.result())?;
-    write_all(1, buffer.get(..len).unwrap_or_default())
+    write_all(Stdout, buffer.get(..len).unwrap_or_default())
 }

@@ -26,7 +26,7 @@ use executor::Task;
 use linux_aio::Errno;
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Reactor, ReactorSlot};
-use linux_aio::rt::{Process, Stderr, write_all};
+use linux_aio::rt::{Process, Stderr, Stdout};
 use os::Descriptor;
 use sum::Sum;
 
@@ -157,14 +157,6 @@ fn main(process: Process) -> i32 {
             complain(format_args!("{errno}"));
             1
         }
-    }
-}
-
-struct Stdout;
-
-impl Write for Stdout {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        write_all(1, s.as_bytes()).map_err(|_| fmt::Error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A line of output, assembled without `core::fmt` and written with one system call.
 
 use linux_aio::Errno;
-use linux_aio::rt::write_all;
+use linux_aio::rt::{Stdout, write_all};
 
 /// A line of output. Bytes beyond its capacity are cut off.
 pub(crate) struct Line {
@@ -67,7 +67,7 @@ impl Line {
         if let Some(bytes) = self.bytes.get(..self.filled) {
             // An error cannot be reported anywhere: the verdict will be missing from
             // the output.
-            let _ = write_all(1, bytes);
+            let _ = write_all(Stdout, bytes);
         }
     }
 

@@ -5,7 +5,7 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use linux_aio::rt::{Process, Stderr, write_all};
+use linux_aio::rt::{Process, Stderr, Stdout, write_all};
 use linux_aio::{Errno, ScopeSlot, scope};
 use rustix::fs::OFlags;
 use static_programs::file::File;
@@ -35,5 +35,5 @@ fn read(path: &CStr) -> Result<(), Errno> {
             .map_err(|_| Errno::AGAIN)?;
         read.wait().result
     })??;
-    write_all(1, buffer.get(..length).unwrap_or_default())
+    write_all(Stdout, buffer.get(..length).unwrap_or_default())
 }
