@@ -46,7 +46,7 @@ impl Built {
         for (form, features) in FORMS {
             let all = ["build", "--profile", "smallest", "--package", "smallest"];
             built.cargo(&[&all[..], &["--features", features]].concat())?;
-            for program in ["hello", "smallest"] {
+            for program in ["hello", "raw", "smallest"] {
                 let path = built.target.join("smallest").join(program);
                 let size = std::fs::metadata(path).map(|data| data.len());
                 let size = size.map_err(|error| error.to_string())?;
