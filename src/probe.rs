@@ -105,7 +105,7 @@ impl Probe {
     /// - EMFILE, ENFILE: no descriptor is free.
     /// - ENOMEM: out of memory or address space.
     /// - ENOSYS: AIO is unavailable. EPERM: a sandbox forbids io_setup, io_submit or
-    ///   openat.
+    ///   openat, or, where the ring is not mapped, every wait.
     /// - Other errors that a sandbox returns for io_submit, and those of opening the
     ///   root directory.
     ///
@@ -562,18 +562,25 @@ impl ProbeContext {
         })
     }
 
-    /// Takes the event of an accepted operation.
-    fn reap(&mut self) {
+    /// Takes the event of an accepted operation. Returns the error of a wait that is not
+    /// available.
+    fn reap(&mut self) -> Result<(), Errno> {
         let mut event = [Event::EMPTY];
         let wait = WaitOptions::new().timeout(TIMEOUT);
         while !self.in_flight {
-            // The event is in the ring already, so this is not a wait, on Linux.
+            // On Linux the event is in the ring already, so this is no system call if the
+            // ring is mapped.
             match self.context.ring().wait_with(1, &mut event, wait) {
-                Ok([_]) => return,
+                Ok([_]) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Ok(_) | Err(_) => self.in_flight = true,
+                Ok(_) => self.in_flight = true,
+                Err(errno) => {
+                    self.in_flight = true;
+                    return Err(errno);
+                }
             }
         }
+        Ok(())
     }
 
     /// Returns whether io_cancel is available. It cancels nothing.
@@ -601,10 +608,7 @@ impl Submit for ProbeContext {
         match unsafe { self.context.submit(&mut [&mut iocb]) }? {
             // A filter returned 0 instead of an error.
             0 => Err(Errno::AGAIN),
-            _ => {
-                self.reap();
-                Ok(())
-            }
+            _ => self.reap(),
         }
     }
 }

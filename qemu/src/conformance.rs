@@ -12,6 +12,7 @@ use crate::boot::{self, Machine};
 use crate::cache::{Cache, target_folder};
 use crate::cross::{self, Effort};
 use crate::faults::{Fault, Programs};
+use crate::gvisor::Gvisor;
 use crate::kernels::Kernel;
 use crate::report::{Outcome, Verb};
 use crate::rust_src::RustSrc;
@@ -27,7 +28,7 @@ use crate::workplace::Workplace;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The arguments that the program checks for.
-const ARGUMENTS: [&str; 3] = ["one", "two words", ""];
+pub(crate) const ARGUMENTS: [&str; 3] = ["one", "two words", ""];
 
 /// A job: the program for a target, and the kernel to boot.
 #[derive(Clone, Copy)]
@@ -73,7 +74,7 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, options: BootOptions) ->
         (Verb::User, _) => target.abi.obstacle(),
         (Verb::Native, _) if target.abi.is_native() => None,
         (Verb::Native, _) => Some("another machine's program"),
-        (Verb::Kernel | Verb::Faults, Some(_)) | (Verb::Uml, _) => None,
+        (Verb::Kernel | Verb::Faults, Some(_)) | (Verb::Uml | Verb::Gvisor, _) => None,
         (Verb::Kernel | Verb::Faults, None) => Some("no stock kernel runs it; --build may"),
     };
     let (Some(program), None) = (program, obstacle) else {
@@ -90,6 +91,9 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, options: BootOptions) ->
         (Some(kernel), None) => boot(cache, target, kernel, &program, options),
         _ if job.verb == Verb::Uml => {
             Uml::find(cache).and_then(|uml| uml.run(target, &program, options.keep))
+        }
+        _ if job.verb == Verb::Gvisor => {
+            Gvisor::find(cache).and_then(|gvisor| gvisor.run(target, &program, options.keep))
         }
         _ => run(cache, job.verb, target, &program),
     };

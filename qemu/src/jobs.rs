@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cache::Cache;
 use crate::conformance::{self, BootOptions, Job};
 use crate::cross::Effort;
+use crate::gvisor::{self, Gvisor};
 use crate::report::{self, Outcome, Recorded, Results, Status, Verb};
 use crate::rust_src::RustSrc;
 use crate::targets::{Table, Target};
@@ -32,6 +33,9 @@ pub(crate) fn run_all(
     }
     if verb == Verb::Uml {
         targets = uml::targets(targets, !options.targets.is_empty())?;
+    }
+    if verb == Verb::Gvisor {
+        targets = gvisor::targets(targets, !options.targets.is_empty())?;
     }
     let kernel = None;
     let jobs: Vec<Job<'_>> = targets
@@ -124,7 +128,7 @@ fn test(
     options: &Run,
     mut boot: BootOptions,
 ) -> Result<ExitCode> {
-    if options.quick || verb == Verb::Uml {
+    if options.quick || matches!(verb, Verb::Uml | Verb::Gvisor) {
         boot.effort = Effort::Quick;
     }
     let at_once = options.jobs.unwrap_or(match verb {
@@ -236,6 +240,7 @@ fn record(cache: &Cache, rust: &RustSrc, verb: Verb, outcomes: &[Outcome]) -> Re
                 format!("QEMU {}", toolchain::qemu_version(&mut emulator)?)
             }
             Verb::Uml => format!("User-Mode Linux {}", Uml::find(cache)?.version()?),
+            Verb::Gvisor => format!("gVisor {}", Gvisor::find(cache)?.version()?),
             Verb::Native => format!("Linux {}", word(Command::new("uname").arg("-r"), 0)?),
         },
     };

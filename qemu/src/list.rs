@@ -60,6 +60,7 @@ fn list_json(table: &Table, results: &Results) -> Result<String> {
             "user": results.of(target.triple, Verb::User),
             "native": results.of(target.triple, Verb::Native),
             "uml": results.of(target.triple, Verb::Uml),
+            "gvisor": results.of(target.triple, Verb::Gvisor),
             "kernels": results.boots(target.triple).collect::<Vec<_>>(),
         })
     };

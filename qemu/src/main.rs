@@ -19,6 +19,7 @@ mod cross;
 mod debian;
 mod disk;
 mod faults;
+mod gvisor;
 mod image;
 mod init;
 mod initramfs;
@@ -85,7 +86,11 @@ enum Verbs {
     /// Run on User-Mode Linux, a kernel that is a process of this machine
     ///
     /// This is the fastest verdict of a real kernel, with a disk; for x86_64 on x86_64.
-    Uml(Uml),
+    Uml(Kept),
+    /// Run in gVisor, a replacement of the kernel that has part of AIO
+    ///
+    /// For x86_64 on x86_64, where user namespaces and ptrace are permitted.
+    Gvisor(Kept),
     /// Boot kernels on emulated machines, with the program as the only process
     ///
     /// Without TARGETs, boots with the first target of every ABI that a kernel here
@@ -174,10 +179,10 @@ struct User {
 }
 
 #[derive(Args)]
-struct Uml {
+struct Kept {
     #[command(flatten)]
     run: Run,
-    /// Keep the console's log, and print its path
+    /// Keep the output, and print its path
     #[arg(long)]
     keep: bool,
 }
@@ -256,13 +261,8 @@ fn run(command: Verbs) -> Result<ExitCode> {
         Verbs::Native(options) => {
             return jobs::run_all(&table, Verb::Native, &options, BootOptions::default());
         }
-        Verbs::Uml(Uml { run, keep }) => {
-            let boot = BootOptions {
-                keep,
-                ..BootOptions::default()
-            };
-            return jobs::run_all(&table, Verb::Uml, &run, boot);
-        }
+        Verbs::Uml(options) => return keeping(&table, Verb::Uml, &options),
+        Verbs::Gvisor(options) => return keeping(&table, Verb::Gvisor, &options),
         Verbs::Kernel(options) => return jobs::boot_all(&table, &options),
         Verbs::Faults(options) => return jobs::fail_all(&table, &options),
         Verbs::Init(options) => return init::boot_all(&table, &options),
@@ -334,6 +334,15 @@ fn run(command: Verbs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs with the option to keep the output.
+fn keeping(table: &Table, verb: Verb, options: &Kept) -> Result<ExitCode> {
+    let boot = BootOptions {
+        keep: options.keep,
+        ..BootOptions::default()
+    };
+    jobs::run_all(table, verb, &options.run, boot)
+}
+
 fn setup(table: &Table, names: &[String]) -> Result<()> {
     let cache = Cache::open()?;
     let (words, names): (Vec<String>, Vec<String>) = names
@@ -382,6 +391,13 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
     if targets.iter().any(runs) {
         bar.set_message("User-Mode Linux");
         fetch("uml", uml::Uml::find(&cache).map(|uml| uml.folder))?;
+    }
+    if targets
+        .iter()
+        .any(|target| gvisor::obstacle(target.abi, ARCH).is_none())
+    {
+        bar.set_message("gVisor");
+        fetch("gvisor", gvisor::Gvisor::find(&cache).map(|it| it.program))?;
     }
     for target in targets {
         bar.set_message(target.triple.to_owned());

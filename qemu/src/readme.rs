@@ -151,6 +151,7 @@ fn recorded(results: &Results) -> String {
         (Verb::User, "`cargo qemu user --all --record`"),
         (Verb::Native, "`cargo qemu native --record`"),
         (Verb::Uml, "`cargo qemu uml --record`"),
+        (Verb::Gvisor, "`cargo qemu gvisor --record`"),
         (Verb::Kernel, "`cargo qemu kernel --record` (and `--build`)"),
     ]
     .into_iter()

@@ -22,6 +22,8 @@ pub(crate) enum Verb {
     Kernel,
     /// By a kernel that is a process of this machine.
     Uml,
+    /// By gVisor, a replacement of the kernel.
+    Gvisor,
     /// By a kernel on an emulated machine, with a faulty disk.
     Faults,
 }
@@ -33,6 +35,7 @@ impl Verb {
             Verb::Native => "native",
             Verb::Kernel => "kernel",
             Verb::Uml => "uml",
+            Verb::Gvisor => "gvisor",
             Verb::Faults => "faults",
         }
     }
@@ -199,7 +202,10 @@ impl Outcome {
             if let Some(machine) = &self.machine {
                 let _ = write!(text, " --on {machine}");
             }
-            if matches!(self.run, Verb::Kernel | Verb::Faults | Verb::Uml) {
+            if matches!(
+                self.run,
+                Verb::Kernel | Verb::Faults | Verb::Uml | Verb::Gvisor
+            ) {
                 text += " --keep";
             }
         }

@@ -19,6 +19,8 @@ pub(crate) struct TestReport {
     pub(crate) calls: Vec<Announced>,
     /// Whether AIO was available.
     pub(crate) aio: bool,
+    /// Whether it ran in gVisor, which has part of AIO.
+    pub(crate) gvisor: bool,
     /// The kernel's release.
     pub(crate) kernel: Option<String>,
     /// A further remark.
@@ -60,7 +62,10 @@ impl TestReport {
                 ("ok", _) => verdict.passed += 1,
                 ("FAILED", _) => verdict.failed += 1,
                 ("skipped", _) => verdict.skipped += 1,
-                ("mode", mode) => verdict.aio = mode == "kernel",
+                ("mode", mode) => {
+                    verdict.aio = mode == "kernel";
+                    verdict.gvisor = mode == "gvisor";
+                }
                 ("kernel", names) => {
                     verdict.kernel = names.split(' ').next().map(str::to_owned);
                 }

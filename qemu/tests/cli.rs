@@ -35,7 +35,9 @@ fn list_prints_every_target() {
 
 #[test]
 fn an_unknown_name_is_reported() {
-    for verb in ["user", "native", "uml", "setup", "kernel", "faults"] {
+    for verb in [
+        "user", "native", "uml", "gvisor", "setup", "kernel", "faults",
+    ] {
         let output = qemu(&[verb, "riscv46"]);
         assert_eq!(output.status.code(), Some(1));
         let complaint = text(&output.stderr);
@@ -45,13 +47,15 @@ fn an_unknown_name_is_reported() {
 }
 
 #[test]
-fn user_mode_linux_runs_one_architecture() {
-    for name in ["s390x", "i686-unknown-linux-gnu"] {
-        let output = qemu(&["uml", name]);
-        assert_eq!(output.status.code(), Some(1));
-        let complaint = text(&output.stderr);
-        let output = complaint.contains(name) && complaint.contains("User-Mode Linux");
-        assert!(output, "{complaint}");
+fn user_mode_linux_and_gvisor_run_one_architecture() {
+    for (verb, kernel) in [("uml", "User-Mode Linux"), ("gvisor", "gVisor")] {
+        for name in ["s390x", "i686-unknown-linux-gnu"] {
+            let output = qemu(&[verb, name]);
+            assert_eq!(output.status.code(), Some(1));
+            let complaint = text(&output.stderr);
+            let output = complaint.contains(name) && complaint.contains(kernel);
+            assert!(output, "{complaint}");
+        }
     }
 }
 

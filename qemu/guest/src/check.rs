@@ -16,7 +16,13 @@ pub(crate) struct Check {
     passed: u32,
     failed: u32,
     skipped: u32,
+    differences: Differences,
+    met: u32,
 }
+
+/// The checks in which a kernel differs from Linux: the name, and the value that it gives,
+/// as [`Show`] prints it.
+pub(crate) type Differences = &'static [(&'static str, &'static str)];
 
 impl Check {
     pub(crate) fn new() -> Check {
@@ -24,7 +30,26 @@ impl Check {
             passed: 0,
             failed: 0,
             skipped: 0,
+            differences: &[],
+            met: 0,
         }
+    }
+
+    /// Sets the differences of the kernel, each of which must occur. From now on
+    /// [`equal`](Check::equal) requires their values instead of those of Linux.
+    pub(crate) fn expect(&mut self, differences: Differences) {
+        self.differences = differences;
+    }
+
+    /// Returns whether the kernel differs from Linux in this check.
+    pub(crate) fn differs(&self, name: &str) -> bool {
+        self.differences.iter().any(|(other, _)| *other == name)
+    }
+
+    /// Checks that each difference has occurred.
+    pub(crate) fn all_differ(&mut self, name: &str) {
+        let met = self.met;
+        self.equal(name, met, self.differences.len() as u32);
     }
 
     /// Checks that two values are equal.
@@ -35,7 +60,16 @@ impl Check {
 
     /// Reports a comparison. One function serves all types, as there are many.
     fn compared(&mut self, name: &str, equal: bool, got: &dyn Show, want: &dyn Show) {
-        if equal {
+        let mut differences = self.differences.iter();
+        if let Some((_, other)) = differences.find(|(other, _)| *other == name) {
+            self.met += 1;
+            if Line::new().with(got).bytes() == other.as_bytes() {
+                self.pass(name);
+            } else {
+                let line = failure(name).with("got ").with(got);
+                self.fail(line.with(", want ").with(*other));
+            }
+        } else if equal {
             self.pass(name);
         } else {
             let line = failure(name).with("got ").with(got);

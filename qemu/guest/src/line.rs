@@ -59,6 +59,11 @@ impl Line {
         self
     }
 
+    /// Returns the bytes so far.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
     /// Writes the line, in one piece, to standard output.
     pub(crate) fn print(mut self) {
         // A line that was cut off still ends with a line feed.

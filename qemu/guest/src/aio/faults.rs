@@ -16,6 +16,13 @@ use crate::os::{self, Moment};
 const LARGE: usize = 1 << 18;
 
 pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
+    operations(check, context, file);
+    iocb(check, context);
+    times(check, context);
+}
+
+/// Checks the arguments of operations.
+pub(super) fn operations(check: &mut Check, context: &Context, file: i32) {
     let one = |mut iocb: Iocb| {
         // SAFETY: in all of these the buffers live until the operation has completed,
         // or nothing is mapped at their address.
@@ -23,8 +30,6 @@ pub(crate) fn run(check: &mut Check, context: &Context, file: i32) {
     };
     memory(check, file, &one);
     kinds(check, file, &one);
-    iocb(check, context);
-    times(check, context);
 }
 
 /// Maps new memory. Returns its address, or `None` on failure.
@@ -87,9 +92,11 @@ fn kinds(check: &mut Check, file: i32, one: One<'_>) {
         // The offset of a pipe is ignored, and the byte arrives.
         let got = one(write(writer).offset(1 << 40).build());
         check.equal("fault write to a pipe", got, Ok(1));
-        let mut read = [0];
-        check.equal("fault read of the pipe", os::read(reader, &mut read), Ok(1));
-        check.equal("fault what was read", &read[..], b"x");
+        if got == Ok(1) {
+            let mut read = [0];
+            check.equal("fault read of the pipe", os::read(reader, &mut read), Ok(1));
+            check.equal("fault what was read", &read[..], b"x");
+        }
         for end in [reader, writer] {
             let _ = os::close(end);
         }

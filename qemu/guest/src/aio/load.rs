@@ -133,6 +133,7 @@ fn load(
 /// need not wait, and reads.
 struct Submitter {
     which: u32,
+    reads_alone: bool,
     file: i32,
     pipe: [i32; 2],
     /// Eight bytes for each operation: the buffers of the reads.
@@ -146,6 +147,7 @@ impl Submitter {
     fn new(which: u32, file: i32) -> os::Result<Submitter> {
         Ok(Submitter {
             which,
+            reads_alone: os::is_gvisor(),
             file,
             pipe: os::pipe(nr::O_NONBLOCK)?,
             buffers: Pages::new(MOST as usize * 8)?,
@@ -155,9 +157,14 @@ impl Submitter {
         })
     }
 
+    /// Returns the kind of an operation, where reads are 3. gVisor has no polls.
+    fn kind(&self, number: u32) -> u32 {
+        if self.reads_alone { 3 } else { number & 3 }
+    }
+
     fn operation(&self, number: u32) -> Iocb {
         let [reader, writer] = self.pipe;
-        let iocb = match number & 3 {
+        let iocb = match self.kind(number) {
             0 | 1 => Poll::new(reader, PollMask::IN).build(),
             2 => Poll::new(writer, PollMask::OUT).build(),
             _ => {
@@ -223,7 +230,7 @@ impl Submitter {
         let submitted = self.submitted.load(Ordering::Acquire);
         let words = self.buffers.bytes().chunks_exact(8);
         (0..submitted).zip(words).all(|(number, bytes)| {
-            let read = number & 3 == 3;
+            let read = self.kind(number) == 3;
             bytes == if read { word(number) } else { [0; 8] }
         })
     }
@@ -269,14 +276,15 @@ impl Reaper {
                 return;
             };
             for event in events.iter().take(count) {
-                self.one(event, seen);
+                self.one(from, event, seen);
             }
         }
     }
 
-    fn one(&mut self, event: &Event, seen: &mut [u8]) {
+    fn one(&mut self, from: [&Submitter; 2], event: &Event, seen: &mut [u8]) {
         let (which, number) = ((event.data >> 32) as usize, event.data as usize);
-        let right = match number & 3 {
+        let kind = from[0].kind(number as u32);
+        let right = match kind {
             0 | 1 => event.res & i64::from(PollMask::IN.bits()) != 0,
             2 => event.res & i64::from(PollMask::OUT.bits()) != 0,
             _ => event.res == 8,

@@ -15,6 +15,7 @@ mod contexts;
 pub(crate) mod disk;
 mod faults;
 mod freed;
+mod gvisor;
 mod layers;
 mod limits;
 mod load;
@@ -47,6 +48,10 @@ pub(crate) fn run(check: &mut Check, process: Process) {
             absent::run(check);
             layers::absent(check);
             probe::absent(check);
+        }
+        Some(_) if os::is_gvisor() => {
+            Line::new().with("mode gvisor").print();
+            gvisor::run(check);
         }
         Some(_) => {
             Line::new().with("mode kernel").print();

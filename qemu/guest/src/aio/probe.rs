@@ -71,7 +71,7 @@ pub(crate) fn run(check: &mut Check) {
 }
 
 /// Checks that a context serves two probes, and the flags of a file.
-fn again(check: &mut Check, found: Probe) {
+pub(super) fn again(check: &mut Check, found: Probe) {
     let Ok(mut context) = IdleContext::new(1) else {
         return;
     };
@@ -102,7 +102,7 @@ fn again(check: &mut Check, found: Probe) {
 }
 
 /// Checks that io_cancel and waits are not reported where a filter refuses them.
-fn sandbox(check: &mut Check, found: Probe) {
+pub(super) fn sandbox(check: &mut Check, found: Probe) {
     const NO_FILTER: usize = 9;
     let name = "probe in a sandbox";
     let calls = [
@@ -118,8 +118,10 @@ fn sandbox(check: &mut Check, found: Probe) {
         if os::refuse(&calls, Errno::PERM).is_err() {
             return NO_FILTER;
         }
-        let Ok(inside) = Probe::with_context(&mut context) else {
-            return 2;
+        let inside = match Probe::with_context(&mut context) {
+            Ok(inside) => inside,
+            Err(Errno::PERM) => return 2,
+            Err(_) => return 6,
         };
         let refused = inside.supports_cancel() || inside.supports_wait();
         let same = OPCODES

@@ -24,6 +24,10 @@ impl Names {
         text(&self.release)
     }
 
+    pub(crate) fn version(&self) -> &[u8] {
+        text(&self.version)
+    }
+
     pub(crate) fn machine(&self) -> &[u8] {
         text(&self.machine)
     }
@@ -52,6 +56,12 @@ pub(crate) fn uname() -> Result<Names> {
         )
     })?;
     Ok(names)
+}
+
+/// Returns whether the kernel is gVisor, which always reports the same version.
+pub(crate) fn is_gvisor() -> bool {
+    const VERSION: &[u8] = b"#1 SMP Sun Jan 10 15:06:54 PST 2016";
+    uname().is_ok_and(|names| names.release() == b"4.4.0" && names.version() == VERSION)
 }
 
 pub(crate) fn mkdir(path: &CStr) -> Result<usize> {

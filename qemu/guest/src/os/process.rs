@@ -14,9 +14,10 @@ pub(crate) fn getpid() -> Result<usize> {
     Errno::check(unsafe { syscall0(nr::__NR_getpid as usize) })
 }
 
-/// Returns whether this is a kernel's first process.
+/// Returns whether this is the first process of a kernel. gVisor starts a program as one,
+/// without the duties of one.
 pub(crate) fn is_first_process() -> bool {
-    getpid() == Ok(1)
+    getpid() == Ok(1) && !super::is_gvisor()
 }
 
 pub(crate) fn gettid() -> Result<usize> {

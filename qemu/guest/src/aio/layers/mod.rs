@@ -13,6 +13,7 @@ use crate::os::{self, File};
 mod absent;
 mod descriptors;
 mod fork;
+mod gvisor;
 mod inherited;
 mod queue;
 mod reactor;
@@ -43,19 +44,7 @@ struct Things {
 }
 
 pub(crate) fn run(check: &mut Check) {
-    let file = File::memory(c"layers");
-    let things = file.and_then(|file| {
-        os::pwrite(file.number(), CONTENT, 0)?;
-        let [reader, writer] = File::pipe(0)?;
-        Ok(Things {
-            file,
-            reader,
-            writer,
-            eventfd: File::eventfd()?,
-            own_eventfd: File::eventfd()?,
-        })
-    });
-    let Some(things) = check.needs("layers files and descriptors", things) else {
+    let Some(things) = Things::new(check) else {
         return;
     };
     queue::run(check, &things);
@@ -67,7 +56,30 @@ pub(crate) fn run(check: &mut Check) {
     inherited::run(check, &things);
 }
 
+/// Runs the checks for gVisor.
+pub(crate) fn gvisor(check: &mut Check) {
+    if let Some(things) = Things::new(check) {
+        gvisor::run(check, &things);
+    }
+}
+
 impl Things {
+    fn new(check: &mut Check) -> Option<Things> {
+        let file = File::memory(c"layers");
+        let things = file.and_then(|file| {
+            os::pwrite(file.number(), CONTENT, 0)?;
+            let [reader, writer] = File::pipe(0)?;
+            Ok(Things {
+                file,
+                reader,
+                writer,
+                eventfd: File::eventfd()?,
+                own_eventfd: File::eventfd()?,
+            })
+        });
+        check.needs("layers files and descriptors", things)
+    }
+
     /// Returns the count of the eventfd since the last call.
     fn counted(&self) -> u64 {
         counted(&self.eventfd)

@@ -77,7 +77,7 @@ pub(super) fn poll<F: Future>(future: Pin<&mut F>, bit: usize) -> Option<F::Outp
 
 /// Runs two futures until both have completed, polling each only when it was woken.
 /// Calls `idle` when neither can make progress.
-fn block_on<A: Future, B: Future>(
+pub(super) fn block_on<A: Future, B: Future>(
     reactor: &Reactor<'_, Owned>,
     first: A,
     second: B,
@@ -138,7 +138,7 @@ pub(super) fn has_read(done: &Completion<Owned>, number: usize) -> bool {
     done.result == Ok(PIECE) && done.buffer.bytes() == piece(number)
 }
 
-fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {
+pub(super) fn refused(check: &mut Check, reactor: &Reactor<'_, Owned>) {
     let Some(buffer) = check.needs("reactor buffer", owned()) else {
         return;
     };

@@ -38,6 +38,17 @@ pub(super) fn run(check: &mut Check, things: &Things) {
     interrupted(check, things);
 }
 
+/// Runs the checks that need no poll and no order of the completions.
+pub(super) fn without_polls(check: &mut Check, things: &Things) {
+    let mut slots = ScopeSlot::array::<SLOTS>();
+    let Some(mut context) = check.needs("scope context", IdleContext::new(SLOTS as u32)) else {
+        return;
+    };
+    own(check, things, &mut slots, &mut context);
+    pieces(check, things, &mut context, &mut slots);
+    early(check, things, &mut context, &mut slots);
+}
+
 /// Checks a scope that creates its own context and writes; another scope reads the
 /// bytes back.
 fn own(check: &mut Check, things: &Things, slots: &mut Slots, context: &mut IdleContext) {

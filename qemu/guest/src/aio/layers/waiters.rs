@@ -155,7 +155,7 @@ fn leaked<'r>(check: &mut Check, reactor: &Reactor<'r, Owned>, things: &'r Thing
 }
 
 /// Returns the count of an eventfd as soon as it is not zero, or zero after a second.
-fn soon(eventfd: &File) -> u64 {
+pub(super) fn soon(eventfd: &File) -> u64 {
     let end = Moment::now().plus(1000);
     loop {
         let count = counted(eventfd);
