@@ -1,5 +1,5 @@
 //! A table of sandboxes in which `aio probe` names the cause: seccomp filters that return
-//! an error, trap or kill for each system call, a hidden `/proc`, and an emulator.
+//! an error, trap or kill for each system call, a hidden `/proc`, an emulator, and gVisor.
 #![cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 
 mod common;
@@ -221,6 +221,125 @@ fn the_cause_is_named_in_an_emulator() {
     assert_eq!(report["cause"], "emulator", "{report}");
     assert_eq!(report["errno"], "ENOSYS", "{report}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// Runs a shell script in gVisor, with the tool as `$0`. What it writes stays in there.
+fn in_gvisor(script: &str) -> Option<Output> {
+    let Some(runsc) = std::env::var_os("RUNSC") else {
+        skip("no gVisor: RUNSC is not set");
+        return None;
+    };
+    let place = directory();
+    let output = Command::new("timeout")
+        .args(["-k", "1", "120"])
+        .arg(runsc)
+        .args(["--rootless", "--network=none", "--platform=ptrace", "do"])
+        .args(["sh", "-c", script])
+        .arg(tool())
+        .env("TMPDIR", place.path())
+        .current_dir(place.path())
+        .output();
+    Some(output.unwrap())
+}
+
+/// gVisor has part of AIO, and no `/proc/sys/fs`.
+#[test]
+fn the_parts_of_gvisor_are_named() {
+    let Some(output) = in_gvisor("exec \"$0\" probe --json") else {
+        return;
+    };
+    let report = parse(&output);
+    assert_eq!(report["state"], "works", "{report}");
+    assert_eq!(report["cause"], Value::Null, "{report}");
+    assert_eq!(report["aio_max_nr"], Value::Null, "{report}");
+    assert_eq!(report["ring"]["slots"], Value::Null, "{report}");
+    assert_eq!(report["ring"]["user_space_reaping"], false, "{report}");
+    assert_eq!(report["rw_flags"], serde_json::json!([]), "{report}");
+    for (call, answer) in [
+        ("io_setup", "works"),
+        ("io_submit", "works"),
+        ("io_getevents", "works"),
+        ("io_destroy", "works"),
+        ("io_pgetevents", "ENOSYS"),
+        ("io_cancel", "ENOSYS"),
+    ] {
+        assert_eq!(report["calls"][call], answer, "{call}: {report}");
+    }
+    for (opcode, has) in [
+        ("PREAD", true),
+        ("PWRITEV", true),
+        ("FSYNC", true),
+        ("POLL", false),
+    ] {
+        assert_eq!(report["opcodes"][opcode], has, "{opcode}: {report}");
+    }
+    assert_eq!(output.status.code(), Some(0));
+
+    let output = in_gvisor("exec \"$0\" probe").unwrap();
+    let shown = stdout(&output);
+    for line in [
+        "AIO       works",
+        "limit     unknown: /proc/sys/fs cannot be read",
+        "reaping   by system call: the ring cannot be read in user space",
+        "refused   io_pgetevents: call not implemented (ENOSYS)",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+}
+
+/// Each way of copying copies each byte in gVisor, to a new name, over an old file, and to
+/// the name of a file that was removed.
+#[test]
+fn copies_in_gvisor_are_right() {
+    let script = "
+        head -c 3000001 /dev/urandom > source || exit 10
+        for way in --quiet --direct --engine=aio '--direct --engine=aio' --preserve=all; do
+            for time in new old removed; do
+                \"$0\" copy $way source copy || exit 11
+                cmp source copy || exit 12
+                [ $time = new ] || rm copy || exit 13
+            done
+            \"$0\" copy $way source copy || exit 14
+            cmp source copy || exit 15
+            head -c 3000001 /dev/urandom > source
+        done
+        \"$0\" copy --engine=aio - copy < source && cmp source copy || exit 16
+        \"$0\" copy --engine=aio source - | cmp - source || exit 17
+        echo right";
+    let Some(output) = in_gvisor(script) else {
+        return;
+    };
+    assert_eq!(stdout(&output), "right\n", "{output:?}");
+}
+
+/// A measurement succeeds, and its contexts are noticed, although nothing is known of them.
+#[test]
+fn contexts_in_gvisor_are_noticed() {
+    let script = "
+        head -c 1000000 /dev/urandom > file
+        \"$0\" bench --seconds 4 --block 4K --depth 4 --json file > bench &
+        for try in $(seq 100); do
+            \"$0\" who 2> who && exit 10
+            grep -q 'incomplete: 1 context of gVisor' who && break
+            sleep 0.1
+        done
+        grep -q 'incomplete: 1 context of gVisor' who || exit 11
+        wait $! || exit 12
+        \"$0\" who 2> who
+        grep -q 'of gVisor' who && exit 13
+        cat bench";
+    let Some(output) = in_gvisor(script) else {
+        return;
+    };
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let json = stdout(&output);
+    let json = json.lines().last().unwrap_or_default();
+    let report: Value = serde_json::from_str(json).unwrap();
+    let results = report["results"].as_array().unwrap();
+    assert!(results.len() >= 2, "{report}");
+    for result in results {
+        assert!(result["operations"].as_u64().unwrap() > 0, "{report}");
+    }
 }
 
 /// Every system call of the table is in the profiles, and the JSON is what the text has.

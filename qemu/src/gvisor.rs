@@ -89,11 +89,12 @@ impl Gvisor {
         let here = Workplace::enter(&folder)?;
         let log = here.folder.join("output");
         let mut runsc = Command::new(&self.program);
+        // Its state is below TMPDIR.
         runsc
-            .arg(format!("--root={}", here.folder.join("state").display()))
             .args(["--rootless", "--network=none", "--platform=ptrace", "do"])
             .arg(program)
             .args(ARGUMENTS)
+            .env("TMPDIR", &here.folder)
             .current_dir(&here.folder);
         File::create(&log)?;
         // The sandbox counts its own offset in a file, so it must append.

@@ -146,9 +146,7 @@ impl Context {
     #[doc(alias = "io_setup")]
     #[doc(alias = "io_queue_init")]
     pub fn new(nr_events: u32) -> Result<Context, Errno> {
-        let mut name = AioContext::NONE;
-        // SAFETY: `name` is a local variable, valid for the write of the new name.
-        unsafe { sys::io_setup(nr_events, &raw mut name) }?;
+        let name = Context::set_up(nr_events)?;
         // SAFETY: the kernel has just made the context, and no other code has its name.
         Ok(unsafe { Context::from_raw(name) })
     }
@@ -183,14 +181,26 @@ impl Context {
     /// # Ok::<(), linux_aio::Errno>(())
     /// ```
     pub fn new_unmapped(nr_events: u32) -> Result<Context, Errno> {
-        let mut name = AioContext::NONE;
-        // SAFETY: `name` is a local variable, valid for the write of the new name.
-        unsafe { sys::io_setup(nr_events, &raw mut name) }?;
         Ok(Context {
-            name,
+            name: Context::set_up(nr_events)?,
             ring: RingMap::NONE,
             home: AddressSpace::by_pid(),
         })
+    }
+
+    /// Sets up a context, whose name the caller owns. Linux refuses a context for no
+    /// events. gVisor makes one, on which every operation would wait for ever.
+    fn set_up(nr_events: u32) -> Result<AioContext, Errno> {
+        let mut name = AioContext::NONE;
+        // SAFETY: `name` is a local variable, valid for the write of the new name.
+        unsafe { sys::io_setup(nr_events, &raw mut name) }?;
+        if nr_events == 0 {
+            // SAFETY: the kernel has just made the context, no other code has its name, and
+            // nothing was submitted to it.
+            let _ = unsafe { sys::io_destroy(name) };
+            return Err(Errno::INVAL);
+        }
+        Ok(name)
     }
 
     /// Takes ownership of a context that other code has set up, such as

@@ -193,6 +193,10 @@ examples() {
 tool_tests() {
     QEMU_USER=$(cargo qemu emulators)
     export QEMU_USER
+    if [ "$(uname -m)" = x86_64 ]; then
+        RUNSC=$(cargo qemu package bookworm amd64 runsc)/usr/bin/runsc
+        export RUNSC
+    fi
     cargo test --locked --no-fail-fast -p aio
 }
 

@@ -92,7 +92,7 @@ fn details(found: &Findings, out: &mut Out) -> fmt::Result {
             }
         }
         None if found.has_sysctls => out.write_str("limit     none: no fs.aio-max-nr\n")?,
-        None => out.write_str("limit     unknown: /proc/sys cannot be read\n")?,
+        None => out.write_str("limit     unknown: /proc/sys/fs cannot be read\n")?,
     }
     if found.works(Step::Ring) {
         match found.slots {

@@ -56,6 +56,8 @@ pub(super) struct Found {
     pub(super) unverified: u64,
     /// The number of mappings with the name of a ring that are none.
     pub(super) forged: u64,
+    /// The number of contexts of gVisor, which show nothing of themselves.
+    pub(super) empty: u64,
     /// True if `/proc` hides the processes of others (hidepid).
     pub(super) hides: bool,
     /// True if this is not the first PID namespace: there are processes outside.
@@ -89,6 +91,7 @@ impl Found {
             failures: 0,
             unverified: 0,
             forged: 0,
+            empty: 0,
             hides: hides(),
             is_inside: is_inside(),
         };
@@ -150,8 +153,9 @@ impl Found {
         });
         full?;
         match result {
+            Ok(empty) => self.empty += empty,
             // The process has ended meanwhile.
-            Ok(()) | Err(Errno::NOENT | Errno::SRCH) => {}
+            Err(Errno::NOENT | Errno::SRCH) => {}
             Err(Errno::ACCES | Errno::PERM) => {
                 if self.unread == 0 {
                     self.first_unread = process;

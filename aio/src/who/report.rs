@@ -323,6 +323,13 @@ pub(super) fn complain_about(found: &Found) {
             "who: incomplete: whether the mappings are rings could not be verified"
         ));
     }
+    if found.empty > 0 {
+        let count = found.empty;
+        complain(format_args!(
+            "who: incomplete: {count} context{} of gVisor, which does not show what is in them",
+            plural(count, "s")
+        ));
+    }
     if found.hides {
         complain(format_args!(
             "who: incomplete: /proc hides the processes of others (hidepid)"

@@ -37,17 +37,20 @@ pub(super) struct Header {
     pub(super) ready: u32,
 }
 
-/// Calls `found` for each mapping of the process that looks like a ring.
+/// Calls `found` for each mapping of the process that looks like a ring. Returns the number
+/// of gVisor's, which have no file and no contents.
 pub(super) fn each(
     proc: At,
     id: &[u8],
     found: &mut dyn FnMut(Ring) -> Result<(), Errno>,
-) -> Result<(), Errno> {
+) -> Result<u64, Errno> {
+    let mut empty = 0;
     let maps = os::open(proc, path(id, b"maps")?.as_c(), os::O_RDONLY, 0)?;
     let mut lines = Lines::new(&maps);
     // A ring of which a part was protected or locked has several lines.
     let mut last: Option<Ring> = None;
     while let Some(line) = lines.next()? {
+        empty += u64::from(is_gvisor(line));
         let Some(ring) = parse(line) else { continue };
         match &mut last {
             Some(last) if last.is_before(&ring) => last.bytes += ring.bytes,
@@ -58,7 +61,18 @@ pub(super) fn each(
             }
         }
     }
-    last.map_or(Ok(()), found)
+    last.map_or(Ok(()), found)?;
+    Ok(empty)
+}
+
+/// Returns whether a line describes the page that gVisor maps for a context:
+/// `7f30bd038000-7f30bd039000 r--s 00000000 00:00 0   [aio]`. Linux has no such line: there
+/// each name of a file begins with a slash.
+fn is_gvisor(line: &[u8]) -> bool {
+    let mut fields = line
+        .split(|&byte| byte == b' ')
+        .filter(|field| !field.is_empty());
+    fields.nth(4) == Some(b"0") && fields.next() == Some(b"[aio]")
 }
 
 /// Returns the path of a file of a process, relative to `/proc`.

@@ -7,14 +7,14 @@
 //! [`DIFFERENCES`]. The others rely on polls, so that their counterparts are here.
 
 use core::cell::Cell;
-use core::ptr::{null, null_mut, without_provenance_mut};
+use core::ptr::{null, without_provenance_mut};
 use core::time::Duration;
 
 use linux_aio::abi::{OldTimespec, RwFlags};
-use linux_aio::opcode::{Fsync, Poll, PollMask, Pread, Pwrite};
-use linux_aio::{Context, Errno, Event, IdleContext, Probe, SigSet, WaitOptions, sys};
+use linux_aio::opcode::{Fsync, Poll, PollMask, Pread};
+use linux_aio::{Context, Errno, Event, Probe, Queue, SigSet, WaitOptions, sys};
 
-use super::{contexts, faults, layers, load, next, probe, raw, refusals, result, transfers};
+use super::{contexts, faults, layers, load, probe, raw, refusals, transfers};
 use crate::check::{Check, Differences};
 use crate::os::{self, Moment, NOWHERE, Pages};
 
@@ -76,12 +76,27 @@ pub(super) fn run(check: &mut Check) {
         let _ = os::close(file);
     }
     check.equal("aio Context::destroy", context.destroy(), Ok(()));
+    no_capacity(check);
     ring(check);
     in_flight(check);
     load::run(check);
     layers::gvisor(check);
     found(check);
     check.all_differ("gvisor each difference");
+}
+
+/// Checks that the library refuses a context without capacity, which gVisor makes.
+fn no_capacity(check: &mut Check) {
+    let got = Context::new(0).map(drop);
+    check.equal("gvisor Context::new for none", got, Err(Errno::INVAL));
+    let got = Context::new_unmapped(0).map(drop);
+    check.equal(
+        "gvisor Context::new_unmapped for none",
+        got,
+        Err(Errno::INVAL),
+    );
+    let got = Queue::<&mut [u8]>::new(&mut []).map(drop);
+    check.equal("gvisor Queue::new without slots", got, Err(Errno::INVAL));
 }
 
 /// Checks what gVisor lacks.

@@ -266,8 +266,9 @@ fn future_ends(check: &mut Check) {
         return;
     };
     dropped();
-    let (mut pending, mut right) = (0, 0);
-    for round in 0..8 {
+    let (mut pending, mut right, mut round) = (0, 0, 0);
+    // A fast or busy machine may complete a read before the first poll of its future.
+    while round < 8 || pending == 0 && round < 500 {
         let mut slots = ReactorSlot::array::<SLOTS>();
         let Some(idle) = check.needs("gvisor reactor", IdleContext::new(SLOTS as u32)) else {
             return;
@@ -295,7 +296,8 @@ fn future_ends(check: &mut Check) {
         os::sleep(5);
         let last = pages.bytes().iter().filter(|&&byte| byte != UNTOUCHED);
         right += u32::from(last.count() == 0);
+        round += 1;
     }
     check.holds("gvisor reactor reads were in flight", pending > 0);
-    check.equal("gvisor reactor ends in flight", right, 24);
+    check.equal("gvisor reactor ends in flight", right, 3 * round as u32);
 }
