@@ -200,6 +200,27 @@ tool_tests() {
     cargo test --locked --no-fail-fast -p aio
 }
 
+# Runs the tests of tests/gvisor.list in gVisor. What they write stays in there.
+gvisor_tests() {
+    local runsc binary names binaries=() tests=() log=$target/tmp/gvisor-tests passed
+    runsc=$(cargo qemu package bookworm amd64 runsc)/usr/bin/runsc
+    while read -r binary names; do
+        [ "$binary" != "#" ] || continue
+        [[ " ${binaries[*]} " == *" $binary "* ]] || binaries+=(--test "$binary")
+        # shellcheck disable=SC2206
+        tests+=($names)
+    done <tests/gvisor.list
+    mkdir -p "$target/tmp"
+    export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="timeout -k 1 120 $runsc --rootless --network=none --platform=ptrace do"
+    TMPDIR=$target/tmp cargo test --locked --no-fail-fast -p linux-aio --features std \
+        "${binaries[@]}" -- --exact "${tests[@]}" | tee "$log" || return
+    passed=$(awk '/^test result:/ { passed += $4 } END { print passed }' "$log")
+    if [ "$passed" != ${#tests[@]} ]; then
+        echo "$passed of ${#tests[@]} tests of tests/gvisor.list ran"
+        return 1
+    fi
+}
+
 tool_static() {
     cargo build --locked --profile aio -p aio
     static_elf "$target/aio/aio"
