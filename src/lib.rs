@@ -108,7 +108,9 @@
 //!   [`Context::new_unmapped`] makes the fewest system calls.
 //!   [`guide::sandboxes`] lists the system calls of each layer.
 //! - gVisor has AIO without `io_cancel(2)`, `io_pgetevents(2)` and polls, and without a
-//!   ring in user space: completions are taken by system calls.
+//!   ring in user space: completions are taken by system calls. It discards operations that
+//!   it has not begun when their context is destroyed: wait for writes before that.
+//!   [`guide::sandboxes`] lists the differences from Linux.
 //!
 //! [`fs/aio.c`]: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/fs/aio.c?h=v6.12
 //! [`io_setup(2)`]: https://man7.org/linux/man-pages/man2/io_setup.2.html

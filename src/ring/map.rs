@@ -37,7 +37,7 @@ impl RingMap {
     };
 
     /// Validates the ring of a context. Returns [`NONE`](RingMap::NONE) where it cannot
-    /// be read in user space (gVisor maps none, a later kernel may change it) or cannot
+    /// be read in user space (gVisor maps an empty page, a later kernel may change it) or cannot
     /// be kept from forked children.
     ///
     /// # Safety

@@ -11,9 +11,8 @@ use crate::sys::abi::{AioContext, RingHeader};
 
 /// Returns whether a context's ring holds no event, without a system call.
 ///
-/// Returns `false` also where the ring cannot be read in user space (gVisor maps none
-/// that has the magic number, a later kernel may change it). In that case, poll via a
-/// system call.
+/// Returns `false` also where the ring cannot be read in user space (gVisor maps
+/// an empty page, a later kernel may change it). In that case, poll via a system call.
 ///
 /// # Why this and no more
 /// Without ownership of the ring, user space can determine nothing beyond this. To

@@ -344,7 +344,7 @@ pub struct IoVec {
 /// let header = unsafe {
 ///     std::ptr::with_exposed_provenance::<RingHeader>(context.as_raw().0).read()
 /// };
-/// # // gVisor maps none.
+/// # // gVisor maps an empty page.
 /// # if header.magic != RingHeader::MAGIC { return Ok(()) }
 /// assert_eq!(header.magic, RingHeader::MAGIC);
 /// assert_eq!((header.head, header.tail), (0, 0));

@@ -195,7 +195,7 @@ pub unsafe fn io_submit(
 /// - EFAULT: the iocb cannot be read.
 /// - EINVAL: no such context; the operation is unknown, has completed, or cannot be
 ///   cancelled.
-/// - ENOSYS: AIO is unavailable (gVisor lacks only this system call).
+/// - ENOSYS: AIO is unavailable or this system call alone is (gVisor).
 ///
 /// The guide has [causes and remedies](crate::guide::errors#io_cancel).
 ///

@@ -7,7 +7,7 @@
 # group JUDGE ARGUMENT...: prints the group of a judge with its arguments.
 group() {
     case $1 in
-    user | native) echo "${@: -1}" ;;
+    user | native | gvisor) echo "${@: -1}" ;;
     kernel) echo "$3" ;;
     headers | safe | unit) echo native ;;
     stress | reenter) echo random ;;
@@ -19,7 +19,7 @@ group() {
 # the copies.
 wants_tool() {
     case $1 in
-    user | native | kernel | machine_code) true ;;
+    user | native | gvisor | kernel | machine_code) true ;;
     headers) ! [ -d "${LINUX_HEADERS:-${CARGO_TARGET_DIR:-target}/cache/linux-libc-dev}" ] ;;
     *) false ;;
     esac
@@ -108,6 +108,11 @@ user() {
 # native [--quick] TARGET: runs the conformance program on this machine's kernel.
 native() {
     "$tool" native "$@"
+}
+
+# gvisor TARGET: runs the conformance program in gVisor.
+gvisor() {
+    "$tool" gvisor "$@"
 }
 
 # kernel KERNEL TARGET: runs the conformance program on an emulated machine.
