@@ -105,7 +105,7 @@ impl Probe {
     /// - EMFILE, ENFILE: no descriptor is free.
     /// - ENOMEM: out of memory or address space.
     /// - ENOSYS: AIO is unavailable. EPERM: a sandbox forbids io_setup, io_submit or
-    ///   openat, or, where the ring is not mapped, every wait.
+    ///   openat; or in gVisor, where the ring is not mapped, every wait.
     /// - Other errors that a sandbox returns for io_submit, and those of opening the
     ///   root directory.
     ///
@@ -367,6 +367,7 @@ fn with<T>(
     let mut context = ProbeContext {
         context: idle.lend().take().into_context(),
         in_flight: false,
+        no_wait: None,
     };
     let result = run(&mut context);
     if context.in_flight {
@@ -537,6 +538,8 @@ struct ProbeContext {
     context: Context,
     /// Whether an accepted operation may still be in flight, or its event in the ring.
     in_flight: bool,
+    /// The error of a wait that is not available.
+    no_wait: Option<Errno>,
 }
 
 impl ProbeContext {
@@ -562,25 +565,23 @@ impl ProbeContext {
         })
     }
 
-    /// Takes the event of an accepted operation. Returns the error of a wait that is not
-    /// available.
-    fn reap(&mut self) -> Result<(), Errno> {
+    /// Takes the event of an accepted operation.
+    fn reap(&mut self) {
         let mut event = [Event::EMPTY];
         let wait = WaitOptions::new().timeout(TIMEOUT);
         while !self.in_flight {
             // On Linux the event is in the ring already, so this is no system call if the
             // ring is mapped.
             match self.context.ring().wait_with(1, &mut event, wait) {
-                Ok([_]) => return Ok(()),
+                Ok([_]) => return,
                 Err(Errno::INTR) => {}
                 Ok(_) => self.in_flight = true,
                 Err(errno) => {
                     self.in_flight = true;
-                    return Err(errno);
+                    self.no_wait = Some(errno);
                 }
             }
         }
-        Ok(())
     }
 
     /// Returns whether io_cancel is available. It cancels nothing.
@@ -605,10 +606,18 @@ impl Submit for ProbeContext {
         // written. Those with a null buffer have 0 bytes or pieces, or more pieces than
         // the kernel accepts, which it refuses before it reads the first. The others
         // (fsync, poll, NOOP) have no buffer.
-        match unsafe { self.context.submit(&mut [&mut iocb]) }? {
+        let submitted = unsafe { self.context.submit(&mut [&mut iocb]) };
+        match submitted.map_err(|errno| match errno {
+            // The context is full of events that cannot be taken.
+            Errno::AGAIN => self.no_wait.unwrap_or(errno),
+            _ => errno,
+        })? {
             // A filter returned 0 instead of an error.
             0 => Err(Errno::AGAIN),
-            _ => self.reap(),
+            _ => {
+                self.reap();
+                Ok(())
+            }
         }
     }
 }

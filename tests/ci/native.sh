@@ -193,7 +193,7 @@ examples() {
 tool_tests() {
     QEMU_USER=$(cargo qemu emulators)
     export QEMU_USER
-    if [ "$(uname -m)" = x86_64 ]; then
+    if [ "$(dpkg --print-architecture)" = amd64 ]; then
         RUNSC=$(cargo qemu package bookworm amd64 runsc)/usr/bin/runsc
         export RUNSC
     fi
