@@ -270,8 +270,8 @@ fn future_ends(check: &mut Check) {
     // A fast or busy machine may complete a read before the first poll of its future.
     while round < 8 || pending == 0 && round < 500 {
         let mut slots = ReactorSlot::array::<SLOTS>();
-        let Some(idle) = check.needs("gvisor reactor", IdleContext::new(SLOTS as u32)) else {
-            return;
+        let Ok(idle) = IdleContext::new(SLOTS as u32) else {
+            break;
         };
         let (idle, name) = named(idle);
         let reactor = Reactor::<Owned>::with_context(idle, &mut slots);
@@ -288,16 +288,17 @@ fn future_ends(check: &mut Check) {
             while reactor.in_flight() > 0 && reactor.wait(WaitOptions::new()).is_ok() {}
         }
         drop(reactor);
-        right += u32::from(all_dropped(round + 1) == Ok(()));
-        right += u32::from(known(name) == Err(Errno::INVAL));
+        right += usize::from(all_dropped(round + 1) == Ok(()));
+        right += usize::from(known(name) == Err(Errno::INVAL));
         // An operation that gVisor has not begun is discarded with the context. None is
         // carried out later.
         pages.bytes_mut().fill(UNTOUCHED);
         os::sleep(5);
         let last = pages.bytes().iter().filter(|&&byte| byte != UNTOUCHED);
-        right += u32::from(last.count() == 0);
+        right += usize::from(last.count() == 0);
         round += 1;
     }
     check.holds("gvisor reactor reads were in flight", pending > 0);
-    check.equal("gvisor reactor ends in flight", right, 3 * round as u32);
+    let all = round >= 8 && right == 3 * round;
+    check.holds("gvisor reactor ends in flight", all);
 }
