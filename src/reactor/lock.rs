@@ -121,6 +121,7 @@ pub struct Shared(std::sync::Mutex<()>);
 unsafe impl Lock for Shared {
     const NEW: Shared = Shared(std::sync::Mutex::new(()));
 
+    #[inline(always)]
     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
         // No user code runs inside, so poisoning carries no information.
         let _held = self
