@@ -21,8 +21,11 @@
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{Error, Result};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use linux_aio::{AioContext, Errno, sys};
@@ -46,6 +49,10 @@ pub(crate) struct Driver {
     fallback: Fallback,
     logs: bool,
     state: Mutex<State>,
+    /// The reactor of the state `Running`, for [`route`](Driver::route) without the lock, and
+    /// whether this is the state.
+    shares: Weak<Shares>,
+    running: AtomicBool,
     /// The generation of the process that started the driver. A forked child cannot use its
     /// context.
     generation: u32,
@@ -103,10 +110,16 @@ impl Driver {
             Err(Failure::Aio(errno)) => return Err(errno.into()),
             Err(Failure::Other(error)) => return Err(error),
         };
+        let shares = match &state {
+            State::Running(shares) => Arc::downgrade(shares),
+            State::Absent(_) | State::Closed(_) => Weak::new(),
+        };
         let driver = Arc::new(Driver {
             runtime: runtime.clone(),
             fallback: builder.fallback,
             logs: builder.logs,
+            running: AtomicBool::new(shares.strong_count() > 0),
+            shares,
             state: Mutex::new(state),
             generation: fork::generation(),
             capacity,
@@ -142,6 +155,17 @@ impl Driver {
         if !self.is_own() {
             return Route::Pool;
         }
+        // An operation that finds the driver running while it is closed has begun before.
+        if self.running.load(Acquire) {
+            if let Some(reactor) = self.shares.upgrade() {
+                return Route::Reactor(reactor);
+            }
+        }
+        self.route_by_state()
+    }
+
+    #[cold]
+    fn route_by_state(&self) -> Route {
         match &*self.state() {
             State::Running(reactor) => Route::Reactor(Arc::clone(reactor)),
             State::Absent(_) => Route::Pool,
@@ -222,6 +246,7 @@ impl Driver {
             return false;
         }
         let old = std::mem::replace(&mut *state, new);
+        self.running.store(false, Release);
         drop(state);
         let State::Running(reactor) = old else {
             return false;

@@ -22,8 +22,8 @@ const LATER: i32 = 250;
 pub(crate) fn end(reactor: Arc<Shares>, destroyed: oneshot::Sender<()>) {
     let thread = thread::Builder::new().name("linux-aio-end".into());
     let _ = thread.spawn(move || {
-        until_last(&reactor);
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(reactor)));
+        let last = until_last(reactor);
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(last)));
         if let Err(panic) = dropped {
             drop_quietly(panic);
         }
@@ -32,10 +32,15 @@ pub(crate) fn end(reactor: Arc<Shares>, destroyed: oneshot::Sender<()>) {
     });
 }
 
-/// Turns the reactor until this is its only share.
-fn until_last(reactor: &Arc<Shares>) {
+/// Turns the reactor until this is its only share, and returns it. No further share can be taken
+/// then.
+fn until_last(mut reactor: Arc<Shares>) -> Shares {
     let mut pause = SOON;
-    while Arc::strong_count(reactor) > 1 {
+    loop {
+        reactor = match Arc::try_unwrap(reactor) {
+            Ok(last) => return last,
+            Err(shared) => shared,
+        };
         match reactor.wait(pause) {
             Ok(1..) => pause = SOON,
             Ok(0) => pause = (pause * 2).min(LATER),

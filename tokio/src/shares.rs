@@ -16,7 +16,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io::Write as _;
 use std::os::fd::AsRawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,9 @@ pub(crate) struct Shares {
     requested: AtomicBool,
     driver: Mutex<Task>,
 }
+
+// No user code runs inside the reactor's lock, so a panic leaves its state consistent.
+impl RefUnwindSafe for Shares {}
 
 /// The state of the driver's task.
 #[derive(Debug)]

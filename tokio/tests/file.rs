@@ -2,12 +2,17 @@
 
 mod support;
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
 use linux_aio_tokio::buffer::{Append, IoBuf, Vectored};
 use linux_aio_tokio::{Aio, Errno, File, OpenOptions};
-use support::{BLOCK, Temp, in_both, pattern, threads};
+use support::{BLOCK, PATIENCE, Temp, in_both, pattern, threads};
 
 const WAYS: [bool; 2] = [false, true];
 
@@ -218,6 +223,57 @@ fn a_driver_is_shut_down_and_another_starts() {
     });
 }
 
+/// Nothing begins after the call, also while an operation keeps the driver from its end.
+#[test]
+fn a_driver_that_is_shut_down_begins_nothing() {
+    in_both(|| async {
+        let temp = Temp::with(&pattern(BLOCK));
+        let file = temp.open(true).await;
+        let mut read = pin!(file.read_at(file.buffer(BLOCK).unwrap(), 0));
+        let polled = poll_fn(|task| Poll::Ready(read.as_mut().poll(task))).await;
+        assert!(polled.is_pending());
+        let shutdown = file.aio().shutdown();
+        let (refused, _) = file.read_at(file.buffer(BLOCK).unwrap(), 0).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Other);
+        assert_eq!(file.sync_all().await.unwrap_err().kind(), ErrorKind::Other);
+        assert_eq!(read.await.0.unwrap(), BLOCK);
+        shutdown.await;
+    });
+}
+
+/// Operations begin on other threads at the moment at which the driver is shut down.
+#[test]
+fn a_driver_ends_beside_operations_that_begin() {
+    threads(4).block_on(async {
+        let temp = Temp::with(&pattern(BLOCK));
+        for round in 0..20 {
+            let file = temp.open(true).await;
+            let tasks: Vec<_> = (0..8)
+                .map(|_| {
+                    let file = file.clone();
+                    tokio::spawn(async move {
+                        let mut buffer = file.buffer(BLOCK).unwrap();
+                        loop {
+                            let read;
+                            (read, buffer) = file.read_at(buffer, 0).await;
+                            if let Err(error) = read {
+                                return error.kind();
+                            }
+                        }
+                    })
+                })
+                .collect();
+            tokio::time::sleep(Duration::from_millis(round)).await;
+            let ended = tokio::time::timeout(PATIENCE, file.aio().shutdown()).await;
+            ended.expect("the driver does not end");
+            assert_eq!(file.aio().in_flight(), 0);
+            for task in tasks {
+                assert_eq!(task.await.unwrap(), ErrorKind::Other);
+            }
+        }
+    });
+}
+
 /// A file outlives its runtime and is used in another.
 #[test]
 fn a_file_moves_to_another_runtime() {
@@ -242,4 +298,49 @@ fn a_file_moves_to_another_runtime() {
         std::task::Poll::Ready((result, _)) => assert!(result.is_err()),
         std::task::Poll::Pending => panic!("nothing will wake it"),
     }
+}
+
+/// The traits that the compiler derives from private fields.
+#[test]
+fn a_file_is_used_by_several_threads_and_after_a_panic() {
+    fn is<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+    fn is_send<T: Send>(_: &T) {}
+    is::<File>();
+    is::<Aio>();
+    if false {
+        let file = File::from_std(std::fs::File::open("/").unwrap()).unwrap();
+        is_send(&file.read_at(vec![0; 4], 0));
+        is_send(&file.write_at(Vec::new(), 0));
+    }
+}
+
+/// A buffer that is too large to be stored in the operation, beside one that is not.
+#[test]
+fn large_buffers_are_returned() {
+    in_both(|| async {
+        let temp = Temp::new();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).direct(true);
+        let file = options.open(&temp.0).await.unwrap();
+        let mut block = file.buffer(2 * BLOCK).unwrap();
+        block.copy_from_slice(&pattern(2 * BLOCK));
+        let small = block.slice(BLOCK..);
+        assert_eq!(size_of_val(&small), 5 * size_of::<usize>());
+        let (written, small) = file.write_at(small, 0).await;
+        assert_eq!(written.unwrap(), BLOCK);
+        let large = small.into_inner().slice(..).slice(..BLOCK).slice(..);
+        assert!(size_of_val(&large) > 5 * size_of::<usize>());
+        let (written, large) = file.write_at(large, BLOCK as u64).await;
+        assert_eq!(written.unwrap(), BLOCK);
+
+        let mut block = large.into_inner().into_inner().into_inner();
+        assert_eq!(block[..], pattern(2 * BLOCK));
+        block.fill(0);
+        let large = block.slice(..).slice(..BLOCK).slice(..);
+        let (read, large) = file.read_at(large, 0).await;
+        assert_eq!(read.unwrap(), BLOCK);
+        let block = large.into_inner().into_inner().into_inner();
+        assert_eq!(block[..BLOCK], pattern(2 * BLOCK)[BLOCK..]);
+        assert!(block[BLOCK..].iter().all(|&byte| byte == 0));
+    });
 }
