@@ -130,15 +130,23 @@ impl Shares {
     ) -> impl Future<Output = Completion<K::Buffer<Erased>, Arc<File>>> + Send {
         // The future is borrowed, because it is large and would be moved at each call.
         let (mut future, mut begins) = (future, true);
-        cooperative(poll_fn(move |task| {
-            let polled = future.as_mut().poll(task);
+        poll_fn(move |task| {
+            if begins {
+                begins = false;
+                // It is pending, because a batched reactor submits nothing in a poll. So the
+                // task returns to the runtime, and no budget is needed.
+                let polled = future.as_mut().poll(task);
+                debug_assert!(polled.is_pending());
+                self.submit();
+                return polled;
+            }
+            let polled = Pin::new(&mut cooperative(future.as_mut())).poll(task);
             // An operation that has waited for its slot begins in a later poll.
-            if polled.is_pending() && (begins || self.reactor.needs_turn()) {
+            if polled.is_pending() && self.reactor.needs_turn() {
                 self.submit();
             }
-            begins = false;
             polled
-        }))
+        })
     }
 
     /// Returns a guard that is dropped after the future of an operation. The future may have
