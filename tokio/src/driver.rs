@@ -13,10 +13,11 @@
 //!    └─────────────► Absent ─────────────────────────-┘
 //! ```
 //!
-//! An operation takes a share of the reactor out of `Running`. `close` takes the driver's
-//! own share, so that no further operation begins, and leaves it to a thread ([`linger`])
-//! that turns the reactor until the last share is returned and then destroys the context.
-//! The thread is the last owner: no task waits for the destruction.
+//! An operation takes a share of the reactor while the driver is `Running`, through a weak
+//! pointer and without the lock. `close` clears the flag `running`, so that no further operation
+//! begins, and leaves the driver's own share to a thread ([`linger`]) that turns the reactor
+//! until that share is the last and then destroys the context. The thread takes the last share
+//! atomically: it is the last owner, and no task waits for the destruction.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -49,9 +50,9 @@ pub(crate) struct Driver {
     fallback: Fallback,
     logs: bool,
     state: Mutex<State>,
-    /// The reactor of the state `Running`, for [`route`](Driver::route) without the lock, and
-    /// whether this is the state.
+    /// The reactor of the state `Running`, for [`route`](Driver::route) without the lock.
     shares: Weak<Shares>,
+    /// The state is `Running`. Changed under the lock.
     running: AtomicBool,
     /// The generation of the process that started the driver. A forked child cannot use its
     /// context.
