@@ -8,7 +8,9 @@ use core::ptr::NonNull;
 use super::{IoBuf, IoBufMut};
 
 /// Heap-allocated memory whose address and length are multiples of an alignment chosen at
-/// run time, as [`Alignment`](crate::direct_io::Alignment) reports it for a file.
+/// run time, as [`Alignment`](crate::direct_io::Alignment) reports it for a file. Blocks of a
+/// mebibyte are transferred faster in
+/// [huge pages](crate::guide::asynchronous#memory-of-large-blocks).
 ///
 /// ```
 /// use linux_aio::buffer::AlignedBuf;
