@@ -8,24 +8,20 @@
 //! user namespaces and `ptrace(2)` are permitted. The file system in it is that of this
 //! machine; what is written stays in memory.
 
-use std::env::consts::ARCH;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::cache::{Cache, target_folder};
 use crate::command;
 use crate::conformance::{ARGUMENTS, Ran};
-use crate::targets::{Abi, Linker, Target};
+use crate::targets::Target;
 use crate::test_report::TestReport;
 use crate::toolchain;
 use crate::workplace::Workplace;
-
-/// The host architecture that Debian builds it for.
-const HOST: &str = "x86_64";
 
 /// The suite and the name of the package.
 const SUITE: &str = "bookworm";
@@ -33,35 +29,6 @@ const PACKAGE: &str = "runsc";
 
 /// The time limit of a run, which takes two seconds.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Returns the reason why gVisor on a host does not run an ABI's programs, if it does not.
-pub(crate) fn obstacle(abi: &Abi, host: &str) -> Option<String> {
-    if host != HOST {
-        return Some(format!(
-            "gVisor runs on x86_64 hosts alone, and this one is {host}"
-        ));
-    }
-    match abi.arch.as_str() {
-        HOST if abi.linker != Linker::None => None,
-        HOST => Some(abi.obstacle().unwrap_or("no linker").to_owned()),
-        "x86" | "x32" => Some("gVisor runs no 32-bit programs".to_owned()),
-        _ => Some("gVisor runs x86_64 programs alone".to_owned()),
-    }
-}
-
-/// Returns the targets that it runs. A requested target that it does not run is an
-/// error.
-pub(crate) fn targets(targets: Vec<Target<'_>>, named: bool) -> Result<Vec<Target<'_>>> {
-    let mut runs = Vec::new();
-    for target in targets {
-        match obstacle(target.abi, ARCH) {
-            None => runs.push(target),
-            Some(why) if named || ARCH != HOST => bail!("{}: {why}", target.triple),
-            Some(_) => {}
-        }
-    }
-    Ok(runs)
-}
 
 /// The program `runsc`, fetched and unpacked.
 pub(crate) struct Gvisor {

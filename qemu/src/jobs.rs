@@ -11,11 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cache::Cache;
 use crate::conformance::{self, BootOptions, Job};
 use crate::cross::Effort;
-use crate::gvisor::{self, Gvisor};
+use crate::gvisor::Gvisor;
+use crate::host_kernel;
 use crate::report::{self, Outcome, Recorded, Results, Status, Verb};
 use crate::rust_src::RustSrc;
 use crate::targets::{Table, Target};
-use crate::uml::{self, Uml};
+use crate::uml::Uml;
 use crate::{Faults, Kernels, Run, command, faults, machine, toolchain};
 
 pub(crate) fn run_all(
@@ -31,11 +32,8 @@ pub(crate) fn run_all(
             bail!("no target is native on {}", std::env::consts::ARCH);
         }
     }
-    if verb == Verb::Uml {
-        targets = uml::targets(targets, !options.targets.is_empty())?;
-    }
-    if verb == Verb::Gvisor {
-        targets = gvisor::targets(targets, !options.targets.is_empty())?;
+    if let Some(kernel) = verb.host_kernel() {
+        targets = host_kernel::targets(kernel, targets, !options.targets.is_empty())?;
     }
     let kernel = None;
     let jobs: Vec<Job<'_>> = targets

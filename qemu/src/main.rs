@@ -2,7 +2,6 @@
 //! every available kernel for it.
 
 use std::collections::BTreeSet;
-use std::env::consts::ARCH;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
@@ -20,6 +19,7 @@ mod debian;
 mod disk;
 mod faults;
 mod gvisor;
+mod host_kernel;
 mod image;
 mod init;
 mod initramfs;
@@ -387,17 +387,18 @@ fn setup(table: &Table, names: &[String]) -> Result<()> {
             machine::Emulator::find(&cache, name).map(|e| e.command().get_program().into()),
         )?;
     }
-    let runs = |target: &Target<'_>| uml::obstacle(target.abi, ARCH).is_none();
-    if targets.iter().any(runs) {
-        bar.set_message("User-Mode Linux");
-        fetch("uml", uml::Uml::find(&cache).map(|uml| uml.folder))?;
-    }
-    if targets
-        .iter()
-        .any(|target| gvisor::obstacle(target.abi, ARCH).is_none())
-    {
-        bar.set_message("gVisor");
-        fetch("gvisor", gvisor::Gvisor::find(&cache).map(|it| it.program))?;
+    for verb in [Verb::Uml, Verb::Gvisor] {
+        let kernel = verb.host_kernel().unwrap_or_default();
+        let runs = |target: &Target<'_>| host_kernel::obstacle(kernel, target.abi).is_none();
+        if !targets.iter().any(runs) {
+            continue;
+        }
+        bar.set_message(kernel);
+        let found = match verb {
+            Verb::Uml => uml::Uml::find(&cache).map(|uml| uml.folder),
+            _ => gvisor::Gvisor::find(&cache).map(|it| it.program),
+        };
+        fetch(verb.name(), found)?;
     }
     for target in targets {
         bar.set_message(target.triple.to_owned());

@@ -39,6 +39,15 @@ impl Verb {
             Verb::Faults => "faults",
         }
     }
+
+    /// Returns the name of a kernel that is a process of this machine.
+    pub(crate) fn host_kernel(self) -> Option<&'static str> {
+        match self {
+            Verb::Uml => Some("User-Mode Linux"),
+            Verb::Gvisor => Some("gVisor"),
+            Verb::User | Verb::Native | Verb::Kernel | Verb::Faults => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,6 @@
 //! panics.) Older kernels (6.1 and 6.12 did) panic where a processor's registers take
 //! more than 2696 bytes, as with AMX.
 
-use std::env::consts::ARCH;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -28,12 +27,9 @@ use crate::conformance::Ran;
 use crate::debian::Suite;
 use crate::disk::Disk;
 use crate::initramfs::Initramfs;
-use crate::targets::{Abi, Linker, Target};
+use crate::targets::Target;
 use crate::test_report::{TestReport, console};
 use crate::workplace::Workplace;
-
-/// The host architecture that Debian builds it for.
-const HOST: &str = "x86_64";
 
 const PACKAGE: &str = "user-mode-linux";
 
@@ -65,36 +61,6 @@ const SLEEP: Duration = Duration::from_secs(4);
 
 /// The name of the kernel's own folder, for its pid and a control socket.
 const NAME: &str = "uml";
-
-/// Returns the reason why User-Mode Linux on a host does not run an ABI's programs, if
-/// it does not.
-pub(crate) fn obstacle(abi: &Abi, host: &str) -> Option<String> {
-    if host != HOST {
-        return Some(format!(
-            "User-Mode Linux runs on x86_64 hosts alone, and this one is {host}"
-        ));
-    }
-    match abi.arch.as_str() {
-        HOST if abi.linker != Linker::None => None,
-        HOST => Some(abi.obstacle().unwrap_or("no linker").to_owned()),
-        "x86" | "x32" => Some("the 64-bit User-Mode Linux runs no 32-bit programs".to_owned()),
-        _ => Some("User-Mode Linux runs x86_64 programs alone".to_owned()),
-    }
-}
-
-/// Returns the targets that it runs. A requested target that it does not run is an
-/// error.
-pub(crate) fn targets(targets: Vec<Target<'_>>, named: bool) -> Result<Vec<Target<'_>>> {
-    let mut runs = Vec::new();
-    for target in targets {
-        match obstacle(target.abi, ARCH) {
-            None => runs.push(target),
-            Some(why) if named || ARCH != HOST => bail!("{}: {why}", target.triple),
-            Some(_) => {}
-        }
-    }
-    Ok(runs)
-}
 
 /// The kernel, fetched and unpacked.
 pub(crate) struct Uml {
@@ -338,40 +304,6 @@ fn complaint(console: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::Table;
-
-    #[test]
-    fn a_named_target_that_it_cannot_run_is_refused() {
-        let table = Table::load().unwrap();
-        let why = |name: &str, host| {
-            let abi = table.abis().iter().find(|abi| abi.name == name).unwrap();
-            obstacle(abi, host)
-        };
-        assert_eq!(why("x86_64", "x86_64"), None);
-        for (name, host, part) in [
-            ("x86_64", "aarch64", "this one is aarch64"),
-            ("x86", "x86_64", "no 32-bit programs"),
-            ("x32", "x86_64", "no 32-bit programs"),
-            ("s390x", "x86_64", "x86_64 programs alone"),
-            ("x86_64-asan", "x86_64", "sanitizer"),
-        ] {
-            let why = why(name, host).unwrap();
-            assert!(why.contains(part), "{name} on {host}: {why}");
-        }
-    }
-
-    #[test]
-    fn without_names_all_targets_that_it_can_run_are_selected() {
-        let table = Table::load().unwrap();
-        if ARCH != HOST {
-            assert!(targets(table.targets(true), false).is_err());
-            return;
-        }
-        let runs = targets(table.targets(true), false).unwrap();
-        assert!(!runs.is_empty() && runs.iter().all(|target| target.abi.name == "x86_64"));
-        let error = targets(table.targets(true), true).unwrap_err().to_string();
-        assert!(error.contains("x86_64-unknown-linux-gnuasan: "), "{error}");
-    }
 
     #[test]
     fn the_command_line_leaves_the_kernel_nothing_to_append() {

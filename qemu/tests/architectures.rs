@@ -204,7 +204,7 @@ const EXCEPTIONS: &[(&str, &[&str], &[&str])] = &[
     (
         "User-Mode Linux and Debian's gVisor exist for this machine alone",
         &["x86", "x86_64"],
-        &["qemu/src/gvisor.rs", "qemu/src/uml.rs"],
+        &["qemu/src/host_kernel.rs", "qemu/src/uml.rs"],
     ),
     (
         "an emulator of a package that has all of them, for its version",
