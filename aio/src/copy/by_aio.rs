@@ -14,7 +14,8 @@ use crate::proc;
 ///
 /// The kernel takes tens of milliseconds to destroy a context (two RCU grace periods),
 /// and an exit waits for that. The context is destroyed while the last bytes are
-/// copied. More bytes would take longer than that, less quickly than with AIO.
+/// copied. More bytes would take longer than that does, and they are copied more slowly than
+/// through AIO.
 const LAST: u64 = 12 << 20;
 
 pub(super) struct ByAio {
