@@ -24,6 +24,20 @@ pub(crate) fn is_equal(a: Chunk, b: Chunk) -> bool {
     unsafe { vectors::vminvq_u8(vectors::vceqq_u8(a, b)) != 0 }
 }
 
+/// Returns a chunk whose bits are 1 where `a` and `b` differ.
+#[inline(always)]
+pub(crate) fn xor(a: Chunk, b: Chunk) -> Chunk {
+    // SAFETY: this module is for targets with Advanced SIMD.
+    unsafe { vectors::veorq_u8(a, b) }
+}
+
+/// Returns a chunk whose bits are 1 where those of `a` or `b` are.
+#[inline(always)]
+pub(crate) fn or(a: Chunk, b: Chunk) -> Chunk {
+    // SAFETY: this module is for targets with Advanced SIMD.
+    unsafe { vectors::vorrq_u8(a, b) }
+}
+
 /// The number of bits that a byte has in a mask.
 pub(crate) const MASK_BITS: u32 = 4;
 

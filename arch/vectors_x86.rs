@@ -32,6 +32,20 @@ pub(crate) fn is_equal(a: Chunk, b: Chunk) -> bool {
     unsafe { vectors::_mm_movemask_epi8(vectors::_mm_cmpeq_epi8(a, b)) == 0xffff }
 }
 
+/// Returns a chunk whose bits are 1 where `a` and `b` differ.
+#[inline(always)]
+pub(crate) fn xor(a: Chunk, b: Chunk) -> Chunk {
+    // SAFETY: this module is for targets with SSE2.
+    unsafe { vectors::_mm_xor_si128(a, b) }
+}
+
+/// Returns a chunk whose bits are 1 where those of `a` or `b` are.
+#[inline(always)]
+pub(crate) fn or(a: Chunk, b: Chunk) -> Chunk {
+    // SAFETY: this module is for targets with SSE2.
+    unsafe { vectors::_mm_or_si128(a, b) }
+}
+
 /// The number of bits that a byte has in a mask.
 pub(crate) const MASK_BITS: u32 = 1;
 

@@ -1,6 +1,6 @@
 //! `memcmp` and `bcmp`.
 
-use super::{CHUNK, Chunk, fence, load, vectors};
+use super::{BLOCK, CHUNK, Chunk, fence, load, vectors};
 
 /// Compares `n` bytes as unsigned numbers.
 ///
@@ -16,15 +16,16 @@ pub unsafe fn compare(a: *const u8, b: *const u8, n: usize) -> i32 {
     }
     let last = n - CHUNK;
     let mut at = 0;
+    if n >= BLOCK {
+        // SAFETY: the `# Safety` section covers the regions, which have a block or more.
+        at = unsafe { compare_blocks(a, b, n) };
+        if at == n {
+            return 0;
+        }
+    }
     while at < last {
         // SAFETY: `at` is below `last`, so a chunk of initialised bytes begins there.
-        let (x, y) = unsafe {
-            (
-                load::<Chunk>(a.wrapping_add(at)).assume_init(),
-                load::<Chunk>(b.wrapping_add(at)).assume_init(),
-            )
-        };
-        if !vectors::is_equal(x, y) {
+        if !unsafe { is_equal(a.wrapping_add(at), b.wrapping_add(at)) } {
             break;
         }
         at += CHUNK;
@@ -36,6 +37,76 @@ pub unsafe fn compare(a: *const u8, b: *const u8, n: usize) -> i32 {
     }
     // SAFETY: `at` is at most `last`, so a chunk of initialised bytes begins there.
     unsafe { compare_ends(a.wrapping_add(at), b.wrapping_add(at), CHUNK) }
+}
+
+/// Compares blocks of four chunks, up to one with a difference. Returns the offset of that
+/// block, or `n` if there is none.
+///
+/// # Safety
+/// `a` and `b` are valid to read for `n` bytes, all of them initialised, and `n` is at least
+/// a block.
+#[inline]
+unsafe fn compare_blocks(a: *const u8, b: *const u8, n: usize) -> usize {
+    // SAFETY: the regions are at least a block long.
+    if !unsafe { is_equal_block(a, b) } {
+        return 0;
+    }
+    // The blocks between the first and the last are aligned in `a`. The first of them and
+    // the last block may overlap the one before them.
+    let last = n - BLOCK;
+    let mut at = BLOCK - a.addr() % CHUNK;
+    while at < last {
+        // SAFETY: `at` is below `last`, so a block of initialised bytes begins there.
+        if !unsafe { is_equal_block(a.wrapping_add(at), b.wrapping_add(at)) } {
+            return at;
+        }
+        at += BLOCK;
+        fence();
+    }
+    // SAFETY: a block of initialised bytes begins at `last`.
+    if unsafe { is_equal_block(a.wrapping_add(last), b.wrapping_add(last)) } {
+        n
+    } else {
+        last
+    }
+}
+
+/// Returns whether two blocks are equal. `of_a` reads a chunk of the first.
+///
+/// # Safety
+/// `b` is valid to read for a block, all of it initialised, and so is what `of_a` returns.
+#[inline]
+unsafe fn is_equal_block(a: *const u8, b: *const u8) -> bool {
+    let mut different = vectors::splat(0);
+    for index in 0..BLOCK / CHUNK {
+        let at = index * CHUNK;
+        // SAFETY: the index is below the number of chunks in a block, so a chunk of
+        // initialised bytes begins at `at`.
+        let (x, y) = unsafe {
+            (
+                load::<Chunk>(a.wrapping_add(at)).assume_init(),
+                load::<Chunk>(b.wrapping_add(at)).assume_init(),
+            )
+        };
+        different = vectors::or(different, vectors::xor(x, y));
+    }
+    vectors::is_equal(different, vectors::splat(0))
+}
+
+/// Returns whether two chunks are equal.
+///
+/// # Safety
+/// `a` and `b` are valid to read for a chunk, all of it initialised.
+#[inline(always)]
+unsafe fn is_equal(a: *const u8, b: *const u8) -> bool {
+    // SAFETY: the `# Safety` section covers the chunks.
+    let (x, y) = unsafe {
+        (
+            load::<Chunk>(a).assume_init(),
+            load::<Chunk>(b).assume_init(),
+        )
+    };
+    vectors::is_equal(x, y)
 }
 
 /// Compares less than a chunk.

@@ -1,9 +1,6 @@
 //! `strlen`.
 
-use super::{CHUNK, fence, vectors};
-
-/// The number of bytes that one step of the inner loop reads.
-const BLOCK: usize = 4 * CHUNK;
+use super::{BLOCK, CHUNK, fence, vectors};
 
 /// Returns the number of bytes before the first zero byte.
 ///

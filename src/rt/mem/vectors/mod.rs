@@ -25,6 +25,8 @@ pub use length::length;
 
 /// The size in bytes of a vector.
 const CHUNK: usize = size_of::<Chunk>();
+/// The number of bytes that one step of the inner loops of `memcmp` and `strlen` reads.
+const BLOCK: usize = 4 * CHUNK;
 
 /// Reads a value, initialised or not, from any address.
 ///
