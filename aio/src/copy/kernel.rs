@@ -6,6 +6,7 @@ use linux_aio::Errno;
 use super::parts::Part;
 use super::pipeline::{Side, Stop};
 use super::progress::Progress;
+use super::reserve::Reserve;
 use super::{Failure, Job, Way};
 use crate::os::{self, Memory};
 
@@ -19,13 +20,18 @@ const BUFFER: usize = 1 << 20;
 /// Copies the file.
 pub(super) fn copy(job: &Job<'_>, progress: &mut Progress) -> Result<Way, Failure<'static>> {
     let mut mover = Mover::new(job, progress, 0);
+    // Reserved blocks would not be holes.
+    mover.reserve = Reserve::new((job.draft && !job.zeros).then_some(job.target));
     if job.zeros {
         // Finding zeros requires reading the data.
         mover.by_hand = Some(buffer().map_err(|stop| stop.explain(job.options))?);
     }
     let copy = &mut |part: Part| mover.part(part.from, part.to.unwrap_or(u64::MAX));
-    let copied = job.each(0, copy);
-    let copied = copied.and_then(|end| job.cut(end).and_then(|()| job.check_end(end, false)));
+    let copied = job.each(0, copy).and_then(|end| {
+        mover.give_back(end)?;
+        job.cut(end)?;
+        job.check_end(end, false)
+    });
     copied.map_err(|stop| stop.explain(job.options))?;
     Ok(Way {
         bytes: mover.done,
@@ -43,6 +49,7 @@ pub(super) struct Mover<'a> {
     by_hand: Option<Memory>,
     /// With O_DIRECT, the alignment of offsets and lengths. Otherwise 1.
     align: usize,
+    reserve: Reserve<'a>,
     done: u64,
 }
 
@@ -54,6 +61,7 @@ impl<'a> Mover<'a> {
             progress,
             by_hand: None,
             align: 1,
+            reserve: Reserve::new(None),
             done,
         }
     }
@@ -114,9 +122,19 @@ impl<'a> Mover<'a> {
             if self.align == 1 && at - begun >= STEP as u64 {
                 os::begin_writing(self.job.target.raw(), begun, at - begun);
                 begun = at;
+                // The data so far shows that the file is not shorter by far than its size.
+                self.reserve.ahead(at, to.min(self.job.size));
             }
         }
         Ok(at)
+    }
+
+    /// Frees the blocks that are reserved beyond the end of the copy.
+    fn give_back(&self, end: u64) -> Result<(), Stop> {
+        if !self.reserve.exceeds(end) {
+            return Ok(());
+        }
+        os::truncate(self.job.target, end).map_err(|errno| Stop::At(Side::Target, errno))
     }
 
     /// Reads once and writes the data. Returns the number of bytes; 0 at the end of the

@@ -16,6 +16,7 @@ mod parts;
 mod pipeline;
 mod preserve;
 mod progress;
+mod reserve;
 mod signals;
 mod slot;
 mod stream;
@@ -164,6 +165,7 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
         holes,
         zeros: holes && options.sparse == Sparse::Always,
         target: &output.file,
+        draft: output.is_draft(),
         signals,
     };
     let mut progress = Progress::new(size, options.shows);
@@ -212,6 +214,8 @@ struct Job<'a> {
     holes: bool,
     zeros: bool,
     target: &'a File,
+    /// True if the target is a draft, which is removed if the copy fails.
+    draft: bool,
     signals: &'a Signals,
 }
 

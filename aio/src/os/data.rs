@@ -37,16 +37,27 @@ fn passed(number: u64) -> Result<()> {
 
 /// Allocates disk blocks for the file, and sets its size.
 pub(crate) fn allocate(file: &File, size: u64) -> Result<()> {
-    passed(size)?;
+    fallocate(file, 0, 0, size)
+}
+
+/// Allocates disk blocks for a range of the file, which may lie beyond its end. Its size
+/// stays the same.
+pub(crate) fn reserve(file: &File, from: u64, length: u64) -> Result<()> {
+    fallocate(file, k::FALLOC_FL_KEEP_SIZE, from, length)
+}
+
+fn fallocate(file: &File, mode: u32, from: u64, length: u64) -> Result<()> {
+    passed(from)?;
+    passed(length)?;
     let [a, b, c, d] = if usize::BITS == 32 && !X32 {
-        let [first, second] = words(size);
-        [0, 0, first, second]
+        let ([a, b], [c, d]) = (words(from), words(length));
+        [a, b, c, d]
     } else {
-        [0, size as usize, 0, 0]
+        [from as usize, length as usize, 0, 0]
     };
+    let (fd, mode) = (file.raw() as usize, mode as usize);
     // SAFETY: no memory is passed.
-    Errno::check(unsafe { syscall6(k::__NR_fallocate as usize, file.0 as usize, 0, a, b, c, d) })
-        .map(drop)
+    Errno::check(unsafe { syscall6(k::__NR_fallocate as usize, fd, mode, a, b, c, d) }).map(drop)
 }
 
 /// Sets the size of the file. The part beyond the old end becomes a hole.
