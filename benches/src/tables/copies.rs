@@ -16,7 +16,7 @@ type Way = (&'static str, Vec<String>);
 const MIB: u64 = 1 << 20;
 
 /// The factor for the number of rounds: a copy takes up to a second.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 3;
 
 impl Bench<'_> {
     /// Measures copies of several kinds of files.
@@ -25,7 +25,9 @@ impl Bench<'_> {
         self.page.say(
             "Every copy is on the disk when its time ends: by fsync, and for cp by sync(1) of the \
              copy. AIO and io_uring have 16 blocks of 256 KiB in flight, dd has one of 1 MiB. The \
-             time is a ratio to cp in the same round, followed by the median in milliseconds.",
+             time is a ratio to cp in the same round, followed by the median in milliseconds. The \
+             order in a round is random: what one copy leaves to the disk delays the next. Where \
+             the disk is the limit, all take the same time.",
         );
         let from = self.built.target.join("bench-file");
         self.make(&from)?;
@@ -44,7 +46,10 @@ impl Bench<'_> {
         let ways = self.ways(from, &to);
         let mut took: Vec<Vec<f64>> = vec![Vec::new(); ways.len()];
         for _ in 0..ROUNDS * self.turns {
-            for (took, (_, words)) in took.iter_mut().zip(&ways) {
+            let mut order: Vec<usize> = (0..ways.len()).collect();
+            fastrand::shuffle(&mut order);
+            for way in order {
+                let (took, words) = (&mut took[way], &ways[way].1);
                 let _ = std::fs::remove_file(&to);
                 run(&mut Command::new("sync"))?;
                 let warm = Command::new("sh")
