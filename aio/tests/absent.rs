@@ -1,7 +1,5 @@
 //! Tests where AIO is blocked by a seccomp filter, or used up by other processes: every
 //! command reports it, and none crashes.
-//!
-//! The tests run one after the other, because the limit is system-wide.
 
 mod common;
 
@@ -61,12 +59,14 @@ fn a_sandbox_is_reported_as_enosys_or_eperm() {
         let output = without_aio(&mut aio(&["who"]), errno).output().unwrap();
         assert!(stdout(&output).contains("fs.aio-nr is "), "{output:?}");
     }
-
-    used_up();
 }
 
 /// Leaves room for 20 events, and then for none, and checks the output of the commands.
-fn used_up() {
+///
+/// The limit is system-wide: tests that make contexts fail meanwhile, so `tests/run` runs this
+/// one when no other test runs.
+#[test]
+fn the_limit_is_used_up() {
     let most = limit("aio-max-nr");
     // Another program may create contexts meanwhile, so several attempts take what is
     // left.

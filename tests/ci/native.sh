@@ -197,7 +197,12 @@ tool_tests() {
         RUNSC=$(cargo qemu package bookworm amd64 runsc)/usr/bin/runsc
         export RUNSC
     fi
-    cargo test --locked --no-fail-fast -p aio
+    cargo test --locked --no-fail-fast -p aio -- --skip the_limit_is_used_up
+}
+
+# Uses up fs.aio-max-nr, which other tests need, so it runs alone.
+limit_tests() {
+    cargo test --locked -p aio --test absent the_limit_is_used_up
 }
 
 # Runs the tests of tests/gvisor.list in gVisor. What they write stays in there.
