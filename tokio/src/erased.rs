@@ -12,13 +12,15 @@
 //! `place` has the value, or the box, of the type for which `methods` was made.
 
 use std::any::TypeId;
+use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
 use linux_aio::buffer::{IoBuf, IoBufMut};
 
 /// A buffer whose type is known to its operation alone.
 pub(crate) struct Erased {
-    place: Place,
+    /// A cell, because `is_vectored` of a buffer with a cell may change it.
+    place: UnsafeCell<Place>,
     methods: &'static Methods,
 }
 
@@ -35,7 +37,7 @@ type Place = MaybeUninit<[*mut (); 5]>;
 /// be, exclusive except for `is_vectored`.
 struct Methods {
     type_id: fn() -> TypeId,
-    is_vectored: unsafe fn(*const Place) -> bool,
+    is_vectored: unsafe fn(*mut Place) -> bool,
     region: unsafe fn(*mut Place) -> (*mut u8, usize),
     region_mut: unsafe fn(*mut Place) -> (*mut u8, usize),
     /// Its caller makes the promise of [`IoBuf::set_filled`] as well.
@@ -94,7 +96,7 @@ impl Methods {
             type_id: TypeId::of::<B>,
             is_vectored: |place| {
                 // SAFETY: the caller promises shared access to a buffer of this type.
-                unsafe { (*at::<B>(place.cast_mut())).is_vectored() }
+                unsafe { (*at::<B>(place)).is_vectored() }
             },
             region: |place| {
                 // SAFETY: the caller promises exclusive access to a buffer of this type.
@@ -148,7 +150,10 @@ impl Erased {
             // SAFETY: the place is large enough for a pointer, and aligned.
             unsafe { start.cast::<*mut B>().write(boxed) };
         }
-        Erased { place, methods }
+        Erased {
+            place: UnsafeCell::new(place),
+            methods,
+        }
     }
 
     /// Returns the buffer, or `None` if it has another type.
@@ -161,7 +166,7 @@ impl Erased {
         // SAFETY: the buffer has this type. It is moved out once, because the erased one is
         // not dropped. One that does not fit is that of a box.
         unsafe {
-            let start = at::<B>(&raw mut erased.place);
+            let start = at::<B>(erased.place.get_mut());
             Some(match fits::<B>() {
                 true => start.read(),
                 false => *Box::from_raw(start),
@@ -175,7 +180,7 @@ impl Drop for Erased {
     fn drop(&mut self) {
         // SAFETY: the methods are those of the type of the buffer, which is borrowed
         // exclusively and not used again.
-        unsafe { (self.methods.drop)(&raw mut self.place) };
+        unsafe { (self.methods.drop)(self.place.get_mut()) };
     }
 }
 
@@ -189,20 +194,20 @@ unsafe impl IoBuf for Erased {
     fn region(&mut self) -> (*mut u8, usize) {
         // SAFETY: the methods are those of the type of the buffer, which is borrowed
         // exclusively.
-        unsafe { (self.methods.region)(&raw mut self.place) }
+        unsafe { (self.methods.region)(self.place.get_mut()) }
     }
 
     #[inline]
     fn is_vectored(&self) -> bool {
         // SAFETY: the methods are those of the type of the buffer, which is borrowed.
-        unsafe { (self.methods.is_vectored)(&raw const self.place) }
+        unsafe { (self.methods.is_vectored)(self.place.get()) }
     }
 
     #[inline]
     fn region_mut(&mut self) -> (*mut u8, usize) {
         // SAFETY: the methods are those of the type of the buffer, which is borrowed
         // exclusively.
-        unsafe { (self.methods.region_mut)(&raw mut self.place) }
+        unsafe { (self.methods.region_mut)(self.place.get_mut()) }
     }
 
     #[inline]
@@ -210,7 +215,7 @@ unsafe impl IoBuf for Erased {
         // SAFETY: the methods are those of the type of the buffer, which is borrowed
         // exclusively. `region_mut` has returned that of the buffer, and the caller promises
         // that its first `count` bytes are initialised.
-        unsafe { (self.methods.set_filled)(&raw mut self.place, count) };
+        unsafe { (self.methods.set_filled)(self.place.get_mut(), count) };
     }
 }
 // SAFETY: reads use `region_mut`, because `GROWS` is true. It is empty unless the buffer is an
@@ -219,6 +224,7 @@ unsafe impl IoBufMut for Erased {}
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -314,5 +320,36 @@ mod tests {
         let vector = erased.into_inner::<Vec<u8>>().unwrap();
         assert_eq!(vector[..], vec![5; len]);
         assert!(len >= 4);
+    }
+
+    /// A buffer that counts the calls of a method that has shared access.
+    struct Calls(Cell<usize>);
+
+    // SAFETY: an empty region is valid.
+    unsafe impl IoBuf for Calls {
+        const VECTORED: bool = true;
+
+        fn region(&mut self) -> (*mut u8, usize) {
+            (std::ptr::null_mut(), 0)
+        }
+
+        fn is_vectored(&self) -> bool {
+            self.0.set(self.0.get() + 1);
+            false
+        }
+    }
+
+    /// An optimised build finds the count before the calls where the place is no cell.
+    #[test]
+    fn a_method_with_shared_access_may_change_the_buffer() {
+        #[inline(never)]
+        fn call(erased: &Erased) -> bool {
+            erased.is_vectored()
+        }
+        let mut erased = ManuallyDrop::new(Erased::for_write(Calls(Cell::new(0))));
+        let vectored = [call(&erased), call(&erased), call(&erased)];
+        // SAFETY: the buffer has this type.
+        let calls = unsafe { (*at::<Calls>(erased.place.get_mut())).0.get() };
+        assert_eq!((vectored, calls), ([false; 3], 3));
     }
 }
