@@ -18,6 +18,7 @@
 //! begins, and leaves the driver's own share to a thread ([`linger`]) that turns the reactor
 //! until that share is the last and then destroys the context. The thread takes the last share
 //! atomically: it is the last owner, and no task waits for the destruction.
+//! Without a thread the tasks turn the reactor themselves.
 
 use std::fs::File;
 use std::future::poll_fn;

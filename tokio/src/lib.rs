@@ -94,6 +94,10 @@
 //! that wait for such operations get their results. A file whose runtime has ended can be
 //! used in another, by that one's driver.
 //!
+//! Where a limit forbids that thread (EAGAIN), the thread that ends the driver waits until the
+//! operations in flight have completed. The tasks that wait for a slot then wait for their
+//! operations on their own threads, and the last future destroys the context.
+//!
 //! [`Aio::shutdown`] ends the driver of a runtime that goes on, and waits until the context
 //! is destroyed. None of this syncs: await [`File::sync_data`] before.
 //!

@@ -19,12 +19,13 @@ use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use linux_aio::op::{BufferKind, Fdsync, Fsync, Read, WithBuffer, WithoutBuffer, Write};
 use linux_aio::reactor::{OpFuture, Reactor, Shared};
 use linux_aio::{Completion, Errno, Fd};
+use tokio::sync::oneshot;
 use tokio::task::coop::cooperative;
 
 use crate::erased::Erased;
@@ -38,6 +39,9 @@ pub(crate) struct Shares {
     /// A turn is needed, and the driver has been woken for it.
     requested: AtomicBool,
     driver: Mutex<Task>,
+    /// The driver's task has ended, and nothing waits for the eventfd but the tasks that poll an
+    /// operation. Dropped after the reactor: the receiver is notified of its destruction.
+    turned_by_tasks: OnceLock<oneshot::Sender<()>>,
 }
 
 // No user code runs inside the reactor's lock, so a panic leaves its state consistent.
@@ -49,7 +53,7 @@ enum Task {
     /// It polls `requested` before it waits.
     Active,
     Waiting(Waker),
-    /// It has ended: a thread waits for the eventfd.
+    /// It has ended: a thread waits for the eventfd, or the tasks do.
     Ended,
 }
 
@@ -75,6 +79,7 @@ impl Shares {
             eventfd: Arc::clone(eventfd),
             requested: AtomicBool::new(false),
             driver: Mutex::new(Task::Active),
+            turned_by_tasks: OnceLock::new(),
         })
     }
 
@@ -138,15 +143,41 @@ impl Shares {
                 let polled = future.as_mut().poll(task);
                 debug_assert!(polled.is_pending());
                 self.submit();
+                self.turn_if_none_does(task);
                 return polled;
             }
             let polled = Pin::new(&mut cooperative(future.as_mut())).poll(task);
             // An operation that has waited for its slot begins in a later poll.
-            if polled.is_pending() && self.reactor.needs_turn() {
-                self.submit();
+            if polled.is_pending() {
+                if self.reactor.needs_turn() {
+                    self.submit();
+                }
+                self.turn_if_none_does(task);
             }
             polled
         })
+    }
+
+    /// Polls the task again where nothing else turns the reactor for it.
+    #[inline]
+    fn turn_if_none_does(&self, task: &Context<'_>) {
+        if self.turned_by_tasks.get().is_some() {
+            self.turn_for_task(task);
+        }
+    }
+
+    /// The wait is short, because other tasks of this thread may have to free slots.
+    #[cold]
+    fn turn_for_task(&self, task: &Context<'_>) {
+        // An error is found again in the next poll, after a wait.
+        let _ = self.wait(1);
+        task.waker().wake_by_ref();
+    }
+
+    /// Lets the tasks turn the reactor, from their next polls on, because no thread does. The
+    /// receiver of `destroyed` is notified when the context has been destroyed.
+    pub(crate) fn without_thread(&self, destroyed: oneshot::Sender<()>) {
+        let _ = self.turned_by_tasks.set(destroyed);
     }
 
     /// Returns a guard that is dropped after the future of an operation. The future may have

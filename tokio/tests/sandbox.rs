@@ -6,11 +6,13 @@ mod fault;
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Waker};
 
 use fault::{Forbidden, contexts, forbid, in_process};
 use linux_aio::nr;
 use linux_aio_tokio::{Aio, Errno, Fallback, File};
-use support::{BLOCK, Temp, in_both, pattern, threads};
+use support::{BLOCK, Temp, in_both, one_thread, pattern, threads};
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 /// Counts the warnings of the crate.
@@ -245,4 +247,71 @@ fn a_driver_ends_without_io_destroy() {
         drop(runtime);
         assert!(contexts() <= 1);
     });
+}
+
+/// Polls six reads once, on the two slots of a new driver.
+fn begun(runtime: &Runtime, temp: &Temp) -> (File, Vec<impl Future<Output = ()> + use<>>) {
+    let file = runtime.block_on(async {
+        Aio::builder().capacity(2).start().unwrap();
+        temp.open(true).await
+    });
+    let read = |i: usize| {
+        let file = file.clone();
+        Box::pin(async move {
+            let block = file.buffer(BLOCK).unwrap();
+            let (read, block) = file.read_at(block, (i % 2 * BLOCK) as u64).await;
+            assert_eq!(read.unwrap(), BLOCK);
+            assert!(block[..] == pattern(2 * BLOCK)[i % 2 * BLOCK..][..BLOCK]);
+        })
+    };
+    let mut reads: Vec<_> = (0..6).map(read).collect();
+    for read in &mut reads {
+        let task = &mut Context::from_waker(Waker::noop());
+        assert!(read.as_mut().poll(task).is_pending());
+    }
+    (file, reads)
+}
+
+/// A limit of threads, such as `pids.max` of a control group, keeps a driver from the thread that
+/// completes its operations at its end.
+#[test]
+fn operations_complete_where_a_driver_ends_without_a_thread() {
+    in_process(
+        "operations_complete_where_a_driver_ends_without_a_thread",
+        || {
+            let temp = Temp::with(&pattern(2 * BLOCK));
+            let ends = [one_thread(), threads(2), one_thread(), threads(2)];
+            let other = one_thread();
+            let begun = ends.map(|runtime| (begun(&runtime, &temp), runtime));
+            forbid(&[
+                Forbidden(u32::try_from(libc::SYS_clone).ok(), 0, libc::EAGAIN),
+                Forbidden(u32::try_from(libc::SYS_clone3).ok(), 0, libc::EAGAIN),
+            ]);
+            assert!(std::thread::Builder::new().spawn(|| {}).is_err());
+            for (i, ((file, reads), runtime)) in begun.into_iter().enumerate() {
+                let before = contexts();
+                if i < 2 {
+                    runtime.block_on(async {
+                        let mut reads = reads.into_iter();
+                        // It is dropped once the driver has ended.
+                        let dropped = reads.next();
+                        let ended = file.aio().shutdown();
+                        drop(dropped);
+                        for read in reads {
+                            read.await;
+                        }
+                        ended.await;
+                    });
+                } else {
+                    drop(runtime);
+                    other.block_on(async {
+                        for read in reads {
+                            read.await;
+                        }
+                    });
+                }
+                assert_eq!(contexts(), before - 1);
+            }
+        },
+    );
 }
