@@ -178,7 +178,8 @@ test_tokio() {
     export QEMU_USER
     cargo test --locked --no-fail-fast -p linux-aio-tokio --all-features
     # The type-erased buffers, as the optimiser leaves them.
-    cargo test --locked --release -p linux-aio-tokio --lib
+    cargo test --locked -p linux-aio-tokio --lib \
+        --config profile.dev.package.linux-aio-tokio.opt-level=3
 }
 
 # Tests the examples one by one: some have std, and the executor must not. The last one
