@@ -329,18 +329,29 @@ pub(crate) fn more_attributes(file: &File) -> u32 {
         | k::FS_JOURNAL_DATA_FL
         | k::FS_NOTAIL_FL
         | k::FS_NOCOW_FL;
+    flags(file).map_or(0, |flags| flags & OF_USERS)
+}
+
+/// Returns whether the file's data is mapped by extents, as ext4 does by default, and not by
+/// blocks as in ext2 and ext3; false if that is not known.
+pub(crate) fn has_extents(file: &File) -> bool {
+    flags(file).is_ok_and(|flags| flags & k::FS_EXTENT_FL != 0)
+}
+
+/// Returns the attributes of the file that lsattr(1) shows.
+fn flags(file: &File) -> Result<u32> {
     let mut flags = 0_u64;
     // SAFETY: the kernel writes an `int`, although the request number encodes a `long`.
-    let result = Errno::check(unsafe {
+    Errno::check(unsafe {
         syscall3(
             k::__NR_ioctl as usize,
             file.0 as usize,
             linux_raw_sys::ioctl::FS_IOC_GETFLAGS as usize,
             (&raw mut flags).expose_provenance(),
         )
-    });
-    let first_half = u32::from_ne_bytes(*flags.to_ne_bytes().first_chunk().unwrap_or(&[0; 4]));
-    result.map_or(0, |_| first_half & OF_USERS)
+    })?;
+    let first_half = flags.to_ne_bytes().first_chunk().copied();
+    Ok(u32::from_ne_bytes(first_half.unwrap_or_default()))
 }
 
 /// Creates an anonymous file in memory.

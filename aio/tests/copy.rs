@@ -657,3 +657,32 @@ fn a_lease_is_waited_for() {
     assert!(child.wait().unwrap().success());
     assert_eq!(fs::read_to_string(&target).unwrap(), "data");
 }
+
+/// ext4 finds no data that has no place on the disk yet in a file that is mapped by blocks.
+#[test]
+fn data_of_a_file_without_extents_is_no_hole() {
+    if !have(&["chattr"]) {
+        return;
+    }
+    let data = bytes(1 << 20);
+    for flags in [
+        &[][..],
+        &["--engine=aio"],
+        &["--direct"],
+        &["--sparse=always"],
+    ] {
+        // The data is the whole file, or follows a hole.
+        for from in [0, 1 << 20] {
+            let directory = directory();
+            let at = |name: &str| directory.path().join(name);
+            let source = fs::File::create(at("a")).unwrap();
+            // Other file systems have no such attribute.
+            let _ = Command::new("chattr").arg("-e").arg(at("a")).output();
+            source.write_all_at(&data, from).unwrap();
+            let output = copy(flags, &at("a"), &at("b")).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let copied = fs::read(at("b")).unwrap();
+            assert!(copied == fs::read(at("a")).unwrap(), "{flags:?} {from}");
+        }
+    }
+}

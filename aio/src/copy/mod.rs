@@ -157,6 +157,9 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     // A device has no holes: where nothing is written, it keeps its old data.
     let holes = options.sparse != Sparse::Never
         && kind(&os::stat_file(&output.file).about(options.target)?) == S_IFREG;
+    if holes {
+        parts::settle(&source).about(options.source)?;
+    }
     let job = Job {
         options,
         source: &source,

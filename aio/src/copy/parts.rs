@@ -14,6 +14,17 @@ pub(super) struct Part {
     pub(super) to: Option<u64>,
 }
 
+/// Writes the source to the disk if the kernel would otherwise call its data a hole.
+///
+/// ext4 does so, by SEEK_DATA, with data that has no place on the disk yet, in a file that is
+/// mapped by blocks: one of ext3, or after `chattr -e` (seen on Linux 6.18).
+pub(super) fn settle(source: &File) -> Result<(), Errno> {
+    if os::file_system(source) != Ok(os::EXT4) || os::has_extents(source) {
+        return Ok(());
+    }
+    os::fsync(source)
+}
+
 impl Part {
     /// Returns whether the part is the whole file.
     pub(super) fn is_whole(self) -> bool {

@@ -1,12 +1,11 @@
 //! Blocks of the disk that are reserved for a draft before its data is written.
+//!
+//! On ext4, which reserves long parts at less cost than single blocks. Without a reservation,
+//! it accounts for each block of 4 KiB twice: when the block is written to the page cache, and
+//! when the block gets its place on the disk.
 
 use crate::os::{self, File};
 use crate::proc;
-
-/// The file system that reserves whole parts at less cost than single blocks. Without a
-/// reservation, it accounts for each block of 4 KiB twice: when the block is written to the
-/// page cache, and when the block gets its place on the disk.
-const EXT4: u64 = 0xef53;
 
 /// The number of bytes reserved at a time. A reservation cannot be interrupted.
 const LENGTH: u64 = 1 << 30;
@@ -40,7 +39,8 @@ impl<'a> Reserve<'a> {
         };
         // A sandbox may kill the process for a system call that it does not know.
         let can = self.to > 0
-            || proc::seccomp() == Some(0) && os::file_system(draft).is_ok_and(|kind| kind == EXT4);
+            || proc::seccomp() == Some(0)
+                && os::file_system(draft).is_ok_and(|kind| kind == os::EXT4);
         if !can {
             self.draft = None;
             return;

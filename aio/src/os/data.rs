@@ -340,6 +340,9 @@ pub(crate) unsafe fn write_at(
     unsafe { positioned(k::__NR_pwritev, fd, buffer, length, offset) }
 }
 
+/// The magic number of ext2, ext3 and ext4.
+pub(crate) const EXT4: u64 = 0xef53;
+
 /// Returns the magic number of the file's file system.
 pub(crate) fn file_system(file: &File) -> Result<u64> {
     let mut status = MaybeUninit::<k::statfs>::zeroed();
