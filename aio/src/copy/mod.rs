@@ -149,6 +149,9 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
 
     // Refuses targets that must not be replaced, without changing anything.
     let target = Target::find(options, &stat)?;
+    if options.sparse != Sparse::Never && kind(&stat) == S_IFREG {
+        parts::settle(&source).about(options.source)?;
+    }
     let mut by_aio = match options.engine {
         Engine::Aio => Some(ByAio::new(options, size)?),
         Engine::Kernel => None,
@@ -157,9 +160,6 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     // A device has no holes: where nothing is written, it keeps its old data.
     let holes = options.sparse != Sparse::Never
         && kind(&os::stat_file(&output.file).about(options.target)?) == S_IFREG;
-    if holes {
-        parts::settle(&source).about(options.source)?;
-    }
     let job = Job {
         options,
         source: &source,

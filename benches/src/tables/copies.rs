@@ -26,8 +26,7 @@ impl Bench<'_> {
             "Every copy is on the disk when its time ends: by fsync, and for cp by sync(1) of the \
              copy. AIO and io_uring have 16 blocks of 256 KiB in flight, dd has one of 1 MiB. The \
              time is a ratio to cp in the same round, followed by the median in milliseconds. The \
-             order in a round is random: what one copy leaves to the disk delays the next. Where \
-             the disk is the limit, all take the same time.",
+             order in a round is random: what one copy leaves to the disk delays the next.",
         );
         let from = self.built.target.join("bench-file");
         self.make(&from)?;

@@ -25,7 +25,8 @@ pub unsafe fn compare(a: *const u8, b: *const u8, n: usize) -> i32 {
     }
     while at < last {
         // SAFETY: `at` is below `last`, so a chunk of initialised bytes begins there.
-        if !unsafe { is_equal(a.wrapping_add(at), b.wrapping_add(at)) } {
+        let (x, y) = unsafe { chunks(a.wrapping_add(at), b.wrapping_add(at)) };
+        if !vectors::is_equal(x, y) {
             break;
         }
         at += CHUNK;
@@ -71,10 +72,10 @@ unsafe fn compare_blocks(a: *const u8, b: *const u8, n: usize) -> usize {
     }
 }
 
-/// Returns whether two blocks are equal. `of_a` reads a chunk of the first.
+/// Returns whether two blocks are equal.
 ///
 /// # Safety
-/// `b` is valid to read for a block, all of it initialised, and so is what `of_a` returns.
+/// `a` and `b` are valid to read for a block, all of it initialised.
 #[inline]
 unsafe fn is_equal_block(a: *const u8, b: *const u8) -> bool {
     let mut different = vectors::splat(0);
@@ -82,31 +83,25 @@ unsafe fn is_equal_block(a: *const u8, b: *const u8) -> bool {
         let at = index * CHUNK;
         // SAFETY: the index is below the number of chunks in a block, so a chunk of
         // initialised bytes begins at `at`.
-        let (x, y) = unsafe {
-            (
-                load::<Chunk>(a.wrapping_add(at)).assume_init(),
-                load::<Chunk>(b.wrapping_add(at)).assume_init(),
-            )
-        };
+        let (x, y) = unsafe { chunks(a.wrapping_add(at), b.wrapping_add(at)) };
         different = vectors::or(different, vectors::xor(x, y));
     }
     vectors::is_equal(different, vectors::splat(0))
 }
 
-/// Returns whether two chunks are equal.
+/// Reads a chunk of each region.
 ///
 /// # Safety
 /// `a` and `b` are valid to read for a chunk, all of it initialised.
 #[inline(always)]
-unsafe fn is_equal(a: *const u8, b: *const u8) -> bool {
+unsafe fn chunks(a: *const u8, b: *const u8) -> (Chunk, Chunk) {
     // SAFETY: the `# Safety` section covers the chunks.
-    let (x, y) = unsafe {
+    unsafe {
         (
             load::<Chunk>(a).assume_init(),
             load::<Chunk>(b).assume_init(),
         )
-    };
-    vectors::is_equal(x, y)
+    }
 }
 
 /// Compares less than a chunk.
