@@ -686,3 +686,23 @@ fn data_of_a_file_without_extents_is_no_hole() {
         }
     }
 }
+
+/// The same below an overlay, which is another file system by its number.
+#[test]
+fn data_of_a_file_without_extents_is_no_hole_below_an_overlay() {
+    if !can_mount() || !have(&["chattr"]) {
+        return;
+    }
+    let directory = directory();
+    let script = "mkdir lower upper work merged && : >upper/a && chattr -e upper/a
+        mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work merged || exit 0
+        head -c 1048576 /dev/urandom | dd of=merged/a bs=1M seek=1 iflag=fullblock status=none
+        \"$0\" copy merged/a b && cmp merged/a b";
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", script])
+        .arg(tool())
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}

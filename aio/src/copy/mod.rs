@@ -150,7 +150,7 @@ fn copy(options: &Options, signals: &mut Signals) -> Result<(), Failure<'static>
     // Refuses targets that must not be replaced, without changing anything.
     let target = Target::find(options, &stat)?;
     if options.sparse != Sparse::Never && kind(&stat) == S_IFREG {
-        parts::settle(&source).about(options.source)?;
+        parts::settle(&source, size).map_err(|stop| stop.explain(options))?;
     }
     let mut by_aio = match options.engine {
         Engine::Aio => Some(ByAio::new(options, size)?),

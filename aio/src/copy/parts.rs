@@ -14,15 +14,18 @@ pub(super) struct Part {
     pub(super) to: Option<u64>,
 }
 
-/// Writes the source to the disk if the kernel would otherwise call its data a hole.
+/// Writes the source to the disk if the kernel may otherwise call its data a hole.
 ///
 /// ext4 does so, by SEEK_DATA, with data that has no place on the disk yet, in a file that is
-/// mapped by blocks: one of ext3, or after `chattr -e` (seen on Linux 6.18).
-pub(super) fn settle(source: &File) -> Result<(), Errno> {
-    if os::file_system(source) != Ok(os::EXT4) || os::has_extents(source) {
+/// mapped by blocks: one of ext3, or after `chattr -e` (seen on Linux 6.18). An overlay may
+/// lie on such a file system.
+pub(super) fn settle(source: &File, size: u64) -> Result<(), Stop> {
+    let whole = Part::next(source, 0, size)?.is_some_and(Part::is_whole);
+    let may_hide = || matches!(os::file_system(source), Ok(os::EXT4 | os::OVERLAY));
+    if whole || !may_hide() || os::has_extents(source) {
         return Ok(());
     }
-    os::fsync(source)
+    os::fsync(source).map_err(|errno| Stop::At(Side::Source, errno))
 }
 
 impl Part {

@@ -342,6 +342,8 @@ pub(crate) unsafe fn write_at(
 
 /// The magic number of ext2, ext3 and ext4.
 pub(crate) const EXT4: u64 = 0xef53;
+/// The magic number of overlayfs.
+pub(crate) const OVERLAY: u64 = 0x794c_7630;
 
 /// Returns the magic number of the file's file system.
 pub(crate) fn file_system(file: &File) -> Result<u64> {
