@@ -197,7 +197,8 @@ fn plotted(columns: &ByDepth) -> Vec<Line> {
 }
 
 const WORDS: &str = "\
-The file has 256 MiB. Every baseline performs the same operations. Processor time is that of the \
+The file has 256 MiB, none of it in the page cache where access is direct. Every baseline performs \
+the same operations. Processor time is that of the \
 process with all its threads, in user space and in the kernel; whether interrupts are in it \
 depends on the kernel. `hand` is a loop over raw \
 system calls. All baselines submit as many operations as there are free buffers with one system \

@@ -6,15 +6,18 @@
 //! cargo run --release -- FILE WAY DEPTH MODE # one measurement: operations, ns, ns of CPU
 //! ```
 //!
-//! FILE is created with 256 MiB if it does not exist. Each measurement is a process of its
-//! own, the ways take turns, and the tables have the medians of the rounds. Every way reads
-//! into memory that it reuses, from one runtime on one thread (except where it says more).
+//! FILE is created with 256 MiB if it does not exist. A direct measurement takes it out of the
+//! page cache, and the page puts it there before the cached ones. Each measurement is a process
+//! of its own, a round has all ways in random order, and the tables have the medians of the
+//! rounds. Every way reads into memory that it reuses, from one runtime on one thread (except
+//! where it says more).
 
 mod table;
 mod ways;
 
 use std::fs::OpenOptions;
 use std::io::{Result, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
@@ -65,8 +68,8 @@ fn random(state: &mut u64) -> u64 {
     *state % BLOCKS * BLOCK as u64
 }
 
-/// Creates the file and puts it into the page cache.
-fn prepare(path: &str) -> Result<()> {
+/// Creates the file, unless it exists.
+fn create(path: &str) -> Result<()> {
     let content = vec![7_u8; 1 << 20];
     let mut file = OpenOptions::new()
         .write(true)
@@ -79,13 +82,31 @@ fn prepare(path: &str) -> Result<()> {
         }
         file.sync_all()?;
     }
+    Ok(())
+}
+
+/// Puts the file into the page cache.
+fn cache(path: &str) -> Result<()> {
     std::io::copy(&mut std::fs::File::open(path)?, &mut std::io::sink())?;
     Ok(())
 }
 
 fn open(path: &str, direct: bool) -> Result<std::fs::File> {
     let flags = if direct { libc::O_DIRECT } else { 0 };
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    if direct {
+        // Data of a direct file is seldom in the page cache, where each read looks for it.
+        // SAFETY: no pointers are passed.
+        let result =
+            unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        if result != 0 {
+            return Err(std::io::Error::from_raw_os_error(result));
+        }
+    }
+    Ok(file)
 }
 
 fn main() -> Result<()> {
@@ -93,7 +114,7 @@ fn main() -> Result<()> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [path] => {
-            prepare(path)?;
+            create(path)?;
             table::print(path)
         }
         [path, way, depth, mode] => {

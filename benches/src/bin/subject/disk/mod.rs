@@ -11,6 +11,7 @@ mod uring;
 
 use std::alloc::Layout;
 use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use crate::meter::Meter;
@@ -116,6 +117,9 @@ pub(crate) fn disk(
         .custom_flags(if pattern.direct { libc::O_DIRECT } else { 0 })
         .open(path)
         .ok()?;
+    if pattern.direct {
+        uncache(&file)?;
+    }
     let file: &'static File = Box::leak(Box::new(file));
     let threads = match baseline {
         "pread" | "pwrite" => 1,
@@ -132,6 +136,14 @@ pub(crate) fn disk(
     };
     threads::access(threads, file, pattern, meter);
     Some(())
+}
+
+/// Takes a file out of the page cache, where the data of a direct file seldom is, and where
+/// each direct operation would look for it.
+fn uncache(file: &File) -> Option<()> {
+    // SAFETY: no pointers are passed.
+    let result = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    (result == 0).then_some(())
 }
 
 /// Writes `meter.count` records to the file at `path`, each of which is followed by an
