@@ -240,27 +240,44 @@ fn arguments_environment_and_auxv_arrive() {
     );
 }
 
+/// Closes the standard descriptors of these bits in the child. Standard input is another file
+/// than /dev/null.
+fn close(command: &mut Command, bits: i32) {
+    // The test itself opens no standard descriptor as /dev/null.
+    command.stdin(Stdio::piped());
+    let close = move || {
+        for fd in (0..3).filter(|fd| bits & 1 << fd != 0) {
+            // SAFETY: the descriptor belongs to the child, and the next program replaces it.
+            unsafe { libc::close(fd) };
+        }
+        Ok(())
+    };
+    // SAFETY: the closure only makes system calls.
+    unsafe { command.pre_exec(close) };
+}
+
 #[test]
 fn closed_standard_descriptors_are_dev_null() {
     for closed in 0..8 {
         each(
             "null",
-            |command| {
-                // The test itself opens no standard descriptor as /dev/null.
-                command.stdin(Stdio::piped());
-                let close = move || {
-                    for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
-                        // SAFETY: the descriptor belongs to the child, and the next
-                        // program replaces it.
-                        unsafe { libc::close(fd) };
-                    }
-                    Ok(())
-                };
-                // SAFETY: the closure only makes system calls.
-                unsafe { command.pre_exec(close) };
-            },
+            |command| close(command, closed),
             |output| assert_eq!(output.status.code(), Some(closed)),
         );
+    }
+}
+
+/// A program that relies on open descriptors opens none.
+#[test]
+fn standard_descriptors_are_left_as_they_are_on_request() {
+    let [first, _, last] = PROFILES;
+    for program in build("open", "fixed", FIXED, &[first, last]) {
+        for closed in 0..8 {
+            let mut command = Command::new(&program);
+            close(&mut command, closed);
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(closed), "{}", program.display());
+        }
     }
 }
 

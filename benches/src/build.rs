@@ -20,10 +20,11 @@ pub(crate) struct Built {
 }
 
 /// The forms of the smallest programs: a name, and the features that select it.
-const FORMS: [(&str, &str); 4] = [
+const FORMS: [(&str, &str); 5] = [
     ("fixed", "section-headers"),
     ("pie", "section-headers,position-independent"),
     ("pie compact", "position-independent"),
+    ("open compact", "position-independent,descriptors-open"),
     ("fixed compact", ""),
 ];
 
@@ -46,7 +47,7 @@ impl Built {
         for (form, features) in FORMS {
             let all = ["build", "--profile", "smallest", "--package", "smallest"];
             built.cargo(&[&all[..], &["--features", features]].concat())?;
-            for program in ["hello", "raw", "smallest"] {
+            for program in ["hello", "line", "raw", "read", "smallest"] {
                 let path = built.target.join("smallest").join(program);
                 let size = std::fs::metadata(path).map(|data| data.len());
                 let size = size.map_err(|error| error.to_string())?;

@@ -282,7 +282,11 @@ const EXCEPTIONS: &[(&str, &[&str], &[&str])] = &[
             "tests/syscalls.rs",
         ],
     ),
-    (EXAMPLES, &["x86", "x86_64"], &["tests/fixtures/rt/main.rs"]),
+    (
+        EXAMPLES,
+        &["x86", "x86_64"],
+        &["tests/fixtures/rt/main.rs", "tests/fixtures/rt/open.rs"],
+    ),
     (EXAMPLES, &["aarch64", "x86_64"], &["tests/machine_code.rs"]),
     (
         EXAMPLES,

@@ -74,6 +74,7 @@
 //! return an error; then, and for one that was not open, openat(2) and close(2) are used. A
 //! position-independent program with relocated constants also calls mprotect(2) once, to
 //! make them read-only; an error has no other effect than that they stay writable.
+//! [`entry!`](crate::entry) can leave the descriptors as they are, on a promise.
 
 use core::fmt;
 
@@ -129,9 +130,12 @@ pub fn exit(status: i32) -> ! {
 #[inline(always)]
 fn terminate(status: i32) -> ! {
     loop {
+        // The kernel reads 32 bits.
+        let status = status as u32 as usize;
         // SAFETY: exit_group(2) accesses no memory of the process, and the process
         // ends. On a target without Linux the call does nothing.
-        let _ = unsafe { stubs::syscall1(ABI.base.exit_group as usize, status as usize) };
+        let _ = unsafe { stubs::syscall1(ABI.base.exit_group as usize, status) };
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         core::hint::spin_loop();
     }
 }
@@ -197,8 +201,9 @@ pub struct Stdout;
 
 impl From<Stdout> for Fd<'static> {
     fn from(_: Stdout) -> Fd<'static> {
-        // SAFETY: process entry opens each standard descriptor that is closed, and so does
-        // std in other programs. Closing it later needs unsafe code.
+        // SAFETY: process entry opens each standard descriptor that is closed, unless it was
+        // given the promise that none is, and so does std in other programs. Closing it later
+        // needs unsafe code.
         unsafe { Fd::borrow_raw(1) }
     }
 }
@@ -224,8 +229,7 @@ pub struct Stderr;
 
 impl From<Stderr> for Fd<'static> {
     fn from(_: Stderr) -> Fd<'static> {
-        // SAFETY: process entry opens each standard descriptor that is closed, and so does
-        // std in other programs. Closing it later needs unsafe code.
+        // SAFETY: as for `Stdout`.
         unsafe { Fd::borrow_raw(2) }
     }
 }
@@ -244,27 +248,31 @@ pub const __STACK_ALIGN: usize = ABI.stack_align;
 /// Runs the program: `_start` calls it with the initial stack pointer.
 ///
 /// # Safety
-/// `stack` is the stack pointer that the kernel gave the process.
+/// `stack` is the stack pointer that the kernel gave the process. Unless `reserve` is true, the
+/// standard descriptors are open.
 #[doc(hidden)]
 #[inline(always)]
-pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32) -> ! {
-    // SAFETY: the `# Safety` section requires the initial stack pointer, as that of `run`.
-    terminate(unsafe { run(stack, main) })
+pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32, reserve: bool) -> ! {
+    // SAFETY: the `# Safety` section is that of `run`.
+    terminate(unsafe { run(stack, main, reserve) })
 }
 
 /// Prepares the process, and runs `main`. (A function of its own, because the compiler
 /// does not inline calls before one that never returns.)
 ///
 /// # Safety
-/// `stack` is the stack pointer that the kernel gave the process.
+/// `stack` is the stack pointer that the kernel gave the process. Unless `reserve` is true, the
+/// standard descriptors are open.
 #[inline]
-unsafe fn run(stack: *const usize, main: fn(Process) -> i32) -> i32 {
+unsafe fn run(stack: *const usize, main: fn(Process) -> i32, reserve: bool) -> i32 {
     // SAFETY: the `# Safety` section requires the initial stack pointer, which is the
     // condition of `enter`. The layout stays unchanged: the library exposes no way
     // to write to it, and the stack grows downwards from it.
     let process = unsafe { Process::enter(stack) };
     arch::started(|kind| process.aux(kind));
-    stdio::reserve();
+    if reserve {
+        stdio::reserve();
+    }
     main(process)
 }
 
@@ -276,6 +284,18 @@ unsafe fn run(stack: *const usize, main: fn(Process) -> i32) -> i32 {
 ///
 /// The value that `main` returns is the exit status. See [`rt`](crate::rt) for a
 /// complete project, and for the parts of this macro one by one.
+///
+/// `entry!(main, unsafe(standard_descriptors_open))` leaves out the code that opens
+/// `/dev/null` as each standard descriptor that is closed: a hundred bytes, and the three
+/// system calls that look for one.
+///
+/// # Safety
+/// With `standard_descriptors_open`, the descriptors 0, 1 and 2 are open when the process
+/// starts. Otherwise a file that the program opens receives what goes to
+/// [`Stdout`](crate::rt::Stdout) or [`Stderr`](crate::rt::Stderr), as the message of a panic.
+/// They are open where the program that starts this one makes sure of it: service managers,
+/// container runtimes and shells do unless configured not to. Those of PID 1 are closed where
+/// the kernel found no `/dev/console`.
 ///
 /// # Examples
 /// A whole program, which is also in the folder `examples/hello-static`:
@@ -296,8 +316,8 @@ unsafe fn run(stack: *const usize, main: fn(Process) -> i32) -> i32 {
 /// ```
 #[macro_export]
 macro_rules! entry {
-    ($main:path) => {
-        $crate::rt::start!($main);
+    ($main:path $(, unsafe($fact:ident))?) => {
+        $crate::rt::start!($main $(, unsafe($fact))?);
         $crate::rt::panic_handler!();
         $crate::rt::memory_functions!();
         $crate::rt::unwind_symbols!();
@@ -305,7 +325,8 @@ macro_rules! entry {
 }
 
 /// Defines only the process entry, which calls the given
-/// `fn(`[`Process`](crate::rt::Process)`) -> i32` and exits with the value it returns.
+/// `fn(`[`Process`](crate::rt::Process)`) -> i32` and exits with the value it returns. Takes
+/// what [`entry!`](crate::entry) takes.
 ///
 /// The entry has two symbols. `_start`, which linkers look for, is weak: where the
 /// compiler adds the start files of a C library (as for `*-linux-musl`), these define it,
@@ -327,6 +348,16 @@ macro_rules! entry {
 #[macro_export]
 macro_rules! __rt_start {
     ($main:path) => {
+        $crate::__rt_start!(@ $main, true);
+    };
+    // The caller of the macro makes the promise of the safety section of `entry!`.
+    ($main:path, unsafe(standard_descriptors_open)) => {
+        $crate::__rt_start!(@ $main, false);
+    };
+    ($main:path, unsafe($fact:ident)) => {
+        ::core::compile_error!("linux_aio::entry! knows `unsafe(standard_descriptors_open)` alone");
+    };
+    (@ $main:path, $reserve:literal) => {
         // This is not in a block as in the other macros, because `global_asm!` is
         // allowed as an item only.
         #[cfg(not(test))]
@@ -353,8 +384,9 @@ macro_rules! __rt_start {
         #[cfg_attr(not(linux_aio_fixed), inline(never))]
         unsafe extern "C" fn __linux_aio_run(stack: *const usize) -> ! {
             // SAFETY: `__linux_aio_enter`, the only caller, passes the stack pointer that
-            // the kernel gave the process.
-            unsafe { $crate::rt::__enter(stack, $main) }
+            // the kernel gave the process. Without the reservation, the macro was given the
+            // promise that the standard descriptors are open.
+            unsafe { $crate::rt::__enter(stack, $main, $reserve) }
         }
 
         #[cfg(not(test))]
@@ -370,7 +402,7 @@ macro_rules! __rt_start {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rt_start {
-    ($main:path) => {
+    ($($entry:tt)*) => {
         ::core::compile_error!(
             "linux_aio::entry! defines the entry of a Linux process, and this target is not Linux"
         );

@@ -7,7 +7,10 @@ use linux_aio::opcode::Pread;
 use linux_aio::rt::{Process, Stdout, write_all};
 use linux_aio::{Context, Errno, Event};
 
+#[cfg(not(feature = "descriptors-open"))]
 linux_aio::entry!(main);
+#[cfg(feature = "descriptors-open")]
+linux_aio::entry!(main, unsafe(standard_descriptors_open));
 
 fn main(_: Process) -> i32 {
     match start_of(0) {

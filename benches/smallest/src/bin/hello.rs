@@ -4,7 +4,10 @@
 
 use linux_aio::rt::{Process, Stdout, write_all};
 
+#[cfg(not(feature = "descriptors-open"))]
 linux_aio::entry!(main);
+#[cfg(feature = "descriptors-open")]
+linux_aio::entry!(main, unsafe(standard_descriptors_open));
 
 fn main(_process: Process) -> i32 {
     match write_all(Stdout, b"hello\n") {

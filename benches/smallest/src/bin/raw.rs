@@ -8,7 +8,10 @@ use linux_aio::sys::abi::AioContext;
 use linux_aio::sys::{io_destroy, io_getevents, io_setup, io_submit};
 use linux_aio::{Errno, Event};
 
+#[cfg(not(feature = "descriptors-open"))]
 linux_aio::entry!(main);
+#[cfg(feature = "descriptors-open")]
+linux_aio::entry!(main, unsafe(standard_descriptors_open));
 
 fn main(_: Process) -> i32 {
     match start_of(0) {
