@@ -16,7 +16,7 @@ type Way = (&'static str, Vec<String>);
 const MIB: u64 = 1 << 20;
 
 /// The factor for the number of rounds: a copy takes up to a second.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 impl Bench<'_> {
     /// Measures copies of several kinds of files.
