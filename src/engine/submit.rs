@@ -10,6 +10,16 @@ use crate::sys::errno::Errno;
 /// where they are given an eventfd. Their addresses are on the stack: 4 KiB.
 const LARGE: usize = 512;
 
+/// The outcome of a submission in the short way.
+enum Short {
+    /// Nothing is staged any more. So many operations were submitted.
+    All(usize),
+    /// The kernel did not take a whole batch: its length, and the unchecked answer.
+    Part(usize, i32),
+    /// The submission takes more than one system call, or a default eventfd.
+    Long,
+}
+
 impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     /// Submits the staged operations in order, until all are taken or the kernel
     /// refuses one. The refused operation and all behind it stay staged.
@@ -21,14 +31,31 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     /// otherwise.
     #[inline(always)]
     pub(crate) unsafe fn submit(&mut self) -> Result<usize, SubmitError> {
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
+        match unsafe { self.submit_short() } {
+            Short::All(submitted) => Ok(submitted),
+            // SAFETY: as above, every staged operation is covered by the promise of
+            // `Engine::submit`, which this function requires.
+            Short::Part(nr, answer) => unsafe { self.submit_after(nr, answer) },
+            // SAFETY: as above, every staged operation is covered by the promise of
+            // `Engine::submit`, which this function requires.
+            Short::Long => unsafe { self.submit_rest(None) },
+        }
+    }
+
+    /// Submits the staged operations if one system call in the short way is enough.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[inline(always)]
+    unsafe fn submit_short(&mut self) -> Short {
         let staged = self.slots.staged();
         if staged == 0 {
-            return Ok(0);
+            return Short::All(0);
         }
         if !self.defaults.is_short(staged) {
-            // SAFETY: this function requires the promise of `Engine::submit`. It covers
-            // every staged operation, and no other is submitted.
-            return unsafe { self.submit_rest(None) };
+            return Short::Long;
         }
         let mut places = [const { MaybeUninit::uninit() }; BATCH];
         let batch = self.slots.batch(&mut places, None);
@@ -40,11 +67,9 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         let answer = Errno::uncheck_count(result);
         if answer >= batch.iocbs.len() as i32 {
             self.slots.submitted(&batch);
-            return Ok(staged);
+            return Short::All(staged);
         }
-        // SAFETY: this function requires the promise of `Engine::submit`. It covers
-        // every staged operation, and no other is submitted.
-        unsafe { self.submit_after(batch.iocbs.len(), answer) }
+        Short::Part(batch.iocbs.len(), answer)
     }
 
     /// Continues after a system call that did not take the whole batch. It is rare, so it
@@ -141,7 +166,33 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     pub(crate) unsafe fn flush_staged(&mut self) {
         // SAFETY: this function requires the promise of `Engine::submit`. It covers
         // every staged operation, and no other is submitted.
-        if let Err(SubmitError { errno, .. }) = unsafe { self.submit() } {
+        match unsafe { self.submit_short() } {
+            Short::All(_) => {}
+            // SAFETY: as above, every staged operation is covered by the promise of
+            // `Engine::submit`, which this function requires.
+            other => unsafe { self.flush_rest(other) },
+        }
+    }
+
+    /// Continues where [`submit_short`](Engine::submit_short) has left operations staged.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn flush_rest(&mut self, short: Short) {
+        // SAFETY: this function requires the promise of `Engine::submit`. It covers
+        // every staged operation, and no other is submitted.
+        let submitted = match short {
+            Short::All(submitted) => Ok(submitted),
+            // SAFETY: as above, every staged operation is covered by the promise of
+            // `Engine::submit`, which this function requires.
+            Short::Part(nr, answer) => unsafe { self.submit_after(nr, answer) },
+            // SAFETY: as above, every staged operation is covered by the promise of
+            // `Engine::submit`, which this function requires.
+            Short::Long => unsafe { self.submit_rest(None) },
+        };
+        if let Err(SubmitError { errno, .. }) = submitted {
             // SAFETY: this function requires the promise of `Engine::submit`. It covers
             // every staged operation, and no other is submitted.
             unsafe { self.flush_refused(errno) };
