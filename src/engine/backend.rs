@@ -41,6 +41,12 @@ pub(crate) unsafe trait Backend: Sized {
     /// [`NeedsSyscall`](Polled::NeedsSyscall), call [`pop`](Backend::pop).
     fn poll(&mut self) -> Polled;
 
+    /// Takes the only event that is there, if no earlier call has found another one. An
+    /// implementation that cannot find out returns `None`.
+    fn poll_single(&mut self) -> Option<Event> {
+        None
+    }
+
     /// Takes the next event from memory if it has this `data`, and returns its result. An
     /// implementation that cannot find out returns `None`.
     fn poll_own(&mut self, data: u64) -> Option<i64> {
@@ -250,6 +256,17 @@ unsafe impl Backend for ContextBackend {
     }
 
     #[inline(always)]
+    fn poll_single(&mut self) -> Option<Event> {
+        if self.has_found() || !self.context.is_marked() {
+            return None;
+        }
+        // SAFETY: `reader` belongs to `self.context`, whose ring is mapped (the context
+        // is marked) and has no other reader (it is exclusively borrowed). No event is left
+        // that was found.
+        unsafe { self.reader.poll_single(self.context.map()) }
+    }
+
+    #[inline(always)]
     fn poll_own(&mut self, data: u64) -> Option<i64> {
         if !self.context.is_marked() {
             return None;
@@ -324,6 +341,11 @@ unsafe impl<K: Backend> Backend for &mut K {
     #[inline(always)]
     fn poll(&mut self) -> Polled {
         K::poll(self)
+    }
+
+    #[inline(always)]
+    fn poll_single(&mut self) -> Option<Event> {
+        K::poll_single(self)
     }
 
     #[inline(always)]

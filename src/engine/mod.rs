@@ -360,6 +360,17 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
         }
     }
 
+    /// Takes the only completed operation as [`pop`](Engine::pop) does. `None` says nothing
+    /// about the number of completed operations.
+    #[inline(always)]
+    pub(crate) fn pop_single(&mut self) -> Option<(SlotOffset, i64)> {
+        if self.slots.completed() > 0 {
+            return None;
+        }
+        let event = self.backend.poll_single()?;
+        self.operation_of(&event)
+    }
+
     /// Takes the next event from memory if it is that of the operation in this slot, which
     /// is in flight. Returns the result: the slot is out of flight then, and in no list.
     /// `None` says nothing about the operation.

@@ -83,6 +83,16 @@ pub(super) enum Next {
     Nothing,
 }
 
+/// The first notification of a turn.
+pub(super) enum First {
+    /// The waker of the only operation that has completed.
+    Only(Waker),
+    /// The waker of the first operation, and the number of those that follow.
+    Next(Waker, usize),
+    /// The turn has to poll.
+    Unknown,
+}
+
 /// The state of an operation that has begun, to the poll of its future.
 pub(super) enum Look<B, T> {
     /// Completed and notified.
@@ -321,19 +331,32 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         unsafe { self.engine.flush() };
     }
 
-    /// Takes the first waker of a turn, as [`next_waker`](Inner::next_waker) does, and returns
-    /// the number of events that are left for the turn then. Where the turn has more to poll
-    /// or to submit, [`poll`](Inner::poll) does the work.
+    /// Takes the first waker of a turn, as [`next_waker`](Inner::next_waker) does.
     #[inline(always)]
-    pub(super) fn first_waker(&mut self) -> Option<(Waker, usize)> {
+    pub(super) fn first_waker(&mut self) -> First {
+        if self.engine.slots.staged() > 0 {
+            return First::Unknown;
+        }
+        if self.is_quiet() && !self.has_eventfd {
+            if let Some((at, result)) = self.engine.pop_single() {
+                return self.waker_of(at, result).map_or(First::Unknown, First::Only);
+            }
+        }
+        self.first_of_many()
+    }
+
+    /// Takes the first waker, and returns the number of events that are left for the turn
+    /// then. Where the turn has more to poll or to submit, [`poll`](Inner::poll) does the work.
+    #[inline(never)]
+    fn first_of_many(&mut self) -> First {
         // Events that a poll of a future has found and left do not say how many came after
         // them, whose signals of the eventfd may be reset.
-        if self.engine.slots.staged() > 0 || self.engine.backend.has_found() {
-            return None;
+        if self.engine.backend.has_found() {
+            return First::Unknown;
         }
         match self.next_waker(&mut 1) {
-            Next::Wake(waker) => Some((waker, self.engine.backend.left())),
-            Next::Other | Next::Nothing => None,
+            Next::Wake(waker) => First::Next(waker, self.engine.backend.left()),
+            Next::Other | Next::Nothing => First::Unknown,
         }
     }
 
@@ -380,7 +403,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// cases [`notice`](Inner::notice) does the work.
     #[inline(always)]
     pub(super) fn next_waker(&mut self, left: &mut usize) -> Next {
-        if self.waiters.len() | self.idle.len() != 0 {
+        if !self.is_quiet() {
             return Next::Other;
         }
         if *left == 0 {
@@ -391,19 +414,37 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             Polled::Empty => return Next::Nothing,
             Polled::NeedsSyscall => return Next::Other,
         };
+        match self.waker_of(at, result) {
+            Some(waker) => {
+                *left -= 1;
+                Next::Wake(waker)
+            }
+            None => Next::Other,
+        }
+    }
+
+    /// Returns whether no future waits for a slot or for an idle reactor.
+    #[inline(always)]
+    pub(super) fn is_quiet(&self) -> bool {
+        self.waiters.len() | self.idle.len() == 0
+    }
+
+    /// Takes the waker of an operation whose event was taken. If there is more to do for the
+    /// operation, it is completed, and [`notice`](Inner::notice) does the work.
+    #[inline(always)]
+    fn waker_of(&mut self, at: SlotOffset, result: i64) -> Option<Waker> {
         let awaited = self.engine.slots.extra(at);
         let waker = match awaited.own_eventfd.is_some() {
             // A future that was dropped has no waker either.
             false => awaited.waker.take(),
             true => None,
         };
-        let Some(waker) = waker else {
+        if waker.is_none() {
             self.engine.complete(at, result);
-            return Next::Other;
-        };
+            return None;
+        }
         self.engine.slots.notify(at, result);
-        *left -= 1;
-        Next::Wake(waker)
+        waker
     }
 
     /// Returns the waker of the next task that waits for a slot, if one is free for it, or

@@ -7,7 +7,7 @@ use super::deferred;
 #[cfg(feature = "std")]
 use super::eventfd;
 use super::eventfd::Signals;
-use super::inner::{self, Next, Notice};
+use super::inner::{self, First, Next, Notice};
 use super::{Local, Lock, Reactor};
 use crate::buffer::IoBuf;
 #[cfg(doc)]
@@ -46,21 +46,50 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// # }
     /// ```
     #[doc(alias = "io_queue_run")]
+    #[inline]
     pub fn turn(&self) -> Result<usize, Errno> {
+        match self.begin_turn() {
+            0 => self.notify_all(0, WaitOptions::poll()),
+            completed => Ok(completed),
+        }
+    }
+
+    /// Submits the staged operations, and notifies the completed ones if the first is found at
+    /// once. Returns their number: 0 if the caller has to poll.
+    #[inline(never)]
+    fn begin_turn(&self) -> usize {
         let mut submission = Submission::new();
         let mut first = self.with(|inner| {
             inner.begin_turn();
             inner.take_submission(&mut submission);
             match submission.is_empty() {
                 true => inner.first_waker(),
-                false => None,
+                false => First::Unknown,
             }
         });
         if !submission.is_empty() {
             self.submit(&mut submission);
             first = self.with(|inner| inner.first_waker());
         }
-        self.notify_all(first, 0, WaitOptions::poll())
+        self.notify_from(first)
+    }
+
+    /// Notifies the completed operations of a turn from the first on. Returns their number:
+    /// 0 if it is unknown whether there is one.
+    #[inline(always)]
+    fn notify_from(&self, first: First) -> usize {
+        match first {
+            First::Only(waker) => {
+                waker.wake();
+                match self.with(|inner| inner.is_quiet()) {
+                    true => 1,
+                    // The waker has left other work to this turn.
+                    false => self.notify(None, 0, 1),
+                }
+            }
+            First::Next(waker, left) => self.notify(Some(waker), left, left + 1),
+            First::Unknown => 0,
+        }
     }
 
     /// Submits operations while the lock is free, until the submission is empty.
@@ -88,26 +117,22 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
         (polled, left)
     }
 
-    /// Runs the user code of a turn outside the lock. `first` is the waker of the first
-    /// completed operation, with the number of those that follow. If there is none, it
-    /// polls for completions or waits for them.
+    /// Polls for completions or waits for them, and notifies the completed operations.
+    #[inline(never)]
+    fn notify_all(&self, min_nr: usize, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        let (polled, left) = self.poll_all(min_nr, wait);
+        let count = self.notify(None, left, left);
+        polled.map(|()| count)
+    }
+
+    /// Runs the user code of a turn outside the lock, and returns the number of notified
+    /// operations. `first` is the waker of the first one, which `total` contains, as it does
+    /// the number of those that are `left`.
     ///
     /// It takes one operation at a time out of the ring or the completed list, so that a panic
     /// leaves the others there.
-    #[inline]
-    fn notify_all(
-        &self,
-        first: Option<(Waker, usize)>,
-        min_nr: usize,
-        wait: WaitOptions<'_>,
-    ) -> Result<usize, Errno> {
-        let (mut first, polled, left, total) = match first {
-            Some((waker, left)) => (Some(waker), Ok(()), left, left + 1),
-            None => {
-                let (polled, left) = self.poll_all(min_nr, wait);
-                (None, polled, left, left)
-            }
-        };
+    #[inline(never)]
+    fn notify(&self, mut first: Option<Waker>, left: usize, total: usize) -> usize {
         let mut notification = Notification {
             reactor: self,
             left,
@@ -129,7 +154,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
             }
             let count = notification.finish();
             panics.resume();
-            polled.map(|()| count)
+            count
         }
         #[cfg(not(feature = "std"))]
         {
@@ -137,8 +162,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
                 waker.wake();
             }
             while notification.notify_next() {}
-            let count = notification.finish();
-            polled.map(|()| count)
+            notification.finish()
         }
     }
 }
@@ -172,13 +196,24 @@ impl<B: IoBuf + 'static, T> Reactor<'_, B, Local, T> {
     /// assert_eq!(reactor.wait(wait)?, 0);
     /// # Ok::<(), linux_aio::Errno>(())
     /// ```
+    #[inline]
     pub fn wait(&self, wait: WaitOptions<'_>) -> Result<usize, Errno> {
+        match self.begin_wait() {
+            0 => self.notify_all(1, wait),
+            completed => Ok(completed),
+        }
+    }
+
+    /// Submits the staged operations under the lock, and notifies the completed ones as
+    /// [`begin_turn`](Reactor::begin_turn) does.
+    #[inline(never)]
+    fn begin_wait(&self) -> usize {
         let first = self.with(|inner| {
             inner.begin_turn();
             inner.submit_staged();
             inner.first_waker()
         });
-        self.notify_all(first, 1, wait)
+        self.notify_from(first)
     }
 }
 

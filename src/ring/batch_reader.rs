@@ -154,6 +154,22 @@ impl<M: Memory> BatchReader<M> {
         Some(event)
     }
 
+    /// Takes the event of the ring if it has exactly one.
+    ///
+    /// # Safety
+    /// As [`next`](BatchReader::next), which has no event.
+    #[inline(always)]
+    pub(crate) unsafe fn poll_single(&mut self, ring: &M) -> Option<Event> {
+        let tail = kernel_tail(ring.tail());
+        let next = behind(ring, self.head);
+        if tail != next {
+            return None;
+        }
+        // SAFETY: the caller makes the promise of `next`, and the ring has an event at
+        // `head`, as `tail` is behind it.
+        unsafe { self.take_single(ring, next, |_| true) }
+    }
+
     /// Polls for more events, where [`next`](BatchReader::next) has none, and takes the
     /// first. It needs a system call if there is no ring, or if the tail is out of range.
     ///
