@@ -13,10 +13,10 @@ use super::Reactor;
 use super::deferred::Deferred;
 use super::eventfd::{OwnEventfd, Signals};
 use super::handle::{Handle, Token};
-use super::inner::{Look, Payload, Remains, State, submit, submit_all};
+use super::inner::{Closer, Look, Payload, Remains, State, submit, submit_all};
 use super::waiters::Waiter;
 use crate::completion::{Completion, fill, is_refusal, result};
-use crate::engine::{IocbFields, SlotOffset, Submission, Taken, Ticket};
+use crate::engine::{IocbFields, SlotOffset, Submission, Ticket};
 use crate::op::{BufferKind, WithBuffer};
 
 /// An operation of a [`Reactor`], as a future.
@@ -153,14 +153,26 @@ impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
         // SAFETY: the waiter, which must stay pinned, is not moved. The other fields do
         // not need pinning.
         let this = unsafe { self.get_unchecked_mut() };
-        match this.state {
-            State::Ready(..) if this.reactor.is_batched() => this.poll_batched(task),
-            State::Begun(at) => this.poll_begun(task, at),
-            _ => {
-                let ready = this.poll_any(task);
-                this.output(ready)
-            }
-        }
+        let ready = match this.state {
+            State::Ready(..) if this.reactor.is_plain() => match this.stage_at_once(task) {
+                None => return Poll::Pending,
+                Some(waker) => this.poll_first(task, waker),
+            },
+            State::Begun(at) => match this.look(task, at) {
+                Look::Taken(taken) => {
+                    this.state = State::Returned;
+                    return Poll::Ready(OpFuture::<R, K>::completion(
+                        taken.ticket,
+                        taken.result,
+                        taken.payload,
+                        taken.is_read,
+                    ));
+                }
+                Look::Closer(closer) => this.poll_closer(task, closer),
+            },
+            _ => this.poll_any(task),
+        };
+        this.output(ready)
     }
 }
 
@@ -173,24 +185,16 @@ struct Unsettled {
 }
 
 impl<R: Handle, K: BufferKind> OpFuture<R, K> {
-    /// Stages the operation in the first poll. A turn submits it.
+    /// Stages the operation in the first poll, for a batched reactor without an eventfd. A turn
+    /// submits it. Returns the waker if the operation has to be begun otherwise.
     #[inline(always)]
-    fn poll_batched(&mut self, task: &mut Task<'_>) -> Poll<<Self as Future>::Output> {
+    fn stage_at_once(&mut self, task: &mut Task<'_>) -> Option<Waker> {
         // Cloned outside the lock, because this is the executor's code.
         let waker = task.waker().clone();
         let state = &mut self.state;
-        let begun = self.reactor.with(Token(()), |inner| {
-            inner.stage_at_once(state, waker)?;
-            Ok(inner.signals_turn(false))
-        });
-        match begun {
-            Ok(signals) => self.signal(signals),
-            Err(waker) => {
-                let ready = self.poll_first(task, waker);
-                return self.output(ready);
-            }
-        }
-        Poll::Pending
+        self.reactor
+            .with(Token(()), |inner| inner.stage_at_once(state, waker))
+            .err()
     }
 
     /// Begins the operation, or waits for a slot. Returns whether the output is ready.
@@ -226,43 +230,25 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         self.finish(task, rest)
     }
 
-    /// Takes the result of the operation, or keeps the waker.
+    /// Looks whether the operation has completed.
     #[inline(always)]
-    fn poll_begun(
-        &mut self,
-        task: &mut Task<'_>,
-        at: SlotOffset,
-    ) -> Poll<<Self as Future>::Output> {
-        let mut signals = false;
-        let look = self.reactor.with(Token(()), |inner| {
-            let look = inner.look(at, task);
-            if !matches!(look, Look::Other) {
-                signals = inner.signals_turn(false);
-            }
-            look
-        });
-        let taken = match look {
-            Look::Taken(taken) => taken,
-            Look::Waits => {
-                self.signal(signals);
-                return Poll::Pending;
-            }
-            Look::Other => {
-                let ready = self.poll_any(task);
-                return self.output(ready);
-            }
+    fn look(&mut self, task: &mut Task<'_>, at: SlotOffset) -> Look<R::Buffer, R::Data> {
+        let state = &mut self.state;
+        self.reactor
+            .with(Token(()), |inner| inner.look(state, at, task))
+    }
+
+    /// Continues a poll that had to look closer. Returns whether the output is ready.
+    #[inline(never)]
+    fn poll_closer(&mut self, task: &mut Task<'_>, closer: Closer) -> bool {
+        let (ready, reactor) = match closer {
+            Closer::Done { signals } => (true, signals),
+            Closer::Waits { signals } => (false, signals),
+            Closer::Other => return self.poll_any(task),
         };
-        self.state = State::Returned;
-        self.signal(signals);
-        let Taken {
-            ticket,
-            result,
-            payload,
-            is_read,
-        } = taken;
-        Poll::Ready(OpFuture::<R, K>::completion(
-            ticket, result, payload, is_read,
-        ))
+        let signals = Signals { reactor, own: None };
+        signals.send(self.reactor.eventfd());
+        ready
     }
 
     /// Polls in any state. Returns whether the output is ready.
@@ -350,18 +336,6 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             data,
         }
     }
-
-    /// Signals the reactor's eventfd if `signals` is `true`.
-    #[inline(always)]
-    fn signal(&self, signals: bool) {
-        if signals {
-            let signals = Signals {
-                reactor: true,
-                own: None,
-            };
-            signals.send(self.reactor.eventfd());
-        }
-    }
 }
 
 impl<R: Handle, K: BufferKind> Drop for OpFuture<R, K> {
@@ -398,7 +372,9 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
                     // SAFETY: the waiter belongs to this future, is pinned with it and
                     // is still alive. It is initialised in this state. This is its last
                     // use.
-                    deferred.drop[0] = unsafe { inner.waiters.leave(waiter) };
+                    deferred.drop[0] = inner
+                        .conditions
+                        .slot_mut(|waiters| unsafe { waiters.leave(waiter) });
                     // A slot that this future had a claim to goes to the next waiter.
                     deferred.wake = inner.call();
                     signals.reactor = inner.signals_turn(false);

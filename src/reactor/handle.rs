@@ -1,7 +1,7 @@
 //! [`Handle`]: how a future holds its reactor.
 
 use super::inner::Inner;
-use super::{Lock, Reactor};
+use super::{Lock, Reactor, UNBATCHED};
 use crate::buffer::IoBuf;
 use crate::fd::Fd;
 
@@ -69,6 +69,9 @@ pub trait Access {
 
     /// Returns whether turns submit the operations, and not the polls that begin them.
     fn is_batched(&self) -> bool;
+
+    /// Returns whether the reactor is batched and has no eventfd.
+    fn is_plain(&self) -> bool;
 }
 
 macro_rules! handles {
@@ -93,7 +96,12 @@ macro_rules! handles {
 
             #[inline(always)]
             fn is_batched(&self) -> bool {
-                self.batched
+                self.mode & UNBATCHED == 0
+            }
+
+            #[inline(always)]
+            fn is_plain(&self) -> bool {
+                self.mode == 0
             }
         }
     )+};

@@ -4,10 +4,11 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::task::{Context as Task, Waker};
 
+use super::conditions::Conditions;
 use super::deferred::Deferred;
 use super::eventfd::{OwnEventfd, Signals};
 use super::handle::{Handle, Token};
-use super::waiters::{Waiter, Waiters};
+use super::waiters::Waiter;
 use crate::buffer::IoBuf;
 use crate::context::WaitOptions;
 use crate::engine::{
@@ -51,22 +52,18 @@ pub struct Inner<'r, B, T> {
     /// The number of operations that the context was set up for, which may exceed the
     /// number of slots.
     pub(super) capacity: u32,
-    pub(super) waiters: Waiters,
-    /// The futures that wait until the reactor is idle.
-    pub(super) idle: Waiters,
+    /// The waiting futures among others.
+    pub(super) conditions: Conditions,
     /// The number of operations that may complete in the poll that begins them, and
     /// `left` of these until the next turn.
     pub(super) budget: u32,
     pub(super) left: u32,
-    pub(super) has_eventfd: bool,
     /// The reactor has signalled its eventfd since the last turn.
     pub(super) signalled: bool,
     /// The number of submissions that run outside the lock now.
     submitting: u32,
     /// A future was dropped while a submission ran, which may hold its operation.
     detached: bool,
-    /// An operation was completed without an event and has not been notified.
-    unnotified: bool,
 }
 
 /// User code to be run outside the lock.
@@ -95,10 +92,21 @@ pub(super) enum First {
 
 /// The state of an operation that has begun, to the poll of its future.
 pub(super) enum Look<B, T> {
-    /// Completed and notified.
+    /// Completed and notified, and there are no conditions.
     Taken(Taken<Payload<B, T>>),
+    Closer(Closer),
+}
+
+/// The same, where there are conditions, or where the operation is not notified.
+pub(super) enum Closer {
+    /// Completed and notified: its state is [`State::Done`] now.
+    Done {
+        signals: bool,
+    },
     /// The waker is kept already.
-    Waits,
+    Waits {
+        signals: bool,
+    },
     Other,
 }
 
@@ -183,27 +191,32 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         Inner {
             engine,
             capacity,
-            waiters: Waiters::new(slots),
-            idle: Waiters::new(0),
+            conditions: Conditions::new(slots),
             budget,
             left: budget,
-            has_eventfd: false,
             signalled: false,
             submitting: 0,
             detached: false,
-            unnotified: false,
         }
     }
 
     /// Begins a turn: user code has been requested until here.
     #[inline]
     pub(super) fn begin_turn(&mut self) {
-        self.signalled = false;
-        self.unnotified = false;
         self.left = self.budget;
+        if !self.conditions.is_empty() {
+            self.renew_conditions();
+        }
+    }
+
+    /// Begins a turn of a reactor that has an eventfd, waiters or an unnotified operation.
+    #[inline(never)]
+    fn renew_conditions(&mut self) {
+        self.signalled = false;
+        self.conditions.set_unnotified(false);
         // Nothing is passed on without waiters.
-        if !self.waiters.is_empty() {
-            self.waiters.pass_on();
+        if !self.conditions.slot().is_empty() {
+            self.conditions.slot_mut(|waiters| waiters.pass_on());
         }
     }
 
@@ -250,7 +263,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             self.end_detached(submission);
         }
         if submitted == Submitted::Refused {
-            self.unnotified = true;
+            self.conditions.set_unnotified(true);
         }
         let again = self.engine.slots.staged().saturating_sub(staged);
         let ended = submission.len().saturating_sub(again);
@@ -260,7 +273,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             return false;
         }
         self.take_batch(submission);
-        self.unnotified && self.signals_turn(false)
+        self.conditions.is_unnotified() && self.signals_turn(false)
     }
 
     /// Ends the operations of a submission whose futures were dropped while it ran: what is
@@ -281,7 +294,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                     // signalled.
                     self.engine.slots.extra(at).own_eventfd = OwnEventfd::NONE;
                     self.engine.complete_staged(at, Errno::CANCELED);
-                    self.unnotified = true;
+                    self.conditions.set_unnotified(true);
                 }
                 OpState::InFlight(at) => {
                     // The event of a poll arrives in either case.
@@ -300,7 +313,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         // Does not wait where a refusal or another future's poll has found a completion
         // already, or where a claim to a slot must be passed on.
         let known = self.engine.slots.completed();
-        let ready = known > 0 || self.waiters.needs_turn();
+        let ready = known > 0 || self.conditions.slot().needs_turn();
         if ready || wait.is_poll() {
             self.engine.wait(known + min_nr, WaitOptions::poll())?;
         } else {
@@ -337,9 +350,11 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if self.engine.slots.staged() > 0 {
             return First::Unknown;
         }
-        if self.is_quiet() && !self.has_eventfd {
+        if self.conditions.is_empty() {
             if let Some((at, result)) = self.engine.pop_single() {
-                return self.waker_of(at, result).map_or(First::Unknown, First::Only);
+                return self
+                    .waker_of(at, result)
+                    .map_or(First::Unknown, First::Only);
             }
         }
         self.first_of_many()
@@ -403,7 +418,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// cases [`notice`](Inner::notice) does the work.
     #[inline(always)]
     pub(super) fn next_waker(&mut self, left: &mut usize) -> Next {
-        if !self.is_quiet() {
+        if !self.conditions.has_no_waiter() {
             return Next::Other;
         }
         if *left == 0 {
@@ -421,12 +436,6 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             }
             None => Next::Other,
         }
-    }
-
-    /// Returns whether no future waits for a slot or for an idle reactor.
-    #[inline(always)]
-    pub(super) fn is_quiet(&self) -> bool {
-        self.waiters.len() | self.idle.len() == 0
     }
 
     /// Takes the waker of an operation whose event was taken. If there is more to do for the
@@ -451,15 +460,15 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// that waits for an idle reactor.
     #[inline]
     pub(super) fn call(&mut self) -> Option<Waker> {
-        if !self.waiters.is_empty() {
+        if !self.conditions.slot().is_empty() {
             let free = self.engine.slots.free();
-            let called = self.waiters.call(free);
+            let called = self.conditions.slot_mut(|waiters| waiters.call(free));
             if called.is_some() {
                 return called;
             }
         }
         if self.ends_idle_wait() {
-            return self.idle.take_first();
+            return self.conditions.idle_mut(|waiters| waiters.take_first());
         }
         None
     }
@@ -474,7 +483,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
 
     #[inline]
     fn ends_idle_wait(&self) -> bool {
-        self.idle.has_waiting() && self.is_idle()
+        self.conditions.idle().has_waiting() && self.is_idle()
     }
 
     /// Returns whether the reactor must signal its eventfd because no completion may
@@ -490,7 +499,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// poll of another future is what submits it.
     #[inline(always)]
     pub(super) fn signals_turn(&mut self, unnotified: bool) -> bool {
-        self.has_eventfd && !self.signalled && self.signal_turn(unnotified)
+        self.conditions.has_eventfd() && !self.signalled && self.signal_turn(unnotified)
     }
 
     #[inline(never)]
@@ -502,15 +511,15 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// Returns whether a turn has work that no completion announces.
     #[inline]
     pub(super) fn needs_turn(&self) -> bool {
-        let waiting = self.waiters.needs_turn() || self.ends_idle_wait();
-        self.unnotified || self.engine.slots.staged() > 0 || waiting
+        let waiting = self.conditions.slot().needs_turn() || self.ends_idle_wait();
+        self.conditions.is_unnotified() || self.engine.slots.staged() > 0 || waiting
     }
 
-    /// Stages the operation in the first poll of its future, if a slot is ready for it and no
-    /// future waits for one. Otherwise returns the waker, and [`begin`](Inner::begin) does the
-    /// work.
+    /// Stages the operation in the first poll of its future, if a slot is ready for it and
+    /// there are no [`Conditions`]. Otherwise returns the waker, and [`begin`](Inner::begin)
+    /// does the work.
     ///
-    /// The poll is not [counted](Waiters::count_poll), because there is no waiter.
+    /// The poll is not [counted](Conditions::count_poll), because there is no waiter.
     #[inline(always)]
     pub(super) fn stage_at_once(
         &mut self,
@@ -520,7 +529,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         let State::Ready(own_eventfd, fields, payload) = state else {
             return Err(waker);
         };
-        if !self.waiters.is_empty() {
+        if !self.conditions.is_empty() {
             return Err(waker);
         }
         let Some(at) = self.engine.slots.first_free() else {
@@ -542,7 +551,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// has the waker that was replaced.
     ///
     /// # Safety
-    /// `waiter` is in no lists but those of `self.waiters`. It stays alive and in place
+    /// `waiter` is in no lists but those of `self.conditions`. It stays alive and in place
     /// until it has left them, or for ever.
     unsafe fn arrive(
         &mut self,
@@ -552,12 +561,17 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         let free = self.engine.slots.free();
         // SAFETY: the `# Safety` section requires that `waiter` is in no other lists and
         // stays alive and in place, which is the condition of `Waiters`.
-        match unsafe { self.waiters.arrive(waiter, free) } {
+        let arrived = self
+            .conditions
+            .slot_mut(|waiters| unsafe { waiters.arrive(waiter, free) });
+        match arrived {
             (true, old) => Ok(old),
             (false, _) => match waker.take() {
                 // SAFETY: the `# Safety` section requires that `waiter` is in no other lists
                 // and stays alive and in place, which is the condition of `Waiters`.
-                Some(waker) => Err(unsafe { self.waiters.enter(waiter, waker) }),
+                Some(waker) => Err(self
+                    .conditions
+                    .slot_mut(|waiters| unsafe { waiters.enter(waiter, waker) })),
                 None => Err(None),
             },
         }
@@ -568,7 +582,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     ///
     /// # Safety
     /// `waiter` is valid for writes, and initialised if the state is `Waited`. It is in no
-    /// lists but those of `self.waiters`. It stays alive and in place until it has left them,
+    /// lists but those of `self.conditions`. It stays alive and in place until it has left them,
     /// or for ever.
     #[inline]
     pub(super) unsafe fn begin(
@@ -578,8 +592,8 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         waker: &mut Option<Waker>,
     ) -> Option<Waker> {
         let mut old = None;
-        self.waiters.count_poll();
-        if !(self.engine.slots.reserve() && self.waiters.is_empty()) {
+        self.conditions.count_poll();
+        if !(self.engine.slots.reserve() && self.conditions.slot().is_empty()) {
             if let State::Ready(own_eventfd, fields, payload) = state {
                 // SAFETY: the `# Safety` section requires that `waiter` is valid for writes.
                 // Nothing is lost, because it is uninitialised in this state.
@@ -625,23 +639,46 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
 
     /// Takes the result of an operation whose future was notified, and the contents of its
     /// slot. Otherwise returns whether the operation has not completed and the slot has a
-    /// waker that wakes the same task.
+    /// waker that wakes the same task. `state` is the state of the operation, which is in the
+    /// slot `at`.
     ///
-    /// A poll without waiters is not [counted](Waiters::count_poll).
+    /// A poll without waiters is not [counted](Conditions::count_poll).
     #[inline(always)]
-    pub(super) fn look(&mut self, at: SlotOffset, task: &Task<'_>) -> Look<B, T> {
-        if self.waiters.len() | self.idle.len() | u32::from(self.unnotified) == 0 {
+    pub(super) fn look(
+        &mut self,
+        state: &mut State<B, T>,
+        at: SlotOffset,
+        task: &Task<'_>,
+    ) -> Look<B, T> {
+        if self.conditions.is_empty() {
             if let Some(taken) = self.engine.slots.release_notified(at) {
                 return Look::Taken(taken);
             }
         }
-        match self.still_waits(at, task) {
-            true => Look::Waits,
-            false => Look::Other,
-        }
+        Look::Closer(self.look_closer(state, at, task))
     }
 
+    /// Looks as [`look`](Inner::look) does, for a reactor with an eventfd as well. `signals`
+    /// says whether the reactor must signal it.
     #[inline(never)]
+    fn look_closer(&mut self, state: &mut State<B, T>, at: SlotOffset, task: &Task<'_>) -> Closer {
+        let taken = match self.conditions.is_eventfd_at_most() {
+            true => self.engine.slots.release_notified(at),
+            false => None,
+        };
+        if let Some(taken) = taken {
+            let payload = MaybeUninit::new(taken.payload);
+            *state = State::Done(taken.is_read, taken.ticket, taken.result, payload);
+            let signals = self.signals_turn(false);
+            return Closer::Done { signals };
+        }
+        if self.still_waits(at, task) {
+            let signals = self.signals_turn(false);
+            return Closer::Waits { signals };
+        }
+        Closer::Other
+    }
+
     fn still_waits(&mut self, at: SlotOffset, task: &Task<'_>) -> bool {
         match self.find_after_poll(at) {
             OpState::Staged(at) | OpState::InFlight(at) => {
@@ -651,7 +688,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                     .as_ref()
                     .is_some_and(|kept| kept.will_wake(task.waker()));
                 if waits {
-                    self.waiters.count_poll();
+                    self.conditions.count_poll();
                 }
                 waits
             }
@@ -673,7 +710,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         signals: &mut Signals,
     ) -> bool {
         if !begins {
-            self.waiters.count_poll();
+            self.conditions.count_poll();
         }
         let State::Begun(at) = *state else {
             return false;
@@ -704,8 +741,8 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         deferred.drop[1] = ended.extra.waker;
         deferred.wake = self.call();
         // A refusal needs no notification where its own future has taken it.
-        if self.unnotified && self.engine.slots.completed() == 0 {
-            self.unnotified = false;
+        if self.conditions.is_unnotified() && self.engine.slots.completed() == 0 {
+            self.conditions.set_unnotified(false);
         }
         begins && self.yields()
     }
@@ -714,7 +751,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// free, or those that are belong to futures that came before.
     pub(super) fn is_full(&mut self) -> bool {
         let free = self.engine.slots.free();
-        !self.waiters.has_unclaimed(free)
+        !self
+            .conditions
+            .slot_mut(|waiters| waiters.has_unclaimed(free))
     }
 
     /// Begins the operation of a future that was not polled yet, unless it would have to

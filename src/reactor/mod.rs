@@ -38,6 +38,7 @@
 //! Without the feature `std` a panic ends that `turn`. The next one wakes the other
 //! tasks; the eventfd is signalled for it.
 
+mod conditions;
 mod deferred;
 mod eventfd;
 mod future;
@@ -152,7 +153,8 @@ pub struct Reactor<'r, B: IoBuf + 'static, L: Lock = Local, T = ()> {
     /// shorten it and accept a descriptor that is closed too early.
     inner: UnsafeCell<Inner<'r, B, T>>,
     /// Turns submit the operations.
-    batched: bool,
+    /// [`UNBATCHED`] and [`WITH_EVENTFD`], so that one comparison covers both.
+    mode: u8,
     /// It follows `inner`, because it is dropped after the context has been destroyed.
     eventfd: DefaultEventfd<'r>,
 }
@@ -245,7 +247,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         Reactor {
             lock: L::NEW,
             inner: UnsafeCell::new(Inner::new(engine, capacity, BUDGET)),
-            batched: false,
+            mode: UNBATCHED,
             eventfd: DefaultEventfd::NONE,
         }
     }
@@ -312,7 +314,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     #[must_use]
     pub fn eventfd(mut self, eventfd: impl Into<Fd<'r>>) -> Reactor<'r, B, L, T> {
         self.eventfd.borrow(eventfd.into());
-        self.inner.get_mut().has_eventfd = true;
+        self.mode |= WITH_EVENTFD;
+        self.inner.get_mut().conditions.set_eventfd();
         self
     }
 
@@ -348,7 +351,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         eventfd: impl crate::fd::OwnsFd + Send + Sync + 'static,
     ) -> Reactor<'r, B, L, T> {
         self.eventfd.own(eventfd);
-        self.inner.get_mut().has_eventfd = true;
+        self.mode |= WITH_EVENTFD;
+        self.inner.get_mut().conditions.set_eventfd();
         self
     }
 
@@ -400,7 +404,7 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// ```
     #[must_use]
     pub fn batched(mut self) -> Reactor<'r, B, L, T> {
-        self.batched = true;
+        self.mode &= !UNBATCHED;
         self
     }
 
@@ -648,6 +652,11 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         })
     }
 }
+
+/// A reactor that submits each operation in the first poll of its future.
+const UNBATCHED: u8 = 1;
+/// A reactor that has an eventfd.
+const WITH_EVENTFD: u8 = 1 << 1;
 
 /// The default of [`Reactor::budget`].
 const BUDGET: u32 = 128;

@@ -81,7 +81,7 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
         match first {
             First::Only(waker) => {
                 waker.wake();
-                match self.with(|inner| inner.is_quiet()) {
+                match self.with(|inner| inner.conditions.is_empty()) {
                     true => 1,
                     // The waker has left other work to this turn.
                     false => self.notify(None, 0, 1),

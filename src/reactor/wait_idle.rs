@@ -75,16 +75,20 @@ impl<R: Handle> Future for WaitIdle<R> {
         let mut waker = Some(task.waker().clone());
         let mut old = None;
         let idle = self.reactor.with(Token(()), |inner| {
-            // SAFETY: the waiter belongs to this future, which is pinned. It is in the
-            // list of this reactor alone, and the future's destructor removes it.
-            unsafe {
-                if inner.is_idle() {
-                    old = inner.idle.leave(waiter);
-                    return true;
-                }
-                if let Some(waker) = waker.take() {
-                    old = inner.idle.enter(waiter, waker);
-                }
+            if inner.is_idle() {
+                // SAFETY: the waiter belongs to this future, which is pinned. It is in the
+                // list of this reactor alone, and the future's destructor removes it.
+                old = inner
+                    .conditions
+                    .idle_mut(|idle| unsafe { idle.leave(waiter) });
+                return true;
+            }
+            if let Some(waker) = waker.take() {
+                // SAFETY: the waiter belongs to this future, which is pinned. It is in the
+                // list of this reactor alone, and the future's destructor removes it.
+                old = inner
+                    .conditions
+                    .idle_mut(|idle| unsafe { idle.enter(waiter, waker) });
             }
             false
         });
@@ -99,7 +103,9 @@ impl<R: Handle> Drop for WaitIdle<R> {
         let old = self.reactor.with(Token(()), |inner| {
             // SAFETY: the waiter belongs to this future, is pinned with it and is still
             // alive. This is its last use.
-            unsafe { inner.idle.leave(waiter) }
+            inner
+                .conditions
+                .idle_mut(|idle| unsafe { idle.leave(waiter) })
         });
         drop(old);
     }

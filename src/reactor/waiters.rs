@@ -96,7 +96,7 @@ pub(super) struct Waiters {
     waiting: List,
     called: List,
     /// The number of waiters in both lists.
-    linked: u32,
+    linked: usize,
     /// The age of the youngest waiter.
     ages: u64,
     /// The number of polls of all futures.
@@ -191,7 +191,7 @@ impl Waiters {
 
     /// Returns the number of waiters in both lists.
     #[inline(always)]
-    pub(super) fn len(&self) -> u32 {
+    pub(super) fn len(&self) -> usize {
         self.linked
     }
 
