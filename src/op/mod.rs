@@ -794,15 +794,6 @@ impl<'fd, B, T> Op<'fd, B, T> {
     pub(crate) fn parts(&mut self) -> (&Iocb, Option<&mut B>) {
         (&self.iocb, self.buffer.as_mut())
     }
-
-    /// Returns the eventfd that was set on this operation, if any.
-    pub(crate) fn signals(&self) -> Option<RawFd> {
-        self.iocb.signals()
-    }
-
-    pub(crate) fn signal(&mut self, eventfd: Fd<'fd>) {
-        self.iocb.signal(eventfd.into());
-    }
 }
 
 /// Returns the memory that this operation uses.

@@ -11,13 +11,14 @@ use core::task::{Context as Task, Poll, Waker};
 #[cfg(doc)]
 use super::Reactor;
 use super::deferred::Deferred;
-use super::eventfd::{OwnEventfd, Signals};
+use super::eventfd::{OwnEventfd, Signals, is_anonymous};
 use super::handle::{Handle, Token};
 use super::inner::{Closer, Look, Payload, Remains, State, submit, submit_all};
 use super::waiters::Waiter;
 use crate::completion::{Completion, fill, is_refusal, result};
 use crate::engine::{IocbFields, SlotOffset, Submission, Ticket};
 use crate::op::{BufferKind, WithBuffer};
+use crate::opcode::RawFd;
 
 /// An operation of a [`Reactor`], as a future.
 ///
@@ -101,12 +102,11 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     #[inline(always)]
     pub(super) unsafe fn new(
         reactor: R,
-        own_eventfd: OwnEventfd,
         fields: IocbFields,
         payload: MaybeUninit<Payload<R::Buffer, R::Data>>,
     ) -> OpFuture<R, K> {
         OpFuture {
-            state: State::Ready(own_eventfd, fields, payload),
+            state: State::Ready(fields, payload),
             waiter: MaybeUninit::uninit(),
             kind: PhantomData,
             reactor,
@@ -118,12 +118,13 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
     /// Begins the operation, before the first poll, if a slot is free. Returns its payload
     /// otherwise; the future is empty then.
     pub(super) fn begin_now(&mut self) -> Option<MaybeUninit<Payload<R::Buffer, R::Data>>> {
+        let own = self.use_eventfd();
         let state = &mut self.state;
         let mut signals = Signals::default();
         let mut submission = Submission::new();
         let batched = self.reactor.is_batched();
         self.reactor.with(Token(()), |inner| {
-            inner.begin_now(state);
+            inner.begin_now(state, own);
             if !batched && matches!(state, State::Begun(_)) {
                 inner.take_submission(&mut submission);
             }
@@ -142,6 +143,25 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         }
         signals.send(self.reactor.eventfd());
         self.state.take_back()
+    }
+}
+
+impl<R: Handle, K: BufferKind> OpFuture<R, K> {
+    /// Gives the operation the reactor's eventfd, if there is one, before it begins or waits
+    /// for a slot. Returns the operation's own one, which the reactor signals then.
+    fn use_eventfd(&mut self) -> OwnEventfd {
+        let (State::Ready(fields, _), Some(eventfd)) = (&mut self.state, self.reactor.eventfd())
+        else {
+            return OwnEventfd::NONE;
+        };
+        let own = fields.signals().map(|RawFd(own)| own);
+        // Anything but an eventfd stays in the iocb, and the kernel refuses the operation
+        // (EINVAL).
+        if !own.is_none_or(is_anonymous) {
+            return OwnEventfd::NONE;
+        }
+        fields.signal(eventfd.into());
+        OwnEventfd::new(own)
     }
 }
 
@@ -204,12 +224,13 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         let mut waker = Some(waker);
         let (mut old, mut signals) = (None, false);
         let mut submission = Submission::new();
+        let own = self.use_eventfd();
         let (state, batched) = (&mut self.state, self.reactor.is_batched());
         self.reactor.with(Token(()), |inner| {
             // SAFETY: the waiter belongs to this future, which is pinned. It is in the
             // lists of this reactor alone, and the future's destructor removes it from
             // them. In the state `Waited` it is initialised.
-            old = unsafe { inner.begin(state, waiter, &mut waker) };
+            old = unsafe { inner.begin(state, own, waiter, &mut waker) };
             if !batched && matches!(state, State::Begun(_)) {
                 inner.take_submission(&mut submission);
             }
@@ -363,7 +384,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             State::Done(_, _, _, left) => _payload = Some(unsafe { left.assume_init() }),
             // SAFETY: the payload was written when the future was created, and was not moved
             // to a slot.
-            State::Ready(_, _, left) => _payload = Some(unsafe { left.assume_init() }),
+            State::Ready(_, left) => _payload = Some(unsafe { left.assume_init() }),
             State::Waited(_, _, left) => {
                 // SAFETY: the payload was written when the future was created, and was
                 // not moved to a slot.
@@ -383,10 +404,9 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             State::Begun(at) => reactor.with(Token(()), |inner| {
                 match inner.detach(at) {
                     Remains::Waker(waker) => deferred.drop[0] = waker,
-                    Remains::Ended(mut ended) => {
+                    Remains::Ended(ended) => {
                         _payload = Some(ended.payload);
-                        deferred.drop[0] = ended.extra.waker;
-                        signals.own = ended.extra.own_eventfd.take();
+                        (deferred.drop[0], signals.own) = ended.extra.into_parts();
                     }
                 }
                 deferred.wake = inner.call();

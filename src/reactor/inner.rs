@@ -4,6 +4,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::task::{Context as Task, Waker};
 
+use super::awaited::Awaited;
 use super::conditions::Conditions;
 use super::deferred::Deferred;
 use super::eventfd::{OwnEventfd, Signals};
@@ -12,29 +13,11 @@ use super::waiters::Waiter;
 use crate::buffer::IoBuf;
 use crate::context::WaitOptions;
 use crate::engine::{
-    Backend, ContextBackend, Engine, Extra, IocbFields, OpState, Released, SlotOffset, Submission,
+    Backend, ContextBackend, Engine, IocbFields, OpState, Released, SlotOffset, Submission,
     Submitted, Taken, Ticket,
 };
 use crate::ring::Polled;
 use crate::sys::errno::Errno;
-
-/// The task that waits for an operation.
-pub(crate) struct Awaited {
-    /// Absent once the operation is notified or its future was dropped.
-    pub(super) waker: Option<Waker>,
-    /// The future was dropped.
-    pub(super) dropped: bool,
-    /// Absent once the operation is notified.
-    pub(super) own_eventfd: OwnEventfd,
-}
-
-impl Extra for Awaited {
-    const NEW: Awaited = Awaited {
-        waker: None,
-        dropped: false,
-        own_eventfd: OwnEventfd::NONE,
-    };
-}
 
 /// The buffer and the data of an operation.
 pub(super) type Payload<B, T> = (Option<B>, T);
@@ -116,8 +99,9 @@ pub(super) enum Closer {
 /// own: each poll reads it, and one in a niche takes several instructions to decode.
 #[repr(u8)]
 pub(super) enum State<B, T> {
-    /// Not begun, and has not waited for a slot: the waiter of the future is uninitialised.
-    Ready(OwnEventfd, IocbFields, MaybeUninit<Payload<B, T>>),
+    /// Not begun, and has not waited for a slot: the waiter of the future is uninitialised, and
+    /// the operation does not have the reactor's eventfd yet.
+    Ready(IocbFields, MaybeUninit<Payload<B, T>>),
     /// Not begun, and has waited for a slot: the waiter of the future is initialised.
     Waited(OwnEventfd, IocbFields, MaybeUninit<Payload<B, T>>),
     /// The operation is in this slot, which nothing but the future releases.
@@ -131,7 +115,7 @@ pub(super) enum State<B, T> {
 impl<B, T> State<B, T> {
     /// Takes the payload of an operation in the state `Ready`. The state is `Returned` then.
     pub(super) fn take_back(&mut self) -> Option<MaybeUninit<Payload<B, T>>> {
-        let State::Ready(_, _, payload) = self else {
+        let State::Ready(_, payload) = self else {
             return None;
         };
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
@@ -285,14 +269,14 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 continue;
             };
             let (OpState::Staged(at) | OpState::InFlight(at) | OpState::Completed(at)) = state;
-            if !self.engine.slots.extra(at).dropped {
+            if !self.engine.slots.extra(at).is_dropped() {
                 continue;
             }
             match state {
                 OpState::Staged(at) => {
                     // The operation was not submitted, so its eventfd must not be
                     // signalled.
-                    self.engine.slots.extra(at).own_eventfd = OwnEventfd::NONE;
+                    self.engine.slots.extra(at).clear_eventfd();
                     self.engine.complete_staged(at, Errno::CANCELED);
                     self.conditions.set_unnotified(true);
                 }
@@ -402,15 +386,14 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         };
         *left -= 1;
         let awaited = self.engine.slots.extra(at);
-        let own = awaited.own_eventfd.take();
-        if awaited.dropped {
+        let dropped = awaited.is_dropped();
+        let (waker, own) = awaited.notify();
+        if dropped {
             self.engine.slots.take_result(at);
-            let ended = self.engine.slots.release(at);
-            let (buffer, data) = ended.payload;
-            return (Some(Notice::Drop(buffer, data, ended.extra.waker)), own);
+            let (buffer, data) = self.engine.slots.release(at).payload;
+            return (Some(Notice::Drop(buffer, data, waker)), own);
         }
-        let notice = awaited.waker.take().map_or(Notice::Nothing, Notice::Wake);
-        (Some(notice), own)
+        (Some(waker.map_or(Notice::Nothing, Notice::Wake)), own)
     }
 
     /// Takes the event of the next completed operation and its waker, where nothing else is to
@@ -442,12 +425,9 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// operation, it is completed, and [`notice`](Inner::notice) does the work.
     #[inline(always)]
     fn waker_of(&mut self, at: SlotOffset, result: i64) -> Option<Waker> {
-        let awaited = self.engine.slots.extra(at);
-        let waker = match awaited.own_eventfd.is_some() {
-            // A future that was dropped has no waker either.
-            false => awaited.waker.take(),
-            true => None,
-        };
+        // SAFETY: the event of the operation was just taken, so it was staged, and nothing has
+        // notified it.
+        let waker = unsafe { self.engine.slots.extra(at).take_plain() };
         if waker.is_none() {
             self.engine.complete(at, result);
             return None;
@@ -526,7 +506,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         state: &mut State<B, T>,
         waker: Waker,
     ) -> Result<(), Waker> {
-        let State::Ready(own_eventfd, fields, payload) = state else {
+        let State::Ready(fields, payload) = state else {
             return Err(waker);
         };
         if !self.conditions.is_empty() {
@@ -537,11 +517,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         };
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
         let slots = &mut self.engine.slots;
-        slots.stage_first_free(at, fields, payload, |awaited| {
-            // The slot has none: this drops nothing.
-            core::mem::forget(awaited.waker.replace(waker));
-            awaited.own_eventfd = *own_eventfd;
-        });
+        slots.stage_first_free(at, fields, payload, |awaited| awaited.begin_plain(waker));
         *state = State::Begun(at);
         Ok(())
     }
@@ -578,7 +554,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     }
 
     /// Takes a slot and stages the operation, or enters the list of waiters. Returns the waker
-    /// that was replaced.
+    /// that was replaced. In the state `Ready`, `own_eventfd` is that of the operation.
     ///
     /// # Safety
     /// `waiter` is valid for writes, and initialised if the state is `Waited`. It is in no
@@ -588,18 +564,19 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     pub(super) unsafe fn begin(
         &mut self,
         state: &mut State<B, T>,
+        own_eventfd: OwnEventfd,
         waiter: NonNull<Waiter>,
         waker: &mut Option<Waker>,
     ) -> Option<Waker> {
         let mut old = None;
         self.conditions.count_poll();
         if !(self.engine.slots.reserve() && self.conditions.slot().is_empty()) {
-            if let State::Ready(own_eventfd, fields, payload) = state {
+            if let State::Ready(fields, payload) = state {
                 // SAFETY: the `# Safety` section requires that `waiter` is valid for writes.
                 // Nothing is lost, because it is uninitialised in this state.
                 unsafe { waiter.write(Waiter::new()) };
                 let payload = core::mem::replace(payload, MaybeUninit::uninit());
-                *state = State::Waited(*own_eventfd, *fields, payload);
+                *state = State::Waited(own_eventfd, *fields, payload);
             }
             // SAFETY: the `# Safety` section requires that `waiter` is in no other lists and
             // stays alive and in place. It is initialised.
@@ -608,30 +585,28 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 Err(replaced) => return replaced,
             }
         }
-        self.stage(state, waker.take());
+        self.stage(state, own_eventfd, waker.take());
         old
     }
 
-    /// Stages an operation that has not begun in the slot that is ready for it.
+    /// Stages an operation that has not begun in the slot that is ready for it. In the state
+    /// `Ready`, `own_eventfd` is that of the operation.
     #[inline(always)]
-    fn stage(&mut self, state: &mut State<B, T>, waker: Option<Waker>) {
+    fn stage(&mut self, state: &mut State<B, T>, own_eventfd: OwnEventfd, waker: Option<Waker>) {
         let slots = &mut self.engine.slots;
-        let (
-            State::Ready(own_eventfd, fields, payload)
-            | State::Waited(own_eventfd, fields, payload),
-            Some(at),
-        ) = (&mut *state, slots.first_free())
-        else {
-            // Not reached: the callers have the operation and the slot. The waker's destructor,
-            // which is user code, must not run here.
-            core::mem::forget(waker);
-            return;
+        let (own_eventfd, fields, payload, at) = match (&mut *state, slots.first_free()) {
+            (State::Ready(fields, payload), Some(at)) => (own_eventfd, fields, payload, at),
+            (State::Waited(own, fields, payload), Some(at)) => (*own, fields, payload, at),
+            _ => {
+                // Not reached: the callers have the operation and the slot. The waker's
+                // destructor, which is user code, must not run here.
+                core::mem::forget(waker);
+                return;
+            }
         };
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
         slots.stage_first_free(at, fields, payload, |awaited| {
-            // The slot has none: this drops nothing.
-            core::mem::forget(core::mem::replace(&mut awaited.waker, waker));
-            awaited.own_eventfd = *own_eventfd;
+            awaited.begin(waker, own_eventfd);
         });
         // This comes before anything else: the payload is in the slot now.
         *state = State::Begun(at);
@@ -682,11 +657,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     fn still_waits(&mut self, at: SlotOffset, task: &Task<'_>) -> bool {
         match self.find_after_poll(at) {
             OpState::Staged(at) | OpState::InFlight(at) => {
-                let kept = &self.engine.slots.extra(at).waker;
-                // It compares pointers, and runs no user code.
-                let waits = kept
-                    .as_ref()
-                    .is_some_and(|kept| kept.will_wake(task.waker()));
+                let waits = self.engine.slots.extra(at).will_wake(task.waker());
                 if waits {
                     self.conditions.count_poll();
                 }
@@ -726,7 +697,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 OpState::Staged(at) | OpState::InFlight(at) => {
                     if let Some(waker) = waker.take() {
                         let awaited = self.engine.slots.extra(at);
-                        deferred.drop[0] = awaited.waker.replace(waker);
+                        deferred.drop[0] = awaited.replace_waker(waker);
                     }
                     return false;
                 }
@@ -734,11 +705,10 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             },
         };
         let is_read = self.engine.slots.iocb(at).is_read();
-        let mut ended = self.engine.slots.release(at);
+        let ended = self.engine.slots.release(at);
         let payload = MaybeUninit::new(ended.payload);
         *state = State::Done(is_read, ended.ticket, result, payload);
-        signals.own = ended.extra.own_eventfd.take();
-        deferred.drop[1] = ended.extra.waker;
+        (deferred.drop[1], signals.own) = ended.extra.into_parts();
         deferred.wake = self.call();
         // A refusal needs no notification where its own future has taken it.
         if self.conditions.is_unnotified() && self.engine.slots.completed() == 0 {
@@ -758,11 +728,11 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
 
     /// Begins the operation of a future that was not polled yet, unless it would have to
     /// wait for a slot.
-    pub(super) fn begin_now(&mut self, state: &mut State<B, T>) {
+    pub(super) fn begin_now(&mut self, state: &mut State<B, T>, own_eventfd: OwnEventfd) {
         if self.is_full() || !self.engine.slots.reserve() {
             return;
         }
-        self.stage(state, None);
+        self.stage(state, own_eventfd, None);
     }
 
     /// Returns whether a future whose operation completed in its first poll yields
@@ -802,9 +772,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     pub(super) fn detach(&mut self, at: SlotOffset) -> Remains<B, T> {
         match self.engine.slots.state(at) {
             OpState::InFlight(at) => {
-                let awaited = self.engine.slots.extra(at);
-                awaited.dropped = true;
-                let waker = awaited.waker.take();
+                let waker = self.engine.slots.extra(at).detach();
                 self.detached |= self.submitting > 0;
                 // The event of a poll arrives in either case.
                 let _ = self.engine.cancel_if_poll(at);
@@ -815,7 +783,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 let mut ended = self.engine.slots.release(at);
                 // The operation was not submitted, so its eventfd must not be
                 // signalled.
-                ended.extra.own_eventfd = OwnEventfd::NONE;
+                ended.extra.clear_eventfd();
                 Remains::Ended(ended)
             }
             OpState::Completed(at) => {

@@ -38,6 +38,7 @@
 //! Without the feature `std` a panic ends that `turn`. The next one wakes the other
 //! tasks; the eventfd is signalled for it.
 
+mod awaited;
 mod conditions;
 mod deferred;
 mod eventfd;
@@ -64,9 +65,10 @@ use crate::fd::{DefaultEventfd, Fd};
 use crate::op::Read;
 use crate::sys::errno::Errno;
 
+use awaited::Awaited;
 pub use future::OpFuture;
 pub use handle::Handle;
-use inner::{Awaited, Inner};
+use inner::Inner;
 #[cfg(feature = "std")]
 pub use lock::Shared;
 pub use lock::{Local, Lock};

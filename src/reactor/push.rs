@@ -2,7 +2,6 @@
 
 use core::mem::MaybeUninit;
 
-use super::eventfd::{self, OwnEventfd};
 use super::future::OpFuture;
 use super::handle::Access;
 use super::inner::Payload;
@@ -12,7 +11,7 @@ use crate::completion::Full;
 use crate::engine::IocbFields;
 use crate::fd::Fd;
 use crate::op::{Fdsync, Fsync, Op, Operation, Poll, Read, WithoutBuffer, Write};
-use crate::opcode::{PollMask, RawFd};
+use crate::opcode::PollMask;
 
 impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// Converts an operation into a future.
@@ -61,9 +60,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// ```
     #[inline]
     pub fn push<O: Operation<'r, B, T>>(&self, op: O) -> OpFuture<&Self, O::Kind> {
-        let (own, fields, payload) = self.prepare(op.into_op());
+        let (fields, payload) = prepare(op.into_op());
         // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self, own, fields, payload) }
+        unsafe { OpFuture::new(self, fields, payload) }
     }
 
     /// Begins an operation at once, if a slot is free, and returns its future.
@@ -126,9 +125,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         }
         // User code runs in `prepare`, so the slot may be taken afterwards.
         let before = *op.iocb();
-        let (own, fields, payload) = self.prepare(op);
+        let (fields, payload) = prepare(op);
         // SAFETY: the operation is of its own kind.
-        let mut future = unsafe { OpFuture::new(self, own, fields, payload) };
+        let mut future = unsafe { OpFuture::new(self, fields, payload) };
         match future.begin_now() {
             None => Ok(future),
             // SAFETY: the iocb and the payload are those of one operation, whose
@@ -176,9 +175,9 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self: &alloc::sync::Arc<Self>,
         op: O,
     ) -> OpFuture<alloc::sync::Arc<Self>, O::Kind> {
-        let (own, fields, payload) = self.prepare(op.into_op());
+        let (fields, payload) = prepare(op.into_op());
         // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self.clone(), own, fields, payload) }
+        unsafe { OpFuture::new(self.clone(), fields, payload) }
     }
 
     /// Converts an operation into a future that owns a share of the reactor, for one
@@ -221,29 +220,17 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
         self: &alloc::rc::Rc<Self>,
         op: O,
     ) -> OpFuture<alloc::rc::Rc<Self>, O::Kind> {
-        let (own, fields, payload) = self.prepare(op.into_op());
+        let (fields, payload) = prepare(op.into_op());
         // SAFETY: the operation is of its own kind.
-        unsafe { OpFuture::new(self.clone(), own, fields, payload) }
+        unsafe { OpFuture::new(self.clone(), fields, payload) }
     }
+}
 
-    /// Returns what is staged of an operation: its own eventfd if the reactor signals it, the
-    /// fields of its iocb, and its payload.
-    #[inline]
-    fn prepare(&self, mut op: Op<'r, B, T>) -> Prepared<B, T> {
-        let mut own = None;
-        if let Some(eventfd) = self.eventfd.get() {
-            own = op.signals().map(|RawFd(own)| own);
-            // Anything but an eventfd stays in the iocb, and the kernel refuses
-            // the operation (EINVAL).
-            if own.is_none_or(eventfd::is_anonymous) {
-                op.signal(eventfd);
-            } else {
-                own = None;
-            }
-        }
-        let (iocb, payload) = op.prepare();
-        (OwnEventfd::new(own), IocbFields::of(&iocb), payload)
-    }
+/// Returns an operation as its future keeps it. This runs user code (`IoBuf::region`).
+#[inline]
+fn prepare<B: IoBuf, T>(op: Op<'_, B, T>) -> Prepared<B, T> {
+    let (iocb, payload) = op.prepare();
+    (IocbFields::of(&iocb), payload)
 }
 
 /// A future that has begun, or an operation that found no free slot.
@@ -252,7 +239,7 @@ type Begun<'r, R, K> =
 
 /// An operation that is ready to be staged: its own eventfd, the fields of its iocb, and its
 /// payload.
-type Prepared<B, T> = (OwnEventfd, IocbFields, MaybeUninit<Payload<B, T>>);
+type Prepared<B, T> = (IocbFields, MaybeUninit<Payload<B, T>>);
 
 impl<'r, B: IoBuf + 'static, L: Lock> Reactor<'r, B, L> {
     /// Reads into `buffer`, from the byte at `offset` in the file.

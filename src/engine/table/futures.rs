@@ -36,8 +36,7 @@ impl<P, X: Extra> Slots<'_, P, X> {
         fill: impl FnOnce(&mut X),
     ) {
         debug_assert_eq!(at, self.first_free);
-        // The copy is read before the slot is written, so that neighbours are read together.
-        let (before, fields) = (self.last_staged, *fields);
+        let before = self.last_staged;
         let slot = self.slot(at);
         slot.change(Tag::staged);
         fields.put(&mut slot.iocb);
