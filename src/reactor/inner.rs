@@ -96,9 +96,12 @@ pub(super) enum Closer {
 /// The state of the operation.
 ///
 /// It has no destructor, so assigning it runs no user code. The discriminant is a field of its
-/// own: each poll reads it, and one in a niche takes several instructions to decode.
+/// own: each poll reads it, and one in a niche takes several instructions to decode. `Returned`
+/// has the lowest one, and `None` of an `Option` is before it: one comparison covers both, which
+/// have nothing to drop.
 #[repr(u8)]
 pub(super) enum State<B, T> {
+    Returned = 1,
     /// Not begun, and has not waited for a slot: the waiter of the future is uninitialised, and
     /// the operation does not have the reactor's eventfd yet.
     Ready(IocbFields, MaybeUninit<Payload<B, T>>),
@@ -109,7 +112,6 @@ pub(super) enum State<B, T> {
     /// Completed: the result, which has not been returned yet, and whether it is that of a
     /// read.
     Done(bool, Ticket, i64, MaybeUninit<Payload<B, T>>),
-    Returned,
 }
 
 impl<B, T> State<B, T> {
