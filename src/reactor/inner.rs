@@ -56,6 +56,18 @@ pub(super) enum Notice<B, T> {
     Nothing,
 }
 
+impl<B, T> Notice<B, T> {
+    /// Runs the user code.
+    #[inline(never)]
+    pub(super) fn run(self) {
+        match self {
+            Notice::Nothing => {}
+            Notice::Wake(waker) => waker.wake(),
+            Notice::Drop(buffer, data, waker) => drop((buffer, data, waker)),
+        }
+    }
+}
+
 /// The next notification.
 pub(super) enum Next {
     Wake(Waker),
@@ -355,7 +367,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if self.engine.backend.has_found() {
             return First::Unknown;
         }
-        match self.next_waker(&mut 1) {
+        match self.next_waker(1) {
             Next::Wake(waker) => First::Next(waker, self.engine.backend.left()),
             Next::Other | Next::Nothing => First::Unknown,
         }
@@ -402,11 +414,11 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// be done for it, and no future waits for a slot or for an idle reactor. In all other
     /// cases [`notice`](Inner::notice) does the work.
     #[inline(always)]
-    pub(super) fn next_waker(&mut self, left: &mut usize) -> Next {
+    pub(super) fn next_waker(&mut self, left: usize) -> Next {
         if !self.conditions.has_no_waiter() {
             return Next::Other;
         }
-        if *left == 0 {
+        if left == 0 {
             return Next::Nothing;
         }
         let (at, result) = match self.engine.pop() {
@@ -414,13 +426,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             Polled::Empty => return Next::Nothing,
             Polled::NeedsSyscall => return Next::Other,
         };
-        match self.waker_of(at, result) {
-            Some(waker) => {
-                *left -= 1;
-                Next::Wake(waker)
-            }
-            None => Next::Other,
-        }
+        self.waker_of(at, result).map_or(Next::Other, Next::Wake)
     }
 
     /// Takes the waker of an operation whose event was taken. If there is more to do for the

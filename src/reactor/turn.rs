@@ -125,6 +125,19 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
         polled.map(|()| count)
     }
 
+    /// Takes the next notification, and signals the operation's own eventfd. `left` is the
+    /// number of completed operations that this turn notifies, before and after it.
+    #[inline(never)]
+    fn take_notice(&self, mut left: usize) -> (Option<Notice<B, T>>, usize) {
+        let (notice, own) = self.with(|inner| inner.notice(&mut left));
+        let signals = Signals {
+            reactor: false,
+            own,
+        };
+        signals.send(None);
+        (notice, left)
+    }
+
     /// Runs the user code of a turn outside the lock, and returns the number of notified
     /// operations. `first` is the waker of the first one, which `total` contains, as it does
     /// the number of those that are `left`.
@@ -312,9 +325,10 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     /// Runs one notification. Returns `false` if there is none left.
     #[inline(always)]
     fn notify_next(&mut self) -> bool {
-        let left = &mut self.left;
+        let left = self.left;
         match self.reactor.with(|inner| inner.next_waker(left)) {
             Next::Wake(waker) => {
+                self.left = left - 1;
                 waker.wake();
                 true
             }
@@ -327,30 +341,18 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
     }
 
     /// Runs one notification of any kind.
-    #[inline(never)]
+    #[inline(always)]
     fn notify_any(&mut self) -> bool {
-        let left = &mut self.left;
-        let (notice, own) = self.reactor.with(|inner| inner.notice(left));
-        Signals {
-            reactor: false,
-            own,
-        }
-        .send(None);
+        let (notice, left) = self.reactor.take_notice(self.left);
+        self.left = left;
         match notice {
             None => {
                 self.end();
-                false
+                return false;
             }
-            Some(Notice::Nothing) => true,
-            Some(Notice::Wake(waker)) => {
-                waker.wake();
-                true
-            }
-            Some(Notice::Drop(buffer, data, waker)) => {
-                drop((buffer, data, waker));
-                true
-            }
+            Some(notice) => notice.run(),
         }
+        true
     }
 
     /// Records that no operation is left to be notified.
