@@ -5,7 +5,6 @@ use core::fmt;
 
 use crate::buffer::IoBuf;
 use crate::engine::Ticket;
-use crate::sys::abi::Event;
 use crate::sys::errno::Errno;
 
 /// A completed operation: its result, with the buffer and the data that it had.
@@ -163,18 +162,14 @@ pub(crate) fn fill<B: IoBuf>(buffer: &mut Option<B>, is_read: bool, result: Resu
 /// Converts the result field of an event.
 #[inline]
 pub(crate) fn result(res: i64) -> Result<usize, Errno> {
-    match usize::try_from(res) {
-        Ok(count) => Ok(count),
-        Err(_) => failed(res),
+    if res < 0 {
+        return Err(failed(res));
     }
+    Ok(res as usize)
 }
 
 /// Converts a negative result. Errors are rare, so this stays out of line.
 #[cold]
-fn failed(res: i64) -> Result<usize, Errno> {
-    let event = Event {
-        res,
-        ..Event::EMPTY
-    };
-    event.result()
+fn failed(res: i64) -> Errno {
+    Errno::from_negated(res as i32)
 }
