@@ -67,12 +67,16 @@ impl Stage {
         }
     }
 
+    /// Returns a reactor, which has an eventfd only if the executor waits for it.
     fn reactor<'r, L: Lock>(
         &'r self,
         slots: &'r mut [Place],
-        batched: bool,
+        (drive, batched): (Drive, bool),
     ) -> Reactor<'r, Bytes, L> {
-        let reactor = Reactor::new(slots).unwrap().eventfd(&self.eventfd);
+        let mut reactor = Reactor::new(slots).unwrap();
+        if drive == Drive::Eventfd {
+            reactor = reactor.eventfd(&self.eventfd);
+        }
         if batched { reactor.batched() } else { reactor }
     }
 
@@ -154,7 +158,7 @@ fn loop_tasks(
     let yields = !batched && kind != Kind::Later;
     let stage = Stage::new();
     let mut slots: Vec<Place> = (0..slots).map(|_| Place::NEW).collect();
-    let reactor = stage.reactor(&mut slots, batched);
+    let reactor = stage.reactor(&mut slots, (drive, batched));
     let counts: Vec<_> = (0..tasks).map(|_| Cell::new(0_usize)).collect();
     let mut executor = Executor::new(order);
     for count in &counts {
@@ -239,7 +243,12 @@ fn tasks_of_several_threads_all_get_on() {
         for (batched, by_eventfd) in [(false, false), (true, false), (false, true), (true, true)] {
             let stage = Stage::new();
             let mut slots: Vec<Place> = (0..4).map(|_| Place::NEW).collect();
-            let reactor = stage.reactor::<Shared>(&mut slots, batched);
+            let drive = if by_eventfd {
+                Drive::Eventfd
+            } else {
+                Drive::Turn
+            };
+            let reactor = stage.reactor::<Shared>(&mut slots, (drive, batched));
             let (stage, reactor) = (&stage, &reactor);
             let counts: Vec<_> = (0..THREADS * TASKS).map(|_| AtomicUsize::new(0)).collect();
             let missing = || missing(counts.iter().map(|count| count.load(SeqCst)), 30);
@@ -314,7 +323,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
     let stage = Stage::new();
     let mut slots: Vec<Place> = (0..slots).map(|_| Place::NEW).collect();
     let count = slots.len();
-    let reactor = stage.reactor(&mut slots, batched);
+    let reactor = stage.reactor(&mut slots, (drive, batched));
     let mut holders: Vec<_> = (0..count)
         .map(|_| {
             let mut never = Box::pin(reactor.push(stage.never()));
@@ -379,7 +388,7 @@ fn pass_slots_on((slots, absent): (usize, usize), fate: Fate, drive: Drive, batc
 fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
     let stage = Stage::new();
     let mut slots = [Place::NEW; 1];
-    let reactor = stage.reactor::<Shared>(&mut slots, false);
+    let reactor = stage.reactor::<Shared>(&mut slots, (Drive::Eventfd, false));
     let mut holder = Box::pin(reactor.push(stage.never()));
     assert!(poll(holder.as_mut(), Waker::noop()).is_none());
     let mut waiters: Vec<_> = (0..10)
@@ -414,7 +423,7 @@ fn a_called_waiter_that_is_dropped_passes_its_slot_on_at_once() {
 fn a_late_waiter_is_before_those_that_came_later() {
     let stage = Stage::new();
     let mut slots = [Place::NEW; 1];
-    let reactor = stage.reactor::<Shared>(&mut slots, false);
+    let reactor = stage.reactor::<Shared>(&mut slots, (Drive::Eventfd, false));
     let wait_for_slot = |op| {
         let (counter, waker) = Counter::new();
         let mut waiter = Box::pin(reactor.push(op));
@@ -455,7 +464,7 @@ fn a_claim_that_is_void_leaves_its_slot_to_the_next() {
     for leaked in [1, 2] {
         let stage = Stage::new();
         let mut slots: Vec<Place> = (0..=leaked).map(|_| Place::NEW).collect();
-        let reactor = stage.reactor::<Shared>(&mut slots, false);
+        let reactor = stage.reactor::<Shared>(&mut slots, (Drive::Eventfd, false));
         let start = |op| {
             let (counter, waker) = Counter::new();
             let mut waiter = Box::pin(reactor.push(op));
@@ -488,7 +497,7 @@ fn a_claim_that_is_void_leaves_its_slot_to_the_next() {
 fn a_leaked_waiter_delays_once() {
     let stage = Stage::new();
     let mut slots = [Place::NEW; 1];
-    let reactor = stage.reactor::<Shared>(&mut slots, false);
+    let reactor = stage.reactor::<Shared>(&mut slots, (Drive::Eventfd, false));
     let start = |op| {
         let (counter, waker) = Counter::new();
         let mut waiter = Box::pin(reactor.push(op));

@@ -6,9 +6,11 @@ mod support;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::time::Duration;
 
+use linux_aio::op::{Op, Poll, Read};
 use linux_aio::opcode::PollMask;
 use linux_aio::reactor::{Local, Lock, Reactor};
 use support::tasks::{Counter, await_eventfd, poll};
@@ -41,29 +43,43 @@ unsafe impl Lock for Between {
     }
 }
 
+/// Returns the operation with its own eventfd, if there is one.
+fn signals<'fd>(op: Op<'fd, Vec<u8>>, own: Option<&'fd OwnedFd>) -> Op<'fd, Vec<u8>> {
+    match own {
+        Some(own) => op.eventfd(own),
+        None => op,
+    }
+}
+
 /// The poll of a future takes the event of its own operation and finds another behind it, which
 /// it leaves to the turn. A third one comes before the turn, and the executor resets the eventfd
 /// that it has signalled. So this turn takes it too: nothing announces it again.
 #[test]
 fn a_turn_takes_what_came_after_events_found_earlier() {
     // The sections of the poll: it begins, records the submission, and takes the result.
-    for sections in [1, 2] {
+    for (sections, owned) in [(1, false), (2, false), (1, true), (2, true)] {
         let zero = File::open("/dev/zero").unwrap();
         let ((first, to_first), (second, to_second)) = (pipe(), pipe());
         let signal = eventfd();
-        let reactor = Reactor::<Vec<u8>, Between>::with_capacity(8)
-            .unwrap()
-            .eventfd(&signal);
+        // The eventfd is that of the reactor or of each operation.
+        let mut reactor = Reactor::<Vec<u8>, Between>::with_capacity(8).unwrap();
+        if !owned {
+            reactor = reactor.eventfd(&signal);
+        }
         let [
             (first_count, first_waker),
             (second_count, second_waker),
             (read_count, read_waker),
         ] = [(); 3].map(|()| Counter::new());
-        let mut polls = [&first, &second].map(|end| Box::pin(reactor.poll(end, PollMask::IN)));
+        let mut polls = [&first, &second].map(|end| {
+            let op = Poll::new(end, PollMask::IN);
+            Box::pin(reactor.push(signals(op.into(), owned.then_some(&signal))))
+        });
         for (future, waker) in polls.iter_mut().zip([&first_waker, &second_waker]) {
             assert!(poll(future.as_mut(), waker).is_none());
         }
-        let mut read = pin!(reactor.read(&zero, vec![0; 4], 0));
+        let read = Read::new(&zero, vec![0; 4]);
+        let mut read = pin!(reactor.push(signals(read.into(), owned.then_some(&signal))));
         BEFORE.replace(Some((sections, File::from(to_first))));
         assert!(poll(read.as_mut(), &read_waker).is_some());
         assert!(BEFORE.take().is_none());
@@ -78,6 +94,6 @@ fn a_turn_takes_what_came_after_events_found_earlier() {
         }
         reactor.turn().unwrap();
         let woken = [first_count, second_count, read_count].map(|counter| counter.count());
-        assert_eq!(woken, [1, 1, 0], "after {sections} sections");
+        assert_eq!(woken, [1, 1, 0], "after {sections} sections, {owned}");
     }
 }

@@ -478,6 +478,47 @@ impl Wake for Chain {
     }
 }
 
+/// Two operations have completed when the turn begins, and the waker of the first one lets a
+/// third complete.
+#[test]
+fn a_turn_wakes_two_that_had_completed_when_it_began() {
+    let reactor: &'static Reactor<'static, Bytes, Shared> =
+        Box::leak(Box::new(Reactor::with_capacity(4).unwrap()));
+    let signal: &'static OwnedFd = Box::leak(Box::new(support::eventfd()));
+    let [(first, to_first), (second, to_second), (third, to_third)] = [(); 3].map(|()| {
+        let (reader, writer) = support::pipe();
+        let reader: &'static OwnedFd = Box::leak(Box::new(reader));
+        let op = linux_aio::op::Poll::new(reader, PollMask::IN).eventfd(signal);
+        (Box::pin(reactor.push(op)), writer)
+    });
+    let chain = Arc::new(Chain {
+        reactor,
+        next: to_third,
+        // This is the operation that the waker starts.
+        in_flight: 1,
+    });
+    let counters = [(); 2].map(|()| Arc::new(Counter::default()));
+    let mut futures = [first, second, third];
+    let wakers = [
+        chain.into(),
+        counters[0].clone().into(),
+        counters[1].clone().into(),
+    ];
+    for (future, waker) in futures.iter_mut().zip(&wakers) {
+        assert!(poll(future.as_mut(), waker).is_none());
+    }
+    let mut signals = 0;
+    for (writer, expected) in [(to_first, 1), (to_second, 2)] {
+        File::from(writer).write_all(b"x").unwrap();
+        while signals < expected {
+            signals += support::tasks::await_eventfd(signal);
+        }
+    }
+    let woken = || counters.each_ref().map(|counter| counter.0.load(SeqCst));
+    assert_eq!((reactor.turn(), woken()), (Ok(2), [1, 0]));
+    assert_eq!((reactor.turn(), woken()), (Ok(1), [1, 1]));
+}
+
 /// Otherwise wakers that start operations could keep a turn from returning.
 #[test]
 fn a_turn_wakes_what_had_completed_when_it_began() {
