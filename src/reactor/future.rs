@@ -176,8 +176,9 @@ impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
         let ready = match this.state {
             State::Ready(..) if this.reactor.is_plain() => match this.stage_at_once(task) {
                 None => return Poll::Pending,
-                Some(waker) => this.poll_first(task, waker),
+                Some(waker) => this.poll_first(task, waker, OwnEventfd::NONE),
             },
+            State::Ready(..) => this.poll_ready(task),
             State::Begun(at) => match this.look(task, at) {
                 Look::Taken(taken) => {
                     this.state = State::Returned;
@@ -217,14 +218,39 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             .err()
     }
 
-    /// Begins the operation, or waits for a slot. Returns whether the output is ready.
+    /// Polls in the state `Ready`, for a reactor with an eventfd and one that is not batched.
+    /// Returns whether the output is ready.
     #[inline(never)]
-    fn poll_first(&mut self, task: &mut Task<'_>, waker: Waker) -> bool {
+    fn poll_ready(&mut self, task: &mut Task<'_>) -> bool {
+        // Cloned outside the lock, because this is the executor's code.
+        let waker = task.waker().clone();
+        let own = self.use_eventfd();
+        if !self.reactor.is_batched() {
+            return self.poll_first(task, waker, own);
+        }
+        let state = &mut self.state;
+        let begun = self.reactor.with(Token(()), |inner| {
+            inner.stage_signalled(state, own, waker)?;
+            Ok(inner.signals_turn(false))
+        });
+        match begun {
+            Ok(reactor) => {
+                let signals = Signals { reactor, own: None };
+                signals.send(self.reactor.eventfd());
+                false
+            }
+            Err(waker) => self.poll_first(task, waker, own),
+        }
+    }
+
+    /// Begins the operation, or waits for a slot. In the state `Ready`, `own` is the eventfd of
+    /// the operation. Returns whether the output is ready.
+    #[inline(never)]
+    fn poll_first(&mut self, task: &mut Task<'_>, waker: Waker, own: OwnEventfd) -> bool {
         let waiter = NonNull::from(&self.waiter).cast();
         let mut waker = Some(waker);
         let (mut old, mut signals) = (None, false);
         let mut submission = Submission::new();
-        let own = self.use_eventfd();
         let (state, batched) = (&mut self.state, self.reactor.is_batched());
         self.reactor.with(Token(()), |inner| {
             // SAFETY: the waiter belongs to this future, which is pinned. It is in the
@@ -272,7 +298,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         ready
     }
 
-    /// Polls in any state. Returns whether the output is ready.
+    /// Polls in any state but `Ready`. Returns whether the output is ready.
     #[inline(never)]
     fn poll_any(&mut self, task: &mut Task<'_>) -> bool {
         let mut rest = Unsettled::default();
@@ -280,7 +306,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             // Cloned outside the lock, because this is the executor's code.
             let waker = task.waker().clone();
             let State::Begun(_) = self.state else {
-                return self.poll_first(task, waker);
+                return self.poll_first(task, waker, OwnEventfd::NONE);
             };
             self.settle(false, Some(waker), &mut rest);
         }

@@ -87,14 +87,15 @@ pub(super) enum First {
 
 /// The state of an operation that has begun, to the poll of its future.
 pub(super) enum Look<B, T> {
-    /// Completed and notified, and there are no conditions.
+    /// Completed and notified.
     Taken(Taken<Payload<B, T>>),
     Closer(Closer),
 }
 
-/// The same, where there are conditions, or where the operation is not notified.
+/// The same, where there is more to do.
 pub(super) enum Closer {
-    /// Completed and notified: its state is [`State::Done`] now.
+    /// Completed and notified: its state is [`State::Done`] now. `signals` says whether the
+    /// reactor must signal its eventfd.
     Done {
         signals: bool,
     },
@@ -530,6 +531,21 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         Ok(())
     }
 
+    /// Stages as [`stage_at_once`](Inner::stage_at_once) does, for a reactor with an eventfd.
+    #[inline]
+    pub(super) fn stage_signalled(
+        &mut self,
+        state: &mut State<B, T>,
+        own_eventfd: OwnEventfd,
+        waker: Waker,
+    ) -> Result<(), Waker> {
+        if !self.conditions.is_eventfd_at_most() || self.engine.slots.first_free().is_none() {
+            return Err(waker);
+        }
+        self.stage(state, own_eventfd, Some(waker));
+        Ok(())
+    }
+
     /// Returns whether a future may take a slot though others have waited for one, or no slot
     /// was free. Otherwise it enters the list of waiters, and the result is an error. Either
     /// has the waker that was replaced.
@@ -633,7 +649,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         at: SlotOffset,
         task: &Task<'_>,
     ) -> Look<B, T> {
-        if self.conditions.is_empty() {
+        if self.conditions.is_empty() || self.needs_no_signal() {
             if let Some(taken) = self.engine.slots.release_notified(at) {
                 return Look::Taken(taken);
             }
@@ -641,8 +657,8 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         Look::Closer(self.look_closer(state, at, task))
     }
 
-    /// Looks as [`look`](Inner::look) does, for a reactor with an eventfd as well. `signals`
-    /// says whether the reactor must signal it.
+    /// Looks as [`look`](Inner::look) does, where the operation is not notified, or the reactor
+    /// must signal its eventfd.
     #[inline(never)]
     fn look_closer(&mut self, state: &mut State<B, T>, at: SlotOffset, task: &Task<'_>) -> Closer {
         let taken = match self.conditions.is_eventfd_at_most() {
@@ -660,6 +676,15 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             return Closer::Waits { signals };
         }
         Closer::Other
+    }
+
+    /// Returns whether the eventfd is the only condition, and
+    /// [`signals_turn`](Inner::signals_turn) would not signal it: nothing is staged that was not
+    /// announced.
+    #[inline(always)]
+    fn needs_no_signal(&self) -> bool {
+        let announced = self.signalled || self.engine.slots.staged() == 0;
+        self.conditions.is_eventfd_at_most() && announced
     }
 
     fn still_waits(&mut self, at: SlotOffset, task: &Task<'_>) -> bool {
