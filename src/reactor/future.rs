@@ -160,7 +160,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         if !own.is_none_or(is_anonymous) {
             return OwnEventfd::NONE;
         }
-        fields.signal(eventfd.into());
+        fields.signal(RawFd::from(eventfd));
         OwnEventfd::new(own)
     }
 }

@@ -69,6 +69,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
         "tests/queue.rs, tests/scope.rs, tests/reactor.rs",
     ),
     ("src/engine/defaults.rs", "tests/queue_eventfd.rs"),
+    ("src/engine/fields.rs", "tests/reactor.rs, tests/eventfd.rs"),
     ("src/engine/submit.rs", ENGINE),
     ("src/engine/table.rs", ENGINE),
     ("src/engine/table/clear.rs", ENGINE),
@@ -111,6 +112,10 @@ pub(super) const FILES: &[(&str, &str)] = &[
     (
         "src/reactor/lock.rs",
         "tests/user_code/reactor.rs::a_lock_calls_the_reactor",
+    ),
+    (
+        "src/reactor/awaited.rs",
+        "tests/reactor.rs, tests/eventfd.rs, tests/user_code",
     ),
     ("src/reactor/inner.rs", "tests/reactor.rs, tests/user_code"),
     ("src/reactor/mod.rs", "tests/reactor.rs, tests/user_code"),
@@ -613,7 +618,15 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/turn.rs",
-        "Reactor::notify_all",
+        "Reactor::notify_from",
+        "wake()",
+        "After the lock was released; the operation is notified already. No other has completed, \
+         and the reactor has no eventfd, so a panic leaves nothing undone.",
+        "tests/user_code/reactor.rs::a_completion_wakes, tests/user_code/panics.rs",
+    ),
+    (
+        "src/reactor/turn.rs",
+        "Reactor::notify",
         "wake()",
         "After the lock was released; the operation is notified already. A panic leaves the others \
          in the ring or in the completed list, and the turn goes on with them.",
@@ -630,22 +643,29 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
          tests/user_code/panics.rs::every_waker_is_called_whichever_panics",
     ),
     (
-        "src/reactor/turn.rs",
-        "Notification::notify_any",
+        "src/reactor/inner.rs",
+        "Notice::run",
         "wake()",
         "After the lock was released; the operation, if there is one, is notified already.",
         "tests/user_code/reactor.rs::a_completion_whose_future_is_gone_wakes_a_waiter",
     ),
     (
-        "src/reactor/turn.rs",
-        "Notification::notify_any",
+        "src/reactor/inner.rs",
+        "Notice::run",
         "drop(",
         "After the lock was released; the slot is free already.",
         "tests/user_code/reactor.rs::the_data_of_a_dropped_future_is_dropped_at_completion",
     ),
     (
         "src/reactor/future.rs",
-        "OpFuture::poll_batched",
+        "OpFuture::stage_at_once",
+        "clone()",
+        "Before anything else, and outside the lock.",
+        "tests/user_code/reactor.rs::a_waker_is_cloned",
+    ),
+    (
+        "src/reactor/future.rs",
+        "OpFuture::poll_ready",
         "clone()",
         "Before anything else, and outside the lock.",
         "tests/user_code/reactor.rs::a_waker_is_cloned",
