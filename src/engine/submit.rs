@@ -35,11 +35,11 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         // every staged operation, and no other is submitted.
         match unsafe { self.submit_short() } {
             Short::All(submitted) => Ok(submitted),
-            // SAFETY: as above, every staged operation is covered by the promise of
-            // `Engine::submit`, which this function requires.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             Short::Part(nr, answer) => unsafe { self.submit_after(nr, answer) },
-            // SAFETY: as above, every staged operation is covered by the promise of
-            // `Engine::submit`, which this function requires.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             Short::Long => unsafe { self.submit_rest(None) },
         }
     }
@@ -168,8 +168,8 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
         // every staged operation, and no other is submitted.
         match unsafe { self.submit_short() } {
             Short::All(_) => {}
-            // SAFETY: as above, every staged operation is covered by the promise of
-            // `Engine::submit`, which this function requires.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             other => unsafe { self.flush_rest(other) },
         }
     }
@@ -181,15 +181,13 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     #[cold]
     #[inline(never)]
     unsafe fn flush_rest(&mut self, short: Short) {
-        // SAFETY: this function requires the promise of `Engine::submit`. It covers
-        // every staged operation, and no other is submitted.
         let submitted = match short {
             Short::All(submitted) => Ok(submitted),
-            // SAFETY: as above, every staged operation is covered by the promise of
-            // `Engine::submit`, which this function requires.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             Short::Part(nr, answer) => unsafe { self.submit_after(nr, answer) },
-            // SAFETY: as above, every staged operation is covered by the promise of
-            // `Engine::submit`, which this function requires.
+            // SAFETY: this function requires the promise of `Engine::submit`. It covers
+            // every staged operation, and no other is submitted.
             Short::Long => unsafe { self.submit_rest(None) },
         };
         if let Err(SubmitError { errno, .. }) = submitted {
