@@ -209,6 +209,12 @@ impl PollMask {
     }
 }
 
+/// Returns whether an opcode is that of a read.
+#[inline(always)]
+pub(crate) const fn is_read(opcode: u16) -> bool {
+    matches!(opcode, IOCB_CMD_PREAD | IOCB_CMD_PREADV)
+}
+
 impl Iocb {
     /// Sets `user_data`, which is returned in the event. Use an index and a generation
     /// rather than a pointer: an address read from an event must never be dereferenced.
@@ -253,7 +259,7 @@ impl Iocb {
     /// Returns whether this is a read.
     #[inline]
     pub(crate) const fn is_read(&self) -> bool {
-        matches!(self.opcode, IOCB_CMD_PREAD | IOCB_CMD_PREADV)
+        is_read(self.opcode)
     }
 
     pub(crate) const fn new(opcode: u16, fd: RawFd) -> Iocb {

@@ -933,7 +933,7 @@ impl<'q, B: IoBuf + 'static, T> Queue<'q, B, T> {
 
     #[inline]
     fn complete(&mut self, at: SlotOffset, res: i64) -> Taken<B, T> {
-        let is_read = B::GROWS && self.engine.slots.iocb(at).is_read();
+        let is_read = B::GROWS && self.engine.slots.is_read(at);
         let released = self.engine.slots.release(at);
         Taken {
             released,

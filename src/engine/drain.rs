@@ -38,8 +38,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     }
 
     fn cancel_in_flight(&mut self, at: SlotOffset) -> Result<(), Errno> {
-        let iocb = core::ptr::from_ref(self.slots.iocb(at));
-        self.backend.cancel(iocb)
+        self.backend.cancel(self.slots.iocb(at))
     }
 
     /// Cancels the operation in this slot, which is in flight, if it is a poll. Its event
@@ -54,7 +53,7 @@ impl<P, X: Extra, K: Backend> Engine<'_, P, X, K> {
     }
 
     fn is_poll(&mut self, at: SlotOffset) -> bool {
-        self.slots.iocb(at).opcode == IOCB_CMD_POLL
+        self.slots.opcode(at) == IOCB_CMD_POLL
     }
 
     /// Waits until nothing is in flight. Signals do not end the wait. Polls are

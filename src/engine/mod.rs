@@ -376,7 +376,7 @@ impl<'s, P, X: Extra, K: Backend> Engine<'s, P, X, K> {
     /// `None` says nothing about the operation.
     #[inline(always)]
     pub(crate) fn pop_own(&mut self, at: SlotOffset) -> Option<i64> {
-        let result = self.backend.poll_own(self.slots.iocb(at).data)?;
+        let result = self.backend.poll_own(self.slots.event_data(at))?;
         self.slots.leave_flight(at);
         Some(result)
     }

@@ -69,7 +69,7 @@ use super::offset::{MOST_BYTES, OpState, SlotOffset};
 use super::slot::{Extra, RawSlot};
 use super::tag::{MOST, Tag};
 use super::ticket::{OwnerId, Ticket};
-use crate::opcode::RawFd;
+use crate::opcode::{RawFd, is_read};
 use crate::sys::abi::{Event, Iocb};
 
 pub(crate) use futures::Taken;
@@ -269,6 +269,10 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         true
     }
 
+    /// Returns a slot whose iocb no submission uses. Another thread may be inside
+    /// io_submit(2), where the kernel writes the key of an iocb: for an operation in flight
+    /// there are [`tag`](Slots::tag), [`opcode`](Slots::opcode) and
+    /// [`extra`](Slots::extra), which do not access the key.
     #[inline]
     fn slot(&mut self, at: SlotOffset) -> &mut RawSlot<P, X> {
         debug_assert!(at.0 < self.used * Self::SIZE && at.0 % Self::SIZE == 0);
@@ -279,14 +283,30 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
         unsafe { self.base.byte_add(at.0 as usize).as_mut() }
     }
 
-    /// Returns a slot for reading.
-    #[inline]
-    fn slot_ref(&self, at: SlotOffset) -> &RawSlot<P, X> {
+    /// Returns the address of a slot. A reference to the whole slot would include the key
+    /// of the iocb, which the kernel may be writing.
+    #[inline(always)]
+    fn address(&self, at: SlotOffset) -> *mut RawSlot<P, X> {
         debug_assert!(at.0 < self.used * Self::SIZE && at.0 % Self::SIZE == 0);
-        // SAFETY: as in `slot`, `at` is a slot in use of the array, which is exclusively
-        // borrowed for `'s`. The reference lives as long as `&self`, and slots are written
-        // only through `&mut self`.
-        unsafe { self.base.byte_add(at.0 as usize).as_ref() }
+        // SAFETY: as in `slot`, `at` is a slot of the array, so the result is within it.
+        unsafe { self.base.byte_add(at.0 as usize) }.as_ptr()
+    }
+
+    /// Returns the tag of a slot, in any state.
+    #[inline(always)]
+    fn tag(&self, at: SlotOffset) -> Tag {
+        // SAFETY: as in `slot`, `at` is an initialised slot of the array, which is
+        // exclusively borrowed for `'s`. Slots are written only through `&mut self`, and of
+        // an iocb the kernel writes the key alone.
+        Tag(unsafe { (*self.address(at)).iocb.data })
+    }
+
+    /// Returns the opcode of the operation in this slot.
+    #[inline(always)]
+    pub(crate) fn opcode(&self, at: SlotOffset) -> u16 {
+        // SAFETY: as in `tag`, the slot is initialised, and neither the kernel nor another
+        // reference writes the field.
+        unsafe { (*self.address(at)).iocb.opcode }
     }
 
     /// Returns the slot with the index of this tag, if there is one.
@@ -462,7 +482,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     #[cold]
     pub(super) fn state_of(&self, tag: Tag) -> Option<OpState> {
         let at = self.at(tag)?;
-        tag.state(self.slot_ref(at).tag(), at)
+        tag.state(self.tag(at), at)
     }
 
     /// Takes the operation of this event out of flight, and returns its slot. Returns
@@ -471,7 +491,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     pub(crate) fn take_event(&mut self, event: &Event) -> Option<SlotOffset> {
         let tag = Tag(event.data);
         let at = self.at(tag)?;
-        if self.slot(at).tag() != tag {
+        if self.tag(at) != tag {
             return None;
         }
         self.leave_flight(at);
@@ -482,13 +502,13 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// in flight.
     #[inline]
     pub(crate) fn is_in_flight(&self, at: SlotOffset) -> bool {
-        self.slot_ref(at).tag().is_in_flight()
+        self.tag(at).is_in_flight()
     }
 
     /// Returns whether the operation in this slot, which is staged, in flight or completed,
     /// has completed.
     pub(crate) fn is_completed(&self, at: SlotOffset) -> bool {
-        self.slot_ref(at).tag().is_completed()
+        self.tag(at).is_completed()
     }
 
     /// Takes the operation in this slot out of flight.
@@ -526,7 +546,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// Takes the result of a completed operation out of order, or of a notified one.
     /// The slot is in no list then.
     pub(crate) fn take_result(&mut self, at: SlotOffset) -> i64 {
-        if self.slot(at).tag().is_notified() {
+        if self.tag(at).is_notified() {
             return self.take_notified(at);
         }
         let slot = self.slot(at);
@@ -639,24 +659,45 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     /// Returns the state of a ticket's operation, or `None` if its slot was released.
     #[inline]
     pub(crate) fn find(&self, ticket: Ticket) -> Option<OpState> {
-        let (at, slot) = self.slot_of(ticket)?;
-        ticket.tag.state(slot.tag(), at)
+        let at = self.slot_of(ticket)?;
+        ticket.tag.state(self.tag(at), at)
     }
 
     /// Returns the slot that a ticket's operation is in or was in.
     #[inline(always)]
-    fn slot_of(&self, ticket: Ticket) -> Option<(SlotOffset, &RawSlot<P, X>)> {
+    fn slot_of(&self, ticket: Ticket) -> Option<SlotOffset> {
         let at = self.at(ticket.tag)?;
-        let slot = self.slot_ref(at);
-        (slot.wraps == ticket.wraps && self.owner == ticket.owner).then_some((at, slot))
+        // SAFETY: as in `tag`, the slot is initialised. The field is written only through
+        // `&mut self`.
+        let wraps = unsafe { (*self.address(at)).wraps };
+        (wraps == ticket.wraps && self.owner == ticket.owner).then_some(at)
     }
 
-    pub(crate) fn iocb(&mut self, at: SlotOffset) -> &Iocb {
-        &self.slot(at).iocb
+    /// Returns the `data` of the event that completes the operation in this slot, which is
+    /// in flight.
+    #[inline(always)]
+    pub(crate) fn event_data(&self, at: SlotOffset) -> u64 {
+        self.tag(at).0
     }
 
+    /// Returns the address of the iocb in this slot, which identifies the operation for
+    /// io_cancel(2).
+    pub(crate) fn iocb(&self, at: SlotOffset) -> *const Iocb {
+        // SAFETY: as in `tag`, `at` is a slot of the array, so its field is within it.
+        unsafe { &raw const (*self.address(at)).iocb }
+    }
+
+    /// Returns whether the operation in this slot is a read.
+    #[inline(always)]
+    pub(crate) fn is_read(&self, at: SlotOffset) -> bool {
+        is_read(self.opcode(at))
+    }
+
+    #[inline]
     pub(crate) fn extra(&mut self, at: SlotOffset) -> &mut X {
-        &mut self.slot(at).extra
+        // SAFETY: as in `tag`, the slot is initialised. The kernel does not access the
+        // field, and the result borrows `self` exclusively.
+        unsafe { &mut (*self.address(at)).extra }
     }
 
     /// Returns the next slot in flight behind `at`, or the first one for `None`.
@@ -669,7 +710,7 @@ impl<'s, P, X: Extra> Slots<'s, P, X> {
     fn next_after(&mut self, at: Option<SlotOffset>, is: fn(Tag) -> bool) -> Option<SlotOffset> {
         let mut next = SlotOffset(at.map_or(0, |at| at.0 + Self::SIZE));
         while next.0 < self.used * Self::SIZE {
-            if is(self.slot(next).tag()) {
+            if is(self.tag(next)) {
                 return Some(next);
             }
             next.0 += Self::SIZE;

@@ -428,6 +428,56 @@ fn the_iocbs_of_a_submission_stay_accessible() {
     assert!(engine.operation_of(&event).is_some());
 }
 
+/// Another thread is inside io_submit(2): the kernel reads the iocbs and writes their keys,
+/// and nothing orders that before or after the accesses of this thread. The interpreter Miri
+/// reports a data race if one of them includes a key. A reference to a slot does.
+#[test]
+fn no_access_to_an_operation_includes_the_key_that_the_kernel_writes() {
+    struct Iocbs(Vec<*mut Iocb>);
+    // SAFETY: the slots outlive the thread, which accesses only what the kernel does.
+    unsafe impl Send for Iocbs {}
+
+    let mut slots = slots(4);
+    let (mut engine, submission, tickets) = taken(&mut slots);
+    let iocbs = Iocbs(submission.iocbs().to_vec());
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            let Iocbs(iocbs) = { iocbs };
+            for iocb in iocbs {
+                // SAFETY: the slots exist, and the engine writes to no iocb in flight.
+                unsafe {
+                    assert_ne!((*iocb).data, 0);
+                    (*iocb).key = 0;
+                }
+            }
+        });
+        for ticket in tickets {
+            let Some(OpState::InFlight(at)) = engine.slots.find(ticket) else {
+                panic!("the operation is not in flight");
+            };
+            assert_eq!(engine.slots.state(at), OpState::InFlight(at));
+            assert_eq!(
+                engine.slots.state_of(ticket.tag),
+                Some(OpState::InFlight(at))
+            );
+            assert!(engine.slots.is_in_flight(at) && !engine.slots.is_completed(at));
+            assert!(engine.slots.release_notified(at).is_none());
+            assert_eq!(engine.pop_own(at), None);
+            assert_eq!(engine.cancel_if_poll(at), Ok(()));
+            engine.slots.extra(at);
+            let foreign = Event {
+                data: ticket.tag.freed().0,
+                ..Event::EMPTY
+            };
+            assert_eq!(engine.operation_of(&foreign), None);
+        }
+        let mut last = None;
+        while let Some(at) = engine.slots.in_flight_after(last) {
+            last = Some(at);
+        }
+    });
+}
+
 /// A ring with false contents completes an operation before the kernel refuses it.
 #[test]
 fn an_operation_that_a_false_event_has_completed_is_not_staged_again() {
@@ -437,7 +487,7 @@ fn an_operation_that_a_false_event_has_completed_is_not_staged_again() {
         panic!("the operation is not in flight");
     };
     let event = Event {
-        data: engine.slots.iocb(at).data,
+        data: engine.slots.event_data(at),
         res: 7,
         ..Event::EMPTY
     };

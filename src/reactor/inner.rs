@@ -737,7 +737,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                 OpState::Completed(at) => self.engine.slots.take_result(at),
             },
         };
-        let is_read = self.engine.slots.iocb(at).is_read();
+        let is_read = self.engine.slots.is_read(at);
         let ended = self.engine.slots.release(at);
         let payload = MaybeUninit::new(ended.payload);
         *state = State::Done(is_read, ended.ticket, result, payload);

@@ -72,7 +72,7 @@ impl<P, X: Extra> Slots<'_, P, X> {
         }
         let slot = self.next_after(*last, |tag| tag.is_notified() || tag.is_in_flight())?;
         *last = Some(slot);
-        let in_flight = self.slot(slot).tag().is_in_flight();
+        let in_flight = self.tag(slot).is_in_flight();
         if in_flight {
             self.leave_flight(slot);
         } else {

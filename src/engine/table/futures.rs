@@ -51,7 +51,7 @@ impl<P, X: Extra> Slots<'_, P, X> {
     /// Returns the state of the operation in this slot.
     #[inline]
     pub(crate) fn state(&self, at: SlotOffset) -> OpState {
-        self.slot_ref(at).tag().state_at(at)
+        self.tag(at).state_at(at)
     }
 
     /// Marks an operation as notified whose event was taken, with its result: as
@@ -70,11 +70,11 @@ impl<P, X: Extra> Slots<'_, P, X> {
     #[inline(always)]
     pub(crate) fn release_notified(&mut self, at: SlotOffset) -> Option<Taken<P>> {
         let (next, owner) = (self.first_free, self.owner);
-        let slot = self.slot(at);
-        let tag = slot.tag();
+        let tag = self.tag(at);
         if !tag.is_notified() {
             return None;
         }
+        let slot = self.slot(at);
         let taken = tag.unnotified();
         let wraps = slot.wraps;
         slot.free(taken);

@@ -186,7 +186,7 @@ fn a_generation_comes_round_with_an_operation_in_flight() {
             assert_eq!(slots.take_event(&last), None, "it has ended already");
         }
         let event = Event {
-            data: slots.iocb(SlotOffset(0)).data,
+            data: slots.event_data(SlotOffset(0)),
             res: 7,
             ..Event::EMPTY
         };
