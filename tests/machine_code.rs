@@ -11,7 +11,7 @@ use std::process::Command;
 /// A fixture of `tests/fixtures`, built with the library for one target.
 struct Fixture<'a> {
     name: &'a str,
-    /// A target other than the host's. Its `core` is built, too.
+    /// A target other than the host's. Its `core` is built as well where there is none.
     target: Option<&'a str>,
     /// A feature of the library.
     feature: Option<&'a str>,
@@ -49,10 +49,13 @@ impl Fixture<'_> {
         cargo.arg(&manifest);
         cargo.arg("--target-dir").arg(home.with_file_name("target"));
         if let Some(target) = self.target {
-            cargo.args(["--target", target, "-Zbuild-std=core"]);
-            cargo
-                .env("RUSTC_BOOTSTRAP", "1")
-                .envs(core_sources().unwrap());
+            cargo.args(["--target", target]);
+            let core = core_of(target).unwrap();
+            if core.is_built {
+                cargo.arg("-Zbuild-std=core");
+            }
+            // A fixture has an unstable feature as well.
+            cargo.env("RUSTC_BOOTSTRAP", "1").envs(core.variables);
         }
         cargo.args(["--", "-Ccodegen-units=1"]).args(self.flags);
         cargo.arg(format!("--emit=asm={}", asm.display()));
@@ -79,42 +82,95 @@ impl Fixture<'_> {
 /// toolchain's folder.
 const SOURCES: &str = "__CARGO_TESTS_ONLY_SRC_ROOT";
 
-/// Returns the variables with which cargo builds `core` for another target: the sources
-/// and their compiler, as found by `cargo qemu`, which may download them. Returns no
-/// variables if the environment or the toolchain already has the sources. Returns an
-/// error if neither has them and nothing may be downloaded.
-fn core_sources() -> Result<Vec<(&'static str, String)>, &'static str> {
-    if std::env::var_os(SOURCES).is_some() || toolchain_has_sources() {
-        return Ok(Vec::new());
+/// How cargo gets `core` for another target.
+struct Core {
+    /// Cargo builds it from source.
+    is_built: bool,
+    /// The environment of cargo.
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Core {
+    fn built(variables: Vec<(&'static str, String)>) -> Core {
+        Core {
+            is_built: true,
+            variables,
+        }
     }
-    if std::env::var_os(skip::NO_SKIP).is_none() {
-        return Err("no sources of Rust's library: rustup's component rust-src has them");
+
+    fn ready(variables: Vec<(&'static str, String)>) -> Core {
+        Core {
+            is_built: false,
+            variables,
+        }
     }
+}
+
+/// Returns the way to `core` for another target: the compiler has it, or `cargo qemu`
+/// downloads it as rustup distributes it, in a fifth of the time of a build, or it is
+/// built from the sources of the environment, of the toolchain, or of `cargo qemu`.
+/// Returns an error if nothing is there and nothing may be downloaded.
+fn core_of(target: &str) -> Result<Core, &'static str> {
+    if std::env::var_os(SOURCES).is_some() {
+        return Ok(Core::built(Vec::new()));
+    }
+    let folder = rustc(&["--print", "target-libdir", "--target", target]);
+    if Path::new(&folder).exists() {
+        return Ok(Core::ready(Vec::new()));
+    }
+    let may_download = std::env::var_os(skip::NO_SKIP).is_some();
+    // The variable forces a build from source.
+    if may_download && std::env::var_os("RUST_SRC").is_none() {
+        if let Ok(folder) = cargo_qemu(&["sysroot", target]) {
+            let compiler = format!("{folder}/rustc");
+            return Ok(Core::ready(vec![("RUSTC", compiler)]));
+        }
+    }
+    if toolchain_has_sources() {
+        return Ok(Core::built(Vec::new()));
+    }
+    if !may_download {
+        return Err("no core for this target, and no sources: rustup has both");
+    }
+    let found = cargo_qemu(&["library"]).unwrap();
+    let values: Vec<&str> = found.split('\'').collect();
+    let [_, library, _, compiler, _] = values[..] else {
+        panic!("{found}");
+    };
+    Ok(Core::built(vec![
+        (SOURCES, library.to_owned()),
+        ("RUSTC", compiler.to_owned()),
+    ]))
+}
+
+/// Returns the output of a subcommand of `cargo qemu`, or its complaint.
+fn cargo_qemu(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(env!("CARGO"))
-        .args(["qemu", "library"])
+        .arg("qemu")
+        .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let output = String::from_utf8(output.stdout).unwrap();
-    let values: Vec<&str> = output.trim_end().split('\'').collect();
-    let [_, library, _, compiler, _] = values[..] else {
-        panic!("{output}");
-    };
-    Ok(vec![
-        (SOURCES, library.to_owned()),
-        ("RUSTC", compiler.to_owned()),
-    ])
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
+    match output.status.success() {
+        true => Ok(text(output.stdout)),
+        false => Err(text(output.stderr)),
+    }
+}
+
+/// Returns the output of this environment's compiler.
+fn rustc(arguments: &[&str]) -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let output = Command::new(rustc).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 fn toolchain_has_sources() -> bool {
-    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-    let output = Command::new(rustc)
-        .args(["--print", "sysroot"])
-        .output()
-        .unwrap();
-    let sysroot = String::from_utf8(output.stdout).unwrap();
-    let library = Path::new(sysroot.trim_end()).join("lib/rustlib/src/rust/library");
+    let sysroot = rustc(&["--print", "sysroot"]);
+    let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
     library.join("core/Cargo.toml").exists()
 }
 
@@ -210,7 +266,7 @@ fn kept_in_vectors(instructions: &[String], is_aarch64: bool) -> Vec<String> {
 /// vectors. The stubs must therefore name all registers that a system call clobbers.
 /// The stubs of the crate `sc` do not name them, and are called as functions.
 fn no_vector_is_kept(target: &str, flags: &[&str]) {
-    if let Err(why) = core_sources() {
+    if let Err(why) = core_of(target) {
         return skip::skip(why);
     }
     for feature in [None, Some("sc")] {

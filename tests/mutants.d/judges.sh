@@ -70,7 +70,11 @@ unit() {
 
 # machine_code TEST: checks the assembly of a fixture for another architecture.
 machine_code() {
-    local library compiler
+    local folder library compiler
+    if [ -z "${RUST_SRC:-}" ] && folder=$("$tool" sysroot aarch64-unknown-linux-gnu riscv64gc-unknown-linux-gnu); then
+        RUSTC=$folder/rustc limited cargo test --locked --quiet -p linux-aio --test machine_code "$@"
+        return
+    fi
     eval "$("$tool" library)" || return
     __CARGO_TESTS_ONLY_SRC_ROOT=$library RUSTC=$compiler \
         limited cargo test --locked --quiet -p linux-aio --test machine_code "$@"
