@@ -171,21 +171,23 @@ impl<'a> Machine<'a> {
     }
 
     /// Boots the machine and cuts its power when `cut` returns true for the output so
-    /// far.
+    /// far. The second argument of `cut` is the emulator's process ID.
     ///
     /// Returns an error if the machine exits before that, or if its kernel reports a
     /// fault.
     pub(crate) fn run_until(
         &self,
         mut qemu: Command,
-        mut cut: impl FnMut(&str) -> bool,
+        mut cut: impl FnMut(&str, u32) -> bool,
     ) -> Result<Result<(), String>> {
         until_begun(&self.kernel.name, &self.console(), || {
             let mut late = false;
             let log = File::create(self.console())?;
-            let stop = |time| {
+            let stop = |time, emulator| {
                 late = time > LIMIT;
-                late || self.shown().is_ok_and(|shown| cut(&shown.program))
+                late || self
+                    .shown()
+                    .is_ok_and(|shown| cut(&shown.program, emulator))
             };
             let ended = watched(&mut qemu, log, stop)?;
             if let Some(complaint) = self.complaint(&self.shown()?) {
@@ -240,7 +242,7 @@ pub(crate) fn switched_on(
     let begin = Instant::now();
     let (mut time, mut heard, mut length) = (Duration::ZERO, Duration::ZERO, 0);
     let log = File::create(console)?;
-    let stop = |counted| {
+    let stop = |counted, _| {
         time = counted;
         let now = fs::metadata(console).map_or(0, |log| log.len());
         if now != length {

@@ -218,7 +218,7 @@ mod tests {
         let mut counted = 0.0;
         let out = File::create("/dev/null").unwrap();
         let mut shell = Command::new("sh");
-        let ended = watched(shell.args(["-c", program]), out, |time| {
+        let ended = watched(shell.args(["-c", program]), out, |time, _| {
             counted = time.as_secs_f64();
             counted > seconds
         });

@@ -47,8 +47,39 @@ pub(crate) fn end_together() -> Result<()> {
 }
 
 fn kill(group: u32) -> Result<()> {
+    signal("-KILL", group)
+}
+
+fn signal(option: &str, group: u32) -> Result<()> {
     let group = format!("-{group}");
-    output(Command::new("kill").args(["-KILL", "--", &group])).map(drop)
+    output(Command::new("kill").args([option, "--", &group])).map(drop)
+}
+
+/// Stops a program of [`watched`], calls `act` when no thread of it runs, not even in a
+/// system call, and continues it.
+pub(crate) fn while_stopped<T>(program: u32, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    signal("-STOP", program)?;
+    let done = all_stopped(program).and_then(|()| act());
+    signal("-CONT", program)?;
+    done
+}
+
+/// Waits until each thread of a process is stopped.
+fn all_stopped(process: u32) -> Result<()> {
+    loop {
+        let mut all = true;
+        for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+            // A thread may have ended meanwhile.
+            let stat = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+            // The state follows the name, which may have any characters.
+            let state = stat.rsplit_once(") ").map_or("T", |(_, rest)| rest);
+            all &= state.starts_with(['T', 'Z', 'X']);
+        }
+        if all {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(1));
+    }
 }
 
 /// Runs a program with its output in a file.
@@ -60,17 +91,18 @@ pub(crate) fn bounded(
     out: File,
     limit: Duration,
 ) -> Result<Option<ExitStatus>> {
-    watched(command, out, |counted| counted > limit)
+    watched(command, out, |counted, _| counted > limit)
 }
 
 /// Runs a program with its output in a file until it exits or `stop` returns true.
 ///
-/// `stop` is called repeatedly with the time that the program's [`Clock`] counts.
+/// `stop` is called repeatedly with the time that the program's [`Clock`] counts, and the
+/// program's process ID.
 /// Returns `None` if the program was killed.
 pub(crate) fn watched(
     command: &mut Command,
     out: File,
-    stop: impl FnMut(Duration) -> bool,
+    stop: impl FnMut(Duration, u32) -> bool,
 ) -> Result<Option<ExitStatus>> {
     let name = command.get_program().display().to_string();
     command
@@ -91,13 +123,16 @@ pub(crate) fn watched(
     ended
 }
 
-fn wait(child: &mut Child, mut stop: impl FnMut(Duration) -> bool) -> Result<Option<ExitStatus>> {
+fn wait(
+    child: &mut Child,
+    mut stop: impl FnMut(Duration, u32) -> bool,
+) -> Result<Option<ExitStatus>> {
     let mut clock = Clock::new(child.id());
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if stop(clock.counted()) {
+        if stop(clock.counted(), child.id()) {
             kill(child.id())?;
             child.wait()?;
             return Ok(None);

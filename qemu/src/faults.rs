@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::slice;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::boot::Machine;
-use crate::command::output;
+use crate::command::{output, while_stopped};
 use crate::disk::{Disk, filled};
 use crate::kernels::Kernel;
 use crate::targets::{Table, Target};
@@ -131,47 +132,66 @@ fn pack(machine: &Machine<'_>, programs: &Programs, plan: &[String]) -> Result<P
     Ok(path)
 }
 
+/// The size of a block of the file system, as mke2fs chooses it for a disk of this size.
+const BLOCK: usize = 1024;
+
 /// The size of the file that is copied when the power is cut.
 const COPIED: u64 = 8 << 20;
 
 /// The times of the power cuts, after the copy has begun: at once, in the middle, near
 /// the end (it takes about two seconds), and after it has reported completion.
-const MOMENTS: [Option<Duration>; 4] = [
-    Some(Duration::from_millis(100)),
-    Some(Duration::from_millis(1200)),
-    Some(Duration::from_millis(2200)),
-    None,
+const MOMENTS: [(&str, Option<Duration>); 4] = [
+    ("0.1s", Some(Duration::from_millis(100))),
+    ("1.2s", Some(Duration::from_millis(1200))),
+    ("2.2s", Some(Duration::from_millis(2200))),
+    ("done", None),
 ];
 
-/// Cuts the power during `aio copy` on an ext4 disk, at each moment on a disk of its own. A
-/// last boot then checks the content of all these disks.
+/// The content of the file `name` on a disk that belongs to no moment. Each name has its
+/// length.
+const NAMELESS: &str = "@@@@";
+
+/// Cuts the power during `aio copy` on an ext4 disk. One boot serves all moments: at each,
+/// the emulator is stopped, and what its disk has then is kept, as it would be if the
+/// emulator were killed. A last boot then checks the content of all these disks.
 fn cut(machine: &Machine<'_>, programs: &Programs) -> Result<Result<TestReport, String>> {
     let device = machine.device().context("it has no disk")?;
-    let mut disks = Vec::new();
-    for moment in MOMENTS {
-        let name = moment.map_or("done".to_owned(), |after| format!("{after:?}"));
-        let disk = machine.folder().join(format!("disk-{name}"));
-        file_system(&disk, &name)?;
-        let initramfs = pack(machine, programs, &[format!("copy {device}")])?;
-        let mut qemu = machine.command(&initramfs);
-        let slowly = format!("{},throttling.bps-total={COPIED}", file(&disk));
-        qemu.args(["-drive", &machine.drive(&slowly)]);
-        let mut begun = None;
-        let was_cut = machine.run_until(qemu, |said| match moment {
-            None => said.contains("\ncopied"),
-            Some(after) => {
-                if begun.is_none() && said.contains("\ncopying") {
-                    begun = Some(Instant::now());
-                }
-                begun.is_some_and(|begun| begun.elapsed() > after)
-            }
-        })?;
-        if let Err(why) = was_cut {
-            return Ok(Err(format!("{name}: {why}")));
+    let copied_to = machine.folder().join("disk-copied");
+    file_system(&copied_to, NAMELESS)?;
+    let initramfs = pack(machine, programs, &[format!("copy {device}")])?;
+    let mut qemu = machine.command(&initramfs);
+    let slowly = format!("{},throttling.bps-total={COPIED}", file(&copied_to));
+    qemu.args(["-drive", &machine.drive(&slowly)]);
+    let mut begun = None;
+    let mut left = MOMENTS.to_vec();
+    let mut kept = Ok(Vec::new());
+    let was_cut = machine.run_until(qemu, |said, emulator| {
+        let done = said.contains("\ncopied");
+        if begun.is_none() && said.contains("\ncopying") {
+            begun = Some(Instant::now());
         }
-        let done = machine.shown()?.program.contains("\ncopied");
-        disks.push((name, disk, done));
+        left.retain(|&(name, moment)| {
+            let has_come = match moment {
+                None => done,
+                Some(after) => begun.is_some_and(|begun| begun.elapsed() > after),
+            };
+            if let (true, Ok(disks)) = (has_come, &mut kept) {
+                let disk = machine.folder().join(format!("disk-{name}"));
+                let copy = while_stopped(emulator, || keep(&copied_to, &disk));
+                match copy.and_then(|()| rename(&disk, name)) {
+                    Ok(()) => disks.push((name, disk, done)),
+                    Err(error) => kept = Err(error),
+                }
+            }
+            !has_come
+        });
+        left.is_empty() || kept.is_err()
+    })?;
+    let disks = kept?;
+    if let Err(why) = was_cut {
+        return Ok(Err(why));
     }
+    fs::remove_file(copied_to)?;
 
     let devices = devices(device, disks.len());
     let plan: Vec<String> = devices.map(|device| format!("found {device}")).collect();
@@ -214,6 +234,29 @@ fn file(disk: &Path) -> String {
     format!("file={},format=raw", disk.display())
 }
 
+/// Copies a disk of a stopped emulator.
+fn keep(disk: &Path, to: &Path) -> Result<()> {
+    let mut cp = Command::new("cp");
+    output(cp.arg("--sparse=always").arg(disk).arg(to)).map(drop)
+}
+
+/// Changes the content of the file `name` on a disk from [`NAMELESS`].
+fn rename(disk: &Path, name: &str) -> Result<()> {
+    let image = fs::read(disk)?;
+    // The file's block has nothing else.
+    let mut found = (0..image.len()).step_by(BLOCK).filter(|&at| {
+        image[at..].starts_with(NAMELESS.as_bytes())
+            && image[at + NAMELESS.len()..at + BLOCK]
+                .iter()
+                .all(|&byte| byte == 0)
+    });
+    let (Some(at), None) = (found.next(), found.next()) else {
+        bail!("{}: it has not one nameless file", disk.display());
+    };
+    let file = fs::OpenOptions::new().write(true).open(disk)?;
+    Ok(file.write_all_at(name.as_bytes(), at as u64)?)
+}
+
 /// Returns the names in the kernel of disks from the first on: `/dev/vda`, `/dev/vdb`.
 fn devices(first: &str, count: usize) -> impl Iterator<Item = String> {
     let stem = first.strip_suffix('a').unwrap_or(first).to_owned();
@@ -237,7 +280,7 @@ fn file_system(disk: &Path, name: &str) -> Result<()> {
         .into_iter()
         .find(|path| !path.starts_with('/') || Path::new(path).exists());
     let mut mke2fs = Command::new(program.unwrap_or("mke2fs"));
-    mke2fs.args(["-q", "-F", "-t", "ext4", "-d"]);
+    mke2fs.args(["-q", "-F", "-t", "ext4", "-b", &BLOCK.to_string(), "-d"]);
     output(mke2fs.arg(&folder).arg(disk).arg("64M"))?;
     fs::remove_dir_all(folder)?;
     Ok(())
