@@ -70,8 +70,10 @@ unit() {
 
 # machine_code TEST: checks the assembly of a fixture for another architecture.
 machine_code() {
-    local folder library compiler
-    if [ -z "${RUST_SRC:-}" ] && folder=$("$tool" sysroot aarch64-unknown-linux-gnu riscv64gc-unknown-linux-gnu); then
+    local targets folder library compiler
+    # Those that the tests name.
+    mapfile -t targets < <(grep -o '"[a-z0-9]*-unknown-linux-gnu"' tests/machine_code.rs | tr -d '"' | sort -u)
+    if [ -z "${RUST_SRC:-}" ] && folder=$("$tool" sysroot "${targets[@]}"); then
         RUSTC=$folder/rustc limited cargo test --locked --quiet -p linux-aio --test machine_code "$@"
         return
     fi
