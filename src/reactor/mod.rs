@@ -119,7 +119,8 @@ slot_type! {
 /// ([`Context`](crate::Context#fork)). Operations that begin there have the result EINVAL,
 /// and those in flight [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) when their future is
 /// polled. Dropping the reactor there destroys nothing, and leaks the buffers of the
-/// operations in flight.
+/// operations in flight. One whose future was dropped before keeps its slot there,
+/// so that [`wait_idle`](Reactor::wait_idle) may never be ready.
 ///
 /// # Examples
 /// ```
