@@ -4,7 +4,7 @@ use core::mem::offset_of;
 use core::ptr::copy_nonoverlapping;
 
 use crate::opcode::RawFd;
-use crate::sys::abi::{Iocb, IocbFlags, RwFlags};
+use crate::sys::abi::{Iocb, IocbFlags};
 
 /// The fields of an iocb that an operation sets. All others are set by the engine or are
 /// always zero.
@@ -22,11 +22,8 @@ pub(crate) struct IocbFields {
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Head {
-    #[cfg(target_endian = "little")]
-    key: u32,
-    rw_flags: RwFlags,
-    #[cfg(target_endian = "big")]
-    key: u32,
+    /// `rw_flags` in the upper half and `key` in the lower one, in both byte orders.
+    flags_and_key: u64,
     opcode: u16,
     reqprio: i16,
     fildes: u32,
@@ -53,8 +50,6 @@ struct Signal {
 const HEAD: usize = offset_of!(Iocb, data) + size_of::<u64>();
 
 const _: () = {
-    assert!(offset_of!(Iocb, key) == HEAD + offset_of!(Head, key));
-    assert!(offset_of!(Iocb, rw_flags) == HEAD + offset_of!(Head, rw_flags));
     assert!(offset_of!(Iocb, opcode) == HEAD + offset_of!(Head, opcode));
     assert!(offset_of!(Iocb, reqprio) == HEAD + offset_of!(Head, reqprio));
     assert!(offset_of!(Iocb, fildes) == HEAD + offset_of!(Head, fildes));
@@ -74,8 +69,7 @@ impl IocbFields {
     pub(crate) fn of(iocb: &Iocb) -> IocbFields {
         IocbFields {
             head: Head {
-                key: 0,
-                rw_flags: iocb.rw_flags,
+                flags_and_key: u64::from(iocb.rw_flags.bits()) << 32,
                 opcode: iocb.opcode,
                 reqprio: iocb.reqprio,
                 fildes: iocb.fildes,
