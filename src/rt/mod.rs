@@ -94,6 +94,7 @@ pub use panic::panicked;
 pub use process::{Auxv, Process, Strings};
 #[doc(hidden)]
 pub use relocate::relocate as __relocate;
+pub use stdio::OpenDescriptors;
 
 #[doc(inline)]
 pub use crate::__rt_memory_functions as memory_functions;
@@ -248,29 +249,31 @@ pub const __STACK_ALIGN: usize = ABI.stack_align;
 /// Runs the program: `_start` calls it with the initial stack pointer.
 ///
 /// # Safety
-/// `stack` is the stack pointer that the kernel gave the process. Unless `reserve` is true, the
-/// standard descriptors are open.
+/// `stack` is the stack pointer that the kernel gave the process.
 #[doc(hidden)]
 #[inline(always)]
-pub unsafe fn __enter(stack: *const usize, main: fn(Process) -> i32, reserve: bool) -> ! {
+pub unsafe fn __enter(
+    stack: *const usize,
+    main: fn(Process) -> i32,
+    open: Option<OpenDescriptors>,
+) -> ! {
     // SAFETY: the `# Safety` section is that of `run`.
-    terminate(unsafe { run(stack, main, reserve) })
+    terminate(unsafe { run(stack, main, open) })
 }
 
 /// Prepares the process, and runs `main`. (A function of its own, because the compiler
 /// does not inline calls before one that never returns.)
 ///
 /// # Safety
-/// `stack` is the stack pointer that the kernel gave the process. Unless `reserve` is true, the
-/// standard descriptors are open.
+/// `stack` is the stack pointer that the kernel gave the process.
 #[inline]
-unsafe fn run(stack: *const usize, main: fn(Process) -> i32, reserve: bool) -> i32 {
+unsafe fn run(stack: *const usize, main: fn(Process) -> i32, open: Option<OpenDescriptors>) -> i32 {
     // SAFETY: the `# Safety` section requires the initial stack pointer, which is the
     // condition of `enter`. The layout stays unchanged: the library exposes no way
     // to write to it, and the stack grows downwards from it.
     let process = unsafe { Process::enter(stack) };
     arch::started(|kind| process.aux(kind));
-    if reserve {
+    if open.is_none() {
         stdio::reserve();
     }
     main(process)
@@ -285,17 +288,9 @@ unsafe fn run(stack: *const usize, main: fn(Process) -> i32, reserve: bool) -> i
 /// The value that `main` returns is the exit status. See [`rt`](crate::rt) for a
 /// complete project, and for the parts of this macro one by one.
 ///
-/// `entry!(main, unsafe(standard_descriptors_open))` leaves out the code that opens
-/// `/dev/null` as each standard descriptor that is closed: a hundred bytes, and the three
-/// system calls that look for one.
-///
-/// # Safety
-/// With `standard_descriptors_open`, the descriptors 0, 1 and 2 are open when the process
-/// starts. Otherwise a file that the program opens receives what goes to
-/// [`Stdout`](crate::rt::Stdout) or [`Stderr`](crate::rt::Stderr), as the message of a panic.
-/// They are open where the program that starts this one makes sure of it: service managers,
-/// container runtimes and shells do unless configured not to. Those of PID 1 are closed where
-/// the kernel found no `/dev/console`.
+/// `entry!(main, unsafe { OpenDescriptors::assume() })` leaves out the code that opens
+/// `/dev/null` as each standard descriptor that is closed: see
+/// [`OpenDescriptors`](crate::rt::OpenDescriptors).
 ///
 /// # Examples
 /// A whole program, which is also in the folder `examples/hello-static`:
@@ -316,8 +311,8 @@ unsafe fn run(stack: *const usize, main: fn(Process) -> i32, reserve: bool) -> i
 /// ```
 #[macro_export]
 macro_rules! entry {
-    ($main:path $(, unsafe($fact:ident))?) => {
-        $crate::rt::start!($main $(, unsafe($fact))?);
+    ($main:path $(, $open:expr)?) => {
+        $crate::rt::start!($main $(, $open)?);
         $crate::rt::panic_handler!();
         $crate::rt::memory_functions!();
         $crate::rt::unwind_symbols!();
@@ -348,16 +343,12 @@ macro_rules! entry {
 #[macro_export]
 macro_rules! __rt_start {
     ($main:path) => {
-        $crate::__rt_start!(@ $main, true);
+        $crate::__rt_start!(@ $main, ::core::option::Option::None);
     };
-    // The caller of the macro makes the promise of the safety section of `entry!`.
-    ($main:path, unsafe(standard_descriptors_open)) => {
-        $crate::__rt_start!(@ $main, false);
+    ($main:path, $open:expr) => {
+        $crate::__rt_start!(@ $main, ::core::option::Option::Some($open));
     };
-    ($main:path, unsafe($fact:ident)) => {
-        ::core::compile_error!("linux_aio::entry! knows `unsafe(standard_descriptors_open)` alone");
-    };
-    (@ $main:path, $reserve:literal) => {
+    (@ $main:path, $open:expr) => {
         // This is not in a block as in the other macros, because `global_asm!` is
         // allowed as an item only.
         #[cfg(not(test))]
@@ -384,9 +375,8 @@ macro_rules! __rt_start {
         #[cfg_attr(not(linux_aio_fixed), inline(never))]
         unsafe extern "C" fn __linux_aio_run(stack: *const usize) -> ! {
             // SAFETY: `__linux_aio_enter`, the only caller, passes the stack pointer that
-            // the kernel gave the process. Without the reservation, the macro was given the
-            // promise that the standard descriptors are open.
-            unsafe { $crate::rt::__enter(stack, $main, $reserve) }
+            // the kernel gave the process.
+            unsafe { $crate::rt::__enter(stack, $main, __LINUX_AIO_OPEN) }
         }
 
         #[cfg(not(test))]
@@ -394,6 +384,8 @@ macro_rules! __rt_start {
 
         // Type-checked and used in tests too.
         const _: fn($crate::rt::Process) -> i32 = $main;
+        #[cfg_attr(test, allow(dead_code))]
+        const __LINUX_AIO_OPEN: ::core::option::Option<$crate::rt::OpenDescriptors> = $open;
     };
 }
 

@@ -10,6 +10,44 @@ const STDERR: i32 = 2;
 /// architecture.
 const F_GETFD: usize = 1;
 
+/// The statement that the standard descriptors are open when the process starts.
+///
+/// Given to [`entry!`](crate::entry), it leaves out the code that opens `/dev/null` as each
+/// standard descriptor that is closed: some hundred bytes, and the three system calls that
+/// look for one.
+///
+/// # Examples
+/// ```rs
+/// use linux_aio::rt::OpenDescriptors;
+///
+/// // SAFETY: the container runtime, which alone starts this program, opens all three.
+/// linux_aio::entry!(main, unsafe { OpenDescriptors::assume() });
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct OpenDescriptors(());
+
+impl OpenDescriptors {
+    /// States that the descriptors 0, 1 and 2 are open when the process starts.
+    ///
+    /// # Safety
+    /// The three descriptors are open then. Otherwise a file that the program opens receives what goes to
+    /// [`Stdout`](crate::rt::Stdout) or [`Stderr`](crate::rt::Stderr), as the message of a
+    /// panic.
+    ///
+    /// The program that starts this one makes sure of it: service managers, container
+    /// runtimes and shells do unless configured not to. Those of PID 1 are closed where the
+    /// kernel found no `/dev/console`.
+    ///
+    /// # Examples
+    /// ```rs
+    /// // SAFETY: init.sh opens the three descriptors before it starts this program.
+    /// linux_aio::rt::start!(main, unsafe { OpenDescriptors::assume() });
+    /// ```
+    pub const unsafe fn assume() -> OpenDescriptors {
+        OpenDescriptors(())
+    }
+}
+
 /// Opens `/dev/null` as each of the descriptors 0, 1 and 2 that is not open.
 ///
 /// A file that the program opens gets the lowest free descriptor. If that were 2, the

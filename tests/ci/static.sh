@@ -207,12 +207,15 @@ static_compact() {
     # A slice index out of range, whose message names it.
     static_expect "a panic of a compact program" grep -q "range start index 7 out of range" <("$program" 1 2 3 4 5 6 7 2>&1)
     static_expect "its file" static_has_no_sections "$program"
-    sed 's/entry!(main)/entry!(main, unsafe(standard_descriptors_open))/' \
+    sed 's/entry!(main)/entry!(main, unsafe { linux_aio::rt::OpenDescriptors::assume() })/' \
         "$away/hello.rs" >"$away/compact/src/main.rs"
     static_expect "build with open descriptors" static_cargo compact build --release
     static_expect "hello, with open descriptors" static_hello "$program"
-    sed 's/entry!(main)/entry!(main, unsafe(descriptors))/' "$away/hello.rs" >"$away/compact/src/main.rs"
-    static_expect "another promise is refused" static_fails_in compact "standard_descriptors_open" build --release
+    sed -i '1i #![forbid(unsafe_code)]' "$away/compact/src/main.rs"
+    static_expect "its unsafe code is refused where unsafe code is forbidden" \
+        static_fails_in compact "usage of an .unsafe. block" build --release
+    sed '1i #![forbid(unsafe_code)]' "$away/hello.rs" >"$away/compact/src/main.rs"
+    static_expect "build without unsafe code" static_cargo compact build --release
     cp "$away/hello.rs" "$away/compact/src/main.rs"
     # Programs with variables, of which some have an initial value, and an allocator.
     cp -r "$away/static" "$away/compact-static"
