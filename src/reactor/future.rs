@@ -174,10 +174,20 @@ impl<R: Handle, K: BufferKind> Future for OpFuture<R, K> {
         // not need pinning.
         let this = unsafe { self.get_unchecked_mut() };
         let ready = match this.state {
-            State::Ready(..) if this.reactor.is_plain() => match this.stage_at_once(task) {
-                None => return Poll::Pending,
-                Some(waker) => this.poll_first(task, waker, OwnEventfd::NONE),
-            },
+            State::Ready(ref fields, ref mut payload) if this.reactor.is_plain() => {
+                // Cloned outside the lock, because this is the executor's code.
+                let waker = task.waker().clone();
+                let staged = this.reactor.with(Token(()), |inner| {
+                    inner.stage_at_once(fields, payload, waker)
+                });
+                match staged {
+                    Ok(at) => {
+                        this.state = State::Begun(at);
+                        return Poll::Pending;
+                    }
+                    Err(waker) => this.poll_first(task, waker, OwnEventfd::NONE),
+                }
+            }
             State::Ready(..) => this.poll_ready(task),
             State::Begun(at) => match this.look(task, at) {
                 Look::Taken(taken) => {
@@ -206,18 +216,6 @@ struct Unsettled {
 }
 
 impl<R: Handle, K: BufferKind> OpFuture<R, K> {
-    /// Stages the operation in the first poll, for a batched reactor without an eventfd. A turn
-    /// submits it. Returns the waker if the operation has to be begun otherwise.
-    #[inline(always)]
-    fn stage_at_once(&mut self, task: &mut Task<'_>) -> Option<Waker> {
-        // Cloned outside the lock, because this is the executor's code.
-        let waker = task.waker().clone();
-        let state = &mut self.state;
-        self.reactor
-            .with(Token(()), |inner| inner.stage_at_once(state, waker))
-            .err()
-    }
-
     /// Polls in the state `Ready`, for a reactor with an eventfd and one that is not batched.
     /// Returns whether the output is ready.
     #[inline(never)]

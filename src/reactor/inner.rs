@@ -512,12 +512,10 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     #[inline(always)]
     pub(super) fn stage_at_once(
         &mut self,
-        state: &mut State<B, T>,
+        fields: &IocbFields,
+        payload: &mut MaybeUninit<Payload<B, T>>,
         waker: Waker,
-    ) -> Result<(), Waker> {
-        let State::Ready(fields, payload) = state else {
-            return Err(waker);
-        };
+    ) -> Result<SlotOffset, Waker> {
         if !self.conditions.is_empty() {
             return Err(waker);
         }
@@ -527,8 +525,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         let payload = core::mem::replace(payload, MaybeUninit::uninit());
         let slots = &mut self.engine.slots;
         slots.stage_first_free(at, fields, payload, |awaited| awaited.begin_plain(waker));
-        *state = State::Begun(at);
-        Ok(())
+        Ok(at)
     }
 
     /// Stages as [`stage_at_once`](Inner::stage_at_once) does, for a reactor with an eventfd.

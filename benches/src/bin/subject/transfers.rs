@@ -2,10 +2,11 @@
 //! taken. They complete inside the submission, so the number of instructions is the
 //! same every time.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
-use std::task::{Context as Task, Poll, Waker};
+use std::task::{Context as Task, Waker};
 
 use io_uring::IoUring;
 use linux_aio::abi::OldTimespec;
@@ -270,46 +271,45 @@ pub(crate) fn empty(baseline: &str, meter: &mut Meter) -> Option<()> {
     Some(())
 }
 
-/// Reads with a future for each read, and an executor that polls them all.
+/// Reads in `DEPTH` tasks, each of which awaits one read after the other. The executor polls
+/// all tasks, and then waits.
 fn reactor<const DEPTH: usize>(
     rounds: u64,
     fd: Fd<'_>,
-    mut buffers: Buffers,
+    buffers: Buffers,
     meter: &mut Meter,
 ) -> i64 {
     let mut slots = ReactorSlot::array::<DEPTH>();
-    let reactor = Reactor::<&mut [u8], Local>::new(&mut slots)
+    let reactor = &Reactor::<&mut [u8], Local>::new(&mut slots)
         .unwrap()
         .batched();
-    let mut tasks = [const { None }; DEPTH].map(Box::pin);
-    let mut context = Task::from_waker(Waker::noop());
-    meter.time(|| {
+    let (total, left) = (&Cell::new(0), &Cell::new(DEPTH));
+    let task = |mut buffer| async move {
         let mut sum = 0;
         for _ in 0..rounds {
-            for task in &mut tasks {
-                let buffer = buffers.pop().unwrap();
-                task.set(Some(reactor.read(fd, buffer, 0)));
-                let task = task.as_mut().as_pin_mut().unwrap();
-                assert!(task.poll(&mut context).is_pending());
-            }
-            let mut left = DEPTH;
-            while left > 0 {
-                reactor.wait(WaitOptions::new()).unwrap();
-                for task in &mut tasks {
-                    let Some(running) = task.as_mut().as_pin_mut() else {
-                        continue;
-                    };
-                    if let Poll::Ready(done) = running.poll(&mut context) {
-                        task.set(None);
-                        sum += done.result.unwrap() as i64;
-                        buffers.push(done.buffer);
-                        left -= 1;
-                    }
-                }
-            }
+            let done = reactor.read(fd, buffer, 0).await;
+            sum += done.result.unwrap() as i64;
+            buffer = done.buffer;
         }
-        sum
-    })
+        total.set(total.get() + sum);
+        left.set(left.get() - 1);
+        // The executor polls it like the others.
+        std::future::pending::<()>().await;
+    };
+    let mut tasks: Vec<_> = buffers.into_iter().map(|b| Box::pin(task(b))).collect();
+    let mut context = Task::from_waker(Waker::noop());
+    meter.time(|| {
+        loop {
+            for task in &mut tasks {
+                let _ = task.as_mut().poll(&mut context);
+            }
+            if left.get() == 0 {
+                break;
+            }
+            reactor.wait(WaitOptions::new()).unwrap();
+        }
+    });
+    total.get()
 }
 
 fn libaio<const DEPTH: usize>(
