@@ -658,9 +658,9 @@ pub(super) const CALLBACKS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "src/reactor/future.rs",
-        "OpFuture::stage_at_once",
+        "Future for OpFuture<R, K>::poll",
         "clone()",
-        "Before anything else, and outside the lock.",
+        "Before the lock is taken. The future keeps the operation if it panics.",
         "tests/user_code/reactor.rs::a_waker_is_cloned",
     ),
     (
