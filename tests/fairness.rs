@@ -15,7 +15,7 @@ use linux_aio::WaitOptions;
 use linux_aio::buffer::AlignedBox;
 use linux_aio::op::{Fsync, Op, Poll, Read};
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{Lock, Reactor, ReactorSlot, Shared};
+use linux_aio::reactor::{Local, Lock, Reactor, ReactorSlot, Shared};
 use support::TempFile;
 use support::tasks::{
     Counter, Executor, LONG, Order, Patience, await_eventfd, is_readable, poll, read_eventfd,
@@ -512,5 +512,70 @@ fn a_leaked_waiter_delays_once() {
     for (number, (waiter, counter)) in waiters.iter_mut().enumerate() {
         assert_eq!(counter.count(), 1, "{number} waits for a turn");
         assert!(poll(waiter.as_mut(), Waker::noop()).is_some());
+    }
+}
+
+/// What voids the claims of waiters that were called and never polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Void {
+    /// The first poll of a future, after hundreds of polls of others.
+    Arrival,
+    /// An operation that does not wait for a slot, after as many polls.
+    TryPush,
+    /// A waiter that was called after them and takes one of the slots.
+    LaterClaim,
+}
+
+/// A slot is free and nothing has a claim to it any more, so its next waiter is to be called.
+/// Nothing completes. A wait calls that waiter, and does not block.
+#[test]
+fn a_wait_does_not_block_while_a_free_slot_is_unclaimed() {
+    for void in [Void::Arrival, Void::TryPush, Void::LaterClaim] {
+        let stage = Stage::new();
+        let mut slots = [Place::NEW; 3];
+        let leaked = if void == Void::LaterClaim { 2 } else { 1 };
+        let reactor = stage.reactor::<Local>(&mut slots[..=leaked], (Drive::Wait, false));
+        let start = |op| {
+            let (counter, waker) = Counter::new();
+            let mut waiter = Box::pin(reactor.push(op));
+            assert!(poll(waiter.as_mut(), &waker).is_none());
+            (waiter, counter)
+        };
+        let wait = || reactor.wait(WaitOptions::new().timeout(LONG)).unwrap();
+        let mut holders: Vec<_> = (0..=leaked).map(|_| start(stage.never())).collect();
+        for _ in 0..leaked {
+            std::mem::forget(start(stage.op(Kind::Read)));
+        }
+        let (mut second, second_count) = start(stage.never());
+        let (_third, third_count) = start(stage.op(Kind::Read));
+        // One poll stays in flight, so a wait has something to wait for.
+        holders.truncate(1);
+        let (holder, _) = &mut holders[0];
+        let next = if void == Void::LaterClaim {
+            while second_count.count() == 0 {
+                wait();
+            }
+            assert!(poll(second.as_mut(), Waker::noop()).is_none());
+            third_count
+        } else {
+            while reactor.free_slots() == 0 {
+                wait();
+            }
+            for _ in 0..1000 {
+                assert!(poll(holder.as_mut(), Waker::noop()).is_none());
+            }
+            if void == Void::Arrival {
+                std::mem::forget(start(stage.op(Kind::Read)));
+            } else {
+                assert!(reactor.try_push(stage.op(Kind::Read)).is_err());
+            }
+            second_count
+        };
+        assert_eq!((reactor.free_slots(), next.count()), (1, 0), "{void:?}");
+        assert!(reactor.needs_turn(), "{void:?}");
+        let start = Instant::now();
+        wait();
+        assert!(start.elapsed() < LONG / 2, "{void:?}: the wait has blocked");
+        assert_eq!(next.count(), 1, "{void:?}");
     }
 }

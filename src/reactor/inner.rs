@@ -312,7 +312,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         // Does not wait where a refusal or another future's poll has found a completion
         // already, or where a claim to a slot must be passed on.
         let known = self.engine.slots.completed();
-        let ready = known > 0 || self.conditions.slot().needs_turn();
+        let ready = known > 0 || self.waiter_needs_turn();
         if ready || wait.is_poll() {
             self.engine.wait(known + min_nr, WaitOptions::poll())?;
         } else {
@@ -500,8 +500,14 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// Returns whether a turn has work that no completion announces.
     #[inline]
     pub(super) fn needs_turn(&self) -> bool {
-        let waiting = self.conditions.slot().needs_turn() || self.ends_idle_wait();
+        let waiting = self.waiter_needs_turn() || self.ends_idle_wait();
         self.conditions.is_unnotified() || self.engine.slots.staged() > 0 || waiting
+    }
+
+    /// Returns whether a turn calls a future that waits for a slot, or may do so.
+    #[inline]
+    fn waiter_needs_turn(&self) -> bool {
+        self.conditions.slot().needs_turn(self.engine.slots.free())
     }
 
     /// Stages the operation in the first poll of its future, if a slot is ready for it and

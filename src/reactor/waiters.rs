@@ -24,6 +24,9 @@
 //!   Then its claim is void. If the waiter is polled later, it enters the list again at
 //!   the position given by its age.
 //!
+//! A poll may void claims. The slots are unclaimed then, and the next turn calls the waiters
+//! for them, which [`needs_turn`](Waiters::needs_turn) requests.
+//!
 //! # Invariants
 //! - `called.len` is the number of claims. `linked` is `waiting.len + called.len`.
 //! - Links and wakers are accessed only under the reactor's lock, through
@@ -201,10 +204,11 @@ impl Waiters {
         self.waiting.first.is_some()
     }
 
-    /// Returns whether a waiter is behind a claim that may never be used, so that
-    /// another turn must follow.
-    pub(super) fn needs_turn(&self) -> bool {
-        self.called.len > 0 && self.waiting.len > 0
+    /// Returns whether another turn must follow, which calls a waiter: one is behind a claim that
+    /// may never be used, or one of `free` slots has no claim any more, because it was void.
+    #[inline]
+    pub(super) fn needs_turn(&self, free: usize) -> bool {
+        self.waiting.len > 0 && (self.called.len > 0 || free > 0)
     }
 
     /// Returns the links of a waiter.
@@ -353,7 +357,7 @@ impl Waiters {
         let idle = core::mem::replace(&mut self.polls_at_turn, self.polls) == self.polls;
         if !idle {
             self.quiet = 0;
-        } else if self.needs_turn() {
+        } else if self.called.len > 0 && self.waiting.len > 0 {
             self.quiet += 1;
             if self.quiet >= ROUND {
                 self.passes = true;

@@ -65,7 +65,7 @@ fn an_idle_executor_has_a_claim_passed_on_in_the_second_turn() {
     assert!(waiters.call(1).is_none());
     waiters.pass_on();
     assert!(waiters.call(1).is_some(), "the second, besides");
-    assert!(!waiters.needs_turn(), "none waits");
+    assert!(!waiters.needs_turn(1), "none waits");
     // Who comes first has it.
     // SAFETY: as in `with_a_claim`.
     unsafe {
