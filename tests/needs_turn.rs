@@ -37,3 +37,34 @@ fn a_turn_is_needed_for_staged_refused_and_claimed_operations() {
     assert_eq!(done.result, Ok::<_, Errno>(4));
     assert!(reactor.needs_turn(), "the second has not taken the slot");
 }
+
+/// The turn that submits an operation and meets its refusal notifies it as well, and the future
+/// that takes it or is dropped needs no turn either.
+#[test]
+fn a_refusal_that_is_known_needs_no_turn() {
+    for batched in [true, false] {
+        let mut reactor = Reactor::<Vec<u8>, Local>::with_capacity(2).unwrap();
+        if batched {
+            reactor = reactor.batched();
+        }
+        let task = &mut Context::from_waker(Waker::noop());
+        let refused = || Box::pin(reactor.try_push(Fsync::new(support::no_fd())).unwrap());
+        for turns in [true, false] {
+            for taken in [true, false] {
+                let mut future = refused();
+                assert!(reactor.needs_turn(), "nothing announces the refusal");
+                if turns {
+                    assert_eq!(reactor.turn(), Ok(1));
+                    assert!(!reactor.needs_turn(), "it was notified");
+                }
+                if taken && (turns || !batched) {
+                    let polled = future.as_mut().poll(task);
+                    assert!(matches!(polled, Poll::Ready(done) if done.refused));
+                }
+                drop(future);
+                assert!(!reactor.needs_turn(), "batched {batched}, turns {turns}");
+                assert_eq!(reactor.free_slots(), 2);
+            }
+        }
+    }
+}

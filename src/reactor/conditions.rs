@@ -15,16 +15,22 @@
 //!
 //! The number fits, because a waiter has more than four bytes.
 //!
+//! `EVENTFD` is set when the reactor is created, before it is shared. `UNNOTIFIED` is set when the
+//! kernel refuses an operation and when one is cancelled that was not submitted. The operation
+//! enters the completed list, in which it stays until a turn notifies it or its future takes it
+//! or is dropped. Each of them clears `UNNOTIFIED` if it leaves the list empty.
+//!
 //! # Invariants
 //! - `word` contains the number of waiters in both lists. They are changed only by
 //!   [`slot_mut`](Conditions::slot_mut) and [`idle_mut`](Conditions::idle_mut), which count
 //!   them afterwards, and by [`count_poll`](Conditions::count_poll), which links none.
+//! - While an operation is in the completed list that has no event, `UNNOTIFIED` is set.
 
 use super::waiters::Waiters;
 
 /// The reactor has an eventfd.
 const EVENTFD: usize = 1;
-/// An operation was completed without an event and has not been notified.
+/// An operation was completed without an event, and the completed list has not been empty since.
 const UNNOTIFIED: usize = 1 << 1;
 /// One waiter.
 const WAITER: usize = 1 << 2;
@@ -80,10 +86,14 @@ impl Conditions {
         self.word |= EVENTFD;
     }
 
-    /// Records whether an operation was completed without an event and has not been notified.
-    #[inline]
-    pub(super) fn set_unnotified(&mut self, unnotified: bool) {
-        self.word = (self.word & !UNNOTIFIED) | if unnotified { UNNOTIFIED } else { 0 };
+    /// Records that an operation is in the completed list whose completion no event announces.
+    pub(super) fn set_unnotified(&mut self) {
+        self.word |= UNNOTIFIED;
+    }
+
+    /// Records that the completed list is empty.
+    pub(super) fn clear_unnotified(&mut self) {
+        self.word &= !UNNOTIFIED;
     }
 
     /// Returns the futures that wait for a free slot.

@@ -129,7 +129,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
                 inner.take_submission(&mut submission);
             }
             // A submission may block, so the signal is not kept until after it.
-            signals.reactor = submission.is_empty() && inner.signals_turn(false);
+            signals.reactor = submission.is_empty() && inner.signals_turn();
         });
         while !submission.is_empty() {
             // SAFETY: `Inner::begin_now` filled it from this reactor, which the handle
@@ -137,7 +137,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
             let result = unsafe { submit(&submission) };
             self.reactor.with(Token(()), |inner| {
                 signals.reactor = inner.finish_submission(&mut submission, result)
-                    || (submission.is_empty() && inner.signals_turn(false));
+                    || (submission.is_empty() && inner.signals_turn());
             });
             core::mem::take(&mut signals).send(self.reactor.eventfd());
         }
@@ -229,7 +229,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         let state = &mut self.state;
         let begun = self.reactor.with(Token(()), |inner| {
             inner.stage_signalled(state, own, waker)?;
-            Ok(inner.signals_turn(false))
+            Ok(inner.signals_turn())
         });
         match begun {
             Ok(reactor) => {
@@ -259,7 +259,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
                 inner.take_submission(&mut submission);
             }
             if submission.is_empty() {
-                signals = inner.signals_turn(false);
+                signals = inner.signals_turn();
             }
         });
         let mut rest = Unsettled::default();
@@ -317,7 +317,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
         self.reactor.with(Token(()), |inner| {
             let (deferred, signals) = (&mut rest.deferred, &mut rest.signals);
             rest.yields = inner.settle(state, begins, &mut waker, deferred, signals);
-            signals.reactor = inner.signals_turn(false);
+            signals.reactor = inner.signals_turn();
         });
         rest.deferred.drop[2] = waker;
     }
@@ -422,7 +422,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
                         .slot_mut(|waiters| unsafe { waiters.leave(waiter) });
                     // A slot that this future had a claim to goes to the next waiter.
                     deferred.wake = inner.call();
-                    signals.reactor = inner.signals_turn(false);
+                    signals.reactor = inner.signals_turn();
                 });
             }
             State::Begun(at) => reactor.with(Token(()), |inner| {
@@ -434,7 +434,7 @@ impl<R: Handle, K: BufferKind> OpFuture<R, K> {
                     }
                 }
                 deferred.wake = inner.call();
-                signals.reactor = inner.signals_turn(false);
+                signals.reactor = inner.signals_turn();
             }),
         }
         signals.send(reactor.eventfd());

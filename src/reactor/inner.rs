@@ -208,11 +208,11 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         }
     }
 
-    /// Begins a turn of a reactor that has an eventfd, waiters or an unnotified operation.
+    /// Begins a turn of a reactor that has an eventfd, waiters or an unnotified operation, which
+    /// stays unnotified until it is notified: the submission of the turn may block before that.
     #[inline(never)]
     fn renew_conditions(&mut self) {
         self.signalled = false;
-        self.conditions.set_unnotified(false);
         // Nothing is passed on without waiters.
         if !self.conditions.slot().is_empty() {
             self.conditions.slot_mut(|waiters| waiters.pass_on());
@@ -262,7 +262,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             self.end_detached(submission);
         }
         if submitted == Submitted::Refused {
-            self.conditions.set_unnotified(true);
+            self.conditions.set_unnotified();
         }
         let again = self.engine.slots.staged().saturating_sub(staged);
         let ended = submission.len().saturating_sub(again);
@@ -272,7 +272,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             return false;
         }
         self.take_batch(submission);
-        self.conditions.is_unnotified() && self.signals_turn(false)
+        self.conditions.is_unnotified() && self.signals_turn()
     }
 
     /// Ends the operations of a submission whose futures were dropped while it ran: what is
@@ -293,7 +293,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
                     // signalled.
                     self.engine.slots.extra(at).clear_eventfd();
                     self.engine.complete_staged(at, Errno::CANCELED);
-                    self.conditions.set_unnotified(true);
+                    self.conditions.set_unnotified();
                 }
                 OpState::InFlight(at) => {
                     // The event of a poll arrives in either case.
@@ -374,6 +374,18 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         }
     }
 
+    /// Leaves the completed operations to the next turn, because a panic ends this one. What
+    /// announced them does so no more.
+    #[cfg(not(feature = "std"))]
+    #[cold]
+    pub(super) fn leave_to_next_turn(&mut self) {
+        // An error is returned by that turn.
+        let _ = self.engine.wait(0, WaitOptions::poll());
+        if self.engine.slots.completed() > 0 {
+            self.conditions.set_unnotified();
+        }
+    }
+
     /// Takes all available events if no operation is in the completed list, and some are in
     /// flight. An error is returned by the next turn.
     fn gather(&mut self) {
@@ -400,6 +412,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             return (None, None);
         };
         *left -= 1;
+        self.renew_unnotified();
         let awaited = self.engine.slots.extra(at);
         let dropped = awaited.is_dropped();
         let (waker, own) = awaited.notify();
@@ -478,7 +491,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// Returns whether the reactor must signal its eventfd because no completion may
     /// ever do so.
     ///
-    /// That is the case for `unnotified` completed operations, for a staged operation,
+    /// That is the case for an unnotified completed operation, for a staged operation,
     /// for an unused claim to a slot, and for the futures that wait for an idle reactor:
     /// what makes it idle without a turn wakes only the first.
     ///
@@ -487,13 +500,13 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// been requested already. That turn notifies the operation's future, even if the
     /// poll of another future is what submits it.
     #[inline(always)]
-    pub(super) fn signals_turn(&mut self, unnotified: bool) -> bool {
-        self.conditions.has_eventfd() && !self.signalled && self.signal_turn(unnotified)
+    pub(super) fn signals_turn(&mut self) -> bool {
+        self.conditions.has_eventfd() && !self.signalled && self.signal_turn()
     }
 
     #[inline(never)]
-    fn signal_turn(&mut self, unnotified: bool) -> bool {
-        self.signalled = unnotified || self.needs_turn();
+    fn signal_turn(&mut self) -> bool {
+        self.signalled = self.needs_turn();
         self.signalled
     }
 
@@ -671,11 +684,11 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         if let Some(taken) = taken {
             let payload = MaybeUninit::new(taken.payload);
             *state = State::Done(taken.is_read, taken.ticket, taken.result, payload);
-            let signals = self.signals_turn(false);
+            let signals = self.signals_turn();
             return Closer::Done { signals };
         }
         if self.still_waits(at, task) {
-            let signals = self.signals_turn(false);
+            let signals = self.signals_turn();
             return Closer::Waits { signals };
         }
         Closer::Other
@@ -746,11 +759,17 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
         *state = State::Done(is_read, ended.ticket, result, payload);
         (deferred.drop[1], signals.own) = ended.extra.into_parts();
         deferred.wake = self.call();
-        // A refusal needs no notification where its own future has taken it.
-        if self.conditions.is_unnotified() && self.engine.slots.completed() == 0 {
-            self.conditions.set_unnotified(false);
-        }
+        self.renew_unnotified();
         begins && self.yields()
+    }
+
+    /// Clears the condition of an unnotified operation if there is none. It is called after one
+    /// has left the completed list.
+    #[inline]
+    fn renew_unnotified(&mut self) {
+        if self.conditions.is_unnotified() && self.engine.slots.completed() == 0 {
+            self.conditions.clear_unnotified();
+        }
     }
 
     /// Returns whether an operation that begins now would have to wait for a slot: none is
@@ -824,6 +843,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             }
             OpState::Completed(at) => {
                 self.engine.slots.take_result(at);
+                self.renew_unnotified();
                 Remains::Ended(self.engine.slots.release(at))
             }
         }

@@ -36,7 +36,7 @@
 //! `poll` or `drop`; no other task's wake-up is lost.
 //!
 //! Without the feature `std` a panic ends that `turn`. The next one wakes the other
-//! tasks; the eventfd is signalled for it.
+//! tasks; the eventfd is signalled for it, and [`needs_turn`](Reactor::needs_turn) is `true`.
 
 mod awaited;
 mod conditions;
@@ -269,6 +269,8 @@ impl<'r, B: IoBuf + 'static, L: Lock, T> Reactor<'r, B, L, T> {
     /// by the reactor, when it finds the completion, and not by the kernel.
     ///
     /// If the descriptor is not an eventfd, every operation is refused with EINVAL.
+    ///
+    /// Set the eventfd before the first operation: one that was begun before signals none.
     ///
     /// # Kernel
     /// The reactor writes only to a descriptor that `statx(2)` (Linux 4.11) identifies as

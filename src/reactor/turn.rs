@@ -369,14 +369,15 @@ impl<B: IoBuf + 'static, L: Lock, T> Notification<'_, '_, B, L, T> {
 
 impl<B: IoBuf + 'static, L: Lock, T> Drop for Notification<'_, '_, B, L, T> {
     fn drop(&mut self) {
+        #[cfg(not(feature = "std"))]
+        if self.left > 0 {
+            self.reactor.with(|inner| inner.leave_to_next_turn());
+        }
         if self.reactor.eventfd.get().is_none() {
             return;
         }
         let signals = Signals {
-            reactor: self.reactor.with(|inner| {
-                // Some operations are not notified yet because of a panic.
-                inner.signals_turn(self.left > 0)
-            }),
+            reactor: self.reactor.with(|inner| inner.signals_turn()),
             own: None,
         };
         signals.send(self.reactor.eventfd.get());
