@@ -66,16 +66,18 @@ fn attempt(cache: &Cache, rust: &RustSrc, job: Job<'_>, options: BootOptions) ->
     if let Some(reason) = rust.lacks(target.triple) {
         return outcome.not_run(&reason);
     }
-    let program = match cross::build(cache, rust, target, options.effort) {
-        Ok(program) => program,
-        Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
-    };
     let obstacle = match (job.verb, job.kernel) {
         (Verb::User, _) => target.abi.obstacle(),
         (Verb::Native, _) if target.abi.is_native() => None,
         (Verb::Native, _) => Some("another machine's program"),
         (Verb::Kernel | Verb::Faults, Some(_)) | (Verb::Uml | Verb::Gvisor, _) => None,
         (Verb::Kernel | Verb::Faults, None) => Some("no stock kernel runs it; --build may"),
+    };
+    // A program that only the user mode runs is not built with the checks for a kernel.
+    let kernel = job.verb != Verb::User || obstacle.is_some() || target.abi.has_kernel;
+    let program = match cross::build(cache, rust, target, kernel, options.effort) {
+        Ok(program) => program,
+        Err(error) => return outcome.failed("it does not build", &format!("{error:#}")),
     };
     let (Some(program), None) = (program, obstacle) else {
         return outcome.built(obstacle.unwrap_or("no linker"));

@@ -17,21 +17,27 @@ use crate::toolchain;
 /// terminate at all.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Builds the conformance program for a target. Returns `None` where no linker exists,
-/// after a build of the library alone.
+/// Builds the conformance program for a target, with the checks that need a kernel or
+/// without. Returns `None` where no linker exists, after a build of the library alone.
 pub(crate) fn build(
     cache: &Cache,
     rust: &RustSrc,
     target: Target<'_>,
+    kernel: bool,
     effort: Effort,
 ) -> Result<Option<PathBuf>> {
     let profile = &target.abi.profile;
-    package(cache, rust, target, "guest", profile, effort)
+    let options: &[&str] = if kernel {
+        &[]
+    } else {
+        &["--no-default-features"]
+    };
+    package(cache, rust, target, ("guest", options), profile, effort)
 }
 
 /// Builds the tool `aio` for a target that has a linker.
 pub(crate) fn build_aio(cache: &Cache, rust: &RustSrc, target: Target<'_>) -> Result<PathBuf> {
-    let built = package(cache, rust, target, "aio", "aio", Effort::Whole)?;
+    let built = package(cache, rust, target, ("aio", &[]), "aio", Effort::Whole)?;
     built.with_context(|| format!("{} has no linker", target.triple))
 }
 
@@ -52,7 +58,7 @@ fn package(
     cache: &Cache,
     rust: &RustSrc,
     target: Target<'_>,
-    package: &str,
+    (package, options): (&str, &[&str]),
     profile: &str,
     effort: Effort,
 ) -> Result<Option<PathBuf>> {
@@ -104,7 +110,7 @@ fn package(
         }
         let words = target.abi.link_args.iter();
         flags.extend(words.map(|word| format!("-Clink-arg={word}")));
-        cargo.args(["-p", package]);
+        cargo.args(["-p", package]).args(options);
     } else {
         cargo.args(["-p", "linux-aio", "--lib", "--features", "rt"]);
     }

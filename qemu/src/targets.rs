@@ -41,6 +41,9 @@ pub(crate) struct Abi {
     pub(crate) short: bool,
     #[serde(default)]
     pub(crate) nightly: bool,
+    /// Whether a stock kernel runs it.
+    #[serde(skip)]
+    pub(crate) has_kernel: bool,
     pub(crate) reason: Option<String>,
     pub(crate) targets: Vec<String>,
 }
@@ -121,7 +124,7 @@ impl Table {
             kernels::fill_in(rows)?;
         }
         let File {
-            abi: abis,
+            abi: mut abis,
             kernel: kernels,
         } = table.try_into()?;
         let known: HashSet<&str> = numbers::nr::every().map(|row| row.abi).collect();
@@ -158,6 +161,10 @@ impl Table {
                 let known = abis.iter().any(|row| row.name == *abi);
                 ensure!(known, "{name}: no ABI is called {abi}");
             }
+        }
+        for abi in &mut abis {
+            let mut stock = kernels.iter().filter(|kernel| !kernel.is_built());
+            abi.has_kernel = stock.any(|kernel| kernel.runs(&abi.name));
         }
         Ok(Table { abis, kernels })
     }

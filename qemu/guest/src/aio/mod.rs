@@ -49,6 +49,9 @@ pub(crate) fn run(check: &mut Check, process: Process) {
             layers::absent(check);
             probe::absent(check);
         }
+        Some(_) if !cfg!(feature = "kernel") => {
+            check.holds("aio is absent, or built with the feature kernel", false);
+        }
         Some(_) if os::is_gvisor() => {
             Line::new().with("mode gvisor").print();
             gvisor::run(check);
