@@ -20,18 +20,15 @@ sanitized=(
 # (a ring is mapped, and so zero), so the memory sanitizer reports no errors for these
 # accesses.
 #
-# The tests are not optimised, which would take most of the time. Under the memory sanitizer
-# alone they would then run for longer than that.
+# The tests are not optimised, which would take most of the time.
 sanitizer() {
-    local std=() level=0
+    local std=()
     use_library || return
-    [ "$1" != memory ] || level=1
     [ "$1" = address ] || std=(-Zbuild-std=std,panic_unwind,test -Zbuild-std-features=panic-unwind)
     export CARGO_TARGET_DIR=$target/sanitizers/$1 CARGO_PROFILE_DEV_PANIC=unwind
     # Queues and futures are leaked intentionally.
     export ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS=-Zsanitizer=$1
     # With an explicit target, build scripts are built without these flags.
     cargo test --locked --no-fail-fast --target "$host" "${std[@]}" \
-        --config "profile.dev.package.linux-aio.opt-level=$level" \
         -p linux-aio --features std "${sanitized[@]/#/--test=}"
 }
