@@ -4,8 +4,8 @@
 //! the code that is released. Only the system call wrappers are replaced: [`sys`]
 //! routes each system call to the kernel or to a kernel model in plain Rust.
 //!
-//! - [`checker`]: the ring protocol, and operations in slots, under every order of
-//!   events and every memory order that loom explores.
+//! - [`checker`]: the ring protocol, operations in slots, and a reactor that threads share,
+//!   under every order of events and every memory order that loom explores.
 //! - [`stateful`]: random scenarios of operations, on the kernel model and on the real
 //!   kernel. Each step is compared with a specification.
 //! - [`adversarial`]: rings and events that no kernel produces, for the fuzz targets.

@@ -4,12 +4,13 @@
 //!
 //! The reader's side is the library's code, `ring/index.rs`, `ring/reader.rs` and
 //! `ring/batch_reader.rs`, with the memory orders used there. The kernel's side is
-//! [`Ring`], modelled after `fs/aio.c`.
+//! [`Ring`], modelled after `fs/aio.c`. The programs over a reactor ([`turns`]) use the kernel
+//! model of the scenarios, whose steps loom orders.
 
 #[allow(
     dead_code,
     clippy::duplicate_mod,
-    reason = "likewise; no reactor is modelled"
+    reason = "likewise; programs over a reactor use the one of the crate"
 )]
 #[path = "../../../src/ring/batch_reader.rs"]
 mod batch_reader;
@@ -19,7 +20,7 @@ mod index;
 #[allow(
     dead_code,
     clippy::duplicate_mod,
-    reason = "it is private in the library's `ring`; no reactor is modelled"
+    reason = "it is private in the library's `ring`; programs over a reactor use the one of the crate"
 )]
 #[path = "../../../src/ring/reader.rs"]
 mod reader;
@@ -28,6 +29,7 @@ pub mod operations;
 pub mod polls;
 mod ring;
 pub mod rounds;
+pub mod turns;
 
 pub use ring::Ring;
 
