@@ -5,15 +5,17 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::fs::File;
+use std::future::Future as _;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Task, Poll as Ready, Waker};
 
 use linux_aio::op::{AnyBuffer, Op, Poll, Read};
 use linux_aio::opcode::PollMask;
-use linux_aio::reactor::{OpFuture, Reactor, ReactorSlot};
+use linux_aio::reactor::{Local, OpFuture, Reactor, ReactorSlot};
 use linux_aio::{
     AioContext, Context, Errno, IdleContext, Queue, ScopeSlot, Slot, WaitOptions,
     scope_with_context,
@@ -297,4 +299,60 @@ fn an_inherited_reactor_leaves_the_childs_context_alone() {
         drop(futures);
         reactor.into_idle_context().unwrap();
     }
+}
+
+/// Counts that it was dropped.
+struct Dropped<'a>(&'a Cell<usize>);
+
+impl Drop for Dropped<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// Operations in flight whose futures were dropped, before the fork or in the child, do not keep
+/// the child from waiting until the reactor is idle. Their slots are free then, and their data
+/// is leaked. An operation whose future exists stays in flight until it is polled.
+#[test]
+fn a_child_waits_until_an_inherited_reactor_is_idle() {
+    let _alone = alone();
+    let (reader, _writer) = support::pipe();
+    let drops = Cell::new(0);
+    let mut slots = ReactorSlot::array::<4>();
+    let reactor = Reactor::<Bytes, Local, Dropped<'_>>::new(&mut slots).unwrap();
+    let begin = || {
+        let poll = Poll::new(&reader, PollMask::IN).data(Dropped(&drops));
+        Box::pin(reactor.try_push(poll).unwrap())
+    };
+    drop(begin());
+    let (second, mut third) = (begin(), begin());
+    let task = &mut Task::from_waker(Waker::noop());
+    let status = support::in_child(|| {
+        let mut idle = pin!(reactor.wait_idle());
+        assert!(idle.as_mut().poll(task).is_pending());
+        assert_eq!((reactor.in_flight(), reactor.free_slots()), (3, 1));
+        assert_eq!(reactor.turn(), Err(Errno::INVAL));
+        assert_eq!((reactor.in_flight(), reactor.free_slots()), (2, 2));
+        drop(copy(&second));
+        assert_eq!(reactor.turn(), Err(Errno::INVAL));
+        assert_eq!((reactor.in_flight(), reactor.free_slots()), (1, 3));
+        assert!(idle.as_mut().poll(task).is_pending());
+        let Ready::Ready(done) = third.as_mut().poll(task) else {
+            panic!("no event can come");
+        };
+        assert_eq!(done.result, Err(Errno::OUTCOME_UNKNOWN));
+        assert!(idle.as_mut().poll(task).is_ready());
+        assert_eq!(reactor.turn(), Ok(0));
+        assert_eq!(reactor.free_slots(), 4);
+        assert_eq!(drops.get(), 0, "the data of two is leaked");
+        7
+    });
+    assert_eq!(status, 7);
+    // Nothing has changed in the parent.
+    assert_eq!((reactor.in_flight(), drops.get()), (3, 0));
+    drop((second, third));
+    while reactor.in_flight() > 0 {
+        reactor.wait(WaitOptions::new()).unwrap();
+    }
+    assert_eq!((reactor.free_slots(), drops.get()), (4, 3));
 }

@@ -62,7 +62,7 @@
 //!   without an event comes after every event that was found before.
 //! - A payload stays in its slot from `stage` to `release`. An operation in flight is
 //!   released only by [`Slots::clear`], which leaks the payload if the kernel may still
-//!   use its buffer.
+//!   use its buffer, and by a reactor in a forked child, which leaks the payload always.
 //!
 //! # Invariant: user code never runs inside
 //! Wakers (their `clone`, `wake` and `drop`), destructors of buffers and data,

@@ -309,6 +309,15 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
     /// available ones. Before a wait that blocks it submits the staged operations.
     #[inline]
     pub(super) fn poll(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
+        let polled = self.poll_events(min_nr, wait);
+        if polled.is_err() && self.engine.backend.is_copy() {
+            self.leak_detached();
+        }
+        polled
+    }
+
+    #[inline(always)]
+    fn poll_events(&mut self, min_nr: usize, wait: WaitOptions<'_>) -> Result<(), Errno> {
         // Does not wait where a refusal or another future's poll has found a completion
         // already, or where a claim to a slot must be passed on.
         let known = self.engine.slots.completed();
@@ -330,6 +339,23 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             }
         }
         Ok(())
+    }
+
+    /// Releases the slots of the operations in flight whose futures were dropped, in a forked
+    /// child, where no event will ever arrive. The buffers are leaked: Linux before 5.10 or so
+    /// may have left the child the page to which the operation of the parent transfers.
+    #[cold]
+    #[inline(never)]
+    fn leak_detached(&mut self) {
+        let slots = &mut self.engine.slots;
+        let mut last = None;
+        while let Some(at) = slots.in_flight_after(last) {
+            if slots.extra(at).is_dropped() {
+                slots.leave_flight(at);
+                core::mem::forget(slots.release(at));
+            }
+            last = Some(at);
+        }
     }
 
     /// Submits the staged operations under the lock, for a reactor of one thread.
@@ -814,6 +840,7 @@ impl<'r, B: IoBuf + 'static, T> Inner<'r, B, T> {
             let polled = self.engine.wait(0, crate::WaitOptions::poll());
             if polled.is_err() && self.engine.backend.is_copy() {
                 // In a forked child no event will ever arrive.
+                self.leak_detached();
                 self.engine.abandon();
             }
             return self.engine.slots.state(at);

@@ -119,8 +119,10 @@ slot_type! {
 /// ([`Context`](crate::Context#fork)). Operations that begin there have the result EINVAL,
 /// and those in flight [`OUTCOME_UNKNOWN`](Errno::OUTCOME_UNKNOWN) when their future is
 /// polled. Dropping the reactor there destroys nothing, and leaks the buffers of the
-/// operations in flight. One whose future was dropped before keeps its slot there,
-/// so that [`wait_idle`](Reactor::wait_idle) may never be ready.
+/// operations in flight. One whose future was dropped has no result: the next
+/// [`turn`](Reactor::turn) there, which returns EINVAL, frees its slot and leaks its buffer and
+/// data, so that [`wait_idle`](Reactor::wait_idle) is ready when no other is left. Before
+/// Linux 4.14 it keeps its slot.
 ///
 /// # Examples
 /// ```
