@@ -15,6 +15,9 @@ use crate::kernel_build;
 use crate::kernels::Kernel;
 use crate::modules;
 
+/// The first bytes of data that is compressed with zstd.
+const ZSTD: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+
 /// The files of a kernel, fetched or built, and unpacked.
 pub(crate) struct Image {
     folder: PathBuf,
@@ -205,20 +208,34 @@ fn numbers(name: &str) -> Vec<u64> {
         .collect()
 }
 
-/// Replaces an EFI image that unpacks itself by its content, if it is compressed with
-/// zstd: QEMU cannot load such an image.
+/// Replaces an image that unpacks itself by its content, if it is compressed with zstd. QEMU
+/// cannot load such an EFI image. One for x86 takes an emulated processor two seconds to
+/// unpack; its content has another entry, for PVH, which QEMU uses.
 fn unwrap(kernel: &Path) -> Result<()> {
     let image = fs::read(kernel)?;
-    if image.get(4..8) != Some(b"zimg") || image.get(24..28) != Some(b"zstd") {
-        return Ok(());
-    }
+    let has = |at: usize, what: &[u8]| image.get(at..).is_some_and(|rest| rest.starts_with(what));
     let word = |at: usize| -> Option<usize> {
         let bytes = image.get(at..at + 4)?.try_into().ok()?;
         Some(u32::from_le_bytes(bytes) as usize)
     };
-    let packed = word(8).zip(word(12));
-    let packed = packed.and_then(|(at, size)| image.get(at..at.checked_add(size)?));
+    let place = if has(4, b"zimg") {
+        word(8).zip(word(12))
+    } else if has(0x202, b"HdrS") {
+        // The offset counts from the end of the boot sector and the sectors after it, whose
+        // number is a byte (the kernel's Documentation/arch/x86/boot.rst).
+        let sectors = image.get(0x1f1).map(|&count| 1 + usize::from(count));
+        let start = sectors.zip(word(0x248));
+        start
+            .map(|(sectors, offset)| sectors * 512 + offset)
+            .zip(word(0x24c))
+    } else {
+        return Ok(());
+    };
+    let packed = place.and_then(|(at, size)| image.get(at..at.checked_add(size)?));
     let packed = packed.context("the image is shorter than it says")?;
+    if !packed.starts_with(&ZSTD) {
+        return Ok(());
+    }
     let mut plain = Vec::new();
     ruzstd::decoding::StreamingDecoder::new(packed)?.read_to_end(&mut plain)?;
     Ok(fs::write(kernel, plain)?)
