@@ -72,9 +72,9 @@ install_i686() {
     rm -rf "$ours32"
     (
         . tests/ci/cross.sh
-        use_library || exit
+        use_target i686-unknown-linux-gnu core || exit
         "$capi_install" --target i686-unknown-linux-gnu --cc i686-linux-gnu-gcc \
-            --destdir "$ours32" -- -Zbuild-std=core >"$work/install-i686.log"
+            --destdir "$ours32" -- "${parts[@]}" >"$work/install-i686.log"
     ) || exit
     ours32=$ours32/usr/local
     ref32=$work/reference-i686
