@@ -4,12 +4,15 @@
 # built files form a group. Each group has a copy of the tree and a target folder, and
 # runs its mutants one after the other. Groups run in parallel.
 
-# group JUDGE ARGUMENT...: prints the group of a judge with its arguments.
+# group JUDGE ARGUMENT...: prints the group of a judge with its arguments. The tests of the
+# layers are two groups, by the names of their files: one would run as long as all other
+# groups together.
 group() {
     case $1 in
     user | native | gvisor) echo "${@: -1}" ;;
     kernel) echo "$3" ;;
-    headers | safe | unit) echo native ;;
+    headers | unit) echo native ;;
+    safe) [[ $2 < q ]] && echo native || echo native-q ;;
     stress | reenter) echo random ;;
     *) echo "$1" ;;
     esac
