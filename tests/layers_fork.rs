@@ -7,7 +7,6 @@ mod support;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::future::Future as _;
 use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -243,10 +243,12 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// thread may begin an operation.
     ///
     /// Waking a task does not end this wait. An executor that runs tasks on the waiting
-    /// thread needs wakers that also signal the eventfd. Otherwise, let one thread do
+    /// thread needs wakers that also signal the eventfd, and must be the only one that waits:
+    /// the wait of another thread could take the signal. Otherwise, let one thread do
     /// nothing but wait, as in the example.
     ///
-    /// Make the eventfd non-blocking (`EFD_NONBLOCK`). If several threads reset a blocking
+    /// The wait resets the eventfd for this reactor alone. A second reactor with the same
+    /// eventfd could miss its completions. Make the eventfd non-blocking (`EFD_NONBLOCK`). If several threads reset a blocking
     /// one, a wait can last until the next signal, past its timeout.
     ///
     /// # Errors
