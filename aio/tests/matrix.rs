@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::thread;
 
 use common::*;
@@ -38,6 +39,10 @@ const FLAGS: [&[&str]; 4] = [
     &["--sparse=never", "--block=64K"],
 ];
 
+/// The contents of large files, which are used hundreds of times.
+static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| bytes(3_000_007));
+static LONGER: LazyLock<Vec<u8>> = LazyLock::new(|| bytes(4_000_000));
+
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
@@ -48,7 +53,7 @@ fn make_source(at: &Path, kind: &str) -> &'static str {
     match kind {
         "proc" => return "/proc/version",
         "empty" => fs::write(&path, "").unwrap(),
-        "large" => fs::write(&path, bytes(3_000_007)).unwrap(),
+        "large" => fs::write(&path, &*LARGE).unwrap(),
         "sparse" => {
             let file = fs::File::create(&path).unwrap();
             file.set_len((2 << 20) + 5).unwrap();
@@ -76,7 +81,7 @@ fn make_target(at: &Path, kind: &str) -> &'static str {
     let path = at.join("t");
     match kind {
         "absent" => {}
-        "longer" => fs::write(&path, bytes(4_000_000)).unwrap(),
+        "longer" => fs::write(&path, &*LONGER).unwrap(),
         "nothing" => symlink("missing", &path).unwrap(),
         "link" => {
             fs::write(at.join("old"), "behind a link").unwrap();
@@ -104,7 +109,8 @@ fn make_target(at: &Path, kind: &str) -> &'static str {
 }
 
 /// Describes all files in a directory and its subdirectories, as visible to a user.
-fn seen(at: &Path) -> Vec<String> {
+/// Appends the contents of the files.
+fn seen(at: &Path, contents: &mut Vec<Vec<u8>>) -> Vec<String> {
     let mut all = Vec::new();
     for name in names(at) {
         let path = at.join(&name);
@@ -112,20 +118,19 @@ fn seen(at: &Path) -> Vec<String> {
         let (mode, links) = (file.mode(), file.nlink());
         if file.is_dir() {
             all.push(format!("{name}: directory {mode:o}"));
-            all.extend(seen(&path).into_iter().map(|one| format!("{name}/{one}")));
+            let inside = seen(&path, contents);
+            all.extend(inside.into_iter().map(|one| format!("{name}/{one}")));
         } else if file.is_symlink() {
             let link = fs::read_link(&path).unwrap();
             all.push(format!("{name}: link to {}", link.display()));
         } else {
             let (user, group) = (file.uid(), file.gid());
             let data = fs::read(&path).unwrap();
-            let sum = data.iter().fold(0_u64, |sum, &byte| {
-                sum.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte)
-            });
             let length = data.len();
             all.push(format!(
-                "{name}: {mode:o} {user} {group} {links} names, {length} bytes, {sum:x}"
+                "{name}: {mode:o} {user} {group} {links} names, {length} bytes"
             ));
+            contents.push(data);
         }
     }
     all
@@ -153,16 +158,22 @@ fn cell(place: &Path, source: &str, target: &str, flags: &[&str]) -> Option<Stri
         let target = make_target(&at, target);
         let output = command.args([source, target]).current_dir(&at).output();
         let output = output.unwrap();
-        (output.status.success(), seen(&at), blocks(&at), output)
+        let mut contents = Vec::new();
+        let files = seen(&at, &mut contents);
+        let result = (output.status.success(), files, blocks(&at), output);
+        (result, contents)
     };
     let mut ours = aio(&["copy"]);
     ours.args(flags);
-    let ours = run("ours", ours);
+    let (ours, our_contents) = run("ours", ours);
     let mut cp = Command::new("cp");
     cp.args(flags.iter().filter(|flag| flag.starts_with("--sparse")));
-    let cp = run("cp", cp);
+    let (cp, contents) = run("cp", cp);
     if (ours.0, &ours.1) != (cp.0, &cp.1) {
         return Some(format!("{ours:?}\nbut cp: {cp:?}"));
+    }
+    if our_contents != contents {
+        return Some(format!("other contents than by cp: {ours:?}"));
     }
     // Blocks of 512 bytes. File systems store slightly different amounts for different
     // ways of writing.
