@@ -32,7 +32,7 @@ impl Built {
     pub(crate) fn new(capi: Option<String>) -> Result<Built> {
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
         let home = home.ok_or("no workspace")?.to_path_buf();
-        // This program is in `target/release`.
+        // This program is in `target/tool`.
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
         let target = me.ancestors().nth(2).ok_or("no target directory")?;
         let mut built = Built {
@@ -43,6 +43,7 @@ impl Built {
         };
         let packages = ["--package", "benches", "--package", "linux-aio"];
         let all = ["build", "--release", "--features", "benches/std"];
+        let all = [&all[..], &["--lib", "--bin", "subject"]].concat();
         built.cargo(&[&all[..], &packages].concat())?;
         for (form, features) in FORMS {
             let all = ["build", "--profile", "smallest", "--package", "smallest"];
