@@ -248,8 +248,9 @@ impl<B: IoBuf + 'static, L: Lock, T> Reactor<'_, B, L, T> {
     /// nothing but wait, as in the example.
     ///
     /// The wait resets the eventfd for this reactor alone. A second reactor with the same
-    /// eventfd could miss its completions. Make the eventfd non-blocking (`EFD_NONBLOCK`). If several threads reset a blocking
-    /// one, a wait can last until the next signal, past its timeout.
+    /// eventfd could miss its completions. Make the eventfd non-blocking (`EFD_NONBLOCK`). If
+    /// several threads reset a blocking one, a wait can last until the next signal, past its
+    /// timeout.
     ///
     /// # Errors
     /// - EINVAL: the reactor has no eventfd, or this is a forked child.
