@@ -319,9 +319,8 @@ async fn dropped_writes() {
             places[place].verify(back.bytes());
         }
         let mut buffer = Counted::new(&count, 1);
-        for word in buffer.bytes().chunks_exact_mut(4) {
-            word.copy_from_slice(&round.to_ne_bytes());
-        }
+        let stamps = round.to_ne_bytes().repeat(BLOCK / 4);
+        buffer.bytes().copy_from_slice(&stamps);
         tokio::select! {
             biased;
             (written, mut back) = file.write_all_at(buffer, at) => {
@@ -360,12 +359,10 @@ async fn settle(aio: &Aio) {
 
 /// Returns the stamp that each word of a block has.
 fn whole(block: &[u8]) -> u32 {
-    let mut words = block
-        .chunks_exact(4)
-        .map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
-    let first = words.next().unwrap();
-    assert!(words.all(|word| word == first), "a torn block");
-    first
+    let (first, rest) = block.split_first_chunk().unwrap();
+    // Each word equals the one before it.
+    assert!(*rest == block[..rest.len()], "a torn block");
+    u32::from_ne_bytes(*first)
 }
 
 /// Is ready at the poll after this many.
