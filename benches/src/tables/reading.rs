@@ -17,8 +17,8 @@ impl Bench<'_> {
             "Buffered reads of 512 bytes from the page cache, which complete during submission: 32 \
              or 1 are submitted at once, then all completions are taken. `hand` is an ideal loop over raw \
              system calls, with the fewest possible checks and a depth that the compiler knows; \
-             `hand-runtime` is an ordinary one, whose depth is known at run time. `queue`, `scope` and `reactor` (a future \
-             for each read, and an executor that polls all of them) are safe. The time is processor \
+             `hand-runtime` is an ordinary one, whose depth is known at run time. `queue`, `scope` and `reactor` (tasks \
+             that each await one read after the other, and an executor that polls all of them) are safe. The time is processor \
              time, including the kernel's copying, as a ratio to `hand`.",
         );
         let mut rows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
