@@ -357,7 +357,7 @@ impl Waiters {
         let idle = core::mem::replace(&mut self.polls_at_turn, self.polls) == self.polls;
         if !idle {
             self.quiet = 0;
-        } else if self.called.len > 0 && self.waiting.len > 0 {
+        } else if self.needs_turn(0) {
             self.quiet += 1;
             if self.quiet >= ROUND {
                 self.passes = true;
