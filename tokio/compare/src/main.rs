@@ -3,6 +3,7 @@
 //!
 //! ```sh
 //! cargo run --release -- FILE                # the page docs/tokio-performance.md
+//! cargo run --release -- FILE WAY+WAY DEPTH MODE ROUNDS # the rows of these ways
 //! cargo run --release -- FILE WAY DEPTH MODE # one measurement: operations, ns, ns of CPU
 //! ```
 //!
@@ -121,6 +122,14 @@ fn main() -> Result<()> {
             let depth = depth.parse().map_err(std::io::Error::other)?;
             ways::run(way, path, depth, mode == "direct")
         }
-        _ => Err(std::io::Error::other("compare FILE [WAY DEPTH MODE]")),
+        [path, ways, depth, mode, rounds] => {
+            create(path)?;
+            let depth = depth.parse().map_err(std::io::Error::other)?;
+            let rounds = rounds.parse().map_err(std::io::Error::other)?;
+            table::some(path, ways, depth, mode, rounds)
+        }
+        _ => Err(std::io::Error::other(
+            "compare FILE [WAY DEPTH MODE | WAY+WAY DEPTH MODE ROUNDS]",
+        )),
     }
 }
