@@ -170,8 +170,11 @@ unsafe extern "C" {
 }
 
 /// Emits `_start`, the process entry. `rsp` initially points at argc and is 16-byte
-/// aligned, as the ABI guarantees. It must be aligned before the call pushes the
-/// return address.
+/// aligned, as the ABI guarantees and a call needs it. `rbp` is zero, which ends a chain
+/// of frames: the kernel clears it (`ELF_PLAT_INIT` in [`asm/elf.h`]). The function does
+/// not return.
+///
+/// [`asm/elf.h`]: https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/tree/arch/x86/include/asm/elf.h
 #[cfg(all(feature = "rt", target_arch = "x86_64"))]
 #[doc(hidden)]
 #[macro_export]
@@ -187,11 +190,8 @@ macro_rules! __process_entry {
             "__linux_aio_start:",
             ".cfi_startproc",
             ".cfi_undefined rip",
-            "xor ebp, ebp",
             "mov rdi, rsp",
-            "and rsp, -16",
             "call {rust}",
-            "ud2",
             ".cfi_endproc",
             ".size _start, . - _start",
             ".popsection",

@@ -18,7 +18,8 @@
 //! The program is position-independent where it can relocate itself, so that the kernel
 //! maps it at a random address. [`Link::fixed_address`] selects a fixed address instead,
 //! for a program that is about a kilobyte smaller, and [`Link::compact`] leaves out what
-//! the kernel does not read.
+//! the kernel does not read. A program with debug information, as in cargo's profile `dev`,
+//! keeps the tables from which debuggers find the callers of a function.
 //!
 //! The linker rejects a program that cannot run, and reports the reason: a dependency that
 //! needs libc, thread-local storage, or constructors.
@@ -36,6 +37,12 @@ use compact::Machine;
 /// The commands of a linker script that every program has: what is left out, and what the
 /// linker rejects.
 const CHECKS: &str = include_str!("checks.ld");
+
+/// The commands for the tables with which debuggers find the callers of a function.
+const UNWINDING: &str = include_str!("unwinding.ld");
+
+/// The commands that leave out these tables.
+const NO_UNWINDING: &str = include_str!("no_unwinding.ld");
 
 /// The architectures whose programs relocate themselves (`Abi::relative` in `linux-aio`).
 const POSITION_INDEPENDENT: &[&str] = &[
@@ -66,6 +73,7 @@ pub struct Link {
     position_independent: bool,
     compact: bool,
     is_optimised: bool,
+    has_debug_information: bool,
     /// The headers of a compact program, or the reason for which there is none.
     machine: Result<Machine, &'static str>,
 }
@@ -89,6 +97,7 @@ impl Link {
             && rustc_minor().is_some_and(|minor| minor >= SELF_CONTAINED_SINCE);
         let mut link = Link::new(&target, &flags, linker.as_deref(), of_rustc);
         link.is_optimised = env::var("OPT_LEVEL").is_ok_and(|level| level != "0");
+        link.has_debug_information = env::var("DEBUG").is_ok_and(|debug| debug == "true");
         link
     }
 
@@ -107,6 +116,7 @@ impl Link {
             position_independent: target.relocates_itself() && !is_static,
             compact: false,
             is_optimised: true,
+            has_debug_information: false,
             machine,
         }
     }
@@ -163,11 +173,17 @@ impl Link {
 
     /// Returns the linker script.
     fn script(&self) -> String {
-        match self.headers() {
-            Some(machine) => machine.script(self.position_independent, CHECKS),
-            // Added to the linker's own script, which it does not replace.
-            None => format!("SECTIONS\n{{\n{CHECKS}}}\nINSERT AFTER .text;\n"),
+        if let Some(machine) = self.headers() {
+            let checks = format!("{NO_UNWINDING}\n{CHECKS}");
+            return machine.script(self.position_independent, &checks);
         }
+        let tables = if self.has_debug_information {
+            UNWINDING
+        } else {
+            NO_UNWINDING
+        };
+        // Added to the linker's own script, which it does not replace.
+        format!("SECTIONS\n{{\n{tables}\n{CHECKS}}}\nINSERT AFTER .text;\n")
     }
 
     /// Returns the linker arguments, with the linker script at `script`.
@@ -424,6 +440,23 @@ mod tests {
         assert!(!llvm_linker("", Some("ld"), true));
         assert!(llvm_linker("", Some("rust-lld"), false));
         assert!(llvm_linker("-Clink-arg=-fuse-ld=lld", Some("clang"), false));
+    }
+
+    #[test]
+    fn debuggers_find_callers_if_there_is_debug_information() {
+        let without = Link::new(&target("x86_64", "64", "little"), "", None, false);
+        let with = Link {
+            has_debug_information: true,
+            ..without.clone()
+        };
+        assert!(without.script().contains(".eh_frame)"));
+        assert!(!with.script().contains(".eh_frame)"));
+        // A compact program has no names to print.
+        let compact = Link {
+            machine: Machine::of("x86_64", "64").ok_or(""),
+            ..with.compact()
+        };
+        assert!(compact.script().contains(".eh_frame)"));
     }
 
     #[test]

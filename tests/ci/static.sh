@@ -47,6 +47,7 @@ static_programs() {
 
     # On this machine: unoptimised, with its tests, and the smallest.
     static_expect "tests" static_cargo hello-static test
+    static_expect "backtrace" static_backtrace
     static_expect "tests of the library" static_cargo static test --lib
     for project in hello-static static; do
         static_expect "lint $project" static_cargo $project clippy --all-targets -- -D warnings
@@ -55,7 +56,7 @@ static_programs() {
     done
     static_expect "hello" static_hello "$CARGO_TARGET_DIR/release/hello"
     static_documented
-    # 1848 bytes when this was written. `benches/ceilings.toml` has the other forms.
+    # 1832 bytes when this was written. `benches/ceilings.toml` has the other forms.
     static_expect "the size of hello" [ "$(stat -c %s "$CARGO_TARGET_DIR/release/hello")" -le 1920 ]
     printf %s "an example" >"$away/file"
     static_expect "read" static_prints "an example" "$CARGO_TARGET_DIR/release/read" "$away/file"
@@ -136,6 +137,13 @@ static_in_page() {
 
 static_cargo() {
     (cd "$away/$1" && shift && cargo "$@")
+}
+
+# A debugger finds the callers of the program's function, from the process entry on.
+static_backtrace() {
+    CARGO_PROFILE_DEV_DEBUG=1 static_cargo hello-static build || return
+    gdb -quiet -batch -ex "break hello::main" -ex run -ex backtrace \
+        "$CARGO_TARGET_DIR/debug/hello" | grep -E "^#[0-9]+ .* in _start \(\)$"
 }
 
 # static_build PROJECT TARGET ARGUMENT...

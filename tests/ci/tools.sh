@@ -1,10 +1,10 @@
 # The programs that the tests need. Sourced.
 
 # Debian packages. The C compiler and the kernel headers verify structures and numbers,
-# strace the system calls made, and valgrind the instructions. The fuzzer is C++. The
-# copies preserve access lists and attributes. bindfs is a file system that can stop
-# responding.
-packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind acl attr bindfs)
+# strace the system calls made, valgrind the instructions, and gdb backtraces. The fuzzer
+# is C++. The copies preserve access lists and attributes. bindfs is a file system that can
+# stop responding.
+packages=(gcc g++ libc6-dev linux-libc-dev binutils strace valgrind gdb acl attr bindfs)
 # For the C interface: the reference, the dependencies of its source and its tests, and
 # the programs that link it.
 packages+=(libaio-dev dpkg-dev make pkgconf e2fsprogs groff-base)
