@@ -113,8 +113,10 @@ quiet() {
     printf '\r\033[K%-34s ' "$name"
 }
 
-# beside NAME FUNCTION: runs the steps of FUNCTION in parallel to the following ones,
-# until `joined NAME` prints them and adds them up. They share no build folder.
+# beside NAME FUNCTION [NICE]: runs the steps of FUNCTION in parallel to the following ones,
+# until `joined NAME` prints them and adds them up. They share no build folder. NICE is
+# their niceness.
+declare -A beside=()
 beside() {
     if $list; then
         "$2"
@@ -123,15 +125,17 @@ beside() {
     rm -f "$logs/$1.sum"
     (
         passed=0 failed=0 failed_steps=()
+        [ -z "${3:-}" ] || renice -n "$3" -p "$BASHPID" >/dev/null
         "$2"
         declare -p passed failed failed_steps >"$logs/$1.sum"
     ) >"$logs/$1.steps" 2>&1 </dev/null &
+    beside[$1]=$!
 }
 
 joined() {
     local before=("$passed" "$failed" "${failed_steps[@]}")
     ! $list || return 0
-    wait
+    wait "${beside[$1]}"
     cat "$logs/$1.steps"
     passed=0 failed=1 failed_steps=("$1")
     # Without this file, the parallel steps did not complete.
