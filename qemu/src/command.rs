@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -55,18 +55,22 @@ fn signal(option: &str, group: u32) -> Result<()> {
     output(Command::new("kill").args([option, "--", &group])).map(drop)
 }
 
+/// The time limit of a stop: a system call on a file that does not respond delays it.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
 /// Stops a program of [`watched`], calls `act` when no thread of it runs, not even in a
 /// system call, and continues it.
 pub(crate) fn while_stopped<T>(program: u32, act: impl FnOnce() -> Result<T>) -> Result<T> {
     signal("-STOP", program)?;
-    let done = all_stopped(program).and_then(|()| act());
+    let done = all_stopped(program, STOP_LIMIT).and_then(|()| act());
     signal("-CONT", program)?;
     done
 }
 
 /// Waits until each thread of a process is stopped.
-fn all_stopped(process: u32) -> Result<()> {
-    loop {
+fn all_stopped(process: u32, limit: Duration) -> Result<()> {
+    let begin = Instant::now();
+    while begin.elapsed() < limit {
         let mut all = true;
         for thread in fs::read_dir(format!("/proc/{process}/task"))? {
             // A thread may have ended meanwhile.
@@ -80,6 +84,7 @@ fn all_stopped(process: u32) -> Result<()> {
         }
         sleep(Duration::from_millis(1));
     }
+    bail!("a thread of process {process} did not stop within {limit:?}")
 }
 
 /// Runs a program with its output in a file.
@@ -156,7 +161,24 @@ pub(crate) fn write_script(path: &Path, script: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+
+    #[test]
+    fn a_process_stops_or_is_given_up() {
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let limit = Duration::from_millis(50);
+        assert!(all_stopped(child.id(), limit).is_err());
+        while_stopped(child.id(), || all_stopped(child.id(), limit)).unwrap();
+        // It goes on after an error as well.
+        let failed = while_stopped(child.id(), || -> Result<()> { bail!("no") });
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+        assert!(all_stopped(child.id(), limit).is_err());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 
     #[test]
     fn a_timeout_kills_the_command_and_its_children() {
