@@ -428,14 +428,18 @@ impl<B: Held> Stage<'_, B> {
         let count = |at: usize| self.it.operations[at].parts.len() as u32 + 1;
         let staged: u32 = self.it.staged.iter().copied().map(count).sum();
         let done: u32 = self.it.order.iter().map(count).sum();
-        let out: u32 = self.it.out().map(count).sum();
+        let mut out: Vec<u32> = self.it.out().map(count).collect();
+        out.sort_unstable();
         // The kernel model lists the done operations; of the real kernel, only their
         // number is known.
-        let (least, most) = match in_flight {
-            0 => (staged + out, staged + out),
-            _ if self.harness.is_model() || self.it.done == 0 => (staged + done, staged + done),
-            _ => (staged, staged + out),
+        let (least, most) = if self.harness.is_model() && in_flight > 0 {
+            (done, done)
+        } else {
+            let least = out.iter().take(self.it.done).sum();
+            let most = out.iter().rev().take(self.it.done).sum();
+            (least, most)
         };
+        let (least, most) = (staged + least, staged + most);
         in_child(|| {
             let drained = queue.drain();
             let right = if in_flight > 0 {
