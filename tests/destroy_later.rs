@@ -45,26 +45,29 @@ fn waits() -> libc::c_long {
     usage.ru_nvcsw
 }
 
-/// A drop waits for the kernel; `destroy_later` seldom waits for anything, as for the lock
-/// of the address space.
+/// A drop waits for the kernel. `destroy_later` may wait for the lock of the address space,
+/// which its threads and a fork beside it take on a busy machine: seldom, or not for long.
 #[test]
 fn the_caller_does_not_wait() {
     const MANY: libc::c_long = 32;
     let contexts: Vec<_> = (0..MANY).map(|_| idle()).collect();
-    let before = waits();
+    let (before, begin) = (waits(), Instant::now());
     let mut names = Vec::new();
     for (context, name) in contexts {
         context.destroy_later();
         names.push(name);
     }
-    let later = waits() - before;
+    let (later, later_took) = (waits() - before, begin.elapsed());
     names.into_iter().for_each(await_end);
     let contexts: Vec<_> = (0..MANY).map(|_| idle()).collect();
-    let before = waits();
+    let (before, begin) = (waits(), Instant::now());
     drop(contexts);
-    let now = waits() - before;
+    let (now, now_took) = (waits() - before, begin.elapsed());
     assert!(now >= MANY, "{now} waits of {MANY} drops");
-    assert!(later < MANY / 2, "{later} waits, and {now} of {MANY} drops");
+    assert!(
+        later < MANY / 2 || later_took < now_took / 4,
+        "{later} waits in {later_took:?}, and {now} in {now_took:?} of {MANY} drops"
+    );
 }
 
 /// The context is destroyed by the caller then.
