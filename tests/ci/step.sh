@@ -123,6 +123,8 @@ beside() {
         return
     fi
     rm -f "$logs/$1.sum"
+    # In a process group of their own, by which they can be ended together.
+    set -m
     (
         passed=0 failed=0 failed_steps=()
         [ -z "${3:-}" ] || renice -n "$3" -p "$BASHPID" >/dev/null
@@ -130,12 +132,24 @@ beside() {
         declare -p passed failed failed_steps >"$logs/$1.sum"
     ) >"$logs/$1.steps" 2>&1 </dev/null &
     beside[$1]=$!
+    set +m
 }
+
+# A terminal's interrupt does not reach the parallel steps.
+end_beside() {
+    local group
+    for group in "${beside[@]}"; do
+        kill -- "-$group" 2>/dev/null
+    done
+}
+trap end_beside EXIT
+trap 'exit 130' INT TERM
 
 joined() {
     local before=("$passed" "$failed" "${failed_steps[@]}")
     ! $list || return 0
     wait "${beside[$1]}"
+    unset "beside[$1]"
     cat "$logs/$1.steps"
     passed=0 failed=1 failed_steps=("$1")
     # Without this file, the parallel steps did not complete.
