@@ -113,9 +113,8 @@ quiet() {
     printf '\r\033[K%-34s ' "$name"
 }
 
-# beside NAME FUNCTION [NICE]: runs the steps of FUNCTION in parallel to the following ones,
-# until `joined NAME` prints them and adds them up. They share no build folder. NICE is
-# their niceness.
+# beside NAME FUNCTION: runs the steps of FUNCTION in parallel to the following ones,
+# until `joined NAME` prints them and adds them up. They share no build folder.
 declare -A beside=()
 beside() {
     if $list; then
@@ -127,7 +126,6 @@ beside() {
     set -m
     (
         passed=0 failed=0 failed_steps=()
-        [ -z "${3:-}" ] || renice -n "$3" -p "$BASHPID" >/dev/null
         "$2"
         declare -p passed failed failed_steps >"$logs/$1.sum"
     ) >"$logs/$1.steps" 2>&1 </dev/null &
