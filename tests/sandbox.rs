@@ -208,28 +208,36 @@ fn without_destroy(cancel: bool, errno: Errno, body: impl Fn(&Things)) -> i32 {
 /// buffer is leaked. Without a filter it is dropped.
 #[test]
 fn buffers_in_flight_are_leaked_without_io_destroy() {
-    // A read so long is still in flight when a future is polled for the first time.
+    // A read so long is in flight for some milliseconds. On a busy machine it may have ended
+    // before the next step, and is repeated.
     const LONG: usize = 16 << 20;
+    const TRIES: usize = 100;
     let file = TempFile::with(&pattern(LONG));
     let direct = file.direct();
-    let run = |right: usize| {
-        let count = Rc::new(());
-        let buffer = || (Block::zeroed(LONG).unwrap(), Rc::clone(&count));
+    let count = Rc::new(());
+    let buffer = || (Block::zeroed(LONG).unwrap(), Rc::clone(&count));
+    let drop_queue = || {
         let mut slots = Slot::<(Block, Rc<()>)>::array::<4>();
         let mut queue = Queue::new(&mut slots).unwrap();
         queue.push(Read::new(&direct, buffer())).unwrap();
         queue.submit().unwrap();
-        drop(queue);
-        assert_eq!(Rc::strong_count(&count), 1 + right);
-
+    };
+    let drop_reactor = || {
         let task = &mut Task::from_waker(Waker::noop());
         let mut slots = ReactorSlot::<(Block, Rc<()>)>::array::<2>();
         let reactor = Reactor::<(Block, Rc<()>)>::new(&mut slots).unwrap();
         let mut read = Box::pin(reactor.read(&direct, buffer(), 0));
-        assert!(read.as_mut().poll(task).is_pending());
-        drop(read);
-        drop(reactor);
-        assert_eq!(Rc::strong_count(&count), 1 + 2 * right);
+        let _ = read.as_mut().poll(task);
+    };
+    let run = |leaked: usize| {
+        for end in [&drop_queue as &dyn Fn(), &drop_reactor] {
+            let before = Rc::strong_count(&count);
+            let mut counts = (0..TRIES).map(|_| {
+                end();
+                Rc::strong_count(&count)
+            });
+            assert!(counts.any(|count| count == before + leaked));
+        }
     };
     run(0);
     for errno in [Errno::NOSYS, Errno::PERM] {
