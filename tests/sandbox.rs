@@ -211,7 +211,7 @@ fn buffers_in_flight_are_leaked_without_io_destroy() {
     // A read so long is in flight for some milliseconds. On a busy machine it may have ended
     // before the next step, and is repeated.
     const LONG: usize = 16 << 20;
-    const TRIES: usize = 100;
+    const TRIES: usize = 5;
     let file = TempFile::with(&pattern(LONG));
     let direct = file.direct();
     let count = Rc::new(());

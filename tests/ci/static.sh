@@ -182,6 +182,8 @@ static_documented() {
         static_example 4
     } >"$project/src/main.rs"
     static_expect "the example of panic_handler!" static_cargo documented build --quiet
+    # It has no `unwind_symbols!`, to which the tables beside debug information refer.
+    CARGO_PROFILE_DEV_DEBUG=1 static_expect "the same, for a debugger" static_cargo documented build --quiet
     {
         printf '#![no_std]\n#![no_main]\nuse linux_aio::rt::Process;\nlinux_aio::entry!(main);\n'
         printf 'unsafe extern "C" fn function_of_c() -> i32 { 0 }\n'
